@@ -1,0 +1,102 @@
+"""What a running conversion tells whoever watches it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from oakmill.toolchains.base import ToolEvent
+
+
+class Stage(StrEnum):
+    """The stages of a conversion, in order."""
+
+    INSPECT = "inspect"
+    PREFLIGHT = "preflight"
+    PREPARE = "prepare"
+    COMPILE = "compile"
+    PACKAGE = "package"
+    VERIFY = "verify"
+
+
+class Kind(StrEnum):
+    """What an event says."""
+
+    STARTED = "started"
+    PROGRESS = "progress"
+    NOTE = "note"
+    WARNING = "warning"
+    LOG = "log"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened in a stage; `seconds` is the stage's time so far."""
+
+    stage: Stage
+    kind: Kind
+    text: str = ""
+    done: int = 0
+    total: int = 0
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as plain data, without what is empty."""
+        return {key: value for key, value in asdict(self).items() if value or key == "seconds"}
+
+
+Observer = Callable[[Event], None]
+
+
+def unobserved(event: Event) -> None:
+    """Tell nobody."""
+
+
+@dataclass
+class Progress:
+    """Tells an observer about the stages, keeps their times and all notes and warnings for the recipe."""
+
+    observer: Observer = unobserved
+    seconds: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    _stage: Stage = Stage.INSPECT
+    _began: float = 0.0
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[None]:
+        """Run a stage: its start, its end and its time are told; nothing is told of an end by failure."""
+        self._stage, self._began = stage, time.monotonic()
+        self._tell(Kind.STARTED)
+        yield
+        self.seconds[stage] = time.monotonic() - self._began
+        self._tell(Kind.FINISHED)
+
+    def note(self, text: str) -> None:
+        """Tell something worth knowing, such as a value that was taken from the model."""
+        self.notes.append(text)
+        self._tell(Kind.NOTE, text)
+
+    def warn(self, text: str) -> None:
+        """Tell something that may make the result wrong."""
+        self.warnings.append(text)
+        self._tell(Kind.WARNING, text)
+
+    def doing(self, text: str, done: int = 0, total: int = 0) -> None:
+        """Tell what is being done now."""
+        self._tell(Kind.PROGRESS, text, done, total)
+
+    def tool(self, event: ToolEvent) -> None:
+        """Pass on what a running tool says."""
+        if event.line:
+            self._tell(Kind.LOG, event.line)
+        else:
+            self.doing(event.what, event.done, event.total)
+
+    def _tell(self, kind: Kind, text: str = "", done: int = 0, total: int = 0) -> None:
+        self.observer(Event(self._stage, kind, text, done, total, time.monotonic() - self._began))

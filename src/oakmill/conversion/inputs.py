@@ -1,0 +1,147 @@
+"""Decides, for each input of the model, its shape, layout, colour order and preprocessing, and says where from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from oakmill.errors import SpecError
+from oakmill.model.source import Tensor
+from oakmill.spec import Encoding, InputSpec
+from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
+
+_LAYOUTS = {1: "N", 2: "NC", 3: "NCD", 5: "NCDHW", 6: "NCDEFG"}
+_COLOUR_CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class ResolvedInput:
+    """One input with everything decided.
+
+    `mean` and `scale` are in the source model's channel order, or None where nothing is subtracted or divided by.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    layout: str
+    encoding_from: Encoding
+    encoding_to: Encoding
+    mean: tuple[float, ...] | None
+    scale: tuple[float, ...] | None
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the converted model takes this input as 8-bit pixels."""
+        return self.encoding_to is not Encoding.NONE and self.dtype.startswith("float")
+
+    @property
+    def reverse_channels(self) -> bool:
+        """Whether the converted model takes the colour channels in the opposite order."""
+        return self.encoding_from != self.encoding_to and {self.encoding_from, self.encoding_to} == {
+            Encoding.RGB,
+            Encoding.BGR,
+        }
+
+    @property
+    def channels(self) -> int:
+        """The number of channels; 1 where the layout has none."""
+        return self.shape[self.layout.index("C")] if "C" in self.layout else 1
+
+
+def match(asked: Sequence[InputSpec], tensors: Sequence[Tensor]) -> dict[str, InputSpec]:
+    """What is asked of each input of the model, by the input's name.
+
+    Raises:
+        SpecError: a name is not an input's, or a nameless description stands for several inputs.
+    """
+    names = [tensor.name for tensor in tensors]
+    found: dict[str, InputSpec] = {}
+    for spec in asked:
+        if spec.name is None and len(names) > 1:
+            raise SpecError(
+                f"the model has {len(names)} inputs, so each value needs the name of its input",
+                remedy=f"write NAME=VALUES; the inputs are {', '.join(names)}",
+            )
+        name = spec.name or names[0]
+        if name not in names:
+            raise SpecError(f"the model has no input {name!r}", remedy=f"its inputs are {', '.join(names)}")
+        found[name] = spec.model_copy(update={"name": name})
+    return {name: found.get(name, InputSpec(name=name)) for name in names}
+
+
+def resolve(asked: InputSpec, tensor: Tensor) -> ResolvedInput:
+    """Decide one input, whose shape is fixed by now, and check that the values fit it.
+
+    Raises:
+        SpecError: the number of mean or scale values, the layout or the encoding does not fit the input.
+    """
+    shape = tuple(int(size) for size in tensor.shape if isinstance(size, int))
+    layout = asked.layout or guess_layout(shape)
+    if len(layout) != len(shape):
+        raise SpecError(
+            f"input {tensor.name!r} has {len(shape)} dimensions {list(shape)}, layout {layout} has {len(layout)}"
+        )
+    channels = shape[layout.index("C")] if "C" in layout else 1
+    came_as, goes_as = _encodings(asked, tensor.name, channels, is_image="H" in layout and "W" in layout)
+    for what, values in (("mean", asked.mean_values), ("scale", asked.scale_values)):
+        _check_count(tensor.name, what, values, channels)
+    return ResolvedInput(
+        tensor.name, shape, tensor.dtype, layout, came_as, goes_as, asked.mean_values, asked.scale_values
+    )
+
+
+def guess_layout(shape: Sequence[int]) -> str:
+    """The layout that a shape most likely has: for four dimensions by where 1 or 3 channels stand."""
+    if len(shape) == 4:
+        return "NHWC" if shape[1] not in (1, 3) and shape[3] in (1, 3) else "NCHW"
+    return _LAYOUTS.get(len(shape), "NCDEFG"[: len(shape)])
+
+
+def warnings(item: ResolvedInput) -> list[str]:
+    """Values that are legal but look like the well-known mistakes."""
+    found = []
+    if item.mean is not None and item.scale is not None:
+        if _near(item.mean, IMAGENET_SCALE) and _near(item.scale, IMAGENET_MEAN):
+            found.append(
+                f"input {item.name!r}: mean and scale look swapped; ImageNet's are mean "
+                "123.675,116.28,103.53 and scale 58.395,57.12,57.375"
+            )
+    if item.is_image and item.mean is not None and max(map(abs, item.mean)) <= 1 and any(item.mean):
+        found.append(
+            f"input {item.name!r}: mean {list(item.mean)} is subtracted from pixels of 0 to 255; for values given "
+            "on a scale of 0 to 1, multiply mean and scale by 255"
+        )
+    return found
+
+
+def _encodings(asked: InputSpec, name: str, channels: int, *, is_image: bool) -> tuple[Encoding, Encoding]:
+    if channels == _COLOUR_CHANNELS and is_image:
+        came_as = asked.encoding_from or _unless_colour(asked.encoding_to) or Encoding.RGB
+        return came_as, asked.encoding_to or _unless_colour(came_as) or Encoding.BGR
+    given = {asked.encoding_from, asked.encoding_to} & {Encoding.RGB, Encoding.BGR}
+    if given:
+        raise SpecError(
+            f"input {name!r} has {channels} channel(s), which cannot be in {given.pop()} order",
+            remedy="use GRAY for 1 channel and NONE for data that is not an image",
+        )
+    only = Encoding.GRAY if channels == 1 and is_image else Encoding.NONE
+    only = asked.encoding_from or asked.encoding_to or only
+    return only, asked.encoding_to or only
+
+
+def _unless_colour(encoding: Encoding | None) -> Encoding | None:
+    """GRAY or NONE on one side means the same on the other."""
+    return encoding if encoding in (Encoding.GRAY, Encoding.NONE) else None
+
+
+def _check_count(name: str, what: str, values: tuple[float, ...] | None, channels: int) -> None:
+    if values is not None and len(values) not in (1, channels):
+        raise SpecError(
+            f"input {name!r} has {channels} channel(s), but {len(values)} {what} values were given",
+            remedy=f"give {channels} values, or one for all channels",
+        )
+
+
+def _near(values: Sequence[float], wanted: Sequence[float]) -> bool:
+    return len(values) == len(wanted) and all(abs(a - b) < 1 for a, b in zip(values, wanted, strict=True))

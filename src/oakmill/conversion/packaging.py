@@ -1,0 +1,113 @@
+"""Wraps a compiled file as an NN Archive: config.json, build info and recipe beside it, the same bytes each time."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oakmill.conversion import xz
+from oakmill.conversion.inputs import ResolvedInput
+from oakmill.errors import PreparationFailed
+from oakmill.model.source import Tensor
+from oakmill.spec import Encoding
+
+_DTYPES = {
+    "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32",
+    "I32": "int32", "I64": "int64", "FP16": "float16", "FP32": "float32",
+}  # fmt: skip
+
+
+def config(
+    name: str,
+    file_name: str,
+    inputs: Sequence[ResolvedInput],
+    outputs: Sequence[Tensor],
+    ports: Mapping[str, Mapping[str, str]],
+    source_config: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The NN Archive's config.json, checked by luxonis-ml's own schema.
+
+    Preprocessing is inside the model, so the config states none: mean 0, scale 1. The heads of a source archive are
+    kept, because the outputs keep their names.
+
+    Raises:
+        PreparationFailed: luxonis-ml's schema does not accept what the model is.
+    """
+    from luxonis_ml.nn_archive.config import Config
+    from pydantic import ValidationError
+
+    document = {
+        "config_version": "1.0",
+        "model": {
+            "metadata": {"name": name, "path": file_name, "precision": "float16"},
+            "inputs": [_input(item, ports["inputs"][item.name]) for item in inputs],
+            "outputs": [_output(tensor, ports["outputs"][tensor.name]) for tensor in outputs],
+            "heads": (source_config or {}).get("model", {}).get("heads") or [],
+        },
+    }
+    try:
+        Config.model_validate(document)
+    except ValidationError as error:
+        reason = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
+        raise PreparationFailed(
+            f"the NN Archive's config is not valid: {reason}",
+            remedy="check the heads in the source archive's config.json, or use --format native",
+        ) from error
+    return document
+
+
+def _input(item: ResolvedInput, precision: str) -> dict[str, Any]:
+    neutral = {"mean": [0.0] * item.channels, "scale": [1.0] * item.channels} if item.is_image else {}
+    return {
+        "name": item.name,
+        "dtype": _DTYPES[precision],
+        "input_type": "image" if item.is_image else "raw",
+        "shape": list(item.shape),
+        "layout": item.layout,
+        "preprocessing": {**neutral, "dai_type": depthai_type(item)},
+    }
+
+
+def depthai_type(item: ResolvedInput) -> str | None:
+    """depthai's name of the frames that the converted model takes: BGR888p, RGB888i, GRAY8; None for no image."""
+    if not item.is_image:
+        return None
+    if item.encoding_to is Encoding.GRAY:
+        return "GRAY8"
+    planar = item.layout.index("C") < item.layout.index("W")
+    return f"{item.encoding_to}888{'p' if planar else 'i'}"
+
+
+def _output(tensor: Tensor, precision: str) -> dict[str, Any]:
+    shape = [size for size in tensor.shape if isinstance(size, int)]
+    return {
+        "name": tensor.name,
+        "dtype": _DTYPES[precision],
+        "shape": shape if shape and len(shape) == len(tensor.shape) else None,
+    }
+
+
+def write_archive(target: Path, artefact: Path, documents: Mapping[str, str]) -> None:
+    """Write the archive: the artefact and the text documents by file name, in a stored .tar.xz without times."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, text in documents.items():
+            _add(archive, name, text.encode())
+        _add(archive, artefact.name, artefact.read_bytes())
+    target.write_bytes(xz.store(buffer.getvalue()))
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(data)
+    entry.mode = 0o644
+    archive.addfile(entry, io.BytesIO(data))
+
+
+def as_json(document: Mapping[str, Any]) -> str:
+    """Readable JSON with a final newline."""
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,152 @@
+"""The named errors: each says what happened, on what, and what to do next, and carries its exit code.
+
+A class's docstring is its default message. Vendor tools' errors are turned into these where the tool is called.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class OakmillError(Exception):
+    """Something went wrong inside Oakmill."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str = "", *, remedy: str = "", subject: str = "", log: str = "") -> None:
+        self.message = message or (type(self).__doc__ or "").partition("\n")[0]
+        self.remedy = remedy
+        self.subject = subject
+        self.log = log
+        super().__init__(self.message)
+
+    @property
+    def code(self) -> str:
+        """The machine-readable name of the error: its class name."""
+        return type(self).__name__
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The error as plain data, for `--json`, recipes and the API."""
+        return {
+            "code": self.code,
+            "exit_code": self.exit_code,
+            "message": self.message,
+            "subject": self.subject,
+            "remedy": self.remedy,
+            "log": self.log,
+        }
+
+
+# What was asked
+
+
+class SpecError(OakmillError):
+    """The conversion was asked for in a way that cannot be carried out."""
+
+    exit_code = 2
+
+
+class ArgumentRefused(SpecError):
+    """A raw tool argument is not on the list of those that are safe to pass on."""
+
+
+class VersionNotAvailable(SpecError):
+    """The tool version asked for is not available here."""
+
+
+# What came in
+
+
+class SourceError(OakmillError):
+    """The source is not a model that can be read."""
+
+    exit_code = 3
+
+
+class NotAModel(SourceError):
+    """The file is not a model of a known format."""
+
+
+class BrokenModel(SourceError):
+    """The model file is damaged or contradicts itself."""
+
+
+class UnsafeSource(SourceError):
+    """The source tries to reach outside its own files, or to grow beyond reason."""
+
+
+class UnsupportedModel(OakmillError):
+    """The model is sound, but the platform cannot run it as it is."""
+
+    exit_code = 4
+
+
+class DynamicShape(UnsupportedModel):
+    """An input has open dimensions, and the platform needs fixed ones."""
+
+
+class UnsupportedOpset(UnsupportedModel):
+    """The model's opset cannot be brought to one that the compiler reads rightly."""
+
+
+# What was changed
+
+
+class PreparationFailed(OakmillError):
+    """The model could not be prepared for the platform."""
+
+    exit_code = 5
+
+
+class ProofFailed(PreparationFailed):
+    """The prepared model does not compute what the source model computes."""
+
+
+# Who compiles
+
+
+class ToolchainMissing(OakmillError):
+    """A toolchain that the conversion needs is not installed."""
+
+    exit_code = 6
+
+
+class ToolchainBroken(ToolchainMissing):
+    """A toolchain is installed but does not work."""
+
+
+class ToolFailed(OakmillError):
+    """A vendor tool failed."""
+
+    exit_code = 7
+
+
+class CompileFailed(ToolFailed):
+    """The vendor's compiler refused the model."""
+
+
+class ToolKilled(ToolFailed):
+    """A vendor tool was ended from outside, or crashed."""
+
+
+class LimitExceeded(ToolFailed):
+    """A vendor tool needed more time, memory or output than it is allowed."""
+
+
+# What came out
+
+
+class VerificationFailed(OakmillError):
+    """The converted file does not do what it should."""
+
+    exit_code = 8
+
+
+class OutputError(OakmillError):
+    """The result could not be written."""
+
+    exit_code = 9
+
+
+class OutputExists(OutputError):
+    """A file of that name is there already."""

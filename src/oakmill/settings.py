@@ -1,0 +1,55 @@
+"""Oakmill's settings: one frozen object, every field with its default and its help."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _data_home() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"  # noqa: TID251 - the one place that reads it
+    return Path(base).expanduser() / "oakmill"
+
+
+class Settings(BaseSettings):
+    """All settings. Each is also the environment variable OAKMILL_<NAME>, upper-case."""
+
+    model_config = SettingsConfigDict(env_prefix="OAKMILL_", frozen=True, extra="forbid", env_ignore_empty=True)
+
+    home: Path = Field(default_factory=_data_home, description="Folder of toolchains and caches.")
+    pythons: dict[str, Path] = Field(
+        default_factory=dict,
+        description='Interpreters for toolchains, before all others: {"3.8": "/opt/python3.8/bin/python3.8"}.',
+    )
+    isolation: Literal["preferred", "required", "off"] = Field(
+        "preferred",
+        description="Whether vendor tools run in a sandbox: where one works, always (else refuse), or never.",
+    )
+    tool_memory_mb: int = Field(8192, ge=256, description="Memory that a vendor tool's processes may use, in MB.")
+    tool_seconds: int = Field(1800, ge=5, description="Time that one run of a vendor tool may take, in seconds.")
+    tool_output_mb: int = Field(4096, ge=1, description="Largest file that a vendor tool may write, in MB.")
+    source_max_mb: int = Field(16384, ge=1, description="Largest source model, unpacked, in MB.")
+    workers: int = Field(
+        0, ge=0, description="Compiles that run side by side within one conversion; 0 means one for each core."
+    )
+    rvc2_libraries: dict[str, Path] = Field(
+        default_factory=dict,
+        description="Folders with another OpenVINO that has the MyriadX plugin, by IR version: "
+        '{"2022.3.0": "/opt/intel/openvino_2022.3/runtime/lib/intel64"}.',
+    )
+
+    @property
+    def toolchains(self) -> Path:
+        """The folder that holds one sub-folder for each installed toolchain."""
+        return self.home / "toolchains"
+
+
+@lru_cache(maxsize=1)
+def current() -> Settings:
+    """The settings of this process, read from the environment once."""
+    return Settings()

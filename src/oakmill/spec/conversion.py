@@ -1,0 +1,54 @@
+"""What every conversion has in common, whatever the platform."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from oakmill.spec.inputs import InputSpec
+
+
+class OutputFormat(StrEnum):
+    """How the result is wrapped."""
+
+    NN_ARCHIVE = "nn_archive"
+    NATIVE = "native"
+
+
+class ConversionSpec(BaseModel):
+    """The parameters that all platforms share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^/\\\x00-\x1f]+$")] | None = Field(
+        None, description="Instance name: names the result; by default the source's name and the platform."
+    )
+    inputs: Annotated[tuple[InputSpec, ...], Field(max_length=64)] = Field(
+        (), description="Shape, layout and preprocessing of each input; what is left out comes from the model."
+    )
+    disable_onnx_simplification: bool = Field(
+        False, description="Leave the ONNX graph as it is, instead of folding constants and removing what is redundant."
+    )
+    output_format: OutputFormat = Field(
+        OutputFormat.NN_ARCHIVE, description="An NN Archive with config, build info and recipe, or the bare file."
+    )
+    verification_images: Path | None = Field(
+        None, description="Pictures for the accuracy passport: a folder or one file; generated ones by default."
+    )
+    max_verification_images: Annotated[int, Field(ge=1, le=4096)] = Field(
+        8, description="How many of them are used, drawn with the seed."
+    )
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(0, description="Seed of everything that is drawn at random.")
+
+    @model_validator(mode="after")
+    def _names_are_clear(self) -> Self:
+        names = [item.name for item in self.inputs]
+        if len(names) > 1 and None in names:
+            raise ValueError("with several inputs, each needs its name")
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"input {sorted(map(str, twice))[0]!r} is described twice")
+        return self

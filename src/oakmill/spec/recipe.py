@@ -1,0 +1,52 @@
+"""The recipe: the lock file of a conversion, with all that is needed to make the same bytes again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from oakmill.spec.rvc2 import Rvc2Spec
+
+
+class SourceRecord(BaseModel):
+    """The source model, by content."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="File name of the source.")
+    format: str = Field(description="Its format.")
+    sha256: str = Field(description="Over the contents of its files, the graph first.")
+
+
+class ToolchainRecord(BaseModel):
+    """A toolchain that took part."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="Its full name.")
+    digest: str = Field(description="sha256 over its pinned and installed packages.")
+    isolation: str = Field(description="How its tools were kept apart: bubblewrap, landlock or none.")
+
+
+class Recipe(BaseModel):
+    """Everything that decides the bytes of the result."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe_version: int = Field(1, description="Version of this document's form.")
+    oakmill: str = Field(description="Oakmill's version.")
+    source: SourceRecord
+    spec: Rvc2Spec = Field(description="The effective parameters, with what was taken from the model filled in.")
+    inputs: list[dict[str, Any]] = Field(description="Each input as it was decided.")
+    toolchains: list[ToolchainRecord]
+    packages: dict[str, str] = Field(description="Versions of the packages that change the graph.")
+    commands: list[str] = Field(description="The vendor tools' command lines, or the equal ones.")
+    images: list[str] = Field(description="sha256 of each picture used, in order.")
+    artefact: dict[str, str] = Field(description="The result: file name and sha256.")
+
+    def as_yaml(self) -> str:
+        """The recipe as YAML."""
+        import yaml
+
+        return str(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110))

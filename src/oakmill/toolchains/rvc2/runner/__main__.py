@@ -1,0 +1,104 @@
+"""`python -m runner JOB_DIR`: does what JOB_DIR/request.json asks and answers with JOB_DIR/result.json.
+
+Requests (version 1), all paths absolute or relative to JOB_DIR:
+
+compile   {"action": "compile", "library": DIR, "usb": FILE, "model": FILE, "target": FILE, "shaves": 8,
+           "superblob": true, "workers": 2, "config": {KEY: VALUE}, "ports": PORTS}
+infer     {"action": "infer", "library": DIR, "usb": FILE, "model": FILE, "ports": PORTS,
+           "samples": [{INPUT: FILE.npy}], "target": FILE.npz}
+
+PORTS is {"inputs": {NAME: {"precision": "U8", "layout": "NCHW"}}, "outputs": {...}}; an output that is not named
+becomes FP16 when it is a float, and keeps its type when it is an integer.
+The answer holds the precisions that took effect and the sha256 of each blob by its SHAVEs, or "error" (kind,
+step, message) with exit code 1 when OpenVINO refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runner.openvino import Engine, EngineError, Network
+from runner.superblob import compile_blob, compile_superblob
+
+
+def main() -> int:
+    """Serve the one request of the job folder; 0 when it was done."""
+    os.chdir(sys.argv[1])
+    request = json.loads(Path("request.json").read_text())
+    try:
+        result = ACTIONS[request["action"]](request)
+    except EngineError as error:
+        result = {"error": {"kind": "engine", "step": error.step, "message": str(error)}}
+    Path("result.json").write_text(json.dumps(result))
+    return 1 if "error" in result else 0
+
+
+def compile_model(request: dict[str, Any]) -> dict[str, Any]:
+    """Compile to a blob or a superblob."""
+    engine, network = _open(request)
+    ports = _set_ports(network, request["ports"], floats="FP16")
+    target, config = Path(request["target"]), request["config"]
+    if request["superblob"]:
+        blobs = compile_superblob(engine, network, config, target, request["workers"], report)
+    else:
+        blob = compile_blob(engine, network, request["shaves"], config, target)
+        blobs = {request["shaves"]: hashlib.sha256(blob).hexdigest()}
+        report(1, 1, f"{request['shaves']} SHAVEs")
+    return {"ports": ports, "blobs": blobs}
+
+
+def infer(request: dict[str, Any]) -> dict[str, Any]:
+    """Run the network on the CPU plugin, in float32, on each sample; outputs go to `NAME/INDEX` in one .npz."""
+    engine, network = _open(request)
+    ports = _set_ports(network, request["ports"], floats="FP32")
+    # Without this the plugin computes in bfloat16 on processors that have it.
+    executable = engine.compile(network, "CPU", {"ENFORCE_BF16": "NO"})
+    results = {}
+    for index, sample in enumerate(request["samples"]):
+        feeds = {name: np.load(file, mmap_mode="r") for name, file in sample.items()}
+        for name, values in executable.infer(feeds, network.outputs).items():
+            results[f"{name}/{index}"] = values
+        report(index + 1, len(request["samples"]), "images")
+    np.savez(request["target"], **results)
+    return {"ports": ports}
+
+
+def _open(request: dict[str, Any]) -> tuple[Engine, Network]:
+    engine = Engine(Path(request["library"]), Path(request["usb"]))
+    return engine, engine.read(Path(request["model"]))
+
+
+def _set_ports(network: Network, ports: dict[str, Any], floats: str) -> dict[str, Any]:
+    """Set precisions and layouts at the boundary, and say what they are then."""
+    names = {"input": network.inputs, "output": network.outputs}
+    for kind, known in names.items():
+        asked = ports[f"{kind}s"]
+        for name in known:
+            precision = asked.get(name, {}).get("precision")
+            if precision is None and kind == "output" and network.precision(kind, name) == "FP32":
+                precision = floats
+            if precision is not None:
+                network.set_precision(kind, name, precision)
+            if layout := asked.get(name, {}).get("layout"):
+                network.set_layout(kind, name, layout)
+    return {f"{kind}s": {name: network.precision(kind, name) for name in names[kind]} for kind in names}
+
+
+def report(done: int, total: int, what: str) -> None:
+    """Tell the caller how far this is, on the descriptor it gave."""
+    if descriptor := os.environ.get("OAKMILL_EVENTS_FD"):
+        event = {"progress": {"done": done, "of": total, "what": what}}
+        os.write(int(descriptor), json.dumps(event).encode() + b"\n")
+
+
+ACTIONS = {"compile": compile_model, "infer": infer}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,251 @@
+"""The RVC2 toolchain on our side: OpenVINO 2022.2 with its MyriadX compiler, out of a public Python package."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing, VersionNotAvailable
+from oakmill.settings import Settings
+from oakmill.toolchains import environments, process
+from oakmill.toolchains.base import State, Status, Watcher, ignore
+from oakmill.toolchains.rvc2 import tiny
+
+PUBLIC_VERSION = "2022.2.0"
+_HERE = Path(__file__).parent
+_LIBRARIES_PYTHON = "3.9"  # the package's wheels are for it; the libraries inside depend on no Python
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Precisions and layouts wanted at the network's boundary, by name of input and output."""
+
+    inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the runner takes them."""
+        return {"inputs": dict(self.inputs), "outputs": dict(self.outputs)}
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What a compilation gave: the file, the precisions at its boundary, and each blob's sha256 by SHAVEs."""
+
+    file: Path
+    ports: Mapping[str, Mapping[str, str]]
+    blobs: Mapping[int, str]
+
+
+class Rvc2Toolchain:
+    """OpenVINO 2022.2's MyriadX compiler and CPU plugin, from the package onnxruntime-openvino 1.13.1.
+
+    Another version's libraries can stand in by the setting `rvc2_libraries`; they run in the same environment.
+    """
+
+    def __init__(self, settings: Settings, version: str = PUBLIC_VERSION) -> None:
+        self._settings = settings
+        self.version = version
+
+    @property
+    def name(self) -> str:
+        """Its full name, with the version of OpenVINO."""
+        return f"rvc2/openvino-{self.version}"
+
+    @property
+    def summary(self) -> str:
+        """What it is."""
+        return f"OpenVINO {self.version} with the MyriadX compiler (blobs and superblobs) and a CPU plugin for proof"
+
+    @property
+    def _environment_name(self) -> str:
+        return f"rvc2/openvino-{PUBLIC_VERSION}"
+
+    def status(self) -> Status:
+        """How it stands here; starts no process."""
+        environment = environments.load(self._environment_name, self._settings)
+        if environment is None:
+            return Status(self.name, State.MISSING, self.summary, detail="oakmill toolchains install rvc2")
+        if not (self._libraries(environment) / "libopenvino_c.so").is_file():
+            return Status(self.name, State.BROKEN, self.summary, environment.folder, detail="a library is gone")
+        return Status(
+            self.name,
+            State.INSTALLED,
+            self.summary,
+            environment.folder,
+            environment.digest,
+            environment.versions,
+        )
+
+    def install(self, watch: Watcher = ignore) -> Status:
+        """Make the environment and verify it by compiling a tiny model.
+
+        Raises:
+            ToolchainMissing: a package or interpreter cannot be had here.
+            ToolchainBroken: it was installed but does not compile.
+        """
+        environments.create(
+            self._environment_name,
+            lock=_HERE / "requirements.lock",
+            interpreter=Path(sys.executable),
+            libraries=_HERE / "libraries.lock",
+            libraries_python=_LIBRARIES_PYTHON,
+            settings=self._settings,
+            watch=watch,
+        )
+        self.verify()
+        return self.status()
+
+    def verify(self) -> Mapping[str, Any]:
+        """Compile a model of 1 kB and run it on the CPU plugin.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it does not do what it should.
+        """
+        with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
+            job = Path(folder)
+            model = tiny.write_model(job / "tiny.onnx")
+            try:
+                compiled = self.compile(model, job / "compile", superblob=False, shaves=4)
+                sample = {tiny.INPUT: tiny.PICTURE}
+                (answer,) = self.infer(model, job / "infer", [sample])
+            except ToolchainMissing:
+                raise
+            except OakmillError as error:
+                raise ToolchainBroken(
+                    f"{self.name} is installed but does not work: {error.message}",
+                    remedy=f"oakmill toolchains install {self.name} makes it anew",
+                    log=error.log,
+                ) from error
+            if not np.allclose(answer[tiny.OUTPUT], tiny.ANSWER, atol=1e-4):
+                raise ToolchainBroken(f"{self.name} computes wrongly: {answer[tiny.OUTPUT]} for {tiny.ANSWER}")
+            return {"blob_bytes": compiled.file.stat().st_size, "blob_sha256": compiled.blobs[4]}
+
+    def compile(
+        self,
+        model: Path,
+        job: Path,
+        *,
+        superblob: bool = True,
+        shaves: int = 8,
+        ports: Ports | None = None,
+        config: Mapping[str, str] | None = None,
+        watch: Watcher = ignore,
+    ) -> Compiled:
+        """Compile a prepared ONNX model to a superblob, or to a blob for so many SHAVEs.
+
+        Raises:
+            RunnerError: OpenVINO refused; `failures.explain` makes a message for people of it.
+            ToolKilled: the compiler crashed or was ended.
+            LimitExceeded: it needed more time or memory than allowed.
+        """
+        target = "model.superblob" if superblob else "model.blob"
+        request = {
+            "action": "compile",
+            "target": target,
+            "superblob": superblob,
+            "shaves": shaves,
+            "workers": self._settings.workers or len(os.sched_getaffinity(0)),
+            "config": dict(config or {}),
+        }
+        result = self._run(model, job, request, ports or Ports(), watch)
+        blobs = {int(number): digest for number, digest in result["blobs"].items()}
+        return Compiled(job / target, result["ports"], blobs)
+
+    def infer(
+        self,
+        model: Path,
+        job: Path,
+        samples: Sequence[Mapping[str, NDArray[Any]]],
+        *,
+        ports: Ports | None = None,
+        watch: Watcher = ignore,
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Run the model on OpenVINO's CPU plugin in float32: each sample's outputs by name, in the samples' order.
+
+        Raises: as `compile`.
+        """
+        job.mkdir(parents=True, exist_ok=True)
+        request = {
+            "action": "infer",
+            "target": "outputs.npz",
+            "samples": [
+                {name: _save(job / f"{index}_{port}.npy", values) for port, (name, values) in enumerate(sample.items())}
+                for index, sample in enumerate(samples)
+            ],
+        }
+        self._run(model, job, request, ports or Ports(), watch)
+        with np.load(job / "outputs.npz") as outputs:
+            names = {key.rpartition("/")[0] for key in outputs.files}
+            for index in range(len(samples)):
+                yield {name: outputs[f"{name}/{index}"] for name in names}
+
+    def _run(
+        self, model: Path, job: Path, request: Mapping[str, Any], ports: Ports, watch: Watcher
+    ) -> dict[str, Any]:
+        environment = self._environment()
+        libraries = self._libraries(environment)
+        job.mkdir(parents=True, exist_ok=True)
+        request = {
+            **request,
+            "model": str(model),
+            "library": str(libraries),
+            "usb": str(_only(environment.folder, "lib/python*/site-packages/libusb_package/libusb-1.0.so")),
+            "ports": ports.as_dict(),
+        }
+        read = [model.parent, libraries]
+        return process.run_runner(
+            environment, _HERE, request, job, read=read, watch=watch, settings=self._settings
+        )
+
+    def _environment(self) -> environments.Environment:
+        environment = environments.load(self._environment_name, self._settings)
+        if environment is None:
+            raise ToolchainMissing(
+                f"the toolchain {self._environment_name} is not installed",
+                subject=self._environment_name,
+                remedy="oakmill toolchains install rvc2",
+            )
+        return environment
+
+    def _libraries(self, environment: environments.Environment) -> Path:
+        if self.version in self._settings.rvc2_libraries:
+            return self._settings.rvc2_libraries[self.version]
+        if self.version != PUBLIC_VERSION:
+            raise version_not_available(self.version, self._settings)
+        return environment.libraries / "onnxruntime" / "capi"
+
+
+def version_not_available(version: str, settings: Settings) -> VersionNotAvailable:
+    """The error for an IR version that no library here compiles for."""
+    here = [PUBLIC_VERSION, *settings.rvc2_libraries]
+    return VersionNotAvailable(
+        f"IR version {version} is not available: no public package carries OpenVINO {version} with the MyriadX "
+        f"compiler; here is {', '.join(here)}",
+        subject=version,
+        remedy=f"use --ir-version {here[0]}, or point the setting OAKMILL_RVC2_LIBRARIES to your own OpenVINO "
+        f"{version}",
+    )
+
+
+def _save(path: Path, values: NDArray[Any]) -> str:
+    np.save(path, np.ascontiguousarray(values))
+    return path.name
+
+
+def _only(folder: Path, pattern: str) -> Path:
+    found = sorted(folder.glob(pattern))
+    if not found:
+        raise ToolchainBroken(
+            f"{folder} has no {pattern}", remedy="oakmill toolchains install rvc2 makes the environment anew"
+        )
+    return found[0]

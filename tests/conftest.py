@@ -1,0 +1,18 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real models and photos beside the checkout; a user who clones the project has none."""
+    folder = PROJECT.parent / "shared" / "data"
+    if not (folder / "MANIFEST.csv").is_file():
+        pytest.skip("the folder of real models (../shared/data) is not beside this checkout")
+    return folder
