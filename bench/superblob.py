@@ -54,7 +54,10 @@ def main() -> None:
 
 def default_models(folder: Path) -> list[Path]:
     shared = PROJECT.parent / "shared" / "data" / "models"
-    return [write_resnet18(folder / "resnet18.onnx"), *(shared / name for name in REAL if (shared / name).is_file())]
+    return [
+        write_resnet18(folder / "resnet18.onnx"),
+        *(shared / name for name in REAL if (shared / name).is_file()),
+    ]
 
 
 def compare(models: list[Path], runs: int, folder: Path) -> None:

@@ -35,7 +35,9 @@ class Settings(BaseSettings):
     tool_output_mb: int = Field(4096, ge=1, description="Largest file that a vendor tool may write, in MB.")
     source_max_mb: int = Field(16384, ge=1, description="Largest source model, unpacked, in MB.")
     workers: int = Field(
-        0, ge=0, description="Compiles that run side by side within one conversion; 0 means one for each core."
+        0,
+        ge=0,
+        description="Compiles that run side by side within one conversion; 0 means one for each core.",
     )
     rvc2_libraries: dict[str, Path] = Field(
         default_factory=dict,

@@ -1,7 +1,7 @@
 """Reads a converted file with depthai, the vendor's own reader; run as a process of its own.
 
-`python -m oakmill.conversion.depthai_reader FILE RESULT.json`: depthai is C++, takes half a second to load and
-writes to stdout, so it stays out of Oakmill's own process.
+`python -m oakmill.conversion.depthai_reader RESULT.json FILE ...`: depthai is C++, takes half a second to load and
+writes to stdout, so it stays out of Oakmill's own process. The result is a list, one entry for each file.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ def read(path: Path) -> dict[str, Any]:
     if path.suffix == ".superblob":
         return {"kind": "superblob", **_superblob(dai, path)}
     if path.suffix == ".blob":
-        return {"kind": "blob", **_blob(dai.OpenVINO.Blob(str(path))), "blobs": {}}
-    archive = dai.NNArchive(str(path))
+        return {"kind": "blob", **_blob(dai.OpenVINO.Blob(path)), "blobs": {}}
+    archive = dai.NNArchive(path)
     kind = archive.getModelType().name.lower()
-    blob = archive.getSuperBlob().getBlobWithNumShaves(8) if kind == "superblob" else archive.getBlob()
+    superblob = archive.getSuperBlob()
+    blob = superblob.getBlobWithNumShaves(8) if superblob else archive.getBlob()
     platforms = [platform.name for platform in archive.getSupportedPlatforms()]
     return {"kind": kind, "platforms": platforms, **_blob(blob), "blobs": {}}
 
@@ -49,7 +50,7 @@ def _superblob(dai: Any, path: Path) -> dict[str, Any]:
         data = bsdiff4.patch(base, patch) if patch else base
         file.write_bytes(data)
         given = superblob.getBlobWithNumShaves(shaves)
-        same = given.numShaves == shaves and given.data == dai.OpenVINO.Blob(str(file)).data
+        same = given.numShaves == shaves and given.data == dai.OpenVINO.Blob(file).data
         digests[shaves] = hashlib.sha256(data).hexdigest() if same else "differs"
     file.unlink()
     return {**_blob(superblob.getBlobWithNumShaves(8)), "blobs": digests}
@@ -69,4 +70,4 @@ def _tensor(name: str, info: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[2]).write_text(json.dumps(read(Path(sys.argv[1]))))
+    Path(sys.argv[1]).write_text(json.dumps([read(Path(file)) for file in sys.argv[2:]]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from oakmill.errors import SpecError
 from oakmill.model.source import Tensor
@@ -29,6 +30,10 @@ class ResolvedInput:
     encoding_to: Encoding
     mean: tuple[float, ...] | None
     scale: tuple[float, ...] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data, for the recipe."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
     @property
     def is_image(self) -> bool:
@@ -101,12 +106,11 @@ def guess_layout(shape: Sequence[int]) -> str:
 def warnings(item: ResolvedInput) -> list[str]:
     """Values that are legal but look like the well-known mistakes."""
     found = []
-    if item.mean is not None and item.scale is not None:
-        if _near(item.mean, IMAGENET_SCALE) and _near(item.scale, IMAGENET_MEAN):
-            found.append(
-                f"input {item.name!r}: mean and scale look swapped; ImageNet's are mean "
-                "123.675,116.28,103.53 and scale 58.395,57.12,57.375"
-            )
+    if _near(item.mean or (), IMAGENET_SCALE) and _near(item.scale or (), IMAGENET_MEAN):
+        found.append(
+            f"input {item.name!r}: mean and scale look swapped; ImageNet's are mean "
+            "123.675,116.28,103.53 and scale 58.395,57.12,57.375"
+        )
     if item.is_image and item.mean is not None and max(map(abs, item.mean)) <= 1 and any(item.mean):
         found.append(
             f"input {item.name!r}: mean {list(item.mean)} is subtracted from pixels of 0 to 255; for values given "

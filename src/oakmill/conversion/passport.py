@@ -165,7 +165,11 @@ class Passport:
             "passport_version": 1,
             "verdict": self.verdict.value,
             "platform": self.platform,
-            "images": {"source": self.images, "count": len(self.image_names), "names": list(self.image_names)},
+            "images": {
+                "source": self.images,
+                "count": len(self.image_names),
+                "names": list(self.image_names),
+            },
             "checks": [
                 {
                     "method": check.method,

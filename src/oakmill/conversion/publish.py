@@ -86,7 +86,9 @@ def _reveal(hidden: Path, final: Path, *, overwrite: bool) -> None:
 
 def _exists(path: Path) -> OutputExists:
     return OutputExists(
-        f"{path} exists already", subject=str(path), remedy="give --overwrite, another --name or another -o folder"
+        f"{path} exists already",
+        subject=str(path),
+        remedy="give --overwrite, another --name or another -o folder",
     )
 
 

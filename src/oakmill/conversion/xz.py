@@ -37,7 +37,8 @@ def store(data: bytes) -> bytes:
 
 
 def _chunks(data: bytes) -> bytes:
-    view, parts = memoryview(data), []
+    view = memoryview(data)
+    parts: list[bytes | memoryview] = []
     for at in range(0, len(data), _LARGEST_CHUNK):
         chunk = view[at : at + _LARGEST_CHUNK]
         parts += [struct.pack(">BH", _STORED if at else _STORED_RESET, len(chunk) - 1), chunk]

@@ -27,21 +27,31 @@ class ConversionSpec(BaseModel):
         None, description="Instance name: names the result; by default the source's name and the platform."
     )
     inputs: Annotated[tuple[InputSpec, ...], Field(max_length=64)] = Field(
-        (), description="Shape, layout and preprocessing of each input; what is left out comes from the model."
+        (),
+        description="Shape, layout and preprocessing of each input; what is left out comes from the model.",
     )
     disable_onnx_simplification: bool = Field(
-        False, description="Leave the ONNX graph as it is, instead of folding constants and removing what is redundant."
+        False,
+        description="Leave the ONNX graph as it is, instead of folding constants and removing what is redundant.",
     )
     output_format: OutputFormat = Field(
-        OutputFormat.NN_ARCHIVE, description="An NN Archive with config, build info and recipe, or the bare file."
+        OutputFormat.NN_ARCHIVE,
+        description="An NN Archive with config, build info and recipe, or the bare file.",
+        json_schema_extra={"flag": "--format"},
     )
     verification_images: Path | None = Field(
-        None, description="Pictures for the accuracy passport: a folder or one file; generated ones by default."
+        None,
+        description="Pictures for the accuracy passport: a folder or one file; generated ones by default.",
+        json_schema_extra={"flag": "--images"},
     )
     max_verification_images: Annotated[int, Field(ge=1, le=4096)] = Field(
-        8, description="How many of them are used, drawn with the seed."
+        8,
+        description="How many of them are used, drawn with the seed.",
+        json_schema_extra={"flag": "--max-images"},
     )
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(0, description="Seed of everything that is drawn at random.")
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(
+        0, description="Seed of everything that is drawn at random."
+    )
 
     @model_validator(mode="after")
     def _names_are_clear(self) -> Self:

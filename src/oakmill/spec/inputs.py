@@ -34,7 +34,8 @@ class InputSpec(BaseModel):
         None, description="Input shape, batch first, in the source model's own layout: 1,3,224,224."
     )
     layout: Annotated[str, Field(pattern=r"^[A-Z]{1,6}$")] | None = Field(
-        None, description="Meaning of the input's dimensions in the source model, one letter each: NCHW, NHWC, NC."
+        None,
+        description="Meaning of the input's dimensions in the source model, one letter each: NCHW, NHWC, NC.",
     )
     mean_values: tuple[Mean, ...] | None = Field(
         None,

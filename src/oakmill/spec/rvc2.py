@@ -16,7 +16,8 @@ class Rvc2Spec(ConversionSpec):
 
     platform: Literal["rvc2"] = "rvc2"
     ir_version: Annotated[str, Field(pattern=r"^\d{4}\.\d+(\.\d+)?$")] = Field(
-        "2022.2.0", description="OpenVINO version that compiles; see `oakmill toolchains list` for what is installed."
+        "2022.2.0",
+        description="OpenVINO version that compiles; see `oakmill toolchains list` for what is installed.",
     )
     mo_args: Annotated[tuple[ToolArgument, ...], Field(max_length=64)] = Field(
         (),
@@ -24,11 +25,15 @@ class Rvc2Spec(ConversionSpec):
         "the defaults.",
     )
     compile_tool_args: Annotated[tuple[ToolArgument, ...], Field(max_length=64)] = Field(
-        (), description="Arguments as OpenVINO's compile_tool takes them (-ip, -op, -iop, -il, -ol, -iol); they win."
+        (),
+        description="Arguments as OpenVINO's compile_tool takes them (-ip, -op, -iop, -il, -ol, -iol); they win.",
     )
     blob: bool = Field(
-        False, description="Convert to a .blob for a fixed number of SHAVEs (DepthAI v2) instead of a .superblob."
+        False,
+        description="Convert to a .blob for a fixed number of SHAVEs (DepthAI v2) instead of a .superblob.",
     )
     number_of_shaves: Annotated[int, Field(ge=1, le=16)] = Field(
-        8, description="SHAVE cores that a .blob is compiled for; a .superblob holds all of 1 to 16."
+        8,
+        description="SHAVE cores that a .blob is compiled for; a .superblob holds all of 1 to 16.",
+        json_schema_extra={"flag": "--shaves"},
     )

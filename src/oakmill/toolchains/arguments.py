@@ -63,16 +63,15 @@ def parse(tool: str, arguments: Sequence[str], known: Mapping[str, Option]) -> l
     return found
 
 
-def _split(
-    tool: str, arguments: Sequence[str], known: Mapping[str, Option]
-) -> Iterator[tuple[str, str | None]]:
+def _split(tool: str, arguments: Sequence[str], known: Mapping[str, Option]) -> Iterator[tuple[str, str | None]]:
     """`--name value` and `--name=value` as pairs."""
     waiting = list(arguments)
     while waiting:
         word = waiting.pop(0)
         if not word.startswith("-"):
             raise ArgumentRefused(
-                f"{tool} argument {word!r} does not belong to an option", remedy="write --name value or --name=value"
+                f"{tool} argument {word!r} does not belong to an option",
+                remedy="write --name value or --name=value",
             )
         name, equals, value = word.partition("=")
         takes_value = name in known and known[name].value is not None
@@ -90,6 +89,4 @@ def _check_value(tool: str, name: str, value: str | None, described: Option) -> 
     if value is None:
         raise ArgumentRefused(f"{tool} argument {name!r} needs a value", remedy=described.help)
     if len(value) > LONGEST_VALUE or not described.value.fullmatch(value):
-        raise ArgumentRefused(
-            f"{tool} argument {name!r} cannot have the value {value[:80]!r}", remedy=described.help
-        )
+        raise ArgumentRefused(f"{tool} argument {name!r} cannot have the value {value[:80]!r}", remedy=described.help)

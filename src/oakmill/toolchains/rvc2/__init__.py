@@ -1,0 +1,1 @@
+"""RVC2: Intel MyriadX, compiled by OpenVINO 2022.2."""

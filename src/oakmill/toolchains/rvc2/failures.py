@@ -84,7 +84,7 @@ def find_node(model: onnx.ModelProto | None, layer: str, op: str) -> onnx.NodePr
         return None
     nodes = model.graph.node
     exact = [node for node in nodes if layer and (node.name == layer or layer in node.output)]
-    stem = layer.split("/")[0].split("IE_")[0]
+    stem = layer.split("/", maxsplit=1)[0].split("IE_", maxsplit=1)[0]
     alike = [node for node in nodes if op and op.lower().startswith(node.op_type.lower())]
     named = [node for node in nodes if stem and stem.lower().startswith(node.op_type.lower())]
     return next(iter(exact or alike or named), None)

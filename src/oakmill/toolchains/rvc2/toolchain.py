@@ -21,7 +21,8 @@ from oakmill.toolchains.rvc2 import tiny
 
 PUBLIC_VERSION = "2022.2.0"
 _HERE = Path(__file__).parent
-_LIBRARIES_PYTHON = "3.9"  # the package's wheels are for it; the libraries inside depend on no Python
+# The package's wheels are for Python 3.9; the libraries inside depend on no Python.
+_LIBRARIES = environments.Libraries(_HERE / "libraries.lock", "3.9")
 
 
 @dataclass(frozen=True)
@@ -71,19 +72,24 @@ class Rvc2Toolchain:
 
     def status(self) -> Status:
         """How it stands here; starts no process."""
-        environment = environments.load(self._environment_name, self._settings)
-        if environment is None:
-            return Status(self.name, State.MISSING, self.summary, detail="oakmill toolchains install rvc2")
-        if not (self._libraries(environment) / "libopenvino_c.so").is_file():
-            return Status(self.name, State.BROKEN, self.summary, environment.folder, detail="a library is gone")
-        return Status(
-            self.name,
-            State.INSTALLED,
-            self.summary,
-            environment.folder,
-            environment.digest,
-            environment.versions,
-        )
+        try:
+            found = self._environment()
+            self._libraries(found)
+        except ToolchainBroken as error:
+            return Status(self.name, State.BROKEN, self.summary, detail=error.message)
+        except ToolchainMissing as error:
+            return Status(self.name, State.MISSING, self.summary, detail=error.remedy)
+        return Status(self.name, State.INSTALLED, self.summary, found.folder, found.digest, found.versions)
+
+    def require(self) -> None:
+        """Make sure that there is something to compile with.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it is not whole.
+            VersionNotAvailable: no library here is of that version.
+        """
+        self._libraries(self._environment())
 
     def install(self, watch: Watcher = ignore) -> Status:
         """Make the environment and verify it by compiling a tiny model.
@@ -96,8 +102,7 @@ class Rvc2Toolchain:
             self._environment_name,
             lock=_HERE / "requirements.lock",
             interpreter=Path(sys.executable),
-            libraries=_HERE / "libraries.lock",
-            libraries_python=_LIBRARIES_PYTHON,
+            libraries=_LIBRARIES,
             settings=self._settings,
             watch=watch,
         )
@@ -189,9 +194,7 @@ class Rvc2Toolchain:
             for index in range(len(samples)):
                 yield {name: outputs[f"{name}/{index}"] for name in names}
 
-    def _run(
-        self, model: Path, job: Path, request: Mapping[str, Any], ports: Ports, watch: Watcher
-    ) -> dict[str, Any]:
+    def _run(self, model: Path, job: Path, request: Mapping[str, Any], ports: Ports, watch: Watcher) -> dict[str, Any]:
         environment = self._environment()
         libraries = self._libraries(environment)
         job.mkdir(parents=True, exist_ok=True)
@@ -203,9 +206,7 @@ class Rvc2Toolchain:
             "ports": ports.as_dict(),
         }
         read = [model.parent, libraries]
-        return process.run_runner(
-            environment, _HERE, request, job, read=read, watch=watch, settings=self._settings
-        )
+        return process.run_runner(environment, _HERE, request, job, read=read, watch=watch, settings=self._settings)
 
     def _environment(self) -> environments.Environment:
         environment = environments.load(self._environment_name, self._settings)
@@ -218,11 +219,17 @@ class Rvc2Toolchain:
         return environment
 
     def _libraries(self, environment: environments.Environment) -> Path:
-        if self.version in self._settings.rvc2_libraries:
-            return self._settings.rvc2_libraries[self.version]
-        if self.version != PUBLIC_VERSION:
+        """The folder of OpenVINO's libraries."""
+        own = self._settings.rvc2_libraries.get(self.version)
+        if own is None and self.version != PUBLIC_VERSION:
             raise version_not_available(self.version, self._settings)
-        return environment.libraries / "onnxruntime" / "capi"
+        folder = own or (environment.libraries or environment.folder) / "onnxruntime" / "capi"
+        if not (folder / "libopenvino_c.so").is_file():
+            raise ToolchainBroken(
+                f"{folder} holds no libopenvino_c.so",
+                remedy="correct OAKMILL_RVC2_LIBRARIES" if own else "oakmill toolchains install rvc2",
+            )
+        return folder
 
 
 def version_not_available(version: str, settings: Settings) -> VersionNotAvailable:

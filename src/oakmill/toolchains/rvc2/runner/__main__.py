@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from runner.openvino import Engine, EngineError, Network
-from runner.superblob import compile_blob, compile_superblob
+from .openvino import Engine, EngineError, Network
+from .superblob import compile_blob, compile_superblob
 
 
 def main() -> int:
@@ -60,7 +60,7 @@ def infer(request: dict[str, Any]) -> dict[str, Any]:
     ports = _set_ports(network, request["ports"], floats="FP32")
     # Without this the plugin computes in bfloat16 on processors that have it.
     executable = engine.compile(network, "CPU", {"ENFORCE_BF16": "NO"})
-    results = {}
+    results: dict[str, Any] = {}
     for index, sample in enumerate(request["samples"]):
         feeds = {name: np.load(file, mmap_mode="r") for name, file in sample.items()}
         for name, values in executable.infer(feeds, network.outputs).items():

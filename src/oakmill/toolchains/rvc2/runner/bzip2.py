@@ -39,6 +39,11 @@ def compress(pieces: Iterable[bytes | int]) -> bytes:
     return (stream << padding).to_bytes((length + padding) // 8, "big")
 
 
+def level(size: int) -> int:
+    """The lowest level whose block holds so many bytes: a higher one only costs memory and time."""
+    return min(9, 1 + size // 80_000)
+
+
 def _blocks(data: bytes) -> Iterable[_Block]:
     return (_block(data[at : at + _LARGEST_BLOCK]) for at in range(0, len(data), _LARGEST_BLOCK))
 
@@ -61,7 +66,7 @@ def _zero_block(count: int) -> _Block:
 
 def _block(data: bytes) -> _Block:
     """The one block of a stream that holds `data`, without the stream's header and footer."""
-    compressed = bz2.compress(data, 9)
+    compressed = bz2.compress(data, level(len(data)))
     stream = int.from_bytes(compressed, "big")
     padding = next(pad for pad in range(8) if stream >> (_CRC_BITS + pad) & (1 << _MAGIC_BITS) - 1 == _END_MAGIC)
     length = len(compressed) * 8 - padding - _FOOTER_BITS - _HEADER_BITS

@@ -66,7 +66,7 @@ def _address(function: object) -> int:
 
 
 def _word(address: int) -> int:
-    return ctypes.c_uint64.from_address(address).value
+    return int(ctypes.c_uint64.from_address(address).value)
 
 
 def _method(instance: int, index: int) -> int:

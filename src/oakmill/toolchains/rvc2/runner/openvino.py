@@ -9,16 +9,30 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from runner.exceptions import ExceptionTap
+from .exceptions import ExceptionTap
 
-PRECISIONS = {"FP32": 10, "FP16": 11, "I16": 30, "U8": 40, "I8": 50, "U16": 60, "I32": 70, "I64": 72, "U32": 74}
+PRECISIONS = {
+    "FP32": 10,
+    "FP16": 11,
+    "I16": 30,
+    "U8": 40,
+    "I8": 50,
+    "U16": 60,
+    "I32": 70,
+    "I64": 72,
+    "U32": 74,
+}
 LAYOUTS = {"NCHW": 1, "NHWC": 2, "NCDHW": 3, "NDHWC": 4, "C": 96, "CHW": 128, "HW": 192, "NC": 193, "CN": 194}
 _DTYPES = {10: "f4", 11: "f2", 30: "i2", 40: "u1", 50: "i1", 60: "u2", 70: "i4", 72: "i8", 74: "u4"}
 _NAMES = {number: name for name, number in PRECISIONS.items()}
 _MAX_RANK = 8
+
+Array = NDArray[Any]
 
 
 class EngineError(Exception):
@@ -112,31 +126,28 @@ class Network:
         names = []
         for index in range(count.value):
             name = ctypes.c_char_p()
-            self._engine.call(
-                f"ie_network_get_{kind}_name", self.handle, ctypes.c_size_t(index), ctypes.byref(name)
-            )
+            self._engine.call(f"ie_network_get_{kind}_name", self.handle, ctypes.c_size_t(index), ctypes.byref(name))
             names.append((name.value or b"").decode())
         return names
 
     def precision(self, kind: str, name: str) -> str:
         """The precision of an `input` or `output`: FP32, U8, I32 and so on."""
         number = ctypes.c_int()
-        self._engine.call(
-            f"ie_network_get_{kind}_precision", self.handle, name.encode(), ctypes.byref(number)
-        )
+        self._engine.call(f"ie_network_get_{kind}_precision", self.handle, name.encode(), ctypes.byref(number))
         return _NAMES.get(number.value, str(number.value))
 
     def set_precision(self, kind: str, name: str, precision: str) -> None:
         """Set the precision at the boundary; the compiler adds the conversion."""
         self._engine.call(
-            f"ie_network_set_{kind}_precision", self.handle, name.encode(), ctypes.c_int(PRECISIONS[precision])
+            f"ie_network_set_{kind}_precision",
+            self.handle,
+            name.encode(),
+            ctypes.c_int(PRECISIONS[precision]),
         )
 
     def set_layout(self, kind: str, name: str, layout: str) -> None:
         """Set the memory layout at the boundary."""
-        self._engine.call(
-            f"ie_network_set_{kind}_layout", self.handle, name.encode(), ctypes.c_int(LAYOUTS[layout])
-        )
+        self._engine.call(f"ie_network_set_{kind}_layout", self.handle, name.encode(), ctypes.c_int(LAYOUTS[layout]))
 
 
 class Executable:
@@ -152,19 +163,17 @@ class Executable:
         self._engine.call("ie_core_export_network", self._handle, str(path).encode())
         self._engine.call("ie_exec_network_free", ctypes.byref(self._handle))
 
-    def infer(self, feeds: Mapping[str, np.ndarray], outputs: list[str]) -> dict[str, np.ndarray]:
+    def infer(self, feeds: Mapping[str, Array], outputs: list[str]) -> dict[str, Array]:
         """Run once: arrays in by input name, copies of the output arrays back by name."""
         if not self._request:
-            self._engine.call(
-                "ie_exec_network_create_infer_request", self._handle, ctypes.byref(self._request)
-            )
+            self._engine.call("ie_exec_network_create_infer_request", self._handle, ctypes.byref(self._request))
         for name, values in feeds.items():
             target = self._tensor(name)
             target[...] = values.reshape(target.shape)
         self._engine.call("ie_infer_request_infer", self._request)
         return {name: self._tensor(name).copy() for name in outputs}
 
-    def _tensor(self, name: str) -> np.ndarray:
+    def _tensor(self, name: str) -> Array:
         """The memory of an input or output as an array; valid until the request is freed."""
         blob, buffer = ctypes.c_void_p(), ctypes.c_void_p()
         sizes, precision = _Dimensions(), ctypes.c_int()
@@ -175,5 +184,5 @@ class Executable:
         shape = tuple(sizes.sizes[: sizes.rank])
         dtype = np.dtype(_DTYPES[precision.value])
         length = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        raw = (ctypes.c_ubyte * length).from_address(buffer.value or 0)
+        raw = memoryview((ctypes.c_ubyte * length).from_address(buffer.value or 0))
         return np.frombuffer(raw, dtype).reshape(shape)

@@ -8,7 +8,6 @@ Source of the format: bsdiff 4.3 (Colin Percival), as depthai's reader applies i
 
 from __future__ import annotations
 
-import bz2
 import struct
 from functools import cached_property
 
@@ -16,13 +15,16 @@ import numpy as np
 from bsdiff4 import core
 from numpy.typing import NDArray
 
-from runner import bzip2
+from . import bzip2
 
 _MAGIC = b"BSDIFF40"
 _BLOCK = 64
 _CONSTANTS_FIELD = 52 + 19 * 4  # after the ELF header, the 20th u32: offset of the constants' section
 _FIRST_LOOK, _LONG_LOOK = 1 << 16, 1 << 22  # bytes compared at a time
-_WINDOW = 1 << 20  # bytes of the new blob in which the next known block is looked for
+_FIRST_WINDOW, _LARGEST_WINDOW = (
+    1 << 14,
+    1 << 20,
+)  # bytes in which the next known block is looked for at a time
 
 Bytes = NDArray[np.uint8]
 
@@ -68,10 +70,11 @@ class _Script:
         self.extras.append(data)
 
     def packed(self, new_size: int) -> bytes:
-        control = bz2.compress(b"".join(_to_sign(v) for step in self.steps for v in step))
+        """The finished patch."""
+        control = bzip2.compress([b"".join(_to_sign(v) for step in self.steps for v in step)])
         difference = bzip2.compress(self.differences)
         sizes = _to_sign(len(control)) + _to_sign(len(difference)) + _to_sign(new_size)
-        return _MAGIC + sizes + control + difference + bz2.compress(b"".join(self.extras))
+        return _MAGIC + sizes + control + difference + bzip2.compress([b"".join(self.extras)])
 
 
 def diff(old: Blob, new: Blob) -> bytes:
@@ -107,8 +110,9 @@ def _next_known(old: Blob, new: Blob, at: int) -> tuple[int, int]:
     """The next place in `new` whose block stands in `old` too, and where; the end where there is none."""
     hashes, places = old.table
     at += -(at - new.constants) % _BLOCK
+    window = _FIRST_WINDOW
     while at + _BLOCK <= len(new.data):
-        wanted = _hashes(new.bytes[at : at + _WINDOW])
+        wanted = _hashes(new.bytes[at : at + window])
         found = np.searchsorted(hashes, wanted)
         found[found == len(hashes)] = 0
         for hit in np.flatnonzero(hashes[found] == wanted):
@@ -116,6 +120,7 @@ def _next_known(old: Blob, new: Blob, at: int) -> tuple[int, int]:
             if _common(old.bytes, there, new.bytes, here) >= _BLOCK:  # not a mere collision of hashes
                 return here, there
         at += len(wanted) * _BLOCK
+        window = min(2 * window, _LARGEST_WINDOW)
     return len(new.data), len(old.data)
 
 
@@ -125,7 +130,8 @@ _ODD = np.random.Generator(np.random.PCG64(0)).integers(1 << 63, size=_BLOCK // 
 def _hashes(data: Bytes) -> NDArray[np.uint64]:
     """A 64-bit hash of each whole block."""
     words = data[: len(data) // _BLOCK * _BLOCK].view(np.uint64).reshape(-1, _BLOCK // 8)
-    return ((words ^ (words >> np.uint64(29))) * _ODD).sum(axis=1, dtype=np.uint64)
+    hashes: NDArray[np.uint64] = ((words ^ (words >> np.uint64(29))) * _ODD).sum(axis=1, dtype=np.uint64)
+    return hashes
 
 
 def _to_sign(value: int) -> bytes:

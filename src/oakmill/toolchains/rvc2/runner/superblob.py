@@ -13,8 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from runner.openvino import Engine, Network
-from runner.patches import Blob, diff
+from .openvino import Engine, Network
+from .patches import Blob, diff
 
 ALL_SHAVES = range(1, 17)
 BASE = 8
@@ -35,7 +35,12 @@ def compile_blob(engine: Engine, network: Network, shaves: int, config: Mapping[
 
 
 def compile_superblob(
-    engine: Engine, network: Network, config: Mapping[str, str], target: Path, workers: int, progress: Progress
+    engine: Engine,
+    network: Network,
+    config: Mapping[str, str],
+    target: Path,
+    workers: int,
+    progress: Progress,
 ) -> dict[int, str]:
     """Compile for 1 to 16 SHAVEs, write the superblob, and return each blob's sha256.
 

@@ -1,0 +1,79 @@
+"""`oakmill convert`: one model in, one verified file out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from oakmill.cli.options import build_spec, spec_options
+from oakmill.errors import OakmillError
+from oakmill.spec import Rvc2Spec
+
+PLATFORMS = {"rvc2": Rvc2Spec}
+
+
+@click.command(context_settings={"max_content_width": 110})
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--to", "platform", type=click.Choice(list(PLATFORMS)), required=True, help="Platform to convert for.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("converted"), show_default=True,
+    help="Folder for the result, its passport and its recipe.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace files of the same name in the output folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print events and the result as JSON lines.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what the vendors' tools print.")
+@spec_options(Rvc2Spec)
+def command(
+    model: Path, platform: str, output: Path, overwrite: bool, as_json: bool, verbose: bool, **values: Any
+) -> None:
+    """Convert MODEL (ONNX, or an NN Archive that holds it) and prove the result's accuracy.
+
+    Values for one input are given bare (--mean-values 104,117,123), for several inputs with the input's name
+    (--mean-values left=104,117,123).
+    """
+    spec = build_spec(PLATFORMS[platform], values)
+    if as_json:
+        _convert_for_machines(model, spec, output, overwrite)
+    else:
+        _convert_for_people(model, spec, output, overwrite, verbose)
+
+
+def _convert_for_people(model: Path, spec: Rvc2Spec, output: Path, overwrite: bool, verbose: bool) -> None:
+    from oakmill.cli.progress import Display
+    from oakmill.conversion.pipeline import convert
+    from oakmill.settings import current
+
+    with Display(verbose=verbose) as display:
+        try:
+            converted = convert(model, spec, output, settings=current(), observer=display.show, overwrite=overwrite)
+        except OakmillError as error:
+            display.failed(error)
+            raise
+        display.finished(converted)
+
+
+def _convert_for_machines(model: Path, spec: Rvc2Spec, output: Path, overwrite: bool) -> None:
+    from oakmill.conversion.pipeline import convert, summary
+    from oakmill.settings import current
+
+    def line(kind: str, content: Any) -> None:
+        click.echo(json.dumps({kind: content}, ensure_ascii=False))
+        sys.stdout.flush()
+
+    try:
+        converted = convert(
+            model,
+            spec,
+            output,
+            settings=current(),
+            observer=lambda event: line("event", event.as_dict()),
+            overwrite=overwrite,
+        )
+    except OakmillError as error:
+        line("error", error.as_dict())
+        raise
+    line("result", summary(converted))

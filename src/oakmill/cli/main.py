@@ -1,0 +1,89 @@
+"""The `oakmill` command: loads each sub-command when it is called, and turns errors into words and exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib import import_module
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from oakmill import __version__
+from oakmill.errors import OakmillError
+
+COMMANDS = {
+    "convert": "Convert a model for an OAK camera, with proof of accuracy.",
+    "toolchains": "List, install, verify and remove the vendors' tools.",
+    "doctor": "Show what works on this machine, and what to do about what does not.",
+}
+INTERRUPTED = 130
+
+
+class _LazyGroup(click.Group):
+    """Imports a sub-command's module only when it is needed, so that `oakmill --help` is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"oakmill.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="oakmill")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Convert trained models for OAK cameras, on your own machine, with proof of accuracy on every result."""
+    if ctx.invoked_subcommand is None:
+        click.echo(HOW_TO_BEGIN)
+
+
+HOW_TO_BEGIN = """\
+Oakmill converts trained models for OAK cameras, on your own machine, with proof of accuracy on every result.
+
+Begin with the example, a small digit classifier that is trained in seconds:
+  ./run example                                              make examples/out/digits.onnx and pictures
+  ./run convert examples/out/digits.onnx --to rvc2 --images examples/out/pictures -o converted
+
+Then your own model:
+  ./run convert model.onnx --to rvc2 --mean-values 123.675,116.28,103.53 --scale-values 58.395,57.12,57.375
+  ./run convert --help                                       all options
+  ./run toolchains list                                      the vendors' tools, and how to install them
+  ./run doctor                                               what works on this machine"""
+
+
+def main() -> NoReturn:
+    """Run the command line; exit codes are those of `oakmill.errors`, 2 for wrong usage, 130 when interrupted."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        cli(standalone_mode=False)
+    except OakmillError as error:
+        _complain(error)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("oakmill: interrupted; nothing was written", err=True)
+        sys.exit(INTERRUPTED)
+    sys.exit(0)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    """Being asked to end is as Ctrl-C: everything is put away on the way out."""
+    raise KeyboardInterrupt
+
+
+def _complain(error: OakmillError) -> None:
+    click.echo(click.style("error: ", fg="red", bold=True) + error.message, err=True)
+    if error.remedy:
+        click.echo(click.style("  try: ", fg="green") + error.remedy, err=True)

@@ -1,0 +1,133 @@
+"""Draws command-line options from a conversion's spec, and a spec from their values."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any, TypeVar, get_args, get_origin
+
+import click
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from oakmill.errors import SpecError
+from oakmill.spec import ConversionSpec, InputSpec
+
+_NOT_OPTIONS = {"platform", "inputs"}
+_LISTS = {"shape", "mean_values", "scale_values"}
+_INPUT_FIELDS = {name: field for name, field in InputSpec.model_fields.items() if name != "name"}
+
+Command = Callable[..., None]
+Spec = TypeVar("Spec", bound=ConversionSpec)
+
+
+def spec_options(model: type[ConversionSpec]) -> Callable[[Command], Command]:
+    """A decorator that gives a command an option for each field of the spec and of its inputs."""
+
+    def decorate(command: Command) -> Command:
+        fields = {name: field for name, field in model.model_fields.items() if name not in _NOT_OPTIONS}
+        for name, field in reversed(list(fields.items())):
+            command = _option(name, field)(command)
+        for name, field in reversed(list(_INPUT_FIELDS.items())):
+            command = _input_option(name, field)(command)
+        return command
+
+    return decorate
+
+
+def flag_of(name: str, field: FieldInfo) -> str:
+    """The option of a field: its own name, or the shorter one that the spec gives it."""
+    extra = field.json_schema_extra
+    own = extra.get("flag") if isinstance(extra, dict) else None
+    return str(own) if own else "--" + name.replace("_", "-")
+
+
+def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
+    flag, help_text = flag_of(name, field), field.description
+    kind = field.annotation
+    if kind is bool:
+        return click.option(flag, name, is_flag=True, help=help_text)
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        names = [item.value for item in kind]
+        return click.option(flag, name, type=click.Choice(names), help=_with_default(help_text, field))
+    several = get_origin(kind) is tuple and get_args(kind)
+    return click.option(
+        flag, name, multiple=bool(several), metavar=_metavar(kind), help=_with_default(help_text, field)
+    )
+
+
+def _input_option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
+    metavar = "[INPUT=]" + ("N,N,..." if name in _LISTS else "WORD")
+    return click.option(flag_of(name, field), name, multiple=True, metavar=metavar, help=field.description)
+
+
+def _metavar(kind: Any) -> str:
+    return "N" if kind is int else "TEXT"
+
+
+def _with_default(text: str | None, field: FieldInfo) -> str:
+    default = field.default
+    return f"{text} [default: {default}]" if default not in (None, (), False) else text or ""
+
+
+def build_spec(model: type[Spec], values: Mapping[str, Any]) -> Spec:
+    """The spec that the options' values describe; what was not given is left to the spec's defaults.
+
+    Raises:
+        SpecError: a value does not fit; the message names the option.
+    """
+    given: dict[str, Any] = {
+        name: _value(name, value)
+        for name, value in values.items()
+        if name in model.model_fields and value not in (None, (), False)
+    }
+    inputs = _inputs({name: values.get(name) or () for name in _INPUT_FIELDS})
+    try:
+        return model.model_validate({**given, "inputs": inputs})
+    except ValidationError as error:
+        raise invalid(error, model) from None
+
+
+def _value(name: str, value: Any) -> Any:
+    """A repeated option of tool arguments is split into words as a shell does."""
+    if not isinstance(value, tuple):
+        return value
+    try:
+        return tuple(word for text in value for word in shlex.split(text))
+    except ValueError as error:
+        raise SpecError(f"--{name.replace('_', '-')} cannot be split into arguments: {error}") from None
+
+
+def _inputs(values: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """One description for each input named, from `NAME=VALUE` and bare values."""
+    found: dict[str | None, dict[str, Any]] = {}
+    for field, texts in values.items():
+        for text in texts:
+            name, equals, value = text.rpartition("=")
+            entry = found.setdefault(name if equals else None, {"name": name if equals else None})
+            if field in entry:
+                raise SpecError(f"--{field.replace('_', '-')} is given twice for the same input")
+            entry[field] = _numbers(field, value) if field in _LISTS else value.upper()
+    bare = found.pop(None, None) if len(found) > 1 else None
+    if bare and len(found) == 1:  # a bare value beside one named input means that input
+        (entry,) = found.values()
+        return [{**bare, **entry}]
+    return [*found.values(), *([bare] if bare else [])]
+
+
+def _numbers(field: str, text: str) -> list[str]:
+    return [part for part in text.strip("[]() ").replace(",", " ").split() if part]
+
+
+def invalid(error: ValidationError, model: type[ConversionSpec]) -> SpecError:
+    """The first thing that pydantic found wrong, in the words of the command line."""
+    first = error.errors()[0]
+    place = [part for part in first["loc"] if isinstance(part, str) and part != "inputs"]
+    fields = {**model.model_fields, **_INPUT_FIELDS}
+    flag = next((flag_of(name, fields[name]) for name in place if name in fields), "")
+    message = str(first["msg"]).removeprefix("Value error, ")
+    shown = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
+    words = f"{flag}: {message}{shown}" if flag else f"{message}{shown}"
+    help_text = fields[place[0]].description if place and place[0] in fields else ""
+    return SpecError(words, subject=flag, remedy=help_text or "")

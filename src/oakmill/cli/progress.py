@@ -1,0 +1,103 @@
+"""Shows a conversion on the terminal: its stages with their times, what is being done, notes, warnings, numbers."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from oakmill.conversion.events import Event, Kind
+from oakmill.conversion.passport import Check, Passport, Verdict
+from oakmill.conversion.pipeline import Converted
+from oakmill.errors import OakmillError
+
+_COLOURS = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
+_WORDS = {Verdict.PASS: "pass", Verdict.WARN: "look closer", Verdict.FAIL: "fail"}
+
+
+class Display:
+    """A line for each finished stage, and one that moves for the stage that runs; plain lines without a terminal."""
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._verbose = verbose
+        self._live = Live(console=self._console, transient=True, refresh_per_second=12)
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        if event.kind is Kind.FINISHED:
+            self._console.print(f"[green]✓[/] {event.stage:<10} [dim]{event.seconds:6.2f} s[/]")
+        elif event.kind is Kind.NOTE:
+            self._console.print(f"  [dim]{escape(event.text)}[/]")
+        elif event.kind is Kind.WARNING:
+            self._console.print(f"[yellow]! {escape(event.text)}[/]")
+        elif event.kind is Kind.LOG and self._verbose:
+            self._console.print(Text(f"  | {event.text}", style="dim"))
+        elif self._console.is_terminal and event.kind in (Kind.STARTED, Kind.PROGRESS):
+            self._live.update(self._moving(event))
+
+    def _moving(self, event: Event) -> Spinner:
+        count = f" {event.done}/{event.total}" if event.total else ""
+        elapsed = time.monotonic() - self._began
+        words = f"{event.stage:<10} [dim]{elapsed:6.2f} s[/] {escape(event.text)}{count}"
+        return Spinner("dots", text=Text.from_markup(words))
+
+    def failed(self, error: OakmillError) -> None:
+        """Show the vendor tool's log, where the failure has one and it was not shown already."""
+        if error.log and not self._verbose:
+            for line in error.log.strip().splitlines()[-12:]:
+                self._console.print(Text(f"  | {line}", style="dim"))
+
+    def finished(self, converted: Converted) -> None:
+        """Show the passport and where the result lies."""
+        self._live.stop()
+        self._console.print(_passport(converted.passport))
+        seconds = time.monotonic() - self._began
+        size = converted.file.stat().st_size / 1e6
+        self._console.print(f"[bold]{escape(str(converted.file))}[/] {size:.2f} MB in {seconds:.1f} s")
+
+
+def _passport(passport: Passport) -> Table:
+    """One row for each output and method."""
+    title = f"Accuracy passport: [{_COLOURS[passport.verdict]}]{_WORDS[passport.verdict]}[/]"
+    caption = f"{len(passport.image_names)} images: {passport.images}. Not proven: {'; '.join(passport.not_proven)}."
+    table = Table(title=title, caption=escape(caption), title_justify="left", caption_justify="left", box=None)
+    for heading in ("output", "SNR dB", "cosine", "max diff", "top-1", "method"):
+        table.add_column(heading, justify="left" if heading in ("output", "method") else "right")
+    for check in passport.checks:
+        for row in _rows(check):
+            table.add_row(*row)
+    return table
+
+
+def _rows(check: Check) -> list[tuple[str, ...]]:
+    colour = _COLOURS[check.verdict]
+    return [
+        (
+            escape(output.name),
+            f"[{colour}]{output.snr_db:.1f}[/]",
+            f"{output.cosine:.6f}",
+            f"{output.max_abs:.2g}",
+            f"{output.top1:.0%}" if output.top1 is not None else "",
+            escape(check.method),
+        )
+        for output in check.outputs
+    ]

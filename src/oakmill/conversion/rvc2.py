@@ -1,0 +1,230 @@
+"""A conversion to RVC2, stage by stage: what this platform needs between the prepared graph and the verified file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from oakmill.conversion import verification
+from oakmill.conversion.events import Progress
+from oakmill.conversion.inputs import ResolvedInput
+from oakmill.conversion.passport import Check, Passport
+from oakmill.conversion.pictures import Pictures
+from oakmill.conversion.prepare import Needs, Prepared
+from oakmill.errors import SpecError, UnsupportedModel, VerificationFailed
+from oakmill.model import weight_bytes
+from oakmill.settings import Settings
+from oakmill.spec import Rvc2Spec
+from oakmill.toolchains.process import RunnerError
+from oakmill.toolchains.rvc2 import compile_tool, failures
+from oakmill.toolchains.rvc2.blob import read_header, read_superblob
+from oakmill.toolchains.rvc2.toolchain import Compiled, Ports, Rvc2Toolchain
+
+NEEDS = Needs(highest_opset=16, decompose=("HardSigmoid", "LayerNormalization", "GRU"))
+MEMORY_MB = 512
+"""RVC2's memory, which holds weights in FP16, activations and firmware."""
+
+SIMULATED = "prepared network on OpenVINO's CPU plugin in float32, against the source model in onnxruntime"
+STORED = (
+    "estimate of FP16 storage: weights and activations rounded to FP16 in onnxruntime, against the prepared network "
+    "in float32"
+)
+NOT_PROVEN = (
+    "not run on an RVC2 device",
+    "the order in which the device adds, and its approximations of functions, are not modelled",
+)
+_GRAPH_BYTES = 4  # float32 in the prepared graph, half of it in the blob
+
+
+@dataclass(frozen=True)
+class Rvc2:
+    """One conversion to RVC2 with its toolchain."""
+
+    spec: Rvc2Spec
+    settings: Settings
+    toolchain: Rvc2Toolchain
+    options: compile_tool.CompileOptions
+
+    @classmethod
+    def of(cls, spec: Rvc2Spec, settings: Settings) -> Rvc2:
+        """Check what can be checked before the model is read.
+
+        Raises:
+            ArgumentRefused: a compile_tool argument cannot be carried out.
+            SpecError: values contradict each other.
+            ToolchainMissing, VersionNotAvailable: there is nothing to compile with.
+        """
+        options = compile_tool.read(spec.compile_tool_args)
+        fixed = {"MYRIAD_NUMBER_OF_SHAVES", "MYRIAD_NUMBER_OF_CMX_SLICES"} & set(options.config)
+        if fixed and not spec.blob:
+            raise SpecError(
+                f"{sorted(fixed)[0]} is given for a superblob, which holds 1 to 16 SHAVEs",
+                remedy="ask for a .blob (--blob), or leave the key away",
+            )
+        toolchain = Rvc2Toolchain(settings, spec.ir_version)
+        toolchain.require()
+        return cls(spec, settings, toolchain, options)
+
+    @property
+    def shaves(self) -> int:
+        """The number of SHAVEs of a .blob."""
+        return self.options.shaves or self.spec.number_of_shaves
+
+    def preflight(self, model: onnx.ModelProto) -> None:
+        """Refuse what cannot fit the device.
+
+        Raises:
+            UnsupportedModel: the weights are larger than RVC2's memory.
+        """
+        stored = weight_bytes(model) // 2 >> 20
+        if stored > MEMORY_MB:
+            raise UnsupportedModel(
+                f"the model's weights take {stored} MB in FP16, and RVC2 has {MEMORY_MB} MB of memory",
+                remedy="use a smaller model, or convert to RVC4",
+            )
+
+    def ports(self, inputs: Sequence[ResolvedInput], outputs: Sequence[str]) -> Ports:
+        """Precisions and layouts at the boundary: pixels as U8, other floats as FP16; the user's values win."""
+        options = self.options
+        _require_known({*options.precisions, *options.layouts}, [item.name for item in inputs] + list(outputs))
+        asked_in = {
+            item.name: _port(
+                options.precisions.get(item.name) or options.input_precision or _default_precision(item),
+                options.layouts.get(item.name) or options.input_layout,
+            )
+            for item in inputs
+        }
+        asked_out = {
+            name: _port(
+                options.precisions.get(name) or options.output_precision,
+                options.layouts.get(name) or options.output_layout,
+            )
+            for name in outputs
+        }
+        return Ports(asked_in, asked_out)
+
+    def compile(self, prepared: Prepared, model: Path, job: Path, progress: Progress) -> Compiled:
+        """Compile; OpenVINO's refusals name the ONNX node.
+
+        Raises:
+            CompileFailed: the compiler refused the model.
+            ToolKilled, LimitExceeded: it did not come to an end.
+        """
+        try:
+            return self.toolchain.compile(
+                model,
+                job,
+                superblob=not self.spec.blob,
+                shaves=self.shaves,
+                ports=self.ports(prepared.inputs, [tensor.name for tensor in prepared.outputs]),
+                config=self.options.config,
+                watch=progress.tool,
+            )
+        except RunnerError as error:
+            raise failures.explain(error.message, prepared.model) from error
+
+    def command(self, prepared: Prepared, artefact: str) -> str:
+        """The compile_tool command line that says the same."""
+        ports = self.ports(prepared.inputs, [tensor.name for tensor in prepared.outputs])
+        named = {**ports.inputs, **ports.outputs}
+        precisions = ",".join(f"{name}:{port['precision']}" for name, port in named.items() if "precision" in port)
+        layouts = ",".join(f"{name}:{port['layout']}" for name, port in named.items() if "layout" in port)
+        config = ",".join(f"{key}={value}" for key, value in self.options.config.items())
+        words = ["compile_tool -d MYRIAD -m prepared.onnx -o", artefact, "-iop", precisions, "-op FP16"]
+        words += ["-iol", layouts] if layouts else []
+        words += ["-c", config] if config else []
+        return " ".join(words)
+
+    def check(self, compiled: Compiled, archive: Path | None, prepared: Prepared, work: Path) -> dict[str, Any]:
+        """That depthai reads the files as what was asked for, each blob of a superblob byte for byte.
+
+        Raises:
+            VerificationFailed: it does not.
+        """
+        files = [compiled.file, *([archive] if archive else [])]
+        found, *packed = verification.read_with_depthai(files, work, self.settings)
+        verification.check_boundary(found, prepared, compiled.ports)
+        self._check_blobs(compiled, found)
+        if packed and "RVC2" not in packed[0].get("platforms", ()):
+            raise VerificationFailed(f"depthai reads the archive as {packed[0]['kind']}, not as one for RVC2")
+        return found
+
+    def _check_blobs(self, compiled: Compiled, found: Mapping[str, Any]) -> None:
+        if self.spec.blob:
+            header = read_header(compiled.file.read_bytes())
+            if header.shaves != self.shaves or found["shaves"] != self.shaves:
+                raise VerificationFailed(f"the blob is for {header.shaves} SHAVEs, asked was {self.shaves}")
+            return
+        given = {int(shaves): digest for shaves, digest in found["blobs"].items()}
+        for shaves, digest in compiled.blobs.items():
+            if given.get(shaves) != digest:
+                raise VerificationFailed(f"the superblob does not give back the blob for {shaves} SHAVEs")
+
+    def passport(self, prepared: Prepared, model: Path, pictures: Pictures, work: Path, progress: Progress) -> Passport:
+        """Measure the prepared network on the pictures."""
+        ports = Ports({item.name: {"precision": "U8"} for item in prepared.inputs if item.is_image})
+
+        def simulate(batch: Sequence[verification.Outputs]) -> Any:
+            return self.toolchain.infer(model, work / "simulate", batch, ports=ports)
+
+        progress.doing("running it on OpenVINO's CPU plugin")
+        simulated = verification.compare_simulated(SIMULATED, prepared, pictures, simulate)
+        progress.doing("estimating what FP16 does to it")
+        stored = verification.estimate_half(STORED, prepared, pictures)
+        overflowing = verification.find_overflows(prepared, pictures)
+        return Passport(
+            platform="rvc2",
+            images=pictures.source,
+            image_names=pictures.names,
+            checks=(
+                Check(simulated.method, simulated.outputs(), pass_above_db=60, fail_below_db=40),
+                Check(stored.method, stored.outputs(), pass_above_db=40, fail_below_db=20),
+            ),
+            overflows=overflowing,
+            not_proven=NOT_PROVEN,
+        )
+
+    def build_info(self, artefact: Path, command: str) -> dict[str, Any]:
+        """What the archive says of how it was made, with the keys that the reference converter writes."""
+        shaves = [self.shaves] if self.spec.blob else list(range(1, 17))
+        details: dict[str, Any] = {}
+        if not self.spec.blob:
+            base, patches = read_superblob(artefact)
+            details = {"base_bytes": len(base), "patch_bytes": [len(patch) for patch in patches]}
+        return {
+            "cmd_info": {"compile_tool": command.split()},
+            "compile_tool_version": self.spec.ir_version,
+            "target_devices": ["MYRIAD"],
+            "is_superblob": not self.spec.blob,
+            "number_of_shaves": shaves,
+            "number_of_cmx_slices": int(self.options.config.get("MYRIAD_NUMBER_OF_CMX_SLICES", self.shaves)),
+            "not_proven": list(NOT_PROVEN),
+            **details,
+        }
+
+    def with_reader(self, passport: Passport, found: Mapping[str, Any]) -> Passport:
+        """The passport with what depthai found."""
+        kept = {key: found[key] for key in ("kind", "inputs", "outputs", "stages")}
+        return replace(passport, reader={"name": "depthai", **kept})
+
+
+def _default_precision(item: ResolvedInput) -> str:
+    if not item.dtype.startswith("float"):
+        return ""
+    return "U8" if item.is_image else "FP16"
+
+
+def _port(precision: str, layout: str) -> dict[str, str]:
+    return {key: value for key, value in (("precision", precision), ("layout", layout)) if value}
+
+
+def _require_known(asked: set[str], known: Sequence[str]) -> None:
+    if unknown := sorted(asked - set(known)):
+        raise SpecError(
+            f"compile_tool arguments name {unknown[0]!r}, which is no input or output",
+            remedy=f"the model has {', '.join(known)}",
+        )

@@ -1,0 +1,183 @@
+"""Puts limits, an empty environment and Landlock's walls around this process, then becomes the tool.
+
+Run as a program: `python -I -S landlock.py WORD... -- TOOL ARGUMENT...`, each WORD one of
+
+    env:NAME=VALUE     a variable of the tool's otherwise empty environment
+    keep:NAME          a variable that it inherits
+    limit:NAME=NUMBER  a resource limit of setrlimit(2): limit:FSIZE=1048576
+    read:PATH          a file or folder it may read and execute (Landlock)
+    write:PATH         a file or folder it may also write (Landlock)
+    wall:landlock      refuse all other files, every socket, and root's powers
+    orphan:kill        end it when the process that started it ends
+
+It needs the standard library alone and imports little, because it stands before every run of a tool (7 ms).
+Formats: linux/landlock.h, linux/seccomp.h, linux/filter.h.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+import sys
+
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+SET_PDEATHSIG, SET_SECCOMP, DROP_CAPABILITY, SET_NO_NEW_PRIVS = 1, 22, 24, 38
+
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE, IOCTL_DEV = 1, 2, 4, 8, 1 << 14, 1 << 15
+ON_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
+CONNECT_AND_BIND_TCP = 3
+OUTSIDE_SIGNALS_AND_ABSTRACT_SOCKETS = 3
+
+# What the kernel's version of Landlock can refuse: bits of handled_access_fs by the version that added them.
+FILE_RIGHTS = {1: (1 << 13) - 1, 2: 1 << 13, 3: TRUNCATE, 5: IOCTL_DEV}
+
+X86_64, X32_BIT = 0xC000003E, 0x40000000
+SOCKET, IO_URING_SETUP = 41, 425
+LOAD, JUMP_EQUAL, JUMP_AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
+ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050001, 0x80000000
+
+# (code, jump if true, jump if false, operand): refuses, with EPERM, sockets and what could make one unseen.
+NO_SOCKETS = (
+    (LOAD, 0, 0, 4),  # the architecture
+    (JUMP_EQUAL, 1, 0, X86_64),
+    (RETURN, 0, 0, KILL),
+    (LOAD, 0, 0, 0),  # the system call
+    (JUMP_AT_LEAST, 3, 0, X32_BIT),
+    (JUMP_EQUAL, 2, 0, IO_URING_SETUP),
+    (JUMP_EQUAL, 1, 0, SOCKET),
+    (RETURN, 0, 0, ALLOW),
+    (RETURN, 0, 0, REFUSE),
+)
+
+
+def version() -> int:
+    """The kernel's version of Landlock; 0 where it has none."""
+    try:
+        return _libc("syscall", CREATE_RULESET, 0, 0, 1)
+    except OSError:
+        return 0
+
+
+def restrict(read: list[str], write: list[str]) -> None:
+    """Take from this process all files but those, TCP, and signals to processes outside, for good.
+
+    Raises:
+        OSError: the kernel has no Landlock, or a path does not exist.
+    """
+    import struct
+
+    has = version()
+    if has < 1:
+        raise OSError("this kernel has no Landlock")
+    rights = sum(bits for since, bits in FILE_RIGHTS.items() if has >= since)
+    attributes = struct.pack(
+        "=QQQ", rights, CONNECT_AND_BIND_TCP * (has >= 4), OUTSIDE_SIGNALS_AND_ABSTRACT_SOCKETS * (has >= 6)
+    )
+    ruleset = _libc("syscall", CREATE_RULESET, attributes, 24 if has >= 6 else 16 if has >= 4 else 8, 0)
+    for path in read:
+        _allow(ruleset, path, EXECUTE | READ_FILE | READ_DIR)
+    for path in write:
+        _allow(ruleset, path, rights)
+    _libc("prctl", SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _libc("syscall", RESTRICT_SELF, ruleset, 0)
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    import struct
+
+    handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        folder = stat.S_ISDIR(os.fstat(handle).st_mode)
+        rule = struct.pack("=Qi", rights if folder else rights & ON_FILES, handle)
+        _libc("syscall", ADD_RULE, ruleset, 1, rule, 0)
+    finally:
+        os.close(handle)
+
+
+def refuse_sockets() -> None:
+    """Take from this process the right to make any socket, for good.
+
+    Landlock alone leaves UDP and Unix sockets open.
+
+    Raises:
+        OSError: the kernel has no seccomp filters.
+    """
+    import ctypes
+    import struct
+
+    if os.uname().machine != "x86_64":
+        return
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in NO_SOCKETS))
+    head = struct.pack("@HP", len(NO_SOCKETS), ctypes.addressof(program))
+    _libc("prctl", SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _libc("prctl", SET_SECCOMP, 2, head)
+
+
+def drop_capabilities() -> None:
+    """See that the program this process becomes has no power over others, should the user be root."""
+    for number in range(64):
+        try:
+            _libc("prctl", DROP_CAPABILITY, number)
+        except OSError:  # not ours to drop, or the kernel has no more of them
+            return
+
+
+def _libc(function: str, *arguments: int | bytes) -> int:
+    """Call libc with whole machine words.
+
+    Raises:
+        OSError: what the kernel answered.
+    """
+    import ctypes
+
+    words = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
+    result = int(getattr(ctypes.CDLL(None, use_errno=True), function)(*words))
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def _words(arguments: list[str], kind: str) -> list[str]:
+    return [word[len(kind) + 1 :] for word in arguments if word.startswith(kind + ":")]
+
+
+def _limit(name: str, value: int) -> None:
+    """Lower a limit; one that is already lower stays."""
+    which = getattr(resource, "RLIMIT_" + name)
+    hard = resource.getrlimit(which)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(which, (value, value))
+
+
+def _die_first() -> None:
+    """Ask the kernel to end the tool rather than anything else when the machine runs out of memory."""
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - pathlib is slow to import
+            file.write("500")
+    except OSError:
+        pass  # only a kindness to others
+
+
+def main(arguments: list[str]) -> None:
+    """Do as the words say and become the tool."""
+    end = arguments.index("--")
+    words, tool = arguments[:end], arguments[end + 1 :]
+    environment = dict(word.split("=", 1) for word in _words(words, "env"))
+    environment |= {name: os.environ[name] for name in _words(words, "keep") if name in os.environ}  # noqa: TID251
+    _die_first()
+    for word in _words(words, "limit"):
+        name, _, value = word.partition("=")
+        _limit(name, int(value))
+    if "orphan:kill" in words:
+        _libc("prctl", SET_PDEATHSIG, 9)
+    if "wall:landlock" in words:
+        restrict(_words(words, "read"), _words(words, "write"))
+        refuse_sockets()
+        drop_capabilities()
+    os.execve(tool[0], tool, environment)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

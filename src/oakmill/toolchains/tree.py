@@ -1,0 +1,165 @@
+"""Processes that we start: a quick question to a program, and the whole tree that a longer run becomes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+_PAUSE = 0.01
+_SURE_END_SECONDS = 2.0
+
+
+def ask(command: Sequence[str | Path], seconds: float) -> tuple[int, str]:
+    """Run a small program to its end and return its exit code with all that it printed.
+
+    A program that cannot be started answers 127, one that is not done in `seconds` answers -SIGKILL; the text
+    says so.
+    """
+    try:
+        process = subprocess.Popen(
+            list(map(str, command)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            errors="replace",
+        )
+    except OSError as error:
+        return 127, f"{command[0]} does not start: {error.strerror}"
+    with process:
+        try:
+            text, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return -signal.SIGKILL, f"{command[0]} gave no answer within {seconds:g} s"
+        finally:
+            _kill_group(process)
+    return process.returncode, text
+
+
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    """End what still runs: nothing does after an answer, all of it does after a deadline or Ctrl-C."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class _Process:
+    """One line of /proc: see proc_pid_stat(5)."""
+
+    pid: int
+    parent: int
+    session: int
+    started: int
+    ended: bool
+
+
+def _processes() -> Iterator[_Process]:
+    for entry in _PROC.iterdir():
+        if not entry.name.isdigit():
+            continue
+        with suppress(OSError):  # it ended while we looked
+            # The name, second field, is the only one that may hold blanks and brackets.
+            fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
+            yield _Process(
+                int(entry.name), int(fields[1]), int(fields[3]), int(fields[19]), fields[0] in b"ZX"
+            )
+
+
+class Tree:
+    """A process that leads its own session, and all that it started.
+
+    A process that was seen once stays known even if its parent ends; one that left the session and lost its
+    parent between two looks is out of reach here, and is ended by the sandbox's process namespace alone.
+    """
+
+    def __init__(self, root: int) -> None:
+        self.root = root
+        self.peak_mb = 0.0
+        self._known: dict[int, int] = {}
+
+    def alive(self) -> list[int]:
+        """The process ids of the tree that have not ended; zombies have."""
+        running = {process.pid: process for process in _processes()}
+        children: dict[int, list[int]] = {}
+        for process in running.values():
+            children.setdefault(process.parent, []).append(process.pid)
+        todo = [process.pid for process in running.values() if self._belongs(process)]
+        found: dict[int, int] = {}
+        while todo:
+            pid = todo.pop()
+            if pid not in found:
+                found[pid] = running[pid].started
+                todo += children.get(pid, [])
+        self._known = found
+        return [pid for pid in found if not running[pid].ended]
+
+    def _belongs(self, process: _Process) -> bool:
+        return process.session == self.root or self._known.get(process.pid) == process.started
+
+    def exceeds(self, limit_mb: float) -> bool:
+        """Whether the tree holds more memory than `limit_mb`; keeps `peak_mb` on the way."""
+        pids = self.alive()
+        now, highest = 0.0, 0.0
+        for pid in pids:
+            status = _kilobytes(pid, "status")
+            now += status.get("VmRSS", 0) / 1024
+            highest = max(highest, status.get("VmHWM", 0) / 1024)
+        # Pages that processes share count in each one's RSS, so the dearer PSS has the last word.
+        over = now > limit_mb and self._shared_fairly(pids) > limit_mb
+        self.peak_mb = max(self.peak_mb, now, highest)
+        return over
+
+    @staticmethod
+    def _shared_fairly(pids: Sequence[int]) -> float:
+        total = 0
+        for pid in pids:
+            fair = _kilobytes(pid, "smaps_rollup").get("Pss")
+            total += _kilobytes(pid, "status").get("VmRSS", 0) if fair is None else fair
+        return total / 1024
+
+    def stop(self, grace: float = 0.5) -> None:
+        """End every process of the tree: ask (SIGTERM), wait for `grace` seconds, then insist (SIGKILL).
+
+        The root must not have been reaped yet, lest its number belong to a stranger.
+        """
+        try:
+            if grace and self._signal(signal.SIGTERM):
+                self._wait(grace)
+        finally:  # a second Ctrl-C shortens the wait, never the end
+            self._insist()
+
+    def _signal(self, number: signal.Signals) -> bool:
+        pids = self.alive()
+        for pid in pids:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+        return bool(pids)
+
+    def _wait(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while self.alive() and time.monotonic() < deadline:
+            time.sleep(_PAUSE)
+
+    def _insist(self) -> None:
+        """Kill until none is left: a tree may grow while it is cut down."""
+        deadline = time.monotonic() + _SURE_END_SECONDS
+        while self._signal(signal.SIGKILL) and time.monotonic() < deadline:
+            self._wait(_PAUSE)
+
+
+def _kilobytes(pid: int, name: str) -> dict[str, int]:
+    """The sizes that /proc/PID/<name> lists, in kB; none if the process is gone or not ours to read."""
+    try:
+        lines = (_PROC / str(pid) / name).read_text(errors="replace").splitlines()
+    except OSError:
+        return {}
+    fields = (line.partition(":") for line in lines if line.endswith(" kB"))
+    return {key: int(value.split()[0]) for key, _, value in fields}
