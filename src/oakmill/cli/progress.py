@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from oakmill.conversion.events import Event, Kind
-from oakmill.conversion.passport import Check, Passport, Verdict
+from oakmill.conversion.passport import Check, OutputAgreement, Passport, Verdict
 from oakmill.conversion.pipeline import Converted
 from oakmill.errors import OakmillError
 
@@ -75,29 +75,25 @@ class Display:
         self._console.print(f"[bold]{escape(str(converted.file))}[/] {size:.2f} MB in {seconds:.1f} s")
 
 
-def _passport(passport: Passport) -> Table:
-    """One row for each output and method."""
-    title = f"Accuracy passport: [{_COLOURS[passport.verdict]}]{_WORDS[passport.verdict]}[/]"
-    caption = f"{len(passport.image_names)} images: {passport.images}. Not proven: {'; '.join(passport.not_proven)}."
-    table = Table(title=title, caption=escape(caption), title_justify="left", caption_justify="left", box=None)
-    for heading in ("output", "SNR dB", "cosine", "max diff", "top-1", "method"):
-        table.add_column(heading, justify="left" if heading in ("output", "method") else "right")
+def _passport(passport: Passport) -> Group:
+    """One row for each output, with a column for each check; below, what the columns mean."""
+    table = Table(box=None, padding=(0, 3, 0, 0))
+    table.add_column("output")
     for check in passport.checks:
-        for row in _rows(check):
-            table.add_row(*row)
-    return table
-
-
-def _rows(check: Check) -> list[tuple[str, ...]]:
-    colour = _COLOURS[check.verdict]
-    return [
-        (
-            escape(output.name),
-            f"[{colour}]{output.snr_db:.1f}[/]",
-            f"{output.cosine:.6f}",
-            f"{output.max_abs:.2g}",
-            f"{output.top1:.0%}" if output.top1 is not None else "",
-            escape(check.method),
+        for heading in (f"{check.name}\nSNR dB", "\nmax diff", "\nsame top-1"):
+            table.add_column(heading, justify="right")
+    for rows in zip(*(check.outputs for check in passport.checks), strict=True):
+        table.add_row(
+            escape(rows[0].name),
+            *(cell for check, row in zip(passport.checks, rows, strict=True) for cell in _cells(check, row)),
         )
-        for output in check.outputs
-    ]
+    verdict = f"Accuracy passport: [{_COLOURS[passport.verdict]}]{_WORDS[passport.verdict]}[/]"
+    images = f"{len(passport.image_names)} images ({escape(passport.images)})"
+    methods = "\n".join(f"[dim]{check.name}: {escape(check.method)}.[/]" for check in passport.checks)
+    limits = f"[dim]Not proven: {escape('; '.join(passport.not_proven))}.[/]"
+    return Group(f"{verdict} on {images}", table, methods, limits)
+
+
+def _cells(check: Check, output: OutputAgreement) -> tuple[str, str, str]:
+    top1 = f"{output.top1:.0%}" if output.top1 is not None else ""
+    return f"[{_COLOURS[check.verdict_on(output)]}]{output.snr_db:.1f}[/]", f"{output.max_abs:.2g}", top1

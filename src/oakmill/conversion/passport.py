@@ -28,7 +28,7 @@ class OutputAgreement:
 
     `snr_db` is 10 log10(sum of reference^2 / sum of difference^2), infinite when equal; `cosine` that of the two
     outputs as vectors, over all images; `max_abs` the largest difference. `top1` is the share of images with the
-    same highest score, for outputs of shape [1, classes]. `worst` is the image with the lowest SNR.
+    same highest score, for outputs that are one vector of scores. `worst` is the image with the lowest SNR.
     """
 
     name: str
@@ -57,8 +57,7 @@ class _Sums:
 class Comparison:
     """Adds up, image by image, how far outputs agree with a reference; keeps sums only, no outputs."""
 
-    def __init__(self, method: str) -> None:
-        self.method = method
+    def __init__(self) -> None:
         self._sums: dict[str, _Sums] = {}
 
     def add(self, image: str, reference: Mapping[str, NDArray[Any]], candidate: Mapping[str, NDArray[Any]]) -> None:
@@ -67,15 +66,15 @@ class Comparison:
             self._add(self._sums.setdefault(name, _Sums()), image, expected, candidate[name])
 
     def _add(self, sums: _Sums, image: str, expected: NDArray[Any], found: NDArray[Any]) -> None:
-        a, b = expected.ravel().astype(np.float64), found.ravel().astype(np.float64)
+        a, b = _without_equal_infinities(expected, found)
         power, noise = float(a @ a), float((a - b) @ (a - b))
         sums.reference += power
         sums.candidate += float(b @ b)
         sums.product += float(a @ b)
         sums.difference += noise
-        sums.max_abs = max(sums.max_abs, float(np.abs(a - b).max(initial=0.0)))
+        sums.max_abs = float(np.maximum(sums.max_abs, np.abs(a - b).max(initial=0.0)))  # keeps a NaN
         sums.images += 1
-        sums.scores &= expected.ndim == 2 and expected.shape[0] == 1 and expected.shape[1] > 1
+        sums.scores &= expected.size == max(expected.shape, default=0) > 1
         sums.same_top += int(a.size > 0 and a.argmax() == b.argmax())
         if (snr := snr_db(power, noise)) < sums.worst_snr or not sums.worst:
             sums.worst, sums.worst_snr = image, snr
@@ -96,6 +95,13 @@ class Comparison:
         )
 
 
+def _without_equal_infinities(expected: NDArray[Any], found: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Both as vectors of float64, with 0 where both are NaN or the same infinity: there they agree."""
+    a, b = expected.ravel().astype(np.float64), found.ravel().astype(np.float64)
+    agree = ~np.isfinite(a) & ((a == b) | (np.isnan(a) & np.isnan(b)))
+    return np.where(agree, 0.0, a), np.where(agree, 0.0, b)
+
+
 def snr_db(signal: float, noise: float) -> float:
     """The ratio of two powers in decibels; infinite without noise, NaN where either is not a number."""
     if math.isnan(signal) or math.isnan(noise):
@@ -112,24 +118,40 @@ def _cosine(sums: _Sums) -> float:
 
 @dataclass(frozen=True)
 class Check:
-    """One method and what it found."""
+    """One method, its short name, and what it found.
 
+    An output passes with an SNR of `pass_above_db`, and fails below `fail_below_db`. Where no value differs by more
+    than `resolution`, what the method's number format can tell apart around 1, it passes too: the scores of a
+    detector that sees nothing are all rounding, and their SNR says nothing.
+    """
+
+    name: str
     method: str
     outputs: tuple[OutputAgreement, ...]
     pass_above_db: float
     fail_below_db: float
+    resolution: float
+
+    def verdict_on(self, output: OutputAgreement) -> Verdict:
+        """Of one output; what is not a number fails."""
+        if output.snr_db >= self.pass_above_db or output.max_abs <= self.resolution:
+            return Verdict.PASS
+        return Verdict.WARN if output.snr_db >= self.fail_below_db else Verdict.FAIL
 
     @property
     def verdict(self) -> Verdict:
-        """By the worst output's SNR; not a number fails."""
-        worst = min((output.snr_db for output in self.outputs), default=math.inf, key=_nan_first)
-        if not worst >= self.fail_below_db:
-            return Verdict.FAIL
-        return Verdict.PASS if worst >= self.pass_above_db else Verdict.WARN
+        """The worst of its outputs'."""
+        return worst_of(self.verdict_on(output) for output in self.outputs)
+
+    def outputs_with(self, verdict: Verdict) -> tuple[OutputAgreement, ...]:
+        """The outputs with that verdict."""
+        return tuple(output for output in self.outputs if self.verdict_on(output) is verdict)
 
 
-def _nan_first(value: float) -> float:
-    return -math.inf if math.isnan(value) else value
+def worst_of(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of several; pass where there are none."""
+    found = set(verdicts)
+    return next((verdict for verdict in (Verdict.FAIL, Verdict.WARN) if verdict in found), Verdict.PASS)
 
 
 @dataclass(frozen=True)
@@ -156,8 +178,7 @@ class Passport:
     @property
     def verdict(self) -> Verdict:
         """The worst of the checks; an overflow of FP16 is at least a warning."""
-        found = {check.verdict for check in self.checks} | ({Verdict.WARN} if self.overflows else set())
-        return next((verdict for verdict in (Verdict.FAIL, Verdict.WARN) if verdict in found), Verdict.PASS)
+        return worst_of([*(check.verdict for check in self.checks), *(Verdict.WARN for _ in self.overflows)])
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data for JSON; infinite and undefined numbers become null with the words beside them."""
@@ -172,10 +193,12 @@ class Passport:
             },
             "checks": [
                 {
+                    "name": check.name,
                     "method": check.method,
                     "verdict": check.verdict.value,
                     "pass_above_db": check.pass_above_db,
                     "fail_below_db": check.fail_below_db,
+                    "resolution": check.resolution,
                     "outputs": [_plain(asdict(output)) for output in check.outputs],
                 }
                 for check in self.checks

@@ -146,15 +146,13 @@ def _save(model: onnx.ModelProto, path: Path) -> Path:
 def _require_fit(passport: Passport, progress: Progress) -> None:
     """Refuse a result that computes something else than its source; warn of what may spoil it on the device."""
     for check in passport.checks:
-        worst = min(check.outputs, key=lambda output: output.snr_db)
-        if check.verdict is not Verdict.PASS:
-            progress.warn(f"output {worst.name!r}: {worst.snr_db:.1f} dB by {check.method}")
-    if passport.checks[0].verdict is Verdict.FAIL:
-        worst = min(passport.checks[0].outputs, key=lambda output: output.snr_db)
+        for output in (*check.outputs_with(Verdict.WARN), *check.outputs_with(Verdict.FAIL)):
+            progress.warn(f"output {output.name!r} has {output.snr_db:.1f} dB by the {check.name}: {check.method}")
+    for output in passport.checks[0].outputs_with(Verdict.FAIL):
         raise VerificationFailed(
-            f"the converted network does not compute what the source model does: output {worst.name!r} has "
-            f"{worst.snr_db:.1f} dB on {worst.worst}",
-            subject=worst.name,
+            f"the converted network does not compute what the source model does: output {output.name!r} has "
+            f"{output.snr_db:.1f} dB, worst on {output.worst}",
+            subject=output.name,
             remedy="convert with --disable-onnx-simplification, and compare the passports",
         )
     for overflow in passport.overflows:
@@ -177,7 +175,7 @@ def _recipe(
     return Recipe(
         oakmill=oakmill.__version__,
         source=SourceRecord(name=source.files[0].name, format=source.format.value, sha256=source.sha256),
-        spec=spec,
+        spec=spec.model_copy(update={"verification_images": None}),  # a path means nothing elsewhere
         inputs=[item.as_dict() for item in prepared.inputs],
         toolchains=[ToolchainRecord(name=status.name, digest=status.digest, isolation=isolation)],
         packages={package: version(package) for package in _PACKAGES},

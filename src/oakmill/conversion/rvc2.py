@@ -28,10 +28,11 @@ NEEDS = Needs(highest_opset=16, decompose=("HardSigmoid", "LayerNormalization", 
 MEMORY_MB = 512
 """RVC2's memory, which holds weights in FP16, activations and firmware."""
 
-SIMULATED = "prepared network on OpenVINO's CPU plugin in float32, against the source model in onnxruntime"
+SIMULATED = "float32", "prepared network on OpenVINO's CPU plugin in float32, against the source model in onnxruntime"
 STORED = (
+    "FP16 estimate",
     "estimate of FP16 storage: weights and activations rounded to FP16 in onnxruntime, against the prepared network "
-    "in float32"
+    "in float32",
 )
 NOT_PROVEN = (
     "not run on an RVC2 device",
@@ -172,17 +173,17 @@ class Rvc2:
             return self.toolchain.infer(model, work / "simulate", batch, ports=ports)
 
         progress.doing("running it on OpenVINO's CPU plugin")
-        simulated = verification.compare_simulated(SIMULATED, prepared, pictures, simulate)
+        simulated = verification.compare_simulated(prepared, pictures, simulate)
         progress.doing("estimating what FP16 does to it")
-        stored = verification.estimate_half(STORED, prepared, pictures)
+        stored = verification.estimate_half(prepared, pictures)
         overflowing = verification.find_overflows(prepared, pictures)
         return Passport(
             platform="rvc2",
             images=pictures.source,
             image_names=pictures.names,
             checks=(
-                Check(simulated.method, simulated.outputs(), pass_above_db=60, fail_below_db=40),
-                Check(stored.method, stored.outputs(), pass_above_db=40, fail_below_db=20),
+                Check(*SIMULATED, simulated.outputs(), pass_above_db=60, fail_below_db=40, resolution=1e-6),
+                Check(*STORED, stored.outputs(), pass_above_db=40, fail_below_db=20, resolution=2**-11),
             ),
             overflows=overflowing,
             not_proven=NOT_PROVEN,

@@ -80,13 +80,12 @@ _DEPTHAI_TYPES = {"U8": {"U8F"}, "FP16": {"FP16"}, "FP32": {"FP32"}, "I32": {"IN
 
 
 def compare_simulated(
-    method: str,
     prepared: Prepared,
     pictures: Pictures,
     simulate: Callable[[Sequence[Outputs]], Iterable[Outputs]],
 ) -> Comparison:
     """Compare a simulator of the converted model, on raw input, with the source model in onnxruntime."""
-    comparison = Comparison(method)
+    comparison = Comparison()
     reference = equality.Session(prepared.original)
     names = iter(pictures.names)
     for batch in _batches(pictures):
@@ -95,9 +94,9 @@ def compare_simulated(
     return comparison
 
 
-def estimate_half(method: str, prepared: Prepared, pictures: Pictures) -> Comparison:
+def estimate_half(prepared: Prepared, pictures: Pictures) -> Comparison:
     """Compare the prepared model with weights and activations stored in FP16 with itself in float32."""
-    comparison = Comparison(method)
+    comparison = Comparison()
     reference = equality.Session(prepared.model)
     candidate = equality.Session(half.half_estimate(prepared.model), optimise=False)
     for name, raw in zip(pictures.names, pictures, strict=True):
@@ -107,15 +106,14 @@ def estimate_half(method: str, prepared: Prepared, pictures: Pictures) -> Compar
 
 def find_overflows(prepared: Prepared, pictures: Pictures) -> tuple[Overflow, ...]:
     """The tensors that leave the range of FP16 on some picture."""
-    session = equality.Session(half.activation_peaks(prepared.model))
-    known = {tensor.name for tensor in prepared.outputs}
-
-    def peaks() -> Iterator[tuple[str, dict[str, float]]]:
-        for name, raw in zip(pictures.names, pictures, strict=True):
-            found = session.run(raw)
-            yield name, {key: float(value) for key, value in found.items() if key not in known}
-
-    return overflows(peaks())
+    model = half.activation_peaks(prepared.model)
+    session = equality.Session(model)
+    wanted = [value.name for value in model.graph.output if value.name.startswith(half.PEAK)]
+    found = (
+        (name, {key.removeprefix(half.PEAK): float(peak) for key, peak in session.run(raw, wanted).items()})
+        for name, raw in zip(pictures.names, pictures, strict=True)
+    )
+    return overflows(found)
 
 
 def _batches(pictures: Pictures) -> Iterator[list[dict[str, NDArray[Any]]]]:

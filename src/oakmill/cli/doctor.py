@@ -1,0 +1,158 @@
+"""`oakmill doctor`: what works on this machine, and what to do about what does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from oakmill import __version__
+from oakmill.settings import Settings, current
+from oakmill.toolchains import catalog, sandbox
+from oakmill.toolchains.base import State
+
+PACKAGES = ("depthai", "luxonis-ml", "numpy", "onnx", "onnxruntime", "onnxslim", "pydantic", "uv")
+GOOD, POOR, BAD = "[green]✓[/]", "[yellow]![/]", "[red]✗[/]"
+MARKS = {State.INSTALLED: GOOD, State.MISSING: POOR, State.BROKEN: BAD, State.UNSUPPORTED: " "}
+LITTLE_SPACE_GB = 2.0
+
+
+@click.command(name="doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def command(as_json: bool) -> None:
+    """Show what works on this machine, and what to do about what does not."""
+    found = examine(current())
+    if as_json:
+        click.echo(json.dumps(found, default=str, indent=1))
+    else:
+        _show(found)
+
+
+def examine(settings: Settings) -> dict[str, Any]:
+    """All that the doctor knows, as plain data."""
+    return {
+        "oakmill": __version__,
+        "python": {"version": platform.python_version(), "executable": sys.executable},
+        "system": {"name": platform.platform(), "cores": len(os.sched_getaffinity(0))},
+        "packages": {name: _version(name) for name in PACKAGES},
+        "isolation": _isolation(settings),
+        "toolchains": [asdict(toolchain.status()) for toolchain in catalog.all_toolchains(settings)],
+        "folders": [
+            _folder("home", settings.home),
+            _folder("temporary files", Path(tempfile.gettempdir())),
+        ],
+        "settings": _changed(settings),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _isolation(settings: Settings) -> dict[str, Any]:
+    found, refused = sandbox.probe(), False
+    try:
+        found = sandbox.choose(settings)
+    except sandbox.IsolationMissing:
+        refused = True
+    return {
+        "setting": settings.isolation,
+        "level": found.level.value,
+        "detail": found.detail,
+        "remedy": found.remedy,
+        "refused": refused,
+    }
+
+
+def _folder(name: str, path: Path) -> dict[str, Any]:
+    """A folder that may not exist yet, with the free space and the permissions of where it will be."""
+    nearest = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+    return {
+        "name": name,
+        "path": str(path),
+        "free_gb": round(shutil.disk_usage(nearest).free / 1e9, 1),
+        "writable": os.access(nearest, os.W_OK | os.X_OK),
+    }
+
+
+def _changed(settings: Settings) -> dict[str, dict[str, Any]]:
+    """The settings that differ from their defaults, by the variable that sets them."""
+    values = settings.model_dump(mode="json")
+    defaults = Settings.model_construct().model_dump(mode="json")
+    return {
+        f"OAKMILL_{name.upper()}": {"value": value, "default": defaults[name]}
+        for name, value in values.items()
+        if value != defaults[name]
+    }
+
+
+def _show(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False, soft_wrap=True)
+    python, system = found["python"], found["system"]
+    console.print(f"[bold]Oakmill {found['oakmill']}[/] on Python {python['version']}")
+    console.print(escape(f"  {python['executable']}\n  {system['name']}, {system['cores']} cores"))
+    for title, lines in (
+        ("Packages", _package_lines(found["packages"])),
+        ("Sandbox for vendors' tools", _isolation_lines(found["isolation"])),
+        ("Toolchains", _toolchain_lines(found["toolchains"])),
+        ("Folders", _folder_lines(found["folders"])),
+        ("Settings that differ from their defaults", _setting_lines(found["settings"])),
+    ):
+        console.print(f"\n[bold]{title}[/]")
+        for mark, text in lines:
+            first, *rest = text.splitlines()
+            console.print(f"  {mark} {escape(first)}")
+            for line in rest:
+                console.print(f"    [dim]{escape(line)}[/]")
+
+
+Lines = list[tuple[str, str]]
+
+
+def _package_lines(packages: dict[str, str | None]) -> Lines:
+    return [(GOOD if number else BAD, f"{name} {number or 'is missing'}") for name, number in packages.items()]
+
+
+def _isolation_lines(isolation: dict[str, Any]) -> Lines:
+    level, setting = isolation["level"], isolation["setting"]
+    mark = BAD if isolation["refused"] else POOR if level == "none" else GOOD
+    refused = "\nOAKMILL_ISOLATION=required: no tool will be run" if isolation["refused"] else ""
+    return [(mark, f"{level} (setting: {setting}): {isolation['detail']}{refused}\n{isolation['remedy']}")]
+
+
+def _toolchain_lines(toolchains: list[dict[str, Any]]) -> Lines:
+    return [
+        (MARKS[item["state"]], f"{item['name']}: {item['state']}\n{item['detail'] or item['summary']}")
+        for item in toolchains
+    ]
+
+
+def _folder_lines(folders: list[dict[str, Any]]) -> Lines:
+    return [
+        (
+            BAD if not item["writable"] else POOR if item["free_gb"] < LITTLE_SPACE_GB else GOOD,
+            f"{item['name']}: {item['path']}, {item['free_gb']} GB free"
+            + ("" if item["writable"] else ", cannot be written"),
+        )
+        for item in folders
+    ]
+
+
+def _setting_lines(changed: dict[str, dict[str, Any]]) -> Lines:
+    lines = [(" ", f"{name}={item['value']} (default: {item['default']})") for name, item in changed.items()]
+    return lines or [(" ", "none")]

@@ -1,0 +1,108 @@
+"""`oakmill toolchains`: list, install, verify and remove the vendors' tools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from oakmill.settings import current
+from oakmill.toolchains import catalog
+from oakmill.toolchains.base import State, Status, ToolEvent, Watcher
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLOURS = {
+    State.INSTALLED: "green",
+    State.MISSING: "yellow",
+    State.BROKEN: "red",
+    State.UNSUPPORTED: "bright_black",
+}
+
+
+@click.group(name="toolchains")
+def command() -> None:
+    """List, install, verify and remove the vendors' tools, each in an environment of its own."""
+
+
+@command.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def list_(as_json: bool) -> None:
+    """Show every toolchain and how it stands on this machine."""
+    found = [toolchain.status() for toolchain in catalog.all_toolchains(current())]
+    if as_json:
+        click.echo(json.dumps([asdict(status) for status in found], default=str, indent=1))
+        return
+    from rich.console import Console
+
+    Console().print(table(found))
+
+
+def table(found: list[Status]) -> Table:
+    """The toolchains as people read them."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    rows = Table("toolchain", "state", "what it is", box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for status in found:
+        state = f"[{COLOURS[status.state]}]{status.state}[/]"
+        rows.add_row(status.name, state, "\n".join(filter(None, (status.summary, escape(status.detail)))))
+    return rows
+
+
+@command.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+def install(names: tuple[str, ...]) -> None:
+    """Make a toolchain's environment and verify it by real work.
+
+    NAME is a full name (rvc2/openvino-2022.2.0), or a platform (rvc2) for its default toolchain. One that is there
+    is made anew.
+    """
+    for toolchain in [catalog.find(name, current()) for name in names]:
+        with progress(f"Installing {toolchain.name}") as watch:
+            status = toolchain.install(watch)
+        click.echo(f"{status.name}: {status.state}, verified by a compilation; {status.folder}")
+
+
+@command.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+def verify(names: tuple[str, ...]) -> None:
+    """Compile a tiny model for real, and show what was seen."""
+    for toolchain in [catalog.find(name, current()) for name in names]:
+        seen = toolchain.verify()
+        click.echo(f"{toolchain.name}: works; " + ", ".join(f"{name} {value}" for name, value in seen.items()))
+
+
+@command.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+def remove(names: tuple[str, ...]) -> None:
+    """Remove a toolchain's environment from the disk."""
+    from oakmill.toolchains import environments
+
+    for toolchain in [catalog.find(name, current()) for name in names]:
+        removed = environments.remove(toolchain.name, current())
+        click.echo(f"{toolchain.name}: " + ("removed" if removed else "is not installed"))
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Watcher]:
+    """A watcher that shows a tool's last line on a terminal, and prints every line where there is none."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        click.echo(f"{title} ...", err=True)
+        yield lambda event: click.echo(f"  {_words(event)}", err=True)
+        return
+    with console.status(escape(title)) as status:
+        yield lambda event: status.update(f"{escape(title)} [dim]{escape(_words(event))}[/]")
+
+
+def _words(event: ToolEvent) -> str:
+    return event.line.strip() or f"{event.what} {event.done}/{event.total}"
