@@ -108,7 +108,8 @@ def snr_db(signal: float, noise: float) -> float:
         return math.nan
     if noise == 0:
         return math.inf
-    return 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+    ratio = signal / noise
+    return 10 * math.log10(ratio) if ratio > 0 else -math.inf
 
 
 def _cosine(sums: _Sums) -> float:

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.parser
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from oakmill.errors import UnsupportedModel
+from oakmill.graph import equality
+from oakmill.graph.decompose import DECOMPOSITIONS, decompose
+
+CASES = {
+    "CumSum": ("y = CumSum(x, a)", "int64 a = {1}"),
+    "CumSum from the end, without itself": ("y = CumSum<reverse=1, exclusive=1>(x, a)", "int64 a = {-1}"),
+    "GreaterOrEqual": ("b = GreaterOrEqual(x, v) y = Cast<to=1>(b)", "float v = {0.1}"),
+    "HardSigmoid": ("y = HardSigmoid(x)", ""),
+    "HardSigmoid with a slope": ("y = HardSigmoid<alpha=0.5, beta=0.25>(x)", ""),
+    "HardSwish": ("y = HardSwish(x)", ""),
+    "LayerNormalization": ("y = LayerNormalization<axis=-1>(x, s, s)", "float[5] s = {1, 2, 3, 4, 5}"),
+    "LessOrEqual": ("b = LessOrEqual(x, v) y = Cast<to=1>(b)", "float v = {0.1}"),
+    "Or": ("a = Less(x, l) b = Less(h, x) c = Or(a, b) y = Cast<to=1>(c)", "float l = {-0.5}, float h = {0.5}"),
+    "Pad that crops": ("y = Pad(x, p)", "int64[8] p = {0, -1, 1, -2, 0, 2, 0, -1}"),
+    "Resize, bicubic, by scales": (
+        'y = Resize<mode="cubic">(x, "", s)',
+        "float[4] s = {1, 1, 2, 1.5}",
+    ),
+    "Resize, bicubic, to sizes": (
+        'y = Resize<mode="cubic", coordinate_transformation_mode="align_corners", cubic_coeff_a=-0.5>(x, "", "", s)',
+        "int64[4] s = {1, 8, 3, 9}",
+    ),
+    "Selu": ("y = Selu(x)", ""),
+    "Sign": ("y = Sign(x)", ""),
+    "Trilu": ("y = Trilu(x)", ""),
+    "Trilu, lower": ("y = Trilu<upper=0>(x, k)", "int64 k = {1}"),
+    "Xor": ("a = Less(x, l) b = Less(x, h) c = Xor(a, b) y = Cast<to=1>(c)", "float l = {-0.5}, float h = {0.5}"),
+    "QuantizeLinear and back": (
+        "q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z)",
+        "float s = {0.01}, uint8 z = {128}",
+    ),
+    "QuantizeLinear by channel": (
+        "q = QuantizeLinear(x, s, z) y = DequantizeLinear(q, s, z)",
+        "float[8] s = {0.01, 0.02, 0.03, 0.1, 0.004, 0.2, 0.01, 1}, int8[8] z = {0, 1, 2, 3, -4, 5, 6, 7}",
+    ),
+    "DequantizeLinear of weights": (
+        "w = DequantizeLinear<axis=0>(q, s) y = MatMul(x, w)",
+        "int8[5,2] q = {1, 2, 3, 4, 5, -6, -7, -8, -9, 10}, float[5] s = {0.5, 0.25, 0.1, 2, 3}",
+    ),
+}
+
+
+def check(source: ModelProto) -> ModelProto:
+    """Decompose everything that can be, and prove it."""
+    feeds = inputs(source)
+    wanted = equality.run(source, feeds)
+    result = decompose(source, DECOMPOSITIONS)
+    assert not {node.op_type for node in result.graph.node} & (DECOMPOSITIONS.keys() - {"Pad"})
+    onnx.checker.check_model(result, full_check=True)
+    equality.require_equal(wanted, equality.run(result, feeds), equality.Tolerance(snr_db=100))
+    return result
+
+
+def inputs(source: ModelProto) -> dict[str, npt.NDArray[Any]]:
+    random = np.random.default_rng(1)
+    return {
+        value.name: random.uniform(-1, 1, [dim.dim_value for dim in value.type.tensor_type.shape.dim]).astype("f")
+        for value in source.graph.input
+    }
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_decomposed_operator_computes_the_same(name: str) -> None:
+    body, constants = CASES[name]
+    between = f"<{constants}>" if constants else ""
+    opset = 17 if "LayerNormalization" in body else 16
+    check(
+        onnx.parser.parse_model(
+            f'<ir_version: 8, opset_import: ["": {opset}]> g (float[1,8,6,5] x) => (float[?,?,?,?] y) {between} '
+            f"{{ {body} }}"
+        )
+    )
+
+
+def recurrent(
+    op: str, gates: int, *, steps: int = 5, batch: int = 1, outputs: str = "both", **attrs: Any
+) -> ModelProto:
+    random = np.random.default_rng(2)
+    directions = 2 if attrs.get("direction") == "bidirectional" else 1
+    weights = {
+        "w": random.normal(size=[directions, gates * 4, 3]),
+        "r": random.normal(size=[directions, gates * 4, 4]),
+        "b": random.normal(size=[directions, 2 * gates * 4]),
+    }
+    node = helper.make_node(op, ["x", "w", "r", "b", "", "h"], ["y", "last"], name="layer", hidden_size=4, **attrs)
+    kinds = {"x": [steps, batch, 3], "h": [directions, batch, 4]}
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in kinds.items()],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("y", "last")],
+        [numpy_helper.from_array(value.astype("f"), name) for name, value in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_gru_is_unrolled(direction: str, late: int) -> None:
+    check(recurrent("GRU", 3, direction=direction, linear_before_reset=late, batch=2))
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+def test_an_rnn_is_unrolled(direction: str) -> None:
+    check(recurrent("RNN", 1, direction=direction))
+
+
+def test_a_long_gru_is_refused_by_name() -> None:
+    with pytest.raises(UnsupportedModel, match="GRU 'layer': its sequence has 65 steps") as raised:
+        decompose(recurrent("GRU", 3, steps=65), ["GRU"])
+    assert raised.value.subject == "layer"
+
+
+def test_a_gru_with_other_activations_is_refused() -> None:
+    with pytest.raises(UnsupportedModel, match="other activations"):
+        decompose(recurrent("GRU", 3, activations=["HardSigmoid", "Tanh"]), ["GRU"])
