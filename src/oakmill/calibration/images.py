@@ -1,0 +1,161 @@
+"""Reads a picture straight into the tensor that a model takes."""
+
+from __future__ import annotations
+
+import struct
+from enum import StrEnum
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from PIL import Image, ImageOps
+
+from oakmill.errors import SourceError, SpecError
+from oakmill.spec import Encoding
+
+MAX_PIXELS = 89_478_485  # as Pillow's own first limit: 256 MB of RGB
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")  # none that runs scripts or starts programs
+
+# What Pillow and numpy raise on files that are damaged; they have no errors of their own.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    struct.error,
+    TokenError,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+class Resize(StrEnum):
+    """How a picture is brought to the input's size."""
+
+    STRETCH = "stretch"
+    CROP = "crop"
+    PAD = "pad"
+
+
+def read_image(
+    path: Path,
+    shape: tuple[int, ...],
+    layout: str,
+    encoding: Encoding,
+    *,
+    dtype: DTypeLike = np.float32,
+    resize: Resize = Resize.CROP,
+) -> NDArray[Any]:
+    """Read a picture, or a `.npy` of the input's shape, as an input tensor.
+
+    A picture is turned upright after its EXIF data, and resized bilinearly with antialiasing: STRETCH ignores
+    its proportions; CROP fits the shorter side and cuts the middle out of the longer; PAD fits the longer
+    side and centres the picture on black. A `.npy` is taken as it is, with or without the batch dimension.
+
+    Args:
+        path: the file.
+        shape: the input's shape, of batch 1.
+        layout: the meaning of its dimensions: the letters H, W, and C, N where they exist, in any order.
+        encoding: order of the colour channels; an input of one channel gets gray.
+        dtype: of the result; the values are 0 to 255 in each.
+        resize: how it is brought to size.
+
+    Returns:
+        An array of `shape` and `dtype`, contiguous.
+
+    Raises:
+        SourceError: the file is no picture, damaged, or larger than MAX_PIXELS.
+        SpecError: the input is not one that takes a picture, or the `.npy` has another shape.
+    """
+    if path.suffix.lower() == ".npy":
+        return _read_array(path, shape).astype(dtype)
+    sizes = _image_sizes(shape, layout, encoding)
+    gray = sizes.get("C", 1) == 1
+    try:
+        pixels = np.asarray(_fitted(_decoded(path, sizes, gray), sizes, resize))
+    except _DAMAGE as error:
+        raise SourceError(f"{path.name} cannot be read as a picture: {error}", subject=str(path)) from error
+    if encoding is Encoding.BGR and not gray:
+        pixels = pixels[..., ::-1]
+    present = [letter for letter in layout if letter in "HWC" and (letter != "C" or not gray)]
+    order = ["HWC".index(letter) for letter in present]
+    return np.ascontiguousarray(pixels.transpose(order), dtype).reshape(shape)
+
+
+def _read_array(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
+    try:
+        # Mapping checks the header against the file's length, before memory is taken for what it claims.
+        array = np.array(np.lib.format.open_memmap(path, mode="r"))
+    except _DAMAGE as error:
+        raise SourceError(f"{path.name} cannot be read as an array: {error}", subject=str(path)) from error
+    if array.dtype.kind not in "biuf":
+        raise SourceError(f"{path.name} holds {array.dtype}, not numbers", subject=str(path))
+    if array.shape not in {shape, shape[1:] if shape[0] == 1 else shape}:
+        message = f"{path.name} has the shape {array.shape}, but the input's is {shape}"
+        raise SpecError(message, subject=str(path), remedy="Save the array as the model's input takes it.")
+    return array.reshape(shape)
+
+
+def _image_sizes(shape: tuple[int, ...], layout: str, encoding: Encoding) -> dict[str, int]:
+    """The input's size along each letter of its layout, once it is certain that a picture fits in."""
+    sizes = dict(zip(layout, shape, strict=False))
+    wrong = ""
+    if len(layout) != len(shape) or len(sizes) != len(shape) or not {"H", "W"} <= sizes.keys() <= set("NCHW"):
+        wrong = "is not the layout of a picture"
+    elif encoding is Encoding.NONE:
+        wrong = "is declared not to be a picture (encoding NONE)"
+    elif sizes.get("N", 1) != 1:
+        wrong = "has a batch of more than one"
+    elif sizes.get("C", 1) not in ({1} if encoding is Encoding.GRAY else {1, 3}):
+        wrong = f"does not have the channels of {encoding}"
+    if wrong:
+        message = f"an input of shape {shape} and layout {layout!r} takes no picture: it {wrong}"
+        raise SpecError(message, remedy="Give .npy files of the input's shape, or correct layout and encoding.")
+    return sizes
+
+
+def _decoded(path: Path, sizes: dict[str, int], gray: bool) -> Image.Image:
+    """The picture upright, in 8 bits, as RGB or gray."""
+    with Image.open(path, formats=FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
+        # JPEG can be decoded at 1/2, 1/4, 1/8 of its size; twice the size wanted keeps the resizing good.
+        side = 2 * max(sizes["H"], sizes["W"])
+        image.draft("L" if gray else "RGB", (side, side))
+        return _to_8_bit(ImageOps.exif_transpose(image)).convert("L" if gray else "RGB")
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """The picture in a mode that converts well: Pillow clips 16 bits, and warns of transparent palettes."""
+    if image.mode == "F":
+        raise ValueError("its pixels are floating point numbers; save it with 8 bits, or as .npy")
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image).clip(0, 65535) / 257).round().astype(np.uint8))
+    return image.convert("RGBA") if image.mode == "P" and "transparency" in image.info else image
+
+
+def _fitted(image: Image.Image, sizes: dict[str, int], resize: Resize) -> Image.Image:
+    target = sizes["W"], sizes["H"]
+    if resize is Resize.STRETCH:
+        return image.resize(target, Image.Resampling.BILINEAR)
+    if resize is Resize.CROP:
+        return image.resize(target, Image.Resampling.BILINEAR, box=_middle(image.size, target))
+    scale = min(target[0] / image.width, target[1] / image.height)
+    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    canvas = Image.new(image.mode, target)
+    corner = (target[0] - inner[0]) // 2, (target[1] - inner[1]) // 2
+    canvas.paste(image.resize(inner, Image.Resampling.BILINEAR), corner)
+    return canvas
+
+
+def _middle(size: tuple[int, int], target: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The largest middle box of a picture that has the target's proportions: left, top, right, bottom."""
+    scale = min(size[0] / target[0], size[1] / target[1])
+    width, height = min(target[0] * scale, size[0]), min(target[1] * scale, size[1])
+    left, top = (size[0] - width) / 2, (size[1] - height) / 2
+    return left, top, left + width, top + height
