@@ -59,7 +59,7 @@ def convert(temporary: Path) -> Convert:
     """Run `oakmill convert` with `--json` to its end."""
 
     def run(*arguments: str | Path, **variables: str) -> Answer:
-        finished = subprocess.run(  # noqa: TID251 - the test is the user
+        finished = subprocess.run(  # noqa: TID251, PLW1510 - the test is the user
             command("convert", *arguments, "--to", "rvc2", "--json"),
             capture_output=True,
             text=True,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +37,12 @@ def command(
     Values for one input are given bare (--mean-values 104,117,123), for several inputs with the input's name
     (--mean-values left=104,117,123).
     """
-    spec = build_spec(PLATFORMS[platform], values)
     if as_json:
-        _convert_for_machines(model, spec, output, overwrite)
+        with _told_to_machines():
+            spec = build_spec(PLATFORMS[platform], values)
+            _convert_for_machines(model, spec, output, overwrite)
     else:
+        spec = build_spec(PLATFORMS[platform], values)
         _convert_for_people(model, spec, output, overwrite, verbose)
 
 
@@ -60,20 +64,27 @@ def _convert_for_machines(model: Path, spec: Rvc2Spec, output: Path, overwrite: 
     from oakmill.conversion.pipeline import convert, summary
     from oakmill.settings import current
 
-    def line(kind: str, content: Any) -> None:
-        click.echo(json.dumps({kind: content}, ensure_ascii=False))
-        sys.stdout.flush()
+    converted = convert(
+        model,
+        spec,
+        output,
+        settings=current(),
+        observer=lambda event: _line("event", event.as_dict()),
+        overwrite=overwrite,
+    )
+    _line("result", summary(converted))
 
+
+@contextmanager
+def _told_to_machines() -> Iterator[None]:
+    """An error becomes the last JSON line too."""
     try:
-        converted = convert(
-            model,
-            spec,
-            output,
-            settings=current(),
-            observer=lambda event: line("event", event.as_dict()),
-            overwrite=overwrite,
-        )
+        yield
     except OakmillError as error:
-        line("error", error.as_dict())
+        _line("error", error.as_dict())
         raise
-    line("result", summary(converted))
+
+
+def _line(kind: str, content: Any) -> None:
+    click.echo(json.dumps({kind: content}, ensure_ascii=False))
+    sys.stdout.flush()

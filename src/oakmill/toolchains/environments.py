@@ -24,6 +24,7 @@ from pathlib import Path
 
 from oakmill.errors import ToolchainBroken, ToolchainMissing
 from oakmill.settings import Settings
+from oakmill.toolchains import sandbox
 from oakmill.toolchains.base import ToolEvent, Watcher, ignore
 from oakmill.toolchains.interpreters import uv
 from oakmill.toolchains.process import Limits, run
@@ -80,7 +81,7 @@ def _sha256(parts: Sequence[bytes]) -> str:
     return hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).hexdigest()
 
 
-def create(  # noqa: PLR0913 - keywords, each on its own
+def create(
     name: str,
     *,
     lock: Path,
@@ -100,20 +101,13 @@ def create(  # noqa: PLR0913 - keywords, each on its own
     """
     _require_platform(name)
     folder = _folder(name, settings)
-    try:
-        with _alone(folder, watch) as waited:
-            there = _usable(name, settings) if waited else None
-            if there and there.lock == lock_digest(lock, libraries):
-                return there
-            with _site(folder) as site:
-                _Build(name, folder, settings, watch, site).make(lock, interpreter, libraries)
-    except OSError as error:
-        raise ToolchainMissing(
-            f"{name} could not be installed: {error.filename or folder}: {error.strerror}.",
-            subject=name,
-            remedy="Free some space there or see to its permissions, or set OAKMILL_HOME to another folder.",
-        ) from None
-    return _read(name, folder)
+    with _disk_errors(name, folder), _alone(folder, watch) as waited:
+        there = _usable(name, settings) if waited else None
+        if there and there.lock == lock_digest(lock, libraries):
+            return there
+        with _site(folder) as site:
+            _Build(name, folder, settings, watch, site).make(lock, interpreter, libraries)
+        return _read(name, folder)
 
 
 def load(name: str, settings: Settings) -> Environment | None:
@@ -127,12 +121,16 @@ def load(name: str, settings: Settings) -> Environment | None:
 
 
 def remove(name: str, settings: Settings) -> bool:
-    """Remove the environment, whole or broken; False when there was none."""
+    """Remove the environment, whole or broken; False when there was none.
+
+    Raises:
+        ToolchainMissing: its files cannot be removed.
+    """
     folder = _folder(name, settings)
     if not folder.exists():
         return False
-    with _alone(folder, ignore):
-        _discard(folder)
+    with _disk_errors(name, folder), _alone(folder, ignore), _site(folder) as site:
+        folder.rename(site / "removed")  # out of its place first, so that no half of it is ever found there
     return True
 
 
@@ -188,6 +186,18 @@ def _broken(name: str, why: str) -> ToolchainBroken:
 
 
 @contextmanager
+def _disk_errors(name: str, folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ToolchainMissing(
+            f"The folder of {name} cannot be changed: {error.filename or folder}: {error.strerror}.",
+            subject=name,
+            remedy="Free some space there or see to its permissions, or set OAKMILL_HOME to another folder.",
+        ) from None
+
+
+@contextmanager
 def _alone(folder: Path, watch: Watcher) -> Iterator[bool]:
     """Hold the right to change an environment; tells whether another process held it before."""
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -218,14 +228,6 @@ def _site(folder: Path) -> Iterator[Path]:
         shutil.rmtree(site, ignore_errors=True)
 
 
-def _discard(folder: Path) -> None:
-    """Remove a folder; out of its place first, so that no half of it is ever found there."""
-    doomed = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(doomed, ignore_errors=True)
-    folder.rename(doomed)
-    shutil.rmtree(doomed)
-
-
 @dataclass(frozen=True)
 class _Build:
     """The making of one environment, beside its place."""
@@ -242,16 +244,17 @@ class _Build:
         record = self._describe(made, lock, interpreter, libraries)
         (made / RECORD).write_text(json.dumps(record, indent=1))
         if self.folder.exists():
-            _discard(self.folder)
+            self.folder.rename(self.site / "replaced")
         made.rename(self.folder)
 
     def _fill(self, made: Path, lock: Path, interpreter: Path, libraries: Libraries | None) -> None:
-        # Compiled now, because the sandbox lets no tool write into its environment.
-        install = ("pip", "install", "--require-hashes")
+        # A lock is whole: what packages say that they require is not asked (openvino-dev names dozens for other tools).
+        install = ("pip", "install", "--require-hashes", "--no-deps")
         self._uv("venv", "--relocatable", "--no-project", "--python", interpreter, made)
+        # Compiled now, because the sandbox lets no tool write into its environment.
         self._uv(*install, "--python", made / "bin" / "python", "--compile-bytecode", "-r", lock)
         if libraries:
-            wheels = ("--no-deps", "--python-version", libraries.python, "--python-platform", _PLATFORM)
+            wheels = ("--python-version", libraries.python, "--python-platform", _PLATFORM)
             python = ("--python", made / "bin" / "python")
             target = ("--target", made / LIBRARIES)
             self._uv(*install, *python, *wheels, *target, "-r", libraries.lock.absolute())
@@ -266,7 +269,7 @@ class _Build:
             "never",
         ]
         finished = run(
-            command,
+            sandbox.leashed(command),
             cwd=self.site,
             limits=Limits.of(self.settings),
             watch=self.watch,
@@ -302,16 +305,12 @@ class _Build:
 def _complaint(log: str) -> str:
     """What uv said from its first error on."""
     lines = log.strip().splitlines()
-    first = next(
-        (i for i, line in enumerate(lines) if line.startswith(("error", "  ×"))), max(0, len(lines) - 10)
-    )
+    first = next((i for i, line in enumerate(lines) if line.startswith(("error", "  ×"))), max(0, len(lines) - 10))
     return "\n".join(f"  {line}" for line in lines[first : first + 20])
 
 
 def _version_of(interpreter: Path) -> str:
-    _, answer = ask(
-        [interpreter, "-I", "-c", "import platform; print(platform.python_version())"], _START_SECONDS
-    )
+    _, answer = ask([interpreter, "-I", "-c", "import platform; print(platform.python_version())"], _START_SECONDS)
     return answer.strip()
 
 

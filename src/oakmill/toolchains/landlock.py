@@ -3,7 +3,7 @@
 Run as a program: `python -I -S landlock.py WORD... -- TOOL ARGUMENT...`, each WORD one of
 
     env:NAME=VALUE     a variable of the tool's otherwise empty environment
-    keep:NAME          a variable that it inherits
+    keep:NAME          a variable that it inherits; keep:* stands for all
     limit:NAME=NUMBER  a resource limit of setrlimit(2): limit:FSIZE=1048576
     read:PATH          a file or folder it may read and execute (Landlock)
     write:PATH         a file or folder it may also write (Landlock)
@@ -164,8 +164,9 @@ def main(arguments: list[str]) -> None:
     """Do as the words say and become the tool."""
     end = arguments.index("--")
     words, tool = arguments[:end], arguments[end + 1 :]
-    environment = dict(word.split("=", 1) for word in _words(words, "env"))
-    environment |= {name: os.environ[name] for name in _words(words, "keep") if name in os.environ}  # noqa: TID251
+    kept = _words(words, "keep")
+    environment = {name: value for name, value in os.environ.items() if name in kept or "*" in kept}  # noqa: TID251
+    environment |= dict(word.split("=", 1) for word in _words(words, "env"))
     _die_first()
     for word in _words(words, "limit"):
         name, _, value = word.partition("=")

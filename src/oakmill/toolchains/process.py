@@ -226,7 +226,7 @@ def _tell(line: str, watch: Watcher) -> None:
     watch(event)
 
 
-def run_runner(  # noqa: PLR0913 - keywords, each on its own
+def run_runner(
     environment: Environment,
     package: Path,
     request: Mapping[str, Any],

@@ -19,7 +19,7 @@ from oakmill.toolchains import landlock, tree
 
 EVENTS_FD = "OAKMILL_EVENTS_FD"
 
-_LAUNCHER = Path(landlock.__file__)
+_LAUNCH = (sys.executable, "-I", "-S", landlock.__file__)
 _PROBE_SECONDS = 10
 _OPEN_FILES = 4096
 _SCRATCH_BYTES = 1 << 30
@@ -181,7 +181,7 @@ def _last_line(answer: str) -> str:
     return (answer.strip().splitlines() or ["it ended without a word"])[-1]
 
 
-def command(  # noqa: PLR0913 - keywords, each on its own
+def command(
     argv: Sequence[str],
     *,
     read: Sequence[Path],
@@ -205,7 +205,12 @@ def command(  # noqa: PLR0913 - keywords, each on its own
         words.append("orphan:kill")
     if isolation.level is Level.LANDLOCK:
         words += ["wall:landlock", *_rules(read, write)]
-    return [sys.executable, "-I", "-S", str(_LAUNCHER), *words, "--", *argv]
+    return [*_LAUNCH, *words, "--", *argv]
+
+
+def leashed(argv: Sequence[str]) -> list[str]:
+    """The command that runs our own `argv` without a wall, in our environment, and ends when we do, even by kill -9."""
+    return [*_LAUNCH, "orphan:kill", "keep:*", "--", *argv]
 
 
 def _binds(read: Sequence[Path], write: Sequence[Path]) -> list[str]:

@@ -68,9 +68,7 @@ def _processes() -> Iterator[_Process]:
         with suppress(OSError):  # it ended while we looked
             # The name, second field, is the only one that may hold blanks and brackets.
             fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
-            yield _Process(
-                int(entry.name), int(fields[1]), int(fields[3]), int(fields[19]), fields[0] in b"ZX"
-            )
+            yield _Process(int(entry.name), int(fields[1]), int(fields[3]), int(fields[19]), fields[0] in b"ZX")
 
 
 class Tree:
@@ -133,8 +131,12 @@ class Tree:
         try:
             if grace and self._signal(signal.SIGTERM):
                 self._wait(grace)
-        finally:  # a second Ctrl-C shortens the wait, never the end
-            self._insist()
+        finally:  # a second Ctrl-C shortens the wait, and a third one does not spare what is left
+            try:
+                self._insist()
+            except KeyboardInterrupt:
+                self._insist()
+                raise
 
     def _signal(self, number: signal.Signals) -> bool:
         pids = self.alive()

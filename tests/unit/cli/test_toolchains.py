@@ -39,7 +39,7 @@ def test_the_list_shows_what_is_missing_and_how_to_install_it() -> None:
 
 
 def test_the_list_is_there_for_programs_too() -> None:
-    (status,) = json.loads(run("list", "--json").output)
+    status, *_ = json.loads(run("list", "--json").output)
     assert (status["name"], status["state"], status["folder"]) == (NAME, "missing", None)
 
 

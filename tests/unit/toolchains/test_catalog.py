@@ -25,7 +25,7 @@ def test_a_version_of_the_user_s_own_is_found_by_its_full_name() -> None:
 
 @pytest.mark.parametrize("name", ["", "rvc", "rvc2/", "rvc2/openvino-1.0", "../rvc2"])
 def test_an_unknown_name_is_answered_with_the_known_ones(name: str) -> None:
-    with pytest.raises(ToolchainMissing, match=r"known are: rvc2/openvino-2022\.2\.0, rvc2/openvino-2022\.3\.0"):
+    with pytest.raises(ToolchainMissing, match=r"known are: rvc2/openvino-2022\.2\.0,.* rvc2/openvino-2022\.3\.0"):
         catalog.find(name, SETTINGS)
 
 

@@ -117,6 +117,11 @@ def test_a_wheel_that_is_not_the_locked_one_is_refused_in_uv_s_words(shop: Shop)
     assert shop.left_over() == {".tool-1.0.lock"}
 
 
+def test_a_package_without_a_hash_is_refused(shop: Shop) -> None:
+    with pytest.raises(ToolchainMissing, match="hash"):
+        shop.create(shop.lock(wheel(shop.folder, "good_toy").partition(" ")[0] + "\n"))
+
+
 def test_a_package_that_cannot_be_had_is_named(shop: Shop) -> None:
     with pytest.raises(ToolchainMissing, match="no-such-thing"):
         shop.create(shop.lock("no-such-thing==1.0 --hash=sha256:" + "0" * 64 + "\n"))

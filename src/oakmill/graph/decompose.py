@@ -1,0 +1,69 @@
+"""Replacing operators that a compiler lacks by those that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from onnx import ModelProto
+
+from oakmill.errors import UnsupportedModel
+from oakmill.graph import elementary, recurrent
+from oakmill.graph.rewriting import CannotRewriteError, Rewrite, Scope, rewrite
+from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes
+
+DECOMPOSITIONS: Mapping[str, Rewrite] = {
+    "Affine": elementary.affine,
+    "Crop": elementary.crop,
+    "CumSum": elementary.cumulative_sum,
+    "DequantizeLinear": elementary.dequantize,
+    "GRU": recurrent.gru,
+    "Gelu": elementary.gelu,
+    "GreaterOrEqual": elementary.greater_or_equal,
+    "GroupNormalization": elementary.group_normalization,
+    "HardSigmoid": elementary.hard_sigmoid,
+    "HardSwish": elementary.hard_swish,
+    "ImageScaler": elementary.image_scaler,
+    "LayerNormalization": elementary.layer_normalization,
+    "LessOrEqual": elementary.less_or_equal,
+    "Mish": elementary.mish,
+    "Or": elementary.logical_or,
+    "Pad": elementary.crop_by_pad,
+    "QuantizeLinear": elementary.quantize,
+    "RMSNormalization": elementary.rms_normalization,
+    "RNN": recurrent.rnn,
+    "Resize": elementary.cubic_resize,
+    "Selu": elementary.selu,
+    "Sign": elementary.sign,
+    "Swish": elementary.swish,
+    "Trilu": elementary.triangle_mask,
+    "Xor": elementary.logical_xor,
+}
+"""What can be written otherwise. On the host each was seen to compute the same, and all to compile for RVC2.
+
+GridSample, ScatterND, Mod, ReduceProd, LpPool, IsNaN, trigonometry, dilated MaxPool and 3-D convolution, which RVC2
+lacks too, are not here: no exact form is known, or none was needed.
+"""
+
+
+def decompose(model: ModelProto, ops: Collection[str]) -> ModelProto:
+    """Write all nodes of the operators `ops`, keys of `DECOMPOSITIONS`, in elementary ones; a copy, if there are any.
+
+    Pad and Resize are only replaced where they crop and where they are cubic. Recurrent layers must have constant
+    weights and a fixed sequence.
+
+    Raises:
+        UnsupportedModel: a node is of a kind that has no decomposition; the message names it.
+    """
+    table = {op: DECOMPOSITIONS[op] for op in ops}
+    if not any(node.op_type in table for graph in all_graphs(model.graph) for node in graph.node):
+        return model
+    model = copy_of(model)
+    try:
+        rewrite(model, table, Scope(model))
+    except CannotRewriteError as error:
+        raise UnsupportedModel(
+            f"A node cannot be written in operators that the compiler has: {error}.",
+            subject=error.node,
+            remedy="Replace this layer before exporting the model.",
+        ) from error
+    return infer_shapes(model)

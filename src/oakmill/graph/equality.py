@@ -1,0 +1,246 @@
+"""Whether two models compute the same: both run in onnxruntime on the same data, their outputs compared."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnx import ModelProto, helper
+
+from oakmill.errors import BrokenModel, OakmillError, PreparationFailed, ProofFailed, UnsupportedModel
+from oakmill.graph.skeleton import dimensions, source_inputs
+
+Array = NDArray[Any]
+
+_NODE = re.compile(
+    r"Name:'(?P<run>[^']*)'|with name '(?P<kernel>[^']*)'|In Node, \(\"(?P<check>[^\"]*)\""
+    r"|Node \((?P<infer>[^)]*)\) Op|in node \((?P<type>[^)]*)\)"
+)
+_NOISE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+\.(?:cc|h):\d+ .*?\) ")  # its codes and source lines
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far two outputs may be apart.
+
+    Sums in another order leave 100 dB and more; swapped channels or a wrong scale leave less than 40 dB. As an
+    output may hold large boxes beside small scores, which the ratio would not see, each value is also held to
+    `relative` of itself plus `floor` of the output's largest, but for a share of `outliers`. Differences up to
+    `rounding`, some steps of float32 around 1, count as none: a score of 1e-5 out of a sigmoid is made of larger sums.
+    """
+
+    snr_db: float = 60.0
+    relative: float = 1e-3
+    floor: float = 1e-5
+    outliers: float = 1e-3
+    rounding: float = 1e-6
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one output is from its reference.
+
+    `snr_db` is 10 log10(sum ref^2 / sum (ref - candidate)^2), inf where they are equal; `cosine` is between the two
+    as vectors; `outside` is the share of values out of tolerance, for integers and truth values of those that differ.
+    """
+
+    name: str
+    max_abs: float
+    snr_db: float
+    cosine: float
+    outside: float
+    passed: bool
+    note: str = ""
+
+    def __str__(self) -> str:
+        text = (
+            f"output {self.name!r}: SNR {self.snr_db:.1f} dB, largest difference {self.max_abs:.3g}, "
+            f"{self.outside:.2%} of the values out of tolerance"
+        )
+        return f"{text} ({self.note})" if self.note else text
+
+
+class Session:
+    """A model, loaded into onnxruntime on the CPU.
+
+    A model over 2 GB is given by its path. With `optimise` off, every node runs as it stands.
+
+    Raises:
+        BrokenModel: the file at a path cannot be loaded.
+        PreparationFailed: a model in memory cannot be loaded.
+    """
+
+    def __init__(self, model: ModelProto | Path, *, optimise: bool = True) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = len(os.sched_getaffinity(0))
+        options.use_deterministic_compute = True
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if not optimise:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self._model = model
+        self._optimised = optimise
+        failure = BrokenModel if isinstance(model, Path) else PreparationFailed
+        try:
+            source = str(model) if isinstance(model, Path) else model.SerializeToString()
+            self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        except EncodeError as error:
+            raise PreparationFailed("The model is over 2 GB: it must be saved, and run by its path.") from error
+        except _runtime_errors() as error:
+            raise _translated(error, failure, "loaded") from error
+
+    def output_shapes(self) -> dict[str, tuple[int | None, ...]]:
+        """The outputs' shapes as onnxruntime inferred them while optimising; None for each open dimension."""
+        return {
+            item.name: tuple(size if isinstance(size, int) else None for size in item.shape)
+            for item in self._session.get_outputs()
+        }
+
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+        """Run once and return the outputs by name, all or those asked for.
+
+        Raises:
+            PreparationFailed: the model cannot be run on this data; the message names the node.
+        """
+        names = list(outputs or (item.name for item in self._session.get_outputs()))
+        try:
+            return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+        except _runtime_errors() as error:
+            if self._optimised:  # which renames nodes
+                Session(self._model, optimise=False).run(feeds, names)
+            raise _translated(error, PreparationFailed, "run") from error
+
+
+def run(model: ModelProto | Path, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+    """Run a model once in onnxruntime; see `Session` for several runs and for what is raised."""
+    return Session(model).run(feeds, outputs)
+
+
+def random_inputs(model: ModelProto, seed: int = 0) -> dict[str, Array]:
+    """Random data for each input of a model with fixed shapes, the same for the same seed.
+
+    Images (1, 3 or 4 channels, first or last) get whole numbers from 0 to 255, as a camera gives them; other floats
+    are normal; integers are 0 or 1, which are valid as index, mask and token alike.
+
+    Raises:
+        UnsupportedModel: an input is not a tensor of numbers, or its shape is open.
+    """
+    random = np.random.default_rng(seed)
+    feeds: dict[str, Array] = {}
+    for value in source_inputs(model):
+        shape = dimensions(value.type.tensor_type)
+        if not value.type.tensor_type.elem_type or shape is None or None in shape:
+            raise UnsupportedModel(f"Input {value.name!r} is not a tensor of fixed shape.", subject=value.name)
+        dtype = np.dtype(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+        feeds[value.name] = _random(random, tuple(size or 0 for size in shape), dtype, value.name)
+    return feeds
+
+
+def _random(random: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> Array:
+    if dtype.kind not in "fiub":
+        raise UnsupportedModel(f"Input {name!r} holds {dtype}, not numbers.", subject=name)
+    if dtype == np.uint8 or (dtype.kind == "f" and _is_image(shape)):
+        return np.asarray(random.integers(0, 256, shape)).astype(dtype)
+    if dtype.kind == "f":
+        return np.asarray(random.standard_normal(shape)).astype(dtype)
+    return np.asarray(random.integers(0, 2, shape)).astype(dtype)
+
+
+def _is_image(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and (shape[1] in (1, 3, 4) or shape[3] in (1, 3, 4))
+
+
+def compare(
+    reference: Mapping[str, Array], candidate: Mapping[str, Array], tolerance: Tolerance | None = None
+) -> tuple[Difference, ...]:
+    """Compare outputs by name, in the reference's order. NaN or infinity in the same place counts as equal."""
+    tolerance = tolerance or Tolerance()
+    return tuple(_compare(name, wanted, candidate.get(name), tolerance) for name, wanted in reference.items())
+
+
+def _compare(name: str, wanted: Array, found: Array | None, tolerance: Tolerance) -> Difference:
+    if found is None or found.shape != wanted.shape or found.dtype != wanted.dtype:
+        got = "is missing" if found is None else f"is {found.dtype}{list(found.shape)}"
+        note = f"{got}, not {wanted.dtype}{list(wanted.shape)}"
+        return Difference(name, np.inf, -np.inf, 0.0, 1.0, passed=False, note=note)
+    a, b = wanted.astype(np.float64).ravel(), found.astype(np.float64).ravel()
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    finite = np.isfinite(a) & np.isfinite(b)
+    if not np.all(finite | same):
+        note = f"{np.count_nonzero(~finite & ~same)} values are NaN or infinite in one only"
+        return Difference(name, np.inf, -np.inf, 0.0, float(np.mean(~same)), passed=False, note=note)
+    note = "" if finite.all() else f"{np.count_nonzero(~finite)} values are NaN or infinite in both"
+    a, b = a[finite], b[finite]
+    return _measure(name, a, b, tolerance, note, exact=wanted.dtype.kind != "f")
+
+
+def _measure(name: str, a: Array, b: Array, tolerance: Tolerance, note: str, *, exact: bool) -> Difference:
+    off = np.abs(a - b)
+    peak = float(np.abs(a).max(initial=0.0))
+    bound = 0.0 if exact else tolerance.relative * np.abs(a) + tolerance.floor * peak
+    outside = float(np.mean(off > bound)) if a.size else 0.0
+    snr = snr_db(a, b)
+    close = outside <= tolerance.outliers and (exact or snr >= tolerance.snr_db)
+    passed = close or (not exact and bool(off.max(initial=0.0) <= tolerance.rounding))
+    return Difference(name, float(off.max(initial=0.0)), snr, cosine(a, b), outside, passed, note)
+
+
+def snr_db(reference: Array, candidate: Array) -> float:
+    """Signal to noise in dB: 10 log10(sum ref^2 / sum (ref - candidate)^2); inf where there is no noise."""
+    a, b = reference.astype(np.float64), candidate.astype(np.float64)
+    signal, noise = float(np.sum(a * a)), float(np.sum((a - b) ** 2))
+    if noise == 0:
+        return np.inf
+    return float(10 * np.log10(signal / noise)) if signal else -np.inf
+
+
+def cosine(reference: Array, candidate: Array) -> float:
+    """The cosine between two tensors taken as vectors; 1 where both are zero."""
+    a, b = reference.astype(np.float64).ravel(), candidate.astype(np.float64).ravel()
+    length = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b / length) if length else float(np.array_equal(a, b))
+
+
+def require_equal(
+    reference: Mapping[str, Array], candidate: Mapping[str, Array], tolerance: Tolerance | None = None
+) -> tuple[Difference, ...]:
+    """Compare outputs and return the differences for the record.
+
+    Raises:
+        ProofFailed: an output is out of tolerance, or missing.
+    """
+    differences = compare(reference, candidate, tolerance)
+    for difference in differences:
+        if not difference.passed:
+            raise ProofFailed(
+                f"The prepared model does not compute what the source model computes: {difference}.",
+                subject=difference.name,
+                remedy="Convert with --disable-onnx-simplification; if that helps, the simplifier is at fault.",
+            )
+    return differences
+
+
+def _runtime_errors() -> tuple[type[Exception], ...]:
+    """All that onnxruntime raises: classes of its own, without a common base."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    named = (item for item in vars(state).values() if isinstance(item, type) and issubclass(item, Exception))
+    return (*named, RuntimeError, ValueError)
+
+
+def _translated(error: Exception, kind: type[OakmillError], what: str) -> OakmillError:
+    text = _NOISE.sub("", str(error)).strip()
+    match = _NODE.search(text)
+    node = next((name for name in match.groups() if name), "") if match else ""
+    at = f" at node {node!r}" if node else ""
+    detail = text.splitlines()[0] if text else type(error).__name__
+    return kind(f"The model cannot be {what}{at}: {detail}", subject=node)

@@ -1,0 +1,94 @@
+"""What FP16 would do to a model: an estimate of its storage error, and the peaks that would overflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from oakmill.graph.skeleton import copy_of, infer_shapes, skeleton, source_inputs
+
+LARGEST = float(np.finfo(np.float16).max)
+"""65504: what is larger overflows in FP16."""
+
+PEAK = "peak:"
+"""Precedes a tensor's name in the name of the output that holds its peak."""
+
+
+def half_estimate(model: ModelProto) -> ModelProto:
+    """A new model that keeps weights, inputs and all that is computed in FP16, but computes in float32.
+
+    Weights are rounded to float16 (those out of range saturate), and every float32 tensor is cast to float16 and
+    back. Run it with `equality.Session(..., optimise=False)`: onnxruntime would remove the casts. It says nothing
+    of the order in which a device sums, nor of its approximations.
+    """
+    result = copy_of(model)
+    for tensor in result.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            rounded = np.clip(numpy_helper.to_array(tensor), -LARGEST, LARGEST).astype(np.float16)
+            tensor.CopyFrom(numpy_helper.from_array(rounded.astype(np.float32), tensor.name))
+    floats = _float_tensors(model)
+    nodes = [*_rounded_inputs(result, floats)]
+    for node in result.graph.node:
+        nodes.append(node)
+        for index, name in enumerate(node.output):
+            if name in floats:
+                node.output[index] = f"{name}/float32"
+                nodes.extend(_round(f"{name}/float32", name))
+    del result.graph.node[:]
+    result.graph.node.extend(nodes)
+    del result.graph.value_info[:]
+    return result
+
+
+def activation_peaks(model: ModelProto) -> ModelProto:
+    """A copy with a scalar output for every float32 tensor that it computes: the largest magnitude in it.
+
+    Each is named `PEAK` and the tensor's name. Ask a session for these outputs only, image by image: memory stays
+    flat. A tensor whose peak is over `LARGEST` overflows in FP16; `producers` names the nodes.
+    """
+    result = copy_of(model)
+    graph = result.graph
+    for name in producers(model):
+        graph.node.add().CopyFrom(helper.make_node("Abs", [name], [f"{PEAK}{name}/abs"]))
+        graph.node.add().CopyFrom(helper.make_node("ReduceMax", [f"{PEAK}{name}/abs"], [PEAK + name], keepdims=0))
+        graph.output.append(helper.make_tensor_value_info(PEAK + name, TensorProto.FLOAT, []))
+    return result
+
+
+def producers(model: ModelProto) -> dict[str, str]:
+    """For each float32 tensor that `model` computes, in order, the name of the node that does (or its operator)."""
+    floats = _float_tensors(model)
+    return {
+        name: node.name or node.op_type
+        for node in model.graph.node
+        for name in node.output
+        if name in floats and node.op_type not in ("Constant", "Identity")
+    }
+
+
+def _float_tensors(model: ModelProto) -> set[str]:
+    graph = infer_shapes(skeleton(model)).graph
+    values = (*graph.value_info, *graph.output)
+    return {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.FLOAT}
+
+
+def _rounded_inputs(model: ModelProto, floats: set[str]) -> Iterator[NodeProto]:
+    """Casts of the inputs, to which all that reads them is redirected."""
+    names = {
+        value.name: f"{value.name}/float16"
+        for value in source_inputs(model)
+        if value.type.tensor_type.elem_type == TensorProto.FLOAT
+    }
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            if name in names:
+                node.input[index] = names[name]
+    for name, rounded in names.items():
+        yield from _round(name, rounded)
+
+
+def _round(source: str, target: str) -> Iterator[NodeProto]:
+    yield helper.make_node("Cast", [source], [f"{target}/half"], to=TensorProto.FLOAT16)
+    yield helper.make_node("Cast", [f"{target}/half"], [target], to=TensorProto.FLOAT)

@@ -1,0 +1,63 @@
+"""Folding what is constant and removing what is redundant, by onnxslim."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from onnx import ModelProto, ValueInfoProto
+from onnx.shape_inference import InferenceError
+
+from oakmill.errors import PreparationFailed
+from oakmill.graph.skeleton import infer_shapes, source_inputs
+
+
+def simplify(model: ModelProto) -> ModelProto:
+    """A new, simpler model with the same inputs and outputs; `model` keeps its weights, but should not be used on.
+
+    onnxslim was chosen over onnxsim: both took under 0.3 s on every model tried but for their import (0.4 s), it
+    left 2 to 13 nodes fewer, and being Python, it fails with an exception where native code can end the process.
+    Whether the result computes the same is for `equality` to prove.
+
+    Raises:
+        PreparationFailed: the simplifier failed, or lost an output.
+    """
+    import onnxslim
+    from onnxslim.third_party.onnx_graphsurgeon.util.exception import OnnxGraphSurgeonException
+
+    inputs = source_inputs(model)
+    outputs = list(model.graph.output)
+    try:
+        simple = onnxslim.slim(model)
+    except (
+        ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError, OSError, RuntimeError,
+        TypeError, ValueError, InferenceError, OnnxGraphSurgeonException,
+    ) as error:  # fmt: skip
+        raise _failed(f"{type(error).__name__}: {error}") from error
+    if not isinstance(simple, ModelProto):
+        raise _failed("no model came back")
+    _restore_inputs(simple, inputs)
+    _check_outputs(simple, outputs)
+    return infer_shapes(simple)
+
+
+def _restore_inputs(simple: ModelProto, inputs: Sequence[ValueInfoProto]) -> None:
+    """Put the inputs back as they were: the simplifier drops those that nothing uses."""
+    del simple.graph.input[:]
+    simple.graph.input.extend(inputs)
+
+
+def _check_outputs(simple: ModelProto, outputs: Sequence[ValueInfoProto]) -> None:
+    found = {value.name: value for value in simple.graph.output}
+    lost = [value.name for value in outputs if value.name not in found]
+    if lost:
+        raise _failed(f"output {lost[0]!r} was lost")
+    ordered = [found[value.name] for value in outputs]
+    del simple.graph.output[:]
+    simple.graph.output.extend(ordered)
+
+
+def _failed(reason: str) -> PreparationFailed:
+    return PreparationFailed(
+        f"The model could not be simplified: {reason}",
+        remedy="Convert it as it is: --disable-onnx-simplification",
+    )
