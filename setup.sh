@@ -18,14 +18,20 @@ find_python() {
     return 1
 }
 
-# set_up LOCK: .venv holds exactly the packages of requirements/LOCK; quick when nothing changed.
+# Whether .venv holds what requirements/$1.lock says.
+up_to_date() {
+    [ -f "$venv/.oakmill-$1" ] && [ "$(cat "$venv/.oakmill-$1")" = "$(fingerprint "$1")" ]
+}
+
+fingerprint() {
+    echo "$root $(cat "$root/requirements/bootstrap.lock" "$root/requirements/$1.lock" | cksum)"
+}
+
+# set_up LOCK...: .venv holds the packages of the first lock, or of one of the larger ones after it; quick when it does.
 set_up() {
-    lock=$root/requirements/$1.lock
-    stamp=$venv/.oakmill-$1
-    want=$(cat "$root/requirements/bootstrap.lock" "$lock" | cksum)
-    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && return 0
-    [ "$1" = runtime ] && [ -f "$venv/.oakmill-dev" ] &&
-        [ "$(cat "$venv/.oakmill-dev")" = "$(cat "$root/requirements/bootstrap.lock" "$root/requirements/dev.lock" | cksum)" ] && return 0
+    for lock in "$@"; do
+        up_to_date "$lock" && return 0
+    done
     if [ ! -x "$venv/bin/python" ]; then
         python=$(find_python) || return 1
         echo "oakmill: making the environment .venv with $("$python" --version) ..." >&2
@@ -37,10 +43,11 @@ set_up() {
     echo "oakmill: installing the pinned packages of requirements/$1.lock ..." >&2
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
         -r "$root/requirements/bootstrap.lock" || return 1
-    "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes -r "$lock" || return 1
+    "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes \
+        -r "$root/requirements/$1.lock" || return 1
     packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     echo "$root/src" >"$packages/oakmill.pth"
-    "$venv/bin/python" -m compileall -q "$packages" "$root/src" >/dev/null 2>&1 || true
-    echo "$want" >"$stamp"
+    "$venv/bin/python" -m compileall -q "$root/src" || return 1
+    fingerprint "$1" >"$venv/.oakmill-$1"
     echo "oakmill: ready." >&2
 }

@@ -68,7 +68,8 @@ def _metavar(kind: Any) -> str:
 
 def _with_default(text: str | None, field: FieldInfo) -> str:
     default = field.default
-    return f"{text} [default: {default}]" if default not in (None, (), False) else text or ""
+    unsaid = default is None or default is False or default == ()
+    return text or "" if unsaid else f"{text} [default: {default}]"
 
 
 def build_spec(model: type[Spec], values: Mapping[str, Any]) -> Spec:

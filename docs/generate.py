@@ -1,0 +1,125 @@
+"""Writes docs/reference out of the code: the options of a conversion, the settings, the exit codes.
+
+    .venv/bin/python docs/generate.py       # a test fails while the pages and the code differ
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from oakmill import errors
+from oakmill.cli.options import flag_of
+from oakmill.settings import Settings
+from oakmill.spec import InputSpec, Rvc2Spec
+from oakmill.toolchains.rvc2 import compile_tool
+
+FOLDER = Path(__file__).parent / "reference"
+
+
+def main() -> None:
+    """Write all pages."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text)
+
+
+def pages() -> dict[str, str]:
+    """Each page's file name and text."""
+    return {"convert.md": convert_page(), "settings.md": settings_page(), "exit-codes.md": exit_codes_page()}
+
+
+def convert_page() -> str:
+    """The parameters of a conversion, from the spec."""
+    per_input = {name: field for name, field in InputSpec.model_fields.items() if name != "name"}
+    overall = {name: f for name, f in Rvc2Spec.model_fields.items() if name not in ("inputs", "platform")}
+    keys = "".join(f"| `{key}` | {values} |\n" for key, values in compile_tool.CONFIG_KEYS.items())
+    return f"""# oakmill convert
+
+    oakmill convert MODEL --to rvc2 [options] [-o FOLDER]
+
+Made by `docs/generate.py` from the typed spec that the conversion itself uses.
+
+## For each input
+
+With one input, give the value alone: `--mean-values 104,117,123`. With several, name the input:
+`--mean-values left=104,117,123`. What you leave out is taken from the NN Archive, if the model came in one, else from
+the model; a picture of three channels counts as trained on RGB, and the converted model takes BGR, as cameras give it.
+
+{table(per_input)}
+## For the conversion
+
+{table(overall)}
+## compile_tool's configuration keys
+
+`--compile-tool-args "-c KEY=VALUE"`, once for each:
+
+| key | values |
+|---|---|
+{keys}"""
+
+
+def settings_page() -> str:
+    """The settings and their environment variables."""
+    rows = "".join(
+        f"| `OAKMILL_{name.upper()}` | {field.description} | {shown_default(field)} |\n"
+        for name, field in Settings.model_fields.items()
+    )
+    return f"""# Settings
+
+Made by `docs/generate.py`. Each is an environment variable.
+
+| variable | what it is | default |
+|---|---|---|
+{rows}"""
+
+
+def exit_codes_page() -> str:
+    """The errors by exit code."""
+    rows = "".join(f"| {kind.exit_code} | `{kind.__name__}` | {first_line(kind)} |\n" for kind in error_kinds())
+    return f"""# Exit codes
+
+Made by `docs/generate.py`. With `--json`, the last line names the error: `{{"error": {{"code": "CompileFailed", ...}}}}`.
+
+| code | error | meaning |
+|---|---|---|
+| 0 | | converted and verified |
+{rows}| 130 | | interrupted; nothing was written |
+"""
+
+
+def table(fields: dict[str, FieldInfo]) -> str:
+    """A table of a model's fields."""
+    rows = "".join(
+        f"| `{flag_of(name, field)}` | {field.description} | {shown_default(field)} |\n" for name, field in fields.items()
+    )
+    return f"| option | what it is | default |\n|---|---|---|\n{rows}"
+
+
+def shown_default(field: FieldInfo) -> str:
+    """A field's default in words."""
+    if field.default_factory is not None:
+        made: Any = field.get_default(call_default_factory=True)
+        return "" if made == {} else "`~/.local/share/oakmill`"
+    unsaid = field.default is None or field.default is False or field.default == ()
+    return "" if unsaid else f"`{field.default}`"
+
+
+def error_kinds() -> Iterator[type[errors.OakmillError]]:
+    """All error classes, by exit code, the general ones first."""
+    found = [
+        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.OakmillError)
+    ]
+    return iter(sorted(found, key=lambda kind: (kind.exit_code, len(kind.__mro__))))
+
+
+def first_line(kind: type[errors.OakmillError]) -> str:
+    """A class's docstring, which is its default message."""
+    return (kind.__doc__ or "").partition("\n")[0]
+
+
+if __name__ == "__main__":
+    main()
