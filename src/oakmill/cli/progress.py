@@ -77,16 +77,15 @@ class Display:
 
 def _passport(passport: Passport) -> Group:
     """One row for each output, with a column for each check; below, what the columns mean."""
-    table = Table(box=None, padding=(0, 3, 0, 0))
-    table.add_column("output")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("\noutput", no_wrap=True)
+    with_top1 = any(output.top1 is not None for check in passport.checks for output in check.outputs)
     for check in passport.checks:
-        for heading in (f"{check.name}\nSNR dB", "\nmax diff", "\nsame top-1"):
-            table.add_column(heading, justify="right")
-    for rows in zip(*(check.outputs for check in passport.checks), strict=True):
-        table.add_row(
-            escape(rows[0].name),
-            *(cell for check, row in zip(passport.checks, rows, strict=True) for cell in _cells(check, row)),
-        )
+        for heading in (f"{check.name}\nSNR dB", "\nmax diff", *(["\ntop-1"] if with_top1 else [])):
+            table.add_column(heading, justify="right", no_wrap=True)
+    for outputs in zip(*(check.outputs for check in passport.checks), strict=True):
+        cells = [_cells(*pair)[: 2 + with_top1] for pair in zip(passport.checks, outputs, strict=True)]
+        table.add_row(escape(outputs[0].name), *(cell for row in cells for cell in row))
     verdict = f"Accuracy passport: [{_COLOURS[passport.verdict]}]{_WORDS[passport.verdict]}[/]"
     images = f"{len(passport.image_names)} images ({escape(passport.images)})"
     methods = "\n".join(f"[dim]{check.name}: {escape(check.method)}.[/]" for check in passport.checks)

@@ -1,0 +1,144 @@
+"""The real RVC2 toolchain: installed from nothing, driven through its runner, its hazards kept away from users."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper, parser
+
+from oakmill.errors import ToolchainMissing, VersionNotAvailable
+from oakmill.settings import Settings, current
+from oakmill.toolchains.base import State, ToolEvent
+from oakmill.toolchains.process import RunnerError
+from oakmill.toolchains.rvc2 import tiny
+from oakmill.toolchains.rvc2.toolchain import Ports, Rvc2Toolchain
+from tests.conversion.conftest import Convert
+from tests.conversion.makers import conv_model, saved
+
+
+@pytest.fixture(scope="session")
+def toolchain() -> Rvc2Toolchain:
+    found = Rvc2Toolchain(current())
+    if found.status().state is not State.INSTALLED:
+        found.install()
+    return found
+
+
+def oakmill(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: TID251, PLW1510
+        [sys.executable, "-m", "oakmill", *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OAKMILL_HOME": str(home)},  # noqa: TID251
+    )
+
+
+def test_a_machine_without_it_is_told_what_to_do_and_then_it_works(tmp_path: Path) -> None:
+    home, model = tmp_path / "home", str(tiny.write_model(tmp_path / "tiny.onnx"))
+    before = oakmill("convert", model, "--to", "rvc2", "-o", str(tmp_path / "out"), home=home)
+    assert before.returncode == 6
+    assert "oakmill toolchains install rvc2" in before.stderr
+    installed = oakmill("toolchains", "install", "rvc2", home=home)
+    assert installed.returncode == 0, installed.stderr
+    verified = oakmill("toolchains", "verify", "rvc2", home=home)
+    assert verified.returncode == 0, verified.stderr
+    after = oakmill("convert", model, "--to", "rvc2", "-o", str(tmp_path / "out"), home=home)
+    assert after.returncode == 0, after.stderr
+    assert (tmp_path / "out" / "tiny.rvc2.tar.xz").is_file()
+
+
+def test_an_environment_that_lost_a_library_is_broken(tmp_path: Path, toolchain: Rvc2Toolchain) -> None:
+    own = Rvc2Toolchain(Settings(rvc2_libraries={"2022.3.0": tmp_path}), "2022.3.0")
+    assert own.status().state is State.BROKEN
+    assert "libopenvino_c.so" in own.status().detail
+    with pytest.raises(VersionNotAvailable, match="no public package"):
+        Rvc2Toolchain(current(), "2021.4.0").require()
+    with pytest.raises(ToolchainMissing, match="is not installed"):
+        Rvc2Toolchain(Settings(home=tmp_path)).require()
+
+
+def test_a_superblob_holds_what_separate_compilations_give(toolchain: Rvc2Toolchain, tmp_path: Path) -> None:
+    model = saved(conv_model(), tmp_path / "model.onnx")
+    events: list[ToolEvent] = []
+    together = toolchain.compile(model, tmp_path / "all", watch=events.append)
+    for shaves in (1, 8, 16):
+        alone = toolchain.compile(model, tmp_path / str(shaves), superblob=False, shaves=shaves)
+        assert alone.blobs[shaves] == together.blobs[shaves]
+    assert {event.done for event in events if event.total} == set(range(1, 17))
+
+
+def test_openvinos_own_words_come_through(toolchain: Rvc2Toolchain, tmp_path: Path) -> None:
+    """The C API gives a bare -1; the exception's text is taken out of the catch block."""
+    (tmp_path / "broken.onnx").write_bytes(b"\x08\x07 no model")
+    with pytest.raises(RunnerError, match="Unable to read the model"):
+        toolchain.compile(tmp_path / "broken.onnx", tmp_path / "job")
+
+
+def test_integer_outputs_stay_integers(toolchain: Rvc2Toolchain, tmp_path: Path) -> None:
+    """FP16 forced on an argmax failed with "types check error ... [S32] is expected"."""
+    model = conv_model(tail=[helper.make_node("ArgMax", ["hidden"], ["scores"], "best", axis=1)])
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    compiled = toolchain.compile(saved(model, tmp_path / "model.onnx"), tmp_path / "job", superblob=False)
+    assert compiled.ports["outputs"] == {"scores": "I32"}
+
+
+def test_the_cpu_plugin_takes_raw_pixels(toolchain: Rvc2Toolchain, tmp_path: Path) -> None:
+    model = tiny.write_model(tmp_path / "tiny.onnx")
+    ports = Ports({tiny.INPUT: {"precision": "U8"}})
+    answers = list(toolchain.infer(model, tmp_path / "job", [{tiny.INPUT: tiny.PICTURE}] * 3, ports=ports))
+    assert len(answers) == 3
+    for answer in answers:
+        np.testing.assert_allclose(answer[tiny.OUTPUT], tiny.ANSWER, rtol=1e-5)
+
+
+REDUCE_18 = """
+    <ir_version: 8, opset_import: ["": 18]>
+    agraph (float[1,3,16,16] image) => (float[1,3,1,1] means)
+    <int64[2] axes = {2, 3}>
+    { means = ReduceMean <keepdims=1> (image, axes) }
+"""
+
+GRU = """
+    <ir_version: 8, opset_import: ["": 14]>
+    agraph (float[6,1,8] sequence) => (float[6,1,1,4] states)
+    { states = GRU <hidden_size=4> (sequence, w, r) }
+"""
+
+
+def gru() -> ModelProto:
+    model = parser.parse_model(GRU)
+    random = np.random.default_rng(0)
+    for name, shape in (("w", (1, 12, 8)), ("r", (1, 12, 4))):
+        model.graph.initializer.append(numpy_helper.from_array(random.normal(size=shape).astype(np.float32), name))
+    return model
+
+
+NORMALISED = """
+    <ir_version: 8, opset_import: ["": 17]>
+    agraph (float[1,3,16,16] image) => (float[1,3,16,16] sharp)
+    <float[16] scale = {1,1,1,1,1,1,1,1,2,2,2,2,2,2,2,2}>
+    {
+        normal = LayerNormalization <axis=-1> (image, scale)
+        sharp = HardSigmoid (normal)
+    }
+"""
+
+
+@pytest.mark.parametrize(
+    "model",
+    [parser.parse_model(REDUCE_18), gru(), parser.parse_model(NORMALISED)],
+    ids=["ReduceMean-18", "GRU", "LayerNormalization-17 and HardSigmoid"],
+)
+def test_what_the_compiler_misreads_or_lacks_is_rewritten_and_verified(
+    model: ModelProto, tmp_path: Path, convert: Convert
+) -> None:
+    """OpenVINO 2022.2 takes opset-18 ReduceMean for a mean over everything without a word, and has no GRU."""
+    answer = convert(saved(model, tmp_path / "model.onnx"), "-o", tmp_path / "out")
+    assert answer.exit_code == 0, answer.error
+    (output,) = answer.result["passport"]["checks"][0]["outputs"]
+    assert output["snr_db"] == "inf" or output["snr_db"] > 100
