@@ -276,6 +276,7 @@ def _environment(package: Path, job: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
         "PYTHONHASHSEED": "0",
+        "OPENBLAS_NUM_THREADS": "1",  # numpy's idle threads spin, and take time from the tool's own
     }
 
 

@@ -16,7 +16,7 @@ _END_MAGIC = 0x177245385090
 _HEADER_BITS, _FOOTER_BITS, _MAGIC_BITS, _CRC_BITS = 32, 80, 48, 32
 _LEVEL_9 = int.from_bytes(b"BZh9", "big")
 _LARGEST_BLOCK = 650_000  # of input bytes: safely within one level-9 block whatever they are
-_LARGEST_RUN, _SMALLEST_RUN = 1 << 24, 1 << 12  # of zeros, as powers of two
+_LARGEST_RUN, _SMALLEST_RUN = 1 << 22, 1 << 12  # of zeros, as powers of two
 
 
 class _Block(NamedTuple):
