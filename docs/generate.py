@@ -1,6 +1,6 @@
 """Writes docs/reference out of the code: the options of a conversion, the settings, the exit codes.
 
-    .venv/bin/python docs/generate.py       # a test fails while the pages and the code differ
+.venv/bin/python docs/generate.py       # a test fails while the pages and the code differ
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def exit_codes_page() -> str:
     rows = "".join(f"| {kind.exit_code} | `{kind.__name__}` | {first_line(kind)} |\n" for kind in error_kinds())
     return f"""# Exit codes
 
-Made by `docs/generate.py`. With `--json`, the last line names the error: `{{"error": {{"code": "CompileFailed", ...}}}}`.
+Made by `docs/generate.py`. With `--json`, the last line names the error:
+`{{"error": {{"code": "CompileFailed", ...}}}}`.
 
 | code | error | meaning |
 |---|---|---|
@@ -94,7 +95,8 @@ Made by `docs/generate.py`. With `--json`, the last line names the error: `{{"er
 def table(fields: dict[str, FieldInfo]) -> str:
     """A table of a model's fields."""
     rows = "".join(
-        f"| `{flag_of(name, field)}` | {field.description} | {shown_default(field)} |\n" for name, field in fields.items()
+        f"| `{flag_of(name, field)}` | {field.description} | {shown_default(field)} |\n"
+        for name, field in fields.items()
     )
     return f"| option | what it is | default |\n|---|---|---|\n{rows}"
 
@@ -110,9 +112,7 @@ def shown_default(field: FieldInfo) -> str:
 
 def error_kinds() -> Iterator[type[errors.OakmillError]]:
     """All error classes, by exit code, the general ones first."""
-    found = [
-        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.OakmillError)
-    ]
+    found = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.OakmillError)]
     return iter(sorted(found, key=lambda kind: (kind.exit_code, len(kind.__mro__))))
 
 

@@ -22,6 +22,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="OAKMILL_", frozen=True, extra="forbid", env_ignore_empty=True)
 
     home: Path = Field(default_factory=_data_home, description="Folder of toolchains and caches.")
+    install_toolchains: bool = Field(
+        False,
+        description="Whether a command installs a toolchain that it needs and that is missing; ./run switches it on.",
+    )
     pythons: dict[str, Path] = Field(
         default_factory=dict,
         description='Interpreters for toolchains, before all others: {"3.8": "/opt/python3.8/bin/python3.8"}.',

@@ -37,7 +37,9 @@ class Running:
 
 
 def living() -> list[int]:
-    return [int(name) for name in (path.name for path in Path("/proc").iterdir()) if name.isdigit() and is_alive(int(name))]
+    return [
+        int(name) for name in (path.name for path in Path("/proc").iterdir()) if name.isdigit() and is_alive(int(name))
+    ]
 
 
 def is_alive(pid: int) -> bool:

@@ -28,7 +28,7 @@ def test_the_reference_is_fresh(generator: ModuleType) -> None:
         assert page.read_text() == text, "run: .venv/bin/python docs/generate.py"
 
 
-@pytest.mark.parametrize("page", sorted(PROJECT.glob("docs/**/*.md")) + [PROJECT / "README.md"], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [*sorted(PROJECT.glob("docs/**/*.md")), PROJECT / "README.md"], ids=lambda p: p.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from oakmill.cli.options import build_spec, spec_options
 from oakmill.errors import OakmillError
 from oakmill.spec import Rvc2Spec
+
+if TYPE_CHECKING:
+    from oakmill.settings import Settings
 
 PLATFORMS = {"rvc2": Rvc2Spec}
 
@@ -53,6 +56,7 @@ def _convert_for_people(model: Path, spec: Rvc2Spec, output: Path, overwrite: bo
 
     with Display(verbose=verbose) as display:
         try:
+            _install_missing(spec, current(), display.installing)
             converted = convert(model, spec, output, settings=current(), observer=display.show, overwrite=overwrite)
         except OakmillError as error:
             display.failed(error)
@@ -64,6 +68,7 @@ def _convert_for_machines(model: Path, spec: Rvc2Spec, output: Path, overwrite: 
     from oakmill.conversion.pipeline import convert, summary
     from oakmill.settings import current
 
+    _install_missing(spec, current(), lambda words: _line("event", {"kind": "log", "text": words}))
     converted = convert(
         model,
         spec,
@@ -73,6 +78,19 @@ def _convert_for_machines(model: Path, spec: Rvc2Spec, output: Path, overwrite: 
         overwrite=overwrite,
     )
     _line("result", summary(converted))
+
+
+def _install_missing(spec: Rvc2Spec, settings: Settings, tell: Callable[[str], None]) -> None:
+    """Install the toolchains that are needed and missing, where the settings allow it."""
+    from oakmill.conversion.rvc2 import needed_toolchains
+    from oakmill.toolchains.base import State
+
+    if not settings.install_toolchains:
+        return
+    for toolchain in needed_toolchains(spec, settings):
+        if toolchain.status().state is State.MISSING:
+            tell(f"installing {toolchain.name}: {toolchain.summary}")
+            toolchain.install(lambda event: tell(event.line or event.what))
 
 
 @contextmanager

@@ -54,6 +54,10 @@ class Display:
         elif self._console.is_terminal and event.kind in (Kind.STARTED, Kind.PROGRESS):
             self._live.update(self._moving(event))
 
+    def installing(self, words: str) -> None:
+        """Show what the installation of a toolchain says."""
+        self._console.print(Text(words, style="dim"))
+
     def _moving(self, event: Event) -> Spinner:
         count = f" {event.done}/{event.total}" if event.total else ""
         elapsed = time.monotonic() - self._began

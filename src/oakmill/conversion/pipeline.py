@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -89,24 +90,25 @@ def convert(
             platform = Rvc2.of(spec, settings)
             publish.require_free(output, names.all(), overwrite=overwrite)
             source = open_source(path, work / "source", settings)
-            inputs = _asked_inputs(spec, source, progress)
+            inputs = platform.inputs(_asked_inputs(spec, source, progress), source, progress)
         with progress.stage(Stage.PREFLIGHT):
-            model = load_onnx(source)
+            model = platform.cut(load_onnx(source))
             require_finite_weights(model)
             platform.preflight(model)
         with progress.stage(Stage.PREPARE):
             prepared = prepare(model, source, inputs, spec, NEEDS, progress)
             pictures = _pictures(spec, prepared)
-            graph = _save(prepared.model, work / "graph" / "prepared.onnx")
+            graph = _save(platform.graph(prepared), work / "graph" / "prepared.onnx")
         with progress.stage(Stage.COMPILE):
-            compiled = platform.compile(prepared, graph, work / "compile", progress)
+            network = platform.optimize(prepared, graph, work / "optimize", progress)
+            compiled = platform.compile(prepared, network, work / "compile", progress)
         with progress.stage(Stage.PACKAGE):
             compiled = replace(compiled, file=compiled.file.rename(work / names.artefact))
             recipe = _recipe(spec, source, prepared, platform, compiled, pictures, names)
             archive = _archive(work, names, platform, source, prepared, compiled, recipe)
         with progress.stage(Stage.VERIFY):
             found = platform.check(compiled, archive, prepared, work / "read")
-            passport = platform.passport(prepared, graph, pictures, work, progress)
+            passport = platform.passport(prepared, network, pictures, work, progress)
             passport = platform.with_reader(passport, found)
             _require_fit(passport, progress)
         files = {
@@ -147,7 +149,8 @@ def _require_fit(passport: Passport, progress: Progress) -> None:
     """Refuse a result that computes something else than its source; warn of what may spoil it on the device."""
     for check in passport.checks:
         for output in (*check.outputs_with(Verdict.WARN), *check.outputs_with(Verdict.FAIL)):
-            progress.warn(f"output {output.name!r} has {output.snr_db:.1f} dB by the {check.name}: {check.method}")
+            words = f"{output.snr_db:.1f} dB by the {check.name}, worst on {output.worst}"
+            progress.warn(f"output {output.name!r} has {words}")
     for output in passport.checks[0].outputs_with(Verdict.FAIL):
         raise VerificationFailed(
             f"the converted network does not compute what the source model does: output {output.name!r} has "
@@ -170,16 +173,16 @@ def _recipe(
     pictures: Pictures,
     names: Names,
 ) -> Recipe:
-    status = platform.toolchain.status()
     isolation = sandbox.choose(platform.settings).level.value
+    used = [toolchain.status() for toolchain in platform.toolchains]
     return Recipe(
         oakmill=oakmill.__version__,
         source=SourceRecord(name=source.files[0].name, format=source.format.value, sha256=source.sha256),
         spec=spec.model_copy(update={"verification_images": None}),  # a path means nothing elsewhere
         inputs=[item.as_dict() for item in prepared.inputs],
-        toolchains=[ToolchainRecord(name=status.name, digest=status.digest, isolation=isolation)],
+        toolchains=[ToolchainRecord(name=item.name, digest=item.digest, isolation=isolation) for item in used],
         packages={package: version(package) for package in _PACKAGES},
-        commands=[platform.command(prepared, names.artefact)],
+        commands=[shlex.join(command) for command in platform.commands(prepared, names.artefact).values()],
         images=list(pictures.sha256),
         artefact={"name": names.artefact, "sha256": _sha256(compiled.file)},
     )
@@ -200,7 +203,7 @@ def _archive(
     config = packaging.config(
         names.stem, names.artefact, prepared.inputs, prepared.outputs, compiled.ports, source.archive
     )
-    build_info = platform.build_info(compiled.file, recipe.commands[0])
+    build_info = platform.build_info(compiled.file, platform.commands(prepared, names.artefact))
     documents = {
         "config.json": packaging.as_json(config),
         "buildinfo.json": packaging.as_json(build_info),

@@ -11,6 +11,7 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.inputs import ResolvedInput, match, resolve, warnings
 from oakmill.conversion.pictures import Pictures
 from oakmill.graph import decompose, equality, opset, preprocessing, shapes, simplify
+from oakmill.graph.outputs import keep_names
 from oakmill.graph.preprocessing import Preprocessing
 from oakmill.graph.skeleton import dimensions, source_inputs
 from oakmill.model.source import SourceModel, Tensor
@@ -29,9 +30,13 @@ class Needs:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The graph to compile, the source's graph with fixed shapes to compare with, and the inputs as decided."""
+    """The graph to compile, the source's graph with fixed shapes to compare with, and the inputs as decided.
+
+    `plain` is the graph to compile without its preprocessing, for a tool that embeds it.
+    """
 
     model: onnx.ModelProto
+    plain: onnx.ModelProto
     original: onnx.ModelProto
     inputs: tuple[ResolvedInput, ...]
     outputs: tuple[Tensor, ...]
@@ -62,13 +67,12 @@ def prepare(
     progress.doing("simplifying" if not spec.disable_onnx_simplification else "leaving the graph as it is")
     changed = fixed.model if spec.disable_onnx_simplification else simplify.simplify(fixed.model)
     changed = opset.lower_opset(changed, needs.highest_opset)
-    changed = decompose.decompose(changed, needs.decompose)
-    steps = [as_preprocessing(item) for item in inputs]
-    changed = preprocessing.embed(changed, steps)
+    plain = keep_names(decompose.decompose(changed, needs.decompose))
+    changed = preprocessing.embed(plain, [as_preprocessing(item) for item in inputs])
     progress.doing("proving that it computes the same")
     proof = prove(fixed.model, changed, inputs, spec.seed)
     outputs = tuple(map(_tensor, changed.graph.output))
-    return Prepared(changed, fixed.model, inputs, outputs, proof)
+    return Prepared(changed, plain, fixed.model, inputs, outputs, proof)
 
 
 def _resolve(model: onnx.ModelProto, by_name: Mapping[str, InputSpec], progress: Progress) -> tuple[ResolvedInput, ...]:

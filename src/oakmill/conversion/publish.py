@@ -97,9 +97,9 @@ _REASONS = {
     errno.EDQUOT: ("the disk quota is used up", "free some space, or choose another folder with -o"),
     errno.EACCES: ("the folder may not be written", "choose a folder of your own with -o"),
     errno.EPERM: ("the folder may not be written", "choose a folder of your own with -o"),
+    errno.ENOENT: ("the folder cannot be made there", "choose another folder with -o"),
     errno.EROFS: ("the file system is read-only", "choose another folder with -o"),
     errno.ENOTDIR: ("part of the path is a file, not a folder", "choose another folder with -o"),
-    errno.EEXIST: ("a file has the folder's name", "choose another folder with -o"),
     errno.EFBIG: ("the file would be larger than allowed", "raise the limit on file sizes (ulimit -f)"),
 }
 
@@ -110,7 +110,11 @@ def readable_write_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError as error:
-        raise OutputError(f"cannot write to {folder}: a file has the folder's name", subject=str(folder)) from error
+        raise OutputError(
+            f"cannot write to {folder}: a file has the folder's name",
+            subject=str(folder),
+            remedy="choose another folder with -o",
+        ) from error
     except OSError as error:
         if error.errno not in _REASONS:
             raise

@@ -12,23 +12,37 @@ import onnx
 from oakmill.conversion import verification
 from oakmill.conversion.events import Progress
 from oakmill.conversion.inputs import ResolvedInput
-from oakmill.conversion.passport import Check, Passport
+from oakmill.conversion.model_optimizer import MoStep
+from oakmill.conversion.passport import Check, OutputAgreement, Passport
 from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.prepare import Needs, Prepared
 from oakmill.errors import SpecError, UnsupportedModel, VerificationFailed
+from oakmill.graph.decompose import DECOMPOSITIONS
 from oakmill.model import weight_bytes
+from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
-from oakmill.spec import Rvc2Spec
+from oakmill.spec import InputSpec, Rvc2Spec
+from oakmill.toolchains.base import Toolchain
+from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
 from oakmill.toolchains.process import RunnerError
 from oakmill.toolchains.rvc2 import compile_tool, failures
 from oakmill.toolchains.rvc2.blob import read_header, read_superblob
-from oakmill.toolchains.rvc2.toolchain import Compiled, Ports, Rvc2Toolchain
+from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Compiled, Ports, Rvc2Toolchain
 
-NEEDS = Needs(highest_opset=16, decompose=("HardSigmoid", "LayerNormalization", "GRU"))
+NEEDS = Needs(highest_opset=16, decompose=tuple(DECOMPOSITIONS))
 MEMORY_MB = 512
 """RVC2's memory, which holds weights in FP16, activations and firmware."""
 
 SIMULATED = "float32", "prepared network on OpenVINO's CPU plugin in float32, against the source model in onnxruntime"
+OPTIMIZED = (
+    "float32",
+    "the Model Optimizer's network on OpenVINO's CPU plugin in float32, against the source model in onnxruntime",
+)
+COMPRESSED = (
+    "FP16 weights",
+    "the Model Optimizer's network, its weights stored in FP16, on OpenVINO's CPU plugin in float32, against the "
+    "source model in onnxruntime",
+)
 STORED = (
     "FP16 estimate",
     "estimate of FP16 storage: weights and activations rounded to FP16 in onnxruntime, against the prepared network "
@@ -41,6 +55,12 @@ NOT_PROVEN = (
 _GRAPH_BYTES = 4  # float32 in the prepared graph, half of it in the blob
 
 
+def needed_toolchains(spec: Rvc2Spec, settings: Settings) -> list[Toolchain]:
+    """The toolchains that a conversion takes, installed or not."""
+    optimizer: list[Toolchain] = [ModelOptimizer(settings)] if spec.mo_args else []
+    return [*optimizer, Rvc2Toolchain(settings, spec.ir_version)]
+
+
 @dataclass(frozen=True)
 class Rvc2:
     """One conversion to RVC2 with its toolchain."""
@@ -49,13 +69,14 @@ class Rvc2:
     settings: Settings
     toolchain: Rvc2Toolchain
     options: compile_tool.CompileOptions
+    mo: MoStep | None = None
 
     @classmethod
     def of(cls, spec: Rvc2Spec, settings: Settings) -> Rvc2:
         """Check what can be checked before the model is read.
 
         Raises:
-            ArgumentRefused: a compile_tool argument cannot be carried out.
+            ArgumentRefused: a compile_tool or mo argument cannot be carried out.
             SpecError: values contradict each other.
             ToolchainMissing, VersionNotAvailable: there is nothing to compile with.
         """
@@ -66,9 +87,46 @@ class Rvc2:
                 f"{sorted(fixed)[0]} is given for a superblob, which holds 1 to 16 SHAVEs",
                 remedy="ask for a .blob (--blob), or leave the key away",
             )
-        toolchain = Rvc2Toolchain(settings, spec.ir_version)
+        mo = MoStep.of(spec.mo_args, settings)
+        # A user's own OpenVINO reads what mo writes; the public package's needs mo's.
+        libraries = mo.toolchain.libraries if mo and spec.ir_version == PUBLIC_VERSION else None
+        toolchain = Rvc2Toolchain(settings, spec.ir_version, libraries)
         toolchain.require()
-        return cls(spec, settings, toolchain, options)
+        return cls(spec, settings, toolchain, options, mo)
+
+    @property
+    def toolchains(self) -> list[Toolchain]:
+        """All that take part, in order."""
+        return [*([self.mo.toolchain] if self.mo else []), self.toolchain]
+
+    def inputs(self, asked: tuple[InputSpec, ...], source: SourceModel, progress: Progress) -> tuple[InputSpec, ...]:
+        """The inputs with what the Mo Args say of them.
+
+        Raises:
+            SpecError: they do not fit the model.
+        """
+        return self.mo.inputs(asked, source.inputs, progress) if self.mo else asked
+
+    def cut(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """The model, ended where the Mo Args say; in place.
+
+        Raises:
+            SpecError: it cannot end there.
+        """
+        return self.mo.cut(model) if self.mo else model
+
+    def graph(self, prepared: Prepared) -> onnx.ModelProto:
+        """The graph that the first tool is given."""
+        return self.mo.graph(prepared) if self.mo else prepared.model
+
+    def optimize(self, prepared: Prepared, graph: Path, job: Path, progress: Progress) -> Path:
+        """The network to compile: where Mo Args are given, the Model Optimizer's, else the graph itself.
+
+        Raises:
+            CompileFailed: mo could not convert it.
+            ToolKilled, LimitExceeded: it did not come to an end.
+        """
+        return self.mo.run(prepared, graph, job, progress) if self.mo else graph
 
     @property
     def shaves(self) -> int:
@@ -114,9 +172,10 @@ class Rvc2:
         Raises:
             CompileFailed: the compiler refused the model.
             ToolKilled, LimitExceeded: it did not come to an end.
+            VerificationFailed: an input or output has another name than in the model.
         """
         try:
-            return self.toolchain.compile(
+            compiled = self.toolchain.compile(
                 model,
                 job,
                 superblob=not self.spec.blob,
@@ -127,18 +186,23 @@ class Rvc2:
             )
         except RunnerError as error:
             raise failures.explain(error.message, prepared.model) from error
+        _require_names("input", compiled.ports["inputs"], [item.name for item in prepared.inputs])
+        _require_names("output", compiled.ports["outputs"], [tensor.name for tensor in prepared.outputs])
+        return compiled
 
-    def command(self, prepared: Prepared, artefact: str) -> str:
-        """The compile_tool command line that says the same."""
+    def commands(self, prepared: Prepared, artefact: str) -> dict[str, list[str]]:
+        """The tools' command lines by the tool's name: mo's, and the compile_tool's that says the same as was done."""
         ports = self.ports(prepared.inputs, [tensor.name for tensor in prepared.outputs])
         named = {**ports.inputs, **ports.outputs}
         precisions = ",".join(f"{name}:{port['precision']}" for name, port in named.items() if "precision" in port)
         layouts = ",".join(f"{name}:{port['layout']}" for name, port in named.items() if "layout" in port)
         config = ",".join(f"{key}={value}" for key, value in self.options.config.items())
-        words = ["compile_tool -d MYRIAD -m prepared.onnx -o", artefact, "-iop", precisions, "-op FP16"]
+        network = "prepared.xml" if self.mo else "prepared.onnx"
+        words = ["compile_tool", "-d", "MYRIAD", "-m", network, "-o", artefact, "-iop", precisions, "-op", "FP16"]
         words += ["-iol", layouts] if layouts else []
         words += ["-c", config] if config else []
-        return " ".join(words)
+        mo = {"model_optimizer": self.mo.command(prepared)} if self.mo else {}
+        return {**mo, "compile_tool": words}
 
     def check(self, compiled: Compiled, archive: Path | None, prepared: Prepared, work: Path) -> dict[str, Any]:
         """That depthai reads the files as what was asked for, each blob of a superblob byte for byte.
@@ -182,14 +246,21 @@ class Rvc2:
             images=pictures.source,
             image_names=pictures.names,
             checks=(
-                Check(*SIMULATED, simulated.outputs(), pass_above_db=60, fail_below_db=40, resolution=1e-6),
-                Check(*STORED, stored.outputs(), pass_above_db=40, fail_below_db=20, resolution=2**-11),
+                self._simulated(simulated.outputs()),
+                Check(*STORED, stored.outputs(), pass_above_db=30, fail_below_db=15, resolution=2**-11),
             ),
             overflows=overflowing,
             not_proven=NOT_PROVEN,
         )
 
-    def build_info(self, artefact: Path, command: str) -> dict[str, Any]:
+    def _simulated(self, outputs: tuple[OutputAgreement, ...]) -> Check:
+        """The check of the network that was compiled; the Model Optimizer may have rounded its weights."""
+        if self.mo and self.mo.options.compress:
+            return Check(*COMPRESSED, outputs, pass_above_db=40, fail_below_db=20, resolution=2**-11)
+        method = OPTIMIZED if self.mo else SIMULATED
+        return Check(*method, outputs, pass_above_db=60, fail_below_db=40, resolution=1e-6)
+
+    def build_info(self, artefact: Path, commands: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         """What the archive says of how it was made, with the keys that the reference converter writes."""
         shaves = [self.shaves] if self.spec.blob else list(range(1, 17))
         details: dict[str, Any] = {}
@@ -197,7 +268,8 @@ class Rvc2:
             base, patches = read_superblob(artefact)
             details = {"base_bytes": len(base), "patch_bytes": [len(patch) for patch in patches]}
         return {
-            "cmd_info": {"compile_tool": command.split()},
+            "cmd_info": {tool: list(words) for tool, words in commands.items()},
+            **({"model_optimizer_version": self.mo.toolchain.version} if self.mo else {}),
             "compile_tool_version": self.spec.ir_version,
             "target_devices": ["MYRIAD"],
             "is_superblob": not self.spec.blob,
@@ -228,4 +300,12 @@ def _require_known(asked: set[str], known: Sequence[str]) -> None:
         raise SpecError(
             f"compile_tool arguments name {unknown[0]!r}, which is no input or output",
             remedy=f"the model has {', '.join(known)}",
+        )
+
+
+def _require_names(kind: str, found: Mapping[str, str], wanted: Sequence[str]) -> None:
+    if set(found) != set(wanted):
+        raise VerificationFailed(
+            f"the compiled network has the {kind}s {', '.join(found)}, the model {', '.join(wanted)}",
+            remedy="give the tensors other names in the model" if kind == "output" else "",
         )

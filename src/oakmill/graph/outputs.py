@@ -1,13 +1,64 @@
-"""Ending a model at other tensors than its own outputs, such as those before a detector's decoding."""
+"""What a graph ends at: outputs that keep their names through the compiler's own clean-up, or others than its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, MutableSequence, Sequence
 
-from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 
 from oakmill.errors import SpecError
-from oakmill.graph.skeleton import all_graphs, infer_shapes, subgraphs
+from oakmill.graph.rewriting import Scope
+from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, subgraphs
+
+
+def keep_names(model: ModelProto) -> ModelProto:
+    """Replace each Identity that makes an output by a Cast to the type that it has; in place.
+
+    OpenVINO's reader drops Identity nodes, and calls the output by the name of what stood before them; of two
+    outputs that are the same tensor only one is left. It keeps a Cast, which costs no stage in the blob.
+    """
+    types = {value.name: value.type.tensor_type.elem_type for value in model.graph.output}
+    for index, node in enumerate(model.graph.node):
+        name = node.output[0] if node.output else ""
+        if node.op_type == "Identity" and name in types and types[name]:
+            cast = helper.make_node("Cast", [node.input[0]], [name], node.name or name, to=types[name])
+            model.graph.node[index].CopyFrom(cast)
+    return model
+
+
+def own_nodes(model: ModelProto) -> ModelProto:
+    """Give each output a node that it shares neither with another output nor its name: a copy, if there is need.
+
+    OpenVINO's own format names outputs after nodes. Those of a Split or TopK get the name of its last one and a
+    number, so a Cast to its own type goes behind each; and a name that an earlier node has gets a number too.
+    """
+    by_name = {value.name: value for value in model.graph.output}
+    shared = [name for node in model.graph.node if len(node.output) > 1 for name in node.output if name in by_name]
+    if not shared and not any(_has_name_of_another(node, by_name) for node in model.graph.node):
+        return model
+    model = copy_of(model)
+    scope = Scope(model)
+    for name in shared:
+        inner = scope.fresh(f"{name}/shared")
+        for node in model.graph.node:
+            _rename(node.input, name, inner)
+            _rename(node.output, name, inner)
+        kind = by_name[name].type.tensor_type.elem_type
+        model.graph.node.append(helper.make_node("Cast", [inner], [name], name, to=kind))
+    for node in model.graph.node:
+        if _has_name_of_another(node, by_name):
+            node.name = scope.fresh(f"{node.name}/node")
+    return infer_shapes(model)
+
+
+def _has_name_of_another(node: NodeProto, outputs: Collection[str]) -> bool:
+    return node.name in outputs and node.name not in node.output
+
+
+def _rename(names: MutableSequence[str], old: str, new: str) -> None:
+    for index, name in enumerate(names):
+        if name == old:
+            names[index] = new
 
 
 def cut_at(model: ModelProto, names: Sequence[str]) -> ModelProto:

@@ -49,12 +49,14 @@ class Compiled:
 class Rvc2Toolchain:
     """OpenVINO 2022.2's MyriadX compiler and CPU plugin, from the package onnxruntime-openvino 1.13.1.
 
-    Another version's libraries can stand in by the setting `rvc2_libraries`; they run in the same environment.
+    Another version's libraries can stand in by the setting `rvc2_libraries`, and another folder of the same version
+    by `libraries`: one that reads OpenVINO's own format, which the package's cannot. They run in the same environment.
     """
 
-    def __init__(self, settings: Settings, version: str = PUBLIC_VERSION) -> None:
+    def __init__(self, settings: Settings, version: str = PUBLIC_VERSION, libraries: Path | None = None) -> None:
         self._settings = settings
         self.version = version
+        self._given = libraries
 
     @property
     def name(self) -> str:
@@ -146,7 +148,7 @@ class Rvc2Toolchain:
         config: Mapping[str, str] | None = None,
         watch: Watcher = ignore,
     ) -> Compiled:
-        """Compile a prepared ONNX model to a superblob, or to a blob for so many SHAVEs.
+        """Compile a prepared model to a superblob, or to a blob for so many SHAVEs.
 
         Raises:
             RunnerError: OpenVINO refused; `failures.explain` makes a message for people of it.
@@ -220,7 +222,7 @@ class Rvc2Toolchain:
 
     def _libraries(self, environment: environments.Environment) -> Path:
         """The folder of OpenVINO's libraries."""
-        own = self._settings.rvc2_libraries.get(self.version)
+        own = self._given or self._settings.rvc2_libraries.get(self.version)
         if own is None and self.version != PUBLIC_VERSION:
             raise version_not_available(self.version, self._settings)
         folder = own or (environment.libraries or environment.folder) / "onnxruntime" / "capi"

@@ -82,7 +82,7 @@ def _import_slot(library: ctypes.CDLL, symbol: bytes) -> int:
     """
     link = ctypes.POINTER(_LinkMap)()
     ctypes.CDLL(None).dlinfo(ctypes.c_void_p(library._handle), _RTLD_DI_LINKMAP, ctypes.byref(link))
-    base, table = link.contents.base, _dynamic_section(link.contents.dynamic)
+    base, table = int(link.contents.base), _dynamic_section(link.contents.dynamic)
     for at in range(table[_DT_JMPREL], table[_DT_JMPREL] + table[_DT_PLTRELSZ], _RELOCATION_SIZE):
         symbol_at = table[_DT_SYMTAB] + _SYMBOL_SIZE * (_word(at + 8) >> 32)
         name_at = table[_DT_STRTAB] + ctypes.c_uint32.from_address(symbol_at).value

@@ -1,0 +1,207 @@
+"""The Model Optimizer on our side: mo at one version, and the libraries that read what it writes."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import TensorProto, helper
+
+from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing
+from oakmill.settings import Settings
+from oakmill.toolchains import environments, interpreters, process
+from oakmill.toolchains.base import State, Status, Watcher, ignore
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Release:
+    """One version of mo: the platform that it is for, the Pythons that it runs on, the best first.
+
+    `compiler` are the wheels with that platform's compiler from the same build of OpenVINO, and within them the
+    folder of its libraries; it lacks the frontends, which are in mo's own package.
+    """
+
+    platform: str
+    pythons: tuple[str, ...]
+    compiler: environments.Libraries
+    compiler_folder: str
+
+
+RELEASES = {
+    "2022.2.0": Release(
+        platform="rvc2",
+        pythons=("3.9", "3.8"),
+        compiler=environments.Libraries(_HERE / "myriad-2022.2.0.lock", "3.9"),
+        compiler_folder="openvino_tensorflow",
+    )
+}
+_FRONTENDS = ("libopenvino_ir_frontend.so", "libopenvino_onnx_frontend.so")
+
+
+class ModelOptimizer:
+    """OpenVINO's Model Optimizer (mo), from the package openvino-dev, in its own Python."""
+
+    def __init__(self, settings: Settings, version: str = "2022.2.0") -> None:
+        self._settings = settings
+        self._release = RELEASES[version]
+        self.version = version
+
+    @property
+    def name(self) -> str:
+        """Its full name."""
+        return f"{self._release.platform}/mo-{self.version}"
+
+    @property
+    def summary(self) -> str:
+        """What it is."""
+        pythons = " or ".join(self._release.pythons)
+        return f"OpenVINO {self.version}'s Model Optimizer, needed for Mo Args alone; runs on Python {pythons}"
+
+    @property
+    def libraries(self) -> Path:
+        """The folder of OpenVINO's libraries with the platform's compiler and the frontend that reads mo's result.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it is not whole.
+        """
+        environment = self._environment()
+        folder = self._compiler_folder(environment)
+        for library in ("libopenvino_c.so", *_FRONTENDS):
+            if not (folder / library).is_file():
+                raise ToolchainBroken(f"{folder} holds no {library}", subject=self.name, remedy=self._remedy)
+        return folder
+
+    def status(self) -> Status:
+        """How it stands here; starts no process."""
+        try:
+            found = self._environment()
+            self.require()
+        except ToolchainBroken as error:
+            return Status(self.name, State.BROKEN, self.summary, detail=error.message)
+        except ToolchainMissing as error:
+            return Status(self.name, State.MISSING, self.summary, detail=error.remedy)
+        return Status(self.name, State.INSTALLED, self.summary, found.folder, found.digest, found.versions)
+
+    def require(self) -> None:
+        """Make sure that it is there.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it is not whole.
+        """
+        assert self.libraries
+
+    def install(self, watch: Watcher = ignore) -> Status:
+        """Make the environment and verify it by converting a tiny model.
+
+        Raises:
+            ToolchainMissing: a package or interpreter cannot be had here.
+            ToolchainBroken: it was installed but does not convert.
+        """
+        environment = environments.create(
+            self.name,
+            lock=_HERE / f"mo-{self.version}.lock",
+            interpreter=self._interpreter(watch),
+            libraries=self._release.compiler,
+            settings=self._settings,
+            watch=watch,
+        )
+        self._add_frontends(environment)
+        self.verify()
+        return self.status()
+
+    def verify(self) -> Mapping[str, Any]:
+        """Convert a model of one node.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it does not do what it should.
+        """
+        with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
+            model = _write_tiny(Path(folder) / "tiny.onnx")
+            try:
+                written = self.convert(model, Path(folder) / "job", ["--scale", "2"])
+            except ToolchainMissing:
+                raise
+            except OakmillError as error:
+                raise ToolchainBroken(
+                    f"{self.name} is installed but does not work: {error.message}", remedy=self._remedy, log=error.log
+                ) from error
+            return {"ir_bytes": written.stat().st_size, "weights_bytes": written.with_suffix(".bin").stat().st_size}
+
+    def convert(self, model: Path, job: Path, arguments: Sequence[str], *, watch: Watcher = ignore) -> Path:
+        """Convert an ONNX model with mo arguments that `options.read` has checked; `job`/NAME.xml, its .bin beside it.
+
+        Raises:
+            RunnerError: mo could not convert it; the message holds mo's own words.
+            ToolKilled, LimitExceeded: it did not come to an end.
+        """
+        environment = self._environment()
+        job.mkdir(parents=True, exist_ok=True)
+        owned = ["--input_model", str(model.absolute()), "--output_dir", str(job.absolute())]
+        process.run_runner(
+            environment,
+            _HERE,
+            {"arguments": [*owned, *arguments]},
+            job,
+            read=[model.parent],
+            watch=watch,
+            settings=self._settings,
+        )
+        written = job / f"{model.stem}.xml"
+        if not written.is_file() or not written.with_suffix(".bin").is_file():
+            raise ToolchainBroken(f"{self.name} ended well but wrote no {written.name}", remedy=self._remedy)
+        return written
+
+    @property
+    def _remedy(self) -> str:
+        pythons = " or ".join(self._release.pythons)
+        return f"oakmill toolchains install {self.name} (it needs Python {pythons})"
+
+    def _environment(self) -> environments.Environment:
+        environment = environments.load(self.name, self._settings)
+        if environment is None:
+            message = f"the toolchain {self.name}, which Mo Args need, is not installed"
+            raise ToolchainMissing(message, subject=self.name, remedy=self._remedy)
+        return environment
+
+    def _interpreter(self, watch: Watcher) -> Path:
+        """The first of its Pythons that is here or can be had."""
+        missing = ToolchainMissing()
+        for version in self._release.pythons:
+            try:
+                return interpreters.find(version, self._settings, watch)
+            except ToolchainMissing as error:
+                missing = error
+        raise missing
+
+    def _compiler_folder(self, environment: environments.Environment) -> Path:
+        return (environment.libraries or environment.folder) / self._release.compiler_folder
+
+    def _add_frontends(self, environment: environments.Environment) -> None:
+        """Put the frontends of mo's package beside the compiler: OpenVINO looks for them there."""
+        (own,) = environment.folder.glob("lib/python*/site-packages/openvino/libs")
+        for library in _FRONTENDS:
+            shutil.copy2(own / library, self._compiler_folder(environment))
+
+
+def _write_tiny(path: Path) -> Path:
+    """A model that adds one to four numbers."""
+    shape = [1, 4]
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["numbers", "one"], ["more"], name="add")],
+        "tiny",
+        [helper.make_tensor_value_info("numbers", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("more", TensorProto.FLOAT, shape)],
+        [helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+    return path
