@@ -88,9 +88,9 @@ class Rvc2:
                 remedy="ask for a .blob (--blob), or leave the key away",
             )
         mo = MoStep.of(spec.mo_args, settings)
-        # A user's own OpenVINO reads what mo writes; the public package's needs mo's.
-        libraries = mo.toolchain.libraries if mo and spec.ir_version == PUBLIC_VERSION else None
-        toolchain = Rvc2Toolchain(settings, spec.ir_version, libraries)
+        # A user's own OpenVINO reads what mo writes; the public package cannot, but the libraries beside mo can.
+        public = spec.ir_version == PUBLIC_VERSION and spec.ir_version not in settings.rvc2_libraries
+        toolchain = Rvc2Toolchain(settings, spec.ir_version, mo.toolchain.libraries if mo and public else None)
         toolchain.require()
         return cls(spec, settings, toolchain, options, mo)
 

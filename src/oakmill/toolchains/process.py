@@ -233,6 +233,7 @@ def run_runner(
     job: Path,
     *,
     read: Sequence[Path] = (),
+    variables: Mapping[str, str] | None = None,
     watch: Watcher = ignore,
     settings: Settings,
 ) -> dict[str, Any]:
@@ -257,7 +258,7 @@ def run_runner(
         [str(environment.python), "-s", "-m", "runner", str(job)],
         read=[environment.folder, *sandbox.interpreter_folders(environment.python), package, *read],
         write=[job],
-        env=_environment(package, job),
+        env={**_environment(package, job), **(variables or {})},
         limits=limits,
         isolation=sandbox.choose(settings),
     )

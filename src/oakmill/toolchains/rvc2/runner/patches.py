@@ -20,7 +20,7 @@ from . import bzip2
 _MAGIC = b"BSDIFF40"
 _BLOCK = 64
 _CONSTANTS_FIELD = 52 + 19 * 4  # after the ELF header, the 20th u32: offset of the constants' section
-_FIRST_LOOK, _LONG_LOOK = 1 << 16, 1 << 22  # bytes compared at a time
+_FIRST_LOOK, _LONG_LOOK = 1 << 16, 1 << 18  # bytes compared at a time: what stays in the processor's cache
 _FIRST_WINDOW, _LARGEST_WINDOW = (
     1 << 14,
     1 << 20,
