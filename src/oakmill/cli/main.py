@@ -51,14 +51,13 @@ HOW_TO_BEGIN = """\
 Oakmill converts trained models for OAK cameras, on your own machine, with proof of accuracy on every result.
 
 Begin with the example, a small digit classifier that is trained in seconds:
-  ./run example                                              make examples/out/digits.onnx and pictures
-  ./run convert examples/out/digits.onnx --to rvc2 --images examples/out/pictures -o converted
+  ./run example                         makes examples/out/digits.onnx and pictures, and says how to convert it
 
 Then your own model:
   ./run convert model.onnx --to rvc2 --mean-values 123.675,116.28,103.53 --scale-values 58.395,57.12,57.375
-  ./run convert --help                                       all options
-  ./run toolchains list                                      the vendors' tools, and how to install them
-  ./run doctor                                               what works on this machine"""
+  ./run convert --help                  all options
+  ./run toolchains list                 the vendors' tools, and how to install them
+  ./run doctor                          what works on this machine"""
 
 
 def main() -> NoReturn:
