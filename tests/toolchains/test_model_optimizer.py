@@ -14,8 +14,8 @@ from onnx import helper, parser
 from oakmill.errors import ToolchainBroken, ToolchainMissing
 from oakmill.settings import Settings, current
 from oakmill.toolchains.base import State
+from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
-from oakmill.toolchains.process import RunnerError
 from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
 from tests.conversion.conftest import Answer, Convert
 from tests.conversion.makers import SIDE, conv_model, saved, two_input_model

@@ -27,9 +27,9 @@ from oakmill.model import merge_inputs
 from oakmill.model.source import Tensor
 from oakmill.settings import Settings
 from oakmill.spec import Encoding, InputSpec
+from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.model_optimizer import options as mo
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
-from oakmill.toolchains.process import RunnerError
 
 _OPPOSITE = {Encoding.RGB: Encoding.BGR, Encoding.BGR: Encoding.RGB}
 _COLOURS = 3

@@ -23,8 +23,8 @@ from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec, Rvc2Spec
 from oakmill.toolchains.base import Toolchain
+from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
-from oakmill.toolchains.process import RunnerError
 from oakmill.toolchains.rvc2 import compile_tool, failures
 from oakmill.toolchains.rvc2.blob import read_header, read_superblob
 from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Compiled, Ports, Rvc2Toolchain

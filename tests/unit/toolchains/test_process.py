@@ -19,8 +19,9 @@ from oakmill.errors import LimitExceeded, ToolchainBroken, ToolKilled
 from oakmill.settings import Settings
 from oakmill.toolchains import sandbox
 from oakmill.toolchains.base import ToolEvent
+from oakmill.toolchains.door import RunnerError, run_runner
 from oakmill.toolchains.environments import Environment
-from oakmill.toolchains.process import Limits, RunnerError, run, run_runner
+from oakmill.toolchains.process import Limits, run
 from oakmill.toolchains.sandbox import Isolation, Level
 
 ROOMY = Limits(seconds=60, memory_mb=2000, output_mb=100)
@@ -336,7 +337,7 @@ from pathlib import Path
 from oakmill.settings import Settings
 from oakmill.toolchains import sandbox
 from oakmill.toolchains.environments import Environment
-from oakmill.toolchains.process import run_runner
+from oakmill.toolchains.door import run_runner
 wall, folder, program = sys.argv[1:]
 found = sandbox.Isolation(sandbox.Level.NONE, "") if wall == "none" else getattr(sandbox, "probe_" + wall)()
 sandbox.probe = lambda: found

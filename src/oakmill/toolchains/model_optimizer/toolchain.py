@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 
 from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing
 from oakmill.settings import Settings
-from oakmill.toolchains import environments, interpreters, process
+from oakmill.toolchains import door, environments, interpreters
 from oakmill.toolchains.base import State, Status, Watcher, ignore
 
 _HERE = Path(__file__).parent
@@ -147,7 +147,7 @@ class ModelOptimizer:
         environment = self._environment()
         job.mkdir(parents=True, exist_ok=True)
         owned = ["--input_model", str(model.absolute()), "--output_dir", str(job.absolute())]
-        process.run_runner(
+        door.run_runner(
             environment,
             _HERE,
             {"arguments": [*owned, *arguments]},

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing, VersionNotAvailable
 from oakmill.settings import Settings
-from oakmill.toolchains import environments, process
+from oakmill.toolchains import door, environments
 from oakmill.toolchains.base import State, Status, Watcher, ignore
 from oakmill.toolchains.rvc2 import tiny
 
@@ -214,7 +214,7 @@ class Rvc2Toolchain:
             "ports": ports.as_dict(),
         }
         read = [model.parent, libraries]
-        return process.run_runner(
+        return door.run_runner(
             environment,
             _HERE,
             request,

@@ -1,0 +1,151 @@
+"""The door between us and a vendor's tools: asks the runner in a toolchain's environment, and reads its answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oakmill.errors import LimitExceeded, ToolFailed, ToolKilled
+from oakmill.settings import Settings
+from oakmill.toolchains import sandbox
+from oakmill.toolchains.base import Watcher, ignore
+from oakmill.toolchains.environments import Environment
+from oakmill.toolchains.log import new_file
+from oakmill.toolchains.process import Finished, run
+from oakmill.toolchains.sandbox import Limits
+
+REQUEST = "request.json"
+RESULT = "result.json"
+
+_RESULT_BYTES = 64 << 20
+
+_CRASHED = (
+    "The tool crashed on this model. The end of its log may name the layer; "
+    "a simpler model or another version of the tool may pass."
+)
+_REASONS = {
+    signal.SIGKILL: "The kernel does this when the machine runs out of memory; or somebody ended it. "
+    "Free some memory and try again.",
+    signal.SIGTERM: "Somebody, or the machine's shutdown, ended it. Try again.",
+    signal.SIGILL: "This processor lacks an instruction that the tool uses.",
+    signal.SIGBUS: "The disk may be full. " + _CRASHED,
+    signal.SIGSYS: "The tool did something that the sandbox forbids.",
+}
+
+
+class RunnerError(ToolFailed):
+    """The runner says why it could not do what it was asked: a `kind` to act on, and `details`."""
+
+    def __init__(self, message: str, *, kind: str, details: Mapping[str, Any], log: str) -> None:
+        super().__init__(message, log=log)
+        self.kind = kind
+        self.details = dict(details)
+
+
+def run_runner(
+    environment: Environment,
+    package: Path,
+    request: Mapping[str, Any],
+    job: Path,
+    *,
+    read: Sequence[Path] = (),
+    variables: Mapping[str, str] | None = None,
+    watch: Watcher = ignore,
+    settings: Settings,
+) -> dict[str, Any]:
+    """Ask a toolchain's runner, the package `runner` in the folder `package`, and return its result.
+
+    The existing folder `job` gets request.json ("version": 1 is added), is all that the runner may write, and
+    holds its result.json afterwards; it may read its environment, `package` and `read`. Threads: see `run`.
+
+    Raises:
+        RunnerError: the runner says what went wrong.
+        ToolKilled: it ended by a signal, or without a result.
+        LimitExceeded: it needed more than the settings allow.
+        IsolationMissing: the settings require a sandbox and none works here.
+    """
+    job, package = job.absolute(), package.absolute()
+    with os.fdopen(new_file(job / REQUEST), "w") as file:
+        json.dump({**request, "version": 1}, file)
+    (job / RESULT).unlink(missing_ok=True)
+    (job / "tmp").mkdir(exist_ok=True)
+    limits = Limits.of(settings)
+    command = sandbox.command(
+        [str(environment.python), "-s", "-m", "runner", str(job)],
+        read=[environment.folder, *sandbox.interpreter_folders(environment.python), package, *read],
+        write=[job],
+        env={**_environment(package, job), **(variables or {})},
+        limits=limits,
+        isolation=sandbox.choose(settings),
+    )
+    finished = run(command, cwd=job, limits=limits, watch=watch, name=environment.name)
+    return _answer(finished, job / RESULT, environment.name, limits)
+
+
+def _environment(package: Path, job: Path) -> dict[str, str]:
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(job),
+        "TMPDIR": str(job / "tmp"),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(package),
+        "PYTHONSAFEPATH": "1",  # the job folder holds no modules; known from Python 3.11 on
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONHASHSEED": "0",
+        "OPENBLAS_NUM_THREADS": "1",  # numpy's idle threads spin, and take time from the tool's own
+    }
+
+
+def _answer(finished: Finished, path: Path, name: str, limits: Limits) -> dict[str, Any]:
+    """The result of a run, or the error that it stands for."""
+    result = _read_result(path)
+    error = result.get("error") if result else None
+    if isinstance(error, dict):
+        details = {key: value for key, value in error.items() if key not in ("kind", "message")}
+        message = str(error.get("message") or f"{name} failed.")
+        raise RunnerError(message, kind=str(error.get("kind", "")), details=details, log=finished.log_tail)
+    if finished.returncode == 0 and result is not None:
+        return result
+    raise _lost(finished, name, limits)
+
+
+def _lost(finished: Finished, name: str, limits: Limits) -> ToolFailed:
+    """The error of a run that left no answer."""
+    number = _signal(finished.returncode)
+    if number is signal.SIGXFSZ:
+        return LimitExceeded(
+            f"{name} wrote a file of more than {limits.output_mb} MB, and was ended.",
+            remedy=f"Allow it more, for example OAKMILL_TOOL_OUTPUT_MB={2 * limits.output_mb}.",
+            log=finished.log_tail,
+        )
+    if number is not None:
+        message = f"{name} was ended by signal {number:d} ({number.name})."
+        return ToolKilled(message, remedy=_REASONS.get(number, _CRASHED), log=finished.log_tail)
+    message = f"{name} ended with exit code {finished.returncode} and no valid result."
+    return ToolKilled(message, remedy="Its log says more.", log=finished.log_tail)
+
+
+def _signal(returncode: int) -> signal.Signals | None:
+    """The signal that ended a process, also where a process above it reports it as 128 + signal."""
+    number = -returncode if returncode < 0 else returncode - 128
+    return signal.Signals(number) if number in signal.valid_signals() and number < signal.SIGRTMIN else None
+
+
+def _read_result(path: Path) -> dict[str, Any] | None:
+    """The runner's result; None unless it is a plain file of sane size that holds a JSON object."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode) or about.st_size > _RESULT_BYTES:
+                return None
+            result = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return None
+    return result if isinstance(result, dict) else None
