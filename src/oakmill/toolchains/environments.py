@@ -15,7 +15,7 @@ import platform
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from pathlib import Path
 from oakmill.errors import ToolchainBroken, ToolchainMissing
 from oakmill.settings import Settings
 from oakmill.toolchains import sandbox
-from oakmill.toolchains.base import ToolEvent, Watcher, ignore
+from oakmill.toolchains.base import State, Status, ToolEvent, Watcher, ignore
 from oakmill.toolchains.interpreters import uv
 from oakmill.toolchains.process import Limits, run
 from oakmill.toolchains.tree import ask
@@ -118,6 +118,30 @@ def load(name: str, settings: Settings) -> Environment | None:
     """
     folder = _folder(name, settings)
     return _read(name, folder) if folder.exists() else None
+
+
+def require(name: str, settings: Settings, remedy: str) -> Environment:
+    """The installed environment; `remedy` says how to get it.
+
+    Raises:
+        ToolchainMissing: there is none.
+        ToolchainBroken: there is one, but not a whole one.
+    """
+    found = load(name, settings)
+    if found is None:
+        raise ToolchainMissing(f"the toolchain {name} is not installed", subject=name, remedy=remedy)
+    return found
+
+
+def status(name: str, summary: str, find: Callable[[], Environment]) -> Status:
+    """How a toolchain stands, whose environment `find` gives, or raises what it lacks."""
+    try:
+        found = find()
+    except ToolchainBroken as error:
+        return Status(name, State.BROKEN, summary, detail=error.message)
+    except ToolchainMissing as error:
+        return Status(name, State.MISSING, summary, detail=error.remedy)
+    return Status(name, State.INSTALLED, summary, found.folder, found.digest, found.versions)
 
 
 def remove(name: str, settings: Settings) -> bool:

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing
 from oakmill.settings import Settings
 from oakmill.toolchains import door, environments, interpreters
-from oakmill.toolchains.base import State, Status, Watcher, ignore
+from oakmill.toolchains.base import Status, Watcher, ignore
 
 _HERE = Path(__file__).parent
 
@@ -81,23 +81,17 @@ class ModelOptimizer:
 
     def status(self) -> Status:
         """How it stands here; starts no process."""
-        try:
-            found = self._environment()
-            self.require()
-        except ToolchainBroken as error:
-            return Status(self.name, State.BROKEN, self.summary, detail=error.message)
-        except ToolchainMissing as error:
-            return Status(self.name, State.MISSING, self.summary, detail=error.remedy)
-        return Status(self.name, State.INSTALLED, self.summary, found.folder, found.digest, found.versions)
+        return environments.status(self.name, self.summary, self.require)
 
-    def require(self) -> None:
-        """Make sure that it is there.
+    def require(self) -> environments.Environment:
+        """The environment, once it is certain that it is whole.
 
         Raises:
             ToolchainMissing: it is not installed.
             ToolchainBroken: it is not whole.
         """
         assert self.libraries
+        return self._environment()
 
     def install(self, watch: Watcher = ignore) -> Status:
         """Make the environment and verify it by converting a tiny model.
@@ -167,11 +161,7 @@ class ModelOptimizer:
         return f"oakmill toolchains install {self.name} (it needs Python {pythons})"
 
     def _environment(self) -> environments.Environment:
-        environment = environments.load(self.name, self._settings)
-        if environment is None:
-            message = f"the toolchain {self.name}, which Mo Args need, is not installed"
-            raise ToolchainMissing(message, subject=self.name, remedy=self._remedy)
-        return environment
+        return environments.require(self.name, self._settings, self._remedy)
 
     def _interpreter(self, watch: Watcher) -> Path:
         """The first of its Pythons that is here or can be had."""

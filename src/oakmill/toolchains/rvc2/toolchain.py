@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing, VersionNotAvailable
 from oakmill.settings import Settings
 from oakmill.toolchains import door, environments
-from oakmill.toolchains.base import State, Status, Watcher, ignore
+from oakmill.toolchains.base import Status, Watcher, ignore
 from oakmill.toolchains.rvc2 import tiny
 
 PUBLIC_VERSION = "2022.2.0"
@@ -80,24 +80,19 @@ class Rvc2Toolchain:
 
     def status(self) -> Status:
         """How it stands here; starts no process."""
-        try:
-            found = self._environment()
-            self._libraries(found)
-        except ToolchainBroken as error:
-            return Status(self.name, State.BROKEN, self.summary, detail=error.message)
-        except ToolchainMissing as error:
-            return Status(self.name, State.MISSING, self.summary, detail=error.remedy)
-        return Status(self.name, State.INSTALLED, self.summary, found.folder, found.digest, found.versions)
+        return environments.status(self.name, self.summary, self.require)
 
-    def require(self) -> None:
-        """Make sure that there is something to compile with.
+    def require(self) -> environments.Environment:
+        """The environment, once it is certain that there is something to compile with.
 
         Raises:
             ToolchainMissing: it is not installed.
             ToolchainBroken: it is not whole.
             VersionNotAvailable: no library here is of that version.
         """
-        self._libraries(self._environment())
+        found = self._environment()
+        self._libraries(found)
+        return found
 
     def install(self, watch: Watcher = ignore) -> Status:
         """Make the environment and verify it by compiling a tiny model.
@@ -226,14 +221,7 @@ class Rvc2Toolchain:
         )
 
     def _environment(self) -> environments.Environment:
-        environment = environments.load(self._environment_name, self._settings)
-        if environment is None:
-            raise ToolchainMissing(
-                f"the toolchain {self._environment_name} is not installed",
-                subject=self._environment_name,
-                remedy="oakmill toolchains install rvc2",
-            )
-        return environment
+        return environments.require(self._environment_name, self._settings, "oakmill toolchains install rvc2")
 
     def _libraries(self, environment: environments.Environment) -> Path:
         """The folder of OpenVINO's libraries."""
