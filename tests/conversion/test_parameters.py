@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -176,9 +175,6 @@ def test_an_input_that_is_no_image_stays_a_float(tmp_path: Path, convert: Conver
     answer = convert(path, "--encoding-from", "NONE", "-o", tmp_path / "out")
     assert answer.exit_code == 0, answer.error
     assert reader(answer)["inputs"][0]["dtype"] == "FP16"
-
-
-Case = tuple[int, Callable[[], Any]]
 
 
 @pytest.mark.parametrize("channels", [1, 3])

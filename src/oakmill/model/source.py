@@ -29,11 +29,6 @@ class Tensor:
     shape: tuple[int | str | None, ...]
     dtype: str
 
-    @property
-    def is_fixed(self) -> bool:
-        """Whether every dimension is a number."""
-        return all(isinstance(size, int) for size in self.shape)
-
 
 @dataclass(frozen=True)
 class SourceModel:
