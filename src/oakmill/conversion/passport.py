@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oakmill.graph.equality import decibels
+
 FP16_LARGEST = 65504.0
 
 
@@ -76,7 +78,7 @@ class Comparison:
         sums.images += 1
         sums.scores &= expected.size == max(expected.shape, default=0) > 1
         sums.same_top += int(a.size > 0 and a.argmax() == b.argmax())
-        if (snr := snr_db(power, noise)) < sums.worst_snr or not sums.worst:
+        if (snr := decibels(power, noise)) < sums.worst_snr or not sums.worst:
             sums.worst, sums.worst_snr = image, snr
 
     def outputs(self) -> tuple[OutputAgreement, ...]:
@@ -84,7 +86,7 @@ class Comparison:
         return tuple(
             OutputAgreement(
                 name,
-                snr_db(sums.reference, sums.difference),
+                decibels(sums.reference, sums.difference),
                 _cosine(sums),
                 sums.max_abs,
                 sums.worst,
@@ -100,16 +102,6 @@ def _without_equal_infinities(expected: NDArray[Any], found: NDArray[Any]) -> tu
     a, b = expected.ravel().astype(np.float64), found.ravel().astype(np.float64)
     agree = ~np.isfinite(a) & ((a == b) | (np.isnan(a) & np.isnan(b)))
     return np.where(agree, 0.0, a), np.where(agree, 0.0, b)
-
-
-def snr_db(signal: float, noise: float) -> float:
-    """The ratio of two powers in decibels; infinite without noise, NaN where either is not a number."""
-    if math.isnan(signal) or math.isnan(noise):
-        return math.nan
-    if noise == 0:
-        return math.inf
-    ratio = signal / noise
-    return 10 * math.log10(ratio) if ratio > 0 else -math.inf
 
 
 def _cosine(sums: _Sums) -> float:

@@ -52,7 +52,6 @@ NOT_PROVEN = (
     "not run on an RVC2 device",
     "the order in which the device adds, and its approximations of functions, are not modelled",
 )
-_GRAPH_BYTES = 4  # float32 in the prepared graph, half of it in the blob
 
 
 def needed_toolchains(spec: Rvc2Spec, settings: Settings) -> list[Toolchain]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -198,9 +199,17 @@ def snr_db(reference: Array, candidate: Array) -> float:
     """Signal to noise in dB: 10 log10(sum ref^2 / sum (ref - candidate)^2); inf where there is no noise."""
     a, b = reference.astype(np.float64), candidate.astype(np.float64)
     signal, noise = float(np.sum(a * a)), float(np.sum((a - b) ** 2))
+    return decibels(signal, noise)
+
+
+def decibels(signal: float, noise: float) -> float:
+    """The ratio of two powers in dB; infinite without noise, NaN where either is not a number."""
+    if math.isnan(signal) or math.isnan(noise):
+        return math.nan
     if noise == 0:
-        return np.inf
-    return float(10 * np.log10(signal / noise)) if signal else -np.inf
+        return math.inf
+    ratio = signal / noise
+    return 10 * math.log10(ratio) if ratio > 0 else -math.inf
 
 
 def cosine(reference: Array, candidate: Array) -> float:

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
 
-from oakmill.errors import ToolchainBroken, ToolchainMissing
+from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing
 from oakmill.settings import Settings
 from oakmill.toolchains import sandbox
 from oakmill.toolchains.base import State, Status, ToolEvent, Watcher, ignore
@@ -142,6 +142,24 @@ def status(name: str, summary: str, find: Callable[[], Environment]) -> Status:
     except ToolchainMissing as error:
         return Status(name, State.MISSING, summary, detail=error.remedy)
     return Status(name, State.INSTALLED, summary, found.folder, found.digest, found.versions)
+
+
+@contextmanager
+def verification(name: str, remedy: str) -> Iterator[None]:
+    """Whatever fails within it, but that the toolchain is not there, means that the toolchain is broken.
+
+    Raises:
+        ToolchainMissing: it is not installed.
+        ToolchainBroken: it does not do its work; `remedy` says what to do.
+    """
+    try:
+        yield
+    except ToolchainMissing:
+        raise
+    except OakmillError as error:
+        raise ToolchainBroken(
+            f"{name} is installed but does not work: {error.message}", remedy=remedy, log=error.log
+        ) from error
 
 
 def remove(name: str, settings: Settings) -> bool:

@@ -41,7 +41,7 @@ def command(line: str, *tensors: Tensor, asked: tuple[InputSpec, ...] = ()) -> s
     specs = match(tuple(decided(line, *tensors, asked=asked).values()), tensors)
     inputs = tuple(resolve(specs[tensor.name], tensor) for tensor in tensors)
     outputs = (Tensor("scores", (1, 4), "float32"),)
-    prepared = Prepared(ModelProto(), ModelProto(), ModelProto(), inputs, outputs, ())
+    prepared = Prepared(ModelProto(), ModelProto(), ModelProto(), inputs, outputs)
     return shlex.join(step(line).command(prepared))
 
 

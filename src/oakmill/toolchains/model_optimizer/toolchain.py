@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing
+from oakmill.errors import ToolchainBroken, ToolchainMissing
 from oakmill.settings import Settings
 from oakmill.toolchains import door, environments, interpreters
 from oakmill.toolchains.base import Status, Watcher, ignore
@@ -121,14 +121,8 @@ class ModelOptimizer:
         """
         with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
             model = _write_tiny(Path(folder) / "tiny.onnx")
-            try:
+            with environments.verification(self.name, self._remedy):
                 written = self.convert(model, Path(folder) / "job", ["--scale", "2"])
-            except ToolchainMissing:
-                raise
-            except OakmillError as error:
-                raise ToolchainBroken(
-                    f"{self.name} is installed but does not work: {error.message}", remedy=self._remedy, log=error.log
-                ) from error
             return {"ir_bytes": written.stat().st_size, "weights_bytes": written.with_suffix(".bin").stat().st_size}
 
     def convert(self, model: Path, job: Path, arguments: Sequence[str], *, watch: Watcher = ignore) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing, VersionNotAvailable
+from oakmill.errors import ToolchainBroken, VersionNotAvailable
 from oakmill.settings import Settings
 from oakmill.toolchains import door, environments
 from oakmill.toolchains.base import Status, Watcher, ignore
@@ -122,18 +122,9 @@ class Rvc2Toolchain:
         with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
             job = Path(folder)
             model = tiny.write_model(job / "tiny.onnx")
-            try:
+            with environments.verification(self.name, f"oakmill toolchains install {self.name} makes it anew"):
                 compiled = self.compile(model, job / "compile", superblob=False, shaves=4)
-                sample = {tiny.INPUT: tiny.PICTURE}
-                (answer,) = self.infer(model, job / "infer", [sample])
-            except ToolchainMissing:
-                raise
-            except OakmillError as error:
-                raise ToolchainBroken(
-                    f"{self.name} is installed but does not work: {error.message}",
-                    remedy=f"oakmill toolchains install {self.name} makes it anew",
-                    log=error.log,
-                ) from error
+                (answer,) = self.infer(model, job / "infer", [{tiny.INPUT: tiny.PICTURE}])
             if not np.allclose(answer[tiny.OUTPUT], tiny.ANSWER, atol=1e-4):
                 raise ToolchainBroken(f"{self.name} computes wrongly: {answer[tiny.OUTPUT]} for {tiny.ANSWER}")
             return {"blob_bytes": compiled.file.stat().st_size, "blob_sha256": compiled.blobs[4]}
