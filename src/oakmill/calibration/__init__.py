@@ -1,10 +1,9 @@
 """What teaches and what tests: pictures read straight into input tensors, drawn with a seed or generated."""
 
-from oakmill.calibration.images import Resize, read_image
+from oakmill.calibration.images import read_image
 from oakmill.calibration.samples import Samples, draw, find_images, from_files, generated, generated_samples
 
 __all__ = [
-    "Resize",
     "Samples",
     "draw",
     "find_images",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from enum import StrEnum
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -13,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 from PIL import Image, ImageOps
 
 from oakmill.errors import SourceError, SpecError
-from oakmill.spec import Encoding
+from oakmill.spec import Encoding, Resize
 
 MAX_PIXELS = 89_478_485  # as Pillow's own first limit: 256 MB of RGB
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")  # none that runs scripts or starts programs
@@ -32,14 +31,6 @@ _DAMAGE = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
-
-
-class Resize(StrEnum):
-    """How a picture is brought to the input's size."""
-
-    STRETCH = "stretch"
-    CROP = "crop"
-    PAD = "pad"
 
 
 def read_image(

@@ -2,6 +2,18 @@
 
 from oakmill.spec.conversion import ConversionSpec, OutputFormat
 from oakmill.spec.inputs import Encoding, InputSpec
+from oakmill.spec.quantization import Precision, RangeMethod, Resize
 from oakmill.spec.rvc2 import Rvc2Spec
+from oakmill.spec.rvc4 import Rvc4Spec
 
-__all__ = ["ConversionSpec", "Encoding", "InputSpec", "OutputFormat", "Rvc2Spec"]
+__all__ = [
+    "ConversionSpec",
+    "Encoding",
+    "InputSpec",
+    "OutputFormat",
+    "Precision",
+    "RangeMethod",
+    "Resize",
+    "Rvc2Spec",
+    "Rvc4Spec",
+]

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from oakmill.spec.inputs import InputSpec
+from oakmill.spec.quantization import Resize
 
 
 class OutputFormat(StrEnum):
@@ -48,6 +49,11 @@ class ConversionSpec(BaseModel):
         8,
         description="How many of them are used, drawn with the seed.",
         json_schema_extra={"flag": "--max-images"},
+    )
+    resize: Resize = Field(
+        Resize.CROP,
+        description="How pictures are brought to the input's size: stretch ignores proportions, crop cuts what is too "
+        "long, pad adds black.",
     )
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(
         0, description="Seed of everything that is drawn at random."

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oakmill.calibration import Resize, read_image
 from oakmill.calibration import images as images_module
+from oakmill.calibration import read_image
 from oakmill.errors import SourceError, SpecError
-from oakmill.spec import Encoding
+from oakmill.spec import Encoding, Resize
 
 RGB, BGR, GRAY, NONE = Encoding.RGB, Encoding.BGR, Encoding.GRAY, Encoding.NONE
 RED = (255, 0, 0)

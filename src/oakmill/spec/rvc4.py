@@ -1,0 +1,102 @@
+"""What can be asked of a conversion to RVC4 (Qualcomm QCS8550: OAK4)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from oakmill.spec.conversion import ConversionSpec
+from oakmill.spec.quantization import Precision, RangeMethod
+from oakmill.spec.rvc2 import ToolArgument
+
+Version = Annotated[str, Field(pattern=r"^\d+(\.\d+){1,3}$")]
+Soc = Literal["qcs8550", "sm8550", "sm8650", "sm8750"]
+Override = Annotated[str, Field(pattern=r"^.+=(int8|int16)$", max_length=2000)]
+
+
+class Rvc4Spec(ConversionSpec):
+    """All parameters of a conversion to RVC4."""
+
+    platform: Literal["rvc4"] = "rvc4"
+    snpe_version: Version = Field(
+        "2.51",
+        description="SNPE/QAIRT version that compiles; see `oakmill toolchains list` for what is installed.",
+    )
+    target_precision: Precision = Field(
+        Precision.INT8_STANDARD,
+        description="Number format of the converted model; INT8 and FP16 mean the standard ones.",
+    )
+    quantization_data: str | None = Field(
+        None,
+        description="Images that teach the quantization: a set's name (see `oakmill datasets list`), a folder, or a "
+        "zip; or .npy/.raw files in the model's own layout. By default the set `general`.",
+    )
+    max_quantization_images: Annotated[int, Field(ge=1, le=65536)] = Field(
+        256, description="How many of them are used at most, drawn with the seed."
+    )
+    range_method: RangeMethod | None = Field(
+        None,
+        description="How an activation's range is chosen; by default minmax, and mse in the accuracy-focused modes.",
+    )
+    per_tensor_weights: bool = Field(
+        False, description="One scale for each weight tensor, instead of one for each output channel."
+    )
+    aimet_encodings: Path | None = Field(
+        None, description="AIMET's encodings file (JSON) for CUSTOM: ranges and bits by the tensor's name."
+    )
+    tensor_overrides: Annotated[tuple[Override, ...], Field(max_length=4096)] = Field(
+        (),
+        description="NAME=int16 or NAME=int8: another number format for one tensor of the prepared model.",
+        json_schema_extra={"flag": "--tensor"},
+    )
+    quantizer_search: bool = Field(
+        False,
+        description="Find by measuring, without labels, which tensors to keep in 16 bits, and keep those.",
+    )
+    search_seconds: Annotated[int, Field(ge=5, le=86400)] = Field(
+        300, description="Time that --quantizer-search may take, in seconds."
+    )
+    proof_images: Annotated[int, Field(ge=1, le=16)] = Field(
+        4, description="Images on which the finished file is run by the vendor's own HTP library, emulated and slow."
+    )
+    max_verification_images: Annotated[int, Field(ge=1, le=4096)] = Field(
+        64,
+        description="How many images the accuracy is measured on, never those that taught the quantization.",
+        json_schema_extra={"flag": "--max-images"},
+    )
+    device_runtime: Version | None = Field(
+        None,
+        description="QAIRT version on the device. The file gets a prepared cache only if the compiler is not newer; "
+        "without it, the device prepares the graph itself when it loads the file.",
+    )
+    htp_socs: Annotated[tuple[Soc, ...], Field(min_length=1, max_length=4)] = Field(
+        ("qcs8550",), description="Chips that a prepared cache is made for; OAK4 has the qcs8550."
+    )
+    snpe_onnx_to_dlc_args: Annotated[tuple[ToolArgument, ...], Field(max_length=64)] = Field(
+        (), description="Arguments as snpe-onnx-to-dlc takes them; they win over the defaults."
+    )
+    snpe_dlc_quant_args: Annotated[tuple[ToolArgument, ...], Field(max_length=64)] = Field(
+        (), description="Arguments as snpe-dlc-quant takes them; they win over the defaults."
+    )
+    snpe_dlc_graph_prepare_args: Annotated[tuple[ToolArgument, ...], Field(max_length=64)] = Field(
+        (), description="Arguments as snpe-dlc-graph-prepare takes them; they win over the defaults."
+    )
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        custom = self.target_precision is Precision.CUSTOM
+        if custom and self.aimet_encodings is None:
+            raise ValueError("CUSTOM needs AIMET's encodings: --aimet-encodings FILE")
+        if self.aimet_encodings is not None and not custom:
+            raise ValueError("encodings of AIMET are for --target-precision CUSTOM")
+        if self.target_precision.is_float and (self.tensor_overrides or self.quantizer_search or self.range_method):
+            raise ValueError(f"{self.target_precision} quantizes nothing: leave the quantizer's parameters away")
+        return self
+
+    @property
+    def ranges(self) -> RangeMethod:
+        """The method in effect."""
+        accurate = self.target_precision.value.endswith("ACCURACY_FOCUSED")
+        return self.range_method or (RangeMethod.MSE if accurate else RangeMethod.MINMAX)
