@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from oakmill.errors import SpecError
@@ -39,6 +39,14 @@ class ResolvedInput:
     def is_image(self) -> bool:
         """Whether the converted model takes this input as 8-bit pixels."""
         return self.encoding_to is not Encoding.NONE and self.dtype.startswith("float")
+
+    def channels_last(self) -> ResolvedInput:
+        """The same input as RVC4 takes it: a picture of NCHW as NHWC, integers of 64 bits in 32."""
+        narrow = replace(self, dtype="int32") if self.dtype == "int64" else self
+        if not self.is_image or self.layout != "NCHW":
+            return narrow
+        batch, channels, height, width = self.shape
+        return replace(narrow, layout="NHWC", shape=(batch, height, width, channels))
 
     @property
     def reverse_channels(self) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.inputs import ResolvedInput, match, resolve, warnings
 from oakmill.conversion.pictures import Pictures
-from oakmill.graph import decompose, equality, opset, preprocessing, shapes, simplify
+from oakmill.graph import boundary, decompose, equality, opset, preprocessing, shapes, simplify
 from oakmill.graph.outputs import keep_names
 from oakmill.graph.preprocessing import Preprocessing
 from oakmill.graph.skeleton import dimensions, source_inputs
@@ -22,17 +23,24 @@ PROOF_PICTURES = 2
 
 @dataclass(frozen=True)
 class Needs:
-    """What a platform's compiler asks of a graph: its highest opset, and the operations that it lacks."""
+    """What a platform asks of a graph: its opset, the operations that its compiler lacks, the layout of its boundary.
+
+    With `channels_last`, pictures come in and outputs of four dimensions go out as NHWC, and no integer has 64 bits.
+    """
 
     highest_opset: int
+    lowest_opset: int = 1
     decompose: Collection[str] = ()
+    channels_last: bool = False
 
 
 @dataclass(frozen=True)
 class Prepared:
     """The graph to compile, the source's graph with fixed shapes to compare with, and the inputs as decided.
 
-    `plain` is the graph to compile without its preprocessing, for a tool that embeds it.
+    `plain` is the graph to compile without its preprocessing, for a tool that embeds it. `inputs` are those of the
+    source; `boundary` are the same as the converted model takes them, and `outputs` as it gives them. `turned` are
+    the outputs that became NHWC.
     """
 
     model: onnx.ModelProto
@@ -40,6 +48,28 @@ class Prepared:
     original: onnx.ModelProto
     inputs: tuple[ResolvedInput, ...]
     outputs: tuple[Tensor, ...]
+    boundary: tuple[ResolvedInput, ...] = ()
+    turned: frozenset[str] = frozenset()
+
+    def feeds(self, raw: Mapping[str, equality.Array]) -> dict[str, equality.Array]:
+        """What the converted model takes, as the source model takes it.
+
+        In the source's layout and type, channels reversed, mean subtracted, divided by scale.
+        """
+        found = {}
+        for item, outer in zip(self.inputs, self.boundary, strict=True):
+            array = raw[item.name]
+            if item.layout != outer.layout:
+                array = array.transpose([outer.layout.index(letter) for letter in item.layout])
+            found[item.name] = preprocessing.apply(array.astype(item.dtype), as_preprocessing(item))
+        return found
+
+    def restored(self, outputs: Mapping[str, equality.Array]) -> dict[str, equality.Array]:
+        """The converted model's outputs in the source model's layout."""
+        return {
+            name: values.transpose(boundary.TO_FIRST) if name in self.turned else values
+            for name, values in outputs.items()
+        }
 
 
 def prepare(
@@ -65,13 +95,28 @@ def prepare(
     inputs = _resolve(fixed.model, by_name, progress)
     progress.doing("simplifying" if not spec.disable_onnx_simplification else "leaving the graph as it is")
     changed = fixed.model if spec.disable_onnx_simplification else simplify.simplify(fixed.model)
-    changed = opset.lower_opset(changed, needs.highest_opset)
+    changed = opset.raise_opset(opset.lower_opset(changed, needs.highest_opset), needs.lowest_opset)
     plain = keep_names(decompose.decompose(changed, needs.decompose))
     changed = preprocessing.embed(plain, [as_preprocessing(item) for item in inputs])
-    progress.doing("proving that it computes the same")
-    prove(fixed.model, changed, inputs, spec.seed)
+    outer, turned = inputs, frozenset[str]()
+    if needs.channels_last:
+        outer = tuple(item.channels_last() for item in inputs)
+        changed, turned = _channels_last(changed, inputs)
     outputs = tuple(map(_tensor, changed.graph.output))
-    return Prepared(changed, plain, fixed.model, inputs, outputs)
+    prepared = Prepared(changed, plain, fixed.model, inputs, outputs, outer, turned)
+    progress.doing("proving that it computes the same")
+    prove(prepared, spec.seed)
+    return prepared
+
+
+def _channels_last(model: onnx.ModelProto, inputs: Sequence[ResolvedInput]) -> tuple[onnx.ModelProto, frozenset[str]]:
+    """The model with NHWC at its boundary, and which outputs became so: where no picture was NCHW, none."""
+    pictures = [item.name for item in inputs if item.is_image and item.layout == "NCHW"]
+    before = {value.name: _tensor(value).shape for value in model.graph.output}
+    model = boundary.narrow_integers(boundary.interleave(model, pictures, outputs=bool(pictures)))
+    four = {name for name, shape in before.items() if len(shape) == 4}
+    floats = {value.name for value in model.graph.output if _tensor(value).dtype.startswith("float")}
+    return model, frozenset(four & floats) if pictures else frozenset()
 
 
 def _resolve(model: onnx.ModelProto, by_name: Mapping[str, InputSpec], progress: Progress) -> tuple[ResolvedInput, ...]:
@@ -111,18 +156,19 @@ def as_preprocessing(item: ResolvedInput) -> Preprocessing:
     return Preprocessing(item.name, item.layout, item.mean, item.scale, item.reverse_channels)
 
 
-def prove(original: onnx.ModelProto, prepared: onnx.ModelProto, inputs: Sequence[ResolvedInput], seed: int) -> None:
+def prove(prepared: Prepared, seed: int) -> None:
     """Run both in onnxruntime: the prepared one on raw input, the original on input preprocessed in numpy.
 
     Raises:
         ProofFailed: an output differs by more than float arithmetic explains.
     """
-    reference, candidate = equality.Session(original), equality.Session(prepared)
-    for raw in Pictures.generated(inputs, PROOF_PICTURES, seed):
-        expected = reference.run(preprocessed(raw, inputs))
-        equality.require_equal(expected, candidate.run(raw))
+    reference, candidate = equality.Session(prepared.original), equality.Session(prepared.model)
+    for raw in Pictures.generated(prepared.boundary, PROOF_PICTURES, seed):
+        expected = {name: _narrow(values) for name, values in reference.run(prepared.feeds(raw)).items()}
+        found = {name: _narrow(values) for name, values in prepared.restored(candidate.run(raw)).items()}
+        equality.require_equal(expected, found)
 
 
-def preprocessed(raw: Mapping[str, equality.Array], inputs: Sequence[ResolvedInput]) -> dict[str, equality.Array]:
-    """The raw inputs as the source model takes them: channels reversed, mean subtracted, divided by scale."""
-    return {item.name: preprocessing.apply(raw[item.name], as_preprocessing(item)) for item in inputs}
+def _narrow(values: equality.Array) -> equality.Array:
+    """Integers in 32 bits, as devices give them."""
+    return values.astype(np.int32) if values.dtype == np.int64 else values

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from oakmill.conversion.passport import Comparison, Overflow, overflows
 from oakmill.conversion.pictures import Pictures
-from oakmill.conversion.prepare import Prepared, preprocessed
+from oakmill.conversion.prepare import Prepared
 from oakmill.errors import VerificationFailed
 from oakmill.graph import equality, half
 from oakmill.settings import Settings
@@ -53,7 +53,7 @@ def check_boundary(found: Mapping[str, Any], prepared: Prepared, ports: Mapping[
     Raises:
         VerificationFailed: it sees others.
     """
-    wanted = {item.name: item.shape for item in prepared.inputs}
+    wanted = {item.name: item.shape for item in prepared.boundary}
     _check_tensors("input", found["inputs"], wanted, ports["inputs"])
     shapes = {tensor.name: tensor.shape for tensor in prepared.outputs}
     _check_tensors("output", found["outputs"], shapes, ports["outputs"])
@@ -90,7 +90,7 @@ def compare_simulated(
     names = iter(pictures.names)
     for batch in _batches(pictures):
         for raw, outputs in zip(batch, simulate(batch), strict=True):
-            comparison.add(next(names), reference.run(preprocessed(raw, prepared.inputs)), outputs)
+            comparison.add(next(names), reference.run(prepared.feeds(raw)), prepared.restored(outputs))
     return comparison
 
 

@@ -23,6 +23,7 @@ DECOMPOSITIONS: Mapping[str, Rewrite] = {
     "HardSigmoid": elementary.hard_sigmoid,
     "HardSwish": elementary.hard_swish,
     "ImageScaler": elementary.image_scaler,
+    "LSTM": recurrent.lstm,
     "LayerNormalization": elementary.layer_normalization,
     "LessOrEqual": elementary.less_or_equal,
     "Mish": elementary.mish,
@@ -38,7 +39,8 @@ DECOMPOSITIONS: Mapping[str, Rewrite] = {
     "Trilu": elementary.triangle_mask,
     "Xor": elementary.logical_xor,
 }
-"""What can be written otherwise. On the host each was seen to compute the same, and all to compile for RVC2.
+"""What can be written otherwise. On the host each was seen to compute the same, and all but LSTM, which RVC2 has, to
+compile for RVC2.
 
 GridSample, ScatterND, Mod, ReduceProd, LpPool, IsNaN, trigonometry, dilated MaxPool and 3-D convolution, which RVC2
 lacks too, are not here: no exact form is known, or none was needed.

@@ -1,4 +1,4 @@
-"""Bringing a model down to an opset that old readers read rightly.
+"""Bringing a model to an opset that a compiler reads rightly.
 
 OpenVINO 2022.2 takes a newer model without complaint and misreads it: a ReduceMean of opset 18, whose axes are an
 input, reduces over all axes. onnx's own version converter has no adapter for Split-18 or LayerNormalization-17 and
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx.inliner
+import onnx.version_converter
 from onnx import ModelProto, NodeProto, TensorProto, defs, helper
 
 from oakmill.errors import UnsupportedOpset
@@ -35,6 +36,24 @@ TARGET = 16
 _TARGET_IR = 8  # the IR version that came with opset 16
 _TARGET_TYPES = TensorProto.BFLOAT16  # types with higher numbers (float 8, int 4) came later
 _REMEDY = "Export the model with opset 16 or lower."
+
+
+def raise_opset(model: ModelProto, lowest: int) -> ModelProto:
+    """Bring the model up to the opset `lowest` if it is below: a copy, by onnx's own converter.
+
+    Raises:
+        UnsupportedOpset: the converter knows no way; the message has its words.
+    """
+    version = opset_version(model)
+    if version >= lowest:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, lowest)
+    except (RuntimeError, ValueError, onnx.onnx_cpp2py_export.version_converter.ConvertError) as error:
+        raise UnsupportedOpset(
+            f"The model has opset {version}, and cannot be brought to {lowest}: {error}",
+            remedy=f"Export the model with opset {lowest} or above.",
+        ) from error
 
 
 def lower_opset(model: ModelProto, highest: int = TARGET) -> ModelProto:

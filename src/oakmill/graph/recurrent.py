@@ -1,6 +1,6 @@
 """Recurrent layers unrolled over a fixed, short sequence into matrix products and activations.
 
-Equations and the order of the gates are those of the ONNX operator reference (GRU-14, RNN-14), layout 0.
+Equations and the order of the gates are those of the ONNX operator reference (GRU-14, LSTM-14, RNN-14), layout 0.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ class _Gate:
         return emit("Add", self.forward(emit, step), self.back(emit, state))
 
 
-Cell = Callable[[Emitter, Sequence[_Gate], int, str], str]
+State = tuple[str, ...]
+"""The hidden state [1, batch, hidden], and the cell's of an LSTM behind it."""
+
+Cell = Callable[[Emitter, Sequence[_Gate], int, State], State]
 """(emit, gates, step, state) -> the next state."""
 
 
@@ -52,31 +55,49 @@ def gru(node: NodeProto, emit: Emitter) -> None:
     _unroll(node, emit, _gru_reset_late if late else _gru_reset_early, ["Sigmoid", "Tanh"])
 
 
+def lstm(node: NodeProto, emit: Emitter) -> None:
+    """An LSTM, either direction or both, with its default activations and no peepholes."""
+    if argument(node, 7) or attributes(node).get("input_forget", 0):
+        raise CannotRewriteError("it has peepholes, or couples its input and forget gates")
+    _unroll(node, emit, _lstm_step, ["Sigmoid", "Tanh", "Tanh"], states=2)
+
+
 def rnn(node: NodeProto, emit: Emitter) -> None:
     """A plain recurrent layer, either direction or both, with tanh."""
     _unroll(node, emit, _rnn_step, ["Tanh"])
 
 
-def _rnn_step(emit: Emitter, gates: Sequence[_Gate], step: int, state: str) -> str:
+def _rnn_step(emit: Emitter, gates: Sequence[_Gate], step: int, state: State) -> State:
     """h' = tanh(x W + h R + b)."""
-    return emit("Tanh", gates[0].sum(emit, step, state))
+    return (emit("Tanh", gates[0].sum(emit, step, state[0])),)
 
 
-def _gru_reset_late(emit: Emitter, gates: Sequence[_Gate], step: int, state: str) -> str:
+def _lstm_step(emit: Emitter, gates: Sequence[_Gate], step: int, state: State) -> State:
+    """c' = f c + i tanh(x W + h R + b), h' = o tanh(c')."""
+    hidden, cell = state
+    enter, leave, forget, new = (gate.sum(emit, step, hidden) for gate in gates)
+    kept = emit("Mul", emit("Sigmoid", forget), cell)
+    cell = emit("Add", kept, emit("Mul", emit("Sigmoid", enter), emit("Tanh", new)))
+    return emit("Mul", emit("Sigmoid", leave), emit("Tanh", cell)), cell
+
+
+def _gru_reset_late(emit: Emitter, gates: Sequence[_Gate], step: int, states: State) -> State:
     """n = tanh(x W + r (h R + b)), which is what PyTorch and Keras export."""
     update, reset, hidden = gates
+    (state,) = states
     open_by = emit("Sigmoid", reset.sum(emit, step, state))
     held = emit("Mul", open_by, hidden.back(emit, state))
     new = emit("Tanh", emit("Add", hidden.forward(emit, step), held))
-    return _blend(emit, update.sum(emit, step, state), state, new)
+    return (_blend(emit, update.sum(emit, step, state), state, new),)
 
 
-def _gru_reset_early(emit: Emitter, gates: Sequence[_Gate], step: int, state: str) -> str:
+def _gru_reset_early(emit: Emitter, gates: Sequence[_Gate], step: int, states: State) -> State:
     """n = tanh(x W + (r h) R + b)."""
     update, reset, hidden = gates
+    (state,) = states
     kept = emit("Mul", emit("Sigmoid", reset.sum(emit, step, state)), state)
     new = emit("Tanh", hidden.sum(emit, step, kept))
-    return _blend(emit, update.sum(emit, step, state), state, new)
+    return (_blend(emit, update.sum(emit, step, state), state, new),)
 
 
 def _blend(emit: Emitter, update: str, state: str, new: str) -> str:
@@ -84,19 +105,20 @@ def _blend(emit: Emitter, update: str, state: str, new: str) -> str:
     return emit("Add", new, emit("Mul", emit("Sigmoid", update), emit("Sub", state, new)))
 
 
-def _unroll(node: NodeProto, emit: Emitter, cell: Cell, activations: Sequence[str]) -> None:
+def _unroll(node: NodeProto, emit: Emitter, cell: Cell, activations: Sequence[str], states: int = 1) -> None:
     given = attributes(node)
     _check(node, given, activations, emit)
     direction = given.get("direction", "forward")
     backward = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[direction]
-    runs = [_run(node, emit, cell, index, back) for index, back in enumerate(backward)]
+    runs = [_run(node, emit, cell, index, back, states) for index, back in enumerate(backward)]
     if node.output[0]:
         steps, batch = emit.scope.fixed_shape(node.input[0])[:2]
-        layers = [emit("Concat", *states, axis=0) for states, _ in runs]
+        layers = [emit("Concat", *hidden, axis=0) for hidden, _ in runs]
         rows = [emit("Reshape", layer, [steps, 1, batch, -1]) for layer in layers]
         emit("Concat", *rows, axis=1, out=node.output[0])
-    if len(node.output) > 1 and node.output[1]:
-        emit("Concat", *(last for _, last in runs), axis=0, out=node.output[1])
+    for place, name in enumerate(node.output[1:]):
+        if name:
+            emit("Concat", *(last[place] for _, last in runs), axis=0, out=name)
 
 
 def _check(node: NodeProto, given: dict[str, Any], activations: Sequence[str], emit: Emitter) -> None:
@@ -109,19 +131,23 @@ def _check(node: NodeProto, given: dict[str, Any], activations: Sequence[str], e
         raise CannotRewriteError("it has other activations, a clip, another layout or sequence lengths")
 
 
-def _run(node: NodeProto, emit: Emitter, cell: Cell, index: int, back: bool) -> tuple[list[str], str]:
-    """One direction: the states [1, batch, hidden] in the order of the sequence, and the last one computed."""
-    steps, batch = emit.scope.fixed_shape(node.input[0])[:2]
+def _run(node: NodeProto, emit: Emitter, cell: Cell, index: int, back: bool, states: int) -> tuple[list[str], State]:
+    """One direction: the hidden states [1, batch, hidden] in the sequence's order, and the last state computed."""
+    steps = emit.scope.fixed_shape(node.input[0])[0]
     gates = list(_gates(node, emit, index))
-    if argument(node, 5):
-        state = emit.cut(node.input[5], index, index + 1, 0)
-    else:
-        state = emit.operand(np.zeros([1, batch, gates[0].bias.size]))
-    states = []
+    state = tuple(_initial(node, emit, 5 + place, index, gates[0]) for place in range(states))
+    hidden = []
     for step in reversed(range(steps)) if back else range(steps):
         state = cell(emit, gates, step, state)
-        states.append(state)
-    return (states[::-1] if back else states), state
+        hidden.append(state[0])
+    return (hidden[::-1] if back else hidden), state
+
+
+def _initial(node: NodeProto, emit: Emitter, place: int, index: int, gate: _Gate) -> str:
+    """A state to begin with, [1, batch, hidden]: the node's own, else zeros."""
+    if argument(node, place):
+        return emit.cut(node.input[place], index, index + 1, 0)
+    return emit.operand(np.zeros([1, emit.scope.fixed_shape(node.input[0])[1], gate.bias.size]))
 
 
 def _gates(node: NodeProto, emit: Emitter, index: int) -> Iterator[_Gate]:

@@ -102,6 +102,22 @@ def test_an_rnn_is_unrolled(direction: str) -> None:
     check(recurrent("RNN", 1, direction=direction))
 
 
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+def test_an_lstm_is_unrolled(direction: str) -> None:
+    model = recurrent("LSTM", 4, direction=direction, batch=2)
+    model.graph.node[0].output.append("cell")
+    model.graph.output.append(helper.make_tensor_value_info("cell", TensorProto.FLOAT, None))
+    check(model)
+
+
+def test_an_lstm_with_peepholes_is_refused() -> None:
+    model = recurrent("LSTM", 4)
+    model.graph.node[0].input.extend(["", "p"])
+    model.graph.initializer.append(numpy_helper.from_array(np.ones([1, 12], "f"), "p"))
+    with pytest.raises(UnsupportedModel, match="peepholes"):
+        decompose(model, ["LSTM"])
+
+
 def test_a_long_gru_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedModel, match="GRU 'layer': its sequence has 65 steps") as raised:
         decompose(recurrent("GRU", 3, steps=65), ["GRU"])

@@ -1,0 +1,64 @@
+"""Which tensors of a float graph need a range of their own before it can be quantized, and which share another's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from onnx import ModelProto, NodeProto, TensorProto
+
+from oakmill.graph.skeleton import infer_shapes, skeleton, source_inputs
+
+# onnxruntime's quantizer gives the outputs of these the encoding of their first input.
+_MOVES = frozenset({
+    "AveragePool", "Flatten", "Gather", "GatherElements", "MaxPool", "Reshape", "Resize", "Slice", "Split", "Squeeze",
+    "TopK", "Transpose", "Unsqueeze",
+})  # fmt: skip
+_CLAMPS = frozenset({"Clip", "Relu"})
+_MAKES_NO_NUMBERS = frozenset({"Constant", "Shape", "Size"})
+
+
+@dataclass(frozen=True)
+class Ranged:
+    """The float activations of a graph: those to measure, and those that take another tensor's range, by name."""
+
+    measured: tuple[str, ...]
+    shared: Mapping[str, str]
+
+    def complete(self, ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        """The ranges of all activations, from those of the measured ones."""
+        found = dict(ranges)
+        for name in self.shared:
+            root = name
+            while root in self.shared:
+                root = self.shared[root]
+            found[name] = found[root]
+        return found
+
+
+def activations(model: ModelProto) -> Ranged:
+    """What is to be measured of a float graph.
+
+    What only moves values has its input's range. What a Relu or Clip alone reads is measured behind it: there the
+    device clamps as it writes, and the values cut off need no room in the encoding.
+    """
+    graph = infer_shapes(skeleton(model)).graph
+    values = (*graph.input, *graph.value_info, *graph.output)
+    floats = {value.name for value in values if value.type.tensor_type.elem_type == TensorProto.FLOAT}
+    users: dict[str, list[NodeProto]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+    outputs = {value.name for value in model.graph.output}
+    measured = [value.name for value in source_inputs(model) if value.name in floats]
+    shared: dict[str, str] = {}
+    for node in model.graph.node:
+        for name in (name for name in node.output if name in floats and node.op_type not in _MAKES_NO_NUMBERS):
+            readers = users.get(name, [])
+            if node.op_type in _MOVES and node.input[0] in floats and node.input[0] in {*measured, *shared}:
+                shared[name] = node.input[0]
+            elif len(readers) == 1 and readers[0].op_type in _CLAMPS and name not in outputs:
+                shared[name] = readers[0].output[0]
+            else:
+                measured.append(name)
+    return Ranged(tuple(measured), shared)

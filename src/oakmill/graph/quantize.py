@@ -1,0 +1,182 @@
+"""Writes a float graph as a quantized one: QuantizeLinear and DequantizeLinear around every node, by measured ranges.
+
+onnxruntime's own writer places them; what is ours are the ranges, the number formats, and the boundary.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto
+
+from oakmill.errors import PreparationFailed
+from oakmill.graph.boundary import fold_quantizers
+from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, source_inputs
+
+Interval = tuple[float, float]
+
+_NORMALIZATIONS = {"BatchNormalization", "InstanceNormalization", "LayerNormalization", "PRelu"}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The number format of one tensor: real = scale (stored - zero_point); several scales are one for each channel.
+
+    Without scales the measured range decides them.
+    """
+
+    bits: int
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
+    axis: int | None = None
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a graph is quantized: bits for all, and the encodings of single tensors that differ."""
+
+    activation_bits: int = 8
+    weight_bits: int = 8
+    per_channel: bool = True
+    encodings: Mapping[str, Encoding] = field(default_factory=dict)
+
+
+PIXELS = Encoding(8, (1.0,), (0,))
+"""Pixels as cameras give them: 0 to 255, and as the device's firmware asks for them."""
+
+
+def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, pictures: Sequence[str]) -> ModelProto:
+    """The quantized graph: `pictures` come in as uint8 of scale 1, and outputs go out as they are computed.
+
+    Args:
+        model: the float graph, with fixed shapes and an opset of 13 or above.
+        ranges: lowest and highest value of every activation.
+        plan: the number formats.
+        pictures: inputs of pixels.
+
+    Raises:
+        PreparationFailed: the writer found no way; the message has its words.
+    """
+    from onnxruntime.quantization import CalibrationMethod
+    from onnxruntime.quantization.calibrate import TensorData, TensorsData
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+    model = infer_shapes(copy_of(model))
+    encodings = {**plan.encodings, **dict.fromkeys(pictures, PIXELS)}
+    floats = {name: [np.array(value, np.float32) for value in pair] for name, pair in ranges.items()}
+    data = TensorsData(CalibrationMethod.MinMax, {n: TensorData(lowest=a, highest=b) for n, (a, b) in floats.items()})
+    with _writer_errors():
+        config = _config(model, plan, encodings)
+        writer = QDQQuantizer(
+            model, config.per_channel, False, config.weight_type, config.activation_type, data, [], [],
+            config.op_types_to_quantize, {**config.extra_options, "ForceQuantizeNoInputCheck": True},
+        )  # fmt: skip
+        written = writer.quantize_model()
+    return fold_quantizers(_reachable(written), pictures)
+
+
+def _config(model: ModelProto, plan: Plan, encodings: Mapping[str, Encoding]) -> Any:
+    """onnxruntime's configuration for Qualcomm's processor, which knows what it asks of single operators."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantType
+    from onnxruntime.quantization.execution_providers.qnn import get_qnn_qdq_config
+
+    class Nothing(CalibrationDataReader):  # type: ignore[misc]
+        def get_next(self) -> None:
+            return None
+
+    overrides = {**_constants_of_norms(model, plan), **{name: _override(item) for name, item in encodings.items()}}
+    return get_qnn_qdq_config(
+        model,
+        Nothing(),
+        activation_type=QuantType.QUInt16 if plan.activation_bits == 16 else QuantType.QUInt8,
+        weight_type=_weight_type(plan),
+        per_channel=plan.per_channel,
+        init_overrides=overrides or None,
+    )
+
+
+def _weight_type(plan: Plan) -> Any:
+    from onnxruntime.quantization import QuantType
+
+    if plan.weight_bits == 16:
+        return QuantType.QInt16
+    return QuantType.QInt8 if plan.per_channel else QuantType.QUInt8
+
+
+def _override(item: Encoding) -> list[dict[str, Any]]:
+    from onnxruntime.quantization import QuantType
+
+    kind = {
+        (4, True): QuantType.QInt4,
+        (8, False): QuantType.QUInt8,
+        (8, True): QuantType.QInt8,
+        (16, False): QuantType.QUInt16,
+        (16, True): QuantType.QInt16,
+    }[item.bits, item.signed]
+    axis = {} if item.axis is None else {"axis": item.axis}
+    if not item.scales:
+        return [{"quant_type": kind, **axis}]
+    dtype = np.dtype(f"{'' if item.signed else 'u'}int{max(item.bits, 8)}")
+    return [
+        {"quant_type": kind, **axis, "scale": np.array(scale, np.float32), "zero_point": np.array(zero, dtype)}
+        for scale, zero in zip(item.scales, item.zero_points, strict=True)
+    ]
+
+
+def _constants_of_norms(model: ModelProto, plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    """The scale of a normalization, and the slope of a PRelu, as uint8: the processor takes no signed ones."""
+    constants = {item.name for item in model.graph.initializer if item.data_type == TensorProto.FLOAT}
+    names = (node.input[1] for node in model.graph.node if node.op_type in _NORMALIZATIONS)
+    return {name: _override(Encoding(8)) for name in names if name in constants and plan.weight_bits == 8}
+
+
+@contextmanager
+def _writer_errors() -> Iterator[None]:
+    """Turn what the writer raises into our error, and keep its advice to itself."""
+    logger = logging.getLogger()
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RuntimeError, IndexError) as error:
+        raise PreparationFailed(
+            f"the graph cannot be quantized: {type(error).__name__}: {error}",
+            remedy="convert with --target-precision FP16, which quantizes nothing",
+        ) from error
+    finally:
+        logger.disabled = before
+
+
+def _reachable(model: ModelProto) -> ModelProto:
+    """The graph in an order that it can be computed in, without constants that nothing reads; in place."""
+    pending: list[NodeProto] = list(model.graph.node)
+    known = {item.name for item in model.graph.initializer} | {value.name for value in source_inputs(model)} | {""}
+    makers = {name for node in pending for name in node.output}
+    ordered: list[NodeProto] = []
+    while pending:
+        ready = [node for node in pending if all(name in known or name not in makers for name in node.input)]
+        if not ready:
+            raise PreparationFailed("the quantized graph has a circle")
+        ordered += ready
+        known.update(name for node in ready for name in node.output)
+        done = {id(node) for node in ready}
+        pending = [node for node in pending if id(node) not in done]
+    kept = [_copy(node) for node in ordered]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    read = {name for graph in all_graphs(model.graph) for node in graph.node for name in node.input}
+    for index in reversed(range(len(model.graph.initializer))):
+        if model.graph.initializer[index].name not in read:
+            del model.graph.initializer[index]
+    return model
+
+
+def _copy(node: NodeProto) -> NodeProto:
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    return copy

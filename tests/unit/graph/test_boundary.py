@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from oakmill.graph import equality
+from oakmill.graph.boundary import TO_FIRST, encoding_of, fold_quantizers, interleave, narrow_integers, pixels_of_8_bits
+
+
+def conv() -> ModelProto:
+    """A picture of NCHW into a convolution, whose 4-D output is read on by a second output's node."""
+    random = np.random.default_rng(1)
+    weight = numpy_helper.from_array(random.normal(size=[4, 3, 3, 3]).astype("f"), "w")
+    nodes = [
+        helper.make_node("Conv", ["image", "w"], ["features"], name="conv"),
+        helper.make_node("ReduceMean", ["features"], ["means"], name="mean", axes=[2, 3], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 6, 8])],
+        [
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, 4, 4, 6]),
+            helper.make_tensor_value_info("means", TensorProto.FLOAT, [1, 4]),
+        ],
+        [weight],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def picture() -> np.ndarray:
+    return np.random.default_rng(2).integers(0, 256, [1, 6, 8, 3]).astype("f")
+
+
+def test_an_interleaved_model_computes_the_same() -> None:
+    model, image = conv(), picture()
+    turned = interleave(model, ["image"], outputs=True)
+    onnx.checker.check_model(turned, full_check=True)
+    before = equality.run(model, {"image": image.transpose(TO_FIRST)})
+    after = equality.run(turned, {"image": image})
+    assert after["features"].shape == (1, 4, 6, 4)
+    np.testing.assert_allclose(after["features"].transpose(TO_FIRST), before["features"], rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(after["means"], before["means"], rtol=1e-5, atol=1e-3)
+    assert [value.name for value in turned.graph.output] == ["features", "means"]
+
+
+def test_outputs_stay_where_no_picture_was_turned() -> None:
+    turned = interleave(conv(), [], outputs=False)
+    assert equality.run(turned, {"image": picture().transpose(TO_FIRST)})["features"].shape == (1, 4, 4, 6)
+
+
+def test_integers_of_64_bits_are_narrowed() -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["ids", "ids"], ["squares"]), helper.make_node("ArgMax", ["ids"], ["best"], axis=1)],
+        "g",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, [1, 3])],
+        [helper.make_tensor_value_info(name, TensorProto.INT64, None) for name in ("squares", "best")],
+    )
+    model = narrow_integers(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8))
+    found = equality.run(model, {"ids": np.array([[1, 5, 3]], np.int32)})
+    assert {name: values.dtype for name, values in found.items()} == {"squares": np.int32, "best": np.int32}
+    assert found["squares"].tolist() == [[1, 25, 9]]
+    assert found["best"].tolist() == [[1]]
+
+
+def test_pixels_of_8_bits_reach_a_float_model_unchanged() -> None:
+    model, image = interleave(conv(), ["image"], outputs=True), picture()
+    pixels = pixels_of_8_bits(interleave(conv(), ["image"], outputs=True), ["image"])
+    expected = equality.run(model, {"image": image})
+    equality.require_equal(expected, equality.run(pixels, {"image": image.astype(np.uint8)}))
+
+
+def quantized(*, read_on: bool) -> ModelProto:
+    """x -> quantize -> dequantize -> y, and with `read_on` a second output computed from y."""
+    scale, zero = numpy_helper.from_array(np.float32(0.5), "s"), numpy_helper.from_array(np.uint8(10), "z")
+    nodes = [
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("QuantizeLinear", ["r", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
+    ]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])]
+    if read_on:
+        nodes.append(helper.make_node("Neg", ["y"], ["n"]))
+        outputs.append(helper.make_tensor_value_info("n", TensorProto.FLOAT, [4]))
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])], outputs, [scale, zero]
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+def test_a_folded_output_goes_out_as_the_stored_number() -> None:
+    model = fold_quantizers(quantized(read_on=False), [])
+    assert equality.run(model, {"x": np.array([1, 2, -3, 0], "f")})["y"].tolist() == [12, 14, 10, 10]
+    assert encoding_of(model, "y") == (0.5, 10)
+
+
+def test_a_folded_output_that_is_read_on_leaves_the_reader_its_float() -> None:
+    model = fold_quantizers(quantized(read_on=True), [])
+    found = equality.run(model, {"x": np.array([1, 2, -3, 0], "f")})
+    assert found["y"].tolist() == [12, 14, 10, 10]
+    assert found["n"].tolist() == [-1, -2, 0, 0]

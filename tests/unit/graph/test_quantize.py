@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from oakmill.errors import PreparationFailed
+from oakmill.graph import equality
+from oakmill.graph.boundary import encoding_of, interleave
+from oakmill.graph.encodings import activations
+from oakmill.graph.quantize import Encoding, Plan, quantize
+
+
+def network(*, opset: int = 13) -> ModelProto:
+    """Conv, Relu, Conv with a Sigmoid beside it, a Reshape: what ranges are shared and which are not."""
+    random = np.random.default_rng(3)
+    weights = {"w1": random.normal(size=[8, 3, 3, 3]) / 255, "w2": random.normal(size=[4, 8, 1, 1])}
+    nodes = [
+        helper.make_node("Conv", ["image", "w1"], ["c1"], name="conv1"),
+        helper.make_node("Relu", ["c1"], ["r1"], name="relu"),
+        helper.make_node("Conv", ["r1", "w2"], ["c2"], name="conv2"),
+        helper.make_node("Sigmoid", ["c2"], ["gate"], name="sigmoid"),
+        helper.make_node("Mul", ["c2", "gate"], ["m"], name="mul"),
+        helper.make_node("Reshape", ["m", "shape"], ["out"], name="reshape"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 144])],
+        [
+            *(numpy_helper.from_array(value.astype("f"), name) for name, value in weights.items()),
+            numpy_helper.from_array(np.array([1, 144], np.int64), "shape"),
+        ],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def pictures(count: int = 4) -> list[np.ndarray]:
+    random = np.random.default_rng(4)
+    return [random.integers(0, 256, [1, 8, 8, 3]).astype("f") for _ in range(count)]
+
+
+def measured(model: ModelProto) -> dict[str, tuple[float, float]]:
+    """The true ranges, by running everything."""
+    everything = ModelProto()
+    everything.CopyFrom(model)
+    names = [name for name in activations(model).measured if name not in ("image", "out")]
+    everything.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    session, found = equality.Session(everything), {}
+    for image in pictures():
+        values = {**session.run({"image": image}), "image": image}
+        for name in activations(model).measured:
+            low, high = found.get(name, (0.0, 0.0))
+            found[name] = min(low, float(values[name].min())), max(high, float(values[name].max()))
+    return activations(model).complete(found)
+
+
+def test_only_tensors_that_need_a_range_are_measured() -> None:
+    ranged = activations(network())
+    assert ranged.measured == ("image", "r1", "c2", "gate", "m")
+    assert ranged.shared == {"c1": "r1", "out": "m"}
+    ranges = ranged.complete(dict.fromkeys(ranged.measured, (0.0, 1.0)))
+    assert set(ranges) == {"image", "c1", "r1", "c2", "gate", "m", "out"}
+
+
+@pytest.mark.parametrize(("activation", "weight", "least_db"), [(8, 8, 20), (16, 8, 22), (16, 16, 60)])
+def test_a_quantized_network_is_near_the_float_one(activation: int, weight: int, least_db: float) -> None:
+    model = interleave(network(), ["image"], outputs=True)
+    plan = Plan(activation, weight, per_channel=weight == 8)
+    written = quantize(model, measured(model), plan, ["image"])
+    encoding = encoding_of(written, "out")
+    assert encoding is not None
+    scale, zero = encoding
+    for image in pictures():
+        expected = equality.run(model, {"image": image})["out"]
+        stored = equality.run(written, {"image": image.astype(np.uint8)})["out"]
+        assert stored.dtype == (np.uint16 if activation == 16 else np.uint8)
+        assert equality.snr_db(expected, (stored.astype("f") - zero) * scale) > least_db
+
+
+def test_pixels_come_in_as_they_are_whatever_was_measured() -> None:
+    model = interleave(network(), ["image"], outputs=True)
+    ranges = {**measured(model), "image": (17.0, 90.0)}
+    written = quantize(model, ranges, Plan(), ["image"])
+    assert encoding_of(written, "image") == (1.0, 0)
+    assert next(iter(written.graph.input)).type.tensor_type.elem_type == TensorProto.UINT8
+
+
+def test_a_single_tensor_can_have_another_format() -> None:
+    model = interleave(network(), ["image"], outputs=True)
+    written = quantize(model, measured(model), Plan(encodings={"m": Encoding(16)}), ["image"])
+    kinds = {item.name: item.data_type for item in written.graph.initializer}
+    assert kinds["m_zero_point"] == TensorProto.UINT16
+    assert kinds["r1_zero_point"] == TensorProto.UINT8
+
+
+def test_given_scales_are_written_as_they_are() -> None:
+    model = interleave(network(), ["image"], outputs=True)
+    written = quantize(model, measured(model), Plan(encodings={"r1": Encoding(8, (0.125,), (3,))}), ["image"])
+    constants = {item.name: numpy_helper.to_array(item) for item in written.graph.initializer}
+    assert float(constants["r1_scale"]) == 0.125
+    assert int(constants["r1_zero_point"]) == 3
+
+
+def test_a_missing_range_is_named() -> None:
+    model = interleave(network(), ["image"], outputs=True)
+    ranges = measured(model)
+    del ranges["gate"]
+    with pytest.raises(PreparationFailed, match="gate"):
+        quantize(model, ranges, Plan(), ["image"])
