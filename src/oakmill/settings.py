@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,6 +48,27 @@ class Settings(BaseSettings):
         description="Folders with another OpenVINO that has the MyriadX plugin, by IR version: "
         '{"2022.3.0": "/opt/intel/openvino_2022.3/runtime/lib/intel64"}.',
     )
+    qairt_root: Path | None = Field(
+        None,
+        description="Folder of your own Qualcomm SDK (QAIRT, SNPE), whose version is then used for RVC4; a "
+        "conversion's --qairt-root wins.",
+    )
+    datasets_source: Annotated[str, Field(pattern=r"^https?://")] = Field(
+        "https://storage.googleapis.com/openimages",
+        description="Where `oakmill datasets install` gets Open Images' annotations: this, or a mirror of it.",
+    )
+    datasets_pictures: Annotated[str, Field(pattern=r"^https?://")] = Field(
+        "https://open-images-dataset.s3.amazonaws.com",
+        description="Where `oakmill datasets install` gets Open Images' pictures: <split>/<id>.jpg.",
+    )
+    datasets_max_mb: int = Field(
+        4096, ge=1, description="Largest calibration set of your own, unpacked, in MB; a zip given to a conversion too."
+    )
+
+    @property
+    def datasets(self) -> Path:
+        """The folder that holds one sub-folder for each calibration set."""
+        return self.home / "datasets"
 
     @property
     def toolchains(self) -> Path:

@@ -16,6 +16,7 @@ from oakmill.errors import OakmillError
 COMMANDS = {
     "convert": "Convert a model for an OAK camera, with proof of accuracy.",
     "toolchains": "List, install, verify and remove the vendors' tools.",
+    "datasets": "List, install, add and examine calibration sets.",
     "doctor": "Show what works on this machine, and what to do about what does not.",
 }
 INTERRUPTED = 130
@@ -55,7 +56,9 @@ Begin with the example, a small digit classifier that is trained in seconds:
 
 Then your own model:
   ./run convert model.onnx --to rvc2 --mean-values 123.675,116.28,103.53 --scale-values 58.395,57.12,57.375
+  ./run convert model.onnx --to rvc4 --quantization-data pictures/
   ./run convert --help                  all options
+  ./run datasets list                   calibration sets for quantization
   ./run toolchains list                 the vendors' tools, and how to install them
   ./run doctor                          what works on this machine"""
 
@@ -72,7 +75,7 @@ def main() -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("oakmill: interrupted; nothing was written", err=True)
+        click.echo("oakmill: interrupted; nothing half-made is left behind", err=True)
         sys.exit(INTERRUPTED)
     sys.exit(0)
 

@@ -1,0 +1,365 @@
+"""Examines what is to teach a quantization: enough, different, whole, and like the pictures that the model expects."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from oakmill.calibration.datasets.catalog import RANDOM_WARNING
+from oakmill.calibration.datasets.files import digest, is_picture, problem, why
+from oakmill.calibration.images import FORMATS, read_image
+from oakmill.calibration.samples import draw
+from oakmill.errors import OakmillError, SourceError
+from oakmill.spec import Encoding, Precision, Resize
+from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
+
+MAX_EXAMINED = 2048  # drawn from larger sets
+SIDE = 224  # pixels that a picture is looked at in, its middle cut out as for a model's input
+THREADS = 4
+
+# Fewer than the first number is red, than the second amber. Qualcomm: "5-10 input data examples ... is usually
+# sufficient, and definitely practical for quick experiments. For more robust quantization results, we recommend
+# providing 50-100 examples" (docs.qualcomm.com, 80-63442-10, model conversion). Histograms need more than the two
+# extremes do, so the accuracy-focused modes get the double; 16 bits have room to spare.
+ENOUGH = {
+    Precision.INT8_STANDARD: (10, 64),
+    Precision.INT8_ACCURACY_FOCUSED: (20, 128),
+    Precision.INT8_INT16_MIXED: (10, 50),
+    Precision.INT8_INT16_MIXED_ACCURACY_FOCUSED: (20, 100),
+    Precision.INT16_STANDARD: (10, 50),
+}
+"""For each mode that is taught by pictures: how many are too few, and how many are little."""
+
+_NOISE = 0.5  # correlation of neighbouring pixels: photos have 0.8 to 1, random pixels 0, and 0.25 once made smaller
+_BLANK = 2.0  # standard deviation, of 255
+_GRAY = 1.0  # mean difference between channels, of 255
+_ASPECT = 3.0
+_TINY = 32  # pixels, where the input's size is not known
+_NEAR_BITS, _NEAR_LEVELS = 4, 6.0  # of 64 bits of hash; mean difference of the 8 x 9 thumbnails, of 255
+_MANY = 0.1  # share of the set from which on a finding is amber
+
+
+class Level(StrEnum):
+    """How serious a finding is: good to know, may cost accuracy, will cost accuracy."""
+
+    INFO = "info"
+    AMBER = "amber"
+    RED = "red"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found: its name for programs, what it is, and what to do about it."""
+
+    level: Level
+    code: str
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is known of the model; what is not stays None. `shape` has the batch; its layout is NCHW or NHWC.
+
+    `mean` and `scale` are in the order of `encoding`, in one value or one for each channel.
+    """
+
+    shape: tuple[int, ...] | None = None
+    mean: tuple[float, ...] | None = None
+    scale: tuple[float, ...] | None = None
+    encoding: Encoding = Encoding.RGB
+    precision: Precision = Precision.INT8_STANDARD
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the doctor says. `mean` and `std` are those of the channels R, G, B, of 0 to 255; empty for no pictures."""
+
+    count: int
+    examined: int
+    findings: tuple[Finding, ...]
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """Green, amber or red, as the worst finding is."""
+        levels = {finding.level for finding in self.findings}
+        return "red" if Level.RED in levels else "amber" if Level.AMBER in levels else "green"
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one look at a picture gives."""
+
+    size: tuple[int, int]
+    mean: NDArray[np.float64]
+    square: NDArray[np.float64]
+    std: float
+    gray: bool
+    neighbours: float
+    thumbnail: NDArray[np.float64] = field(repr=False)
+
+
+def examine(files: Sequence[Path], expected: Expectation | None = None) -> Diagnosis:
+    """Look at the files of a set as they would teach a quantization.
+
+    At most MAX_EXAMINED, drawn with a fixed seed, are opened. Each picture is decoded as a conversion does.
+
+    Raises:
+        SourceError: there are none.
+    """
+    if not files:
+        raise SourceError("there is nothing to examine: the set has no files")
+    known = expected or Expectation()
+    drawn = draw(files, MAX_EXAMINED, 0)
+    pictures = [path for path in drawn if is_picture(path)]
+    arrays = [path for path in drawn if not is_picture(path)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        looks = dict(zip(pictures, pool.map(_look, pictures), strict=True))
+    seen = {path: look for path, look in looks.items() if isinstance(look, _Look)}
+    broken = {path: look for path, look in looks.items() if isinstance(look, str)}
+    broken |= {path: words for path in arrays if (words := problem(path))}
+    copies = _copies(drawn)
+    mean, std = _channels(list(seen.values()))
+    findings = [
+        *_broken(broken, len(drawn)),
+        *_enough(round((len(drawn) - len(broken) - copies) * len(files) / len(drawn)), known),
+        *_twins(copies, list(seen.values()), len(drawn)),
+        *_pictures(list(seen.values()), known),
+        *_values(known),
+        *_normalised(mean, std, known),
+        *_arrays([path for path in arrays if path not in broken], known),
+    ]
+    if pictures and arrays:
+        message = f"{len(pictures)} pictures and {len(arrays)} arrays are mixed"
+        findings.append(Finding(Level.AMBER, "mixed", message, "Arrays are taken as they are: keep them apart."))
+    return Diagnosis(len(files), len(drawn), tuple(findings), mean, std)
+
+
+def _look(path: Path) -> _Look | str:
+    """What there is to see, or why nothing is."""
+    try:
+        pixels = _read(path, (SIDE, SIDE), Resize.CROP)
+        with Image.open(path, formats=FORMATS) as image:
+            size = image.size
+        gray = pixels.mean(axis=2)
+        # Small pictures are looked at as they are: made larger, even noise is smooth.
+        own = gray if min(size) >= SIDE else _read(path, (size[1], size[0]), Resize.STRETCH).mean(axis=2)
+    except OakmillError as error:
+        return why(error, path)
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    colour = float(np.abs(pixels - gray[..., None]).mean())
+    thumbnail = gray[:, : SIDE - SIDE % 9].reshape(8, SIDE // 8, 9, SIDE // 9).mean(axis=(1, 3))
+    square = np.square(pixels).mean(axis=(0, 1))
+    mean = pixels.mean(axis=(0, 1))
+    return _Look(size, mean, square, float(pixels.std()), colour < _GRAY, _neighbours(own), thumbnail)
+
+
+def _read(path: Path, size: tuple[int, int], resize: Resize) -> NDArray[np.float64]:
+    pixels = read_image(path, (*size, 3), "HWC", Encoding.RGB, dtype=np.float64, resize=resize)
+    return np.asarray(pixels, np.float64)
+
+
+def _neighbours(gray: NDArray[np.float64]) -> float:
+    """The correlation of each pixel with the next in its row; 1 where nothing varies."""
+    left, right = gray[:, :-1].ravel(), gray[:, 1:].ravel()
+    if left.size < 16 or left.std() < _BLANK or right.std() < _BLANK:
+        return 1.0
+    return float(np.corrcoef(left, right)[0, 1])
+
+
+def _channels(looks: Sequence[_Look]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of R, G and B over all pixels."""
+    if not looks:
+        return (), ()
+    mean = np.mean([look.mean for look in looks], axis=0)
+    variance = np.mean([look.square for look in looks], axis=0) - mean**2
+    std = np.sqrt(np.maximum(variance, 0.0))
+    return tuple(round(float(value), 2) for value in mean), tuple(round(float(value), 2) for value in std)
+
+
+def _copies(paths: Sequence[Path]) -> int:
+    """How many files have the same bytes as another; only those of equal size are read."""
+    by_size: dict[int, list[Path]] = defaultdict(list)
+    for path in paths:
+        if path.is_file():
+            by_size[path.stat().st_size].append(path)
+    alike = (group for group in by_size.values() if len(group) > 1)
+    return sum(len(group) - len({digest(path) for path in group}) for group in alike)
+
+
+def _near_twins(looks: Sequence[_Look]) -> int:
+    """How many pictures look like an earlier one, by difference hash (8 x 8 signs of a 8 x 9 thumbnail's slopes)."""
+    seen = [look for look in looks if look.std >= _BLANK]
+    if len(seen) < 2:
+        return 0
+    thumbnails = np.stack([look.thumbnail for look in seen])
+    signs = np.packbits(np.diff(thumbnails, axis=2) > 0, axis=2).reshape(len(seen), 8)
+    hashes = np.ascontiguousarray(signs).view(np.uint64).ravel()
+    twins = 0
+    for index in range(1, len(seen)):
+        near = np.flatnonzero(np.bitwise_count(hashes[:index] ^ hashes[index]) <= _NEAR_BITS)
+        difference = np.abs(thumbnails[near] - thumbnails[index]).mean(axis=(1, 2))
+        twins += bool((difference < _NEAR_LEVELS).any())
+    return twins
+
+
+Findings = Iterator[Finding]
+
+
+def _broken(broken: dict[Path, str], total: int) -> Findings:
+    if broken:
+        path, words = min(broken.items())
+        message = f"{len(broken)} of {total} files cannot be used, such as {path.name}: it {words}"
+        yield Finding(Level.RED, "damaged", message, "Remove them; `oakmill datasets add` leaves them out.")
+
+
+def _enough(count: int, expected: Expectation) -> Findings:
+    red, amber = ENOUGH.get(expected.precision, (0, 0))
+    level = Level.RED if count < red else Level.AMBER
+    if count < amber:
+        message = f"{count} different pictures are few for {expected.precision}: a range is set by the widest one seen"
+        yield Finding(level, "few", message, f"Give at least {amber}, of all that the camera will see.")
+
+
+def _twins(copies: int, looks: Sequence[_Look], total: int) -> Findings:
+    if copies:
+        message = f"{copies} of {total} files are copies of others: they teach nothing"
+        yield Finding(_level(copies / total), "duplicates", message, "Remove them; `oakmill datasets add` does.")
+    near = _near_twins(looks) - copies
+    if near > 0:
+        message = f"{near} of {total} pictures look almost like another, as the frames of a film do"
+        yield Finding(_level(near / total), "near-duplicates", message, "Take frames further apart.")
+
+
+def _level(share: float) -> Level:
+    return Level.AMBER if share >= _MANY else Level.INFO
+
+
+def _pictures(looks: Sequence[_Look], expected: Expectation) -> Findings:
+    """What many of the pictures have in common and should not."""
+    side = min(_input_size(expected) or (_TINY, _TINY))
+    noise = sum(look.neighbours < _NOISE for look in looks)
+    if noise:
+        level = Level.RED if noise * 2 >= len(looks) else Level.AMBER
+        yield Finding(level, "random-pixels", f"{noise} of {len(looks)} are noise. {RANDOM_WARNING}", "Use photos.")
+    for code, which, words, remedy in (
+        ("blank", [look.std < _BLANK for look in looks], "have one colour all over", "Remove them."),
+        (
+            "small",
+            [min(look.size) < side for look in looks],
+            f"have fewer than {side} pixels on a side and are made larger, which smooths them",
+            "Take larger ones.",
+        ),
+        (
+            "narrow",
+            [max(look.size) > _ASPECT * min(look.size) for look in looks],
+            f"are more than {_ASPECT:.0f} times as long as wide: most is cut off, or black is added",
+            "Cut the part out that the camera would see.",
+        ),
+    ):
+        if any(which):
+            yield Finding(_level(sum(which) / len(looks)), code, f"{sum(which)} of {len(looks)} {words}", remedy)
+    gray = sum(look.gray and look.std >= _BLANK for look in looks)
+    if gray > _MANY * len(looks) and expected.encoding is not Encoding.GRAY:
+        level = Level.AMBER if gray * 2 > len(looks) else Level.INFO
+        yield Finding(level, "gray", f"{gray} of {len(looks)} have no colours", "Add coloured ones, if the camera has.")
+
+
+def _input_size(expected: Expectation) -> tuple[int, int] | None:
+    """Height and width of the input, channels first or last."""
+    shape = expected.shape
+    if shape is None or len(shape) not in (3, 4):
+        return None
+    inner = shape[-3:]
+    return (inner[1], inner[2]) if inner[0] in (1, 3) else (inner[0], inner[1])
+
+
+def _values(expected: Expectation) -> Findings:
+    """Values of mean and scale that are wrong whatever the pictures are."""
+    mean, scale = expected.mean or (), expected.scale or ()
+    imagenet = "ImageNet's are mean 123.675,116.28,103.53 and scale 58.395,57.12,57.375."
+    if _is_near(mean, IMAGENET_SCALE) and _is_near(scale, IMAGENET_MEAN):
+        yield Finding(Level.RED, "swapped-mean-scale", "mean and scale are ImageNet's, but swapped", imagenet)
+    elif scale and max(map(abs, scale)) < 0.1:
+        largest = 255 / max(map(abs, scale))
+        message = f"the scale {_words(scale)} divides: values of 0 to 255 become as large as {largest:,.0f}"
+        remedy = f"Give what is divided by: {_words([1 / value for value in scale])}."
+        yield Finding(Level.RED, "scale-multiplies", message, remedy)
+    elif (scale and max(map(abs, scale)) < 1) or (mean and 0 < max(map(abs, mean)) <= 1):
+        message = "mean and scale are for pixels of 0 to 1, but cameras and sets have 0 to 255"
+        remedy = f"Times 255: mean {_words([v * 255 for v in mean])}; scale {_words([v * 255 for v in scale])}."
+        yield Finding(Level.RED, "unit-mean-scale", message, remedy)
+    backwards = IMAGENET_MEAN[::-1] if expected.encoding is Encoding.RGB else IMAGENET_MEAN
+    if len(mean) == 3 and np.allclose(mean, backwards, atol=1.0):
+        other = Encoding.BGR if expected.encoding is Encoding.RGB else Encoding.RGB
+        message = f"the mean is ImageNet's in the order {other}, not {expected.encoding}"
+        yield Finding(Level.AMBER, "mean-order", message, f"Right only for a model trained on {other}.")
+
+
+def _is_near(values: Sequence[float], wanted: tuple[float, ...]) -> bool:
+    return len(values) == 3 and any(np.allclose(values, order, atol=1.0) for order in (wanted, wanted[::-1]))
+
+
+def _words(values: Iterable[float]) -> str:
+    return ",".join(f"{value:.6g}" for value in values)
+
+
+def _normalised(mean: tuple[float, ...], std: tuple[float, ...], expected: Expectation) -> Findings:
+    """Whether the set, less mean and divided by scale, lies around 0 with a spread of about 1.
+
+    A mean counts as far off from one standard deviation on; a spread from 7 times too small or 3 times too large
+    on, which leaves all conventions in use inside: 255 alone gives 0.3, 127.5 twice gives 0.5.
+    """
+    if not mean or any(True for _ in _values(expected)):
+        return
+    order = -1 if expected.encoding is Encoding.BGR else 1
+    ours, spread = np.array(mean[::order]), np.maximum(np.array(std[::order]), _BLANK)
+    declared, scale = _three(expected.mean), _three(expected.scale)
+    if declared is not None and declared.any() and (np.abs(ours - declared) > spread).any():
+        message = f"the set's mean is {_words(ours)}, far from the {_words(declared)} that is subtracted"
+        yield Finding(Level.AMBER, "mean-far", message, "Take pictures like those the model was trained on.")
+    if scale is not None and (scale != 1).any():
+        result = spread / np.abs(scale)
+        if (result < 0.15).any() or (result > 3).any():
+            message = f"divided by the scale, the set's spread is {_words(result)}; models expect about 1"
+            yield Finding(Level.AMBER, "scale-far", message, "Check the scale values.")
+
+
+def _three(values: tuple[float, ...] | None) -> NDArray[np.float64] | None:
+    return None if values is None or len(values) not in (1, 3) else np.broadcast_to(np.array(values, np.float64), 3)
+
+
+def _arrays(paths: Sequence[Path], expected: Expectation) -> Findings:
+    """What can be said of .npy files; of .raw only the size is known."""
+    shape = expected.shape
+    loaded = {path: np.load(path, mmap_mode="r") for path in paths if path.suffix.lower() == ".npy"}
+    if shape:
+        wrong = [path for path, array in loaded.items() if not _fits(array.shape, shape)]
+        raw = [path for path in paths if path not in loaded]
+        wrong += [path for path in raw if path.stat().st_size % int(np.prod(shape))]
+        if wrong:
+            message = f"{len(wrong)} of {len(paths)} arrays do not fit {shape}, such as {wrong[0].name}"
+            yield Finding(Level.RED, "array-shape", message, "Save them as the model's input takes them.")
+    sample: list[NDArray[Any]] = list(loaded.values())[:64]
+    if sample and (expected.mean or expected.scale):
+        low, high = min(float(array.min()) for array in sample), max(float(array.max()) for array in sample)
+        if low < 0 or high <= 16:
+            message = f"the arrays hold {low:.4g} to {high:.4g}: they look normalised already, and would be twice"
+            remedy = "Save them before mean and scale: pixels of 0 to 255."
+            yield Finding(Level.RED, "arrays-normalised", message, remedy)
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return shape == wanted or (wanted[0] == 1 and shape == wanted[1:])
