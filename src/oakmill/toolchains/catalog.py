@@ -11,10 +11,11 @@ def all_toolchains(settings: Settings) -> list[Toolchain]:
     """Every toolchain, the default of each platform first."""
     from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
     from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Rvc2Toolchain
+    from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
 
     others = sorted(version for version in settings.rvc2_libraries if version != PUBLIC_VERSION)
     compilers = [Rvc2Toolchain(settings, version) for version in (PUBLIC_VERSION, *others)]
-    return [*compilers, ModelOptimizer(settings)]
+    return [*compilers, Rvc4Toolchain(settings), ModelOptimizer(settings)]
 
 
 def find(name: str, settings: Settings) -> Toolchain:

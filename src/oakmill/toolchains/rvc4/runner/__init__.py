@@ -1,0 +1,1 @@
+"""Runs in the RVC4 toolchain's own interpreter: onnxruntime's QNN provider and QNN's C interface."""
