@@ -6,20 +6,16 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
-from rich.table import Table
 from rich.text import Text
 
+from oakmill.cli.passport_table import passport_table
 from oakmill.conversion.events import Event, Kind
-from oakmill.conversion.passport import Check, OutputAgreement, Passport, Verdict
 from oakmill.conversion.pipeline import Converted
 from oakmill.errors import OakmillError
-
-_COLOURS = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
-_WORDS = {Verdict.PASS: "pass", Verdict.WARN: "look closer", Verdict.FAIL: "fail"}
 
 
 class Display:
@@ -73,30 +69,7 @@ class Display:
     def finished(self, converted: Converted) -> None:
         """Show the passport and where the result lies."""
         self._live.stop()
-        self._console.print(_passport(converted.passport))
+        self._console.print(passport_table(converted.passport))
         seconds = time.monotonic() - self._began
         size = converted.file.stat().st_size / 1e6
         self._console.print(f"[bold]{escape(str(converted.file))}[/] {size:.2f} MB in {seconds:.1f} s")
-
-
-def _passport(passport: Passport) -> Group:
-    """One row for each output, with a column for each check; below, what the columns mean."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("\noutput", no_wrap=True)
-    with_top1 = any(output.top1 is not None for check in passport.checks for output in check.outputs)
-    for check in passport.checks:
-        for heading in (f"{check.name}\nSNR dB", "\nmax diff", *(["\ntop-1"] if with_top1 else [])):
-            table.add_column(heading, justify="right", no_wrap=True)
-    for outputs in zip(*(check.outputs for check in passport.checks), strict=True):
-        cells = [_cells(*pair)[: 2 + with_top1] for pair in zip(passport.checks, outputs, strict=True)]
-        table.add_row(escape(outputs[0].name), *(cell for row in cells for cell in row))
-    verdict = f"Accuracy passport: [{_COLOURS[passport.verdict]}]{_WORDS[passport.verdict]}[/]"
-    images = f"{len(passport.image_names)} images ({escape(passport.images)})"
-    methods = "\n".join(f"[dim]{check.name}: {escape(check.method)}.[/]" for check in passport.checks)
-    limits = f"[dim]Not proven: {escape('; '.join(passport.not_proven))}.[/]"
-    return Group(f"{verdict} on {images}", table, methods, limits)
-
-
-def _cells(check: Check, output: OutputAgreement) -> tuple[str, str, str]:
-    top1 = f"{output.top1:.0%}" if output.top1 is not None else ""
-    return f"[{_COLOURS[check.verdict_on(output)]}]{output.snr_db:.1f}[/]", f"{output.max_abs:.2g}", top1

@@ -1,0 +1,108 @@
+"""Shows an accuracy passport on the terminal: the verdict with its reasons, what was decided, output by output."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from oakmill.conversion.passport import Check, Finding, OutputAgreement, Passport, TaskAgreement, Verdict
+
+_COLOURS = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
+_SIGNS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗"}
+OUTPUTS = 24
+"""Outputs that get a row; a model with more has them all in the passport's file."""
+
+
+def passport_table(passport: Passport) -> Group:
+    """The passport in some ten lines: what is wrong stands first, what the columns mean last."""
+    return Group(*_parts(passport))
+
+
+def _parts(passport: Passport) -> Iterator[RenderableType]:
+    verdict, images = passport.verdict, f"{len(passport.image_names)} images ({escape(passport.images)})"
+    held_out = f"; {escape(passport.held_out)}" if passport.held_out else ""
+    yield f"Accuracy passport: [bold {_COLOURS[verdict]}]{verdict.colour}[/] on {images}{held_out}"
+    for finding in passport.findings:
+        yield from _finding(finding)
+    for check in passport.checks:
+        for reason in check.output_reasons:
+            yield _indented("!", escape(reason), _COLOURS[check.verdict])
+    for overflow in passport.overflows:
+        words = f"tensor {overflow.tensor!r} reaches {overflow.peak:.3g} on {overflow.image}, beyond FP16's 65504"
+        yield _indented("!", escape(words), "yellow")
+    for method, task in passport.tasks:
+        yield from _task(method, task)
+    yield _outputs(passport)
+    for check in passport.checks:
+        yield f"[dim]{escape(check.name)}: {escape(check.method)}.[/]"
+    if any(check.task_of(output) for check in passport.checks for output in check.outputs):
+        yield "[dim]An SNR without colour is shown only: there the task above decides.[/]"
+    if passport.not_proven:
+        yield f"[dim]Not proven: {escape('; '.join(passport.not_proven))}.[/]"
+
+
+def _finding(finding: Finding) -> Iterator[RenderableType]:
+    colour = _COLOURS[finding.level]
+    yield _indented(_SIGNS[finding.level], f"[bold]{escape(finding.title)}[/]: {escape(finding.what)}", colour)
+    if finding.remedy:
+        yield _indented("", f"[dim]what helps: {escape(finding.remedy)}[/]", colour)
+
+
+def _task(method: str, task: TaskAgreement) -> Iterator[RenderableType]:
+    """Its name, then a line for each number, with the bound that it missed."""
+    colour = _COLOURS[task.verdict] if task.decides else "dim"
+    sign = _SIGNS[task.verdict] if task.decides else "·"
+    about = f"[dim]({escape(method)}, {task.images} images; {escape(task.note)})[/]"
+    yield _indented(sign, f"[bold]{escape(task.name)}[/] {about}", colour)
+    numbers = Table.grid(padding=(0, 2, 0, 0))
+    numbers.add_column(justify="right", min_width=10, no_wrap=True)
+    numbers.add_column(overflow="fold")
+    for metric in task.metrics:
+        judged = task.decides and metric.measured and metric.green is not None
+        missed = judged and metric.verdict is not Verdict.PASS
+        bound = f" [dim]({metric.bound(metric.verdict)})[/]" if missed else ""
+        numbers.add_row(f"[{_COLOURS[metric.verdict] if judged else 'default'}]{metric.text}[/]", metric.words + bound)
+    yield numbers
+
+
+def _indented(sign: str, markup: str, colour: str) -> Table:
+    """A line with a sign before it, whose further lines begin under its first word."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(width=1)
+    grid.add_column(overflow="fold")
+    grid.add_row(Text(sign, style=colour), markup)
+    return grid
+
+
+def _outputs(passport: Passport) -> Table:
+    """One row for each output, with columns for each check."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("\noutput", overflow="fold", min_width=6)
+    checks = passport.checks
+    with_top1 = any(output.top1 is not None for check in checks for output in check.outputs if not check.tasks)
+    for check in checks:
+        headings = (f"{escape(check.name)}\nSNR dB", "\ncosine", "\nmax diff", *(["\ntop-1"] if with_top1 else []))
+        for heading in headings:
+            table.add_column(heading, justify="right", no_wrap=True)
+    found = [{output.name: output for output in check.outputs} for check in checks]
+    names = list(dict.fromkeys(name for outputs in found for name in outputs))
+    for name in names[:OUTPUTS]:
+        cells = [_cells(check, outputs.get(name)) for check, outputs in zip(checks, found, strict=True)]
+        table.add_row(escape(name), *(cell for row in cells for cell in row[: 3 + with_top1]))
+    if len(names) > OUTPUTS:
+        table.add_row(f"[dim]and {len(names) - OUTPUTS} more[/]")
+    return table
+
+
+def _cells(check: Check, output: OutputAgreement | None) -> tuple[str, str, str, str]:
+    if output is None:
+        return ("", "", "", "")
+    colour = "default" if check.task_of(output) else _COLOURS[check.verdict_on(output)]
+    snr = "equal" if output.snr_db == math.inf else f"{output.snr_db:.1f}"
+    top1 = f"{output.top1:.0%}" if output.top1 is not None else ""
+    return f"[{colour}]{snr}[/]", f"{output.cosine:.5f}", f"{output.max_abs:.2g}", top1

@@ -1,0 +1,135 @@
+"""How far outputs agree with those of the float model, added up image by image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oakmill.conversion.passport.histogram import JointHistogram
+from oakmill.graph.equality import decibels
+
+Outputs = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class OutputAgreement:
+    """How far one output agrees with the reference, over all images.
+
+    `snr_db` is 10 log10(sum of reference^2 / sum of difference^2), infinite when equal; `cosine` that of the two
+    outputs as vectors, over all images; `max_abs` the largest difference. `top1` is the share of images with the
+    same highest score, for outputs that are one vector of scores. `worst` is the image with the lowest SNR. `gain` is
+    the factor that brings the reference closest to the candidate; `by_image` the SNR of each image, in order;
+    `values` counts pairs of values.
+    """
+
+    name: str
+    snr_db: float
+    cosine: float
+    max_abs: float
+    worst: str
+    worst_snr_db: float
+    top1: float | None = None
+    gain: float = 1.0
+    by_image: tuple[float, ...] = ()
+    values: JointHistogram | None = field(default=None, compare=False, repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data for JSON; infinite and undefined numbers become words."""
+        plain = {
+            "name": self.name,
+            "snr_db": self.snr_db,
+            "cosine": self.cosine,
+            "max_abs": self.max_abs,
+            "worst": self.worst,
+            "worst_snr_db": self.worst_snr_db,
+            "top1": self.top1,
+            "gain": self.gain,
+        }
+        numbers = {key: number(value) if isinstance(value, float) else value for key, value in plain.items()}
+        return {
+            **numbers,
+            "by_image_snr_db": [number(value) for value in self.by_image],
+            "values": self.values.as_dict() if self.values else None,
+        }
+
+
+def number(value: float) -> float | str:
+    """A number for JSON, which has none that are infinite or undefined."""
+    return round(value, 6) if math.isfinite(value) else str(value)
+
+
+@dataclass
+class _Sums:
+    reference: float = 0.0
+    candidate: float = 0.0
+    product: float = 0.0
+    difference: float = 0.0
+    max_abs: float = 0.0
+    worst: str = ""
+    worst_snr: float = math.inf
+    same_top: int = 0
+    scores: bool = True
+    by_image: list[float] = field(default_factory=list)
+    values: JointHistogram = field(default_factory=JointHistogram)
+
+
+class Comparison:
+    """Adds up, image by image, how far outputs agree with a reference; keeps sums and counts only, no outputs."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, _Sums] = {}
+
+    def add(self, image: str, reference: Outputs, candidate: Outputs) -> None:
+        """Add one image's outputs, by name; the candidate's may have other shapes of the same size."""
+        for name, expected in reference.items():
+            self._add(self._sums.setdefault(name, _Sums()), image, expected, candidate[name])
+
+    def _add(self, sums: _Sums, image: str, expected: NDArray[Any], found: NDArray[Any]) -> None:
+        a, b = _without_equal_infinities(expected, found)
+        power, noise = float(a @ a), float((a - b) @ (a - b))
+        sums.reference += power
+        sums.candidate += float(b @ b)
+        sums.product += float(a @ b)
+        sums.difference += noise
+        sums.max_abs = float(np.maximum(sums.max_abs, np.abs(a - b).max(initial=0.0)))  # keeps a NaN
+        sums.scores &= expected.size == max(expected.shape, default=0) > 1
+        sums.same_top += int(a.size > 0 and a.argmax() == b.argmax())
+        sums.values.add(a, b)
+        sums.by_image.append(snr := decibels(power, noise))
+        if snr < sums.worst_snr or not sums.worst:
+            sums.worst, sums.worst_snr = image, snr
+
+    def outputs(self) -> tuple[OutputAgreement, ...]:
+        """The agreement of each output."""
+        return tuple(
+            OutputAgreement(
+                name,
+                decibels(sums.reference, sums.difference),
+                _cosine(sums),
+                sums.max_abs,
+                sums.worst,
+                sums.worst_snr,
+                sums.same_top / len(sums.by_image) if sums.scores else None,
+                sums.product / sums.reference if sums.reference else 1.0,
+                tuple(sums.by_image),
+                sums.values,
+            )
+            for name, sums in self._sums.items()
+        )
+
+
+def _without_equal_infinities(expected: NDArray[Any], found: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Both as vectors of float64, with 0 where both are NaN or the same infinity: there they agree."""
+    a, b = expected.ravel().astype(np.float64), found.ravel().astype(np.float64)
+    agree = ~np.isfinite(a) & ((a == b) | (np.isnan(a) & np.isnan(b)))
+    return np.where(agree, 0.0, a), np.where(agree, 0.0, b)
+
+
+def _cosine(sums: _Sums) -> float:
+    lengths = math.sqrt(sums.reference * sums.candidate)
+    return sums.product / lengths if lengths else float(sums.reference == sums.candidate)

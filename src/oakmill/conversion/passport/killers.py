@@ -1,0 +1,345 @@
+"""Detects by name what silently kills a converted model: the numbers look well, and the device sees nothing.
+
+Each detector is a function of numbers that were measured elsewhere, and gives a finding or none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from oakmill.conversion.passport.agreement import OutputAgreement
+from oakmill.conversion.passport.confidence import Confidence, paired
+from oakmill.conversion.passport.observed import Observed, OutputEncoding, Split, split
+from oakmill.conversion.passport.tasks import ClassAgreement, TaskAgreement
+from oakmill.conversion.passport.verdict import Verdict
+from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
+
+Values = Sequence[float]
+
+VANISH_STEPS, COARSE_STEPS = 8, 64
+"""Steps that a group of values spans under its scale. With 8, a score of 0 to 1 is known to an eighth: a threshold of
+0.5 is four steps up, and most scores round to nothing. With 64 it is known to a sixty-fourth, a quarter of what 8 bits
+could give; below, products of scores and the order of doubles suffer (YOLOX-nano with 34 steps keeps 0.4 of its
+boxes)."""
+
+
+BOX_STEPS = 16
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A silent killer, caught: what it is called, what was seen, with the numbers, and what helps."""
+
+    code: str
+    level: Verdict
+    title: str
+    what: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data for JSON."""
+        return {**vars(self), "level": self.level.value, "evidence": dict(self.evidence)}
+
+
+def find(
+    observed: Mapping[str, Observed],
+    encodings: Mapping[str, OutputEncoding],
+    outputs: Iterable[OutputAgreement] = (),
+    tasks: Iterable[TaskAgreement] = (),
+) -> tuple[Finding, ...]:
+    """All that a method's run over the images shows: findings on outputs, then on tasks, the worst first."""
+    found: list[Finding | None] = [wrong_scale(output) for output in outputs]
+    for name, seen in observed.items():
+        encoding = encodings.get(name)
+        found += [joined_scales(name, seen, encoding), dead_output(name, seen), saturated(name, seen, encoding)]
+    for task in tasks:
+        found += [class_collapse(task), lost_classes(task), coarse_boxes(task, encodings)]
+    return sorted_by_level(item for item in found if item)
+
+
+def sorted_by_level(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The worst first."""
+    order = [Verdict.FAIL, Verdict.WARN, Verdict.PASS]
+    return tuple(sorted(findings, key=lambda item: order.index(item.level)))
+
+
+def joined_scales(name: str, seen: Observed, encoding: OutputEncoding | None) -> Finding | None:
+    """One scale over groups of values of very different size: the small ones vanish while the SNR stays high."""
+    if encoding is None or not (found := split(seen)):
+        return None
+    steps = found.small_span / encoding.scale
+    if steps >= (COARSE_STEPS if found.scores else VANISH_STEPS):
+        return None
+    level = Verdict.FAIL if steps < VANISH_STEPS else Verdict.WARN
+    return Finding(
+        "joined_scales",
+        level,
+        "One scale over values of very different size",
+        f"output {name!r} holds {_groups(found)} under one {encoding.bits}-bit scale of {encoding.scale:.3g}, which "
+        f"leaves the small ones {steps:.0f} steps" + (": they vanish" if level is Verdict.FAIL else ""),
+        {
+            "output": name,
+            "axis": found.axis,
+            "first": found.at,
+            "small_span": found.small_span,
+            "large_span": found.large_span,
+            "scale": encoding.scale,
+            "steps": round(steps, 2),
+        },
+        "give boxes and scores as outputs of their own (cut the model before they are joined), or convert with "
+        "--target-precision INT8_INT16_MIXED, which gives activations 65,536 steps",
+    )
+
+
+def _groups(found: Split) -> str:
+    where = f"positions {found.at} on of axis {found.axis}" if found.small_last else f"the first {found.at} positions"
+    return f"values that span {found.large_span:.3g} and, from {where}, values that span {found.small_span:.3g}"
+
+
+def coarse_boxes(task: TaskAgreement, encodings: Mapping[str, OutputEncoding]) -> Finding | None:
+    """Boxes of an output of their own, whose number format has few steps for a small box.
+
+    A side of 16 steps is known to a sixteenth; where all four are a step off, the overlap falls to 0.77. The SNR of
+    such an output is above 40 dB, as it counts in parts of the picture. (Ultraface in 8 bits, on small faces: 0.72 at
+    6 steps.)
+    """
+    encoding = encodings.get(task.outputs[0]) if len(task.outputs) == 2 else None
+    side = task.values.get("box_side", math.nan)
+    if task.kind != "detection" or encoding is None or math.isnan(side) or encoding.high - encoding.low > 8:
+        return None
+    if (steps := side / encoding.scale) >= BOX_STEPS:
+        return None
+    return Finding(
+        "coarse_boxes",
+        Verdict.WARN,
+        "Small boxes have few steps",
+        f"the shorter side of a box is {side:.3f} of the picture on average, {steps:.0f} steps of output "
+        f"{task.outputs[0]!r} (scale {encoding.scale:.3g}): where a box is, is known that roughly",
+        {"output": task.outputs[0], "side": round(side, 5), "scale": encoding.scale, "steps": round(steps, 2)},
+        "keep this output in 16 bits, or convert with --target-precision INT8_INT16_MIXED",
+    )
+
+
+def wrong_scale(output: OutputAgreement) -> Finding | None:
+    """The right values times a factor: a scale in the file is not the one that the graph was made with.
+
+    The direction of the outputs agrees to 0.98 (cosine), so that noise is not taken for a factor, and the factor is
+    off by more than the 10 % that clipping a range costs.
+    """
+    off = abs(output.gain - 1)
+    if not output.cosine >= 0.98 or off <= 0.1:
+        return None
+    return Finding(
+        "wrong_scale",
+        Verdict.FAIL if off > 0.25 else Verdict.WARN,
+        "Values are off by a factor",
+        f"output {output.name!r} is {output.gain:.2f} times the float model's",
+        {"output": output.name, "gain": round(output.gain, 4), "cosine": round(output.cosine, 5)},
+        "a scale in the file, or in what reads it, is wrong: convert again, or choose wider ranges "
+        "(--range-method minmax) where large values were cut off",
+    )
+
+
+def dead_output(name: str, seen: Observed) -> Finding | None:
+    """What does not change from image to image while the float model's does."""
+    if seen.images < 2 or seen.reference_moved <= 0:
+        return None
+    ratio = seen.candidate_moved / seen.reference_moved
+    if ratio > 0.01:  # a hundredth of the movement carries no decision
+        return None
+    return Finding(
+        "dead_output",
+        Verdict.FAIL,
+        "An output that does not change",
+        f"output {name!r} is the same on all {seen.images} images; the float model's changes by up to "
+        f"{seen.reference_moved:.3g}",
+        {"output": name, "images": seen.images, "float_moves": seen.reference_moved, "moves": seen.candidate_moved},
+        "its range was learned from unfit images or its scale is too wide: calibrate with pictures of the kind that "
+        "the camera sees, or keep this output in 16 bits",
+    )
+
+
+def saturated(name: str, seen: Observed, encoding: OutputEncoding | None) -> Finding | None:
+    """Values at an end of the number format where the float model's lie beyond it by more than a step.
+
+    One in a hundred is what percentile ranges may cut off at most; of one in ten the largest values, which decide,
+    are gone.
+    """
+    if encoding is None or seen.share_cut < 0.01:
+        return None
+    return Finding(
+        "saturated",
+        Verdict.FAIL if seen.share_cut >= 0.1 else Verdict.WARN,
+        "Values cut off",
+        f"{seen.share_cut:.1%} of output {name!r} lie beyond what its encoding can say "
+        f"({encoding.low:.3g} to {encoding.high:.3g})",
+        {"output": name, "share": round(seen.share_cut, 5), "low": encoding.low, "high": encoding.high},
+        "calibrate with more or more fitting images, or take --range-method minmax",
+    )
+
+
+def class_collapse(task: TaskAgreement) -> Finding | None:
+    """A classifier that says one class of nearly everything, while the float model does not."""
+    total = sum(item.candidate for item in task.per_class)
+    if task.kind != "classification" or total < 8 or not task.decides:
+        return None
+    top = max(task.per_class, key=lambda item: item.candidate)
+    first = max(item.reference for item in task.per_class)
+    # Half of all images, and twice the share of the float model's own favourite: chance does not do that to 8 images.
+    if top.candidate < total / 2 or top.candidate < 2 * first:
+        return None
+    return Finding(
+        "class_collapse",
+        Verdict.FAIL,
+        "Collapse to one class",
+        f"{top.candidate} of {total} images are {top.label!r} to the converted model, {top.reference} to the float "
+        f"model, whose most frequent class has {first}",
+        {"class": top.label, "converted": top.candidate, "float": top.reference, "images": total},
+        "activations are lost on the way: calibrate with fitting images, or take INT8_INT16_MIXED",
+    )
+
+
+def lost_classes(task: TaskAgreement) -> Finding | None:
+    """Classes that the float model says time and again, and the converted one never: 4 times are no chance.
+
+    Of pixels it takes half of one in a hundred.
+    """
+    least = 0.005 * sum(map(_count, task.per_class)) if task.kind == "segmentation" else 4
+    lost = [item for item in task.per_class if item.reference >= max(least, 4) and not item.candidate]
+    if task.kind not in ("classification", "detection", "segmentation") or not lost or not task.decides:
+        return None
+    names = ", ".join(f"{item.label} ({item.reference} times)" for item in lost[:5])
+    return Finding(
+        "lost_classes",
+        Verdict.FAIL if 4 * sum(map(_count, lost)) >= sum(map(_count, task.per_class)) else Verdict.WARN,
+        "Classes that never come",
+        f"the float model finds {names}{' and more' if len(lost) > 5 else ''}, the converted model never",
+        {"classes": [item.label for item in lost], "task": task.name},
+        "calibrate with images that hold these classes, or take INT8_INT16_MIXED",
+    )
+
+
+def _count(item: ClassAgreement) -> int:
+    return item.reference
+
+
+def colour_order(declared: Confidence, reversed_: Confidence) -> Finding | None:
+    """The float model is surer of the same pictures with red and blue exchanged: the declared order is wrong.
+
+    Three standard errors of the difference, picture by picture, and 2 points at least: exchanging the colours of a
+    model that is fed rightly costs certainty or changes nothing, and chance reaches three errors once in 700 models.
+    """
+    difference = paired(declared, reversed_)
+    if len(declared.values) < 8 or difference.mean < 0.02 or difference.errors < 3:
+        return None
+    return Finding(
+        "colour_order",
+        Verdict.FAIL if difference.errors >= 5 and difference.mean >= 0.05 else Verdict.WARN,
+        "Red and blue look exchanged",
+        f"with its colours in the other order the float model is surer: {reversed_.mean:.1%} against "
+        f"{declared.mean:.1%} on {len(declared.values)} images",
+        {
+            "declared": round(declared.mean, 4),
+            "reversed": round(reversed_.mean, 4),
+            "standard_errors": round(difference.errors, 2),
+            "images": len(declared.values),
+        },
+        "give the order that the model was trained on: --encoding-from BGR, or RGB",
+    )
+
+
+def low_confidence(measured: Confidence) -> Finding | None:
+    """A float model that is sure of nothing on real pictures: its preprocessing, or the pictures, may be wrong.
+
+    Trained classifiers are sure to 0.4 and more on average on pictures of their kind; twice the chance, or a tenth,
+    is what they say of something else. A detector that scores nothing above a tenth on any kind of picture is blind.
+    """
+    bound = max(0.1, min(2 / measured.classes, 0.6)) if measured.classes else 0.1
+    if len(measured.values) < 4 or measured.mean >= bound:
+        return None
+    return Finding(
+        "low_confidence",
+        Verdict.WARN,
+        "The float model is sure of nothing",
+        f"on {len(measured.values)} images its certainty is {measured.mean:.1%} on average",
+        {"mean": round(measured.mean, 4), "bound": round(bound, 4), "images": len(measured.values)},
+        "check mean, scale and colour order, and take held-out images of the kind that the model is for",
+    )
+
+
+def random_calibration(correlation: float) -> Finding | None:
+    """Calibration on noise, by how much pixels beside each other agree (`observed.neighbours`), mean over images.
+
+    Photos have 0.9 and more, drawings and sharp textures 0.5; of independent pixels it is 0.
+    """
+    if correlation >= 0.3:
+        return None
+    return Finding(
+        "random_calibration",
+        Verdict.FAIL,
+        "Calibrated on noise",
+        f"pixels beside each other in the calibration images agree to {correlation:.2f} (photos: 0.9 and more): "
+        "ranges learned from noise fit nothing that a camera sees",
+        {"correlation": round(correlation, 3)},
+        "calibrate with photos: --quantization-data FOLDER, or one of the named sets but 'random'",
+    )
+
+
+def preprocessing(name: str, mean: Values | None, scale: Values | None, *, pixels: bool = True) -> tuple[Finding, ...]:
+    """Mean and scale of one input that are legal, but one of the well-known mistakes."""
+    found = (swapped_mean_scale(name, mean, scale), scale_255_missing(name, mean, scale) if pixels else None)
+    return tuple(item for item in found if item)
+
+
+def swapped_mean_scale(name: str, mean: Values | None, scale: Values | None) -> Finding | None:
+    """ImageNet's scale given as the mean and its mean as the scale, in 0 to 255 or 0 to 1, RGB or BGR."""
+    if not (_is(mean, IMAGENET_SCALE) and _is(scale, IMAGENET_MEAN)):
+        return None
+    return Finding(
+        "swapped_mean_scale",
+        Verdict.FAIL,
+        "ImageNet's mean and scale are swapped",
+        f"input {name!r} has mean {_list(mean)} and scale {_list(scale)}",
+        {"input": name, "mean": list(mean or ()), "scale": list(scale or ())},
+        f"--mean {','.join(f'{x:g}' for x in IMAGENET_MEAN)} --scale {','.join(f'{x:g}' for x in IMAGENET_SCALE)}",
+    )
+
+
+def scale_255_missing(name: str, mean: Values | None, scale: Values | None) -> Finding | None:
+    """Values for pixels of 0 to 1 given for pixels of 0 to 255, or a scale that was meant as a factor."""
+    means, scales = [abs(x) for x in mean or (0.0,)], [abs(x) for x in scale or (1.0,)]
+    if max(scales) < 0.1:
+        what = f"scale {_list(scale)} divides, so that pixels become as large as {255 / min(scales):.3g}"
+        remedy = f"a factor of {scales[0]:g} is a scale of {1 / scales[0]:.4g}"
+    elif 0 < max(means) <= 1 and max(scales) <= 1:
+        what = f"mean {_list(mean)} and scale {_list(scale)} are for pixels of 0 to 1; the camera gives 0 to 255"
+        remedy = "multiply mean and scale by 255"
+    else:
+        return None
+    return Finding(
+        "scale_255_missing",
+        Verdict.FAIL,
+        "Mean and scale are for another range of pixels",
+        f"input {name!r}: {what}",
+        {"input": name, "mean": list(mean or ()), "scale": list(scale or ())},
+        remedy,
+    )
+
+
+def _is(values: Values | None, wanted: Values) -> bool:
+    """Whether values are these within 2 %, in any unit of pixels and either order of colours."""
+    if values is None or len(values) != len(wanted):
+        return False
+    return any(
+        all(abs(value * unit - want) <= 0.02 * want for value, want in zip(order, wanted, strict=True))
+        for unit in (1.0, 255.0)
+        for order in (list(values), list(values)[::-1])
+    )
+
+
+def _list(values: Values | None) -> str:
+    return ",".join(f"{value:g}" for value in values or ()) or "none"

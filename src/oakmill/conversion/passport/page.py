@@ -1,0 +1,184 @@
+"""The passport as one HTML page that needs nothing else: no request leaves it, its pictures and styles are inside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from oakmill.conversion.passport import charts
+from oakmill.conversion.passport.agreement import OutputAgreement
+from oakmill.conversion.passport.report import Check, Passport
+from oakmill.conversion.passport.tasks import ClassAgreement, Sight, TaskAgreement
+from oakmill.conversion.passport.verdict import Metric, Verdict
+
+FOLDER = Path(__file__).parent
+HEATS, CLASSES = 6, 20
+"""Outputs whose values are drawn, and classes that are listed: the page of a model with dozens stays readable."""
+TOP_DB = 60.0
+"""The SNR at which a bar is full: beyond, two outputs are equal to any application."""
+
+
+def render(passport: Passport, pictures: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> str:
+    """The page.
+
+    Args:
+        passport: what it shows.
+        pictures: the held-out images by name, [H, W, 3] RGB or [H, W, 1] gray, uint8; those that are missing are
+            left out of the page.
+        facts: what is known of model and conversion, in the order to be shown: a word for each value, which is text,
+            a number, a list or a mapping. `name` is the page's title; mappings get a table of their own.
+    """
+    plain = {key: value for key, value in facts.items() if key != "name" and not isinstance(value, Mapping)}
+    tables = {key: value for key, value in facts.items() if isinstance(value, Mapping) and value}
+    return _template().render(
+        passport=passport,
+        title=str(facts.get("name") or "Accuracy passport"),
+        facts=plain,
+        tables=tables,
+        headlines=_headlines(passport),
+        rows=_rows(passport),
+        heats=_heats(passport),
+        spreads=_spreads(passport),
+        pictures=pictures,
+        first=[(check.name, task) for check in passport.checks[:1] for task in check.tasks],
+        classes=_classes,
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(words=_words, db=_db, small=_small, fill=_fill, bound=_bound, upper_first=_upper_first)
+    environment.globals.update(
+        css=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
+        picture=_picture,
+        colours={verdict: verdict.colour for verdict in Verdict},
+        calm=Verdict.PASS,
+    )
+    return environment.get_template("page.html.j2")
+
+
+def _headlines(passport: Passport) -> list[tuple[str, str, str, Verdict | None]]:
+    """The few numbers on top: words, the number, by what method, and its verdict."""
+    found: list[tuple[str, str, str, Verdict | None]] = [
+        (
+            metric.words,
+            metric.text,
+            f"by {name}",
+            metric.verdict if task.decides and metric.measured and metric.green is not None else None,
+        )
+        for name, task in passport.tasks
+        for metric in task.metrics[: 2 if len(passport.tasks) == 1 else 1]
+    ]
+    for check in passport.checks:
+        if worst := min(check.outputs, key=lambda output: _order(output.snr_db), default=None):
+            verdict = None if check.task_of(worst) else check.verdict_on(worst)
+            found.append(("lowest SNR of an output", f"{_db(worst.snr_db)} dB", f"by {check.name}", verdict))
+    count = len(passport.image_names)
+    return [*found[:3], ("images", str(count), passport.held_out or passport.images, None)]
+
+
+def _order(value: float) -> float:
+    return -math.inf if math.isnan(value) else value
+
+
+def _rows(passport: Passport) -> list[tuple[str, list[tuple[Check, OutputAgreement | None]]]]:
+    """One row for each output that any check measured, with each check's numbers or none."""
+    names = dict.fromkeys(output.name for check in passport.checks for output in check.outputs)
+    tables = [(check, {output.name: output for output in check.outputs}) for check in passport.checks]
+    return [(name, [(check, table.get(name)) for check, table in tables]) for name in names]
+
+
+def _heats(passport: Passport) -> list[tuple[str, str, Markup]]:
+    """Converted against float values: of the first check that counted them."""
+    found = [
+        (check.name, output.name, charts.heat(output.values))
+        for check in passport.checks[:1]
+        for output in check.outputs
+        if output.values and not math.isnan(output.values.low)
+    ]
+    return found[:HEATS]
+
+
+def _spreads(passport: Passport) -> list[tuple[str, str, Markup]]:
+    """Image by image: a task's agreement where there is one, else the outputs' SNR."""
+    found = []
+    for check in passport.checks:
+        shown = [task for task in check.tasks if len(task.by_image) > 1]
+        found += [(check.name, f"{task.name}: agreement by image", charts.spread(task.by_image)) for task in shown]
+        covered = {name for task in shown for name in task.outputs}
+        found += [
+            (check.name, f"{output.name}: SNR by image", charts.spread(output.by_image, decibel=True))
+            for output in check.outputs
+            if output.name not in covered and len(output.by_image) > 1
+        ]
+    return found[:HEATS]
+
+
+def _classes(task: TaskAgreement) -> tuple[ClassAgreement, ...]:
+    """All classes where they are few; else those on which the two differ most, then the most frequent."""
+    if len(task.per_class) <= CLASSES:
+        return task.per_class
+    by_loss = sorted(
+        task.per_class, key=lambda item: (2 * item.both - item.reference - item.candidate, -item.reference)
+    )
+    return tuple(by_loss[:CLASSES])
+
+
+def _picture(pictures: Mapping[str, NDArray[Any]], name: str, sight: Sight) -> Markup:
+    pixels = pictures.get(name)
+    return charts.picture(np.asarray(pixels), sight) if pixels is not None else Markup("")
+
+
+def _words(value: Any) -> str:
+    """A value as people read it."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_words, value)) or "none"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {_words(item)}" for key, item in value.items()) or "none"
+    return {True: "yes", False: "no", None: "none"}.get(value, str(value)) if _plain(value) else str(value)
+
+
+def _plain(value: Any) -> bool:
+    return value is None or isinstance(value, bool)
+
+
+def _db(value: float) -> str:
+    if math.isinf(value) and value > 0:
+        return "equal"
+    return f"{value:.1f}" if math.isfinite(value) else "none"
+
+
+def _small(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _fill(value: float) -> str:
+    """How full an SNR's bar is, in percent."""
+    share = 100.0 * min(max(_order(value), 0.0), TOP_DB) / TOP_DB
+    return f"{share:.1f}"
+
+
+def _upper_first(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _bound(metric: Metric) -> str:
+    """From which number on it is green, in words."""
+    return metric.bound(Verdict.WARN) if metric.green is not None else ""

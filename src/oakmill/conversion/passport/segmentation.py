@@ -1,0 +1,132 @@
+"""The agreement of segmentation: each pixel of the same class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oakmill.conversion.passport.agreement import Outputs
+from oakmill.conversion.passport.tasks import (
+    ClassAgreement,
+    Sight,
+    TaskAgreement,
+    WorstImage,
+    WorstImages,
+    label,
+    share,
+)
+from oakmill.conversion.passport.verdict import Metric
+
+SHOWN = 128
+"""The most pixels of a mask along a side that are kept to be shown."""
+MOST_CLASSES = 4096
+
+Counts = NDArray[np.int64]
+
+
+@dataclass
+class Segmentation:
+    """One output of masks: [1, K, H, W] scores, of which the highest wins; K = 1 is one class over a threshold; or
+    integers [1, H, W], class numbers."""
+
+    output: str
+    names: tuple[str, ...] = ()
+    guessed: bool = True
+    _reference: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    _candidate: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    _both: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    _by_image: list[float] = field(default_factory=list)
+    _worst: WorstImages = field(default_factory=WorstImages)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The one output."""
+        return (self.output,)
+
+    def add(self, image: str, reference: Outputs, candidate: Outputs) -> None:
+        """Add one image's masks."""
+        scores = reference[self.output]
+        threshold = 0.5 if scores.min(initial=0) >= 0 and scores.max(initial=0) <= 1 else 0.0
+        a, b = (classes_of(outputs[self.output], threshold) for outputs in (reference, candidate))
+        size = max(int(a.max(initial=0)), int(b.max(initial=0)), len(self._reference) - 1) + 1
+        same = a == b
+        self._reference = _added(self._reference, a, size)
+        self._candidate = _added(self._candidate, b, size)
+        self._both = _added(self._both, a[same], size)
+        agreement = float(same.mean()) if same.size else 1.0
+        self._by_image.append(agreement)
+        if self._worst.would_keep(agreement):
+            self._worst.add(WorstImage(image, agreement, _sight(a), _sight(b)))
+
+    def certainty(self, outputs: Outputs) -> float:
+        """The mean over the pixels of the winner's score, where scores are probabilities; else 0."""
+        scores = outputs[self.output]
+        if scores.ndim < 4 or scores.min(initial=0) < 0 or scores.max(initial=0) > 1:
+            return 0.0
+        return float(scores[0].max(axis=0).mean())
+
+    def agreement(self) -> TaskAgreement:
+        """What was found so far."""
+        origin = "taken for masks by its shape" if self.guessed else "declared by the NN Archive"
+        return TaskAgreement(
+            f"Segmentation ({self.output})" if self.output else "Segmentation",
+            "segmentation",
+            self.outputs,
+            self._metrics(),
+            len(self._by_image),
+            f"the class of each pixel; {origin}",
+            self._worst.sorted(),
+            self._per_class(),
+            tuple(self._by_image),
+            self.guessed,
+        )
+
+    def _metrics(self) -> tuple[Metric, ...]:
+        seen = self._reference > 0
+        union = (self._reference + self._candidate - self._both)[seen]
+        mean = float((self._both[seen] / union).mean()) if seen.any() else float("nan")
+        pixels = share(float(self._both.sum()), float(self._reference.sum()))
+        # The borders of INT8 masks move by a pixel, which at 512 x 512 is 1 to 3 % of the pixels.
+        return (
+            Metric("pixels", "pixels of the same class", pixels, green=0.95, red=0.85),
+            Metric("mean_iou", "mean IoU of the float model's classes", mean, "", green=0.8, red=0.6),
+        )
+
+    def _per_class(self) -> tuple[ClassAgreement, ...]:
+        found = np.flatnonzero(self._reference + self._candidate)
+        found = found[np.argsort(-self._reference[found], kind="stable")]
+        return tuple(
+            ClassAgreement(
+                int(index),
+                label(self.names, int(index)),
+                int(self._reference[index]),
+                int(self._candidate[index]),
+                int(self._both[index]),
+            )
+            for index in found
+        )
+
+
+def classes_of(output: NDArray[Any], threshold: float = 0.5) -> Counts:
+    """The class of each pixel, [H, W]."""
+    if output.ndim == 4 and output.shape[1] == 1:
+        classes = output[0, 0] > threshold
+    elif output.ndim == 4:
+        classes = output[0].argmax(axis=0)
+    else:
+        classes = np.clip(np.nan_to_num(output[0].astype(np.float64)), 0, MOST_CLASSES - 1)
+    return np.asarray(classes, np.int64)
+
+
+def _added(counts: Counts, classes: Counts, size: int) -> Counts:
+    result: Counts = np.bincount(classes.ravel(), minlength=size)
+    result[: len(counts)] += counts
+    return result
+
+
+def _sight(classes: Counts) -> Sight:
+    step = max(1, -(-max(classes.shape) // SHOWN))
+    return Sight(mask=np.minimum(classes[::step, ::step], 255).astype(np.uint8))

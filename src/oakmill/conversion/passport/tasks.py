@@ -1,0 +1,204 @@
+"""What users mean by right: each task measures, image by image, whether the converted model decides the same."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oakmill.conversion.passport.agreement import Outputs
+from oakmill.conversion.passport.verdict import Metric, Verdict, worst_of
+
+WORST = 6
+"""Worst images that are kept to be shown."""
+FEW = 16
+"""Images below which a share is a rough number: one image of 16 is 6 points, about the room between green and amber."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One thing that a model says of an image: a class with its score, and where it is, in parts of the picture."""
+
+    label: str
+    score: float
+    box: tuple[float, float, float, float] | None = None
+    matched: bool = True
+
+
+@dataclass(frozen=True)
+class Sight:
+    """All that a model says of an image; `mask` [height, width] holds class numbers."""
+
+    seen: tuple[Seen, ...] = ()
+    text: str = ""
+    mask: NDArray[np.uint8] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class WorstImage:
+    """An image on which the two disagree: `agreement` of 0 to 1, what the float model says and what the converted."""
+
+    image: str
+    agreement: float
+    reference: Sight
+    candidate: Sight
+
+
+@dataclass(frozen=True)
+class ClassAgreement:
+    """One class: how often the float model says it, how often the converted, and how often both on the same thing."""
+
+    index: int
+    label: str
+    reference: int
+    candidate: int
+    both: int
+
+
+@dataclass(frozen=True)
+class TaskAgreement:
+    """How far the converted model decides as the float model does, in one task.
+
+    `outputs` are those that it speaks for; `metrics` its numbers, the first the one that says most; `note` how the
+    outputs were read, and whether the archive says so or their shapes; `by_image` the agreement of each image.
+    Where it does not decide, it is shown, and the verdict on the outputs stays with their SNR.
+    """
+
+    name: str
+    kind: str
+    outputs: tuple[str, ...]
+    metrics: tuple[Metric, ...]
+    images: int
+    note: str
+    worst: tuple[WorstImage, ...] = ()
+    per_class: tuple[ClassAgreement, ...] = ()
+    by_image: tuple[float, ...] = ()
+    guessed: bool = False
+    decides: bool = True
+
+    @property
+    def headline(self) -> Metric:
+        """The number that says most."""
+        return self.metrics[0]
+
+    @property
+    def measured(self) -> bool:
+        """Whether there was anything to measure: a detector may find nothing on all images."""
+        return self.headline.measured
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of its numbers; amber where nothing could be measured, green where it decides nothing."""
+        if not self.decides:
+            return Verdict.PASS
+        return worst_of(metric.verdict for metric in self.metrics) if self.measured else Verdict.WARN
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """The numbers by their keys."""
+        return {metric.key: metric.value for metric in self.metrics}
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is not green, a sentence each."""
+        if not self.decides:
+            return ()
+        if not self.measured:
+            words = f"{self.name}: the float model finds nothing on these {self.images} images, so nothing is compared"
+            return (words,)
+        missed = [metric for metric in self.metrics if metric.verdict is not Verdict.PASS]
+        return tuple(f"{metric.words} is {metric.text} ({metric.bound(metric.verdict)})" for metric in missed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data for JSON."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "outputs": list(self.outputs),
+            "verdict": self.verdict.value,
+            "measured": self.measured,
+            "images": self.images,
+            "note": self.note,
+            "guessed": self.guessed,
+            "decides": self.decides,
+            "metrics": {metric.key: metric.as_dict() for metric in self.metrics},
+            "worst": [
+                {"image": item.image, "agreement": round(item.agreement, 6)} | _sights(item) for item in self.worst
+            ],
+            "classes": [vars(item) for item in self.per_class],
+        }
+
+
+def _sights(item: WorstImage) -> dict[str, Any]:
+    return {"float": _sight(item.reference), "converted": _sight(item.candidate)}
+
+
+def _sight(sight: Sight) -> dict[str, Any]:
+    seen = [
+        {"label": one.label, "score": _finite(one.score)}
+        | ({"box": [_finite(value) for value in one.box]} if one.box else {})
+        for one in sight.seen
+    ]
+    return {"seen": seen} | ({"text": sight.text} if sight.text else {})
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 5) if np.isfinite(value) else None
+
+
+class Task(Protocol):
+    """Adds up, image by image, how the two decide."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs that it reads."""
+
+    def add(self, image: str, reference: Outputs, candidate: Outputs) -> None:
+        """Add one image's outputs, by name: the float model's, and the converted one's in the same layout."""
+
+    def agreement(self) -> TaskAgreement:
+        """What was found so far."""
+
+    def certainty(self, outputs: Outputs) -> float:
+        """How sure a model is of what it sees on one image, 0 to 1."""
+
+
+class WorstImages:
+    """Keeps the images that agree least."""
+
+    def __init__(self, most: int = WORST) -> None:
+        self._heap: list[tuple[float, int, int, WorstImage]] = []
+        self._most = most
+        self._count = 0
+
+    def would_keep(self, agreement: float, weight: int = 0) -> bool:
+        """Whether an image that agrees so far is among the worst; one that agrees fully never is.
+
+        `weight` is how much there is to see on it: of two that agree as little, the one with more is worse.
+        """
+        return agreement < 1 and (len(self._heap) < self._most or self._heap[0][:2] < (-agreement, weight))
+
+    def add(self, item: WorstImage, weight: int = 0) -> None:
+        """Add one, and drop the one that agrees most where there are too many."""
+        self._count += 1
+        heapq.heappush(self._heap, (-item.agreement, weight, -self._count, item))
+        if len(self._heap) > self._most:
+            heapq.heappop(self._heap)
+
+    def sorted(self) -> tuple[WorstImage, ...]:
+        """The worst first."""
+        return tuple(entry[3] for entry in sorted(self._heap, key=lambda entry: entry[:3], reverse=True))
+
+
+def label(names: tuple[str, ...], index: int) -> str:
+    """A class in words: its name, else its number."""
+    return names[index] if 0 <= index < len(names) else f"class {index}"
+
+
+def share(part: float, whole: float) -> float:
+    """A share, NaN of nothing."""
+    return part / whole if whole else float("nan")

@@ -1,0 +1,163 @@
+"""The passport's numbers are those of their formulas, and its verdicts follow from them."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from oakmill.conversion.passport import Check, Comparison, Finding, Measurement, Passport, Verdict, overflows
+from tests.unit.conversion.passport.building import Out
+
+
+def compared(*pairs: tuple[list[float], list[float]]) -> Comparison:
+    comparison = Comparison()
+    for index, (reference, candidate) in enumerate(pairs):
+        comparison.add(f"image {index}", {"out": np.array([reference])}, {"out": np.array([candidate])})
+    return comparison
+
+
+def check(comparison: Comparison, resolution: float = 0.0) -> Check:
+    return Check("name", "method", comparison.outputs(), pass_above_db=40, fail_below_db=20, resolution=resolution)
+
+
+def test_the_numbers_of_one_output_over_two_images() -> None:
+    (output,) = compared(([3, 4], [3, 4.1]), ([6, 8], [6, 8])).outputs()
+    assert output.snr_db == pytest.approx(10 * math.log10(125 / 0.01))
+    assert output.max_abs == pytest.approx(0.1)
+    assert output.cosine == pytest.approx((9 + 16.4 + 100) / math.sqrt(125 * (9 + 4.1**2 + 100)))
+    assert output.worst == "image 0"
+    assert output.top1 == 1.0
+
+
+def test_top1_is_the_share_of_images_with_the_same_highest_score() -> None:
+    (output,) = compared(([1, 2], [2, 1]), ([1, 2], [1, 2]), ([5, 2], [5, 2]), ([5, 2], [5, 2])).outputs()
+    assert output.top1 == 0.75
+
+
+def test_only_vectors_of_scores_have_a_top1() -> None:
+    comparison = Comparison()
+    comparison.add("image", {"map": np.ones((1, 2, 3, 3))}, {"map": np.ones((1, 2, 3, 3))})
+    assert comparison.outputs()[0].top1 is None
+    assert comparison.outputs()[0].snr_db == math.inf
+
+
+@pytest.mark.parametrize(
+    ("noise", "verdict"), [(0.0, Verdict.PASS), (0.003, Verdict.PASS), (0.05, Verdict.WARN), (0.5, Verdict.FAIL)]
+)
+def test_verdicts_by_the_signal_to_noise_ratio(noise: float, verdict: Verdict) -> None:
+    assert check(compared(([1, 1], [1, 1 + noise]))).verdict is verdict
+
+
+def test_not_a_number_fails() -> None:
+    assert check(compared(([1, 1], [1, math.nan]))).verdict is Verdict.FAIL
+    assert check(compared(([1, 1], [1, math.inf]))).verdict is Verdict.FAIL
+
+
+def test_not_a_number_in_both_agrees() -> None:
+    assert check(compared(([1, math.nan, math.inf], [1, math.nan, math.inf]))).verdict is Verdict.PASS
+
+
+def test_rounding_of_scores_near_zero_is_no_error() -> None:
+    """A face detector on a picture without faces: scores of 1e-5 whose SNR was 44 dB were taken for a failure."""
+    faint = compared(([1e-5, 2e-5], [1.05e-5, 2e-5]))
+    assert check(faint).verdict is Verdict.WARN
+    assert check(faint, resolution=1e-6).verdict is Verdict.PASS
+
+
+def test_a_passport_is_as_good_as_its_worst_check_and_is_valid_json() -> None:
+    good, bad = check(compared(([1, 1], [1, 1]))), check(compared(([1, 1], [1, math.nan])))
+    assert Passport("rvc2", "pictures", ("a",), (good,)).verdict is Verdict.PASS
+    passport = Passport("rvc2", "pictures", ("a",), (good, bad))
+    assert passport.verdict is Verdict.FAIL
+    text = json.dumps(passport.as_dict(), allow_nan=False)
+    assert json.loads(text)["checks"][0]["outputs"][0]["snr_db"] == "inf"
+
+
+def test_overflows_keep_the_highest_peak_and_warn() -> None:
+    found = overflows([("a", {"x": 7e4, "y": 65504.0}), ("b", {"x": 9e4}), ("c", {"x": math.inf})])
+    assert [(item.tensor, item.peak, item.image) for item in found] == [("x", math.inf, "c")]
+    assert Passport("rvc2", "pictures", ("a",), (), found).verdict is Verdict.WARN
+
+
+def classified(*shifts: float) -> Measurement:
+    """A classifier of four classes whose scores are moved by so much on one image each."""
+    measurement = Measurement([Out("scores", (1, 4)), Out("extra", (1, 2, 3, 3))])
+    for index, shift in enumerate(shifts):
+        scores = np.array([[0.7, 0.1, 0.1, 0.1]])
+        moved = scores + shift * np.array([[-1, 1, 0, 0]])
+        extra = np.full((1, 2, 3, 3), 1.0 + index)
+        measurement.add(f"image {index}", {"scores": scores, "extra": extra}, {"scores": moved, "extra": extra})
+    return measurement
+
+
+def test_where_a_task_decides_the_snr_is_shown_only() -> None:
+    """A classifier that kept all of its decisions was red for an SNR of 14 dB."""
+    found = classified(*[0.07] * 9).check("QDQ", "method", pass_above_db=40, fail_below_db=30)
+    scores, extra = found.outputs
+    assert scores.snr_db < 30
+    assert found.verdict_on(scores) is Verdict.PASS
+    assert found.task_of(scores) is not None and found.task_of(extra) is None
+    assert found.reasons == ()
+
+
+def test_a_task_that_fails_is_red_whatever_the_snr() -> None:
+    found = classified(*[0.45] * 9).check("QDQ", "method", pass_above_db=-10, fail_below_db=-20)
+    assert found.verdict is Verdict.FAIL
+    assert found.reasons[0] == "top-1 agreement is 0.0 % (red is below 80 %) by QDQ"
+    assert Passport("rvc4", "photos", ("a",), (found,)).reasons == found.reasons
+
+
+def test_what_is_not_finite_fails_though_a_task_would_pass() -> None:
+    measurement = Measurement([Out("scores", (1, 4))])
+    scores = np.array([[0.7, 0.1, 0.1, 0.1]])
+    for candidate in (np.array([[0.7, 0.1, 0.1, math.inf]]), np.array([[0.7, 0.1, 0.1, math.nan]])):
+        measurement.add("image", {"scores": scores}, {"scores": candidate})
+        found = measurement.check("QDQ", "method")
+        assert found.verdict is Verdict.FAIL
+        assert "not numbers" in found.output_reasons[0]
+
+
+def test_without_a_task_the_snr_decides_and_says_its_bound() -> None:
+    found = Measurement([Out("map", (1, 2, 3, 3))])
+    values = np.linspace(-1, 1, 18).reshape(1, 2, 3, 3)
+    found.add("image 1", {"map": values}, {"map": values + 0.08})
+    checked = found.check("QDQ", "method")
+    assert checked.verdict is Verdict.WARN
+    assert checked.reasons == (
+        "output 'map' has an SNR of 17.7 dB (green is from 25 dB) by QDQ, worst on image 1",
+    )  # fmt: skip
+
+
+def test_findings_make_the_passport_red_and_stand_first_among_the_reasons() -> None:
+    finding = Finding("code", Verdict.FAIL, "A title", "what was seen", {"number": 1.5}, "what helps")
+    good = check(compared(([1, 1], [1, 1])))
+    passport = Passport(
+        "rvc4", "photos", ("a",), (good,), findings=(finding,), calibration={"count": 64}, held_out="drawn apart"
+    )
+    assert passport.verdict is Verdict.FAIL
+    assert passport.reasons == ("A title: what was seen",)
+    plain = json.loads(json.dumps(passport.as_dict(), allow_nan=False))
+    assert plain["passport_version"] == 2
+    assert plain["colour"] == "red"
+    assert plain["findings"][0]["level"] == "fail"
+    assert plain["calibration"] == {"count": 64}
+    assert plain["images"]["held_out"] == "drawn apart"
+
+
+def test_tasks_are_in_the_json_with_their_worst_images() -> None:
+    passport = Passport("rvc4", "photos", ("a",), (classified(0.45, *[0.0] * 9).check("QDQ", "method"),))
+    plain = json.loads(json.dumps(passport.as_dict(), allow_nan=False))
+    (task,) = plain["checks"][0]["tasks"]
+    assert task["metrics"]["top1"]["value"] == 0.9
+    assert [item["image"] for item in task["worst"]] == ["image 0"]
+    assert plain["checks"][0]["outputs"][0]["decided_by"] == "task"
+    assert len(plain["checks"][0]["outputs"][0]["by_image_snr_db"]) == 10
+
+
+def test_few_images_are_told() -> None:
+    few = Passport("rvc4", "photos", ("a",) * 4, (classified(0.0).check("QDQ", "method"),))
+    assert few.few_images
+    assert not Passport("rvc4", "photos", ("a",) * 64, few.checks).few_images
