@@ -14,8 +14,10 @@ from pydantic.fields import FieldInfo
 from oakmill import errors
 from oakmill.cli.options import flag_of
 from oakmill.settings import Settings
-from oakmill.spec import InputSpec, Rvc2Spec
+from oakmill.spec import ConversionSpec, InputSpec, Rvc2Spec, Rvc4Spec
 from oakmill.toolchains.rvc2 import compile_tool
+from oakmill.toolchains.rvc4 import snpe_options
+from oakmill.toolchains.rvc4.snpe_words import Argument, Way
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -35,11 +37,10 @@ def pages() -> dict[str, str]:
 def convert_page() -> str:
     """The parameters of a conversion, from the spec."""
     per_input = {name: field for name, field in InputSpec.model_fields.items() if name != "name"}
-    overall = {name: f for name, f in Rvc2Spec.model_fields.items() if name not in ("inputs", "platform")}
     keys = "".join(f"| `{key}` | {values} |\n" for key, values in compile_tool.CONFIG_KEYS.items())
     return f"""# oakmill convert
 
-    oakmill convert MODEL --to rvc2 [options] [-o FOLDER]
+    oakmill convert MODEL --to rvc2|rvc4 [options] [-o FOLDER]
 
 Made by `docs/generate.py` from the typed spec that the conversion itself uses.
 
@@ -50,16 +51,52 @@ With one input, give the value alone: `--mean-values 104,117,123`. With several,
 the model; a picture of three channels counts as trained on RGB, and the converted model takes BGR, as cameras give it.
 
 {table(per_input)}
-## For the conversion
+## To RVC2
 
-{table(overall)}
-## compile_tool's configuration keys
+{table(own_fields(Rvc2Spec))}
+### compile_tool's configuration keys
 
 `--compile-tool-args "-c KEY=VALUE"`, once for each:
 
 | key | values |
 |---|---|
-{keys}"""
+{keys}
+## To RVC4
+
+`--qairt-root FOLDER` names your own Qualcomm SDK: see [howto/own-qairt-sdk.md](../howto/own-qairt-sdk.md).
+
+{table(own_fields(Rvc4Spec))}
+### Arguments of the SNPE tools
+
+Without an SDK of your own, each is carried out by Oakmill, changes nothing (and a note says so), or is refused by name.
+
+{snpe_tables()}"""
+
+
+def own_fields(spec: type[ConversionSpec]) -> dict[str, FieldInfo]:
+    """A platform's parameters."""
+    return {name: field for name, field in spec.model_fields.items() if name not in ("inputs", "platform")}
+
+
+def snpe_tables() -> str:
+    """What becomes of each argument of the SNPE tools."""
+    parts = []
+    for tool, options in snpe_options.KNOWN.items():
+        rows = "".join(f"| `{name}` | {what_becomes_of(option)} |\n" for name, option in options.items())
+        parts.append(f"`{tool}`\n\n| argument | without an SDK |\n|---|---|\n{rows}")
+    return "\n".join(parts)
+
+
+def what_becomes_of(option: Argument) -> str:
+    """What Oakmill does with an argument where there is no SDK."""
+    words = {
+        Way.OURS: "carried out",
+        Way.MAPPED: "carried out",
+        Way.SAME: "done anyway",
+        Way.SDK: "refused",
+        Way.NEVER: "refused, with an SDK too",
+    }[option.way]
+    return f"{words}: {option.why}" if option.why else words
 
 
 def settings_page() -> str:
@@ -88,7 +125,7 @@ Made by `docs/generate.py`. With `--json`, the last line names the error:
 | code | error | meaning |
 |---|---|---|
 | 0 | | converted and verified |
-{rows}| 130 | | interrupted; nothing was written |
+{rows}| 130 | | interrupted; nothing half-made is left behind |
 """
 
 

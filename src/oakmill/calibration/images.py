@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
 from tokenize import TokenError
@@ -16,6 +17,7 @@ from oakmill.spec import Encoding, Resize
 
 MAX_PIXELS = 89_478_485  # as Pillow's own first limit: 256 MB of RGB
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")  # none that runs scripts or starts programs
+ARRAYS = (".npy", ".raw")
 
 # What Pillow and numpy raise on files that are damaged; they have no errors of their own.
 _DAMAGE = (
@@ -42,11 +44,16 @@ def read_image(
     dtype: DTypeLike = np.float32,
     resize: Resize = Resize.CROP,
 ) -> NDArray[Any]:
-    """Read a picture, or a `.npy` of the input's shape, as an input tensor.
+    """Read a picture, or a `.npy` or `.raw` of the input's shape, as an input tensor.
 
     A picture is turned upright after its EXIF data, and resized bilinearly with antialiasing: STRETCH ignores
     its proportions; CROP fits the shorter side and cuts the middle out of the longer; PAD fits the longer
-    side and centres the picture on black. A `.npy` is taken as it is, with or without the batch dimension.
+    side and centres the picture on black.
+
+    A `.npy` or `.raw` is taken as it is: in the model's own layout and order of channels, and in the value range of
+    the converted model's input, which for pictures is 0 to 255, as mean and scale are inside it. The batch dimension
+    may be left out. A `.raw` has no header: the values in C order and the machine's byte order, as float32, as
+    `dtype` or as uint8, which its size tells.
 
     Args:
         path: the file.
@@ -61,10 +68,12 @@ def read_image(
 
     Raises:
         SourceError: the file is no picture, damaged, or larger than MAX_PIXELS.
-        SpecError: the input is not one that takes a picture, or the `.npy` has another shape.
+        SpecError: the input is not one that takes a picture, or the `.npy` or `.raw` is not of its shape, or holds
+            numbers that the dtype cannot.
     """
-    if path.suffix.lower() == ".npy":
-        return _read_array(path, shape).astype(dtype)
+    if path.suffix.lower() in ARRAYS:
+        array = _read_raw(path, shape, dtype) if path.suffix.lower() == ".raw" else _read_array(path, shape)
+        return _cast(array, dtype, path)
     sizes = _image_sizes(shape, layout, encoding)
     gray = sizes.get("C", 1) == 1
     try:
@@ -90,6 +99,35 @@ def _read_array(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
         message = f"{path.name} has the shape {array.shape}, but the input's is {shape}"
         raise SpecError(message, subject=str(path), remedy="Save the array as the model's input takes it.")
     return array.reshape(shape)
+
+
+def _read_raw(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    count = math.prod(shape)
+    dtypes = np.dtype(np.uint8), np.dtype(dtype), np.dtype(np.float32)
+    kinds: dict[int, np.dtype[Any]] = {count * item.itemsize: item for item in dtypes}
+    try:
+        size = path.stat().st_size
+        content = path.read_bytes() if size in kinds else b""
+    except OSError as error:
+        raise SourceError(f"{path.name} cannot be read: {error.strerror}", subject=str(path)) from error
+    if len(content) not in kinds:
+        wanted = " or ".join(f"{kinds[size]} = {size} bytes" for size in sorted(kinds, reverse=True))
+        message = f"{path.name} has {size} bytes, but the input's shape {shape} takes {wanted}"
+        raise SpecError(message, subject=str(path), remedy="Save the values alone, in C order, without a header.")
+    return np.frombuffer(content, kinds[len(content)]).reshape(shape)
+
+
+def _cast(array: NDArray[Any], dtype: DTypeLike, path: Path) -> NDArray[Any]:
+    """The array in another dtype, if that can hold it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = np.ascontiguousarray(array, dtype)
+    if not np.isfinite(array).all() or not np.isfinite(result).all():
+        message = f"{path.name} holds values that are NaN, infinite, or too large for {result.dtype}"
+        raise SourceError(message, subject=str(path))
+    if result.dtype.kind in "iu" and not np.array_equal(result, array):
+        message = f"{path.name} holds values from {array.min()} to {array.max()} that {result.dtype} cannot hold"
+        raise SpecError(message, subject=str(path), remedy="Save the array as the model's input takes it.")
+    return result
 
 
 def _image_sizes(shape: tuple[int, ...], layout: str, encoding: Encoding) -> dict[str, int]:

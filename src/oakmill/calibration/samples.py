@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from oakmill.errors import SourceError
 from oakmill.spec import Encoding
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".npy"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".npy", ".raw"})
 
 _OCTAVES = 6
 _SHAPES = 5
@@ -37,12 +37,16 @@ class Samples:
     def __len__(self) -> int:
         return len(self.names)
 
+    def head(self, count: int) -> Samples:
+        """The first of them."""
+        return replace(self, names=self.names[:count], sha256=self.sha256[:count])
+
     def __iter__(self) -> Iterator[NDArray[Any]]:
         return map(self.read, range(len(self.names)))
 
 
 def find_images(path: Path) -> tuple[Path, ...]:
-    """The pictures and `.npy` files in a folder and its sub-folders, sorted by name; or the one file given.
+    """The pictures, `.npy` and `.raw` files in a folder and its sub-folders, sorted by name; or the one file given.
 
     Hidden files and folders are left out.
 

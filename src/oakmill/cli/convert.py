@@ -13,12 +13,12 @@ import click
 
 from oakmill.cli.options import build_spec, spec_options
 from oakmill.errors import OakmillError
-from oakmill.spec import Rvc2Spec
+from oakmill.spec import AnySpec, Rvc2Spec, Rvc4Spec
 
 if TYPE_CHECKING:
     from oakmill.settings import Settings
 
-PLATFORMS = {"rvc2": Rvc2Spec}
+PLATFORMS: dict[str, type[AnySpec]] = {"rvc2": Rvc2Spec, "rvc4": Rvc4Spec}
 
 
 @click.command(context_settings={"max_content_width": 110})
@@ -29,11 +29,22 @@ PLATFORMS = {"rvc2": Rvc2Spec}
     help="Folder for the result, its passport and its recipe.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace files of the same name in the output folder.")
+@click.option(
+    "--qairt-root", type=click.Path(path_type=Path),
+    help="[RVC4] Folder of your own Qualcomm SDK, whose version is then used; not tried with a real one.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print events and the result as JSON lines.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what the vendors' tools print.")
-@spec_options(Rvc2Spec)
+@spec_options(*PLATFORMS.values())
 def command(
-    model: Path, platform: str, output: Path, overwrite: bool, as_json: bool, verbose: bool, **values: Any
+    model: Path,
+    platform: str,
+    output: Path,
+    overwrite: bool,
+    qairt_root: Path | None,
+    as_json: bool,
+    verbose: bool,
+    **values: Any,
 ) -> None:
     """Convert MODEL (ONNX, or an NN Archive that holds it) and prove the result's accuracy.
 
@@ -43,46 +54,52 @@ def command(
     if as_json:
         with _told_to_machines():
             spec = build_spec(PLATFORMS[platform], values)
-            _convert_for_machines(model, spec, output, overwrite)
+            _convert_for_machines(model, spec, output, _settings(qairt_root), overwrite=overwrite)
     else:
         spec = build_spec(PLATFORMS[platform], values)
-        _convert_for_people(model, spec, output, overwrite, verbose)
+        _convert_for_people(model, spec, output, _settings(qairt_root), overwrite=overwrite, verbose=verbose)
 
 
-def _convert_for_people(model: Path, spec: Rvc2Spec, output: Path, overwrite: bool, verbose: bool) -> None:
+def _settings(qairt_root: Path | None) -> Settings:
+    from oakmill.settings import current
+
+    return current().model_copy(update={"qairt_root": qairt_root}) if qairt_root else current()
+
+
+def _convert_for_people(
+    model: Path, spec: AnySpec, output: Path, settings: Settings, *, overwrite: bool, verbose: bool
+) -> None:
     from oakmill.cli.progress import Display
     from oakmill.conversion.pipeline import convert
-    from oakmill.settings import current
 
     with Display(verbose=verbose) as display:
         try:
-            _install_missing(spec, current(), display.installing)
-            converted = convert(model, spec, output, settings=current(), observer=display.show, overwrite=overwrite)
+            _install_missing(spec, settings, display.installing)
+            converted = convert(model, spec, output, settings=settings, observer=display.show, overwrite=overwrite)
         except OakmillError as error:
             display.failed(error)
             raise
         display.finished(converted)
 
 
-def _convert_for_machines(model: Path, spec: Rvc2Spec, output: Path, overwrite: bool) -> None:
+def _convert_for_machines(model: Path, spec: AnySpec, output: Path, settings: Settings, *, overwrite: bool) -> None:
     from oakmill.conversion.pipeline import convert, summary
-    from oakmill.settings import current
 
-    _install_missing(spec, current(), lambda words: _line("event", {"kind": "log", "text": words}))
+    _install_missing(spec, settings, lambda words: _line("event", {"kind": "log", "text": words}))
     converted = convert(
         model,
         spec,
         output,
-        settings=current(),
+        settings=settings,
         observer=lambda event: _line("event", event.as_dict()),
         overwrite=overwrite,
     )
     _line("result", summary(converted))
 
 
-def _install_missing(spec: Rvc2Spec, settings: Settings, tell: Callable[[str], None]) -> None:
+def _install_missing(spec: AnySpec, settings: Settings, tell: Callable[[str], None]) -> None:
     """Install the toolchains that are needed and missing, where the settings allow it."""
-    from oakmill.conversion.rvc2 import needed_toolchains
+    from oakmill.conversion.platforms import needed_toolchains
     from oakmill.toolchains.base import State
 
     if not settings.install_toolchains:

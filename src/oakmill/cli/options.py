@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, TypeVar, get_args, get_origin
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
 from pydantic import ValidationError
@@ -22,18 +24,58 @@ Command = Callable[..., None]
 Spec = TypeVar("Spec", bound=ConversionSpec)
 
 
-def spec_options(model: type[ConversionSpec]) -> Callable[[Command], Command]:
-    """A decorator that gives a command an option for each field of the spec and of its inputs."""
+def spec_options(*models: type[ConversionSpec]) -> Callable[[Command], Command]:
+    """A decorator that gives a command an option for each field of the specs and of their inputs.
+
+    The help of what only some platforms have begins with their names.
+    """
 
     def decorate(command: Command) -> Command:
-        fields = {name: field for name, field in model.model_fields.items() if name not in _NOT_OPTIONS}
-        for name, field in reversed(list(fields.items())):
+        for name, field in reversed(list(_fields_of(models).items())):
             command = _option(name, field)(command)
         for name, field in reversed(list(_INPUT_FIELDS.items())):
             command = _input_option(name, field)(command)
         return command
 
     return decorate
+
+
+def _fields_of(models: Sequence[type[ConversionSpec]]) -> dict[str, FieldInfo]:
+    """All fields by name, those of every platform first."""
+    shared = {name for name in models[0].model_fields if all(name in model.model_fields for model in models)}
+    ordered = [name for name in models[0].model_fields if name in shared]
+    ordered += [name for model in models for name in model.model_fields if name not in shared]
+    found = {}
+    for name in (name for name in ordered if name not in _NOT_OPTIONS):
+        fields = {model: model.model_fields[name] for model in models if name in model.model_fields}
+        found[name] = _described(name, fields, alone=name not in shared)
+    return found
+
+
+def _described(name: str, fields: Mapping[type[ConversionSpec], FieldInfo], *, alone: bool) -> FieldInfo:
+    """The field as the command line describes it: for whom it is, and each platform's default where they differ."""
+    first = next(iter(fields.values()))
+    defaults = {platform_of(model): field.default for model, field in fields.items()}
+    text = first.description or ""
+    if alone:
+        text = f"[{', '.join(platform_of(model).upper() for model in fields)}] {text}"
+    if len(set(map(str, defaults.values()))) > 1:
+        said = ", ".join(f"{value} for {platform}" for platform, value in defaults.items())
+        return _copied(first, description=f"{text} [default: {said}]", default=None)
+    return _copied(first, description=text)
+
+
+def _copied(field: FieldInfo, **changes: Any) -> FieldInfo:
+    copy = FieldInfo(annotation=field.annotation, default=field.default, description=field.description)
+    copy.json_schema_extra = field.json_schema_extra
+    for name, value in changes.items():
+        setattr(copy, name, value)
+    return copy
+
+
+def platform_of(model: type[ConversionSpec]) -> str:
+    """The platform that a spec is for."""
+    return str(model.model_fields["platform"].default)
 
 
 def flag_of(name: str, field: FieldInfo) -> str:
@@ -45,16 +87,20 @@ def flag_of(name: str, field: FieldInfo) -> str:
 
 def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
     flag, help_text = flag_of(name, field), field.description
-    kind = field.annotation
+    kind = _plain(field.annotation)
     if kind is bool:
         return click.option(flag, name, is_flag=True, help=help_text)
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        names = [item.value for item in kind]
-        return click.option(flag, name, type=click.Choice(names), help=_with_default(help_text, field))
-    several = get_origin(kind) is tuple and get_args(kind)
-    return click.option(
-        flag, name, multiple=bool(several), metavar=_metavar(kind), help=_with_default(help_text, field)
-    )
+    several = get_origin(kind) is tuple and bool(get_args(kind))
+    return click.option(flag, name, multiple=several, metavar=_metavar(kind), help=_with_default(help_text, field))
+
+
+def _plain(annotation: Any) -> Any:
+    """The type of a value that may also be None or have limits."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return next(_plain(item) for item in get_args(annotation) if item is not NoneType)
+    return annotation
 
 
 def _input_option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
@@ -63,7 +109,12 @@ def _input_option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
 
 
 def _metavar(kind: Any) -> str:
-    return "N" if kind is int else "TEXT"
+    kind = _plain(get_args(kind)[0]) if get_origin(kind) is tuple else kind
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return f"[{'|'.join(item.value for item in kind)}]"
+    if get_origin(kind) is Literal:
+        return f"[{'|'.join(get_args(kind))}]"
+    return "N" if kind is int else "PATH" if kind is Path else "TEXT"
 
 
 def _with_default(text: str | None, field: FieldInfo) -> str:
@@ -76,8 +127,9 @@ def build_spec(model: type[Spec], values: Mapping[str, Any]) -> Spec:
     """The spec that the options' values describe; what was not given is left to the spec's defaults.
 
     Raises:
-        SpecError: a value does not fit; the message names the option.
+        SpecError: a value does not fit, or is for another platform; the message names the option.
     """
+    _require_own(model, values)
     given: dict[str, Any] = {
         name: _value(name, value)
         for name, value in values.items()
@@ -90,9 +142,21 @@ def build_spec(model: type[Spec], values: Mapping[str, Any]) -> Spec:
         raise invalid(error, model) from None
 
 
+def _require_own(model: type[ConversionSpec], values: Mapping[str, Any]) -> None:
+    known = {*model.model_fields, *_INPUT_FIELDS}
+    for name, value in values.items():
+        if name not in known and value not in (None, (), False):
+            flag = "--" + name.replace("_", "-")
+            raise SpecError(
+                f"{flag} says nothing to a conversion to {platform_of(model)}",
+                subject=flag,
+                remedy="leave it away, or convert to a platform that has it (oakmill convert --help)",
+            )
+
+
 def _value(name: str, value: Any) -> Any:
     """A repeated option of tool arguments is split into words as a shell does."""
-    if not isinstance(value, tuple):
+    if not isinstance(value, tuple) or not name.endswith("_args"):
         return value
     try:
         return tuple(word for text in value for word in shlex.split(text))

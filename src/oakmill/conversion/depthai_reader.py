@@ -18,8 +18,9 @@ from oakmill.toolchains.rvc2.blob import read_superblob
 def read(path: Path) -> dict[str, Any]:
     """What depthai finds in a .superblob, a .blob or an NN Archive that holds one of them.
 
-    Returns the kind; of the blob (of a superblob the one for 8 SHAVEs) its inputs and outputs (name, dims fastest
-    first, dtype, order) and its stages; and by number of SHAVEs the sha256 of each blob that depthai gives out.
+    Returns the kind; of an archive without a blob the platforms and the picture's width and height. Of a blob (of a
+    superblob the one for 8 SHAVEs) its inputs and outputs (name, dims fastest first, dtype, order) and its stages; and
+    by number of SHAVEs the sha256 of each blob that depthai gives out.
     """
     import depthai as dai
 
@@ -32,6 +33,8 @@ def read(path: Path) -> dict[str, Any]:
     superblob = archive.getSuperBlob()
     blob = superblob.getBlobWithNumShaves(8) if superblob else archive.getBlob()
     platforms = [platform.name for platform in archive.getSupportedPlatforms()]
+    if blob is None:  # what depthai passes on to the device unread, such as a DLC
+        return {"kind": kind, "platforms": platforms, "size": list(archive.getInputSize() or ())}
     return {"kind": kind, "platforms": platforms, **_blob(blob), "blobs": {}}
 
 

@@ -18,6 +18,7 @@ class Stage(StrEnum):
     INSPECT = "inspect"
     PREFLIGHT = "preflight"
     PREPARE = "prepare"
+    CALIBRATE = "calibrate"
     COMPILE = "compile"
     PACKAGE = "package"
     VERIFY = "verify"

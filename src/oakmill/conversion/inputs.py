@@ -20,6 +20,7 @@ class ResolvedInput:
     """One input with everything decided.
 
     `mean` and `scale` are in the source model's channel order, or None where nothing is subtracted or divided by.
+    `array_layout` is the layout of arrays that come as files, where it is not that of the input.
     """
 
     name: str
@@ -30,10 +31,12 @@ class ResolvedInput:
     encoding_to: Encoding
     mean: tuple[float, ...] | None
     scale: tuple[float, ...] | None
+    array_layout: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data, for the recipe."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        found = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return {key: value for key, value in found.items() if key != "array_layout"}
 
     @property
     def is_image(self) -> bool:
@@ -46,7 +49,7 @@ class ResolvedInput:
         if not self.is_image or self.layout != "NCHW":
             return narrow
         batch, channels, height, width = self.shape
-        return replace(narrow, layout="NHWC", shape=(batch, height, width, channels))
+        return replace(narrow, layout="NHWC", shape=(batch, height, width, channels), array_layout="NCHW")
 
     @property
     def reverse_channels(self) -> bool:

@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,18 @@ _DTYPES = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Named:
+    """What the archive calls the model, its file and its number format; the source's tensors by their names now."""
+
+    name: str
+    file_name: str
+    precision: str
+    tensors: Mapping[str, str] = field(default_factory=dict)
+
+
 def config(
-    name: str,
-    file_name: str,
+    named: Named,
     inputs: Sequence[ResolvedInput],
     outputs: Sequence[Tensor],
     ports: Mapping[str, Mapping[str, str]],
@@ -32,7 +42,7 @@ def config(
     """The NN Archive's config.json, checked by luxonis-ml's own schema.
 
     Preprocessing is inside the model, so the config states none: mean 0, scale 1. The heads of a source archive are
-    kept, because the outputs keep their names.
+    kept, with the outputs' names as they are now.
 
     Raises:
         PreparationFailed: luxonis-ml's schema does not accept what the model is.
@@ -40,13 +50,14 @@ def config(
     from luxonis_ml.nn_archive.config import Config
     from pydantic import ValidationError
 
+    heads = (source_config or {}).get("model", {}).get("heads") or []
     document = {
         "config_version": "1.0",
         "model": {
-            "metadata": {"name": name, "path": file_name, "precision": "float16"},
+            "metadata": {"name": named.name, "path": named.file_name, "precision": named.precision},
             "inputs": [_input(item, ports["inputs"][item.name]) for item in inputs],
             "outputs": [_output(tensor, ports["outputs"][tensor.name]) for tensor in outputs],
-            "heads": (source_config or {}).get("model", {}).get("heads") or [],
+            "heads": _renamed(heads, {old: new for new, old in named.tensors.items()}),
         },
     }
     try:
@@ -58,6 +69,15 @@ def config(
             remedy="check the heads in the source archive's config.json, or use --format native",
         ) from error
     return document
+
+
+def _renamed(part: Any, names: Mapping[str, str]) -> Any:
+    """A part of a config in which each word that is a tensor's old name is its new one."""
+    if isinstance(part, dict):
+        return {key: _renamed(value, names) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_renamed(value, names) for value in part]
+    return names.get(part, part) if isinstance(part, str) else part
 
 
 def _input(item: ResolvedInput, precision: str) -> dict[str, Any]:

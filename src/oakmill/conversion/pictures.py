@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from oakmill.calibration.images import read_image
 from oakmill.calibration.samples import Samples, draw, find_images, from_files, generated_samples
 from oakmill.conversion.inputs import ResolvedInput
-from oakmill.spec import Encoding
+from oakmill.errors import SourceError, SpecError
+from oakmill.spec import Encoding, Resize
 
 GENERATED = "generated pictures"
+ARRAYS = (".npy", ".raw")
 
 
 @dataclass(frozen=True)
@@ -33,18 +36,36 @@ class Pictures:
         return cls(tuple(inputs), tuple(made))
 
     @classmethod
-    def of_files(cls, inputs: Sequence[ResolvedInput], source: Path, count: int, seed: int) -> Pictures:
-        """The user's, for each input that is an image; made ones for the others.
+    def of_files(
+        cls, inputs: Sequence[ResolvedInput], source: Path, count: int, seed: int, resize: Resize = Resize.CROP
+    ) -> Pictures:
+        """The user's, drawn from a folder, for each input that is an image; made ones for the others.
 
         Raises:
             SourceError: there are none, or one cannot be read.
         """
-        paths = draw(find_images(source), count, seed)
+        return cls.of_paths(inputs, draw(find_images(source), count, seed), source, seed, resize)
+
+    @classmethod
+    def of_paths(
+        cls, inputs: Sequence[ResolvedInput], paths: Sequence[Path], source: Path, seed: int, resize: Resize
+    ) -> Pictures:
+        """These files, for each input that is an image; made ones for the others.
+
+        Raises:
+            SourceError: one cannot be read.
+        """
         samples = [
-            from_files(paths, source, _reader(item)) if item.is_image else _generated(item, len(paths), seed + place)
+            from_files(paths, source, reader(item, resize))
+            if item.is_image
+            else _generated(item, len(paths), seed + place)
             for place, item in enumerate(inputs)
         ]
         return cls(tuple(inputs), tuple(samples))
+
+    def head(self, count: int) -> Pictures:
+        """The first of them."""
+        return Pictures(self.inputs, tuple(samples.head(count) for samples in self.samples))
 
     @property
     def source(self) -> str:
@@ -66,16 +87,80 @@ class Pictures:
     def _main(self) -> Samples:
         return next((samples for samples in self.samples if samples.source != "generated"), self.samples[0])
 
+    def thumbnails(self, names: Collection[str]) -> dict[str, NDArray[np.uint8]]:
+        """Pictures by their names as people see them: [H, W, 3] RGB or [H, W, 1] gray, of the first input of pixels."""
+        item = next((item for item in self.inputs if item.is_image), None)
+        if item is None or not {"H", "W"} <= set(item.layout):
+            return {}
+        found = {}
+        for index, name in enumerate(self.names):
+            if name in names:
+                found[name] = _seen(self[index][item.name], item)
+        return found
+
+    def __len__(self) -> int:
+        return len(self._main)
+
+    def __getitem__(self, index: int) -> dict[str, NDArray[Any]]:
+        return {
+            item.name: samples.read(index).astype(item.dtype, copy=False)
+            for item, samples in zip(self.inputs, self.samples, strict=True)
+        }
+
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
-        for tensors in zip(*self.samples, strict=True):
-            yield {
-                item.name: tensor.astype(item.dtype, copy=False)
-                for item, tensor in zip(self.inputs, tensors, strict=True)
-            }
+        return map(self.__getitem__, range(len(self)))
 
 
-def _reader(item: ResolvedInput) -> partial[NDArray[np.generic]]:
-    return partial(read_image, shape=item.shape, layout=item.layout, encoding=item.encoding_to)
+def reader(item: ResolvedInput, resize: Resize) -> partial[NDArray[np.generic]]:
+    """What reads a file as this input: a picture into its layout, an array of numbers from the source model's."""
+    return partial(_read, item=item, resize=resize)
+
+
+def _read(path: Path, *, item: ResolvedInput, resize: Resize) -> NDArray[Any]:
+    if path.suffix.lower() not in ARRAYS:
+        return read_image(path, item.shape, item.layout, item.encoding_to, resize=resize)
+    layout = item.array_layout or item.layout
+    sizes = dict(zip(item.layout, item.shape, strict=True))
+    shape = tuple(sizes[letter] for letter in layout)
+    raw = path.suffix.lower() == ".raw"
+    array = _read_raw(path, shape, item) if raw else read_image(path, shape, layout, item.encoding_to, dtype=item.dtype)
+    if item.is_image and not (array.min() >= 0 and array.max() <= 255):
+        raise SpecError(
+            f"{path.name} holds values from {array.min():g} to {array.max():g}, and input {item.name!r} takes pixels",
+            subject=str(path),
+            remedy="give pixels of 0 to 255 as the camera has them: mean and scale are applied inside the model",
+        )
+    return np.ascontiguousarray(array.transpose([layout.index(letter) for letter in item.layout]))
+
+
+def _read_raw(path: Path, shape: tuple[int, ...], item: ResolvedInput) -> NDArray[Any]:
+    """The bare numbers of a file: in the input's own number format, pixels also as bytes."""
+    count, kind = math.prod(shape), np.dtype(item.dtype)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SourceError(f"{path.name} cannot be read: {error.strerror}", subject=str(path)) from error
+    if item.is_image and len(data) == count:
+        return np.frombuffer(data, np.uint8).reshape(shape).astype(np.float32)
+    if len(data) != count * kind.itemsize:
+        raise SpecError(
+            f"{path.name} has {len(data)} bytes; input {item.name!r} of {list(shape)} takes {count * kind.itemsize}, "
+            f"as {kind.name}",
+            subject=str(path),
+            remedy="save the bare numbers as the model's input takes them, or use .npy",
+        )
+    array = np.frombuffer(data, kind).reshape(shape)
+    if not np.isfinite(array).all():
+        raise SourceError(f"{path.name} holds values that are NaN or infinite", subject=str(path))
+    return array
+
+
+def _seen(array: NDArray[Any], item: ResolvedInput) -> NDArray[np.uint8]:
+    order = [item.layout.index(letter) for letter in "HWC" if letter in item.layout]
+    first = array.transpose([*(i for i in range(array.ndim) if i not in order), *order])
+    pixels: NDArray[np.uint8] = first.reshape(-1, *first.shape[-len(order) :])[0].clip(0, 255).astype(np.uint8)
+    pixels = pixels if "C" in item.layout else pixels[..., None]
+    return pixels[..., ::-1] if item.encoding_to is Encoding.BGR else pixels
 
 
 def _generated(item: ResolvedInput, count: int, seed: int) -> Samples:

@@ -10,25 +10,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 import oakmill
-from oakmill.conversion import packaging, publish
+from oakmill.conversion import packaging, platforms, publish
 from oakmill.conversion.events import Observer, Progress, Stage, unobserved
-from oakmill.conversion.passport import Passport, Verdict
-from oakmill.conversion.pictures import Pictures
+from oakmill.conversion.passport import Passport, Verdict, page
+from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared, prepare
-from oakmill.conversion.rvc2 import NEEDS, Rvc2
-from oakmill.errors import PreparationFailed, VerificationFailed
 from oakmill.model import load_onnx, merge_inputs, open_source, prefill, require_finite_weights
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
-from oakmill.spec import InputSpec, OutputFormat, Rvc2Spec
+from oakmill.spec import AnySpec, InputSpec, OutputFormat
 from oakmill.spec.recipe import Recipe, SourceRecord, ToolchainRecord
 from oakmill.toolchains import sandbox
-from oakmill.toolchains.rvc2.toolchain import Compiled
 
 _PACKAGES = ("onnx", "onnxruntime", "onnxslim", "numpy", "pillow", "luxonis-ml", "depthai")
+_DOCUMENTS = ("passport.json", "passport.html", "recipe.yaml")
 
 
 @dataclass(frozen=True)
@@ -55,22 +51,23 @@ class Names:
     result: str
 
     @classmethod
-    def of(cls, spec: Rvc2Spec, source: Path) -> Names:
+    def of(cls, spec: AnySpec, source: Path, suffix: str) -> Names:
         """By the instance's name, else by the source's."""
         plain = re.sub(r"(\.rvc\d)?(\.onnx|\.xml|\.tflite|\.tar(\.\w+)?|\.zip)?$", "", source.name) or "model"
-        stem = re.sub(r"[^\w.+-]+", "_", spec.name).strip("._") or "model" if spec.name else f"{plain}.rvc2"
-        artefact = f"{stem}.{'blob' if spec.blob else 'superblob'}"
+        own = re.sub(r"[^\w.+-]+", "_", spec.name).strip("._") or "model" if spec.name else ""
+        stem = own or f"{plain}.{spec.platform}"
+        artefact = f"{stem}.{suffix}"
         packed = spec.output_format is OutputFormat.NN_ARCHIVE
         return cls(stem, artefact, f"{stem}.tar.xz" if packed else artefact)
 
     def all(self) -> list[str]:
         """Every file that appears in the output folder."""
-        return [self.result, f"{self.stem}.passport.json", f"{self.stem}.recipe.yaml"]
+        return [self.result, *(f"{self.stem}.{ending}" for ending in _DOCUMENTS)]
 
 
 def convert(
     path: Path,
-    spec: Rvc2Spec,
+    spec: AnySpec,
     output: Path,
     *,
     settings: Settings,
@@ -79,15 +76,16 @@ def convert(
 ) -> Converted:
     """Convert a source model and write the result, its passport and its recipe into the output folder.
 
-    Either all three files appear there, complete and verified, or none.
+    Either all files appear there, complete and verified, or none.
 
     Raises:
         OakmillError: one of its named kinds; see `oakmill.errors` for the kinds and their exit codes.
     """
-    progress, names = Progress(observer), Names.of(spec, path)
+    progress = Progress(observer)
     with publish.work_folder() as work:
         with progress.stage(Stage.INSPECT):
-            platform = Rvc2.of(spec, settings)
+            platform = platforms.of(spec, settings)
+            names = Names.of(spec, path, platform.suffix)
             publish.require_free(output, names.all(), overwrite=overwrite)
             source = open_source(path, work / "source", settings)
             inputs = platform.inputs(_asked_inputs(spec, source, progress), source, progress)
@@ -96,31 +94,37 @@ def convert(
             require_finite_weights(model)
             platform.preflight(model)
         with progress.stage(Stage.PREPARE):
-            prepared = prepare(model, source, inputs, spec, NEEDS, progress)
-            pictures = _pictures(spec, prepared)
-            graph = _save(platform.graph(prepared), work / "graph" / "prepared.onnx")
+            prepared = prepare(model, source, inputs, spec, platform.needs, progress)
+            images = platform.images(prepared, source, work, progress)
+            network = platform.network(prepared, work / "network", progress)
+        if platform.calibrates:
+            with progress.stage(Stage.CALIBRATE):
+                network = platform.calibrate(prepared, images, network, work / "calibrate", progress)
         with progress.stage(Stage.COMPILE):
-            network = platform.optimize(prepared, graph, work / "optimize", progress)
-            compiled = platform.compile(prepared, network, work / "compile", progress)
+            built = platform.compile(prepared, network, work / "compile", progress)
         with progress.stage(Stage.PACKAGE):
-            compiled = replace(compiled, file=compiled.file.rename(work / names.artefact))
-            recipe = _recipe(spec, source, prepared, platform, compiled, pictures, names)
-            archive = _archive(work, names, platform, source, prepared, compiled, recipe)
+            built = replace(built, file=built.file.rename(work / names.artefact))
+            recipe = _recipe(spec, source, prepared, platform, built, network, images, names)
+            archive = _archive(work, names, platform, source, prepared, built, recipe)
         with progress.stage(Stage.VERIFY):
-            found = platform.check(compiled, archive, prepared, work / "read")
-            passport = platform.passport(prepared, network, pictures, work, progress)
-            passport = platform.with_reader(passport, found)
-            _require_fit(passport, progress)
+            found = platform.check(built, archive, prepared, work / "read")
+            passport = platform.passport(prepared, network, built, images, work, progress)
+            passport = replace(passport, reader=found)
+            platform.require_fit(passport)
+            _warn(passport, progress)
         files = {
-            names.result: archive or compiled.file,
+            names.result: archive or built.file,
             f"{names.stem}.passport.json": _write(work / "passport.json", packaging.as_json(passport.as_dict())),
+            f"{names.stem}.passport.html": _write(
+                work / "passport.html", _page(spec, source, passport, images, recipe)
+            ),
             f"{names.stem}.recipe.yaml": _write(work / "recipe.yaml", recipe.as_yaml()),
         }
         written = publish.publish(files, output, overwrite=overwrite)
     return Converted(tuple(written), passport, recipe, progress)
 
 
-def _asked_inputs(spec: Rvc2Spec, source: SourceModel, progress: Progress) -> tuple[InputSpec, ...]:
+def _asked_inputs(spec: AnySpec, source: SourceModel, progress: Progress) -> tuple[InputSpec, ...]:
     """The user's values over those of the NN Archive; what came from the archive is told."""
     merged = merge_inputs(spec.inputs, prefill(source.archive, source.inputs))
     from_archive = sorted(name for name, origin in merged.origins.items() if origin == "archive")
@@ -129,48 +133,46 @@ def _asked_inputs(spec: Rvc2Spec, source: SourceModel, progress: Progress) -> tu
     return merged.inputs
 
 
-def _pictures(spec: Rvc2Spec, prepared: Prepared) -> Pictures:
-    count, seed = spec.max_verification_images, spec.seed
-    if spec.verification_images is None:
-        return Pictures.generated(prepared.inputs, count, seed)
-    return Pictures.of_files(prepared.inputs, spec.verification_images, count, seed)
+def _warn(passport: Passport, progress: Progress) -> None:
+    """Say why the verdict is not green."""
+    if passport.verdict is not Verdict.PASS:
+        for reason in passport.reasons:
+            progress.warn(reason)
 
 
-def _save(model: onnx.ModelProto, path: Path) -> Path:
-    path.parent.mkdir()
-    try:
-        onnx.save(model, path)
-    except ValueError as error:
-        raise PreparationFailed(f"the prepared model cannot be written: {error}") from error
-    return path
+def _page(spec: AnySpec, source: SourceModel, passport: Passport, images: Images, recipe: Recipe) -> str:
+    """The passport as a page for people, with the images that it speaks of."""
+    facts = {
+        "name": recipe.artefact["name"],
+        "source": source.files[0].name,
+        "platform": spec.platform.upper(),
+        "sha256": recipe.artefact["sha256"],
+        "toolchain": ", ".join(item.name for item in recipe.toolchains),
+        "Oakmill": recipe.oakmill,
+        "parameters": {
+            name: value
+            for name, value in spec.model_dump(mode="json", exclude_defaults=True).items()
+            if name not in ("inputs", "platform")
+        },
+        **{f"input {item['name']}": item for item in recipe.inputs},
+    }
+    return page.render(passport, images.held_out.thumbnails(_worst(passport)), facts)
 
 
-def _require_fit(passport: Passport, progress: Progress) -> None:
-    """Refuse a result that computes something else than its source; warn of what may spoil it on the device."""
-    for check in passport.checks:
-        for output in (*check.outputs_with(Verdict.WARN), *check.outputs_with(Verdict.FAIL)):
-            words = f"{output.snr_db:.1f} dB by the {check.name}, worst on {output.worst}"
-            progress.warn(f"output {output.name!r} has {words}")
-    for output in passport.checks[0].outputs_with(Verdict.FAIL):
-        raise VerificationFailed(
-            f"the converted network does not compute what the source model does: output {output.name!r} has "
-            f"{output.snr_db:.1f} dB, worst on {output.worst}",
-            subject=output.name,
-            remedy="convert with --disable-onnx-simplification, and compare the passports",
-        )
-    for overflow in passport.overflows:
-        progress.warn(
-            f"tensor {overflow.tensor!r} reaches {overflow.peak:.3g} on {overflow.image}, beyond FP16's 65504"
-        )
+def _worst(passport: Passport) -> set[str]:
+    """The images that the page shows."""
+    outputs = {output.worst for check in passport.checks for output in check.outputs}
+    return outputs | {item.image for _, task in passport.tasks for item in task.worst}
 
 
 def _recipe(
-    spec: Rvc2Spec,
+    spec: AnySpec,
     source: SourceModel,
     prepared: Prepared,
-    platform: Rvc2,
-    compiled: Compiled,
-    pictures: Pictures,
+    platform: Platform,
+    built: Built,
+    network: Network,
+    images: Images,
     names: Names,
 ) -> Recipe:
     isolation = sandbox.choose(platform.settings).level.value
@@ -183,34 +185,34 @@ def _recipe(
         toolchains=[ToolchainRecord(name=item.name, digest=item.digest, isolation=isolation) for item in used],
         packages={package: version(package) for package in _PACKAGES},
         commands=[shlex.join(command) for command in platform.commands(prepared, names.artefact).values()],
-        images=list(pictures.sha256),
-        artefact={"name": names.artefact, "sha256": _sha256(compiled.file)},
+        images=list(images.held_out.sha256),
+        calibration=dict(network.calibration),
+        artefact={"name": names.artefact, "sha256": _sha256(built.file)},
     )
 
 
 def _archive(
     work: Path,
     names: Names,
-    platform: Rvc2,
+    platform: Platform,
     source: SourceModel,
     prepared: Prepared,
-    compiled: Compiled,
+    built: Built,
     recipe: Recipe,
 ) -> Path | None:
     """The NN Archive, or None where the bare file was asked for."""
     if names.result == names.artefact:
         return None
-    config = packaging.config(
-        names.stem, names.artefact, prepared.inputs, prepared.outputs, compiled.ports, source.archive
-    )
-    build_info = platform.build_info(compiled.file, platform.commands(prepared, names.artefact))
+    named = packaging.Named(names.stem, names.artefact, platform.precision, prepared.names)
+    config = packaging.config(named, prepared.boundary, prepared.outputs, built.ports, source.archive)
+    build_info = platform.build_info(built, platform.commands(prepared, names.artefact))
     documents = {
         "config.json": packaging.as_json(config),
         "buildinfo.json": packaging.as_json(build_info),
         "recipe.yaml": recipe.as_yaml(),
     }
     archive = work / names.result
-    packaging.write_archive(archive, compiled.file, documents)
+    packaging.write_archive(archive, built.file, documents)
     return archive
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,10 +13,11 @@ import onnx
 from oakmill.conversion.events import Progress
 from oakmill.conversion.inputs import ResolvedInput, match, resolve, warnings
 from oakmill.conversion.pictures import Pictures
+from oakmill.errors import PreparationFailed
 from oakmill.graph import boundary, decompose, equality, opset, preprocessing, shapes, simplify
 from oakmill.graph.outputs import keep_names
 from oakmill.graph.preprocessing import Preprocessing
-from oakmill.graph.skeleton import dimensions, source_inputs
+from oakmill.graph.skeleton import dimensions, freeze, source_inputs
 from oakmill.model.source import SourceModel, Tensor
 from oakmill.spec import ConversionSpec, InputSpec
 
@@ -40,7 +43,8 @@ class Prepared:
 
     `plain` is the graph to compile without its preprocessing, for a tool that embeds it. `inputs` are those of the
     source; `boundary` are the same as the converted model takes them, and `outputs` as it gives them. `turned` are
-    the outputs that became NHWC.
+    the outputs that became NHWC. `heads` are what the NN Archive says the outputs mean. `names` are the source's names
+    of inputs and outputs by those of the converted model, where the platform has others.
     """
 
     model: onnx.ModelProto
@@ -50,6 +54,8 @@ class Prepared:
     outputs: tuple[Tensor, ...]
     boundary: tuple[ResolvedInput, ...] = ()
     turned: frozenset[str] = frozenset()
+    heads: tuple[Mapping[str, Any], ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def feeds(self, raw: Mapping[str, equality.Array]) -> dict[str, equality.Array]:
         """What the converted model takes, as the source model takes it.
@@ -58,16 +64,16 @@ class Prepared:
         """
         found = {}
         for item, outer in zip(self.inputs, self.boundary, strict=True):
-            array = raw[item.name]
+            array = raw[outer.name]
             if item.layout != outer.layout:
                 array = array.transpose([outer.layout.index(letter) for letter in item.layout])
             found[item.name] = preprocessing.apply(array.astype(item.dtype), as_preprocessing(item))
         return found
 
     def restored(self, outputs: Mapping[str, equality.Array]) -> dict[str, equality.Array]:
-        """The converted model's outputs in the source model's layout."""
+        """The converted model's outputs by the source model's names, and in its layout."""
         return {
-            name: values.transpose(boundary.TO_FIRST) if name in self.turned else values
+            self.names.get(name, name): values.transpose(boundary.TO_FIRST) if name in self.turned else values
             for name, values in outputs.items()
         }
 
@@ -98,25 +104,34 @@ def prepare(
     changed = opset.raise_opset(opset.lower_opset(changed, needs.highest_opset), needs.lowest_opset)
     plain = keep_names(decompose.decompose(changed, needs.decompose))
     changed = preprocessing.embed(plain, [as_preprocessing(item) for item in inputs])
-    outer, turned = inputs, frozenset[str]()
+    heads = tuple((source.archive or {}).get("model", {}).get("heads") or ())
+    prepared = Prepared(changed, plain, fixed.model, inputs, _outputs(changed), inputs, heads=heads)
     if needs.channels_last:
-        outer = tuple(item.channels_last() for item in inputs)
-        changed, turned = _channels_last(changed, inputs)
-    outputs = tuple(map(_tensor, changed.graph.output))
-    prepared = Prepared(changed, plain, fixed.model, inputs, outputs, outer, turned)
+        prepared = _channels_last(prepared, progress)
     progress.doing("proving that it computes the same")
     prove(prepared, spec.seed)
     return prepared
 
 
-def _channels_last(model: onnx.ModelProto, inputs: Sequence[ResolvedInput]) -> tuple[onnx.ModelProto, frozenset[str]]:
-    """The model with NHWC at its boundary, and which outputs became so: where no picture was NCHW, none."""
+def _channels_last(prepared: Prepared, progress: Progress) -> Prepared:
+    """With NHWC at its boundary, where a picture was NCHW, and names that every vendor's tool leaves as they are."""
+    inputs = prepared.inputs
     pictures = [item.name for item in inputs if item.is_image and item.layout == "NCHW"]
-    before = {value.name: _tensor(value).shape for value in model.graph.output}
-    model = boundary.narrow_integers(boundary.interleave(model, pictures, outputs=bool(pictures)))
-    four = {name for name, shape in before.items() if len(shape) == 4}
-    floats = {value.name for value in model.graph.output if _tensor(value).dtype.startswith("float")}
-    return model, frozenset(four & floats) if pictures else frozenset()
+    model = boundary.interleave(freeze(prepared.model), pictures, outputs=bool(pictures))
+    names = boundary.plain_names(boundary.narrow_integers(model))
+    for new, old in names.items():
+        if new != old:
+            progress.note(f"{old!r} is called {new!r} in the converted model")
+    maps = [item for item in prepared.outputs if len(item.shape) == 4 and item.dtype.startswith("float")]
+    source_maps = {item.name for item in maps} if pictures else set()
+    turned = frozenset(new for new, old in names.items() if old in source_maps)
+    new_names = {old: new for new, old in names.items()}
+    outer = tuple(replace(item.channels_last(), name=new_names[item.name]) for item in inputs)
+    return replace(prepared, model=model, outputs=_outputs(model), boundary=outer, turned=turned, names=names)
+
+
+def _outputs(model: onnx.ModelProto) -> tuple[Tensor, ...]:
+    return tuple(map(_tensor, model.graph.output))
 
 
 def _resolve(model: onnx.ModelProto, by_name: Mapping[str, InputSpec], progress: Progress) -> tuple[ResolvedInput, ...]:
@@ -172,3 +187,17 @@ def prove(prepared: Prepared, seed: int) -> None:
 def _narrow(values: equality.Array) -> equality.Array:
     """Integers in 32 bits, as devices give them."""
     return values.astype(np.int32) if values.dtype == np.int64 else values
+
+
+def save(model: onnx.ModelProto, path: Path) -> Path:
+    """Write a graph for a tool; the folder is made.
+
+    Raises:
+        PreparationFailed: it is larger than an ONNX file can be.
+    """
+    path.parent.mkdir(parents=True)
+    try:
+        onnx.save(model, path)
+    except ValueError as error:
+        raise PreparationFailed(f"the prepared model cannot be written: {error}") from error
+    return path

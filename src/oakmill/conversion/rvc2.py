@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import onnx
 
@@ -13,9 +13,10 @@ from oakmill.conversion import verification
 from oakmill.conversion.events import Progress
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.model_optimizer import MoStep
-from oakmill.conversion.passport import Check, OutputAgreement, Passport
+from oakmill.conversion.passport import Check, OutputAgreement, Passport, Verdict
 from oakmill.conversion.pictures import Pictures
-from oakmill.conversion.prepare import Needs, Prepared
+from oakmill.conversion.platform import Built, Images, Network, Platform
+from oakmill.conversion.prepare import Needs, Prepared, save
 from oakmill.errors import SpecError, UnsupportedModel, VerificationFailed
 from oakmill.graph.decompose import DECOMPOSITIONS
 from oakmill.model import weight_bytes
@@ -27,7 +28,7 @@ from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
 from oakmill.toolchains.rvc2 import compile_tool, failures
 from oakmill.toolchains.rvc2.blob import read_header, read_superblob
-from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Compiled, Ports, Rvc2Toolchain
+from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Ports, Rvc2Toolchain
 
 NEEDS = Needs(highest_opset=16, decompose=tuple(set(DECOMPOSITIONS) - {"LSTM"}))
 MEMORY_MB = 512
@@ -61,8 +62,18 @@ def needed_toolchains(spec: Rvc2Spec, settings: Settings) -> list[Toolchain]:
 
 
 @dataclass(frozen=True)
-class Rvc2:
+class Rvc2Built(Built):
+    """A superblob or blob, with each blob's sha256 by its SHAVEs."""
+
+    blobs: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Rvc2(Platform):
     """One conversion to RVC2 with its toolchain."""
+
+    name: ClassVar[str] = "rvc2"
+    needs: ClassVar[Needs] = NEEDS
 
     spec: Rvc2Spec
     settings: Settings
@@ -94,6 +105,16 @@ class Rvc2:
         return cls(spec, settings, toolchain, options, mo)
 
     @property
+    def suffix(self) -> str:
+        """superblob, or blob where that was asked for."""
+        return "blob" if self.spec.blob else "superblob"
+
+    @property
+    def precision(self) -> str:
+        """RVC2 computes in FP16."""
+        return "float16"
+
+    @property
     def toolchains(self) -> list[Toolchain]:
         """All that take part, in order."""
         return [*([self.mo.toolchain] if self.mo else []), self.toolchain]
@@ -114,18 +135,30 @@ class Rvc2:
         """
         return self.mo.cut(model) if self.mo else model
 
-    def graph(self, prepared: Prepared) -> onnx.ModelProto:
-        """The graph that the first tool is given."""
-        return self.mo.graph(prepared) if self.mo else prepared.model
+    def images(self, prepared: Prepared, source: SourceModel, work: Path, progress: Progress) -> Images:
+        """The user's pictures, else generated ones; nothing is taught.
 
-    def optimize(self, prepared: Prepared, graph: Path, job: Path, progress: Progress) -> Path:
-        """The network to compile: where Mo Args are given, the Model Optimizer's, else the graph itself.
+        Raises:
+            SourceError: there are none, or one cannot be read.
+        """
+        spec, inputs = self.spec, prepared.boundary
+        if spec.verification_images is None:
+            return Images(Pictures.generated(inputs, spec.max_verification_images, spec.seed))
+        found = Pictures.of_files(
+            inputs, spec.verification_images, spec.max_verification_images, spec.seed, spec.resize
+        )
+        return Images(found)
+
+    def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:
+        """The network to compile: where Mo Args are given, the Model Optimizer's, else the prepared graph.
 
         Raises:
             CompileFailed: mo could not convert it.
             ToolKilled, LimitExceeded: it did not come to an end.
         """
-        return self.mo.run(prepared, graph, job, progress) if self.mo else graph
+        model = self.mo.graph(prepared) if self.mo else prepared.model
+        graph = save(model, job / "graph" / "prepared.onnx")
+        return Network(self.mo.run(prepared, graph, job / "optimize", progress) if self.mo else graph, model)
 
     @property
     def shaves(self) -> int:
@@ -165,7 +198,7 @@ class Rvc2:
         }
         return Ports(asked_in, asked_out)
 
-    def compile(self, prepared: Prepared, model: Path, job: Path, progress: Progress) -> Compiled:
+    def compile(self, prepared: Prepared, network: Network, job: Path, progress: Progress) -> Rvc2Built:
         """Compile; OpenVINO's refusals name the ONNX node.
 
         Raises:
@@ -175,7 +208,7 @@ class Rvc2:
         """
         try:
             compiled = self.toolchain.compile(
-                model,
+                network.file,
                 job,
                 superblob=not self.spec.blob,
                 shaves=self.shaves,
@@ -187,7 +220,7 @@ class Rvc2:
             raise failures.explain(error.message, prepared.model) from error
         _require_names("input", compiled.ports["inputs"], [item.name for item in prepared.inputs])
         _require_names("output", compiled.ports["outputs"], [tensor.name for tensor in prepared.outputs])
-        return compiled
+        return Rvc2Built(compiled.file, compiled.ports, compiled.blobs)
 
     def commands(self, prepared: Prepared, artefact: str) -> dict[str, list[str]]:
         """The tools' command lines by the tool's name: mo's, and the compile_tool's that says the same as was done."""
@@ -203,37 +236,40 @@ class Rvc2:
         mo = {"model_optimizer": self.mo.command(prepared)} if self.mo else {}
         return {**mo, "compile_tool": words}
 
-    def check(self, compiled: Compiled, archive: Path | None, prepared: Prepared, work: Path) -> dict[str, Any]:
+    def check(self, built: Rvc2Built, archive: Path | None, prepared: Prepared, work: Path) -> dict[str, Any]:
         """That depthai reads the files as what was asked for, each blob of a superblob byte for byte.
 
         Raises:
             VerificationFailed: it does not.
         """
-        files = [compiled.file, *([archive] if archive else [])]
+        files = [built.file, *([archive] if archive else [])]
         found, *packed = verification.read_with_depthai(files, work, self.settings)
-        verification.check_boundary(found, prepared, compiled.ports)
-        self._check_blobs(compiled, found)
+        verification.check_boundary(found, prepared, built.ports)
+        self._check_blobs(built, found)
         if packed and "RVC2" not in packed[0].get("platforms", ()):
             raise VerificationFailed(f"depthai reads the archive as {packed[0]['kind']}, not as one for RVC2")
-        return found
+        return {"name": "depthai", **{key: found[key] for key in ("kind", "inputs", "outputs", "stages")}}
 
-    def _check_blobs(self, compiled: Compiled, found: Mapping[str, Any]) -> None:
+    def _check_blobs(self, built: Rvc2Built, found: Mapping[str, Any]) -> None:
         if self.spec.blob:
-            header = read_header(compiled.file.read_bytes())
+            header = read_header(built.file.read_bytes())
             if header.shaves != self.shaves or found["shaves"] != self.shaves:
                 raise VerificationFailed(f"the blob is for {header.shaves} SHAVEs, asked was {self.shaves}")
             return
         given = {int(shaves): digest for shaves, digest in found["blobs"].items()}
-        for shaves, digest in compiled.blobs.items():
+        for shaves, digest in built.blobs.items():
             if given.get(shaves) != digest:
                 raise VerificationFailed(f"the superblob does not give back the blob for {shaves} SHAVEs")
 
-    def passport(self, prepared: Prepared, model: Path, pictures: Pictures, work: Path, progress: Progress) -> Passport:
+    def passport(
+        self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path, progress: Progress
+    ) -> Passport:
         """Measure the prepared network on the pictures."""
+        pictures = images.held_out
         ports = Ports({item.name: {"precision": "U8"} for item in prepared.inputs if item.is_image})
 
         def simulate(batch: Sequence[verification.Outputs]) -> Any:
-            return self.toolchain.infer(model, work / "simulate", batch, ports=ports)
+            return self.toolchain.infer(network.file, work / "simulate", batch, ports=ports)
 
         progress.doing("running it on OpenVINO's CPU plugin")
         simulated = verification.compare_simulated(prepared, pictures, simulate)
@@ -259,12 +295,26 @@ class Rvc2:
         method = OPTIMIZED if self.mo else SIMULATED
         return Check(*method, outputs, pass_above_db=60, fail_below_db=40, resolution=1e-6)
 
-    def build_info(self, artefact: Path, commands: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    def require_fit(self, passport: Passport) -> None:
+        """Refuse a network that computes something else than its source.
+
+        Raises:
+            VerificationFailed: the simulated network differs from the source model.
+        """
+        for output in passport.checks[0].outputs_with(Verdict.FAIL):
+            raise VerificationFailed(
+                f"the converted network does not compute what the source model does: output {output.name!r} has "
+                f"{output.snr_db:.1f} dB, worst on {output.worst}",
+                subject=output.name,
+                remedy="convert with --disable-onnx-simplification, and compare the passports",
+            )
+
+    def build_info(self, built: Rvc2Built, commands: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         """What the archive says of how it was made, with the keys that the reference converter writes."""
         shaves = [self.shaves] if self.spec.blob else list(range(1, 17))
         details: dict[str, Any] = {}
         if not self.spec.blob:
-            base, patches = read_superblob(artefact)
+            base, patches = read_superblob(built.file)
             details = {"base_bytes": len(base), "patch_bytes": [len(patch) for patch in patches]}
         return {
             "cmd_info": {tool: list(words) for tool, words in commands.items()},
@@ -277,11 +327,6 @@ class Rvc2:
             "not_proven": list(NOT_PROVEN),
             **details,
         }
-
-    def with_reader(self, passport: Passport, found: Mapping[str, Any]) -> Passport:
-        """The passport with what depthai found."""
-        kept = {key: found[key] for key in ("kind", "inputs", "outputs", "stages")}
-        return replace(passport, reader={"name": "depthai", **kept})
 
 
 def _default_precision(item: ResolvedInput) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, MutableSequence, Sequence
 from typing import Any
 
@@ -56,11 +57,32 @@ def narrow_integers(model: ModelProto) -> ModelProto:
     return infer_shapes(model)
 
 
+def plain_names(model: ModelProto) -> dict[str, str]:
+    """Give inputs and outputs names of letters, digits and underscores that begin with no digit; in place.
+
+    QAIRT would rename the others itself: `a/b:0` to `a_b_0`, `683` to `_683`. Returns the old names by the new ones.
+    """
+    scope = Scope(model)
+    values = [*source_inputs(model), *model.graph.output]
+    given = {value.name for value in values}
+    found: dict[str, str] = {}
+    for value in values:
+        plain = re.sub(r"[^A-Za-z0-9_]", "_", value.name)
+        plain = f"_{plain}" if plain[:1].isdigit() else plain
+        if plain != value.name:
+            plain = scope.fresh(plain) if plain in given else plain
+            _rename(model.graph.node, value.name, plain)
+        found[plain] = value.name
+        value.name = plain
+    return found
+
+
 def pixels_of_8_bits(model: ModelProto, pictures: Collection[str]) -> ModelProto:
-    """Make inputs uint8 of scale 1 and offset 0, dequantized first thing, for a model that is not quantized; in place.
+    """A copy whose inputs are uint8 of scale 1 and offset 0, dequantized first thing: for what is not quantized.
 
     A Cast would do on the host, but the device's firmware asks for an input that is a quantized number.
     """
+    model = copy_of(model)
     scope = Scope(model)
     for value in source_inputs(model):
         if value.name in pictures:

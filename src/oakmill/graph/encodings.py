@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx import ModelProto, NodeProto, TensorProto
@@ -14,8 +14,20 @@ _MOVES = frozenset({
     "AveragePool", "Flatten", "Gather", "GatherElements", "MaxPool", "Reshape", "Resize", "Slice", "Split", "Squeeze",
     "TopK", "Transpose", "Unsqueeze",
 })  # fmt: skip
+_PURE_MOVES = frozenset({"Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 _CLAMPS = frozenset({"Clip", "Relu"})
 _MAKES_NO_NUMBERS = frozenset({"Constant", "Shape", "Size"})
+
+
+def _joined_by(name: str, users: Mapping[str, Sequence[NodeProto]], outputs: Collection[str]) -> str:
+    """What the Concat gives that alone reads a tensor, directly or moved; nothing where there is none."""
+    while name not in outputs and len(readers := users.get(name, [])) == 1:
+        if readers[0].op_type == "Concat":
+            return str(readers[0].output[0])
+        if readers[0].op_type not in _PURE_MOVES:
+            return ""
+        name = readers[0].output[0]
+    return ""
 
 
 @dataclass(frozen=True)
@@ -40,7 +52,9 @@ def activations(model: ModelProto) -> Ranged:
     """What is to be measured of a float graph.
 
     What only moves values has its input's range. What a Relu or Clip alone reads is measured behind it: there the
-    device clamps as it writes, and the values cut off need no room in the encoding.
+    device clamps as it writes, and the values cut off need no room in the encoding. A Concat that only another Concat
+    reads, perhaps moved, has the latter's range: so nothing is rounded twice, and Qualcomm's compiler, which joins the
+    two, loses 3 dB on YOLOX-nano where their scales differ.
     """
     graph = infer_shapes(skeleton(model)).graph
     values = (*graph.input, *graph.value_info, *graph.output)
@@ -59,6 +73,8 @@ def activations(model: ModelProto) -> Ranged:
                 shared[name] = node.input[0]
             elif len(readers) == 1 and readers[0].op_type in _CLAMPS and name not in outputs:
                 shared[name] = readers[0].output[0]
+            elif node.op_type == "Concat" and (outer := _joined_by(name, users, outputs)):
+                shared[name] = outer
             else:
                 measured.append(name)
     return Ranged(tuple(measured), shared)

@@ -71,14 +71,15 @@ class Difference:
 class Session:
     """A model, loaded into onnxruntime on the CPU.
 
-    A model over 2 GB is given by its path. With `optimise` off, every node runs as it stands.
+    A model over 2 GB is given by its path. With `optimise` off, every node runs as it stands; with `integer_kernels`
+    off, what lies between quantizers is computed in float.
 
     Raises:
         BrokenModel: the file at a path cannot be loaded.
         PreparationFailed: a model in memory cannot be loaded.
     """
 
-    def __init__(self, model: ModelProto | Path, *, optimise: bool = True) -> None:
+    def __init__(self, model: ModelProto | Path, *, optimise: bool = True, integer_kernels: bool = True) -> None:
         import onnxruntime as ort
 
         options = ort.SessionOptions()
@@ -86,6 +87,8 @@ class Session:
         options.intra_op_num_threads = len(os.sched_getaffinity(0))
         options.use_deterministic_compute = True
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if not integer_kernels:
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
         if not optimise:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._model = model

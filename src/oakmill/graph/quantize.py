@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from oakmill.errors import PreparationFailed
 from oakmill.graph.boundary import fold_quantizers
@@ -98,7 +98,31 @@ def _config(model: ModelProto, plan: Plan, encodings: Mapping[str, Encoding]) ->
         weight_type=_weight_type(plan),
         per_channel=plan.per_channel,
         init_overrides=overrides or None,
+        keep_removable_activations=_clamps_count(model, encodings),
     )
+
+
+def _clamps_count(model: ModelProto, encodings: Mapping[str, Encoding]) -> bool:
+    """Whether a Relu or Clip clamps what the number format of its output would let pass; the writer drops the others.
+
+    Formats always hold zero: a Clip from 1 to 3 would let values below 1 pass.
+    """
+    constants = {item.name: item for item in model.graph.initializer}
+    for node in model.graph.node:
+        given = encodings.get(node.output[0], Encoding(8)) if node.output else Encoding(8)
+        if node.op_type == "Relu" and any(given.zero_points):
+            return True
+        if node.op_type == "Clip" and (given.scales or not _holds_zero(node.input[1:], constants)):
+            return True
+    return False
+
+
+def _holds_zero(bounds: Sequence[str], constants: Mapping[str, TensorProto]) -> bool:
+    """Whether zero lies between a Clip's bounds, for all that is known of them."""
+    for sign, name in zip((1, -1), bounds, strict=False):
+        if name and (name not in constants or sign * float(numpy_helper.to_array(constants[name])) > 0):
+            return False
+    return True
 
 
 def _weight_type(plan: Plan) -> Any:

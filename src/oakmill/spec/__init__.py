@@ -6,7 +6,11 @@ from oakmill.spec.quantization import Precision, RangeMethod, Resize
 from oakmill.spec.rvc2 import Rvc2Spec
 from oakmill.spec.rvc4 import Rvc4Spec
 
+AnySpec = Rvc2Spec | Rvc4Spec
+"""A conversion to any platform."""
+
 __all__ = [
+    "AnySpec",
     "ConversionSpec",
     "Encoding",
     "InputSpec",

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from oakmill.spec.rvc2 import Rvc2Spec
+from oakmill.spec.rvc4 import Rvc4Spec
 
 
 class SourceRecord(BaseModel):
@@ -37,12 +38,18 @@ class Recipe(BaseModel):
     recipe_version: int = Field(1, description="Version of this document's form.")
     oakmill: str = Field(description="Oakmill's version.")
     source: SourceRecord
-    spec: Rvc2Spec = Field(description="The effective parameters, with what was taken from the model filled in.")
+    spec: Rvc2Spec | Rvc4Spec = Field(
+        discriminator="platform",
+        description="The effective parameters, with what was taken from the model filled in.",
+    )
     inputs: list[dict[str, Any]] = Field(description="Each input as it was decided.")
     toolchains: list[ToolchainRecord]
     packages: dict[str, str] = Field(description="Versions of the packages that change the graph.")
     commands: list[str] = Field(description="The vendor tools' command lines, or the equal ones.")
-    images: list[str] = Field(description="sha256 of each picture used, in order.")
+    images: list[str] = Field(description="sha256 of each picture that the result was measured on, in order.")
+    calibration: dict[str, Any] = Field(
+        default_factory=dict, description="What taught the quantization: the set, the method, each file's sha256."
+    )
     artefact: dict[str, str] = Field(description="The result: file name and sha256.")
 
     def as_yaml(self) -> str:

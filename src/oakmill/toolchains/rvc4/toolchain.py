@@ -29,6 +29,10 @@ _ATOMIC = "libatomic.so.1"
 _OWN = ("libQnnHtp.so", "libQnnIr.so", "libQnnSystem.so")
 _PACKAGE = "lib/python*/site-packages/onnxruntime_qnn"
 _PROVIDER = "libonnxruntime_providers_qnn.so"
+_LICENCE = (
+    "the libraries are Qualcomm's, under its AI Stack License (Qualcomm_LICENSE.pdf in the package onnxruntime-qnn), "
+    "which is accepted by using them; Oakmill's own licence does not cover them"
+)
 _QUIET = {"ORT_DISABLE_TELEMETRY": "1"}  # onnxruntime reports to its maker from 1.29 on
 
 
@@ -127,6 +131,7 @@ class Rvc4Toolchain:
             ToolchainBroken: it was installed but does not compile.
         """
         _require_system(self.name)
+        watch(ToolEvent(line=_LICENCE))
         environments.create(
             self._environment_name,
             lock=_HERE / "requirements.lock",

@@ -1,0 +1,75 @@
+"""Keeps a calibration's state in a file, so that one which was killed goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oakmill.calibration.histogram import Histograms
+from oakmill.errors import OutputError
+
+EVERY = 10.0
+"""Seconds between two saves: what a killed calibration loses at most, and one image."""
+
+# What numpy raises on files that are damaged; it has no errors of its own.
+_DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+class Checkpoint:
+    """A file of a calibration's state, a numpy archive; it is replaced whole, and only by a calibration of its key."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path = path
+        self._key = key
+        self._saved = time.monotonic()
+
+    def restore(self, state: Histograms) -> None:
+        """Bring the state to what the file holds; a file of another calibration, or a damaged one, is ignored."""
+        try:
+            with np.load(self._path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            if str(arrays.pop("key")) == self._key:
+                state.restore(arrays)
+        except _DAMAGE:
+            return
+
+    def save_now_and_then(self, state: Histograms) -> None:
+        """Save, if the last time is long enough ago."""
+        if time.monotonic() - self._saved >= EVERY:
+            self.save(state)
+
+    def save(self, state: Histograms) -> None:
+        """Replace the file at once: whoever is killed here leaves the old one.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        part = self._path.with_name(f"{self._path.name}.part")
+        try:
+            with part.open("wb") as file:
+                np.savez(file, allow_pickle=False, key=np.array(self._key), **state.state())
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self._path)
+        except OSError as error:
+            raise OutputError(f"{self._path} cannot be written: {error.strerror}", subject=str(self._path)) from error
+        self._saved = time.monotonic()
+
+
+def key_of(words: Sequence[str], model: bytes, sample: Mapping[str, NDArray[Any]]) -> str:
+    """A name for one calibration: by its words, its model's bytes and its first sample."""
+    digest = hashlib.sha256("\0".join([np.__version__, *words]).encode())
+    digest.update(hashlib.sha256(model).digest())
+    for name, tensor in sorted(sample.items()):
+        digest.update(f"\0{name}{tensor.dtype}{tensor.shape}".encode())
+        digest.update(np.ascontiguousarray(tensor).data)
+    return digest.hexdigest()
