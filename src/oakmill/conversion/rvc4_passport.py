@@ -187,7 +187,8 @@ class Measured:
         if lessons is None or not pictures:
             return
         agree = [neighbours(lessons[index][pictures[0]]) for index in range(min(NOISE_IMAGES, len(lessons)))]
-        if found := killers.random_calibration(float(np.mean(agree))):
+        noise = self.images.lessons_from == "random"
+        if found := killers.random_calibration(float(np.mean(agree)), declared=noise):
             yield found
 
     def _lessons(self) -> dict[str, Any]:

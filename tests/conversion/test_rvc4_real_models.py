@@ -1,0 +1,236 @@
+"""Real models become DLCs that Qualcomm's own library opens, composes and runs, with the accuracy their labels show."""
+
+from __future__ import annotations
+
+import csv
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from oakmill.conversion.events import Progress
+from oakmill.conversion.platform import Images, Network
+from oakmill.conversion.prepare import Prepared, prepare
+from oakmill.conversion.rvc4 import Rvc4, Rvc4Built
+from oakmill.conversion.simulate import Simulated
+from oakmill.errors import VerificationFailed
+from oakmill.graph import equality, half
+from oakmill.model import load_onnx, open_source
+from oakmill.settings import current
+from oakmill.spec import InputSpec, Precision, Resize, Rvc4Spec
+from oakmill.toolchains.rvc4 import dlc
+from tests.conversion.accuracy import average_precision, labels, yolox
+from tests.conversion.conftest import Convert
+
+MODELS = {
+    "squeezenet1.1_fp32": ["--mean-values", "104,117,123", "--encoding-from", "BGR"],
+    "yolox_nano_416": ["--encoding-from", "BGR", "--resize", "stretch"],
+    "ultraface_rfb_320": ["--mean-values", "127", "--scale-values", "128"],
+    "person_detector_yolox_192": ["--encoding-from", "BGR"],
+    "plate_rec_48x168": ["--mean-values", "149.94", "--scale-values", "49.215", "--encoding-from", "BGR"],
+}
+SQUEEZENET = InputSpec(name="data_0", mean_values=(104, 117, 123), encoding_from="BGR", encoding_to="BGR")
+YOLOX = InputSpec(name="images", encoding_from="BGR", encoding_to="BGR")
+Outputs = Mapping[str, NDArray[Any]]
+
+
+@pytest.fixture(scope="module")
+def coco(shared_data: Path) -> Path:
+    return shared_data / "images" / "coco" / "train2017"
+
+
+@pytest.fixture(scope="module")
+def photos(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[Path, int]]]:
+    """A folder of 250 photos that teach, and 250 others with their labels."""
+    source = shared_data / "images" / "imagenet"
+    with (shared_data / "images" / "imagenet_labels.csv").open() as file:
+        rows = [(source / row["file"], int(row["class_index"])) for row in csv.DictReader(file)]
+    there = [row for row in rows if row[0].is_file()]
+    order = np.random.RandomState(0).permutation(len(there))[:500]
+    folder = tmp_path_factory.mktemp("lessons")
+    for index in order[:250]:
+        (folder / there[index][0].name).symlink_to(there[index][0].resolve())
+    return folder, [there[index] for index in order[250:]]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_real_model_becomes_a_dlc_that_runs(
+    name: str, shared_data: Path, coco: Path, tmp_path: Path, convert4: Convert
+) -> None:
+    model = shared_data / "models" / f"{name}.onnx"
+    answer = convert4(
+        model, *MODELS[name], "--quantization-data", coco, "--max-quantization-images", "32", "--max-images", "16",
+        "--proof-images", "1", "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert answer.exit_code == 0, answer.error
+    passport = answer.result["passport"]
+    for port in passport["vendor_reader"]["inputs"]:
+        assert (port["dtype"], port["scale"], port["offset"]) == ("uint8", 1.0, 0)
+        assert port["dims"][-1] == 3
+    assert [check["name"] for check in passport["checks"]] == ["QDQ", "HTP"]
+    assert not [finding for finding in passport["findings"] if finding["code"] == "file_differs"]
+
+
+class Converted:
+    """A conversion through the platform's own steps, to look at what the command line does not give out."""
+
+    def __init__(self, model: Path, asked: InputSpec, spec: Rvc4Spec, work: Path) -> None:
+        self.work, self.progress = work, Progress()
+        source = open_source(model, work / "source", current())
+        self.platform = Rvc4.of(spec, current())
+        self.prepared: Prepared = prepare(load_onnx(source), source, [asked], spec, self.platform.needs, self.progress)
+        self.images: Images = self.platform.images(self.prepared, source, work, self.progress)
+        self.network: Network = self.platform.network(self.prepared, work / "network", self.progress)
+        if self.platform.calibrates:
+            self.network = self.platform.calibrate(
+                self.prepared, self.images, self.network, work / "calibrate", self.progress
+            )
+        self.float = equality.Session(self.prepared.model)
+
+    def simulated(self) -> Callable[[Outputs], dict[str, Any]]:
+        if self.platform.calibrates:
+            return Simulated(self.network.model, [item.name for item in self.prepared.boundary]).run
+        return equality.Session(half.half_estimate(self.prepared.model), optimise=False).run
+
+    def built(self) -> Rvc4Built:
+        return self.platform.compile(self.prepared, self.network, self.work / "compile", self.progress)
+
+    def read(self, path: Path) -> dict[str, NDArray[Any]]:
+        from oakmill.conversion.pictures import reader
+
+        (item,) = self.prepared.boundary
+        return {item.name: reader(item, self.platform.spec.resize)(path)}
+
+
+@pytest.mark.slow
+def test_squeezenet_in_8_bits_classifies_photos_as_before(
+    photos: tuple[Path, list[tuple[Path, int]]], shared_data: Path, tmp_path: Path
+) -> None:
+    """The finished DLC on Qualcomm's emulated processor, on 250 labelled photos that taught nothing."""
+    folder, test = photos
+    spec = Rvc4Spec(quantization_data=str(folder), max_quantization_images=250)
+    made = Converted(shared_data / "models" / "squeezenet1.1_fp32.onnx", SQUEEZENET, spec, tmp_path)
+    built = made.built()
+    right_before = right_after = 0
+    for first in range(0, len(test), 50):
+        part = test[first : first + 50]
+        raws = [made.read(path) for path, _ in part]
+        stored = [{name: values.astype(np.uint8) for name, values in raw.items()} for raw in raws]
+        outputs = made.platform.toolchain.infer(built.file, tmp_path / f"infer-{first}", stored)
+        for raw, (_, label), after in zip(raws, part, outputs, strict=True):
+            right_before += top(made.float.run(raw)) == label
+            right_after += top(after) == label
+    assert len(test) == 250
+    assert right_before >= 150
+    assert right_after >= right_before - 2.5  # a point of 250
+
+
+def top(outputs: Outputs) -> int:
+    (scores,) = outputs.values()
+    return int(scores.argmax())
+
+
+@pytest.mark.slow
+def test_yolox_keeps_its_precision_in_the_mixed_mode_and_loses_it_in_the_standard_one(
+    shared_data: Path, coco: Path, tmp_path: Path
+) -> None:
+    """AP50 on 128 labelled photos: 8 bits alone lose it in the first layers, as --quantizer-search shows."""
+    pictures = sorted(coco.iterdir())
+    truth = [labels(path, shared_data / "images" / "coco" / "labels") for path in pictures]
+    found = {}
+    for mode in (Precision.INT8_STANDARD, Precision.INT8_INT16_MIXED, Precision.FP16_STANDARD):
+        data = None if mode.is_float else str(coco)
+        spec = Rvc4Spec(
+            quantization_data=data, target_precision=mode, resize=Resize.STRETCH, max_quantization_images=64
+        )
+        made = Converted(shared_data / "models" / "yolox_nano_416.onnx", YOLOX, spec, tmp_path / mode.value)
+        run = made.simulated()
+        found[mode] = average_precision([yolox(run(made.read(path))["output"], 416) for path in pictures], truth)
+        if mode is Precision.FP16_STANDARD:
+            before = average_precision(
+                [yolox(made.float.run(made.read(path))["output"], 416) for path in pictures], truth
+            )
+    assert before > 0.45
+    assert found[Precision.INT8_INT16_MIXED] >= before - 0.02
+    assert found[Precision.FP16_STANDARD] >= before - 0.005  # one box more or less moves a rare class by as much
+    assert found[Precision.INT8_STANDARD] < before - 0.1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        (["--mean-values", "58.395,57.12,57.375", "--scale-values", "123.675,116.28,103.53"], "swapped_mean_scale"),
+        (["--quantization-data", "NOISE", "--mean-values", "104,117,123"], "random_calibration"),
+    ],
+    ids=["swapped mean and scale", "random pixels"],
+)
+def test_a_well_known_mistake_comes_out_red(
+    wrong: list[str], code: str, photos: tuple[Path, list[tuple[Path, int]]], shared_data: Path,
+    tmp_path: Path, convert4: Convert,
+) -> None:  # fmt: skip
+    words = [str(noise(tmp_path / "noise")) if word == "NOISE" else word for word in wrong]
+    if "--quantization-data" not in words:
+        words += ["--quantization-data", str(photos[0])]
+    answer = convert4(
+        shared_data / "models" / "squeezenet1.1_fp32.onnx", *words, "--images", photos[0], "--max-images", "32",
+        "--max-quantization-images", "32", "--proof-images", "1", "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert answer.exit_code == 0, answer.error
+    assert answer.result["verdict"] == "fail"
+    assert code in [finding["code"] for finding in answer.result["passport"]["findings"]]
+
+
+def noise(folder: Path) -> Path:
+    from PIL import Image
+
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(40):
+        Image.fromarray(random.integers(0, 256, [256, 256, 3], np.uint8)).save(folder / f"{index}.png")
+    return folder
+
+
+def test_a_broken_artefact_cannot_pass(
+    photos: tuple[Path, list[tuple[Path, int]]], shared_data: Path, tmp_path: Path
+) -> None:
+    """One scale in the finished file is doubled: the passport is red, and the conversion would be refused."""
+    spec = Rvc4Spec(quantization_data=str(photos[0]), max_quantization_images=32, proof_images=2)
+    made = Converted(shared_data / "models" / "squeezenet1.1_fp32.onnx", SQUEEZENET, spec, tmp_path)
+    built = made.built()
+
+    def verdict(item: Rvc4Built, work: Path) -> str:
+        passport = made.platform.passport(made.prepared, made.network, item, made.images, work, made.progress)
+        try:
+            made.platform.require_fit(passport)
+        except VerificationFailed:
+            assert passport.verdict == "fail"
+            return "refused"
+        return passport.verdict.value
+
+    assert verdict(built, tmp_path / "whole") in ("pass", "warn")
+    changed = with_doubled_scale(built.file, scale_of(made.network, "fire9/concat_1"), tmp_path / "changed.dlc")
+    assert verdict(replace(built, file=changed), tmp_path / "broken") == "refused"
+
+
+def scale_of(network: Network, tensor: str) -> float:
+    from onnx import numpy_helper
+
+    (found,) = [item for item in network.model.graph.initializer if item.name == f"{tensor}_scale"]
+    return float(numpy_helper.to_array(found))
+
+
+def with_doubled_scale(file: Path, scale: float, target: Path) -> Path:
+    records: dict[str, dlc.Content] = dict(dlc.read(file))
+    changed = 0
+    for name, record in dlc.read(file).items():
+        content, sought = record.read(), struct.pack("<f", scale)
+        changed += content.count(sought)
+        records[name] = content.replace(sought, struct.pack("<f", 2 * scale))
+    assert changed, "the scale is not in the file"
+    dlc.write(records, target)
+    return target
