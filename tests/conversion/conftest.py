@@ -11,11 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from oakmill.calibration import generated
 from oakmill.settings import current
+from oakmill.spec import Encoding
 from oakmill.toolchains.base import State
 from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
+from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
 
 
 @dataclass
@@ -54,21 +59,67 @@ def temporary(tmp_path: Path) -> Iterator[Path]:
     assert not list(folder.iterdir()), "a conversion left temporary files behind"
 
 
+@pytest.fixture(scope="session")
+def rvc4_toolchain() -> Rvc4Toolchain:
+    """The real RVC4 toolchain; installed into the user's own folder where it is not yet."""
+    toolchain = Rvc4Toolchain(current())
+    if toolchain.status().state is not State.INSTALLED:
+        toolchain.install()
+    return toolchain
+
+
 @pytest.fixture
 def convert(temporary: Path) -> Convert:
-    """Run `oakmill convert` with `--json` to its end."""
+    """Run `oakmill convert --to rvc2` with `--json` to its end."""
+    return converter("rvc2", temporary)
+
+
+@pytest.fixture
+def convert4(temporary: Path, tmp_path: Path, rvc4_toolchain: Rvc4Toolchain) -> Convert:
+    """Run `oakmill convert --to rvc4` with `--json` to its end, with toolchains as they are and nothing else at home.
+
+    The finished file is run on one image only, for the emulated processor is slow.
+    """
+    run = converter("rvc4", temporary, OAKMILL_HOME=str(own_home(tmp_path)))
+    return lambda *arguments, **variables: run("--proof-images", "1", *arguments, **variables)
+
+
+def own_home(folder: Path) -> Path:
+    """A home without calibration sets and caches, with the toolchains of the user's own."""
+    home = folder / "home"
+    if not home.is_dir():
+        home.mkdir()
+        (home / "toolchains").symlink_to(current().toolchains, target_is_directory=True)
+    return home
+
+
+def converter(platform: str, temporary: Path, **always: str) -> Convert:
+    """What runs `oakmill convert` to a platform, with `--json`, in an environment of its own."""
 
     def run(*arguments: str | Path, **variables: str) -> Answer:
         finished = subprocess.run(  # noqa: TID251, PLW1510 - the test is the user
-            command("convert", *arguments, "--to", "rvc2", "--json"),
+            command("convert", *arguments, "--to", platform, "--json"),
             capture_output=True,
             text=True,
-            env={**os.environ, "TMPDIR": str(temporary), **variables},  # noqa: TID251
+            env={**os.environ, "TMPDIR": str(temporary), **always, **variables},  # noqa: TID251
             timeout=240,
         )
         return read_answer(finished.returncode, finished.stdout, finished.stderr)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of ten small pictures, PNG and JPEG."""
+    return made_photos(tmp_path_factory.mktemp("photos"), 10)
+
+
+def made_photos(folder: Path, count: int, size: int = 24) -> Path:
+    pictures = generated((size, size + 8, 3), "HWC", Encoding.RGB, count, 5)
+    for index, pixels in enumerate(pictures):
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{index:03}.{'jpg' if index % 2 else 'png'}")
+    return folder
 
 
 def read_answer(exit_code: int, stdout: str, stderr: str) -> Answer:

@@ -35,7 +35,7 @@ class Checkpoint:
     def restore(self, state: Histograms) -> None:
         """Bring the state to what the file holds; a file of another calibration, or a damaged one, is ignored."""
         try:
-            with np.load(self._path, allow_pickle=False) as archive:
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             if str(arrays.pop("key")) == self._key:
                 state.restore(arrays)

@@ -17,6 +17,7 @@ PERCENTILE = 99.999
 _COARSE = np.concatenate([np.arange(0, 3, 1 / 8), np.arange(3, 12.1, 1 / 2)])
 _FINE = np.arange(-8, 9) / 64
 
+
 @dataclass(frozen=True)
 class Distribution:
     """Values between `low` and `high`: `count` of them lie evenly from `left` to `right`, arrays [bins] in any order.

@@ -28,15 +28,18 @@ class Extremes:
     """Sees extremes alone. They are computed in the graph, and the tensors never leave it."""
 
     def __init__(self, model: ModelProto, roots: Sequence[str], tensors: Sequence[str], *, threads: int) -> None:
-        graph, self._fetches = probed(model, roots, tensors)
-        self._count = len(roots)
-        self._network = Network(graph, threads=threads)
+        self._probes = probed(model, roots, tensors)
+        found = (*self._probes.low, *self._probes.high, *self._probes.guards)
+        self._fetches = [name for name in found if name is not None]
+        self._network = Network(self._probes.model, threads=threads)
 
     def __call__(self, feeds: Feeds) -> tuple[list[Excerpt], bool]:
         """What is seen of each tensor."""
-        found = [float(value) for value in self._network.run(self._fetches, feeds)]
-        low, high = found[: self._count], found[self._count : 2 * self._count]
-        return [Excerpt(*ends) for ends in zip(low, high, strict=True)], bool(np.isfinite(found).all())
+        found = dict(zip(self._fetches, self._network.run(self._fetches, feeds), strict=True))
+        low = [0.0 if name is None else float(found[name].min()) for name in self._probes.low]
+        high = [float(found[name].max()) for name in self._probes.high]
+        finite = all(np.isfinite(values).all() for values in found.values())
+        return [Excerpt(*ends) for ends in zip(low, high, strict=True)], finite
 
 
 class Values:

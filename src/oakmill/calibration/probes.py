@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -22,19 +23,41 @@ _CARRYING = (
 """Operators of whose operands each NaN shows in the result, as onnxruntime computes it; MaxPool's, for one, may not."""
 
 
-def probed(model: ModelProto, tensors: Sequence[str], guarded: Sequence[str]) -> tuple[ModelProto, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Probed:
+    """A model and its outputs: whose smallest value is each tensor's lowest, whose largest its highest, and guards.
+
+    `low` is None for a tensor whose lowest value is 0 by nature. All guards are finite if the guarded tensors are.
+    """
+
+    model: ModelProto
+    low: tuple[str | None, ...]
+    high: tuple[str, ...]
+    guards: tuple[str, ...]
+
+
+def probed(model: ModelProto, tensors: Sequence[str], guarded: Sequence[str]) -> Probed:
     """A copy of a model that computes each tensor's extremes, which leaves the tensors where they lie.
 
-    Its outputs, whose names are returned, are scalars: the lowest values in the tensors' order, the highest values
-    in the tensors' order, and sums that are not finite where one of `guarded` is not: onnxruntime's own minimum and
-    maximum pass over a NaN.
+    As onnxruntime's minimum and maximum pass over a NaN, sums and means stand guard. onnxruntime keeps pictures in
+    blocks of channels, and knows global poolings of these but no reductions; so what a Relu makes, whose lowest value
+    needs no look, stays in blocks.
     """
     values = _values(model)
     copy = _without_outputs(model)
-    sources = [_as_float32(copy, name, values) for name in tensors]
-    guards = [_as_float32(copy, name, values) for name in _unguarded(model, guarded, values)]
-    named = {"ReduceMin": sources, "ReduceMax": sources, "ReduceSum": guards}
-    return copy, tuple(_output(copy, operator, name, keepdims=0) for operator, names in named.items() for name in names)
+    blocked = _pictures_of_relu(model, values)
+    unseen = _unguarded(model, guarded, values)
+    sources = {name: _as_float32(copy, name, values) for name in dict.fromkeys([*tensors, *unseen])}
+
+    def probe(name: str, pooling: str, reduction: str) -> str:
+        return _output(copy, pooling, name) if name in blocked else _output(copy, reduction, sources[name], keepdims=0)
+
+    return Probed(
+        copy,
+        tuple(None if name in blocked else _output(copy, "ReduceMin", sources[name], keepdims=0) for name in tensors),
+        tuple(probe(name, "GlobalMaxPool", "ReduceMax") for name in tensors),
+        tuple(probe(name, "GlobalAveragePool", "ReduceSum") for name in unseen),
+    )
 
 
 def exposed(model: ModelProto, tensors: Sequence[str]) -> tuple[ModelProto, tuple[str, ...]]:
@@ -122,19 +145,19 @@ def _output(model: ModelProto, operator: str, source: str, **attributes: int) ->
 
 
 def _unguarded(model: ModelProto, tensors: Sequence[str], values: Mapping[str, ValueInfoProto]) -> list[str]:
-    """The tensors that need a sum: a NaN in any other shows in the sum of one that follows.
+    """The tensors that need a guard: a NaN in any other shows in one that follows and has a guard.
 
-    The sums stand at the model's outputs of floats, and wherever no operator surely carries a NaN on.
+    Guards stand at the model's outputs of floats, and wherever no operator surely carries a NaN on.
     """
-    sums = {value.name for value in model.graph.output if _is_float(values.get(value.name))} & _made(model)
-    carried = set(sums)
+    guards = {value.name for value in model.graph.output if _is_float(values.get(value.name))} & _made(model)
+    carried = set(guards)
     for node in reversed(model.graph.node):
         lost = set(tensors).intersection(node.output) - carried
-        sums |= lost
+        guards |= lost
         carried |= lost
         if _carries(node) and carried.issuperset(name for name in node.output if name):
             carried.update(node.input)
-    return sorted(sums | (set(tensors) - carried))
+    return sorted(guards | (set(tensors) - carried))
 
 
 def _carries(node: NodeProto) -> bool:
@@ -143,6 +166,13 @@ def _carries(node: NodeProto) -> bool:
     if node.op_type in ("Conv", "AveragePool"):  # a stride may step over values
         return all(step == 1 for item in node.attribute if item.name == "strides" for step in item.ints)
     return node.op_type in _CARRYING
+
+
+def _pictures_of_relu(model: ModelProto, values: Mapping[str, ValueInfoProto]) -> set[str]:
+    """What Relus make that has four dimensions, in float32."""
+    made = [name for node in model.graph.node if node.op_type == "Relu" for name in node.output if name in values]
+    types = {name: values[name].type.tensor_type for name in made}
+    return {name for name, of in types.items() if of.elem_type == TensorProto.FLOAT and len(of.shape.dim) == 4}
 
 
 def _made(model: ModelProto) -> set[str]:

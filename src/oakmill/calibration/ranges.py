@@ -64,10 +64,10 @@ def collect(
 ) -> dict[str, Range]:
     """The range of each of the tensors over all samples.
 
-    MINMAX takes the smallest and the largest value. PERCENTILE leaves out 0.001 % of the values, half of them on
-    either side. MSE takes the range, zero in it, that loses least when it is cut into 2^bits - 1 even steps. The
-    latter two come from histograms: of all values of small tensors; of large ones, of all rare values (the outer
-    0.02 %) and at least 4,096 others of each image.
+    MINMAX takes the smallest and the largest value; the smallest of what a Relu makes is 0. PERCENTILE leaves out
+    0.001 % of the values, half of them on either side. MSE takes the range, zero in it, that loses least when it is
+    cut into 2^bits - 1 even steps. The latter two come from histograms: of all values of small tensors; of large ones,
+    of all rare values (the outer 0.02 %) and at least 4,096 others of each image.
 
     Args:
         model: in float32, of fixed shapes, batch 1, its nodes in topological order.
@@ -89,6 +89,9 @@ def collect(
         PreparationFailed: a tensor is unknown or holds NaN or infinity, or the model cannot be run on the samples.
         OutputError: the checkpoint cannot be written.
     """
+    tensors = list(dict.fromkeys(tensors))
+    if not tensors:
+        return {}
     _check_names(model, tensors)
     counting = method is not RangeMethod.MINMAX
     derived = origins(model, tensors, monotone=not counting)
@@ -97,22 +100,24 @@ def collect(
     saved, samples = _resumed(model, tensors, samples, method, checkpoint, state)
     threads = threads or cores()
     at_once = min(threads, _AT_ONCE)
-    inspect: Inspector = (
-        Values(model, roots, state, threads=threads // at_once)
-        if counting
-        else Extremes(model, roots, tensors, threads=threads // at_once)
-    )
-
-    def seen(index: int, read: Callable[[], Feeds]) -> list[Excerpt]:
-        feeds = read()
-        excerpts, finite = inspect(feeds)
-        if not finite:
-            _refuse(model, tensors, index, feeds)
-        return excerpts
-
-    _take_all(seen, at_once, samples, state, saved, report)
+    inspect: Inspector
+    if counting:
+        inspect = Values(model, roots, state, threads=threads // at_once)
+    else:
+        inspect = Extremes(model, roots, tensors, threads=threads // at_once)
+    _take_all(partial(_seen, model, tensors, inspect), at_once, samples, state, saved, report)
     places = {root: place for place, root in enumerate(roots)}
     return {name: _range(derived[name], places, state, method, _bits(bits, name)) for name in tensors}
+
+
+def _seen(
+    model: ModelProto, tensors: Sequence[str], inspect: Inspector, index: int, read: Callable[[], Feeds]
+) -> list[Excerpt]:
+    feeds = read()
+    excerpts, finite = inspect(feeds)
+    if not finite:
+        _refuse(model, tensors, index, feeds)
+    return excerpts
 
 
 def _take_all(

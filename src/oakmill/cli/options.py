@@ -146,7 +146,10 @@ def _require_own(model: type[ConversionSpec], values: Mapping[str, Any]) -> None
     known = {*model.model_fields, *_INPUT_FIELDS}
     for name, value in values.items():
         if name not in known and value not in (None, (), False):
-            flag = "--" + name.replace("_", "-")
+            others = (
+                other.model_fields[name] for other in ConversionSpec.__subclasses__() if name in other.model_fields
+            )
+            flag = flag_of(name, next(others, FieldInfo()))
             raise SpecError(
                 f"{flag} says nothing to a conversion to {platform_of(model)}",
                 subject=flag,

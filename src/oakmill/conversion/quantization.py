@@ -15,6 +15,7 @@ from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.prepare import Prepared
 from oakmill.errors import SpecError
 from oakmill.graph import aimet, encodings, quantize
+from oakmill.graph.encodings import Ranged
 from oakmill.graph.quantize import Encoding, Interval, Plan
 from oakmill.settings import Settings
 from oakmill.spec import Precision, RangeMethod, Rvc4Spec
@@ -79,21 +80,20 @@ def plan_of(spec: Rvc4Spec, model: onnx.ModelProto, progress: Progress) -> Plan:
         SpecError: encodings are of another model, or an override names no tensor.
     """
     precision = spec.target_precision
-    found: dict[str, Encoding] = {}
+    ranged, found = encodings.activations(model), dict[str, Encoding]()
     if spec.aimet_encodings is not None:
         read = aimet.read_encodings(spec.aimet_encodings, model)
         found.update(read.found)
         progress.note(f"{len(read.found)} encodings come from {spec.aimet_encodings.name}")
         for name, reason in list(read.left_out.items())[:10]:
             progress.warn(f"the encoding of {name!r} is left out: {reason}")
-    found.update(_overrides(spec, model))
+    found = {**ranged.rooted(found), **ranged.rooted(_overrides(spec, ranged))}
     # Of 16-bit weights the device's library computes better with one scale: measured, 60 against 80 dB.
     per_channel = not (spec.per_tensor_weights or precision is Precision.INT16_STANDARD)
     return Plan(precision.activation_bits, precision.weight_bits, per_channel, found)
 
 
-def _overrides(spec: Rvc4Spec, model: onnx.ModelProto) -> dict[str, Encoding]:
-    ranged = encodings.activations(model)
+def _overrides(spec: Rvc4Spec, ranged: Ranged) -> dict[str, Encoding]:
     found = {}
     for word in spec.tensor_overrides:
         name, _, kind = word.rpartition("=")

@@ -11,11 +11,10 @@ import numpy as np
 
 from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.prepare import Prepared
-from oakmill.spec import Rvc4Spec
+from oakmill.spec import Precision, Rvc4Spec
 from oakmill.toolchains.rvc4 import snpe_spec
 from oakmill.toolchains.rvc4.snpe_arguments import SnpeOptions
 from oakmill.toolchains.rvc4.snpe_options import GRAPH_PREPARE, ONNX_TO_DLC, QUANT
-
 
 _PIXELS_1_0 = {"bw": 8, "dtype": "INT", "enc_type": "PER_TENSOR", "is_sym": False, "scale": [1.0], "offset": [0]}
 _WRITTEN = {ONNX_TO_DLC: "float.dlc", QUANT: "quantized.dlc"}
@@ -30,9 +29,10 @@ def convert_words(spec: Rvc4Spec, options: SnpeOptions, prepared: Prepared) -> l
             words += ["--input_layout", item.name, item.layout]
     for tensor in prepared.outputs:
         words += ["--out_node", tensor.name]
-    if spec.target_precision.is_float and spec.target_precision.value.startswith("FP16"):
+    given = options.words.get(ONNX_TO_DLC, ())
+    if spec.target_precision is Precision.FP16_STANDARD and not {"--float_bitwidth", "--float_bw"} & set(given):
         words += ["--float_bitwidth", "16"]
-    return [*words, *options.words.get(ONNX_TO_DLC, ())]
+    return [*words, *given]
 
 
 def quant_words(spec: Rvc4Spec, options: SnpeOptions) -> list[str]:

@@ -38,7 +38,7 @@ def interleave(model: ModelProto, pictures: Collection[str], *, outputs: bool) -
             inner = _before_output(model, scope, value.name)
             model.graph.node.append(_node("Transpose", inner, value.name, perm=TO_LAST))
             _permute(value, TO_LAST)
-    return infer_shapes(model)
+    return infer_shapes(_forget_boundary(model))
 
 
 def narrow_integers(model: ModelProto) -> ModelProto:
@@ -54,7 +54,7 @@ def narrow_integers(model: ModelProto) -> ModelProto:
             inner = _before_output(model, scope, value.name)
             model.graph.node.append(_node("Cast", inner, value.name, to=TensorProto.INT32))
             value.type.tensor_type.elem_type = TensorProto.INT32
-    return infer_shapes(model)
+    return infer_shapes(_forget_boundary(model))
 
 
 def plain_names(model: ModelProto) -> dict[str, str]:
@@ -138,6 +138,15 @@ def encoding_of(model: ModelProto, name: str) -> tuple[float, int] | None:
             scale, zero = (numpy_helper.to_array(constants[item]) for item in node.input[1:3])
             return float(scale), int(zero)
     return None
+
+
+def _forget_boundary(model: ModelProto) -> ModelProto:
+    """Drop what was noted of inputs and outputs beside their declaration: it is of the time before; in place."""
+    declared = {value.name for value in (*model.graph.input, *model.graph.output)}
+    for index in reversed(range(len(model.graph.value_info))):
+        if model.graph.value_info[index].name in declared:
+            del model.graph.value_info[index]
+    return model
 
 
 def _behind_input(model: ModelProto, scope: Scope, name: str) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from onnx import ModelProto, NodeProto, TensorProto
 
 from oakmill.graph.skeleton import infer_shapes, skeleton, source_inputs
+
+T = TypeVar("T")
 
 # onnxruntime's quantizer gives the outputs of these the encoding of their first input.
 _MOVES = frozenset({
@@ -32,20 +35,37 @@ def _joined_by(name: str, users: Mapping[str, Sequence[NodeProto]], outputs: Col
 
 @dataclass(frozen=True)
 class Ranged:
-    """The float activations of a graph: those to measure, and those that take another tensor's range, by name."""
+    """The float activations of a graph: those to measure, and those that take another tensor's range, by name.
+
+    `clamped` are those of the latter that a Relu or Clip alone reads.
+    """
 
     measured: tuple[str, ...]
     shared: Mapping[str, str]
+    clamped: frozenset[str] = frozenset()
 
     def complete(self, ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
         """The ranges of all activations, from those of the measured ones."""
         found = dict(ranges)
         for name in self.shared:
-            root = name
-            while root in self.shared:
-                root = self.shared[root]
-            found[name] = found[root]
+            found[name] = found[self.root(name)]
         return found
+
+    def root(self, name: str) -> str:
+        """The tensor whose encoding a tensor has: its own name, where it has one of its own."""
+        while name in self.shared:
+            name = self.shared[name]
+        return name
+
+    def rooted(self, by_name: Mapping[str, T]) -> dict[str, T]:
+        """What is said of tensors, said of those whose encodings they have; what is said of these themselves wins."""
+        found = {self.root(name): value for name, value in by_name.items() if name in self.shared}
+        return {**found, **{name: value for name, value in by_name.items() if name not in self.shared}}
+
+    def spread(self, by_name: Mapping[str, T]) -> dict[str, T]:
+        """What is said of tensors, said of what is clamped to them too: else they are computed in another format."""
+        clamped = {name: by_name[self.root(name)] for name in self.clamped if self.root(name) in by_name}
+        return {**clamped, **by_name}
 
 
 def activations(model: ModelProto) -> Ranged:
@@ -66,6 +86,7 @@ def activations(model: ModelProto) -> Ranged:
     outputs = {value.name for value in model.graph.output}
     measured = [value.name for value in source_inputs(model) if value.name in floats]
     shared: dict[str, str] = {}
+    clamped: set[str] = set()
     for node in model.graph.node:
         for name in (name for name in node.output if name in floats and node.op_type not in _MAKES_NO_NUMBERS):
             readers = users.get(name, [])
@@ -73,8 +94,9 @@ def activations(model: ModelProto) -> Ranged:
                 shared[name] = node.input[0]
             elif len(readers) == 1 and readers[0].op_type in _CLAMPS and name not in outputs:
                 shared[name] = readers[0].output[0]
+                clamped.add(name)
             elif node.op_type == "Concat" and (outer := _joined_by(name, users, outputs)):
                 shared[name] = outer
             else:
                 measured.append(name)
-    return Ranged(tuple(measured), shared)
+    return Ranged(tuple(measured), shared, frozenset(clamped))

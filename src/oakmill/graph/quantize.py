@@ -16,6 +16,7 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from oakmill.errors import PreparationFailed
 from oakmill.graph.boundary import fold_quantizers
+from oakmill.graph.encodings import activations
 from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, source_inputs
 
 Interval = tuple[float, float]
@@ -67,8 +68,8 @@ def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, pict
     from onnxruntime.quantization.calibrate import TensorData, TensorsData
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-    model = infer_shapes(copy_of(model))
-    encodings = {**plan.encodings, **dict.fromkeys(pictures, PIXELS)}
+    model = _named(infer_shapes(copy_of(model)))
+    encodings = {**activations(model).spread(plan.encodings), **dict.fromkeys(pictures, PIXELS)}
     floats = {name: [np.array(value, np.float32) for value in pair] for name, pair in ranges.items()}
     data = TensorsData(CalibrationMethod.MinMax, {n: TensorData(lowest=a, highest=b) for n, (a, b) in floats.items()})
     with _writer_errors():
@@ -79,6 +80,17 @@ def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, pict
         )  # fmt: skip
         written = writer.quantize_model()
     return fold_quantizers(_reachable(written), pictures)
+
+
+def _named(model: ModelProto) -> ModelProto:
+    """Name every node, which onnxruntime's writer asks for where single tensors have formats of their own; in place."""
+    taken = {node.name for node in model.graph.node}
+    for index, node in enumerate(model.graph.node):
+        if not node.name:
+            wanted = next(filter(None, node.output), node.op_type)
+            node.name = wanted if wanted not in taken else f"{wanted}/{index}"
+            taken.add(node.name)
+    return model
 
 
 def _config(model: ModelProto, plan: Plan, encodings: Mapping[str, Encoding]) -> Any:

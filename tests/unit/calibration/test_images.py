@@ -185,6 +185,76 @@ def test_arrays_that_are_damaged_or_hold_objects_are_refused(tmp_path: Path) -> 
         read_image(path, (1,), "N", NONE)
 
 
+def test_arrays_of_other_numbers_are_taken_if_the_dtype_can_hold_them(tmp_path: Path) -> None:
+    path = tmp_path / "sample.npy"
+    for kind in (np.uint8, np.int64, np.float16, np.float64, bool):
+        np.save(path, np.ones((1, 3, 2, 2), kind))
+        assert read_image(path, (1, 3, 2, 2), "NCHW", RGB).dtype == np.float32
+    np.save(path, np.full((1, 3, 2, 2), 300.5))
+    with pytest.raises(SpecError, match=r"values from 300\.5 to 300\.5 that uint8 cannot hold"):
+        read_image(path, (1, 3, 2, 2), "NCHW", RGB, dtype=np.uint8)
+    for wrong in (np.nan, np.inf, 1e300):
+        np.save(path, np.full((1, 3, 2, 2), wrong))
+        with pytest.raises(SourceError, match="NaN, infinite, or too large"):
+            read_image(path, (1, 3, 2, 2), "NCHW", RGB)
+        with pytest.raises((SourceError, SpecError)):
+            read_image(path, (1, 3, 2, 2), "NCHW", RGB, dtype=np.uint8)
+    np.save(path, np.ones((1, 3, 2, 2), complex))
+    with pytest.raises(SourceError, match="holds complex128, not numbers"):
+        read_image(path, (1, 3, 2, 2), "NCHW", RGB)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.uint8, np.float16])
+def test_a_raw_file_is_what_its_size_says(tmp_path: Path, kind: type[np.generic]) -> None:
+    values = np.arange(12).astype(kind)
+    (tmp_path / "sample.raw").write_bytes(values.tobytes())
+    tensor = read_image(tmp_path / "sample.raw", (1, 3, 2, 2), "NCHW", NONE, dtype=np.float16)
+    assert tensor.dtype == np.float16
+    np.testing.assert_array_equal(tensor, np.arange(12).reshape(1, 3, 2, 2))
+
+
+def test_a_raw_file_of_another_size_is_refused_with_the_sizes_expected(tmp_path: Path) -> None:
+    path = tmp_path / "sample.RAW"
+    for size in (0, 11, 47, 49, 96):
+        path.write_bytes(bytes(size))
+        with pytest.raises(SpecError, match=rf"has {size} bytes.*float32 = 48 bytes or uint8 = 12 bytes"):
+            read_image(path, (1, 3, 2, 2), "NCHW", RGB)
+    path.write_bytes(np.full(12, np.nan, np.float32).tobytes())
+    with pytest.raises(SourceError, match="NaN"):
+        read_image(path, (1, 3, 2, 2), "NCHW", RGB)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npy", ".raw"])
+def test_a_file_that_vanished_is_named(tmp_path: Path, suffix: str) -> None:
+    with pytest.raises(SourceError, match=rf"gone\{suffix} cannot be read") as caught:
+        read_image(tmp_path / f"gone{suffix}", (1, 3, 4, 4), "NCHW", RGB)
+    assert caught.value.subject == str(tmp_path / f"gone{suffix}")
+
+
+def test_a_jpeg_of_four_inks_is_read_as_rgb(tmp_path: Path) -> None:
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "inks.jpg", quality=95)
+    tensor = read_image(tmp_path / "inks.jpg", (16, 16, 3), "HWC", RGB)
+    np.testing.assert_allclose(tensor, np.broadcast_to(RED, (16, 16, 3)), atol=8)
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".png", ".tiff"])
+def test_of_an_animation_the_first_picture_is_read(tmp_path: Path, suffix: str) -> None:
+    frames = [Image.new("RGB", (8, 8), color) for color in ((250, 0, 0), (0, 250, 0), (0, 0, 250))]
+    frames[0].save(tmp_path / f"moving{suffix}", save_all=True, append_images=frames[1:])
+    tensor = read_image(tmp_path / f"moving{suffix}", (8, 8, 3), "HWC", RGB)
+    np.testing.assert_allclose(tensor, np.broadcast_to((250, 0, 0), (8, 8, 3)), atol=10)
+
+
+def test_formats_that_are_not_on_the_list_are_refused_whatever_they_are_called(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "real.gif")
+    disguised = (tmp_path / "real.gif").rename(tmp_path / "disguised.png")
+    with pytest.raises(SourceError, match=r"disguised\.png cannot be read as a picture"):
+        read_image(disguised, (1, 3, 4, 4), "NCHW", RGB)
+    (tmp_path / "letter.jpg").write_text("Dear reader, this is no picture.\n" * 50)
+    with pytest.raises(SourceError, match=r"letter\.jpg cannot be read as a picture"):
+        read_image(tmp_path / "letter.jpg", (1, 3, 4, 4), "NCHW", RGB)
+
+
 def test_broken_pictures_are_refused_by_name(tmp_path: Path, picture: Path) -> None:
     path = tmp_path / "broken.jpg"
     jpeg = save(tmp_path / "whole.jpg", np.zeros((64, 64, 3))).read_bytes()

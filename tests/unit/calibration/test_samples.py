@@ -17,7 +17,7 @@ from oakmill.spec import Encoding
 
 RGB, BGR, GRAY, NONE = Encoding.RGB, Encoding.BGR, Encoding.GRAY, Encoding.NONE
 SHAPE = (1, 3, 64, 96)
-PICTURES = ["b.png", "a.JPG", "sub/c.webp", "sub/deep/d.npy"]
+PICTURES = ["b.png", "a.JPG", "sub/c.webp", "sub/deep/d.npy", "sub/deep/e.raw"]
 
 
 @pytest.fixture
@@ -100,6 +100,20 @@ def test_samples_of_files_list_what_was_used_and_read_it_one_by_one(tmp_path: Pa
     assert len(samples) == 2
     for _ in range(2):  # as often as wanted
         assert [f"{tensor[0, 0, 0]:.0f}.png" for tensor in samples] == list(samples.names)
+
+
+def test_a_file_that_vanishes_between_listing_and_reading_is_named(tmp_path: Path) -> None:
+    for index in range(3):
+        Image.new("RGB", (8, 8)).save(tmp_path / f"{index}.png")
+    paths = find_images(tmp_path)
+    samples = from_files(paths, tmp_path, partial(read_image, shape=(8, 8, 3), layout="HWC", encoding=RGB))
+    paths[1].unlink()
+    tensors = iter(samples)
+    next(tensors)
+    with pytest.raises(SourceError, match=r"1\.png cannot be read"):
+        next(tensors)
+    with pytest.raises(SourceError, match=r"1\.png cannot be read"):
+        from_files(paths, tmp_path, lambda path: np.zeros(1))
 
 
 def test_names_are_relative_to_the_source(folder: Path) -> None:

@@ -73,7 +73,9 @@ def test_pixels_of_8_bits_reach_a_float_model_unchanged() -> None:
 
 def quantized(*, read_on: bool) -> ModelProto:
     """x -> quantize -> dequantize -> y, and with `read_on` a second output computed from y."""
-    scale, zero = numpy_helper.from_array(np.float32(0.5), "s"), numpy_helper.from_array(np.uint8(10), "z")
+    scale, zero = (
+        numpy_helper.from_array(np.array(value), name) for value, name in ((np.float32(0.5), "s"), (np.uint8(10), "z"))
+    )
     nodes = [
         helper.make_node("Relu", ["x"], ["r"]),
         helper.make_node("QuantizeLinear", ["r", "s", "z"], ["q"]),
@@ -100,3 +102,30 @@ def test_a_folded_output_that_is_read_on_leaves_the_reader_its_float() -> None:
     found = equality.run(model, {"x": np.array([1, 2, -3, 0], "f")})
     assert found["y"].tolist() == [12, 14, 10, 10]
     assert found["n"].tolist() == [-1, -2, 0, 0]
+
+
+def test_what_was_known_of_the_boundary_before_is_forgotten() -> None:
+    """A note of an output's former type made the graph unreadable as soon as nodes were added to it."""
+    model = interleave(conv(), ["image"], outputs=True)
+    declared = {value.name for value in (*model.graph.input, *model.graph.output)}
+    assert not declared & {value.name for value in model.graph.value_info}
+    graph = helper.make_graph(
+        [helper.make_node("ArgMax", ["x"], ["best"], axis=1)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3])],
+        [helper.make_tensor_value_info("best", TensorProto.INT64, [1, 1])],
+        value_info=[helper.make_tensor_value_info("best", TensorProto.INT64, [1, 1])],
+    )
+    model = narrow_integers(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8))
+    assert "best" not in {value.name for value in model.graph.value_info}
+    model.graph.node.append(helper.make_node("Identity", ["best"], ["same"]))
+    model.graph.output.append(helper.make_tensor_value_info("same", TensorProto.INT32, [1, 1]))
+    found = equality.run(model, {"x": np.array([[1, 5, 3]], "f")})
+    assert {name: values.tolist() for name, values in found.items()} == {"best": [[1]], "same": [[1]]}
+
+
+def test_bytes_for_a_float_model_leave_the_model_itself_alone() -> None:
+    """The float graph was changed too, and could then no longer be run on the pictures as they are read."""
+    model = interleave(conv(), ["image"], outputs=True)
+    pixels_of_8_bits(model, ["image"])
+    assert equality.run(model, {"image": picture()})["features"].dtype == np.float32

@@ -47,7 +47,8 @@ def measured(model: ModelProto) -> dict[str, tuple[float, float]]:
     everything.CopyFrom(model)
     names = [name for name in activations(model).measured if name not in ("image", "out")]
     everything.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
-    session, found = equality.Session(everything), {}
+    session = equality.Session(everything)
+    found: dict[str, tuple[float, float]] = {}
     for image in pictures():
         values = {**session.run({"image": image}), "image": image}
         for name in activations(model).measured:
@@ -109,3 +110,78 @@ def test_a_missing_range_is_named() -> None:
     del ranges["gate"]
     with pytest.raises(PreparationFailed, match="gate"):
         quantize(model, ranges, Plan(), ["image"])
+
+
+def clamped(low: float, high: float) -> ModelProto:
+    """image -> Conv -> Clip."""
+    weight = (np.random.default_rng(1).normal(size=[2, 3, 1, 1]) / 50).astype("f")
+    bounds = [numpy_helper.from_array(np.array(value, "f"), name) for name, value in (("low", low), ("high", high))]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["image", "w"], ["c"], name="conv"),
+            helper.make_node("Clip", ["c", "low", "high"], ["out"], name="clip"),
+        ],
+        "g",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 2, 8, 8])],
+        [numpy_helper.from_array(weight, "w"), *bounds],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+@pytest.mark.parametrize(("low", "high", "stays"), [(0, 3, False), (-1, 1, False), (1, 3, True), (-2, -1, True)])
+def test_a_clip_is_never_lost(low: float, high: float, stays: bool) -> None:
+    """onnxruntime's writer drops each Clip, as if its output's number format did the same: formats hold zero."""
+    model = clamped(low, high)
+    written = quantize(model, {"image": (0, 255), "c": (low, high), "out": (low, high)}, Plan(), ["image"])
+    assert ("Clip" in {node.op_type for node in written.graph.node}) is stays
+    encoding = encoding_of(written, "out")
+    assert encoding is not None
+    session = equality.Session(written, integer_kernels=False)
+    for image in (picture.transpose(0, 3, 1, 2) for picture in pictures()):
+        expected = equality.run(model, {"image": image})["out"]
+        stored = session.run({"image": image.astype(np.uint8)})["out"].astype("f")
+        np.testing.assert_allclose((stored - encoding[1]) * encoding[0], expected, atol=0.1)
+
+
+def test_a_relu_stays_where_its_outputs_given_format_has_room_below_zero() -> None:
+    model = interleave(network(), ["image"], outputs=True)
+    kept = quantize(model, measured(model), Plan(encodings={"r1": Encoding(8, (0.125,), (3,))}), ["image"])
+    dropped = quantize(model, measured(model), Plan(encodings={"r1": Encoding(8, (0.125,), (0,))}), ["image"])
+    assert "Relu" in {node.op_type for node in kept.graph.node}
+    assert "Relu" not in {node.op_type for node in dropped.graph.node}
+
+
+def test_16_bits_behind_a_relu_are_16_bits_in_front_of_it() -> None:
+    """A convolution wrote 8 bits, which were then widened for its Relu: 16 bits cost twice the memory for nothing."""
+    model = interleave(network(), ["image"], outputs=True)
+    ranges = measured(model)
+    ratios = {}
+    for bits in (8, 16):
+        encodings = {name: Encoding(bits) for name in activations(model).measured if name != "image"}
+        written = quantize(model, ranges, Plan(8, 16, False, encodings), ["image"])
+        kinds = {item.name: item.data_type for item in written.graph.initializer}
+        writers = [node for node in written.graph.node if node.op_type == "QuantizeLinear"]
+        of_pixels = {node.input[1] for node in writers if node.input[1].startswith("image")}
+        assert {kinds[node.input[2]] for node in writers if node.input[1] not in of_pixels} == {
+            TensorProto.UINT16 if bits == 16 else TensorProto.UINT8
+        }
+        encoding = encoding_of(written, "out")
+        assert encoding is not None
+        image = pictures()[0]
+        stored = equality.run(written, {"image": image.astype(np.uint8)})["out"].astype("f")
+        expected = equality.run(model, {"image": image})["out"]
+        ratios[bits] = equality.snr_db(expected, (stored - encoding[1]) * encoding[0])
+    assert ratios[16] > ratios[8] + 20
+
+
+def test_nodes_without_names_can_have_tensors_of_their_own_format() -> None:
+    """onnxruntime's writer refused: "Node of type Shape with output 0 _v_120 does not have a name!"."""
+    model = interleave(network(), ["image"], outputs=True)
+    for node in model.graph.node:
+        node.name = ""
+    model.graph.node[0].name = model.graph.node[1].output[0]  # a name that is another node's output
+    written = quantize(model, measured(model), Plan(encodings={"m": Encoding(16)}), ["image"])
+    kinds = {item.name: item.data_type for item in written.graph.initializer}
+    assert kinds["m_zero_point"] == TensorProto.UINT16
+    assert not model.graph.node[2].name
