@@ -39,6 +39,7 @@ def test_a_blob_for_so_many_shaves(shaves: int, small: Path, tmp_path: Path, con
 def test_a_native_superblob_comes_with_passport_and_recipe(small: Path, tmp_path: Path, convert: Convert) -> None:
     assert convert(small, "--format", "native", "-o", tmp_path / "out").exit_code == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "small.rvc2.passport.html",
         "small.rvc2.passport.json",
         "small.rvc2.recipe.yaml",
         "small.rvc2.superblob",

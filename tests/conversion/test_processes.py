@@ -157,6 +157,7 @@ def test_two_conversions_into_one_folder_at_once(tmp_path: Path) -> None:
     (loser,) = (answer for answer in answers if answer.exit_code)
     assert loser.error["code"] == "OutputExists"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "model.rvc2.passport.html",
         "model.rvc2.passport.json",
         "model.rvc2.recipe.yaml",
         "model.rvc2.tar.xz",
