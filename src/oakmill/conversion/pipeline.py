@@ -19,7 +19,7 @@ from oakmill.conversion.prepare import Prepared, prepare
 from oakmill.model import load_onnx, merge_inputs, open_source, prefill, require_finite_weights
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, InputSpec, OutputFormat
+from oakmill.spec import AnySpec, InputSpec, OutputFormat, Rvc4Spec
 from oakmill.spec.recipe import Recipe, SourceRecord, ToolchainRecord
 from oakmill.toolchains import sandbox
 
@@ -88,7 +88,7 @@ def convert(
             names = Names.of(spec, path, platform.suffix)
             publish.require_free(output, names.all(), overwrite=overwrite)
             source = open_source(path, work / "source", settings)
-            inputs = platform.inputs(_asked_inputs(spec, source, progress), source, progress)
+            inputs = platform.inputs(_asked_inputs(platform.spec, source, progress), source, progress)
         with progress.stage(Stage.PREFLIGHT):
             model = platform.cut(load_onnx(source))
             require_finite_weights(model)
@@ -180,7 +180,7 @@ def _recipe(
     return Recipe(
         oakmill=oakmill.__version__,
         source=SourceRecord(name=source.files[0].name, format=source.format.value, sha256=source.sha256),
-        spec=spec.model_copy(update={"verification_images": None}),  # a path means nothing elsewhere
+        spec=_without_paths(platform.spec, images),
         inputs=[item.as_dict() for item in prepared.inputs],
         toolchains=[ToolchainRecord(name=item.name, digest=item.digest, isolation=isolation) for item in used],
         packages={package: version(package) for package in _PACKAGES},
@@ -189,6 +189,14 @@ def _recipe(
         calibration=dict(network.calibration),
         artefact={"name": names.artefact, "sha256": _sha256(built.file)},
     )
+
+
+def _without_paths(spec: AnySpec, images: Images) -> AnySpec:
+    """The parameters without what means nothing elsewhere: a set of images keeps its name, a file of them none."""
+    paths: dict[str, object] = {"verification_images": None}
+    if isinstance(spec, Rvc4Spec):
+        paths |= {"quantization_data": images.lessons_from or None, "aimet_encodings": None}
+    return spec.model_copy(update=paths)
 
 
 def _archive(

@@ -55,6 +55,7 @@ class Platform(ABC):
 
     name: ClassVar[str]
     needs: ClassVar[Needs]
+    spec: Any
     settings: Settings
 
     @property
