@@ -20,7 +20,7 @@ from oakmill.conversion.prepare import Needs, Prepared, save
 from oakmill.errors import SpecError, UnsupportedModel, VerificationFailed
 from oakmill.graph.decompose import DECOMPOSITIONS
 from oakmill.model import weight_bytes
-from oakmill.model.source import SourceModel
+from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec, Rvc2Spec
 from oakmill.toolchains.base import Toolchain
@@ -55,9 +55,10 @@ NOT_PROVEN = (
 )
 
 
-def needed_toolchains(spec: Rvc2Spec, settings: Settings) -> list[Toolchain]:
-    """The toolchains that a conversion takes, installed or not."""
-    optimizer: list[Toolchain] = [ModelOptimizer(settings)] if spec.mo_args else []
+def needed_toolchains(spec: Rvc2Spec, settings: Settings, *, reads_ir: bool = False) -> list[Toolchain]:
+    """The toolchains that a conversion takes, installed or not; with `reads_ir`, also what reads OpenVINO IR."""
+    own = spec.ir_version in settings.rvc2_libraries
+    optimizer: list[Toolchain] = [ModelOptimizer(settings)] if spec.mo_args or (reads_ir and not own) else []
     return [*optimizer, Rvc2Toolchain(settings, spec.ir_version)]
 
 
@@ -74,6 +75,7 @@ class Rvc2(Platform):
 
     name: ClassVar[str] = "rvc2"
     needs: ClassVar[Needs] = NEEDS
+    runs_the_file: ClassVar[bool] = False
 
     spec: Rvc2Spec
     settings: Settings
@@ -127,13 +129,23 @@ class Rvc2(Platform):
         """
         return self.mo.inputs(asked, source.inputs, progress) if self.mo else asked
 
-    def cut(self, model: onnx.ModelProto) -> onnx.ModelProto:
-        """The model, ended where the Mo Args say; in place.
+    @property
+    def tool_outputs(self) -> tuple[str, tuple[str, ...]]:
+        """Those that the Mo Args name."""
+        return "mo argument --output", self.mo.options.outputs if self.mo else ()
+
+    def reading(self, source: SourceModel) -> Platform:
+        """The same conversion; of an OpenVINO IR, by libraries that read it.
 
         Raises:
-            SpecError: it cannot end there.
+            SpecError: there are Mo Args for an IR.
+            ToolchainMissing, ToolchainBroken: what reads it is not installed, or not whole.
         """
-        return self.mo.cut(model) if self.mo else model
+        if source.format is not SourceFormat.OPENVINO_IR:
+            return super().reading(source)
+        from oakmill.conversion.rvc2_ir import Rvc2Ir
+
+        return Rvc2Ir.reading_ir(self)
 
     def images(self, prepared: Prepared, source: SourceModel, work: Path, progress: Progress) -> Images:
         """The user's pictures, else generated ones; nothing is taught.
@@ -159,6 +171,11 @@ class Rvc2(Platform):
         model = self.mo.graph(prepared) if self.mo else prepared.model
         graph = save(model, job / "graph" / "prepared.onnx")
         return Network(self.mo.run(prepared, graph, job / "optimize", progress) if self.mo else graph, model)
+
+    @property
+    def network_name(self) -> str:
+        """What the compiler's network is called in the command line."""
+        return "prepared.xml" if self.mo else "prepared.onnx"
 
     @property
     def shaves(self) -> int:
@@ -229,8 +246,8 @@ class Rvc2(Platform):
         precisions = ",".join(f"{name}:{port['precision']}" for name, port in named.items() if "precision" in port)
         layouts = ",".join(f"{name}:{port['layout']}" for name, port in named.items() if "layout" in port)
         config = ",".join(f"{key}={value}" for key, value in self.options.config.items())
-        network = "prepared.xml" if self.mo else "prepared.onnx"
-        words = ["compile_tool", "-d", "MYRIAD", "-m", network, "-o", artefact, "-iop", precisions, "-op", "FP16"]
+        words = ["compile_tool", "-d", "MYRIAD", "-m", self.network_name, "-o", artefact]
+        words += ["-iop", precisions, "-op", "FP16"]
         words += ["-iol", layouts] if layouts else []
         words += ["-c", config] if config else []
         mo = {"model_optimizer": self.mo.command(prepared)} if self.mo else {}

@@ -14,10 +14,13 @@ from pydantic import ValidationError
 from oakmill.errors import BrokenModel, NotAModel, OakmillError, UnsafeSource, UnsupportedModel
 from oakmill.model.archives import unpack
 from oakmill.model.onnx_model import read_onnx
+from oakmill.model.openvino_ir import read_ir
 from oakmill.model.sniff import identify, only_onnx, sniff
-from oakmill.model.source import SourceModel
+from oakmill.model.source import SourceFormat, SourceModel
+from oakmill.model.tflite import read_tflite
 from oakmill.settings import Settings
 
+_READERS = {SourceFormat.OPENVINO_IR: read_ir, SourceFormat.TFLITE: read_tflite}
 _CONFIG = "config.json"
 _CONFIG_BYTES = 16 << 20
 _NOT_IN_NAMES = re.compile(r"^\.+|[/\\\x00-\x1f]")  # results are named after the model
@@ -33,7 +36,7 @@ def open_nn_archive(path: Path, into: Path, settings: Settings) -> SourceModel:
         UnsafeSource: as `archives.unpack`; or the config names a file outside the archive.
         NotAModel: the tar holds no config.json.
         BrokenModel: the archive or its config is damaged, or the model named is not in it.
-        UnsupportedModel: the model in it is already compiled, of several stages, or no ONNX.
+        UnsupportedModel: the model in it is already compiled, of several stages, or of another format.
     """
     files = unpack(path, into, settings)
     try:
@@ -42,8 +45,8 @@ def open_nn_archive(path: Path, into: Path, settings: Settings) -> SourceModel:
         if graph not in files:
             message = f"the {_CONFIG} of {path.name} names the model {graph.name}, which is not in it"
             raise BrokenModel(message, subject=str(path))
-        _require_source(graph, path)
-        source = read_onnx(graph, settings)
+        found = _require_source(graph, path)
+        source = _READERS.get(found, read_onnx)(graph, settings)
     except OakmillError:
         shutil.rmtree(into)
         raise
@@ -126,7 +129,8 @@ def _model_path(config: dict[str, Any], archive: Path) -> PurePosixPath:
     return name
 
 
-def _require_source(graph: Path, archive: Path) -> None:
+def _require_source(graph: Path, archive: Path) -> SourceFormat:
+    """The format of the model in the archive, which is one to convert."""
     finding = identify(graph)
     if finding.compiled:
         raise UnsupportedModel(
@@ -134,4 +138,7 @@ def _require_source(graph: Path, archive: Path) -> None:
             subject=str(archive),
             remedy="Give the ONNX model, or the NN Archive holding it, that this one was made from.",
         )
-    only_onnx(sniff(graph), graph)
+    found = sniff(graph)
+    if found not in _READERS:
+        only_onnx(found, graph)
+    return found

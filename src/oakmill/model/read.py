@@ -6,8 +6,10 @@ from pathlib import Path
 
 from oakmill.model.nn_archive import open_nn_archive
 from oakmill.model.onnx_model import read_onnx
+from oakmill.model.openvino_ir import read_ir
 from oakmill.model.sniff import only_onnx, sniff
 from oakmill.model.source import SourceFormat, SourceModel
+from oakmill.model.tflite import read_tflite
 from oakmill.settings import Settings
 
 
@@ -21,11 +23,15 @@ def open_source(path: Path, work: Path, settings: Settings) -> SourceModel:
 
     Raises:
         NotAModel, BrokenModel, UnsafeSource: the file is none, damaged, or hostile.
-        UnsupportedModel: the format is recognised but not converted yet; or as `read_onnx` and
-            `open_nn_archive`.
+        UnsupportedModel: the format is recognised but not converted yet; or as `read_onnx`, `read_ir`,
+            `read_tflite` and `open_nn_archive`.
     """
     found = sniff(path)
     if found is SourceFormat.NN_ARCHIVE:
         return open_nn_archive(path, work, settings)
+    if found is SourceFormat.OPENVINO_IR:
+        return read_ir(path, settings)
+    if found is SourceFormat.TFLITE:
+        return read_tflite(path, settings)
     only_onnx(found, path)
     return read_onnx(path, settings)

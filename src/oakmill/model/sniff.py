@@ -111,8 +111,8 @@ def only_onnx(found: SourceFormat, path: Path) -> None:
     """
     if found is not SourceFormat.ONNX:
         raise UnsupportedModel(
-            f"{path.name} was recognised as {_LABELS[found]}, but this version converts ONNX and NN Archives "
-            "that hold ONNX",
+            f"{path.name} was recognised as {_LABELS[found]}, but this version converts ONNX, OpenVINO IR, "
+            "TFLite and NN Archives that hold one of them",
             subject=str(path),
             remedy="Export the model to ONNX from the framework that it was trained in.",
         )
@@ -131,10 +131,20 @@ def identify(path: Path) -> Finding:
             return Finding("not a regular file")
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
-            return _by_head(path, head) or _by_fields(file) or Finding("of no known format, or damaged")
+            return _by_head(path, head) or _by_fields(file) or _unknown(path)
     except OSError as error:
         message = f"{path.name} cannot be read: {error.strerror}"
         raise NotAModel(message, subject=str(path), remedy=ACCEPTED) from error
+
+
+def _unknown(path: Path) -> Finding:
+    """A file without any mark; the weights of an OpenVINO IR have none, but their .xml says whose they are."""
+    if path.suffix.lower() != ".bin":
+        return Finding("of no known format, or damaged")
+    graph = path.with_suffix(".xml")
+    if graph.is_file():
+        return Finding("the weights of an OpenVINO IR", f"Give {graph.name}, which is beside it.")
+    return Finding("of no known format", f"If it holds the weights of an OpenVINO IR, put {graph.name} beside it.")
 
 
 def _by_head(path: Path, head: bytes) -> Finding | None:

@@ -176,11 +176,11 @@ def test_a_broken_model_inside_leaves_nothing_behind(tmp_path: Path, settings: S
 
 
 def test_archives_of_other_formats_and_of_two_stages_are_refused(
-    tmp_path: Path, model_file: Path, shared_data: Path, settings: Settings
+    tmp_path: Path, model_file: Path, settings: Settings
 ) -> None:
-    tflite = shared_data / "models" / "tflite" / "yolox_nano_416_fp16.tflite"
-    archive = pack(tmp_path / "a.tar", config_of(tflite.name), tflite, mode="w")
-    refuse(archive, settings, UnsupportedModel, "recognised as TFLite")
+    inner = pack(tmp_path / "inner.tar", config_of(), model_file, mode="w")
+    archive = pack(tmp_path / "a.tar", config_of(inner.name), inner, mode="w")
+    refuse(archive, settings, UnsupportedModel, "recognised as an NN Archive")
     config = config_of()
     config["model"]["heads"] = [{"parser": "P", "metadata": {"postprocessor_path": "second.onnx"}}]
     refuse(pack(tmp_path / "b.tar", config, model_file, mode="w"), settings, UnsupportedModel, "two stages")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oakmill.errors import NotAModel, UnsupportedModel
+from oakmill.errors import NotAModel
 from oakmill.model import SourceFormat, open_source
 from oakmill.settings import Settings
 
@@ -29,17 +29,6 @@ def test_an_nn_archive_is_unpacked_into_the_work_folder(tmp_path: Path, model_fi
     source = open_source(path, tmp_path / "work", settings)
     assert source.graph == tmp_path / "work" / "small.onnx"
     assert source.archive is not None
-
-
-@pytest.mark.parametrize(
-    ("file", "name"),
-    [("ir/face_landmark_160x160.xml", "OpenVINO IR"), ("tflite/yolox_nano_416_fp16.tflite", "TFLite")],
-)
-def test_formats_of_later_versions_are_recognised(
-    shared_data: Path, tmp_path: Path, settings: Settings, file: str, name: str
-) -> None:
-    with pytest.raises(UnsupportedModel, match=f"recognised as {name}, but this version converts ONNX"):
-        open_source(shared_data / "models" / file, tmp_path / "work", settings)
 
 
 def test_other_files_are_refused(tmp_path: Path, settings: Settings) -> None:
