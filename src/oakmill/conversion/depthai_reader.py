@@ -65,6 +65,7 @@ def _blob(blob: Any) -> dict[str, Any]:
         "outputs": [_tensor(name, info) for name, info in blob.networkOutputs.items()],
         "stages": blob.stageCount,
         "shaves": blob.numShaves,
+        "device": blob.device.name,
     }
 
 

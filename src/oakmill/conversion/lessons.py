@@ -17,7 +17,7 @@ from oakmill.conversion.pictures import Pictures, reader
 from oakmill.conversion.platform import Images
 from oakmill.errors import SpecError
 from oakmill.settings import Settings
-from oakmill.spec import Rvc4Spec
+from oakmill.spec import Quantizing
 
 HELD_OUT_SHARE = 5
 """One file in so many is kept back for the test, where the set is too small for both."""
@@ -44,7 +44,7 @@ def split(files: Sequence[Path], lessons: int, held_out: int, seed: int) -> Spli
 
 
 def choose(
-    spec: Rvc4Spec, inputs: Sequence[ResolvedInput], work: Path, settings: Settings, progress: Progress
+    spec: Quantizing, inputs: Sequence[ResolvedInput], work: Path, settings: Settings, progress: Progress
 ) -> Images:
     """The images of a conversion that quantizes.
 
@@ -71,7 +71,7 @@ def choose(
     return Images(held_out, lessons, found.name)
 
 
-def choose_untaught(spec: Rvc4Spec, inputs: Sequence[ResolvedInput]) -> Images:
+def choose_untaught(spec: Quantizing, inputs: Sequence[ResolvedInput]) -> Images:
     """The images of a conversion that quantizes nothing: the user's, else generated ones.
 
     Raises:
@@ -111,7 +111,7 @@ def _pictures(
     inputs: Sequence[ResolvedInput],
     own: dict[str, tuple[Path, ...]],
     main: str,
-    spec: Rvc4Spec,
+    spec: Quantizing,
 ) -> Pictures:
     """These files for every input, or for each input those of its own folder at the same places."""
     if not own:
@@ -135,7 +135,7 @@ def _require_pictures(inputs: Sequence[ResolvedInput]) -> None:
         )
 
 
-def _others(spec: Rvc4Spec, inputs: Sequence[ResolvedInput], lessons: Pictures) -> Pictures:
+def _others(spec: Quantizing, inputs: Sequence[ResolvedInput], lessons: Pictures) -> Pictures:
     """The user's own test images, without those that were lessons."""
     assert spec.verification_images is not None
     source = spec.verification_images

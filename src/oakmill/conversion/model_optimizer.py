@@ -22,7 +22,7 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.inputs import ResolvedInput, guess_layout
 from oakmill.conversion.prepare import Prepared
 from oakmill.errors import CompileFailed, SpecError
-from oakmill.graph.outputs import cut_at, own_nodes
+from oakmill.graph.outputs import own_nodes
 from oakmill.model import merge_inputs
 from oakmill.model.source import Tensor
 from oakmill.settings import Settings
@@ -102,14 +102,6 @@ class MoStep:
         except ValidationError as error:
             first = error.errors()[0]
             raise SpecError(f"mo arguments: {first['msg'].removeprefix('Value error, ')}") from None
-
-    def cut(self, model: onnx.ModelProto) -> onnx.ModelProto:
-        """The model, ended where --output says; in place.
-
-        Raises:
-            SpecError: it cannot end there.
-        """
-        return cut_at(model, self.options.outputs) if self.options.outputs else model
 
     def graph(self, prepared: Prepared) -> onnx.ModelProto:
         """The graph that mo is given: without the preprocessing, where mo embeds it."""

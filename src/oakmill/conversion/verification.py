@@ -88,7 +88,7 @@ def compare_simulated(
     comparison = Comparison()
     reference = equality.Session(prepared.original)
     names = iter(pictures.names)
-    for batch in _batches(pictures):
+    for batch in batches(pictures):
         for raw, outputs in zip(batch, simulate(batch), strict=True):
             comparison.add(next(names), reference.run(prepared.feeds(raw)), prepared.restored(outputs))
     return comparison
@@ -116,7 +116,8 @@ def find_overflows(prepared: Prepared, pictures: Pictures) -> tuple[Overflow, ..
     return overflows(found)
 
 
-def _batches(pictures: Pictures) -> Iterator[list[dict[str, NDArray[Any]]]]:
+def batches(pictures: Pictures) -> Iterator[list[dict[str, NDArray[Any]]]]:
+    """The pictures, `BATCH` of them at a time."""
     batch: list[dict[str, NDArray[Any]]] = []
     for raw in pictures:
         batch.append(raw)

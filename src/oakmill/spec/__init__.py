@@ -2,11 +2,12 @@
 
 from oakmill.spec.conversion import ConversionSpec, OutputFormat
 from oakmill.spec.inputs import Encoding, InputSpec
-from oakmill.spec.quantization import Precision, RangeMethod, Resize
+from oakmill.spec.quantization import Precision, Quantizing, RangeMethod, Resize
 from oakmill.spec.rvc2 import Rvc2Spec
+from oakmill.spec.rvc3 import PotTargetDevice, Quantizer, Rvc3Spec
 from oakmill.spec.rvc4 import Rvc4Spec
 
-AnySpec = Rvc2Spec | Rvc4Spec
+AnySpec = Rvc2Spec | Rvc3Spec | Rvc4Spec
 """A conversion to any platform."""
 
 __all__ = [
@@ -15,9 +16,13 @@ __all__ = [
     "Encoding",
     "InputSpec",
     "OutputFormat",
+    "PotTargetDevice",
     "Precision",
+    "Quantizer",
+    "Quantizing",
     "RangeMethod",
     "Resize",
     "Rvc2Spec",
+    "Rvc3Spec",
     "Rvc4Spec",
 ]

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from oakmill.spec.inputs import InputSpec
 from oakmill.spec.quantization import Resize
 
+OutputName = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")]
+
 
 class OutputFormat(StrEnum):
     """How the result is wrapped."""
@@ -30,6 +32,12 @@ class ConversionSpec(BaseModel):
     inputs: Annotated[tuple[InputSpec, ...], Field(max_length=64)] = Field(
         (),
         description="Shape, layout and preprocessing of each input; what is left out comes from the model.",
+    )
+    outputs: Annotated[tuple[OutputName, ...], Field(max_length=256)] = Field(
+        (),
+        description="Name of a tensor (or node) that the network is to end at; repeat for more. By default, the "
+        "model's own outputs.",
+        json_schema_extra={"flag": "--outputs"},
     )
     disable_onnx_simplification: bool = Field(
         False,

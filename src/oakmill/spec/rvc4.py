@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from oakmill.spec.conversion import ConversionSpec
-from oakmill.spec.quantization import Precision, RangeMethod
+from oakmill.spec.quantization import HeldOutCount, LessonCount, Precision, QuantizationData, RangeMethod
 from oakmill.spec.rvc2 import ToolArgument
 
 Version = Annotated[str, Field(pattern=r"^\d+(\.\d+){1,3}$")]
@@ -28,14 +28,8 @@ class Rvc4Spec(ConversionSpec):
         Precision.INT8_STANDARD,
         description="Number format of the converted model; INT8 and FP16 mean the standard ones.",
     )
-    quantization_data: str | None = Field(
-        None,
-        description="Images that teach the quantization: a set's name (see `oakmill datasets list`), a folder, or a "
-        "zip; or .npy/.raw files in the model's own layout. By default the set `general`.",
-    )
-    max_quantization_images: Annotated[int, Field(ge=1, le=65536)] = Field(
-        256, description="How many of them are used at most, drawn with the seed."
-    )
+    quantization_data: QuantizationData = None
+    max_quantization_images: LessonCount = 256
     range_method: RangeMethod | None = Field(
         None,
         description="How an activation's range is chosen; by default minmax, and mse in the accuracy-focused modes.",
@@ -61,11 +55,7 @@ class Rvc4Spec(ConversionSpec):
     proof_images: Annotated[int, Field(ge=1, le=16)] = Field(
         4, description="Images on which the finished file is run by the vendor's own HTP library, emulated and slow."
     )
-    max_verification_images: Annotated[int, Field(ge=1, le=4096)] = Field(
-        64,
-        description="How many images the accuracy is measured on, never those that taught the quantization.",
-        json_schema_extra={"flag": "--max-images"},
-    )
+    max_verification_images: HeldOutCount = 64
     device_runtime: Version | None = Field(
         None,
         description="QAIRT version on the device. The file gets a prepared cache only if the compiler is not newer; "

@@ -25,13 +25,14 @@ class Release:
     """One version of mo: the platform that it is for, the Pythons that it runs on, the best first.
 
     `compiler` are the wheels with that platform's compiler from the same build of OpenVINO, and within them the
-    folder of its libraries; it lacks the frontends, which are in mo's own package.
+    folder of its libraries; it lacks the frontends, which are in mo's own package. Where no public package has a
+    compiler, there is none.
     """
 
     platform: str
     pythons: tuple[str, ...]
-    compiler: environments.Libraries
-    compiler_folder: str
+    compiler: environments.Libraries | None = None
+    compiler_folder: str = ""
 
 
 RELEASES = {
@@ -40,7 +41,8 @@ RELEASES = {
         pythons=("3.9", "3.8"),
         compiler=environments.Libraries(_HERE / "myriad-2022.2.0.lock", "3.9"),
         compiler_folder="openvino_tensorflow",
-    )
+    ),
+    "2022.3.2": Release(platform="rvc3", pythons=("3.10", "3.9", "3.8")),
 }
 _FRONTENDS = ("libopenvino_ir_frontend.so", "libopenvino_onnx_frontend.so")
 
@@ -90,7 +92,7 @@ class ModelOptimizer:
             ToolchainMissing: it is not installed.
             ToolchainBroken: it is not whole.
         """
-        assert self.libraries
+        assert not self._release.compiler or self.libraries
         return self._environment()
 
     def install(self, watch: Watcher = ignore) -> Status:
@@ -108,7 +110,8 @@ class ModelOptimizer:
             settings=self._settings,
             watch=watch,
         )
-        self._add_frontends(environment)
+        if self._release.compiler:
+            self._add_frontends(environment)
         self.verify()
         return self.status()
 

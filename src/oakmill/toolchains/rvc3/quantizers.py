@@ -1,0 +1,177 @@
+"""The quantizers on our side: NNCF and POT, each in an environment of its own."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oakmill.errors import ToolchainBroken, ToolchainMissing
+from oakmill.settings import Settings
+from oakmill.toolchains import door, environments, interpreters
+from oakmill.toolchains.base import Status, Watcher, ignore
+from oakmill.toolchains.rvc3 import tiny
+from oakmill.toolchains.rvc3.toolchain import RUNNER
+
+DEVICES = {
+    ("nncf", "VPU"): ("NPU", "mixed"),
+    ("nncf", "ANY"): ("ANY", "performance"),
+    ("pot", "VPU"): ("VPU", "performance"),
+    ("pot", "ANY"): ("ANY", "performance"),
+}
+"""The tool's target device and preset. POT's VPU takes activations as asymmetric whatever the preset is; NNCF, whose
+NPU is VPU's successor, does so with MIXED."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """Until when layers are put back into floating point, by samples behind those that teach."""
+
+    drop: float
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a quantizer is to do; `device` is VPU or ANY, layers are meant by their exact names and types.
+
+    `lessons` are arrays [samples, *the input's shape] by the input's name, of which the first `teach` teach.
+    """
+
+    lessons: Mapping[str, Path]
+    teach: int
+    device: str = "VPU"
+    ignored_names: tuple[str, ...] = ()
+    ignored_types: tuple[str, ...] = ()
+    control: Control | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """A quantized IR, and what the tool tells of the work."""
+
+    file: Path
+    report: Mapping[str, Any]
+
+
+class Quantizer:
+    """NNCF ("nncf"), or OpenVINO's Post-training Optimization Tool ("pot")."""
+
+    def __init__(self, settings: Settings, tool: str = "nncf") -> None:
+        self._settings = settings
+        self.tool = tool
+        self.version = {"nncf": "3.4.0", "pot": "2022.3.2"}[tool]
+
+    @property
+    def name(self) -> str:
+        """Its full name."""
+        return f"rvc3/{self.tool}-{self.version}"
+
+    @property
+    def summary(self) -> str:
+        """What it is."""
+        if self.tool == "nncf":
+            return f"NNCF {self.version} on OpenVINO 2026.4.1, which quantizes IRs to 8 bits"
+        return (
+            f"OpenVINO {self.version}'s Post-training Optimization Tool, needed for --quantizer pot alone; runs on "
+            "Python 3.10, 3.9, 3.8"
+        )
+
+    def status(self) -> Status:
+        """How it stands here; starts no process."""
+        return environments.status(self.name, self.summary, self.require)
+
+    def require(self) -> environments.Environment:
+        """The environment, once it is certain that it is whole.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it is not whole.
+        """
+        return environments.require(self.name, self._settings, self._remedy)
+
+    def install(self, watch: Watcher = ignore) -> Status:
+        """Make the environment and verify it by quantizing a tiny network.
+
+        Raises:
+            ToolchainMissing: a package or interpreter cannot be had here.
+            ToolchainBroken: it was installed but does not quantize.
+        """
+        environments.create(
+            self.name,
+            lock=RUNNER / f"{self.tool}-{self.version}.lock",
+            interpreter=self._interpreter(watch),
+            settings=self._settings,
+            watch=watch,
+        )
+        self.verify()
+        return self.status()
+
+    def verify(self) -> Mapping[str, Any]:
+        """Quantize a network of one convolution.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it does not do what it should.
+        """
+        with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
+            ir = tiny.write_ir(Path(folder) / "tiny.xml")
+            lessons = Path(folder) / "lessons.npy"
+            np.save(lessons, np.stack([tiny.PICTURE, 255 - tiny.PICTURE]))
+            with environments.verification(self.name, self._remedy):
+                done = self.quantize(ir, Path(folder) / "job", Order({tiny.INPUT: lessons}, 2))
+            if not done.report["quantizers"]:
+                raise ToolchainBroken(f"{self.name} quantized nothing of a convolution", remedy=self._remedy)
+            return {name: done.report[name] for name in ("quantizers", "bin_bytes")}
+
+    def quantize(self, ir: Path, job: Path, order: Order, *, watch: Watcher = ignore) -> Done:
+        """Quantize an IR that the Model Optimizer wrote.
+
+        Raises:
+            RunnerError: the tool cannot quantize it ("model"), or a layer to ignore is not there ("layers").
+            ToolKilled, LimitExceeded: it did not come to an end.
+        """
+        job.mkdir(parents=True, exist_ok=True)
+        device, preset = DEVICES[self.tool, order.device]
+        control = {"drop": order.control.drop, "seconds": order.control.seconds} if order.control else None
+        report = door.run_runner(
+            self.require(),
+            RUNNER,
+            {
+                "action": self.tool,
+                "model": str(ir.absolute()),
+                "target": "int8.xml",
+                "lessons": {name: str(path.absolute()) for name, path in order.lessons.items()},
+                "teach": order.teach,
+                "device": device,
+                "preset": preset,
+                "ignored_names": list(order.ignored_names),
+                "ignored_types": list(order.ignored_types),
+                "control": control,
+            },
+            job,
+            read=sorted({ir.parent, *(path.parent for path in order.lessons.values())}),
+            watch=watch,
+            settings=self._settings,
+        )
+        return Done(job / "int8.xml", {**report, "device": device, "preset": preset})
+
+    @property
+    def _remedy(self) -> str:
+        return f"oakmill toolchains install {self.name}"
+
+    def _interpreter(self, watch: Watcher) -> Path:
+        if self.tool == "nncf":
+            return Path(sys.executable)
+        missing = ToolchainMissing()
+        for version in ("3.10", "3.9", "3.8"):
+            try:
+                return interpreters.find(version, self._settings, watch)
+            except ToolchainMissing as error:
+                missing = error
+        raise missing

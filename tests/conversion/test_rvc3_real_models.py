@@ -1,0 +1,83 @@
+"""Real models become IRs for RVC3 that OpenVINO 2022.3.2 reads and runs, and decide on photos as before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conversion.conftest import Convert
+
+MODELS = {
+    "squeezenet1.1_fp32": ["--mean-values", "104,117,123", "--encoding-from", "BGR"],
+    "yolox_nano_416": ["--encoding-from", "BGR", "--resize", "stretch"],
+    "ultraface_rfb_320": ["--mean-values", "127", "--scale-values", "128"],
+    "person_detector_yolox_192": ["--encoding-from", "BGR"],
+    "plate_rec_48x168": ["--mean-values", "149.94", "--scale-values", "49.215", "--encoding-from", "BGR"],
+}
+
+
+def outputs(answer: Any, name: str) -> dict[str, float]:
+    (check,) = [check for check in answer.result["passport"]["checks"] if check["name"] == name]
+    return {output["name"]: float(output["snr_db"]) for output in check["outputs"]}
+
+
+def metric(answer: Any, words: str) -> float:
+    """A number of the first task by INT8, by the words that the passport calls it."""
+    (task, *_) = answer.result["passport"]["checks"][0]["tasks"]
+    (found,) = [item for item in task["metrics"].values() if item["words"] == words]
+    return float(found["value"])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_real_model_becomes_an_ir_that_runs(name: str, shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
+    answer = convert3(
+        shared_data / "models" / f"{name}.onnx", *MODELS[name],
+        "--quantization-data", shared_data / "images" / "coco" / "train2017", "--max-quantization-images", "32",
+        "--max-images", "16", "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert answer.exit_code == 0, answer.error
+    assert min(outputs(answer, "FP16 weights").values()) > 40
+    assert min(outputs(answer, "INT8").values()) > 10
+    reader = answer.result["passport"]["vendor_reader"]
+    assert reader["name"].startswith("OpenVINO 2022.3.2")
+    assert reader["inputs"][0]["dims"][1] == 3  # NCHW, as the source has it
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [[], ["--quantizer", "pot"]], ids=["nncf", "pot"])
+def test_squeezenet_in_8_bits_decides_on_photos_as_before(
+    options: list[str], shared_data: Path, tmp_path: Path, convert3: Convert
+) -> None:
+    answer = convert3(
+        shared_data / "models" / "squeezenet1.1_fp32.onnx", *MODELS["squeezenet1.1_fp32"], *options,
+        "--quantization-data", shared_data / "images" / "imagenet", "--max-quantization-images", "256",
+        "--max-images", "256", "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert answer.exit_code == 0, answer.error
+    assert metric(answer, "top-1 agreement") > 0.88
+    assert metric(answer, "top-1 agreement where the float model is sure") > 0.96
+
+
+@pytest.mark.slow
+def test_yolox_in_8_bits_finds_the_same_boxes(shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
+    answer = convert3(
+        shared_data / "models" / "yolox_nano_416.onnx", *MODELS["yolox_nano_416"],
+        "--quantization-data", shared_data / "images" / "coco" / "train2017", "--max-quantization-images", "64",
+        "--max-images", "32", "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert answer.exit_code == 0, answer.error
+    assert metric(answer, "box agreement (F1)") > 0.9
+
+
+@pytest.mark.slow
+def test_noise_as_lessons_comes_out_red(shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
+    answer = convert3(
+        shared_data / "models" / "squeezenet1.1_fp32.onnx", *MODELS["squeezenet1.1_fp32"],
+        "--quantization-data", "random", "--max-quantization-images", "32",
+        "--images", shared_data / "images" / "imagenet", "--max-images", "64", "-o", tmp_path / "out",
+    )  # fmt: skip
+    assert answer.exit_code == 0, answer.error
+    assert answer.result["verdict"] == "fail"
+    assert "random_calibration" in [finding["code"] for finding in answer.result["passport"]["findings"]]
