@@ -11,11 +11,22 @@ def all_toolchains(settings: Settings) -> list[Toolchain]:
     """Every toolchain, the default of each platform first."""
     from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
     from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Rvc2Toolchain
+    from oakmill.toolchains.rvc3.quantizers import Quantizer
+    from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
+    from oakmill.toolchains.rvc3.vendor import configured
     from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
+    from oakmill.toolchains.tflite.toolchain import TfliteToolchain
 
     others = sorted(version for version in settings.rvc2_libraries if version != PUBLIC_VERSION)
     compilers = [Rvc2Toolchain(settings, version) for version in (PUBLIC_VERSION, *others)]
-    return [*compilers, Rvc4Toolchain(settings), ModelOptimizer(settings)]
+    own = configured(settings)
+    for_rvc3: list[Toolchain] = [
+        Rvc3Toolchain(settings),
+        Quantizer(settings),
+        Quantizer(settings, "pot"),
+        *([own] if own else []),
+    ]
+    return [*compilers, *for_rvc3, Rvc4Toolchain(settings), ModelOptimizer(settings), TfliteToolchain(settings)]
 
 
 def find(name: str, settings: Settings) -> Toolchain:

@@ -1,0 +1,162 @@
+"""The TFLite toolchain on our side: tf2onnx and LiteRT in an environment of their own."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oakmill.errors import ToolchainBroken
+from oakmill.settings import Settings
+from oakmill.toolchains import door, environments
+from oakmill.toolchains.base import Status, Watcher, ignore
+from oakmill.toolchains.tflite import tiny
+
+VERSION = "1.17.0"
+OPSET = 16
+"""The newest that RVC2's compiler reads rightly."""
+
+_HERE = Path(__file__).parent
+_MODEL, _FAITHFUL, _FLOAT = "model.tflite", "faithful.onnx", "float.onnx"
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A TFLite model as ONNX, and what LiteRT computes from each sample.
+
+    `faithful` quantizes where the TFLite model does; `floating` does not, and is the same file where it never does.
+    In `answers`, outputs of quantized integers are float32: the numbers that the integers stand for.
+    """
+
+    faithful: Path
+    floating: Path
+    answers: tuple[dict[str, NDArray[Any]], ...]
+
+
+class TfliteToolchain:
+    """tf2onnx 1.17, with LiteRT in TensorFlow's place, and as the interpreter to compare with."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @property
+    def name(self) -> str:
+        """Its full name."""
+        return f"sources/tf2onnx-{VERSION}"
+
+    @property
+    def summary(self) -> str:
+        """What it is."""
+        return "tf2onnx, which writes TFLite models as ONNX, and LiteRT, which says what they compute"
+
+    def status(self) -> Status:
+        """How it stands here; starts no process."""
+        return environments.status(self.name, self.summary, self.require)
+
+    def require(self) -> environments.Environment:
+        """The environment.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it is not whole.
+        """
+        return environments.require(self.name, self._settings, self._remedy)
+
+    def install(self, watch: Watcher = ignore) -> Status:
+        """Make the environment and verify it by converting a tiny model.
+
+        Raises:
+            ToolchainMissing: a package or interpreter cannot be had here.
+            ToolchainBroken: it was installed but does not convert.
+        """
+        environments.create(
+            self.name,
+            lock=_HERE / "requirements.lock",
+            interpreter=Path(sys.executable),
+            settings=self._settings,
+            watch=watch,
+        )
+        self.verify()
+        return self.status()
+
+    def verify(self) -> Mapping[str, Any]:
+        """Convert and run a model of less than 1 kB.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it does not do what it should.
+        """
+        with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
+            model = tiny.write_model(Path(folder) / "tiny.tflite")
+            with environments.verification(self.name, f"{self._remedy} makes it anew"):
+                converted = self.convert(model, Path(folder) / "job", [{tiny.INPUT: tiny.PICTURE}])
+            answer = converted.answers[0][tiny.OUTPUT]
+            if answer.shape != tiny.ANSWER.shape or not np.allclose(answer, tiny.ANSWER, atol=1e-5):
+                raise ToolchainBroken(f"{self.name} computes wrongly: {answer} for {tiny.ANSWER}")
+            return {"onnx_bytes": converted.faithful.stat().st_size}
+
+    def convert(
+        self,
+        model: Path,
+        job: Path,
+        samples: Sequence[Mapping[str, NDArray[Any]]] = (),
+        *,
+        quantized: bool = False,
+        shapes: Mapping[str, Sequence[int]] | None = None,
+        watch: Watcher = ignore,
+    ) -> Converted:
+        """Write a TFLite model as ONNX, and run it on samples in LiteRT.
+
+        Args:
+            model: the TFLite file.
+            job: a folder for the results; it is made.
+            samples: for each an array by the input's name, in the input's own shape and type.
+            quantized: whether tensors of the model are quantized.
+            shapes: of inputs that leave dimensions open.
+            watch: is told what the tools print.
+
+        Raises:
+            RunnerError: of kind `interpreter` where LiteRT refuses the model, of kind `conversion` where tf2onnx does.
+            ToolKilled, LimitExceeded: it did not come to an end.
+        """
+        job.mkdir(parents=True)
+        shutil.copyfile(model, job / _MODEL)  # the tools see this file, and nothing beside the original
+        request = {
+            "model": _MODEL,
+            "opset": OPSET,
+            "quantized": quantized,
+            "shapes": {name: list(shape) for name, shape in (shapes or {}).items()},
+            "samples": [
+                {name: _save(job / f"{place}_{port}.npy", values) for port, (name, values) in enumerate(sample.items())}
+                for place, sample in enumerate(samples)
+            ],
+        }
+        result = door.run_runner(self.require(), _HERE, request, job, watch=watch, settings=self._settings)
+        with np.load(job / "outputs.npz") as outputs:
+            answers = tuple(
+                {name: outputs[f"{port}/{place}"] for port, name in enumerate(result["outputs"])}
+                for place in range(len(samples))
+            )
+        return Converted(job / _FAITHFUL, job / (_FLOAT if quantized else _FAITHFUL), answers)
+
+    @property
+    def _remedy(self) -> str:
+        return f"oakmill toolchains install {self.name}"
+
+
+def command(model: str) -> list[str]:
+    """The command line that says the same as is done to a TFLite file of that name."""
+    options = ["--opset", str(OPSET), "--dequantize", "--output", "model.onnx"]
+    return ["python", "-m", "tf2onnx.convert", "--tflite", model, *options]
+
+
+def _save(path: Path, values: NDArray[Any]) -> str:
+    np.save(path, np.ascontiguousarray(values))
+    return path.name

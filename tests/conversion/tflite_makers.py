@@ -1,0 +1,89 @@
+"""Small TFLite models that tests make: a convolution in floats, and the same with all kinds of quantization."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from oakmill.toolchains.tflite.tiny import LOGISTIC, ModelOf, OperatorOf, Scalar, TensorOf, as_bytes
+
+CONV_2D, DEQUANTIZE, CUSTOM, QUANTIZE, GELU = 3, 6, 32, 114, 150
+INPUT, OUTPUT = "serving_default_image:0", "StatefulPartitionedCall:0"
+SIDE, FILTERS = 16, 4
+CONV_OPTIONS = (
+    1,
+    {0: Scalar("b", 0), 1: Scalar("i", 2), 2: Scalar("i", 2), 3: Scalar("b", 0), 4: Scalar("i", 1), 5: Scalar("i", 1)},
+)
+"""Padding SAME, stride 2, no activation, no dilation."""
+
+_random = np.random.RandomState(7)
+WEIGHTS = _random.randint(-127, 128, (FILTERS, 3, 3, 3)).astype(np.int8)
+BIAS = _random.randint(-200, 200, FILTERS).astype(np.int32)
+WEIGHT_STEP, INPUT_STEP, INPUT_ZERO, OUTPUT_STEP = 1 / 512, 1 / 64, -1, 1 / 256
+
+
+def convolution(signature: tuple[int, ...] | None = None, weights: np.ndarray | None = None) -> ModelOf:
+    """[1, 16, 16, 3] through a convolution and the logistic function to [1, 8, 8, 4], in float32."""
+    real = (WEIGHTS * WEIGHT_STEP).astype(np.float32) if weights is None else weights
+    return ModelOf(
+        tensors=[
+            TensorOf(INPUT, (1, SIDE, SIDE, 3), signature=signature),
+            TensorOf("weights", real.shape, data=real),
+            TensorOf("bias", (FILTERS,), data=(BIAS * WEIGHT_STEP * INPUT_STEP).astype(np.float32)),
+            TensorOf("features", (1, SIDE // 2, SIDE // 2, FILTERS), signature=_halved(signature)),
+            TensorOf(OUTPUT, (1, SIDE // 2, SIDE // 2, FILTERS), signature=_halved(signature)),
+        ],
+        operators=[
+            OperatorOf(CONV_2D, [0, 1, 2], [3], options=CONV_OPTIONS),
+            OperatorOf(LOGISTIC, [3], [4]),
+        ],
+        inputs=[0],
+        outputs=[4],
+    )
+
+
+def _halved(signature: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    return None if signature is None else (signature[0], SIDE // 2, SIDE // 2, FILTERS)
+
+
+def quantized(dtype: str = "int8", features_step: float = 1 / 16) -> ModelOf:
+    """The same all in integers; the input takes them as they are, the output gives them.
+
+    A small `features_step` makes the quantizer in the middle cut off most of what the convolution computes.
+    """
+    shift = 128 if dtype == "uint8" else 0
+    inner, outer = (1, SIDE // 2, SIDE // 2, FILTERS), (1, SIDE, SIDE, 3)
+    tensors = [
+        TensorOf(INPUT, outer, dtype, scale=[INPUT_STEP], zero=[INPUT_ZERO + shift]),
+        TensorOf("weights", WEIGHTS.shape, "int8", WEIGHTS, scale=[WEIGHT_STEP], zero=[0]),
+        TensorOf("bias", (FILTERS,), "int32", BIAS, scale=[WEIGHT_STEP * INPUT_STEP], zero=[0]),
+        TensorOf("features", inner, "int8", scale=[features_step], zero=[0]),
+        TensorOf("scores", inner, "int8", scale=[OUTPUT_STEP], zero=[-128]),
+    ]
+    operators = [OperatorOf(CONV_2D, [0, 1, 2], [3], options=CONV_OPTIONS), OperatorOf(LOGISTIC, [3], [4])]
+    if dtype == "int8":
+        return ModelOf(tensors, operators, inputs=[0], outputs=[4])
+    tensors += [
+        TensorOf("image_int8", outer, "int8", scale=[INPUT_STEP], zero=[INPUT_ZERO]),
+        TensorOf(OUTPUT, inner, "uint8", scale=[OUTPUT_STEP], zero=[0]),
+    ]
+    operators[0] = OperatorOf(CONV_2D, [5, 1, 2], [3], options=CONV_OPTIONS)
+    operators = [OperatorOf(QUANTIZE, [0], [5]), *operators, OperatorOf(QUANTIZE, [4], [6])]
+    return ModelOf(tensors, operators, inputs=[0], outputs=[6])
+
+
+def one_operation(code: int, custom: str = "") -> ModelOf:
+    """[1, 4, 4, 3] through one operation."""
+    shape = (1, 4, 4, 3)
+    return ModelOf(
+        [TensorOf("x", shape), TensorOf("y", shape)],
+        [OperatorOf(code, [0], [1], custom=custom)],
+        inputs=[0],
+        outputs=[1],
+    )
+
+
+def written(model: ModelOf, path: Path) -> Path:
+    path.write_bytes(as_bytes(model))
+    return path
