@@ -1,10 +1,11 @@
-"""Writes docs/reference out of the code: the options of a conversion, the settings, the exit codes.
+"""Writes docs/reference out of the code: the options of a conversion, the operators, the settings, the exit codes.
 
 .venv/bin/python docs/generate.py       # a test fails while the pages and the code differ
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from oakmill import errors
 from oakmill.cli.options import flag_of
+from oakmill.model import preflight_table
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, InputSpec, Rvc2Spec, Rvc4Spec
 from oakmill.toolchains.rvc2 import compile_tool
@@ -31,7 +33,12 @@ def main() -> None:
 
 def pages() -> dict[str, str]:
     """Each page's file name and text."""
-    return {"convert.md": convert_page(), "settings.md": settings_page(), "exit-codes.md": exit_codes_page()}
+    return {
+        "convert.md": convert_page(),
+        "operators.md": operators_page(),
+        "settings.md": settings_page(),
+        "exit-codes.md": exit_codes_page(),
+    }
 
 
 def convert_page() -> str:
@@ -127,6 +134,64 @@ Made by `docs/generate.py`. With `--json`, the last line names the error:
 | 0 | | converted and verified |
 {rows}| 130 | | interrupted; nothing half-made is left behind |
 """
+
+
+def operators_page() -> str:
+    """Which operators each platform takes, from the measured tables."""
+    measured = list(preflight_table.tables().values())
+    columns = [(item, mode) for item in measured for mode in item.modes]
+    cells: dict[str, dict[tuple[str, str], list[preflight_table.Outcome]]] = {}
+    for item in measured:
+        for variant, modes in item.variants():
+            for mode, by_opset in modes.items():
+                if by_opset:
+                    newest = by_opset[max(by_opset)]
+                    cells.setdefault(variant.op, {}).setdefault((item.platform, mode), []).append(newest)
+    heads = [f"{item.platform.upper()} {mode.upper()}" for item, mode in columns]
+    rows = "".join(
+        f"| {op} | " + " | ".join(share(found.get((item.platform, mode), [])) for item, mode in columns) + " |\n"
+        for op, found in sorted(cells.items())
+    )
+    details = "\n".join(f"## {item.platform.upper()}: what fails\n\n{failing(item)}" for item in measured)
+    tools = ", ".join(f"{item.toolchain} ({item.cases} models)" for item in measured)
+    return f"""# Operators
+
+Made by `docs/generate.py` from the tables that `bench/coverage/measure.py` measured: {tools}.
+Models of one operator, at the opsets 11 to 20 that have it, went through Oakmill's own preparation and the vendor's
+compiler; what compiled was run on the host and compared with onnxruntime. No device was asked. `oakmill check MODEL`
+looks a model's nodes up here.
+
+A cell says in how many of the variants that were tried the operator converts and computes the same, at the newest opset
+that has it; "no" means in none. Operators whose inputs are all constant are computed before, and need no support.
+
+| operator | {" | ".join(heads)} |
+|---|{"---|" * len(heads)}
+{rows}
+{details}"""
+
+
+def share(outcomes: list[preflight_table.Outcome]) -> str:
+    """How many of an operator's variants convert."""
+    good = sum(not outcome.is_bad for outcome in outcomes)
+    if not outcomes:
+        return ""
+    return "yes" if good == len(outcomes) else "no" if not good else f"{good} of {len(outcomes)}"
+
+
+def failing(item: preflight_table.Table) -> str:
+    """The variants of a table that do not convert, with the opsets and the reason."""
+    rows = []
+    for variant, modes in item.variants():
+        for mode, by_opset in modes.items():
+            spans: dict[preflight_table.Outcome, list[int]] = {}
+            for opset, outcome in by_opset.items():
+                spans.setdefault(outcome, []).append(opset)
+            for outcome, opsets in spans.items():
+                if outcome.is_bad:
+                    span = f"{min(opsets)}-{max(opsets)}" if len(opsets) > 1 else str(opsets[0])
+                    reason = re.sub(r"([|<*_\[\]])", r"\\\1", outcome.reason)
+                    rows.append(f"| {variant.words} | {mode.upper()} | {span} | {outcome.word}: {reason} |\n")
+    return f"| variant | mode | opsets | outcome |\n|---|---|---|---|\n{''.join(rows)}"
 
 
 def table(fields: dict[str, FieldInfo]) -> str:

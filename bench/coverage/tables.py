@@ -1,0 +1,128 @@
+"""Writes what was measured as the compact table that the preflight reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from making import EARLY, OPSETS, Case
+
+import oakmill.model
+from oakmill.model.preflight_graph import Facts
+from oakmill.model.preflight_table import BAD, MIXED, OK, POOR
+from oakmill.model.preflight_variants import variant_of
+
+FOLDER = Path(oakmill.model.__file__).parent / "coverage"
+ABOUT = (
+    "Made by bench/coverage/measure.py; do not edit. One-operator models at opsets 11 to 20 went through the product's "
+    "own stages (prepare, quantize, compile in the toolchain's sandbox), and what compiled was run on the host "
+    "(RVC2: OpenVINO's CPU plugin; RVC4: Qualcomm's emulated processor) and compared with onnxruntime. No device was "
+    "asked. variants: [operator, attributes that matter, type and rank, {mode: 'opsets:outcome ...'}]; an outcome's "
+    "number is its place in outcomes. ok: converted and equal. poor: equal to its simulation, but 8 bits leave little. "
+    "wrong: compiled, computes something else. refused: by prepare or a check. failed: the compiler refused. crashed: "
+    "the tool did. mixed: models of one variant differ."
+)
+_NOISE = (
+    (re.compile(r"\s+The compiler says: ", re.DOTALL), " Compiler: "),
+    (re.compile(r" ?\(node '[^']*', \w+\)"), ""),
+    (re.compile(r"The model cannot be brought from opset \d+ to 16: "), "cannot be brought to opset 16: "),
+    (re.compile(r"A node cannot be written in operators that the compiler has: "), ""),
+    (re.compile(r"^\w+: "), ""),
+    (re.compile(r"RVC4's processor cannot run the node 'one' \([\w.]+\): "), ""),
+    (re.compile(r"RVC4's processor cannot run the node '[^']*' \(([\w.]+)\): "), r"\1 in it: "),
+    (re.compile(r"\. Nor can it run .*", re.DOTALL), ""),
+    (re.compile(r"Failed to compile layer \"[^\"]*\": "), ""),
+    (re.compile(r"Check '.*?' failed at \S+:\d+:\s*", re.DOTALL), ""),
+    (re.compile(r"While validating ONNX node '<Node\((\w+)\): [^>]*>':\s*", re.DOTALL), ""),
+    (re.compile(r"(Const layer Constant)_\d+"), r"\1"),
+    (re.compile(r"([A-Z][A-Za-z]+)_\d+\b"), r"\1"),
+    (re.compile(r"\w+ 'one'(/\w+)?:? ?"), ""),
+    (re.compile(r"\b(one(?= of type| \(|/)|y\d|x\d)(?!\w)(/\w+)?"), "it"),
+    (re.compile(r"\s+"), " "),
+)
+_LONGEST = 200
+
+
+def write_table(
+    platform: str, toolchain: str, modes: Iterable[str], cases: Mapping[str, Case], answers: Mapping[str, Any]
+) -> tuple[Path, dict[str, Any]]:
+    """Write a platform's table; returns its path, and how many variants have which outcome at their newest opset."""
+    found = merged(cases, answers)
+    outcomes: dict[tuple[str, str], int] = {}
+    variants, counts = [], Counter[str]()
+    for key, by_mode in sorted(found.items()):
+        texts = {}
+        for mode, by_opset in sorted(by_mode.items()):
+            numbers = {opset: outcomes.setdefault(item, len(outcomes)) for opset, item in sorted(by_opset.items())}
+            texts[mode] = _spans(numbers)
+            counts[f"{mode} {by_opset[max(by_opset)][0]}"] += 1
+        variants.append([*key, texts])
+    document = {
+        "about": ABOUT,
+        "platform": platform,
+        "toolchain": toolchain,
+        "opsets": [EARLY[0], OPSETS[-1]],
+        "modes": sorted(modes),
+        "cases": len(cases),
+    }
+    head = json.dumps(document, indent=1, ensure_ascii=False)[:-2]
+    FOLDER.mkdir(exist_ok=True)
+    path = FOLDER / f"{toolchain.replace('/', '-')}.json"
+    path.write_text(f'{head},\n "outcomes": {_rows(outcomes)},\n "variants": {_rows(variants)}\n}}\n')
+    return path, {"variants": len(variants), **dict(sorted(counts.items()))}
+
+
+def _rows(items: Iterable[Any]) -> str:
+    """A JSON list with one line for each item."""
+    return "[\n" + ",\n".join("  " + json.dumps(item, ensure_ascii=False) for item in items) + "\n ]"
+
+
+def merged(cases: Mapping[str, Case], answers: Mapping[str, Any]) -> dict[tuple[str, str, str], Any]:
+    """Outcomes by variant, mode and opset; several cases of one variant are one row."""
+    found: dict[tuple[str, str, str], dict[str, dict[int, list[tuple[str, str]]]]] = {}
+    for name, case in cases.items():
+        for opset in case.opsets:
+            model = case.model(opset)
+            if model is None:
+                continue
+            variant = variant_of(next(node for node in model.graph.node if node.name == "one"), Facts(model))
+            key = (variant.op, variant.details, variant.tensors)
+            for mode, (word, reason) in answers[name][str(opset)].items():
+                by_opset = found.setdefault(key, {}).setdefault(mode, {})
+                by_opset.setdefault(opset, []).append((word, tidy(reason)))
+    return {
+        key: {mode: {opset: _joined(items) for opset, items in by_opset.items()} for mode, by_opset in by_mode.items()}
+        for key, by_mode in found.items()
+    }
+
+
+def _joined(items: list[tuple[str, str]]) -> tuple[str, str]:
+    """Of several: what all are; good where some are poor; mixed where some are bad."""
+    bad = [item for item in items if item[0] in BAD]
+    if not bad:
+        return items[0] if all(word == POOR for word, _ in items) else (OK, "")
+    return bad[0] if len(bad) == len(items) else (MIXED, bad[0][1])
+
+
+def tidy(reason: str) -> str:
+    """A reason in words that are no longer about a model of one operator."""
+    for pattern, words in _NOISE:
+        reason = pattern.sub(words, reason)
+    reason = reason.strip(" .")
+    return reason if len(reason) <= _LONGEST else reason[: _LONGEST - 1].rsplit(" ", 1)[0] + "…"
+
+
+def _spans(numbers: Mapping[int, int]) -> str:
+    parts: list[list[int]] = []
+    for opset, number in numbers.items():
+        if parts and parts[-1][2] == number and parts[-1][1] == opset - 1:
+            parts[-1][1] = opset
+        else:
+            parts.append([opset, opset, number])
+    return " ".join(
+        f"{first}-{last}:{number}" if last > first else f"{first}:{number}" for first, last, number in parts
+    )
