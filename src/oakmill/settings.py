@@ -43,10 +43,29 @@ class Settings(BaseSettings):
         ge=0,
         description="Compiles that run side by side within one conversion; 0 means one for each core.",
     )
+    cache_max_mb: int = Field(
+        8192,
+        ge=0,
+        description="Size of the cache of results (the folder `cache` in home), in MB; what was not used for longest "
+        "goes first; 0 means none.",
+    )
     rvc2_libraries: dict[str, Path] = Field(
         default_factory=dict,
         description="Folders with another OpenVINO that has the MyriadX plugin, by IR version: "
         '{"2022.3.0": "/opt/intel/openvino_2022.3/runtime/lib/intel64"}.',
+    )
+    rvc3_compile_tool: Path | None = Field(
+        None,
+        description="The vendor's compile_tool with the VPUX plugin, which makes a .blob for RVC3; without it the "
+        "result is an IR, not compiled.",
+    )
+    rvc3_container: Annotated[str, Field(pattern=r"^[a-z0-9][\w./:@-]*$")] | None = Field(
+        None,
+        description="A container image with the vendor's compile_tool, for RVC3, where there is none of your own: "
+        "ghcr.io/luxonis/modelconverter-rvc3:2022.3.0-latest. It is never downloaded by itself.",
+    )
+    rvc3_container_engine: Literal["docker", "podman"] = Field(
+        "docker", description="What runs that image, without a network."
     )
     qairt_root: Path | None = Field(
         None,

@@ -20,6 +20,8 @@ from oakmill.settings import current
 from oakmill.spec import Encoding
 from oakmill.toolchains.base import State
 from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
+from oakmill.toolchains.rvc3.quantizers import Quantizer
+from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
 from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
 
 
@@ -76,12 +78,26 @@ def convert(temporary: Path) -> Convert:
 
 @pytest.fixture
 def convert4(temporary: Path, tmp_path: Path, rvc4_toolchain: Rvc4Toolchain) -> Convert:
-    """Run `oakmill convert --to rvc4` with `--json` to its end, with toolchains as they are and nothing else at home.
+    """Run `oakmill convert --to rvc4` with `--json` to its end, with toolchains and nothing else at home.
 
     The finished file is run on one image only, for the emulated processor is slow.
     """
     run = converter("rvc4", temporary, OAKMILL_HOME=str(own_home(tmp_path)))
     return lambda *arguments, **variables: run("--proof-images", "1", *arguments, **variables)
+
+
+@pytest.fixture(scope="session")
+def rvc3_toolchains() -> None:
+    """The real tools for RVC3; installed into the user's own folder where they are not yet."""
+    for toolchain in (Rvc3Toolchain(current()), Quantizer(current()), Quantizer(current(), "pot")):
+        if toolchain.status().state is not State.INSTALLED:
+            toolchain.install()
+
+
+@pytest.fixture
+def convert3(temporary: Path, tmp_path: Path, rvc3_toolchains: None) -> Convert:
+    """Run `oakmill convert --to rvc3` with `--json` to its end, with toolchains and nothing else at home."""
+    return converter("rvc3", temporary, OAKMILL_HOME=str(own_home(tmp_path)))
 
 
 def own_home(folder: Path) -> Path:

@@ -363,12 +363,20 @@ def test_the_same_command_gives_the_same_bytes_and_another_seed_other_lessons(
     small: Path, photos: Path, tmp_path: Path, convert4: Convert
 ) -> None:
     options = ["--quantization-data", photos, "--max-quantization-images", "4"]
-    first, again = (Made.of(convert4(small, *options, "-o", tmp_path / folder)) for folder in ("first", "again"))
+    first = Made.of(convert4(small, *options, "-o", tmp_path / "first"))
+    again = Made.of(convert4(small, *options, "--no-cache", "-o", tmp_path / "again"))
     assert first.answer.result["sha256"] == again.answer.result["sha256"]
     other = Made.of(convert4(small, *options, "--seed", "1", "-o", tmp_path / "other"))
     assert other.recipe["calibration"]["sha256"] != first.recipe["calibration"]["sha256"]
-    told = [event["text"] for event in again.answer.events if event["kind"] == "note"]
-    assert any("were measured before, on the same images" in text for text in told)
+
+
+def test_ranges_that_were_measured_are_not_measured_again(
+    small: Path, photos: Path, tmp_path: Path, convert4: Convert
+) -> None:
+    Made.of(convert4(small, "--quantization-data", photos, "-o", tmp_path / "first"))
+    made = Made.of(convert4(small, "--quantization-data", photos, "--tensor", "scores=int16", "-o", tmp_path / "again"))
+    assert any("were measured before, on the same images" in note for note in made.answer.result["notes"])
+    assert not [event for event in made.answer.events if event["stage"] == "calibrate" and event.get("total")]
 
 
 def test_ranges_of_every_method(small: Path, photos: Path, tmp_path: Path, convert4: Convert) -> None:

@@ -24,7 +24,7 @@ ALLOWED = {
 """For each part of the house, the parts that it may import; `errors`, `settings` and the version are everybody's."""
 
 EVERYBODYS = {"errors", "settings", "__version__"}
-RUNNER_PACKAGES = {"runner", "numpy", "bsdiff4", "onnxruntime"}
+RUNNER_PACKAGES = {"runner", "numpy", "bsdiff4", "onnxruntime", "openvino", "nncf"}
 
 
 def modules() -> list[Path]:

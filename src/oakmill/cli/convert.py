@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from oakmill.cli.options import build_spec, spec_options
+from oakmill.conversion.results import Answer, Question, Results
 from oakmill.errors import OakmillError
-from oakmill.spec import AnySpec, Rvc2Spec, Rvc4Spec
+from oakmill.spec import AnySpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
 
 if TYPE_CHECKING:
+    from oakmill.conversion.events import Observer
+    from oakmill.conversion.pipeline import Converted
     from oakmill.settings import Settings
 
-PLATFORMS: dict[str, type[AnySpec]] = {"rvc2": Rvc2Spec, "rvc4": Rvc4Spec}
+PLATFORMS: dict[str, type[AnySpec]] = {"rvc2": Rvc2Spec, "rvc3": Rvc3Spec, "rvc4": Rvc4Spec}
 
 
 @click.command(context_settings={"max_content_width": 110})
@@ -33,6 +38,12 @@ PLATFORMS: dict[str, type[AnySpec]] = {"rvc2": Rvc2Spec, "rvc4": Rvc4Spec}
     "--qairt-root", type=click.Path(path_type=Path),
     help="[RVC4] Folder of your own Qualcomm SDK, whose version is then used; not tried with a real one.",
 )  # fmt: skip
+@click.option(
+    "--no-cache", "cache", flag_value="none", help="Take nothing from the cache of results, and keep nothing in it."
+)
+@click.option(
+    "--force", "cache", flag_value="anew", help="Make everything anew, and compare with the result in the cache."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print events and the result as JSON lines.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what the vendors' tools print.")
 @spec_options(*PLATFORMS.values())
@@ -42,69 +53,126 @@ def command(
     output: Path,
     overwrite: bool,
     qairt_root: Path | None,
+    cache: str | None,
     as_json: bool,
     verbose: bool,
     **values: Any,
 ) -> None:
-    """Convert MODEL (ONNX, or an NN Archive that holds it) and prove the result's accuracy.
+    """Convert MODEL (ONNX, OpenVINO IR, or an NN Archive that holds one) and prove the result's accuracy.
+
+    MODEL may also be a YAML configuration as Luxonis' modelconverter takes it; options win over what it says.
 
     Values for one input are given bare (--mean-values 104,117,123), for several inputs with the input's name
     (--mean-values left=104,117,123).
     """
-    if as_json:
-        with _told_to_machines():
-            spec = build_spec(PLATFORMS[platform], values)
-            _convert_for_machines(model, spec, output, _settings(qairt_root), overwrite=overwrite)
-    else:
-        spec = build_spec(PLATFORMS[platform], values)
-        _convert_for_people(model, spec, output, _settings(qairt_root), overwrite=overwrite, verbose=verbose)
+    with _told_to_machines() if as_json else nullcontext():
+        model, base = _configured(model, platform, as_json=as_json)
+        spec = build_spec(PLATFORMS[platform], values, base)
+        settings = _settings(qairt_root, no_cache=cache == "none")
+        _Job(model, spec, output, settings, overwrite=overwrite, force=cache == "anew").run(
+            as_json=as_json, verbose=verbose
+        )
 
 
-def _settings(qairt_root: Path | None) -> Settings:
+def _configured(path: Path, platform: str, *, as_json: bool) -> tuple[Path, dict[str, Any]]:
+    """The model and the parameters that a configuration names; any other file is the model itself."""
+    from oakmill.cli.config_file import is_config, read_config
+
+    if not is_config(path):
+        return path, {}
+    asked = read_config(path, platform)
+    for note in asked.notes:
+        text = f"{path.name}: {note}"
+        _line("event", {"kind": "note", "text": text}) if as_json else click.echo(f"  {text}", err=True)
+    return asked.model, asked.values
+
+
+def _settings(qairt_root: Path | None, *, no_cache: bool) -> Settings:
     from oakmill.settings import current
 
-    return current().model_copy(update={"qairt_root": qairt_root}) if qairt_root else current()
+    changed = {**({"qairt_root": qairt_root} if qairt_root else {}), **({"cache_max_mb": 0} if no_cache else {})}
+    return current().model_copy(update=changed)
 
 
-def _convert_for_people(
-    model: Path, spec: AnySpec, output: Path, settings: Settings, *, overwrite: bool, verbose: bool
-) -> None:
-    from oakmill.cli.progress import Display
-    from oakmill.conversion.pipeline import convert
+@dataclass(frozen=True)
+class _Job:
+    """One conversion that was asked for on the command line."""
 
-    with Display(verbose=verbose) as display:
-        try:
-            _install_missing(spec, settings, display.installing)
-            converted = convert(model, spec, output, settings=settings, observer=display.show, overwrite=overwrite)
-        except OakmillError as error:
-            display.failed(error)
-            raise
-        display.finished(converted)
+    model: Path
+    spec: AnySpec
+    output: Path
+    settings: Settings
+    overwrite: bool
+    force: bool
+
+    def run(self, *, as_json: bool, verbose: bool) -> None:
+        """Answer from the cache, or convert. What a conversion needs is loaded only when there is one."""
+        began = time.monotonic()
+        results = Results(self.settings)
+        question = results.ask(self.model, self.spec)
+        if question and not self.force and (answer := results.find(question, self.output, overwrite=self.overwrite)):
+            _line("result", answer.as_dict()) if as_json else _tell(answer, began)
+        elif as_json:
+            self._for_machines(results, question)
+        else:
+            self._for_people(results, question, verbose=verbose)
+
+    def _for_people(self, results: Results, question: Question | None, *, verbose: bool) -> None:
+        from oakmill.cli.progress import Display
+
+        with Display(verbose=verbose) as display:
+            try:
+                install_missing(self.spec, self.settings, display.installing, self.model)
+                converted = self._convert(display.show)
+            except OakmillError as error:
+                display.failed(error)
+                raise
+            display.finished(converted)
+        found = results.keep_converted(question, converted, compare=self.force)
+        if self.force:
+            for line in found.lines:
+                click.echo(line, err=True)
+
+    def _for_machines(self, results: Results, question: Question | None) -> None:
+        from oakmill.conversion.pipeline import summary
+
+        install_missing(
+            self.spec, self.settings, lambda words: _line("event", {"kind": "log", "text": words}), self.model
+        )
+        converted = self._convert(lambda event: _line("event", event.as_dict()))
+        found = results.keep_converted(question, converted, compare=self.force)
+        compared = {"rebuilt": found.as_dict()} if self.force else {}
+        _line("result", {**summary(converted), **compared})
+
+    def _convert(self, observer: Observer) -> Converted:
+        """Convert; anew means that no stage takes anything from the cache either."""
+        from oakmill.conversion.pipeline import convert
+
+        settings = self.settings.model_copy(update={"cache_max_mb": 0}) if self.force else self.settings
+        return convert(
+            self.model, self.spec, self.output, settings=settings, observer=observer, overwrite=self.overwrite
+        )
 
 
-def _convert_for_machines(model: Path, spec: AnySpec, output: Path, settings: Settings, *, overwrite: bool) -> None:
-    from oakmill.conversion.pipeline import convert, summary
-
-    _install_missing(spec, settings, lambda words: _line("event", {"kind": "log", "text": words}))
-    converted = convert(
-        model,
-        spec,
-        output,
-        settings=settings,
-        observer=lambda event: _line("event", event.as_dict()),
-        overwrite=overwrite,
-    )
-    _line("result", summary(converted))
+def _tell(answer: Answer, began: float) -> None:
+    """Show what came from the cache, with the verdict as it was then."""
+    verdict, passport = answer.summary["verdict"], answer.summary["passport"]
+    click.echo(answer.words, err=True)
+    click.echo(f"Accuracy passport: {passport['colour']} on {passport['images']['count']} images", err=True)
+    for reason in passport["reasons"] if verdict != "pass" else ():
+        click.echo(f"! {reason}", err=True)
+    size = answer.files[0].stat().st_size / 1e6
+    click.echo(f"{answer.files[0]} {size:.2f} MB in {time.monotonic() - began:.2f} s", err=True)
 
 
-def _install_missing(spec: AnySpec, settings: Settings, tell: Callable[[str], None]) -> None:
-    """Install the toolchains that are needed and missing, where the settings allow it."""
+def install_missing(spec: AnySpec, settings: Settings, tell: Callable[[str], None], model: Path | None = None) -> None:
+    """Install the toolchains that are needed (also to read `model`) and missing, where the settings allow it."""
     from oakmill.conversion.platforms import needed_toolchains
     from oakmill.toolchains.base import State
 
     if not settings.install_toolchains:
         return
-    for toolchain in needed_toolchains(spec, settings):
+    for toolchain in needed_toolchains(spec, settings, model):
         if toolchain.status().state is State.MISSING:
             tell(f"installing {toolchain.name}: {toolchain.summary}")
             toolchain.install(lambda event: tell(event.line or event.what))

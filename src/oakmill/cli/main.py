@@ -15,8 +15,12 @@ from oakmill.errors import OakmillError
 
 COMMANDS = {
     "convert": "Convert a model for an OAK camera, with proof of accuracy.",
+    "check": "Say whether a model can go to each platform, and what stands in the way.",
+    "replay": "Follow a recipe again, and say whether the bytes are the same.",
+    "compare": "Put two results side by side.",
     "toolchains": "List, install, verify and remove the vendors' tools.",
     "datasets": "List, install, add and examine calibration sets.",
+    "cache": "Show and empty the cache of results.",
     "doctor": "Show what works on this machine, and what to do about what does not.",
 }
 INTERRUPTED = 130

@@ -123,8 +123,8 @@ def _with_default(text: str | None, field: FieldInfo) -> str:
     return text or "" if unsaid else f"{text} [default: {default}]"
 
 
-def build_spec(model: type[Spec], values: Mapping[str, Any]) -> Spec:
-    """The spec that the options' values describe; what was not given is left to the spec's defaults.
+def build_spec(model: type[Spec], values: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> Spec:
+    """The spec that the options' values describe, laid over those of `base`; the rest is left to the spec's defaults.
 
     Raises:
         SpecError: a value does not fit, or is for another platform; the message names the option.
@@ -136,8 +136,9 @@ def build_spec(model: type[Spec], values: Mapping[str, Any]) -> Spec:
         if name in model.model_fields and value not in (None, (), False)
     }
     inputs = _inputs({name: values.get(name) or () for name in _INPUT_FIELDS})
+    base = base or {}
     try:
-        return model.model_validate({**given, "inputs": inputs})
+        return model.model_validate({**base, **given, "inputs": _laid_over(base.get("inputs") or [], inputs)})
     except ValidationError as error:
         raise invalid(error, model) from None
 
@@ -182,6 +183,18 @@ def _inputs(values: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
         (entry,) = found.values()
         return [{**bare, **entry}]
     return [*found.values(), *([bare] if bare else [])]
+
+
+def _laid_over(base: Sequence[Mapping[str, Any]], inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The inputs of both, field by field; one without a name, where there is one on a side, is the other's only one."""
+    found = {item.get("name"): dict(item) for item in base}
+    for item in inputs:
+        name = item.get("name")
+        alone = len(found) == 1 and (name is None or None in found)
+        entry = found.pop(next(iter(found))) if alone else found.pop(name, {})
+        merged = {**entry, **{key: value for key, value in item.items() if value is not None}}
+        found[merged.get("name")] = merged
+    return list(found.values())
 
 
 def _numbers(field: str, text: str) -> list[str]:

@@ -111,13 +111,14 @@ def _output(tensor: Tensor, precision: str) -> dict[str, Any]:
     }
 
 
-def write_archive(target: Path, artefact: Path, documents: Mapping[str, str]) -> None:
-    """Write the archive: the artefact and the text documents by file name, in a stored .tar.xz without times."""
+def write_archive(target: Path, artefact: Path, documents: Mapping[str, str], parts: Sequence[Path] = ()) -> None:
+    """Write the archive: artefact, parts and text documents by file name, in a stored .tar.xz without times."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, text in documents.items():
             _add(archive, name, text.encode())
-        _add(archive, artefact.name, artefact.read_bytes())
+        for path in (artefact, *parts):
+            _add(archive, path.name, path.read_bytes())
     target.write_bytes(xz.store(buffer.getvalue()))
 
 

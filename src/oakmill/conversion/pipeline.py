@@ -5,25 +5,27 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from onnx import ModelProto
+
 import oakmill
-from oakmill.conversion import packaging, platforms, publish
+from oakmill.conversion import identity, packaging, platforms, publish, tflite_source
 from oakmill.conversion.events import Observer, Progress, Stage, unobserved
 from oakmill.conversion.passport import Passport, Verdict, page
 from oakmill.conversion.platform import Built, Images, Network, Platform
-from oakmill.conversion.prepare import Prepared, prepare
-from oakmill.model import load_onnx, merge_inputs, open_source, prefill, require_finite_weights
+from oakmill.conversion.prepare import Prepared
+from oakmill.conversion.reuse import Reuse
+from oakmill.model import merge_inputs, open_source, prefill, preflight
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, InputSpec, OutputFormat, Rvc4Spec
+from oakmill.spec import AnySpec, InputSpec, OutputFormat
 from oakmill.spec.recipe import Recipe, SourceRecord, ToolchainRecord
 from oakmill.toolchains import sandbox
 
-_PACKAGES = ("onnx", "onnxruntime", "onnxslim", "numpy", "pillow", "luxonis-ml", "depthai")
 _DOCUMENTS = ("passport.json", "passport.html", "recipe.yaml")
 
 
@@ -35,6 +37,8 @@ class Converted:
     passport: Passport
     recipe: Recipe
     progress: Progress
+    beside: tuple[Path, ...] = ()
+    """Files that were read besides the one given: external data, weights of an IR."""
 
     @property
     def file(self) -> Path:
@@ -49,20 +53,22 @@ class Names:
     stem: str
     artefact: str
     result: str
+    parts: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, spec: AnySpec, source: Path, suffix: str) -> Names:
+    def of(cls, spec: AnySpec, source: Path, suffix: str, part_suffixes: Sequence[str] = ()) -> Names:
         """By the instance's name, else by the source's."""
         plain = re.sub(r"(\.rvc\d)?(\.onnx|\.xml|\.tflite|\.tar(\.\w+)?|\.zip)?$", "", source.name) or "model"
         own = re.sub(r"[^\w.+-]+", "_", spec.name).strip("._") or "model" if spec.name else ""
         stem = own or f"{plain}.{spec.platform}"
         artefact = f"{stem}.{suffix}"
         packed = spec.output_format is OutputFormat.NN_ARCHIVE
-        return cls(stem, artefact, f"{stem}.tar.xz" if packed else artefact)
+        parts = () if packed else tuple(f"{stem}.{part}" for part in part_suffixes)
+        return cls(stem, artefact, f"{stem}.tar.xz" if packed else artefact, parts)
 
     def all(self) -> list[str]:
         """Every file that appears in the output folder."""
-        return [self.result, *(f"{self.stem}.{ending}" for ending in _DOCUMENTS)]
+        return [self.result, *self.parts, *(f"{self.stem}.{ending}" for ending in _DOCUMENTS)]
 
 
 def convert(
@@ -85,35 +91,36 @@ def convert(
     with publish.work_folder() as work:
         with progress.stage(Stage.INSPECT):
             platform = platforms.of(spec, settings)
-            names = Names.of(spec, path, platform.suffix)
+            names = Names.of(spec, path, platform.suffix, platform.part_suffixes)
             publish.require_free(output, names.all(), overwrite=overwrite)
             source = open_source(path, work / "source", settings)
-            inputs = platform.inputs(_asked_inputs(platform.spec, source, progress), source, progress)
+            platform = platform.reading(source)
+            inputs = platform.inputs(_asked_inputs(spec, source, progress), source, progress)
+            source = tflite_source.as_onnx(source, inputs, work / "tflite", spec.seed, settings, progress)
+            reuse = Reuse.of(platform, source, progress)
         with progress.stage(Stage.PREFLIGHT):
-            model = platform.cut(load_onnx(source))
-            require_finite_weights(model)
-            platform.preflight(model)
+            model = _loaded(platform, source, inputs, progress)
         with progress.stage(Stage.PREPARE):
-            prepared = prepare(model, source, inputs, spec, platform.needs, progress)
+            prepared = platform.prepare(model, source, inputs, work / "prepare", progress, reuse)
             images = platform.images(prepared, source, work, progress)
             network = platform.network(prepared, work / "network", progress)
         if platform.calibrates:
             with progress.stage(Stage.CALIBRATE):
-                network = platform.calibrate(prepared, images, network, work / "calibrate", progress)
+                network = reuse.calibrated(prepared, images, network, work / "calibrate")
         with progress.stage(Stage.COMPILE):
-            built = platform.compile(prepared, network, work / "compile", progress)
+            built = reuse.compiled(prepared, network, work / "compile")
         with progress.stage(Stage.PACKAGE):
-            built = replace(built, file=built.file.rename(work / names.artefact))
-            recipe = _recipe(spec, source, prepared, platform, built, network, images, names)
+            built = built.moved(work / names.artefact)
+            recipe = _recipe(spec, _source_record(path, source), prepared, platform, built, network, images, names)
             archive = _archive(work, names, platform, source, prepared, built, recipe)
         with progress.stage(Stage.VERIFY):
             found = platform.check(built, archive, prepared, work / "read")
-            passport = platform.passport(prepared, network, built, images, work, progress)
-            passport = replace(passport, reader=found)
+            passport = replace(reuse.measured(prepared, network, built, images, work), reader=found)
             platform.require_fit(passport)
             _warn(passport, progress)
         files = {
             names.result: archive or built.file,
+            **({} if archive else {part.name: part for part in built.parts}),
             f"{names.stem}.passport.json": _write(work / "passport.json", packaging.as_json(passport.as_dict())),
             f"{names.stem}.passport.html": _write(
                 work / "passport.html", _page(spec, source, passport, images, recipe)
@@ -121,7 +128,8 @@ def convert(
             f"{names.stem}.recipe.yaml": _write(work / "recipe.yaml", recipe.as_yaml()),
         }
         written = publish.publish(files, output, overwrite=overwrite)
-    return Converted(tuple(written), passport, recipe, progress)
+        beside = tuple(file for file in source.files if file != path and work not in file.parents)
+    return Converted(tuple(written), passport, recipe, progress, beside)
 
 
 def _asked_inputs(spec: AnySpec, source: SourceModel, progress: Progress) -> tuple[InputSpec, ...]:
@@ -131,6 +139,20 @@ def _asked_inputs(spec: AnySpec, source: SourceModel, progress: Progress) -> tup
     if from_archive:
         progress.note(f"from the NN Archive: {', '.join(from_archive)}")
     return merged.inputs
+
+
+def _loaded(platform: Platform, source: SourceModel, inputs: Sequence[InputSpec], progress: Progress) -> Any:
+    """The source's network, its nodes looked up in the toolchain's measured table; what is uncertain is told.
+
+    Raises:
+        UnsupportedModel: an operator was measured to fail, in this very variant; or as `Platform.load`.
+    """
+    model = platform.load(source)
+    mode = preflight.mode_of(platform.spec, [item.name for item in platform.toolchains])
+    if isinstance(model, ModelProto):
+        for finding in preflight.require(model, platform.name, mode, inputs):
+            progress.note(f"node {finding.node!r}: {finding.message}")
+    return model
 
 
 def _warn(passport: Passport, progress: Progress) -> None:
@@ -167,7 +189,7 @@ def _worst(passport: Passport) -> set[str]:
 
 def _recipe(
     spec: AnySpec,
-    source: SourceModel,
+    source: SourceRecord,
     prepared: Prepared,
     platform: Platform,
     built: Built,
@@ -176,27 +198,45 @@ def _recipe(
     names: Names,
 ) -> Recipe:
     isolation = sandbox.choose(platform.settings).level.value
-    used = [toolchain.status() for toolchain in platform.toolchains]
+    before = tflite_source.toolchains(source.format, platform.settings)
+    used = [toolchain.status() for toolchain in (*before, *platform.toolchains)]
     return Recipe(
         oakmill=oakmill.__version__,
-        source=SourceRecord(name=source.files[0].name, format=source.format.value, sha256=source.sha256),
-        spec=_without_paths(platform.spec, images),
+        code=identity.code(),
+        source=source,
+        spec=spec.model_copy(update={"verification_images": None}),  # a path means nothing elsewhere
         inputs=[item.as_dict() for item in prepared.inputs],
         toolchains=[ToolchainRecord(name=item.name, digest=item.digest, isolation=isolation) for item in used],
-        packages={package: version(package) for package in _PACKAGES},
-        commands=[shlex.join(command) for command in platform.commands(prepared, names.artefact).values()],
+        packages=identity.packages(),
+        commands=[
+            *map(shlex.join, tflite_source.commands(source.format, source.name)),
+            *map(shlex.join, platform.commands(prepared, names.artefact).values()),
+        ],
         images=list(images.held_out.sha256),
         calibration=dict(network.calibration),
-        artefact={"name": names.artefact, "sha256": _sha256(built.file)},
+        files=_named_files(spec),
+        artefact={
+            "name": names.artefact,
+            "sha256": _sha256(built.file),
+            **{f"sha256 of {part.name}": _sha256(part) for part in built.parts},
+        },
     )
 
 
-def _without_paths(spec: AnySpec, images: Images) -> AnySpec:
-    """The parameters without what means nothing elsewhere: a set of images keeps its name, a file of them none."""
-    paths: dict[str, object] = {"verification_images": None}
-    if isinstance(spec, Rvc4Spec):
-        paths |= {"quantization_data": images.lessons_from or None, "aimet_encodings": None}
-    return spec.model_copy(update=paths)
+def _named_files(spec: AnySpec) -> dict[str, str]:
+    """The files that decide the result, besides the model and images."""
+    named = {name: getattr(spec, name) for name in type(spec).model_fields if name != "verification_images"}
+    return {name: _sha256(path) for name, path in named.items() if isinstance(path, Path) and path.is_file()}
+
+
+def _source_record(given: Path, source: SourceModel) -> SourceRecord:
+    return SourceRecord(
+        name=source.files[0].name,
+        format=source.format.value,
+        sha256=source.sha256,
+        given=given.name,
+        given_sha256=_sha256(given),
+    )
 
 
 def _archive(
@@ -220,7 +260,7 @@ def _archive(
         "recipe.yaml": recipe.as_yaml(),
     }
     archive = work / names.result
-    packaging.write_archive(archive, built.file, documents)
+    packaging.write_archive(archive, built.file, documents, built.parts)
     return archive
 
 
@@ -244,4 +284,5 @@ def summary(converted: Converted) -> dict[str, Any]:
         "seconds": {stage: round(seconds, 3) for stage, seconds in converted.progress.seconds.items()},
         "notes": converted.progress.notes,
         "warnings": converted.progress.warnings,
+        "cache": {"hit": False},
     }

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import onnx
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.pictures import Pictures
-from oakmill.conversion.prepare import Needs, Prepared
-from oakmill.model.source import SourceModel
+from oakmill.conversion.prepare import Needs, Prepared, prepare
+from oakmill.errors import SpecError, UnsupportedModel
+from oakmill.graph.outputs import cut_at
+from oakmill.model import load_onnx, require_finite_weights
+from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.settings import Settings
-from oakmill.spec import InputSpec
+from oakmill.spec import AnySpec, InputSpec
 from oakmill.toolchains.base import Toolchain
+
+if TYPE_CHECKING:
+    from oakmill.conversion.reuse import Reuse
 
 Ports = Mapping[str, Mapping[str, str]]
 """Number formats at the boundary: {"inputs": {NAME: "U8"}, "outputs": {NAME: "FP16"}}."""
@@ -44,10 +50,16 @@ class Network:
 
 @dataclass(frozen=True)
 class Built:
-    """A compiled file and the number formats at its boundary."""
+    """A compiled file and the number formats at its boundary; `parts` are files that belong to it, as an IR's .bin."""
 
     file: Path
     ports: Ports
+    parts: tuple[Path, ...] = field(default=(), kw_only=True)
+
+    def moved(self, file: Path) -> Built:
+        """The same, moved to be this file; its parts keep their endings and get its stem."""
+        parts = tuple(part.rename(file.with_name(f"{file.stem}{part.suffix}")) for part in self.parts)
+        return replace(self, file=self.file.rename(file), parts=parts)
 
 
 class Platform(ABC):
@@ -55,13 +67,22 @@ class Platform(ABC):
 
     name: ClassVar[str]
     needs: ClassVar[Needs]
-    spec: Any
+    runs_the_file: ClassVar[bool] = True
+    """Whether the passport comes of the finished file, and not of the network alone that it was compiled from."""
+    why_no_ir: ClassVar[str] = "its tools read ONNX"
+    """Why no OpenVINO IR can be converted, where `reading` refuses it."""
+    spec: AnySpec
     settings: Settings
 
     @property
     @abstractmethod
     def suffix(self) -> str:
         """Of the bare converted file, without a dot."""
+
+    @property
+    def part_suffixes(self) -> tuple[str, ...]:
+        """Of the files that belong to the converted file, without dots."""
+        return ()
 
     @property
     @abstractmethod
@@ -82,9 +103,78 @@ class Platform(ABC):
         """The inputs with what the platform's own parameters say of them."""
         return asked
 
+    def reading(self, source: SourceModel) -> Platform:
+        """The same conversion, as a source of this format needs it.
+
+        Raises:
+            UnsupportedModel: this platform cannot be reached from there.
+            SpecError: a parameter says nothing to such a source.
+            ToolchainMissing, ToolchainBroken: what reads it is not installed, or not whole.
+        """
+        if source.format is SourceFormat.OPENVINO_IR:
+            raise UnsupportedModel(
+                f"an OpenVINO IR cannot be converted to {self.name.upper()}: {self.why_no_ir}",
+                subject=source.files[0].name,
+                remedy="give the ONNX model that the IR was made from",
+            )
+        return self
+
+    @property
+    def tool_outputs(self) -> tuple[str, tuple[str, ...]]:
+        """The outputs that the arguments for a vendor's tool name, and that argument's own name."""
+        return "", ()
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Where the network is to end; empty for its own outputs.
+
+        Raises:
+            SpecError: --outputs and a tool's argument name different ones.
+        """
+        asked, (argument, names) = self.spec.outputs, self.tool_outputs
+        if asked and names and set(asked) != set(names):
+            raise SpecError(
+                f"--outputs names {', '.join(asked)}, but {argument} names {', '.join(names)}",
+                subject=argument,
+                remedy="name the outputs once",
+            )
+        return asked or names
+
     def cut(self, model: onnx.ModelProto) -> onnx.ModelProto:
-        """The model, ended where the platform's own parameters say; in place."""
+        """The model, ended where the parameters say; in place.
+
+        Raises:
+            SpecError: it cannot end there.
+        """
+        return cut_at(model, self.ends) if self.ends else model
+
+    def load(self, source: SourceModel) -> Any:
+        """The source's network, ended where it is to end and fit for the platform: what `prepare` takes.
+
+        Raises:
+            SpecError: it cannot end where it is to.
+            BrokenModel, UnsafeSource: the source is damaged, or has changed.
+            UnsupportedModel: it cannot fit the device.
+        """
+        model = self.cut(load_onnx(source))
+        require_finite_weights(model)
+        self.preflight(model)
         return model
+
+    def prepare(
+        self,
+        model: Any,
+        source: SourceModel,
+        inputs: Sequence[InputSpec],
+        work: Path,
+        progress: Progress,
+        reuse: Reuse | None = None,
+    ) -> Prepared:
+        """The network as the compiler reads it rightly, with the preprocessing in it, proved equal to the source.
+
+        `work` is a folder that may be made. Raises: as `prepare.prepare`.
+        """
+        return prepare(model, source, inputs, self.spec, self.needs, progress, reuse)
 
     @abstractmethod
     def preflight(self, model: onnx.ModelProto) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from oakmill.conversion.platform import Platform
+from oakmill.errors import SourceError
+from oakmill.model.sniff import identify
+from oakmill.model.source import SourceFormat
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, Rvc4Spec
+from oakmill.spec import AnySpec, Rvc3Spec, Rvc4Spec
 from oakmill.toolchains.base import Toolchain
 
 
@@ -20,17 +25,35 @@ def of(spec: AnySpec, settings: Settings) -> Platform:
         from oakmill.conversion.rvc4 import Rvc4
 
         return Rvc4.of(spec, settings)
+    if isinstance(spec, Rvc3Spec):
+        from oakmill.conversion.rvc3 import Rvc3
+
+        return Rvc3.of(spec, settings)
     from oakmill.conversion.rvc2 import Rvc2
 
     return Rvc2.of(spec, settings)
 
 
-def needed_toolchains(spec: AnySpec, settings: Settings) -> list[Toolchain]:
-    """The toolchains that a conversion takes, installed or not."""
+def needed_toolchains(spec: AnySpec, settings: Settings, model: Path | None = None) -> list[Toolchain]:
+    """The toolchains that a conversion takes, installed or not; where the model's file is known, what reads it too.
+
+    What an NN Archive holds is known only once it is unpacked.
+    """
     if isinstance(spec, Rvc4Spec):
         from oakmill.conversion import rvc4
 
         return rvc4.needed_toolchains(spec, settings)
+    if isinstance(spec, Rvc3Spec):
+        from oakmill.conversion import rvc3
+
+        return rvc3.needed_toolchains(spec, settings)
     from oakmill.conversion import rvc2
 
-    return rvc2.needed_toolchains(spec, settings)
+    return rvc2.needed_toolchains(spec, settings, reads_ir=bool(model and _is_ir(model)))
+
+
+def _is_ir(model: Path) -> bool:
+    try:
+        return identify(model).format is SourceFormat.OPENVINO_IR
+    except SourceError:  # reading it will say so
+        return False

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.inputs import ResolvedInput, match, resolve, warnings
 from oakmill.conversion.pictures import Pictures
 from oakmill.errors import PreparationFailed
-from oakmill.graph import boundary, decompose, equality, opset, preprocessing, shapes, simplify
+from oakmill.graph import boundary, decompose, equality, large, opset, preprocessing, shapes, simplify
 from oakmill.graph.outputs import keep_names
 from oakmill.graph.preprocessing import Preprocessing
 from oakmill.graph.skeleton import dimensions, freeze, source_inputs
 from oakmill.model.source import SourceModel, Tensor
 from oakmill.spec import ConversionSpec, InputSpec
+
+if TYPE_CHECKING:
+    from oakmill.conversion.reuse import Reuse
 
 PROOF_PICTURES = 2
 
@@ -35,6 +39,10 @@ class Needs:
     lowest_opset: int = 1
     decompose: Collection[str] = ()
     channels_last: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data, the same in every process."""
+        return {**vars(self), "decompose": sorted(self.decompose)}
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,11 @@ def prepare(
     spec: ConversionSpec,
     needs: Needs,
     progress: Progress,
+    reuse: Reuse | None = None,
 ) -> Prepared:
     """Fix shapes, simplify, lower the opset, decompose, embed the preprocessing, and prove the result equal.
+
+    What `reuse` finds in the cache was proved when it was made, with the same inputs.
 
     Raises:
         SpecError: a value does not fit the model.
@@ -98,30 +109,53 @@ def prepare(
     fixed = shapes.fix_input_shapes(model, {name: item.shape for name, item in by_name.items() if item.shape})
     for note in fixed.notes:
         progress.note(note)
-    inputs = _resolve(fixed.model, by_name, progress)
-    progress.doing("simplifying" if not spec.disable_onnx_simplification else "leaving the graph as it is")
-    changed = fixed.model if spec.disable_onnx_simplification else simplify.simplify(fixed.model)
-    changed = opset.raise_opset(opset.lower_opset(changed, needs.highest_opset), needs.lowest_opset)
-    plain = keep_names(decompose.decompose(changed, needs.decompose))
-    changed = preprocessing.embed(plain, [as_preprocessing(item) for item in inputs])
+    inputs = decide({value.name: _tensor(value) for value in source_inputs(fixed.model)}, by_name, progress)
     heads = tuple((source.archive or {}).get("model", {}).get("heads") or ())
-    prepared = Prepared(changed, plain, fixed.model, inputs, _outputs(changed), inputs, heads=heads)
-    if needs.channels_last:
-        prepared = _channels_last(prepared, progress)
-    progress.doing("proving that it computes the same")
-    prove(prepared, spec.seed)
+    proved: list[Prepared] = []
+
+    def make() -> onnx.ModelProto:
+        progress.doing("simplifying" if not spec.disable_onnx_simplification else "leaving the graph as it is")
+        plain = _plain(fixed.model, spec, needs)
+        proved.append(_embedded(plain, fixed.model, inputs, needs, heads))
+        progress.doing("proving that it computes the same")
+        prove(proved[0], spec.seed)
+        return plain
+
+    decides = [spec.disable_onnx_simplification, spec.seed, needs.as_dict(), list(map(repr, inputs))]
+    plain = reuse.prepared(fixed.model, decides, make) if reuse else make()
+    prepared = proved[0] if proved else _embedded(plain, fixed.model, inputs, needs, heads)
+    for new, old in prepared.names.items():
+        if new != old:
+            progress.note(f"{old!r} is called {new!r} in the converted model")
     return prepared
 
 
-def _channels_last(prepared: Prepared, progress: Progress) -> Prepared:
+def _plain(model: onnx.ModelProto, spec: ConversionSpec, needs: Needs) -> onnx.ModelProto:
+    """The graph in the operations and the opset that the compiler reads rightly."""
+    changed = model if spec.disable_onnx_simplification else simplify.simplify(model)
+    changed = opset.raise_opset(opset.lower_opset(changed, needs.highest_opset), needs.lowest_opset)
+    return keep_names(decompose.decompose(changed, needs.decompose))
+
+
+def _embedded(
+    plain: onnx.ModelProto,
+    original: onnx.ModelProto,
+    inputs: tuple[ResolvedInput, ...],
+    needs: Needs,
+    heads: tuple[Mapping[str, Any], ...],
+) -> Prepared:
+    """With the preprocessing in it, and the boundary that the platform wants."""
+    changed = preprocessing.embed(plain, [as_preprocessing(item) for item in inputs])
+    prepared = Prepared(changed, plain, original, inputs, _outputs(changed), inputs, heads=heads)
+    return _channels_last(prepared) if needs.channels_last else prepared
+
+
+def _channels_last(prepared: Prepared) -> Prepared:
     """With NHWC at its boundary, where a picture was NCHW, and names that every vendor's tool leaves as they are."""
     inputs = prepared.inputs
     pictures = [item.name for item in inputs if item.is_image and item.layout == "NCHW"]
     model = boundary.interleave(freeze(prepared.model), pictures, outputs=bool(pictures))
     names = boundary.plain_names(boundary.narrow_integers(model))
-    for new, old in names.items():
-        if new != old:
-            progress.note(f"{old!r} is called {new!r} in the converted model")
     maps = [item for item in prepared.outputs if len(item.shape) == 4 and item.dtype.startswith("float")]
     source_maps = {item.name for item in maps} if pictures else set()
     turned = frozenset(new for new, old in names.items() if old in source_maps)
@@ -134,8 +168,14 @@ def _outputs(model: onnx.ModelProto) -> tuple[Tensor, ...]:
     return tuple(map(_tensor, model.graph.output))
 
 
-def _resolve(model: onnx.ModelProto, by_name: Mapping[str, InputSpec], progress: Progress) -> tuple[ResolvedInput, ...]:
-    tensors = {value.name: _tensor(value) for value in source_inputs(model)}
+def decide(
+    tensors: Mapping[str, Tensor], by_name: Mapping[str, InputSpec], progress: Progress
+) -> tuple[ResolvedInput, ...]:
+    """Each input of fixed shape with what was asked of it; the decisions are told.
+
+    Raises:
+        SpecError: a value does not fit its input.
+    """
     inputs = tuple(resolve(item, tensors[name]) for name, item in by_name.items())
     for item in inputs:
         progress.note(_in_words(item))
@@ -190,14 +230,13 @@ def _narrow(values: equality.Array) -> equality.Array:
 
 
 def save(model: onnx.ModelProto, path: Path) -> Path:
-    """Write a graph for a tool; the folder is made.
+    """Write a graph for a tool, its weights beside it where they are more than one file can hold; makes the folder.
 
     Raises:
-        PreparationFailed: it is larger than an ONNX file can be.
+        PreparationFailed: it cannot be written.
     """
     path.parent.mkdir(parents=True)
     try:
-        onnx.save(model, path)
-    except ValueError as error:
+        return large.save(model, path)
+    except (ValueError, EncodeError, OSError) as error:
         raise PreparationFailed(f"the prepared model cannot be written: {error}") from error
-    return path

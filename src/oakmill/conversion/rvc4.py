@@ -17,9 +17,8 @@ from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
 from oakmill.conversion.vendor_front import VendorFront
 from oakmill.errors import UnsupportedModel, VerificationFailed
-from oakmill.graph import boundary
+from oakmill.graph import boundary, large
 from oakmill.graph.float16 import to_half
-from oakmill.graph.outputs import cut_at
 from oakmill.model import weight_bytes
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
@@ -67,6 +66,10 @@ class Rvc4(Platform):
     name: ClassVar[str] = "rvc4"
     needs: ClassVar[Needs] = Needs(
         highest_opset=20, lowest_opset=13, decompose=("GRU", "LSTM", "RNN"), channels_last=True
+    )
+
+    why_no_ir: ClassVar[str] = (
+        "Qualcomm's tools read ONNX, and no maintained converter leads from OpenVINO's format back to it"
     )
 
     spec: Rvc4Spec
@@ -120,13 +123,10 @@ class Rvc4(Platform):
         """Unless everything stays in floating point."""
         return not self.spec.target_precision.is_float
 
-    def cut(self, model: onnx.ModelProto) -> onnx.ModelProto:
-        """The model, ended where --out_node says; in place.
-
-        Raises:
-            SpecError: it cannot end there.
-        """
-        return cut_at(model, self.options.outputs) if self.options.outputs else model
+    @property
+    def tool_outputs(self) -> tuple[str, tuple[str, ...]]:
+        """Those that the SNPE arguments name."""
+        return "SNPE argument --out_node", self.options.outputs
 
     def preflight(self, model: onnx.ModelProto) -> None:
         """Refuse what fits no DLC.
@@ -134,6 +134,12 @@ class Rvc4(Platform):
         Raises:
             UnsupportedModel: the weights are too large.
         """
+        if self.calibrates and large.is_large(model):
+            raise UnsupportedModel(
+                f"the model's weights take {weight_bytes(model) >> 20} MB; models of more than "
+                f"{large.LIMIT >> 20} MB cannot be quantized, as the float model is looked at in one piece",
+                remedy="convert with --target-precision FP16_STANDARD, which quantizes nothing",
+            )
         bytes_each = {"int8": 1, "float32": 4}.get(self.precision, 2)
         stored = weight_bytes(model) * bytes_each // 4 >> 20
         if stored > LARGEST_MB:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
 from oakmill.errors import BrokenModel, OakmillError, PreparationFailed, ProofFailed, UnsupportedModel
+from oakmill.graph import large
 from oakmill.graph.skeleton import dimensions, source_inputs
 
 Array = NDArray[Any]
@@ -71,8 +73,8 @@ class Difference:
 class Session:
     """A model, loaded into onnxruntime on the CPU.
 
-    A model over 2 GB is given by its path. With `optimise` off, every node runs as it stands; with `integer_kernels`
-    off, what lies between quantizers is computed in float.
+    A model over 2 GB in memory is written to a temporary folder first. With `optimise` off, every node runs as it
+    stands; with `integer_kernels` off, what lies between quantizers is computed in float.
 
     Raises:
         BrokenModel: the file at a path cannot be loaded.
@@ -95,12 +97,24 @@ class Session:
         self._optimised = optimise
         failure = BrokenModel if isinstance(model, Path) else PreparationFailed
         try:
-            source = str(model) if isinstance(model, Path) else model.SerializeToString()
+            source = str(model) if isinstance(model, Path) else self._source(model)
             self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except EncodeError as error:
-            raise PreparationFailed("The model is over 2 GB: it must be saved, and run by its path.") from error
+            raise PreparationFailed("The model is over 2 GB even without its weights.") from error
+        except OSError as error:
+            raise PreparationFailed(
+                f"The model is over 2 GB, and cannot be written to a temporary folder: {error.strerror}",
+                remedy="Make room there, or set TMPDIR to a folder with more.",
+            ) from error
         except _runtime_errors() as error:
             raise _translated(error, failure, "loaded") from error
+
+    def _source(self, model: ModelProto) -> bytes | str:
+        """What the runtime loads: the model itself, or the file that holds a large one as long as this session."""
+        if not large.is_large(model):
+            return bytes(model.SerializeToString())
+        self._folder = TemporaryDirectory(prefix="oakmill-")
+        return str(large.save(model, Path(self._folder.name) / "model.onnx"))
 
     def output_shapes(self) -> dict[str, tuple[int | None, ...]]:
         """The outputs' shapes as onnxruntime inferred them while optimising; None for each open dimension."""

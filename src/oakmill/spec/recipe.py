@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from oakmill.spec.rvc2 import Rvc2Spec
+from oakmill.spec.rvc3 import Rvc3Spec
 from oakmill.spec.rvc4 import Rvc4Spec
 
 
@@ -18,6 +19,8 @@ class SourceRecord(BaseModel):
     name: str = Field(description="File name of the source.")
     format: str = Field(description="Its format.")
     sha256: str = Field(description="Over the contents of its files, the graph first.")
+    given: str = Field("", description="Name of the file that was given: the source itself, or what held it.")
+    given_sha256: str = Field("", description="Its sha256.")
 
 
 class ToolchainRecord(BaseModel):
@@ -37,10 +40,11 @@ class Recipe(BaseModel):
 
     recipe_version: int = Field(1, description="Version of this document's form.")
     oakmill: str = Field(description="Oakmill's version.")
+    code: str = Field("", description="sha256 over Oakmill's own code.")
     source: SourceRecord
-    spec: Rvc2Spec | Rvc4Spec = Field(
+    spec: Rvc2Spec | Rvc3Spec | Rvc4Spec = Field(
         discriminator="platform",
-        description="The effective parameters, with what was taken from the model filled in.",
+        description="The parameters as they were asked for; `inputs` says what came of them.",
     )
     inputs: list[dict[str, Any]] = Field(description="Each input as it was decided.")
     toolchains: list[ToolchainRecord]
@@ -49,6 +53,9 @@ class Recipe(BaseModel):
     images: list[str] = Field(description="sha256 of each picture that the result was measured on, in order.")
     calibration: dict[str, Any] = Field(
         default_factory=dict, description="What taught the quantization: the set, the method, each file's sha256."
+    )
+    files: dict[str, str] = Field(
+        default_factory=dict, description="sha256 of the other files that parameters name, by the parameter."
     )
     artefact: dict[str, str] = Field(description="The result: file name and sha256.")
 

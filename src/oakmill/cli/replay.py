@@ -1,0 +1,101 @@
+"""`oakmill replay`: follow a recipe again, and say whether the bytes are the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+from oakmill.errors import OakmillError
+
+if TYPE_CHECKING:
+    from oakmill.conversion.events import Event
+
+
+@click.command(context_settings={"max_content_width": 110})
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--source", type=click.Path(path_type=Path), help="The source model, or a folder with it.")
+@click.option("--quantization-data", help="The images that taught the quantization: a folder, zip or set, as then.")
+@click.option("--images", type=click.Path(path_type=Path), help="Pictures for the accuracy passport, as then.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("replayed"), show_default=True,
+    help="Folder for the new result, its passport and its recipe.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace files of the same name in the output folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print events and the comparison as JSON lines.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what the vendors' tools print.")
+def command(
+    recipe: Path,
+    source: Path | None,
+    quantization_data: str | None,
+    images: Path | None,
+    output: Path,
+    overwrite: bool,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Convert again as RECIPE says (a recipe.yaml, or the NN Archive that holds it), and compare the bytes.
+
+    The source model and images are known by their sha256 and looked for beside the recipe. Where the bytes differ,
+    what was otherwise is named, and the exit code is 8.
+    """
+    from oakmill.cli.convert import install_missing
+    from oakmill.conversion import recipes
+    from oakmill.conversion.replay import Given, ReplayDiffers, replay
+    from oakmill.settings import current
+
+    settings, given = current(), Given(source, quantization_data, images)
+    with _Shown(as_json=as_json, verbose=verbose) as shown:
+        install_missing(recipes.read(recipe, settings).spec, settings, shown.installing)
+        done = replay(recipe, output, given, settings=settings, observer=shown.event, overwrite=overwrite)
+        shown.said(done.as_dict(), list(done.lines()))
+        if not done.same:
+            known = f"{len(done.causes)} things were otherwise than recorded" if done.causes else "nothing says why"
+            raise ReplayDiffers(f"the recipe gives other bytes here; {known}", subject=str(recipe))
+
+
+class _Shown:
+    """Tells people on the terminal, or machines in JSON lines."""
+
+    def __init__(self, *, as_json: bool, verbose: bool) -> None:
+        from oakmill.cli.progress import Display
+
+        self._display = None if as_json else Display(verbose=verbose)
+
+    def __enter__(self) -> Self:
+        if self._display:
+            self._display.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OakmillError) and self._display:
+            self._display.failed(error)
+        elif isinstance(error, OakmillError):
+            _line("error", error.as_dict())
+        if self._display:
+            self._display.__exit__(kind, error, trace)
+
+    def event(self, event: Event) -> None:
+        if self._display:
+            self._display.show(event)
+        else:
+            _line("event", event.as_dict())
+
+    def installing(self, words: str) -> None:
+        if self._display:
+            self._display.installing(words)
+
+    def said(self, document: dict[str, Any], lines: list[str]) -> None:
+        if self._display:
+            click.echo("\n".join(lines))
+        else:
+            _line("result", document)
+
+
+def _line(kind: str, content: Any) -> None:
+    click.echo(json.dumps({kind: content}, ensure_ascii=False))

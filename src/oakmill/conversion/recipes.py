@@ -1,0 +1,108 @@
+"""Reads recipes: a recipe.yaml, or the one inside an NN Archive; what is no recipe is refused in clear words."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from oakmill.errors import SourceError
+from oakmill.settings import Settings
+from oakmill.spec.recipe import Recipe
+
+VERSION = 1
+LARGEST = 16 << 20
+"""Bytes; a recipe with 65536 calibration images has 10 MB."""
+NAME = "recipe.yaml"
+
+_REMEDY = "give the recipe.yaml that lies beside a converted model, or the NN Archive that holds it"
+
+
+class BadRecipe(SourceError):
+    """The file is no recipe, or not one that can be followed."""
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Plain data without references, with which a small file could describe an endless one."""
+
+
+def parse(data: bytes, name: str) -> dict[str, Any]:
+    """A YAML document that is a mapping of plain data.
+
+    Raises:
+        BadRecipe: it is too large, damaged, or something else.
+    """
+    if len(data) > LARGEST:
+        raise BadRecipe(f"{name} has more than {LARGEST >> 20} MB, and is no recipe", subject=name, remedy=_REMEDY)
+    try:
+        for token in yaml.scan(io.BytesIO(data), _Loader):
+            if isinstance(token, yaml.AliasToken):
+                raise BadRecipe(f"{name} holds a YAML reference (*{token.value})", subject=name, remedy=_REMEDY)
+        found = yaml.load(data, _Loader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        raise BadRecipe(f"{name} is not YAML: {first}", subject=name, remedy=_REMEDY) from error
+    if not isinstance(found, dict):
+        raise BadRecipe(f"{name} is no recipe", subject=name, remedy=_REMEDY)
+    return found
+
+
+def read(path: Path, settings: Settings) -> Recipe:
+    """The recipe in a file: YAML, or an NN Archive with a recipe.yaml.
+
+    Raises:
+        BadRecipe: there is none, or not one that this version can follow.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise BadRecipe(f"{path} cannot be read: {error.strerror}", subject=str(path), remedy=_REMEDY) from error
+    if not _is_text(data):
+        data = _inside(path, settings)
+    return validated(parse(data, path.name), path.name)
+
+
+def _is_text(data: bytes) -> bool:
+    return b"\0" not in data[:4096]
+
+
+def _inside(path: Path, settings: Settings) -> bytes:
+    """The recipe.yaml of an archive."""
+    from oakmill.model import unpack
+    from oakmill.model.archives import holds_tar
+
+    if not holds_tar(path):
+        raise BadRecipe(
+            f"{path.name} is no recipe, nor an NN Archive that holds one", subject=str(path), remedy=_REMEDY
+        )
+    with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
+        unpack(path, Path(folder) / "archive", settings)
+        recipe = Path(folder) / "archive" / NAME
+        if not recipe.is_file():
+            raise BadRecipe(f"{path.name} holds no {NAME}: another converter made it", subject=str(path))
+        return recipe.read_bytes()
+
+
+def validated(document: dict[str, Any], name: str) -> Recipe:
+    """The document as a recipe.
+
+    Raises:
+        BadRecipe: a field is missing, wrong or unknown, or the recipe is of another version.
+    """
+    version = document.get("recipe_version")
+    if version != VERSION:
+        known = f"{name} is a recipe of version {version}, and this Oakmill follows version {VERSION}"
+        words = f"{name} is no recipe: it has no recipe_version" if version is None else known
+        raise BadRecipe(words, subject=name, remedy=_REMEDY if version is None else "use the Oakmill that made it")
+    try:
+        return Recipe.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        message = f"{name} is no recipe that this Oakmill can follow: {place}: {first['msg']}"
+        raise BadRecipe(message, subject=name, remedy="use the Oakmill that made it, whose version it states") from None

@@ -1,0 +1,280 @@
+"""Conversions out of the cache, recipes that are followed, results side by side: real tools, called as users do."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import yaml
+
+from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
+from tests.conversion.conftest import Answer, command, made_photos, own_home, read_answer
+from tests.conversion.makers import archived, conv_model, saved
+
+Run = Callable[..., Answer]
+FIRST_IMAGES = ("--proof-images", "1")
+
+
+@pytest.fixture
+def run(tmp_path: Path, temporary: Path) -> Run:
+    """Run oakmill with `--json`, with a home of its own that holds the user's toolchains."""
+    home = own_home(tmp_path)
+
+    def call(*arguments: str | Path, **variables: str) -> Answer:
+        finished = subprocess.run(  # noqa: TID251, PLW1510 - the test is the user
+            command(*arguments, "--json"),
+            capture_output=True,
+            text=True,
+            env={**os.environ, "TMPDIR": str(temporary), "OAKMILL_HOME": str(home), **variables},  # noqa: TID251
+            timeout=240,
+        )
+        return read_answer(finished.returncode, finished.stdout, finished.stderr)
+
+    return call
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return saved(conv_model(), tmp_path / "model.onnx")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def reused(answer: Answer) -> list[str]:
+    """The stages that came from the cache."""
+    told = (note for note in answer.result["notes"] if note.startswith("reused from the cache: "))
+    return [note.removeprefix("reused from the cache: ") for note in told]
+
+
+def platform_options(platform: str, photos: Path) -> tuple[str | Path, ...]:
+    return ("--to", platform) + (("--quantization-data", photos, *FIRST_IMAGES) if platform == "rvc4" else ())
+
+
+@pytest.mark.parametrize("platform", ["rvc2", "rvc4"])
+def test_a_conversion_made_twice_has_the_same_bytes_with_and_without_the_cache(
+    platform: str, run: Run, model: Path, photos: Path, tmp_path: Path, rvc4_toolchain: Rvc4Toolchain
+) -> None:
+    options = platform_options(platform, photos)
+    first, second, cached = (tmp_path / name for name in ("first", "second", "cached"))
+    answers = [run("convert", model, *options, "--no-cache", "-o", folder) for folder in (first, second)]
+    assert [answer.exit_code for answer in answers] == [0, 0], answers[0].error or answers[1].error
+    assert not (tmp_path / "home" / "cache").exists()
+    assert contents(first) == contents(second)
+    run("convert", model, *options, "-o", tmp_path / "filling")
+    hit = run("convert", model, *options, "-o", cached)
+    assert hit.result["cache"]["hit"] is True
+    assert hit.events == []
+    assert contents(cached) == contents(first)
+
+
+def test_an_answer_says_what_the_first_one_said(run: Run, model: Path, tmp_path: Path) -> None:
+    options = ("--to", "rvc2", "--mean-values", "0.5")  # a mean that looks wrong
+    first = run("convert", model, *options, "-o", tmp_path / "a")
+    hit = run("convert", model, *options, "-o", tmp_path / "b")
+    assert first.result["cache"] == {"hit": False}
+    assert hit.result["cache"]["made_by"] == f"the conversion of {model} to RVC2"
+    for key in ("sha256", "verdict", "passport", "notes", "warnings", "seconds"):
+        assert hit.result[key] == first.result[key]
+    assert hit.result["warnings"]
+    taken = run("convert", model, *options, "-o", tmp_path / "b")
+    assert (taken.exit_code, taken.error["code"]) == (9, "OutputExists")
+
+
+def test_changing_the_shaves_reuses_all_but_the_compiler(run: Run, model: Path, tmp_path: Path) -> None:
+    options = ("--to", "rvc2", "--blob")
+    run("convert", model, *options, "--shaves", "6", "-o", tmp_path / "six")
+    five = run("convert", model, *options, "--shaves", "5", "-o", tmp_path / "five")
+    assert reused(five) == ["prepare", "measure"]
+    fresh = run("convert", model, *options, "--shaves", "5", "--no-cache", "-o", tmp_path / "fresh")
+    assert reused(fresh) == []
+    assert contents(tmp_path / "five") == contents(tmp_path / "fresh")
+
+
+def test_changing_the_calibration_set_reuses_the_prepared_graph(
+    run: Run, model: Path, photos: Path, tmp_path: Path, rvc4_toolchain: Rvc4Toolchain
+) -> None:
+    (tmp_path / "others").mkdir()
+    others = made_photos(tmp_path / "others", 6, size=40)
+    run("convert", model, *platform_options("rvc4", photos), "-o", tmp_path / "a")
+    answer = run("convert", model, *platform_options("rvc4", others), "-o", tmp_path / "b")
+    assert reused(answer) == ["prepare"]
+    renamed = run("convert", model, *platform_options("rvc4", others), "--name", "mine", "-o", tmp_path / "c")
+    assert reused(renamed) == ["prepare", "compile", "measure"]
+    fresh = run("convert", model, *platform_options("rvc4", others), "--no-cache", "-o", tmp_path / "d")
+    assert fresh.result["sha256"] == answer.result["sha256"]
+
+
+def test_weights_beside_the_model_and_the_archive_around_it_count(run: Run, tmp_path: Path) -> None:
+    """The graph's own file says nothing of either."""
+    model = tmp_path / "big.onnx"
+    onnx.save(
+        conv_model(), model, save_as_external_data=True, location="big.data", size_threshold=0, convert_attribute=True
+    )
+    run("convert", model, "--to", "rvc2", "-o", tmp_path / "a")
+    assert run("convert", model, "--to", "rvc2", "-o", tmp_path / "b").result["cache"]["hit"]
+    data = bytearray((tmp_path / "big.data").read_bytes())
+    data[2] ^= 1
+    (tmp_path / "big.data").write_bytes(data)
+    assert not run("convert", model, "--to", "rvc2", "-o", tmp_path / "c").result["cache"]["hit"]
+
+    packed = archived(conv_model(), tmp_path / "model.tar.xz", {"mean": [1, 2, 3], "scale": [1, 1, 1]})
+    run("convert", packed, "--to", "rvc2", "-o", tmp_path / "d")
+    assert run("convert", packed, "--to", "rvc2", "-o", tmp_path / "e").result["cache"]["hit"]
+    archived(conv_model(), packed, {"mean": [3, 2, 1], "scale": [1, 1, 1]})
+    assert not run("convert", packed, "--to", "rvc2", "-o", tmp_path / "f").result["cache"]["hit"]
+
+
+def test_force_makes_everything_anew_and_compares(run: Run, model: Path, tmp_path: Path) -> None:
+    alone = run("convert", model, "--to", "rvc2", "--force", "-o", tmp_path / "a")
+    assert alone.result["rebuilt"]["same"] is None
+    again = run("convert", model, "--to", "rvc2", "--force", "-o", tmp_path / "b")
+    assert again.result["rebuilt"]["same"] is True
+    assert reused(again) == []
+    assert {event["stage"] for event in again.events} >= {"prepare", "compile", "verify"}
+
+
+def test_a_damaged_cache_is_made_anew(run: Run, model: Path, tmp_path: Path) -> None:
+    run("convert", model, "--to", "rvc2", "-o", tmp_path / "a")
+    for path in (tmp_path / "home" / "cache").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:-7] + b"damaged")
+    again = run("convert", model, "--to", "rvc2", "-o", tmp_path / "b")
+    assert (again.exit_code, again.result["cache"]["hit"], reused(again)) == (0, False, [])
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert run("convert", model, "--to", "rvc2", "-o", tmp_path / "c").result["cache"]["hit"]
+
+
+def test_two_at_once_and_one_killed_leave_a_cache_that_answers_rightly(
+    run: Run, model: Path, tmp_path: Path, temporary: Path
+) -> None:
+    environment = {**os.environ, "TMPDIR": str(temporary), "OAKMILL_HOME": str(own_home(tmp_path))}  # noqa: TID251
+    processes = [
+        subprocess.Popen(
+            command("convert", model, "--to", "rvc2", "--json", "-o", tmp_path / str(number)),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        )
+        for number in range(3)
+    ]  # fmt: skip
+    killed = processes.pop()
+    cache = tmp_path / "home" / "cache" / "prepare"
+    while not (cache.is_dir() and list(cache.iterdir())) and killed.poll() is None:
+        time.sleep(0.005)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    answers = [read_answer(process.wait(), *process.communicate(timeout=120)) for process in processes]
+    assert [answer.exit_code for answer in answers] == [0, 0]
+    for left in temporary.iterdir():  # what was killed leaves its temporary files
+        shutil.rmtree(left)
+    hit = run("convert", model, "--to", "rvc2", "-o", tmp_path / "hit")
+    assert hit.result["cache"]["hit"]
+    assert contents(tmp_path / "0") == contents(tmp_path / "1") == contents(tmp_path / "hit")
+
+
+def test_a_small_cache_forgets_what_was_not_used(run: Run, tmp_path: Path) -> None:
+    for seed in range(3):
+        model = saved(conv_model(shape=(1, 3, 16, 16 + seed)), tmp_path / f"{seed}.onnx")
+        assert run("convert", model, "--to", "rvc2", "-o", tmp_path / "out", OAKMILL_CACHE_MAX_MB="1").exit_code == 0
+    files = [path for path in (tmp_path / "home" / "cache").rglob("*") if path.is_file()]
+    assert 0 < sum(path.stat().st_size for path in files) <= 1 << 20
+
+
+# recipes
+
+
+@pytest.mark.parametrize("given", ["recipe", "archive", "elsewhere"])
+def test_a_recipe_gives_the_same_bytes(given: str, run: Run, model: Path, tmp_path: Path) -> None:
+    run("convert", model, "--to", "rvc2", "--mean-values", "1,2,3", "-o", tmp_path / "a")
+    ending = "tar.xz" if given == "archive" else "recipe.yaml"
+    recipe, source = tmp_path / "a" / f"model.rvc2.{ending}", model
+    if given == "elsewhere":  # another folder, another name
+        (tmp_path / "moved").mkdir()
+        recipe = recipe.rename(tmp_path / "moved" / "recipe.yaml")
+        source = model.rename(tmp_path / "moved" / "renamed.onnx")
+    options = () if given == "elsewhere" else ("--source", source)
+    answer = run("replay", recipe, *options, "-o", tmp_path / "b")
+    assert (answer.exit_code, answer.result["same"]) == (0, True), answer.error
+    assert {item["where"] for item in answer.result["causes"]} <= {
+        "recipe.yaml: source.name", "recipe.yaml: source.given", "recipe.yaml: spec.name",
+    }  # fmt: skip
+    if given != "elsewhere":
+        assert answer.result["causes"] == answer.result["places"] == []
+        assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_a_recipe_with_images_gives_the_same_bytes_from_renamed_ones(
+    run: Run, model: Path, photos: Path, tmp_path: Path, rvc4_toolchain: Rvc4Toolchain
+) -> None:
+    run("convert", model, *platform_options("rvc4", photos), "-o", tmp_path / "a")
+    recipe = tmp_path / "a" / "model.rvc4.recipe.yaml"
+    renamed = tmp_path / "renamed"
+    renamed.mkdir()
+    for index, path in enumerate(sorted(photos.iterdir())):
+        shutil.copyfile(path, renamed / f"{(index * 7) % 10}{path.suffix}")
+    data = ("--source", model, "--quantization-data", renamed)
+    answer = run("replay", recipe, *data, "-o", tmp_path / "b")
+    assert (answer.exit_code, answer.result["same"]) == (0, True), answer.error
+    assert all(item["volatile"] for item in answer.result["causes"])
+    next(renamed.iterdir()).unlink()
+    (renamed / "0.png").unlink(missing_ok=True)
+    (renamed / "1.jpg").unlink(missing_ok=True)
+    lacking = run("replay", recipe, *data, "-o", tmp_path / "c")
+    assert (lacking.exit_code, lacking.error["code"]) == (3, "MaterialMissing")
+    assert "of the 8 images that taught the quantization" in lacking.error["message"]
+
+
+def test_a_recipe_that_gives_other_bytes_says_where_and_why(run: Run, model: Path, tmp_path: Path) -> None:
+    """The recorded result has other number formats than its recipe says, as if another compiler had made it."""
+    run("convert", model, "--to", "rvc2", "--compile-tool-args", "-op FP32", "-o", tmp_path / "a")
+    recipe = tmp_path / "a" / "model.rvc2.recipe.yaml"
+    recorded = yaml.safe_load(recipe.read_text())
+    recorded["spec"]["compile_tool_args"] = []
+    recorded["packages"]["onnxslim"] = "0.0.1"
+    recipe.write_text(yaml.safe_dump(recorded))
+    answer = run("replay", recipe, "--source", model, "-o", tmp_path / "b")
+    assert (answer.exit_code, answer.error["code"]) == (8, "ReplayDiffers")
+    assert answer.result["same"] is False
+    causes = {item["where"]: item["volatile"] for item in answer.result["causes"]}
+    assert causes["recipe.yaml: packages.onnxslim"] == "another version of a package"
+    assert "recipe.yaml: commands" in causes
+    places = [item["where"] for item in answer.result["places"]]
+    assert "model.rvc2.tar.xz: model.rvc2.superblob: base blob" in places
+
+
+def test_a_recipe_without_its_source_asks_for_it(run: Run, model: Path, tmp_path: Path) -> None:
+    run("convert", model, "--to", "rvc2", "-o", tmp_path / "a")
+    model.unlink()
+    answer = run("replay", tmp_path / "a" / "model.rvc2.recipe.yaml", "-o", tmp_path / "b")
+    assert (answer.exit_code, answer.error["code"]) == (3, "MaterialMissing")
+    assert answer.error["remedy"] == "say where it is: --source MODEL"
+
+
+# side by side
+
+
+def test_two_results_stand_side_by_side(run: Run, model: Path, tmp_path: Path) -> None:
+    run("convert", model, "--to", "rvc2", "--blob", "--shaves", "6", "-o", tmp_path / "a")
+    run("convert", model, "--to", "rvc2", "--blob", "--shaves", "4", "-o", tmp_path / "b")
+    found = compared(tmp_path / "a", tmp_path / "b")
+    differing = {(row["section"], row["what"]): (row["a"], row["b"]) for row in found["rows"] if not row["same"]}
+    assert not found["equal"]
+    assert differing["spec", "number_of_shaves"] == ("6", "4")
+    assert ("files", "archive.tar.xz: model.rvc2.blob") in differing
+    assert not [key for key in differing if key[0] in ("tools", "accuracy")]
+    assert {row["section"] for row in found["rows"]} >= {"spec", "size", "graph", "accuracy", "files"}
+    assert compared(tmp_path / "a", tmp_path / "a" / "model.rvc2.passport.json")["equal"]
+
+
+def compared(a: Path, b: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(subprocess.check_output(command("compare", a, b, "--json")))
+    return found
