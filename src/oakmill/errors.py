@@ -12,6 +12,8 @@ class OakmillError(Exception):
     """Something went wrong inside Oakmill."""
 
     exit_code: ClassVar[int] = 1
+    status: ClassVar[int] = 422
+    """What the hub answers over HTTP when a request meets it."""
 
     def __init__(self, message: str = "", *, remedy: str = "", subject: str = "", log: str = "") -> None:
         self.message = message or (type(self).__doc__ or "").partition("\n")[0]
@@ -150,3 +152,61 @@ class OutputError(OakmillError):
 
 class OutputExists(OutputError):
     """A file of that name is there already."""
+
+
+# What the hub refuses
+
+
+class HubError(OakmillError):
+    """The hub could not do what was asked of it."""
+
+    exit_code = 10
+    status = 500
+
+
+class NotFound(HubError):
+    """There is nothing of that name that this key may see."""
+
+    status = 404
+
+
+class NoKey(HubError):
+    """No key was given, or it is not known, has expired or was revoked."""
+
+    status = 401
+
+
+class Forbidden(HubError):
+    """The key does not allow this."""
+
+    status = 403
+
+
+class Conflict(HubError):
+    """There is one of that name already, or it is in use."""
+
+    status = 409
+
+
+class TooLarge(HubError):
+    """It is larger than the hub takes, or than the team's quota or the disk leaves room for."""
+
+    status = 413
+
+
+class TooManyTries(HubError):
+    """Too many failed tries came from this address; wait, then try again."""
+
+    status = 429
+
+
+class Unavailable(HubError):
+    """The hub cannot do this at the moment."""
+
+    status = 503
+
+
+class HubUnreachable(HubError):
+    """The hub does not answer at its address."""
+
+    status = 502

@@ -84,6 +84,48 @@ class Settings(BaseSettings):
         4096, ge=1, description="Largest calibration set of your own, unpacked, in MB; a zip given to a conversion too."
     )
 
+    host: str = Field("127.0.0.1", description="Address that `oakmill serve` listens on.")
+    port: int = Field(8411, ge=0, le=65535, description="Port that `oakmill serve` listens on; 0 takes a free one.")
+    public_url: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
+        None, description="The hub's address as its clients see it; links begin with it. By default, as they asked."
+    )
+    database: str | None = Field(
+        None,
+        description="The hub's database: postgresql+psycopg://user:password@host/name; by default SQLite in home.",
+    )
+    store: str | None = Field(
+        None, description="Where the hub keeps files: a folder, or s3://bucket/prefix; by default a folder in home."
+    )
+    store_options: dict[str, str] = Field(
+        default_factory=dict,
+        description='What an S3 store is reached with: {"endpoint": "https://...", "access_key_id": "...", '
+        '"secret_access_key": "...", "region": "..."}.',
+    )
+    hub_workers: int = Field(
+        -1,
+        ge=-1,
+        description="Worker processes that `oakmill serve` starts; -1 means as many as memory and cores allow.",
+    )
+    lease_seconds: float = Field(
+        60, ge=1, description="Time after which a job is given to another worker when its own is not heard of."
+    )
+    beat_seconds: float = Field(5, ge=0.1, description="How often a worker is heard of.")
+    job_seconds: int = Field(7200, ge=1, description="Time that a whole job of the hub may take, in seconds.")
+    job_memory_mb: int = Field(
+        0,
+        ge=0,
+        description="Memory that all processes of a job may use, in MB; 0 means what this machine has for each.",
+    )
+    upload_max_mb: int = Field(16384, ge=1, description="Largest file that the hub takes, in MB.")
+    upload_hours: int = Field(24, ge=1, description="Time that an upload may rest before it is given up, in hours.")
+    link_seconds: int = Field(3600, ge=1, description="Time that a download link works, in seconds.")
+    public_without_key: bool = Field(False, description="Whether public models may be read without a key.")
+
+    @property
+    def hub(self) -> Path:
+        """The folder of the hub's own files: database, store, uploads, work, secret."""
+        return self.home / "hub"
+
     @property
     def datasets(self) -> Path:
         """The folder that holds one sub-folder for each calibration set."""

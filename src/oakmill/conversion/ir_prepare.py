@@ -6,6 +6,7 @@ network to compare with. Both networks are files here, and whoever proves or mea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from oakmill.conversion.prepare import PROOF_PICTURES, Prepared, as_preprocessin
 from oakmill.errors import DynamicShape, PreparationFailed, ProofFailed, SpecError, UnsupportedModel
 from oakmill.graph import equality
 from oakmill.model.ir_graph import IrGraph
+from oakmill.model.openvino_ir import load_ir, require_finite_ir
 from oakmill.model.source import SourceModel, Tensor
 from oakmill.spec import ConversionSpec, InputSpec
 
@@ -48,6 +50,33 @@ class IrPrepared(Prepared):
     file: Path
     source_file: Path
     editor: Editor
+
+
+def load_ended(source: SourceModel, ends: Sequence[str], known: int, tools: str) -> IrGraph:
+    """The network of an IR, ended where it is to end; `known` is the newest opset that the `tools` know.
+
+    Raises:
+        SpecError: it cannot end there.
+        BrokenModel: a weight is NaN, or the files have changed.
+        UnsupportedModel: it has operations that are newer.
+    """
+    graph, weights = load_ir(source), source.files[1]
+    require_finite_ir(graph, weights)
+    if ends:
+        editor = Editor(graph, weights)
+        editor.cut_at(ends)
+        graph = editor.graph
+    for layer in graph.operations():
+        found = re.fullmatch(r"opset(\d{1,4})", layer.get("version", ""))
+        if found and int(found[1]) > known:
+            name, kind = layer.get("name", ""), layer.get("type", "")
+            raise UnsupportedModel(
+                f"layer {name!r} ({kind}) is of OpenVINO's opset {found[1]}; {tools} knows up to {known}",
+                subject=name,
+                remedy="give the ONNX model itself, or make the IR with the Model Optimizer of an OpenVINO as old as "
+                "the compiler's",
+            )
+    return graph
 
 
 def prepare_ir(

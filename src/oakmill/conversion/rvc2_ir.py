@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from oakmill.conversion import verification
 from oakmill.conversion.events import Progress
-from oakmill.conversion.ir_edit import PEAK, Editor
-from oakmill.conversion.ir_prepare import CannotRun, IrPrepared, prepare_ir
+from oakmill.conversion.ir_edit import PEAK
+from oakmill.conversion.ir_prepare import CannotRun, IrPrepared, load_ended, prepare_ir
 from oakmill.conversion.passport import Check, Comparison, Overflow, Passport, overflows
 from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.platform import Built, Images, Network
@@ -20,7 +19,7 @@ from oakmill.conversion.rvc2 import MEMORY_MB, NOT_PROVEN, Rvc2
 from oakmill.errors import SpecError, UnsupportedModel
 from oakmill.graph.equality import Array
 from oakmill.model.ir_graph import IrGraph
-from oakmill.model.openvino_ir import load_ir, require_finite_ir, stored_bytes
+from oakmill.model.openvino_ir import stored_bytes
 from oakmill.model.source import SourceModel
 from oakmill.spec import InputSpec
 from oakmill.toolchains.base import Toolchain
@@ -92,13 +91,7 @@ class Rvc2Ir(Rvc2):
             BrokenModel: a weight is NaN, or the files have changed.
             UnsupportedModel: it is too large, or of operations that OpenVINO 2022.2 does not know.
         """
-        graph, weights = load_ir(source), source.files[1]
-        require_finite_ir(graph, weights)
-        if self.ends:
-            editor = Editor(graph, weights)
-            editor.cut_at(self.ends)
-            graph = editor.graph
-        _require_known(graph)
+        graph = load_ended(source, self.ends, HIGHEST_OPSET, "RVC2's compiler")
         stored = stored_bytes(graph) >> 20
         if stored > MEMORY_MB:
             raise UnsupportedModel(
@@ -195,21 +188,3 @@ class _Measuring:
     def _run(self, file: Path, batch: Sequence[Mapping[str, Array]], *, raw: bool = False) -> list[dict[str, Array]]:
         pixels = {item.name: {"precision": "U8"} for item in self.prepared.inputs if raw and item.is_image}
         return list(self.toolchain.infer(file, self.work / f"run-{file.stem}", batch, ports=Ports(pixels)))
-
-
-def _require_known(graph: IrGraph) -> None:
-    """Refuse operations that are newer than the compiler's OpenVINO.
-
-    Raises:
-        UnsupportedModel: there are some; the first is named.
-    """
-    for layer in graph.operations():
-        found = re.fullmatch(r"opset(\d{1,4})", layer.get("version", ""))
-        if found and int(found[1]) > HIGHEST_OPSET:
-            name, kind = layer.get("name", ""), layer.get("type", "")
-            raise UnsupportedModel(
-                f"layer {name!r} ({kind}) is of OpenVINO's opset {found[1]}; RVC2's compiler knows up to "
-                f"{HIGHEST_OPSET}",
-                subject=name,
-                remedy="give the ONNX model itself, or make the IR with the Model Optimizer of OpenVINO 2022.2",
-            )

@@ -13,7 +13,6 @@ from oakmill.conversion.passport import Check, Finding, Measurement, Passport, V
 from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.platform import Images, Network
 from oakmill.conversion.prepare import Prepared
-from oakmill.graph import equality
 from oakmill.model.source import Tensor
 from oakmill.spec import Rvc3Spec
 
@@ -26,6 +25,11 @@ PLAIN = (
     "FP16 weights",
     "the Model Optimizer's IR, as it is before any quantization, on OpenVINO 2022.3.2's CPU plugin in float32, against "
     "the source model in onnxruntime",
+)
+SOURCE_IR = (
+    "float32",
+    "the IR with its preprocessing, as it is before any quantization, against the source IR, both on OpenVINO "
+    "2022.3.2's CPU plugin in float32",
 )
 STORED = (
     "FP16 estimate",
@@ -47,7 +51,7 @@ NOT_COMPILED = Finding(
 
 @dataclass(frozen=True)
 class Measured:
-    """All that the passport is measured from."""
+    """All that the passport is measured from; `reference` runs the source model, where that is an IR."""
 
     spec: Rvc3Spec
     prepared: Prepared
@@ -55,24 +59,30 @@ class Measured:
     images: Images
     not_proven: tuple[str, ...]
     compiled: bool
+    reference: suspicions.Reference | None = None
 
     def passport(self, plain: Run, quantized: Run | None, progress: Progress) -> Passport:
         """Measure; `plain` runs the IR before quantization, `quantized` the one after it, where there is one."""
         pictures = self.images.held_out
         found = self._measure({"plain": plain, **({"quantized": quantized} if quantized else {})}, progress)
-        unquantized = found["plain"].check(*PLAIN, pass_above_db=40, fail_below_db=20, resolution=2**-11)
-        checks = (unquantized, self._stored(progress))
+        words = SOURCE_IR if self.reference else PLAIN
+        checks = [found["plain"].check(*words, pass_above_db=40, fail_below_db=20, resolution=2**-11)]
         if quantized:
-            checks = (found["quantized"].check(*QUANTIZED), unquantized)
+            checks.insert(0, found["quantized"].check(*QUANTIZED))
+        elif not self.reference:
+            checks.append(self._stored(progress))
         own = found["quantized" if quantized else "plain"].findings()
-        suspected = (*suspicions.of_lessons(self.prepared, self.images), *suspicions.of_inputs(self.prepared, pictures))
+        suspected = (
+            *suspicions.of_lessons(self.prepared, self.images),
+            *suspicions.of_inputs(self.prepared, pictures, self.reference),
+        )
         status = () if self.compiled else (NOT_COMPILED,)
         return Passport(
             platform="rvc3",
             images=pictures.source,
             image_names=pictures.names,
-            checks=checks,
-            overflows=() if quantized else verification.find_overflows(self.prepared, pictures),
+            checks=tuple(checks),
+            overflows=() if quantized or self.reference else verification.find_overflows(self.prepared, pictures),
             not_proven=self.not_proven,
             findings=killers.sorted_by_level([*own, *suspected, *status]),
             calibration=self._lessons(),
@@ -85,12 +95,12 @@ class Measured:
 
     def _measure(self, runs: Mapping[str, Run], progress: Progress) -> dict[str, Measurement]:
         """Each IR on all held-out images."""
-        reference, pictures = equality.Session(self.prepared.original), self.images.held_out
+        reference, pictures = self.reference or suspicions.in_onnxruntime(self.prepared), self.images.held_out
         found: dict[str, Measurement] = {}
         done = 0
         for names, batch in _batches(pictures):
             progress.doing("measuring the converted model", done, len(pictures))
-            expected = [reference.run(self.prepared.feeds(raw)) for raw in batch]
+            expected = list(reference(batch))
             for kind, run in runs.items():
                 measurement = found.setdefault(kind, self._measurement(expected[0]))
                 for name, wanted, outputs in zip(names, expected, run(batch), strict=True):

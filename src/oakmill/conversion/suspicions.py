@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,15 @@ CERTAINTY_IMAGES = 32
 NOISE_IMAGES = 8
 
 Size = tuple[int, int]
+Raw = Mapping[str, Any]
+Reference = Callable[[Iterable[Raw]], Iterable[Raw]]
+"""The source model's outputs on samples as the converted model takes them."""
+
+
+def in_onnxruntime(prepared: Prepared) -> Reference:
+    """The source model, run one sample at a time."""
+    session = equality.Session(prepared.original)
+    return lambda samples: (session.run(prepared.feeds(raw)) for raw in samples)
 
 
 def of_lessons(prepared: Prepared, images: Images) -> Iterator[Finding]:
@@ -40,29 +49,29 @@ def last_channels(prepared: Prepared, pictures: Pictures, index: int) -> Any:
     return values.transpose([*order, *(axis for axis in range(values.ndim) if axis not in order)])
 
 
-def of_inputs(prepared: Prepared, held_out: Pictures) -> Iterator[Finding]:
+def of_inputs(prepared: Prepared, held_out: Pictures, reference: Reference | None = None) -> Iterator[Finding]:
     """Mean and scale that are well-known mistakes, and colours in the wrong order."""
     for item in prepared.inputs:
         if item.is_image:
             yield from killers.preprocessing(item.name, item.mean, item.scale)
     if held_out.source != GENERATED:
-        yield from _of_certainty(prepared, held_out.head(CERTAINTY_IMAGES))
+        yield from _of_certainty(
+            prepared, held_out.head(CERTAINTY_IMAGES), reference or in_onnxruntime(prepared)
+        )
 
 
-def _of_certainty(prepared: Prepared, pictures: Pictures) -> Iterator[Finding]:
+def _of_certainty(prepared: Prepared, pictures: Pictures, reference: Reference) -> Iterator[Finding]:
     """How sure the float model is of the images, in their colours and in the opposite ones."""
-    reference = equality.Session(prepared.original)
-    first = reference.run(prepared.feeds(pictures[0]))
+    (first,) = reference([pictures[0]])
     tasks = tasks_of([Tensor(name, values.shape, "") for name, values in first.items()], prepared.heads, size(prepared))
-    declared = confidence.measure(tasks, (reference.run(prepared.feeds(raw)) for raw in pictures))
+    declared = confidence.measure(tasks, reference(pictures))
     if declared is None:
         return
     if found := killers.low_confidence(declared):
         yield found
     axes = {item.name: item.layout.index("C") for item in prepared.boundary if item.is_image and item.channels == 3}
     if axes:
-        turned = (_turned(raw, axes) for raw in pictures)
-        other = confidence.measure(tasks, (reference.run(prepared.feeds(raw)) for raw in turned))
+        other = confidence.measure(tasks, reference(_turned(raw, axes) for raw in pictures))
         if other and (exchanged := killers.colour_order(declared, other)):
             yield exchanged
 

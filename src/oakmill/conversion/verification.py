@@ -116,9 +116,9 @@ def find_overflows(prepared: Prepared, pictures: Pictures) -> tuple[Overflow, ..
     return overflows(found)
 
 
-def batches(pictures: Pictures) -> Iterator[list[dict[str, NDArray[Any]]]]:
+def batches(pictures: Iterable[Outputs]) -> Iterator[list[Outputs]]:
     """The pictures, `BATCH` of them at a time."""
-    batch: list[dict[str, NDArray[Any]]] = []
+    batch: list[Outputs] = []
     for raw in pictures:
         batch.append(raw)
         if len(batch) == BATCH:

@@ -1,0 +1,94 @@
+"""The jobs' tables: a job's row is its place in the queue, its lease and its history; its log is a table of lines."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from oakmill.registry.tables import Id, Name, Sha256
+from oakmill.storage.database import Base, UtcDateTime, now
+
+
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    WAITING = "waiting"  #: for an upload that was announced (a calibration set); becomes queued, or fails in time
+    QUEUED = "queued"
+    RUNNING = "running"  #: a worker holds its lease
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+LIVE = (JobStatus.WAITING, JobStatus.QUEUED, JobStatus.RUNNING)
+"""States that a job leaves by itself."""
+_LIVE_SQL = text("status in ('waiting', 'queued', 'running')")
+
+
+class Job(Base):
+    """A conversion in the queue, or the check of an upload.
+
+    `key` is the sha256 over all that decides the result; of live jobs with a key there is one in a team. `lease_token`
+    fences: only its holder writes. `progress` is {"stage", "text", "done", "total"}; `stages` is
+    [{"name", "status", "seconds"}]; `failure` is what `oakmill.conversion.failures` explains.
+    """
+
+    __tablename__ = "jobs"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, index=True)
+    kind: Mapped[str] = mapped_column(String(16), default="convert")
+    name: Mapped[str] = mapped_column(Name)
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"))
+    key_id: Mapped[str | None] = mapped_column(Id)
+    key: Mapped[str | None] = mapped_column(Sha256)
+    model_id: Mapped[str | None] = mapped_column(Id, index=True)
+    source_id: Mapped[str | None] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"), index=True)
+    result_id: Mapped[str | None] = mapped_column(Id, index=True)
+    platform: Mapped[str | None] = mapped_column(String(8))
+    spec: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    files: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    status: Mapped[str] = mapped_column(String(16), default=JobStatus.QUEUED)
+    priority: Mapped[int] = mapped_column(default=0)
+    attempt: Mapped[int] = mapped_column(default=0)
+    max_attempts: Mapped[int] = mapped_column(default=2)
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    lease_owner: Mapped[str | None] = mapped_column(Name)
+    lease_token: Mapped[str | None] = mapped_column(String(32))
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    memory_mb: Mapped[int] = mapped_column(default=0)
+    deadline_seconds: Mapped[int | None] = mapped_column()
+    limits: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)
+    progress: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    stages: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    queued: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    started: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    error: Mapped[str | None] = mapped_column(Text)
+    failure: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    retry_of: Mapped[str | None] = mapped_column(Id)
+    answered_by: Mapped[str | None] = mapped_column(Id)
+    __table_args__ = (
+        Index(
+            "one_live_job_per_key", "team_id", "key", unique=True, sqlite_where=_LIVE_SQL, postgresql_where=_LIVE_SQL
+        ),
+        Index("jobs_to_claim", "status", "priority", "number"),
+        Index("jobs_by_team", "team_id", "number"),
+    )
+
+
+class LogLine(Base):
+    """A line of a job's log; `number` counts from 1 within the job, and is what a reader resumes from."""
+
+    __tablename__ = "log_lines"
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    attempt: Mapped[int] = mapped_column(default=0)
+    stage: Mapped[str] = mapped_column(String(16), default="")
+    kind: Mapped[str] = mapped_column(String(16), default="log")
+    text: Mapped[str] = mapped_column(Text)

@@ -1,0 +1,1 @@
+"""What exists: teams, keys, models, variants, versions, instances and their files."""

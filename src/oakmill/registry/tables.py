@@ -1,0 +1,228 @@
+"""The registry's tables: models > variants > versions > instances > files, and who may see them.
+
+A row names a file only when its bytes are complete in the store. Identifiers are strings of our own making
+(`identifiers.py`), in the form that Luxonis' clients take for identifiers.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from oakmill.storage.database import Base, UtcDateTime, now
+
+Name = String(255)
+Id = String(64)
+Sha256 = String(64)
+
+
+class Visibility(StrEnum):
+    """Who sees a model and all below it."""
+
+    PRIVATE = "private"  #: the key that made it, and the team's admins
+    TEAM = "team"  #: every key of the team
+    PUBLIC = "public"  #: every key of the hub, and everybody where the operator allows it
+
+
+class Origin(StrEnum):
+    """Where an instance comes from."""
+
+    SOURCE = "source"  #: uploaded
+    CONVERTED = "converted"  #: made by a conversion
+
+
+class InstanceStatus(StrEnum):
+    """Whether an instance can be used."""
+
+    PENDING = "pending"  #: its upload or its conversion is not through
+    AVAILABLE = "available"
+    FAILED = "failed"
+
+
+class Role(StrEnum):
+    """What a file of an instance is."""
+
+    MODEL = "model"  #: what is downloaded: the uploaded file, or the converted one
+    PART = "part"  #: belongs to the model: external data, an IR's weights
+    PASSPORT = "passport"
+    PASSPORT_PAGE = "passport_page"
+    RECIPE = "recipe"
+
+
+class Timed:
+    """Rows that know when they came and when they changed."""
+
+    created: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    updated: Mapped[datetime] = mapped_column(UtcDateTime, default=now, onupdate=now)
+
+
+class Team(Timed, Base):
+    """A group that owns models. `quota_bytes` bounds what it stores; None is no bound."""
+
+    __tablename__ = "teams"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(Name)
+    slug: Mapped[str] = mapped_column(Name, unique=True)
+    quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Key(Base):
+    """An API key, known by its hash. `model_id` narrows it to one model; `scopes` is sorted and comma-separated."""
+
+    __tablename__ = "keys"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"), index=True)
+    model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Name)
+    prefix: Mapped[str] = mapped_column(String(16))
+    sha256: Mapped[str] = mapped_column(Sha256, unique=True)
+    scopes: Mapped[str] = mapped_column(String(64))
+    created: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    expires: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_used: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class AuditEntry(Base):
+    """Who did what; written in the same transaction as the deed. Names are kept, for the rows may go."""
+
+    __tablename__ = "audit"
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    team_id: Mapped[str | None] = mapped_column(Id, index=True)
+    key_id: Mapped[str | None] = mapped_column(Id)
+    key_name: Mapped[str] = mapped_column(Name, default="")
+    action: Mapped[str] = mapped_column(String(64))
+    subject: Mapped[str] = mapped_column(Name, default="")
+    detail: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    address: Mapped[str] = mapped_column(String(64), default="")
+
+
+class Model(Timed, Base):
+    """A model: a name and a card; what can be downloaded stands below it."""
+
+    __tablename__ = "models"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"))
+    owner_key_id: Mapped[str | None] = mapped_column(Id)
+    name: Mapped[str] = mapped_column(Name)
+    slug: Mapped[str] = mapped_column(Name)
+    visibility: Mapped[str] = mapped_column(String(16), default=Visibility.TEAM)
+    summary: Mapped[str] = mapped_column(Name, default="")
+    card: Mapped[str] = mapped_column(Text, default="")
+    license: Mapped[str] = mapped_column(String(64), default="undefined")
+    architecture: Mapped[str | None] = mapped_column(Name)
+    tasks: Mapped[list[str]] = mapped_column(JSON, default=list)
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list)
+    links: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
+    is_yolo: Mapped[bool] = mapped_column(default=False)
+    downloads: Mapped[int] = mapped_column(default=0)
+    team: Mapped[Team] = relationship(lazy="raise")
+    __table_args__ = (
+        UniqueConstraint("team_id", "slug", name="one_model_per_slug"),
+        Index("models_by_update", "team_id", "updated", "id"),
+        Index("models_by_visibility", "visibility", "updated", "id"),
+    )
+
+
+class Variant(Timed, Base):
+    """A resolution or flavour of a model."""
+
+    __tablename__ = "variants"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Name)
+    slug: Mapped[str] = mapped_column(Name)
+    __table_args__ = (UniqueConstraint("model_id", "slug", name="one_variant_per_slug"),)
+
+
+class Version(Timed, Base):
+    """A variant's weights. `major`, `minor` and `patch` order what `version` says."""
+
+    __tablename__ = "versions"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    variant_id: Mapped[str] = mapped_column(ForeignKey("variants.id", ondelete="CASCADE"))
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), index=True)
+    version: Mapped[str] = mapped_column(String(64))
+    major: Mapped[int] = mapped_column(default=0)
+    minor: Mapped[int] = mapped_column(default=0)
+    patch: Mapped[int] = mapped_column(default=0)
+    changelog: Mapped[str] = mapped_column(Text, default="")
+    repository_url: Mapped[str | None] = mapped_column(String(2000))
+    commit_hash: Mapped[str | None] = mapped_column(String(64))
+    domain: Mapped[str | None] = mapped_column(String(32))
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list)
+    variant: Mapped[Variant] = relationship(lazy="raise")
+    __table_args__ = (UniqueConstraint("variant_id", "version", name="one_row_per_version"),)
+
+
+class Instance(Timed, Base):
+    """One file for one platform: uploaded, or converted from a parent by a job.
+
+    `model_type` is HubAI's word: ONNX, IR, TFLITE, PYTORCH, RVC2, RVC3, RVC4. `facts` is what inspecting the file
+    found: tensors, opset, size, heads. `parameters` is the effective spec of the conversion.
+    """
+
+    __tablename__ = "instances"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"))
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), index=True)
+    variant_id: Mapped[str] = mapped_column(ForeignKey("variants.id", ondelete="CASCADE"), index=True)
+    version_id: Mapped[str] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"), index=True)
+    parent_id: Mapped[str | None] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"), index=True)
+    job_id: Mapped[str | None] = mapped_column(Id, index=True)
+    name: Mapped[str] = mapped_column(Name)
+    slug: Mapped[str] = mapped_column(Name)
+    description: Mapped[str | None] = mapped_column(Name)
+    origin: Mapped[str] = mapped_column(String(16), default=Origin.SOURCE)
+    status: Mapped[str] = mapped_column(String(16), default=InstanceStatus.PENDING)
+    model_type: Mapped[str] = mapped_column(String(16))
+    is_nn_archive: Mapped[bool] = mapped_column(default=False)
+    precision: Mapped[str | None] = mapped_column(String(40))
+    tool_version: Mapped[str | None] = mapped_column(String(64))
+    input_shape: Mapped[list[list[int]]] = mapped_column(JSON, default=list)
+    quantization_data: Mapped[str | None] = mapped_column(Name)
+    sha256: Mapped[str | None] = mapped_column(Sha256, index=True)
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    verdict: Mapped[str | None] = mapped_column(String(8))
+    facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list)
+    yolo_version: Mapped[str | None] = mapped_column(String(32))
+    downloads: Mapped[int] = mapped_column(default=0)
+    files: Mapped[list[InstanceFile]] = relationship(lazy="raise", order_by="InstanceFile.created")
+    __table_args__ = (
+        Index("instances_by_update", "team_id", "updated", "id"),
+        Index("instances_by_type", "model_type", "updated", "id"),
+    )
+
+
+class InstanceFile(Timed, Base):
+    """A file of an instance: its name for people, and its bytes by sha256 in the store."""
+
+    __tablename__ = "files"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    instance_id: Mapped[str] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(Name)
+    role: Mapped[str] = mapped_column(String(16), default=Role.MODEL)
+    sha256: Mapped[str] = mapped_column(Sha256, index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+
+
+class Dataset(Timed, Base):
+    """A team's own calibration set: a zip in the store."""
+
+    __tablename__ = "datasets"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Name)
+    slug: Mapped[str] = mapped_column(Name)
+    sha256: Mapped[str] = mapped_column(Sha256, index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    count: Mapped[int] = mapped_column(default=0)
+    report: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    __table_args__ = (UniqueConstraint("team_id", "slug", name="one_dataset_per_slug"),)
