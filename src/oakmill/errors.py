@@ -194,6 +194,16 @@ class TooLarge(HubError):
     status = 413
 
 
+class HashMismatch(HubError):
+    """The bytes that came are not those that were announced: their sha256 differs."""
+
+    status = 422
+
+
+class BlobDamaged(HubError):
+    """The store's bytes are no longer what was stored: their sha256 differs."""
+
+
 class TooManyTries(HubError):
     """Too many failed tries came from this address; wait, then try again."""
 
@@ -204,6 +214,10 @@ class Unavailable(HubError):
     """The hub cannot do this at the moment."""
 
     status = 503
+
+
+class StoreUnreachable(Unavailable):
+    """The store of the hub's files does not answer, or refuses."""
 
 
 class HubUnreachable(HubError):

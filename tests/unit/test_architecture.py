@@ -19,6 +19,7 @@ ALLOWED = {
     "calibration": {"spec", "model.source"},
     "toolchains": {"spec", "model.source"},
     "conversion": {"spec", "model", "graph", "calibration", "toolchains"},
+    "storage": {"spec"},
     "cli": {"spec", "model", "graph", "calibration", "toolchains", "conversion"},
 }
 """For each part of the house, the parts that it may import; `errors`, `settings` and the version are everybody's."""
