@@ -70,7 +70,7 @@ def examine(path: Path, platforms: tuple[str, ...], shapes: tuple[str, ...]) -> 
     with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
         source = open_source(path, Path(folder) / "source", current())
         if source.format is not SourceFormat.ONNX:
-            return source, [unread(source.format, platform) for platform in platforms]
+            return source, [unread(source, platform) for platform in platforms]
         inputs = merge_inputs(asked, prefill(source.archive, source.inputs)).inputs
         graph = onnx.load(source.graph, load_external_data=False)
         preflight = Preflight(graph, inputs)

@@ -14,10 +14,11 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.prepare import Needs, Prepared, prepare
-from oakmill.errors import SpecError, UnsupportedModel
+from oakmill.errors import SpecError
 from oakmill.graph.outputs import cut_at
 from oakmill.model import load_onnx, require_finite_weights
-from oakmill.model.source import SourceFormat, SourceModel
+from oakmill.model.reach import refusal
+from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import AnySpec, InputSpec
 from oakmill.toolchains.base import Toolchain
@@ -69,8 +70,6 @@ class Platform(ABC):
     needs: ClassVar[Needs]
     runs_the_file: ClassVar[bool] = True
     """Whether the passport comes of the finished file, and not of the network alone that it was compiled from."""
-    why_no_ir: ClassVar[str] = "its tools read ONNX"
-    """Why no OpenVINO IR can be converted, where `reading` refuses it."""
     spec: AnySpec
     settings: Settings
 
@@ -111,12 +110,8 @@ class Platform(ABC):
             SpecError: a parameter says nothing to such a source.
             ToolchainMissing, ToolchainBroken: what reads it is not installed, or not whole.
         """
-        if source.format is SourceFormat.OPENVINO_IR:
-            raise UnsupportedModel(
-                f"an OpenVINO IR cannot be converted to {self.name.upper()}: {self.why_no_ir}",
-                subject=source.files[0].name,
-                remedy="give the ONNX model that the IR was made from",
-            )
+        if error := refusal(source, self.name):
+            raise error
         return self
 
     @property

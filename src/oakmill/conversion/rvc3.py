@@ -109,8 +109,9 @@ class Rvc3(Platform):
             UnsupportedModel: the IR is of another version than 11.
             SpecError: there are Mo Args for an IR, or it is quantized already.
         """
+        plain = super().reading(source)
         if source.format is not SourceFormat.OPENVINO_IR:
-            return super().reading(source)
+            return plain
         from oakmill.conversion.rvc3_ir import Rvc3Ir
 
         return Rvc3Ir.reading_ir(self, source)

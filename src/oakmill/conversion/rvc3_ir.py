@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from oakmill.conversion import rvc3_passport, verification
 from oakmill.conversion.events import Progress
 from oakmill.conversion.ir_prepare import CannotRun, IrPrepared, load_ended, prepare_ir
-from oakmill.conversion.passport import Passport
-from oakmill.conversion.platform import Built, Images, Network
+from oakmill.conversion.platform import Images, Network
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc3 import Rvc3, Rvc3Built, Rvc3Network
-from oakmill.errors import SpecError, UnsupportedModel
+from oakmill.errors import SpecError
 from oakmill.graph.equality import Array
 from oakmill.model.ir_graph import IrGraph
 from oakmill.model.openvino_ir import load_ir
@@ -26,7 +25,6 @@ from oakmill.toolchains.rvc3.toolchain import VERSION
 if TYPE_CHECKING:
     from oakmill.conversion.reuse import Reuse
 
-IR_VERSION = 11
 HIGHEST_OPSET = 10
 """The newest of OpenVINO's own opsets that its version 2022.3 knows."""
 NOT_ESTIMATED = "what FP16 does to an OpenVINO IR is not estimated, nor were values beyond its range looked for"
@@ -45,7 +43,6 @@ class Rvc3Ir(Rvc3):
         """The same conversion, for an IR.
 
         Raises:
-            UnsupportedModel: it is of another version than 11.
             SpecError: there are Mo Args, or it is quantized already and is to be quantized.
         """
         if rvc3.spec.mo_args:
@@ -55,13 +52,6 @@ class Rvc3Ir(Rvc3):
                 remedy="leave them away: shape, mean, scale, colours and outputs have options of their own",
             )
         graph = load_ir(source)
-        if graph.version != IR_VERSION:
-            raise UnsupportedModel(
-                f"an OpenVINO IR of version {graph.version} cannot be converted to RVC3: its tools write and take "
-                f"version {IR_VERSION}",
-                subject=source.files[0].name,
-                remedy="make it anew with the Model Optimizer of OpenVINO 2022.1 or later, or give the ONNX model",
-            )
         quantized = any(layer.get("type") == "FakeQuantize" for layer in graph.operations())
         if quantized and rvc3.quantizer:
             raise SpecError(

@@ -68,7 +68,9 @@ class Measured:
         words = SOURCE_IR if self.reference else PLAIN
         checks = [found["plain"].check(*words, pass_above_db=40, fail_below_db=20, resolution=2**-11)]
         if quantized:
-            checks.insert(0, found["quantized"].check(*QUANTIZED))
+            name, method = QUANTIZED
+            method = method.replace("model in onnxruntime", "IR there") if self.reference else method
+            checks.insert(0, found["quantized"].check(name, method))
         elif not self.reference:
             checks.append(self._stored(progress))
         own = found["quantized" if quantized else "plain"].findings()

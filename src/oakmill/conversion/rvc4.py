@@ -68,10 +68,6 @@ class Rvc4(Platform):
         highest_opset=20, lowest_opset=13, decompose=("GRU", "LSTM", "RNN"), channels_last=True
     )
 
-    why_no_ir: ClassVar[str] = (
-        "Qualcomm's tools read ONNX, and no maintained converter leads from OpenVINO's format back to it"
-    )
-
     spec: Rvc4Spec
     settings: Settings
     toolchain: Rvc4Toolchain

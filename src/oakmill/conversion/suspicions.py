@@ -55,9 +55,7 @@ def of_inputs(prepared: Prepared, held_out: Pictures, reference: Reference | Non
         if item.is_image:
             yield from killers.preprocessing(item.name, item.mean, item.scale)
     if held_out.source != GENERATED:
-        yield from _of_certainty(
-            prepared, held_out.head(CERTAINTY_IMAGES), reference or in_onnxruntime(prepared)
-        )
+        yield from _of_certainty(prepared, held_out.head(CERTAINTY_IMAGES), reference or in_onnxruntime(prepared))
 
 
 def _of_certainty(prepared: Prepared, pictures: Pictures, reference: Reference) -> Iterator[Finding]:

@@ -54,6 +54,7 @@ def read_ir(path: Path, settings: Settings) -> SourceModel:
         size=sum(sizes),
         inputs=graph.inputs,
         outputs=graph.outputs,
+        ir_version=graph.version,
         producer=_producer(graph),
     )
 

@@ -15,7 +15,8 @@ from oakmill.model.preflight_graph import STANDARD, Facts
 from oakmill.model.preflight_inputs import Inputs
 from oakmill.model.preflight_table import POOR, WRONG, Answer, Table, tables
 from oakmill.model.preflight_variants import Variant, variant_of
-from oakmill.model.source import SourceFormat
+from oakmill.model.reach import refusal
+from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.model.tensors import weight_bytes
 from oakmill.spec import AnySpec, InputSpec, Rvc2Spec, Rvc3Spec
 
@@ -30,7 +31,6 @@ LARGEST_MB = {"rvc2": 512, "rvc4": 3500}
 _BYTES = {"fp16": 2, "ir": 2, "int8": 1}
 _MEASURED_DOMAINS = ("com.microsoft",)
 _NAMED = 3
-_FROM_IR = ("rvc2", "rvc3")
 _FORMATS = {SourceFormat.OPENVINO_IR: "an OpenVINO IR", SourceFormat.TFLITE: "a TFLite model"}
 _OPS = (Code.UNSUPPORTED_OP, Code.MISREAD_OP, Code.UNKNOWN_DOMAIN)
 
@@ -169,16 +169,13 @@ def _together(found: Iterator[Finding]) -> list[Finding]:
     return list(kept.values())
 
 
-def unread(source_format: SourceFormat, platform: str) -> Report:
+def unread(source: SourceModel, platform: str) -> Report:
     """What can be said of a source that is not ONNX, whose operators are not looked at."""
-    if source_format is SourceFormat.OPENVINO_IR and platform not in _FROM_IR:
-        found = Finding(
-            Code.FORMAT, Level.ERROR, f"an OpenVINO IR cannot be converted to {platform.upper()}",
-            remedy="give the ONNX model that the IR was made from",
-        )  # fmt: skip
+    if error := refusal(source, platform):
+        found = Finding(Code.FORMAT, Level.ERROR, error.message, remedy=error.remedy)
     else:
         found = Finding(
-            Code.FORMAT, Level.WARNING, f"the operators of {_FORMATS[source_format]} are not looked at",
+            Code.FORMAT, Level.WARNING, f"the operators of {_FORMATS[source.format]} are not looked at",
             remedy="try the conversion: its compiler decides",
         )  # fmt: skip
     return Report(platform, MODES[platform], "", (found,))

@@ -35,7 +35,8 @@ class SourceModel:
     """A source model on disk, as `model.read` found it.
 
     `files` are all files that make it up, the graph first, then its external data; `sha256` is over their
-    contents in that order. `archive` is the config.json of the NN Archive that held it, if one did.
+    contents in that order. `ir_version` is an OpenVINO IR's. `archive` is the config.json of the NN Archive
+    that held it, if one did.
     """
 
     format: SourceFormat
@@ -47,5 +48,6 @@ class SourceModel:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     opset: int | None = None
+    ir_version: int | None = None
     producer: str = ""
     archive: dict[str, Any] | None = field(default=None, compare=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from oakmill.model import preflight, preflight_table
 from oakmill.model.preflight import Code, Level, Preflight, Report, Verdict, mode_of, require, unread
 from oakmill.model.preflight_table import Table, tables
 from oakmill.model.preflight_variants import Variant
-from oakmill.model.source import SourceFormat
+from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.spec import Rvc2Spec, Rvc4Spec
 
 MAP = (1, 8, 16, 16)
@@ -107,9 +108,22 @@ def test_a_platform_without_a_table_says_so() -> None:
 
 
 def test_other_formats_are_not_looked_into() -> None:
-    assert unread(SourceFormat.TFLITE, "rvc4").verdict is Verdict.WARNINGS
-    assert unread(SourceFormat.OPENVINO_IR, "rvc2").verdict is Verdict.WARNINGS
-    assert unread(SourceFormat.OPENVINO_IR, "rvc4").verdict is Verdict.NO
+    assert unread(other(SourceFormat.TFLITE), "rvc4").verdict is Verdict.WARNINGS
+    assert unread(other(SourceFormat.OPENVINO_IR, 10), "rvc2").verdict is Verdict.WARNINGS
+    assert unread(other(SourceFormat.OPENVINO_IR, 11), "rvc3").verdict is Verdict.WARNINGS
+    assert unread(other(SourceFormat.OPENVINO_IR, 11), "rvc4").verdict is Verdict.NO
+
+
+def test_an_ir_that_is_too_old_for_rvc3_is_told_before_its_conversion() -> None:
+    """`check` said yes to an IR of version 10 for RVC3, which the conversion then refused."""
+    (found,) = unread(other(SourceFormat.OPENVINO_IR, 10), "rvc3").findings
+    assert found.level is Level.ERROR
+    assert "it is of version 10" in found.message
+
+
+def other(form: SourceFormat, ir_version: int | None = None) -> SourceModel:
+    file = Path("model.any")
+    return SourceModel(form, file, (file,), "model", "0" * 64, 1, (), (), ir_version=ir_version)
 
 
 def test_require_refuses_only_what_is_certain() -> None:

@@ -53,12 +53,22 @@ def _unpack_weights(model: Any) -> None:
 
 def _named(kind: str, ports: Any, wanted: list[str]) -> dict[str, int]:
     """The place of each wanted port; all ports must be wanted."""
-    names = [set(port.get_names()) for port in ports]
+    names = [{*port.get_names(), _layer(port)} for port in ports]
     found = {name: place for name in wanted for place, own in enumerate(names) if name in own}
     if len(found) != len(wanted) or len(set(found.values())) != len(names):
         there = ", ".join("/".join(sorted(own)) for own in names)
         raise ProblemError("names", f"the IR has the {kind}s {there}, the model {', '.join(wanted)}")
     return found
+
+
+def _layer(port: Any) -> str:
+    """What a port is called where its tensor has no name: its layer's, with a number where that gives several."""
+    node = port.get_node()
+    if node.get_type_name() != "Result":
+        return str(node.get_friendly_name())
+    source = node.input_value(0)
+    number = f".{source.get_index()}" if source.get_node().get_output_size() > 1 else ""
+    return f"{source.get_node().get_friendly_name()}{number}"
 
 
 def _described(port: Any) -> dict[str, Any]:
