@@ -198,7 +198,11 @@ def noise(folder: Path) -> Path:
 def test_a_broken_artefact_cannot_pass(
     photos: tuple[Path, list[tuple[Path, int]]], shared_data: Path, tmp_path: Path
 ) -> None:
-    """One scale in the finished file is doubled: the passport is red, and the conversion would be refused."""
+    """The scale of one constant in the finished file is doubled: the passport is red, the conversion is refused.
+
+    An activation's scale would not do: it stands in the file once for whoever writes the tensor and whoever reads it,
+    so to double it makes its steps coarser and computes the same.
+    """
     spec = Rvc4Spec(quantization_data=str(photos[0]), max_quantization_images=32, proof_images=2)
     made = Converted(shared_data / "models" / "squeezenet1.1_fp32.onnx", SQUEEZENET, spec, tmp_path)
     built = made.built()
@@ -213,24 +217,25 @@ def test_a_broken_artefact_cannot_pass(
         return passport.verdict.value
 
     assert verdict(built, tmp_path / "whole") in ("pass", "warn")
-    changed = with_doubled_scale(built.file, scale_of(made.network, "fire9/concat_1"), tmp_path / "changed.dlc")
-    assert verdict(replace(built, file=changed), tmp_path / "broken") == "refused"
+    for constant in ("data_0/preprocessing/add/constant", "conv10_w_0"):
+        changed = with_doubled_scales(built.file, scales_of(made.network, constant), tmp_path / "changed.dlc")
+        assert verdict(replace(built, file=changed), tmp_path / constant.replace("/", "-")) == "refused", constant
 
 
-def scale_of(network: Network, tensor: str) -> float:
+def scales_of(network: Network, tensor: str) -> list[float]:
+    """One, or one for each channel; each value once."""
     from onnx import numpy_helper
 
     (found,) = [item for item in network.model.graph.initializer if item.name == f"{tensor}_scale"]
-    return float(numpy_helper.to_array(found))
+    return list(dict.fromkeys(numpy_helper.to_array(found).reshape(-1).tolist()))
 
 
-def with_doubled_scale(file: Path, scale: float, target: Path) -> Path:
+def with_doubled_scales(file: Path, scales: list[float], target: Path) -> Path:
     records: dict[str, dlc.Content] = dict(dlc.read(file))
-    changed = 0
-    for name, record in dlc.read(file).items():
-        content, sought = record.read(), struct.pack("<f", scale)
-        changed += content.count(sought)
-        records[name] = content.replace(sought, struct.pack("<f", 2 * scale))
-    assert changed, "the scale is not in the file"
-    dlc.write(records, target)
+    model = dlc.read(file)["model"].read()
+    for scale in scales:
+        sought = struct.pack("<f", scale)
+        assert sought in model, "the scale is not in the file"
+        model = model.replace(sought, struct.pack("<f", 2 * scale))
+    dlc.write({**records, "model": model}, target)
     return target
