@@ -20,6 +20,7 @@ ALLOWED = {
     "toolchains": {"spec", "model.source"},
     "conversion": {"spec", "model", "graph", "calibration", "toolchains"},
     "storage": {"spec"},
+    "registry": {"storage", "spec", "model"},
     "cli": {"spec", "model", "graph", "calibration", "toolchains", "conversion"},
 }
 """For each part of the house, the parts that it may import; `errors`, `settings` and the version are everybody's."""

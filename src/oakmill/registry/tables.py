@@ -18,6 +18,8 @@ from oakmill.storage.database import Base, UtcDateTime, now
 Name = String(255)
 Id = String(64)
 Sha256 = String(64)
+Words = String(400)
+"""Lower-case text to search in; as long as an index's entry may be in PostgreSQL."""
 
 
 class Visibility(StrEnum):
@@ -58,6 +60,26 @@ class Timed:
 
     created: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     updated: Mapped[datetime] = mapped_column(UtcDateTime, default=now, onupdate=now)
+
+
+class Seen:
+    """Rows that carry who sees them: a model's own columns, copied to all below it, so that no list has to join."""
+
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"))
+    owner_key_id: Mapped[str | None] = mapped_column(Id)
+    visibility: Mapped[str] = mapped_column(String(16), default=Visibility.TEAM)
+
+
+def _listing(table: str, *sorts: str, also: tuple[str, ...] = ()) -> list[Index]:
+    """A list is merged from parts, each of one visibility, within a team or not: each finds its page in an index.
+
+    The columns in `also` end the index of the first sort: filters by them are decided without reading the rows.
+    """
+    return [
+        Index(f"{table}_{name}_by_{sort}", *leading, sort, "id", *(also if sort == sorts[0] else ()))
+        for sort in sorts
+        for name, leading in (("of_team", ("team_id", "visibility")), ("of_all", ("visibility",)))
+    ]
 
 
 class Team(Timed, Base):
@@ -102,18 +124,15 @@ class AuditEntry(Base):
     address: Mapped[str] = mapped_column(String(64), default="")
 
 
-class Model(Timed, Base):
-    """A model: a name and a card; what can be downloaded stands below it."""
+class Model(Seen, Timed, Base):
+    """A model: a name and a card; what can be downloaded stands below it. `words` is what a search by text reads."""
 
     __tablename__ = "models"
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"))
-    owner_key_id: Mapped[str | None] = mapped_column(Id)
     name: Mapped[str] = mapped_column(Name)
     slug: Mapped[str] = mapped_column(Name)
-    visibility: Mapped[str] = mapped_column(String(16), default=Visibility.TEAM)
+    words: Mapped[str] = mapped_column(Words, default="")
     summary: Mapped[str] = mapped_column(Name, default="")
-    card: Mapped[str] = mapped_column(Text, default="")
     license: Mapped[str] = mapped_column(String(64), default="undefined")
     architecture: Mapped[str | None] = mapped_column(Name)
     tasks: Mapped[list[str]] = mapped_column(JSON, default=list)
@@ -121,11 +140,12 @@ class Model(Timed, Base):
     links: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
     is_yolo: Mapped[bool] = mapped_column(default=False)
     downloads: Mapped[int] = mapped_column(default=0)
+    card: Mapped[str] = mapped_column(Text, default="")
     team: Mapped[Team] = relationship(lazy="raise")
     __table_args__ = (
         UniqueConstraint("team_id", "slug", name="one_model_per_slug"),
-        Index("models_by_update", "team_id", "updated", "id"),
-        Index("models_by_visibility", "visibility", "updated", "id"),
+        Index("models_by_slug", "slug"),
+        *_listing("models", "updated", "created", "name", "downloads", also=("words",)),
     )
 
 
@@ -140,7 +160,7 @@ class Variant(Timed, Base):
     __table_args__ = (UniqueConstraint("model_id", "slug", name="one_variant_per_slug"),)
 
 
-class Version(Timed, Base):
+class Version(Seen, Timed, Base):
     """A variant's weights. `major`, `minor` and `patch` order what `version` says."""
 
     __tablename__ = "versions"
@@ -157,10 +177,16 @@ class Version(Timed, Base):
     domain: Mapped[str | None] = mapped_column(String(32))
     tags: Mapped[list[str]] = mapped_column(JSON, default=list)
     variant: Mapped[Variant] = relationship(lazy="raise")
-    __table_args__ = (UniqueConstraint("variant_id", "version", name="one_row_per_version"),)
+    __table_args__ = (
+        UniqueConstraint("variant_id", "version", name="one_row_per_version"),
+        *_listing("versions", "updated", "created"),
+    )
 
 
-class Instance(Timed, Base):
+_FILTERS = ("owner_key_id", "status", "origin", "model_type", "precision", "tool_version", "verdict", "words")
+
+
+class Instance(Seen, Timed, Base):
     """One file for one platform: uploaded, or converted from a parent by a job.
 
     `model_type` is HubAI's word: ONNX, IR, TFLITE, PYTORCH, RVC2, RVC3, RVC4. `facts` is what inspecting the file
@@ -169,14 +195,14 @@ class Instance(Timed, Base):
 
     __tablename__ = "instances"
     id: Mapped[str] = mapped_column(Id, primary_key=True)
-    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"))
-    model_id: Mapped[str] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), index=True)
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"))
     variant_id: Mapped[str] = mapped_column(ForeignKey("variants.id", ondelete="CASCADE"), index=True)
     version_id: Mapped[str] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"), index=True)
     parent_id: Mapped[str | None] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"), index=True)
     job_id: Mapped[str | None] = mapped_column(Id, index=True)
     name: Mapped[str] = mapped_column(Name)
-    slug: Mapped[str] = mapped_column(Name)
+    slug: Mapped[str] = mapped_column(Name, index=True)
+    words: Mapped[str] = mapped_column(Words, default="")
     description: Mapped[str | None] = mapped_column(Name)
     origin: Mapped[str] = mapped_column(String(16), default=Origin.SOURCE)
     status: Mapped[str] = mapped_column(String(16), default=InstanceStatus.PENDING)
@@ -196,8 +222,11 @@ class Instance(Timed, Base):
     downloads: Mapped[int] = mapped_column(default=0)
     files: Mapped[list[InstanceFile]] = relationship(lazy="raise", order_by="InstanceFile.created")
     __table_args__ = (
-        Index("instances_by_update", "team_id", "updated", "id"),
-        Index("instances_by_type", "model_type", "updated", "id"),
+        Index("instances_of_model", "model_id", "model_type", "status"),
+        Index("instances_of_model_by_updated", "model_id", "updated", "id"),
+        Index("instances_of_team_by_type", "team_id", "visibility", "model_type", "updated", "id", "status"),
+        Index("instances_of_all_by_type", "visibility", "model_type", "updated", "id", "status"),
+        *_listing("instances", "updated", "created", "name", "downloads", also=_FILTERS),
     )
 
 

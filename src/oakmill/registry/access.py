@@ -1,0 +1,99 @@
+"""Who sees what, and who may change it: one rule for models and all that stands below them.
+
+Private is for the key that made the model and the team's admins, team for every key of the team, public for every key
+of the hub. A key for one model sees that model alone.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, and_, false, or_, select
+from sqlalchemy.orm import Session
+
+from oakmill.errors import Forbidden, NoKey, NotFound
+from oakmill.registry.callers import Caller, Scope
+from oakmill.registry.tables import Instance, Model, Version, Visibility
+
+Row = TypeVar("Row", Model, Version, Instance)
+WORDS: dict[type, str] = {Model: "model", Version: "version", Instance: "instance"}
+
+
+def model_id_of(kind: type[Model] | type[Version] | type[Instance]) -> ColumnElement[str]:
+    """The column that says to which model a row belongs."""
+    return kind.id.expression if issubclass(kind, Model) else kind.model_id.expression
+
+
+def parts(caller: Caller, kind: type[Model] | type[Version] | type[Instance]) -> list[ColumnElement[bool]]:
+    """What the caller sees, as conditions that exclude each other and each walk one index in a list's order."""
+    if caller.everywhere and caller.team_id is None:
+        return [kind.visibility == visibility for visibility in Visibility]
+    if caller.model_id is not None:
+        return [and_(model_id_of(kind) == caller.model_id, or_(*_all_parts(caller, kind)))]
+    return _all_parts(caller, kind)
+
+
+def _all_parts(caller: Caller, kind: type[Model] | type[Version] | type[Instance]) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [kind.visibility == Visibility.PUBLIC] if caller.sees_public else []
+    if caller.team_id is None or not caller.may("read"):
+        return found
+    ours = kind.team_id == caller.team_id
+    private = and_(ours, kind.visibility == Visibility.PRIVATE)
+    if not caller.may("admin"):
+        private = and_(private, kind.owner_key_id == caller.key_id)
+    return [*found, and_(ours, kind.visibility == Visibility.TEAM), private]
+
+
+def visible(caller: Caller, kind: type[Model] | type[Version] | type[Instance] = Model) -> ColumnElement[bool]:
+    """The rows that the caller sees, as one condition."""
+    return or_(false(), *parts(caller, kind))
+
+
+def seen(session: Session, caller: Caller, kind: type[Row], row_id: str) -> Row:
+    """The row of that identifier.
+
+    Raises:
+        NoKey: The caller gave no key, and without one nothing is to be seen here.
+        NotFound: There is none, or the caller does not see it; which of the two is not told.
+    """
+    row = session.scalars(select(kind).where(kind.id == row_id, visible(caller, kind))).first()
+    if row is None:
+        raise unseen(caller, WORDS[kind], row_id)
+    return row
+
+
+def unseen(caller: Caller, what: str, name: str) -> NoKey | NotFound:
+    """The error for what is not there, or is not to be seen by the caller; both look the same."""
+    if not caller.is_known and not caller.sees_public:
+        return NoKey(remedy="Send a key: Authorization: Bearer oak_...")
+    return NotFound(
+        f"There is no {what} {name!r} that this key may see.",
+        subject=name,
+        remedy=f"List what there is, or use a key that may see the {what}.",
+    )
+
+
+def changeable(session: Session, caller: Caller, kind: type[Row], row_id: str, scope: Scope = "convert") -> Row:
+    """The row of that identifier, for a change.
+
+    Raises:
+        NotFound: The caller does not see it.
+        NoKey: The caller sees it, but gave no key.
+        Forbidden: The caller sees it, but it is another team's, or the key does not allow changes.
+    """
+    row = seen(session, caller, kind, row_id)
+    caller.require(scope)
+    require_own(caller, row.team_id, WORDS[kind], row_id)
+    return row
+
+
+def require_own(caller: Caller, team_id: str, what: str, name: str) -> None:
+    """Go on only when it belongs to the caller's team.
+
+    Raises:
+        Forbidden: It is another team's.
+    """
+    if not caller.everywhere and caller.team_id != team_id:
+        raise Forbidden(
+            f"The {what} {name!r} belongs to another team.", subject=name, remedy="Use a key of the team that owns it."
+        )

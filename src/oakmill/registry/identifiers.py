@@ -1,0 +1,106 @@
+"""Identifiers, slugs and addresses: what rows are called, in forms that Luxonis' clients take."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import unicodedata
+import uuid
+from dataclasses import dataclass
+from typing import Literal
+
+from oakmill.errors import SpecError
+
+Kind = Literal["aim", "aimv", "aimi", "aimf", "aij", "aid", "aik", "aiu", "ait"]
+"""A model, version or variant, instance, file, job, dataset, key, upload, team."""
+
+ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+"""Letters and digits that nobody takes for one another."""
+LONGEST = 255
+_HASH = re.compile(r"[0-9a-f]{4,64}")
+
+
+def letters(count: int) -> str:
+    """That many letters that nobody guesses."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(count))
+
+
+def new_id(kind: Kind) -> str:
+    """An identifier that was never given before."""
+    return f"{kind}_{letters(22)}"
+
+
+def is_id(text: str) -> bool:
+    """Whether Luxonis' clients take it for an identifier, and so never look it up as a slug."""
+    if text.startswith("ai") and "_" in text:
+        return True
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def checked_name(name: str, what: str = "name") -> str:
+    """The name without spaces around it.
+
+    Raises:
+        SpecError: It is empty, too long, or has a character that an address cannot hold.
+    """
+    name = name.strip()
+    if not name or len(name) > LONGEST:
+        raise SpecError(f"The {what} has {len(name)} characters; it takes 1 to {LONGEST}.", subject=name[:80])
+    wrong = next((c for c in name if c in "/:" or unicodedata.category(c).startswith("C")), None)
+    if wrong is not None:
+        raise SpecError(
+            f"The {what} {name!r} holds {wrong!r}.",
+            subject=name,
+            remedy='Leave out "/", ":" and control characters; they part an address: team/model:variant:version.',
+        )
+    return name
+
+
+def slugify(name: str) -> str:
+    """The name in an address: lower-case, spaces become dashes, and no more, for Luxonis' client derives the same.
+
+    A slug that its clients would take for an identifier ("ai_detector") begins with "m-".
+
+    Raises:
+        SpecError: The name cannot be in an address.
+    """
+    slug = checked_name(name).lower().replace(" ", "-")[:LONGEST]
+    return f"m-{slug}"[:LONGEST] if is_id(slug) else slug
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where something is in the registry; what is left out means the latest."""
+
+    model: str
+    team: str | None = None
+    variant: str | None = None
+    version: str | None = None
+    hash: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `[team/]model[:variant[:version or short hash]]`.
+
+        Raises:
+            SpecError: It is not of that form.
+        """
+        team, slash, rest = text.strip().rpartition("/")
+        parts = rest.split(":")
+        if not all(parts) or len(parts) > 3 or "/" in team or bool(slash) != bool(team):
+            raise SpecError(
+                f"{text!r} is not an address.",
+                subject=text,
+                remedy="Write [team/]model[:variant[:version or short hash]].",
+            )
+        model, variant, last = [*parts, None, None][:3]
+        is_hash = bool(last and _HASH.fullmatch(last))
+        return cls(str(model), team or None, variant, None if is_hash else last, last if is_hash else None)
+
+    def __str__(self) -> str:
+        parts = [self.model, self.variant, self.version or self.hash]
+        return (f"{self.team}/" if self.team else "") + ":".join(part for part in parts if part)

@@ -1,0 +1,170 @@
+"""API keys: made once and shown once, known by their hash, scoped, expiring, revocable."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import Session
+
+from oakmill.errors import Forbidden, NoKey, NotFound, SpecError
+from oakmill.registry import audit, teams
+from oakmill.registry.access import unseen
+from oakmill.registry.callers import LOCAL, SCOPES, Caller
+from oakmill.registry.identifiers import checked_name, letters, new_id
+from oakmill.registry.tables import Key, Model, Team
+from oakmill.storage.database import now
+
+PREFIX = "oak_"
+TOUCHED_EVERY = timedelta(minutes=1)
+_NOBODYS = "0" * 64
+
+
+def create(
+    session: Session,
+    team: Team,
+    *,
+    name: str,
+    scopes: Iterable[str],
+    model_id: str | None = None,
+    expires: datetime | None = None,
+    by: Caller = LOCAL,
+) -> tuple[Key, str]:
+    """A new key of the team, and the key itself, which is told this once.
+
+    Raises:
+        SpecError: The name or a scope is not one, or the key would have expired already.
+        Forbidden: `by` is not the team's admin.
+        NotFound: The model is not the team's.
+    """
+    _require_admin(by, team.id)
+    raw = PREFIX + letters(40)
+    key = Key(
+        id=new_id("aik"),
+        team_id=team.id,
+        model_id=_of_team(session, team, model_id),
+        name=checked_name(name),
+        prefix=raw[:10],
+        sha256=_hash(raw),
+        scopes=",".join(_checked(scopes)),
+        expires=_future(expires),
+    )
+    session.add(key)
+    session.flush()
+    audit.record(session, by, "key.create", key.id, of_team=team.id, name=key.name, scopes=key.scopes)
+    return key, raw
+
+
+def first(session: Session, *, team_name: str = "Default") -> str | None:
+    """The first admin key of a hub that has none yet, with its first team; None where there is a key."""
+    if session.scalar(select(Key.id).limit(1)) is not None:
+        return None
+    team = next(iter(teams.listed(session)), None) or teams.create(session, name=team_name)
+    return create(session, team, name="first admin", scopes=["admin"])[1]
+
+
+def authenticate(session: Session, raw: str, *, address: str = "") -> Caller:
+    """Who holds the key. Only reads; where `is_due(caller)`, call `touch` in a session that writes.
+
+    Raises:
+        NoKey: The key is not known, has expired or was revoked; which of them is not told.
+    """
+    digest = _hash(raw)
+    row = session.execute(select(Key, Team.slug).join(Team, Team.id == Key.team_id).where(Key.sha256 == digest)).first()
+    # Compared whole and once more where there is none, so that time tells nothing.
+    matches = hmac.compare_digest(row.Key.sha256 if row else _NOBODYS, digest)
+    if row is None or not matches or not is_live(row.Key):
+        raise NoKey(remedy="Use a key that is in force; `oakmill keys create` makes one.")
+    key: Key = row.Key
+    return Caller(
+        key_id=key.id,
+        key_name=key.name,
+        team_id=key.team_id,
+        team_slug=row.slug,
+        scopes=frozenset(key.scopes.split(",")),
+        model_id=key.model_id,
+        address=address,
+        last_used=key.last_used,
+    )
+
+
+def is_live(key: Key) -> bool:
+    """Whether the key is in force."""
+    return key.revoked is None and (key.expires is None or key.expires > now())
+
+
+def is_due(caller: Caller) -> bool:
+    """Whether the key's last use is to be noted: once a minute is enough."""
+    return caller.key_id is not None and (caller.last_used is None or caller.last_used < now() - TOUCHED_EVERY)
+
+
+def touch(session: Session, caller: Caller) -> None:
+    """Note that the key was used; at most once a minute, however many ask."""
+    stale = or_(Key.last_used.is_(None), Key.last_used < now() - TOUCHED_EVERY)
+    session.execute(update(Key).where(Key.id == caller.key_id, stale).values(last_used=now()))
+
+
+def revoke(session: Session, caller: Caller, key_id: str) -> Key:
+    """End the key's force, at once and for good.
+
+    Raises:
+        NoKey: No key was given.
+        Forbidden: The caller's key is not an admin's, or is for one model only.
+        NotFound: The team has no such key.
+    """
+    _require_admin(caller, caller.team_id)
+    key = session.get(Key, key_id)
+    if key is None or (caller.team_id is not None and key.team_id != caller.team_id):
+        raise unseen(caller, "key", key_id)
+    if key.revoked is None:
+        key.revoked = now()
+        audit.record(session, caller, "key.revoke", key.id, of_team=key.team_id, name=key.name)
+    return key
+
+
+def listed(session: Session, caller: Caller) -> list[Key]:
+    """The team's keys, the latest first; the operator sees those of all teams.
+
+    Raises:
+        NoKey: No key was given.
+        Forbidden: The caller's key is not an admin's, or is for one model only.
+    """
+    _require_admin(caller, caller.team_id)
+    query = select(Key).order_by(Key.created.desc(), Key.id)
+    return list(session.scalars(query if caller.team_id is None else query.where(Key.team_id == caller.team_id)))
+
+
+def _require_admin(caller: Caller, team_id: str | None) -> None:
+    caller.require("admin")
+    caller.require_whole_team()
+    if not caller.everywhere and caller.team_id != team_id:
+        raise Forbidden("The keys are another team's.", remedy="Use an admin key of that team.")
+
+
+def _of_team(session: Session, team: Team, model_id: str | None) -> str | None:
+    if model_id is not None:
+        model = session.get(Model, model_id)
+        if model is None or model.team_id != team.id:
+            raise NotFound(f"The team has no model {model_id!r}.", subject=model_id, remedy="Name one of the team's.")
+    return model_id
+
+
+def _checked(scopes: Iterable[str]) -> list[str]:
+    given = set(scopes)
+    if not given or given - set(SCOPES):
+        wrong = ", ".join(sorted(given - set(SCOPES))) or "none"
+        raise SpecError(f"A key's scopes cannot be: {wrong}.", remedy=f"Choose among {', '.join(SCOPES)}.")
+    return sorted(given)
+
+
+def _future(expires: datetime | None) -> datetime | None:
+    if expires is not None and expires <= now():
+        raise SpecError(f"The key would have expired on {expires:%Y-%m-%d %H:%M}.", remedy="Give a time to come.")
+    return expires
+
+
+def _hash(raw: str) -> str:
+    return hashlib.sha256(raw.encode()).hexdigest()

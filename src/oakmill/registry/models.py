@@ -1,0 +1,187 @@
+"""Models: made, changed, counted and deleted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict, Unpack
+
+from sqlalchemy import func, literal, select, union_all, update
+from sqlalchemy.orm import Session
+
+from oakmill.errors import SpecError
+from oakmill.registry import access, audit, deletion, rows
+from oakmill.registry.callers import Caller
+from oakmill.registry.identifiers import LONGEST, checked_name, new_id, slugify
+from oakmill.registry.tables import Instance, InstanceStatus, Model, Variant, Version, Visibility
+from oakmill.registry.words import License, Task
+
+LONGEST_CARD = 200_000
+
+
+class Card(TypedDict, total=False):
+    """What a model says about itself. `card` is Markdown, `summary` its one sentence; links are {"name", "link"}."""
+
+    visibility: str
+    summary: str
+    card: str
+    license: str
+    architecture: str | None
+    tasks: Sequence[str]
+    tags: Sequence[str]
+    links: Sequence[dict[str, str]]
+    is_yolo: bool
+
+
+def create(session: Session, caller: Caller, *, name: str, team_id: str | None = None, **card: Unpack[Card]) -> Model:
+    """A new model of the caller's team; the operator names the team.
+
+    Raises:
+        NoKey: No key was given.
+        Forbidden: The key does not allow it, is for one model only, or is another team's.
+        SpecError: The name or a word is not one that is known.
+        Conflict: The team has a model of that name.
+    """
+    caller.require("convert")
+    caller.require_whole_team()
+    team_id = team_id or caller.own_team()
+    access.require_own(caller, team_id, "team", team_id)
+    model = Model(
+        id=new_id("aim"),
+        team_id=team_id,
+        owner_key_id=caller.key_id,
+        name=checked_name(name),
+        slug=slugify(name),
+        **{"visibility": Visibility.TEAM, "summary": "", "tags": [], **_checked(card)},
+    )
+    model.words = _words(model)
+    rows.add(
+        session,
+        model,
+        taken=f"There is a model {model.slug!r} already.",
+        remedy="Choose another name, or add a version to that model.",
+    )
+    audit.record(session, caller, "model.create", model.id, of_team=team_id, name=model.name)
+    return model
+
+
+def update_card(
+    session: Session, caller: Caller, model_id: str, *, name: str | None = None, **card: Unpack[Card]
+) -> Model:
+    """Change what is given; the slug stays, for addresses point to it.
+
+    Raises:
+        NotFound: The caller does not see it.
+        NoKey: No key was given.
+        Forbidden: It is another team's, or the key does not allow it.
+        SpecError: A word is not one that is known.
+    """
+    model = access.changeable(session, caller, Model, model_id)
+    changes = _checked(card) | ({} if name is None else {"name": checked_name(name)})
+    for key, value in changes.items():
+        setattr(model, key, value)
+    model.words = _words(model)
+    session.flush()
+    if "visibility" in changes:
+        _hand_down(session, model)
+    audit.record(session, caller, "model.update", model.id, of_team=model.team_id, changed=sorted(changes))
+    return model
+
+
+def _hand_down(session: Session, model: Model) -> None:
+    """All below the model is seen by whom the model is seen by; that is no change of theirs."""
+    for kind in (Version, Instance):
+        session.execute(
+            update(kind)
+            .where(kind.model_id == model.id)
+            .values(visibility=model.visibility, owner_key_id=model.owner_key_id, updated=kind.updated)
+        )
+
+
+def count_download(session: Session, model_id: str, instance_id: str) -> None:
+    """One download more of the instance and its model; that is no change of theirs."""
+    for kind, row_id in ((Model, model_id), (Instance, instance_id)):
+        more = {"downloads": kind.downloads + 1, "updated": kind.updated}
+        session.execute(update(kind).where(kind.id == row_id).values(more))
+
+
+def delete(session: Session, caller: Caller, model_id: str, *, force: bool = False) -> None:
+    """Delete the model and all below it; its bytes are freed later, when nothing else names them.
+
+    Raises:
+        NotFound: The caller does not see it.
+        NoKey: No key was given.
+        Forbidden: It is another team's, or the key does not allow it.
+        Conflict: Something depends on it, and `force` was not given.
+    """
+    model = access.changeable(session, caller, Model, model_id)
+    team_id, name = model.team_id, model.name
+    deletion.delete(session, model, force=force)
+    audit.record(session, caller, "model.delete", model_id, of_team=team_id, name=name)
+
+
+@dataclass
+class Counts:
+    """How much stands below a model; `instances` by (model type, status)."""
+
+    variants: int = 0
+    versions: int = 0
+    instances: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @property
+    def available(self) -> list[str]:
+        """The types of which an instance can be used, sorted."""
+        return sorted({kind for kind, status in self.instances if status == InstanceStatus.AVAILABLE})
+
+
+def counts(session: Session, model_ids: Iterable[str]) -> dict[str, Counts]:
+    """What stands below each of the models, in one query."""
+    ids = list(model_ids)
+    tally = {model_id: Counts() for model_id in ids}
+    if not ids:
+        return tally
+    per_model = [
+        select(kind.model_id, literal(what), literal(""), func.count())
+        .where(kind.model_id.in_(ids))
+        .group_by(kind.model_id)
+        for kind, what in ((Variant, "variants"), (Version, "versions"))
+    ]
+    group = (Instance.model_id, Instance.model_type, Instance.status)
+    per_type = select(*group, func.count()).where(Instance.model_id.in_(ids)).group_by(*group)
+    for model_id, what, status, count in session.execute(union_all(*per_model, per_type)):
+        if status:
+            tally[model_id].instances[what, status] = count
+        else:
+            setattr(tally[model_id], what, count)
+    return tally
+
+
+def _words(model: Model) -> str:
+    return rows.words(model.name, model.slug, model.summary, tags=model.tags)
+
+
+def _checked(card: Card) -> dict[str, Any]:
+    """The card's values, with its words known and its texts not too long.
+
+    Raises:
+        SpecError: One is not.
+    """
+    checked: dict[str, Any] = dict(card)
+    for key, known in (("visibility", Visibility), ("license", License)):
+        if key in checked:
+            _require_known(key, [checked[key]], [word.value for word in known])
+    if "tasks" in checked:
+        _require_known("tasks", checked["tasks"], [task.value for task in Task])
+    for key, limit in (("summary", LONGEST), ("architecture", LONGEST), ("card", LONGEST_CARD)):
+        if len(checked.get(key) or "") > limit:
+            raise SpecError(f"The {key} has {len(checked[key])} characters; it takes {limit}.", subject=key)
+    for key in {"tasks", "tags", "links"} & checked.keys():
+        checked[key] = list(checked[key])
+    return checked
+
+
+def _require_known(key: str, given: Iterable[str], known: Sequence[str]) -> None:
+    wrong = sorted(set(given) - set(known))
+    if wrong:
+        raise SpecError(f"{key} cannot be {wrong[0]!r}.", subject=key, remedy=f"Choose among {', '.join(known)}.")

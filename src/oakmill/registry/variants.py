@@ -1,0 +1,192 @@
+"""Variants and their versions: a variant is a flavour of a model, a version its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict, Unpack
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload
+
+from oakmill.registry import access, audit, deletion, rows
+from oakmill.registry.callers import Caller
+from oakmill.registry.identifiers import checked_name, new_id, slugify
+from oakmill.registry.semver import FIRST, Semver
+from oakmill.registry.tables import Model, Variant, Version
+from oakmill.storage.database import now
+
+
+class Notes(TypedDict, total=False):
+    """What a version says about itself."""
+
+    changelog: str
+    repository_url: str | None
+    commit_hash: str | None
+    domain: str | None
+    tags: Sequence[str]
+
+
+def add_version(
+    session: Session, caller: Caller, model_id: str, *, name: str, version: str | None = None, **notes: Unpack[Notes]
+) -> Version:
+    """A new version of the model's variant of that name, which is made where there is none.
+
+    Without `version` it is the next one. The row comes with its `variant`.
+
+    Raises:
+        NotFound: The caller does not see the model.
+        NoKey: No key was given.
+        Forbidden: It is another team's, or the key does not allow it.
+        SpecError: The name or the version is not one.
+        Conflict: The variant has that version.
+    """
+    access.changeable(session, caller, Model, model_id)
+    model = rows.held_model(session, model_id)
+    variant = _variant(session, model, name)
+    number = version or next_version(session, variant)
+    place = Semver.parse(number)
+    row = Version(
+        id=new_id("aimv"),
+        **below(model),
+        variant_id=variant.id,
+        variant=variant,
+        version=number,
+        major=place.major,
+        minor=place.minor,
+        patch=place.patch,
+        **{**notes, "tags": list(notes.get("tags") or [])},
+    )
+    rows.add(
+        session,
+        row,
+        taken=f"The variant {variant.slug!r} has a version {number} already.",
+        remedy="Choose a higher version, or leave it out for the next one.",
+    )
+    model.updated = variant.updated = now()
+    audit.record(session, caller, "version.create", row.id, of_team=model.team_id, name=f"{variant.slug}:{number}")
+    return row
+
+
+def below(model: Model) -> dict[str, str | None]:
+    """The columns that a row below the model takes from it."""
+    return {
+        "model_id": model.id,
+        "team_id": model.team_id,
+        "owner_key_id": model.owner_key_id,
+        "visibility": model.visibility,
+    }
+
+
+def _variant(session: Session, model: Model, name: str) -> Variant:
+    slug = slugify(name)
+    found = session.scalars(select(Variant).where(Variant.model_id == model.id, Variant.slug == slug)).first()
+    if found is not None:
+        return found
+    variant = Variant(id=new_id("aimv"), model_id=model.id, name=checked_name(name), slug=slug)
+    rows.add(session, variant, taken=f"The variant {slug!r} was made just now.", remedy="Ask again.")
+    return variant
+
+
+def next_version(session: Session, variant: Variant) -> str:
+    """The version after the variant's latest; 0.1.0 for the first."""
+    given = session.scalars(select(Version.version).where(Version.variant_id == variant.id))
+    latest = max((Semver.parse(version) for version in given), default=None)
+    return latest.after() if latest else FIRST
+
+
+def version(session: Session, caller: Caller, version_id: str) -> Version:
+    """The version with its `variant`.
+
+    Raises:
+        NotFound: The caller does not see it.
+        NoKey: The caller gave no key, and without one nothing is to be seen here.
+    """
+    row = session.scalars(
+        select(Version)
+        .where(Version.id == version_id, access.visible(caller, Version))
+        .options(joinedload(Version.variant))
+        .execution_options(populate_existing=True)
+    ).first()
+    if row is None:
+        raise access.unseen(caller, "version", version_id)
+    return row
+
+
+def of_model(session: Session, caller: Caller, model_id: str) -> list[Variant]:
+    """The model's variants by name.
+
+    Raises:
+        NotFound: The caller does not see the model.
+    """
+    access.seen(session, caller, Model, model_id)
+    return list(session.scalars(select(Variant).where(Variant.model_id == model_id).order_by(Variant.name, Variant.id)))
+
+
+def versions_of(session: Session, caller: Caller, model_id: str) -> list[Version]:
+    """All versions of the model with their variants, the highest first.
+
+    Raises:
+        NotFound: The caller does not see the model.
+    """
+    access.seen(session, caller, Model, model_id)
+    found = session.scalars(
+        select(Version)
+        .where(Version.model_id == model_id)
+        .options(joinedload(Version.variant))
+        .execution_options(populate_existing=True)
+    )
+    return sorted(found, key=lambda row: (Semver.parse(row.version), row.created), reverse=True)
+
+
+def update_version(session: Session, caller: Caller, version_id: str, **notes: Unpack[Notes]) -> Version:
+    """Change what is given; the version's number stays.
+
+    Raises:
+        NotFound: The caller does not see it.
+        NoKey: No key was given.
+        Forbidden: It is another team's, or the key does not allow it.
+    """
+    row = access.changeable(session, caller, Version, version_id)
+    for key, value in notes.items():
+        setattr(row, key, list(notes.get("tags") or []) if key == "tags" else value)
+    audit.record(session, caller, "version.update", row.id, of_team=row.team_id, changed=sorted(notes))
+    return row
+
+
+def delete_version(session: Session, caller: Caller, version_id: str, *, force: bool = False) -> None:
+    """Delete the version and all below it, and the variant when it was its last.
+
+    Raises:
+        NotFound: The caller does not see it.
+        NoKey: No key was given.
+        Forbidden: It is another team's, or the key does not allow it.
+        Conflict: Something depends on it, and `force` was not given.
+    """
+    row = access.changeable(session, caller, Version, version_id)
+    variant_id, team_id, number = row.variant_id, row.team_id, row.version
+    deletion.delete(session, row, force=force)
+    left = session.scalar(select(func.count()).select_from(Version).where(Version.variant_id == variant_id))
+    variant = session.get(Variant, variant_id)
+    if variant is not None and not left:
+        deletion.delete(session, variant, force=True)
+    audit.record(session, caller, "version.delete", version_id, of_team=team_id, name=number)
+
+
+def delete(session: Session, caller: Caller, variant_id: str, *, force: bool = False) -> None:
+    """Delete the variant with its versions and all below them.
+
+    Raises:
+        NotFound: The caller does not see its model, or there is none.
+        NoKey: No key was given.
+        Forbidden: It is another team's, or the key does not allow it.
+        Conflict: Something depends on it, and `force` was not given.
+    """
+    variant = session.get(Variant, variant_id)
+    if variant is None or not session.scalar(
+        select(Model.id).where(Model.id == variant.model_id, access.visible(caller, Model))
+    ):
+        raise access.unseen(caller, "variant", variant_id)
+    model = access.changeable(session, caller, Model, variant.model_id)
+    team_id, name = model.team_id, variant.name
+    deletion.delete(session, variant, force=force)
+    audit.record(session, caller, "variant.delete", variant_id, of_team=team_id, name=name)

@@ -1,0 +1,56 @@
+"""HubAI's words for what a model is: licences, tasks, types. Its clients know these and no others."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class License(StrEnum):
+    """Under what terms a model may be used."""
+
+    UNDEFINED = "undefined"
+    MIT = "MIT"
+    GPL = "GNU General Public License v3.0"
+    AGPL = "GNU Affero General Public License v3.0"
+    APACHE = "Apache 2.0"
+    NTU = "NTU S-Lab 1.0"
+    ULTRALYTICS = "Ultralytics Enterprise"
+    OPEN_RAIL_M = "CreativeML Open RAIL-M"
+    BSD = "BSD 3-Clause"
+
+
+class Task(StrEnum):
+    """What a model is for."""
+
+    CLASSIFICATION = "CLASSIFICATION"
+    OBJECT_DETECTION = "OBJECT_DETECTION"
+    SEGMENTATION = "SEGMENTATION"
+    KEYPOINT_DETECTION = "KEYPOINT_DETECTION"
+    OPTICAL_CHARACTER_RECOGNITION = "OPTICAL_CHARACTER_RECOGNITION"
+    DEPTH_ESTIMATION = "DEPTH_ESTIMATION"
+    LINE_DETECTION = "LINE_DETECTION"
+    FEATURE_DETECTION = "FEATURE_DETECTION"
+    DENOISING = "DENOISING"
+    LOW_LIGHT_ENHANCEMENT = "LOW_LIGHT_ENHANCEMENT"
+    SUPER_RESOLUTION = "SUPER_RESOLUTION"
+    REGRESSION = "REGRESSION"
+    INSTANCE_SEGMENTATION = "INSTANCE_SEGMENTATION"
+    IMAGE_EMBEDDING = "IMAGE_EMBEDDING"
+    SPEECH_RECOGNITION = "SPEECH_RECOGNITION"
+
+
+class ModelType(StrEnum):
+    """What an instance's file is: a source's format, or the platform that it was converted for."""
+
+    ONNX = "ONNX"
+    IR = "IR"
+    PYTORCH = "PYTORCH"
+    TFLITE = "TFLITE"
+    RVC2 = "RVC2"
+    RVC3 = "RVC3"
+    RVC4 = "RVC4"
+    HAILO = "HAILO"
+
+
+PLATFORMS = (ModelType.RVC2, ModelType.RVC3, ModelType.RVC4, ModelType.HAILO)
+"""The types that are platforms; the others are sources' formats."""
