@@ -188,6 +188,10 @@ class Conflict(HubError):
     status = 409
 
 
+class OffsetConflict(Conflict):
+    """The upload goes on at another byte than the one that was sent; `subject` says at which."""
+
+
 class TooLarge(HubError):
     """It is larger than the hub takes, or than the team's quota or the disk leaves room for."""
 

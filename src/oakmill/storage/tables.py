@@ -30,7 +30,10 @@ class Blob(Base):
 
 
 class Upload(Base):
-    """An upload that resumes: `offset` bytes are on disk. `purpose` says what becomes of it: {"kind": ..., ids}."""
+    """An upload that resumes: `offset` bytes are on disk. `purpose` says what becomes of it: {"kind": ..., ids}.
+
+    `max_size` is what it may have: what was announced, else what the hub and the quota allowed at the time.
+    """
 
     __tablename__ = "uploads"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -38,6 +41,7 @@ class Upload(Base):
     key_id: Mapped[str | None] = mapped_column(String(64))
     name: Mapped[str] = mapped_column(String(255))
     size: Mapped[int | None] = mapped_column(BigInteger)
+    max_size: Mapped[int] = mapped_column(BigInteger)
     offset: Mapped[int] = mapped_column(BigInteger, default=0)
     expected_sha256: Mapped[str | None] = mapped_column(String(64))
     sha256: Mapped[str | None] = mapped_column(String(64))
