@@ -21,7 +21,18 @@ ALLOWED = {
     "conversion": {"spec", "model", "graph", "calibration", "toolchains"},
     "storage": {"spec"},
     "registry": {"storage", "spec", "model"},
-    "cli": {"spec", "model", "graph", "calibration", "toolchains", "conversion"},
+    "jobs": {"registry", "storage", "conversion", "toolchains", "calibration", "model", "spec"},
+    "cli": {
+        "spec",
+        "model",
+        "graph",
+        "calibration",
+        "toolchains",
+        "conversion",
+        "jobs",
+        "registry",
+        "storage",
+    },
 }
 """For each part of the house, the parts that it may import; `errors`, `settings` and the version are everybody's."""
 

@@ -1,0 +1,236 @@
+"""Wakes whoever waits for something to happen to a job, at once: workers, and the streams that people watch.
+
+A ring is a hint and may be lost; whoever hears one, or has waited POLL_SECONDS, looks into the database, which alone
+knows. On SQLite each process has a datagram socket in the hub's folder `bells`; PostgreSQL carries rings by NOTIFY.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import event, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from oakmill.settings import Settings
+from oakmill.storage.database import Database
+
+QUEUE = "queue"
+"""The topic of all that may change what a worker can claim, or who waits for whom."""
+POLL_SECONDS = 1.0
+
+_LONGEST_RING = 1024
+_AT_COMMIT = "oakmill rings"
+_log = logging.getLogger(__name__)
+
+
+def job_topic(job_id: str) -> str:
+    """The topic of one job: its state, progress and log."""
+    return f"job:{job_id}"
+
+
+def ring_at_commit(session: Session, *topics: str) -> None:
+    """Ring for these topics once the session's transaction is committed; nothing is rung if it is not."""
+    session.info.setdefault(_AT_COMMIT, {}).update(dict.fromkeys(topics))
+
+
+class Ear:
+    """Hears the rings of some topics; a ring while nobody waits is kept for the next wait."""
+
+    def __init__(self, topics: frozenset[str]) -> None:
+        self.topics = topics
+        self._rung = threading.Event()
+        self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+
+    def wait(self, seconds: float = POLL_SECONDS) -> bool:
+        """Wait for a ring; False when there was none in that time."""
+        heard = self._rung.wait(seconds)
+        self._rung.clear()
+        return heard
+
+    async def heard(self, seconds: float = POLL_SECONDS) -> bool:
+        """As `wait`, for streams: only the task that awaits it waits."""
+        waiter = asyncio.Event()
+        self._waiting = (asyncio.get_running_loop(), waiter)
+        if not self._rung.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(waiter.wait(), seconds)
+        self._waiting = None
+        heard = self._rung.is_set()
+        self._rung.clear()
+        return heard
+
+    def ring(self) -> None:
+        """Wake who waits; any thread may call it."""
+        self._rung.set()
+        if self._waiting:
+            loop, waiter = self._waiting
+            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                loop.call_soon_threadsafe(waiter.set)
+
+
+class Carrier(Protocol):
+    """What carries rings from process to process."""
+
+    def ring(self, topic: str) -> None:
+        """Send a topic to all processes that listen, this one too."""
+
+    def receive(self) -> Iterator[str]:
+        """The topics that come in, until it is closed; "" means that some may have been missed."""
+
+    def close(self) -> None:
+        """Listen no more."""
+
+
+class Bell:
+    """One process's bell: rings at commits on its database, and lets ears hear what any process rings."""
+
+    def __init__(self, carrier: Carrier, db: Database) -> None:
+        self._carrier = carrier
+        self._db = db
+        self._ears: set[Ear] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        event.listen(Session, "after_commit", self._after_commit)
+
+    @classmethod
+    def of(cls, settings: Settings, db: Database) -> Bell:
+        """The bell of a hub; no socket or connection is opened before something is rung or heard."""
+        return cls(Sockets(settings.hub / "bells") if db.is_sqlite else Notifications(db), db)
+
+    def ring(self, *topics: str) -> None:
+        """Wake all who listen to one of these topics. Never fails: who is not woken looks by himself soon."""
+        for topic in topics:
+            self._carrier.ring(topic)
+
+    @contextmanager
+    def listening(self, *topics: str) -> Iterator[Ear]:
+        """An ear for these topics, for the time of the block. Listen first, then look into the database."""
+        ear = Ear(frozenset(topics))
+        with self._lock:
+            self._ears.add(ear)
+            self._start()
+        try:
+            yield ear
+        finally:
+            with self._lock:
+                self._ears.discard(ear)
+
+    def close(self) -> None:
+        """Ring and hear no more."""
+        event.remove(Session, "after_commit", self._after_commit)
+        self._carrier.close()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._hear, name="bell", daemon=True)
+            self._thread.start()
+
+    def _hear(self) -> None:
+        for topic in self._carrier.receive():
+            with self._lock:
+                ears = [ear for ear in self._ears if not topic or topic in ear.topics]
+            for ear in ears:
+                ear.ring()
+
+    def _after_commit(self, session: Session) -> None:
+        if session.get_bind().engine.url == self._db.engine.url:
+            self.ring(*session.info.pop(_AT_COMMIT, ()))
+
+
+class Sockets:
+    """Carries rings between the processes of one machine: a datagram socket for each in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
+        self._sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._sender.setblocking(False)
+        self._receiver: socket.socket | None = None
+
+    def ring(self, topic: str) -> None:
+        """Send to every socket in the folder; one that nobody reads any more is removed."""
+        with suppress(OSError), self._short_path() as folder:
+            for name in os.listdir(folder):  # noqa: PTH208 - many times a second
+                try:
+                    self._sender.sendto(topic.encode(), f"{folder}/{name}")
+                except ConnectionRefusedError:
+                    Path(self._folder, name).unlink(missing_ok=True)
+                except OSError:  # its buffer is full, so it will wake anyway; or it has just gone
+                    continue
+
+    def receive(self) -> Iterator[str]:
+        """What comes in at this process's own socket."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        receiver = self._receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with self._short_path() as folder:
+            receiver.bind(f"{folder}/{self._name}")
+        with receiver, suppress(OSError):
+            yield ""
+            while data := receiver.recv(_LONGEST_RING):
+                yield data.decode(errors="replace")
+
+    def close(self) -> None:
+        """Take the socket away; the reader wakes and ends."""
+        if self._receiver:
+            with suppress(OSError):
+                self._receiver.shutdown(socket.SHUT_RDWR)
+            (self._folder / self._name).unlink(missing_ok=True)
+        self._sender.close()
+
+    @contextmanager
+    def _short_path(self) -> Iterator[str]:
+        """The folder under a name that fits into a socket's address, which takes 107 bytes only."""
+        handle = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield f"/proc/self/fd/{handle}"
+        finally:
+            os.close(handle)
+
+
+class Notifications:
+    """Carries rings between machines, by PostgreSQL's NOTIFY and LISTEN."""
+
+    CHANNEL = "oakmill"
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._closed = threading.Event()
+
+    def ring(self, topic: str) -> None:
+        """Send by the database; without a connection nothing is rung."""
+        with suppress(SQLAlchemyError), self._db.engine.begin() as connection:
+            connection.execute(text("select pg_notify(:channel, :topic)"), {"channel": self.CHANNEL, "topic": topic})
+
+    def receive(self) -> Iterator[str]:
+        """What comes in over a connection of its own, which is made again when it is lost."""
+        while not self._closed.is_set():
+            try:
+                yield from self._over_one_connection()
+            except Exception as error:  # noqa: BLE001 - the driver is optional, so its errors have no name here
+                _log.warning("the database does not ring: %s", str(error).strip().partition("\n")[0])
+                self._closed.wait(POLL_SECONDS)
+
+    def _over_one_connection(self) -> Iterator[str]:
+        import psycopg
+
+        url = self._db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"listen {self.CHANNEL}")
+            yield ""
+            while not self._closed.is_set():
+                for notice in connection.notifies(timeout=POLL_SECONDS):
+                    yield notice.payload
+
+    def close(self) -> None:
+        """The reader ends within a second."""
+        self._closed.set()

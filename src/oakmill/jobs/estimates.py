@@ -1,0 +1,89 @@
+"""Says how long a job will take: its place in the queue, and the time that is left by what past jobs took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.orm import Session
+
+from oakmill.jobs.tables import Job, JobStatus
+from oakmill.storage.database import now
+
+_PAST = 20
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is expected of a job. `position` counts from 1 among those that wait; it is None for others.
+
+    `wait` and `run` are seconds until it begins, and then to its end; None where nothing is known of such jobs yet.
+    `fraction` is how much of a running job is done, by its time.
+    """
+
+    position: int | None = None
+    wait: float | None = None
+    run: float | None = None
+    fraction: float | None = None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds to the end of the job."""
+        return None if self.run is None or self.wait is None else self.wait + self.run
+
+
+def position(session: Session, job: Job) -> int | None:
+    """Its place among the jobs that wait for a worker, from 1; None when it does not."""
+    if job.status != JobStatus.QUEUED:
+        return None
+    return 1 + (session.scalar(select(func.count()).select_from(Job).where(_before(job))) or 0)
+
+
+def estimate(session: Session, job: Job) -> Estimate:
+    """What is expected of a job that has not ended."""
+    whole = _usual(session, job)
+    if job.status == JobStatus.RUNNING and job.started:
+        spent = (now() - job.started).total_seconds()
+        if whole is None:
+            return Estimate(wait=0.0)
+        return Estimate(wait=0.0, run=max(0.0, whole - spent), fraction=min(0.99, spent / max(whole, 0.01)))
+    place = position(session, job)
+    return Estimate(place, _wait(session, job) if place else None, whole)
+
+
+def _before(job: Job) -> ColumnElement[bool]:
+    earlier = and_(Job.priority == job.priority, Job.number < job.number)
+    return and_(Job.status == JobStatus.QUEUED, or_(Job.priority > job.priority, earlier))
+
+
+def _wait(session: Session, job: Job) -> float | None:
+    """The work of all jobs before it, shared by as many workers as are at work now."""
+    running = session.scalars(select(Job).where(Job.status == JobStatus.RUNNING)).all()
+    waiting = session.scalars(select(Job).where(_before(job)).limit(200)).all()
+    known: dict[tuple[str | None, str | None], float | None] = {}
+    total = 0.0
+    for other in (*running, *waiting):
+        kind = (other.source_id, other.platform)
+        if kind not in known:
+            known[kind] = _usual(session, other)
+        usual = known[kind]
+        if usual is None:
+            return None
+        spent = (now() - other.started).total_seconds() if other in running and other.started else 0.0
+        total += max(0.0, usual - spent)
+    return total / max(1, len(running))
+
+
+def _usual(session: Session, job: Job) -> float | None:
+    """What jobs of the same source for the same platform took, else what those for the platform took."""
+    return _median(session, job, Job.source_id == job.source_id) or _median(session, job, Job.source_id.is_not(None))
+
+
+def _median(session: Session, job: Job, narrower: ColumnElement[bool]) -> float | None:
+    past = select(Job.started, Job.finished).where(
+        Job.status == JobStatus.SUCCEEDED, Job.answered_by.is_(None), Job.platform == job.platform, narrower
+    )
+    times = session.execute(past.order_by(Job.number.desc()).limit(_PAST))
+    spans = [(ended - began).total_seconds() for began, ended in times if began and ended]
+    return max(median(spans), 0.01) if spans else None

@@ -1,0 +1,225 @@
+"""The jobs table is the queue: claim, beat, record, finish, expire, cancel. SQLite and PostgreSQL, one code path.
+
+A worker holds a job by a lease that it extends, and by a token that fences: every write names it, so a worker that was
+frozen past its lease, and is woken again, writes nothing. Any process may call `expire` at any time; nobody leads.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
+from sqlalchemy.orm import Session
+
+from oakmill.errors import OakmillError
+from oakmill.jobs.bell import QUEUE, job_topic, ring_at_commit
+from oakmill.jobs.tables import LIVE, Job, JobStatus
+from oakmill.registry.tables import Instance, InstanceStatus
+from oakmill.storage.database import now
+
+WORKER_LOST = "The worker that ran it was lost, each of {attempts} times: it was ended from outside, or its machine."
+UPLOAD_MISSING = "The upload that it waited for never came."
+AGAIN = "Try it again; the log says how far it came."
+
+_NUMBERS = 7_115_023
+"""The lock under which PostgreSQL gives numbers; SQLite has one writer at a time anyway."""
+
+
+class Verdict(StrEnum):
+    """What a worker is to do with its job."""
+
+    RUN = "run"
+    CANCEL = "cancel"
+    LOST = "lost"  #: the job is another worker's: end everything, write nothing
+
+
+def moment(session: Session) -> datetime:
+    """This moment by the database's clock, where it has one of its own: machines' clocks differ."""
+    if session.get_bind().dialect.name != "postgresql":
+        return now()
+    found: datetime = session.scalars(select(func.clock_timestamp())).one()
+    return found
+
+
+def lock(session: Session) -> None:
+    """From here to the commit, nobody else adds jobs."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _NUMBERS})
+
+
+def add(session: Session, job: Job) -> Job:
+    """Put a job at the queue's end: it gets its number here."""
+    lock(session)
+    job.number = (session.scalar(select(func.max(Job.number))) or 0) + 1
+    session.add(job)
+    session.flush()
+    changed(session, job.id)
+    return job
+
+
+def claim(
+    session: Session, worker: str, lease: timedelta, *, memory_mb: int | None = None, job_id: str | None = None
+) -> Job | None:
+    """Take the next job, or the named one, that asks for no more than `memory_mb`; None when there is none."""
+    wanted = [Job.status == JobStatus.QUEUED]
+    if memory_mb is not None:
+        wanted.append(Job.memory_mb <= memory_mb)
+    if job_id is not None:
+        wanted.append(Job.id == job_id)
+    order = (Job.priority.desc(), Job.number, Job.id)
+    job = session.scalars(
+        select(Job).where(*wanted).order_by(*order).limit(1).with_for_update(skip_locked=True)
+    ).first()
+    if job is None:
+        return None
+    began = moment(session)
+    job.status, job.lease_owner, job.lease_token = JobStatus.RUNNING, worker, secrets.token_hex(16)
+    job.attempt += 1
+    job.started, job.lease_until = began, began + lease
+    job.progress, job.stages = {}, []
+    changed(session, job.id)
+    return job
+
+
+def _held(job_id: str, token: str) -> ColumnElement[bool]:
+    return and_(Job.id == job_id, Job.lease_token == token, Job.status == JobStatus.RUNNING)
+
+
+def beat(session: Session, job_id: str, token: str, lease: timedelta) -> Verdict:
+    """Extend the lease, and hear what to do."""
+    extended = update(Job).where(_held(job_id, token)).values(lease_until=moment(session) + lease)
+    row = session.execute(extended.returning(Job.cancel_requested)).first()
+    if row is None:
+        return Verdict.LOST
+    return Verdict.CANCEL if row[0] else Verdict.RUN
+
+
+def record(session: Session, job_id: str, token: str, **values: Any) -> bool:
+    """Write `progress` or `stages`; False when the lease was lost. The row stays held until the commit."""
+    changed = session.execute(
+        update(Job).where(_held(job_id, token)).values(values or {"lease_token": token}).returning(Job.id)
+    ).first()
+    ring_at_commit(session, job_topic(job_id))
+    return changed is not None
+
+
+def finish(
+    session: Session,
+    job_id: str,
+    token: str,
+    status: JobStatus,
+    *,
+    error: str | None = None,
+    failure: Mapping[str, Any] | None = None,
+    result: Mapping[str, Any] | None = None,
+) -> bool:
+    """Write the end of a job; False, and nothing is written, when the lease was lost."""
+    values = {"error": error, "failure": failure, "result": result}
+    if status is JobStatus.SUCCEEDED:
+        values["progress"] = {}
+    return bool(_end(session, _held(job_id, token), status, **values))
+
+
+def release(session: Session, job_id: str, token: str) -> bool:
+    """Give a job back, untried: its worker was asked to end. False when the lease was lost."""
+    values = {"status": JobStatus.QUEUED, "attempt": Job.attempt - 1, "progress": {}, "stages": []}
+    given = update(Job).where(_held(job_id, token)).values(**values, **_NOBODYS).returning(Job.id)
+    found = session.scalars(given.execution_options(synchronize_session=False)).all()
+    changed(session, *found)
+    return bool(found)
+
+
+_NOBODYS: Mapping[str, None] = {"lease_token": None, "lease_until": None, "lease_owner": None}
+
+
+def _end(session: Session, which: ColumnElement[bool], status: JobStatus, **values: Any) -> list[str]:
+    """End jobs; the result of one that did not succeed will never come."""
+    ended = update(Job).where(which).values(status=status, finished=moment(session), **values, **_NOBODYS)
+    found = list(session.scalars(ended.returning(Job.id).execution_options(synchronize_session=False)))
+    if status is not JobStatus.SUCCEEDED and found:
+        pending = and_(Instance.job_id.in_(found), Instance.status == InstanceStatus.PENDING)
+        session.execute(update(Instance).where(pending).values(status=InstanceStatus.FAILED))
+    changed(session, *found)
+    return found
+
+
+def changed(session: Session, *job_ids: str) -> None:
+    """Ring, at the commit, for jobs whose state has changed."""
+    if job_ids:
+        ring_at_commit(session, QUEUE, *map(job_topic, job_ids))
+
+
+def expire(session: Session, upload_wait: timedelta = timedelta(hours=24)) -> list[str]:
+    """Give back, or fail, every job whose worker stopped beating, or whose upload never came. Returns their ids."""
+    at = moment(session)
+    dead = and_(Job.status == JobStatus.RUNNING, Job.lease_until < at)
+    late = and_(Job.status == JobStatus.WAITING, Job.queued < at - upload_wait)
+    if session.scalar(select(Job.id).where(or_(dead, late)).limit(1)) is None:
+        return []
+    done = _end(session, and_(dead, Job.cancel_requested), JobStatus.CANCELLED)
+    for attempts in session.scalars(select(Job.max_attempts).where(dead).distinct()).all():
+        lost = and_(dead, Job.max_attempts == attempts, Job.attempt >= attempts)
+        done += _fail(session, lost, WORKER_LOST.format(attempts=attempts))
+    done += _fail(session, late, UPLOAD_MISSING)
+    again = update(Job).where(dead).values(status=JobStatus.QUEUED, progress={}, **_NOBODYS).returning(Job.id)
+    back = list(session.scalars(again.execution_options(synchronize_session=False)))
+    changed(session, *back)
+    return done + back
+
+
+def _fail(session: Session, which: ColumnElement[bool], message: str) -> list[str]:
+    return _end(session, which, JobStatus.FAILED, error=message, failure=unexplained("HubError", message, AGAIN))
+
+
+def unexplained(code: str, message: str, remedy: str = "") -> dict[str, Any]:
+    """A failure that did not come from the conversion itself, in the form of `oakmill.conversion.failures`."""
+    from oakmill.conversion.failures import Failure, Remedy
+
+    remedies = (Remedy(text=remedy),) if remedy else ()
+    failure = Failure(stage="", code=code, exit_code=10, rule="", title=message, sentence=message, remedies=remedies)
+    return failure.as_dict()
+
+
+def fail_waiting(session: Session, job_id: str, error: OakmillError) -> bool:
+    """End a job whose upload was refused; False when it waits no more."""
+    waiting = and_(Job.id == job_id, Job.status == JobStatus.WAITING)
+    failure = unexplained(error.code, error.message, error.remedy)
+    return bool(_end(session, waiting, JobStatus.FAILED, error=error.message, failure=failure))
+
+
+def cancel(session: Session, job_id: str) -> JobStatus | None:
+    """Cancel a job: at once where no worker has it; else its worker hears of it. Returns the state, None for no job.
+
+    A job that has ended stays as it ended.
+    """
+    unheld = and_(Job.id == job_id, Job.status.in_((JobStatus.WAITING, JobStatus.QUEUED)))
+    if not _end(session, unheld, JobStatus.CANCELLED, cancel_requested=True):
+        running = and_(Job.id == job_id, Job.status == JobStatus.RUNNING)
+        session.execute(update(Job).where(running).values(cancel_requested=True))
+        ring_at_commit(session, job_topic(job_id))
+    status = session.scalar(select(Job.status).where(Job.id == job_id))
+    return JobStatus(status) if status else None
+
+
+def prioritise(session: Session, job_id: str, priority: int) -> bool:
+    """Move a waiting job before those of lower priority; False when it waits no more."""
+    waiting = and_(Job.id == job_id, Job.status.in_((JobStatus.WAITING, JobStatus.QUEUED)))
+    moved = session.execute(update(Job).where(waiting).values(priority=priority).returning(Job.id)).first()
+    ring_at_commit(session, QUEUE, job_topic(job_id))
+    return moved is not None
+
+
+def next_to_look(session: Session) -> Sequence[str]:
+    """Jobs that could be claimed now, in order: what an executor places on other machines."""
+    order = (Job.priority.desc(), Job.number, Job.id)
+    return session.scalars(select(Job.id).where(Job.status == JobStatus.QUEUED).order_by(*order)).all()
+
+
+def depth(session: Session) -> dict[str, int]:
+    """How many jobs are in each of the states that they leave by themselves."""
+    rows = session.execute(select(Job.status, func.count()).where(Job.status.in_(LIVE)).group_by(Job.status))
+    return dict(rows.all())
