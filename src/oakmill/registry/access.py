@@ -6,6 +6,7 @@ of the hub. A key for one model sees that model alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, and_, false, or_, select
@@ -16,35 +17,45 @@ from oakmill.registry.callers import Caller, Scope
 from oakmill.registry.tables import Instance, Model, Version, Visibility
 
 Row = TypeVar("Row", Model, Version, Instance)
+Kind = type[Model] | type[Version] | type[Instance]
 WORDS: dict[type, str] = {Model: "model", Version: "version", Instance: "instance"}
 
 
-def model_id_of(kind: type[Model] | type[Version] | type[Instance]) -> ColumnElement[str]:
+def model_id_of(kind: Kind) -> ColumnElement[str]:
     """The column that says to which model a row belongs."""
     return kind.id.expression if issubclass(kind, Model) else kind.model_id.expression
 
 
-def parts(caller: Caller, kind: type[Model] | type[Version] | type[Instance]) -> list[ColumnElement[bool]]:
-    """What the caller sees, as conditions that exclude each other and each walk one index in a list's order."""
-    if caller.everywhere and caller.team_id is None:
-        return [kind.visibility == visibility for visibility in Visibility]
+def parts(
+    caller: Caller, kind: Kind, *, among: Iterable[Visibility] = Visibility, team_id: str | None = None
+) -> list[ColumnElement[bool]]:
+    """What the caller sees, as conditions that exclude each other and each walk one index in a list's order.
+
+    `among` and `team_id` narrow them further.
+    """
+    narrower = [kind.team_id == team_id] if team_id is not None else []
     if caller.model_id is not None:
-        return [and_(model_id_of(kind) == caller.model_id, or_(*_all_parts(caller, kind)))]
-    return _all_parts(caller, kind)
+        narrower.append(model_id_of(kind) == caller.model_id)
+    found = [_part(caller, kind, visibility) for visibility in among]
+    return [and_(part, *narrower) for part in found if part is not None]
 
 
-def _all_parts(caller: Caller, kind: type[Model] | type[Version] | type[Instance]) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = [kind.visibility == Visibility.PUBLIC] if caller.sees_public else []
+def _part(caller: Caller, kind: Kind, visibility: Visibility) -> ColumnElement[bool] | None:
+    """What the caller sees of one visibility; None is nothing."""
+    part: ColumnElement[bool] = kind.visibility == visibility
+    if caller.everywhere and caller.team_id is None:
+        return part
+    if visibility is Visibility.PUBLIC:
+        return part if caller.sees_public else None
     if caller.team_id is None or not caller.may("read"):
-        return found
-    ours = kind.team_id == caller.team_id
-    private = and_(ours, kind.visibility == Visibility.PRIVATE)
-    if not caller.may("admin"):
-        private = and_(private, kind.owner_key_id == caller.key_id)
-    return [*found, and_(ours, kind.visibility == Visibility.TEAM), private]
+        return None
+    part = and_(kind.team_id == caller.team_id, part)
+    if visibility is Visibility.PRIVATE and not caller.may("admin"):
+        part = and_(part, kind.owner_key_id == caller.key_id)
+    return part
 
 
-def visible(caller: Caller, kind: type[Model] | type[Version] | type[Instance] = Model) -> ColumnElement[bool]:
+def visible(caller: Caller, kind: Kind = Model) -> ColumnElement[bool]:
     """The rows that the caller sees, as one condition."""
     return or_(false(), *parts(caller, kind))
 

@@ -74,7 +74,10 @@ def slugify(name: str) -> str:
 
 @dataclass(frozen=True)
 class Address:
-    """Where something is in the registry; what is left out means the latest."""
+    """Where something is in the registry; what is left out means the latest.
+
+    What is all digits may be a version or a hash, and stands as both.
+    """
 
     model: str
     team: str | None = None
@@ -98,8 +101,9 @@ class Address:
                 remedy="Write [team/]model[:variant[:version or short hash]].",
             )
         model, variant, last = [*parts, None, None][:3]
-        is_hash = bool(last and _HASH.fullmatch(last))
-        return cls(str(model), team or None, variant, None if is_hash else last, last if is_hash else None)
+        short = last if last and _HASH.fullmatch(last) else None
+        version = last if short is None or short.isdigit() else None
+        return cls(str(model), team or None, variant, version, short)
 
     def __str__(self) -> str:
         parts = [self.model, self.variant, self.version or self.hash]

@@ -220,7 +220,12 @@ class Instance(Seen, Timed, Base):
     tags: Mapped[list[str]] = mapped_column(JSON, default=list)
     yolo_version: Mapped[str | None] = mapped_column(String(32))
     downloads: Mapped[int] = mapped_column(default=0)
-    files: Mapped[list[InstanceFile]] = relationship(lazy="raise", order_by="InstanceFile.created")
+    model: Mapped[Model] = relationship(lazy="raise")
+    variant: Mapped[Variant] = relationship(lazy="raise")
+    version: Mapped[Version] = relationship(lazy="raise")
+    files: Mapped[list[InstanceFile]] = relationship(
+        lazy="raise", order_by="InstanceFile.created", passive_deletes=True
+    )
     __table_args__ = (
         Index("instances_of_model", "model_id", "model_type", "status"),
         Index("instances_of_model_by_updated", "model_id", "updated", "id"),

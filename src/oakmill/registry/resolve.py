@@ -1,0 +1,120 @@
+"""From an address to what stands there: what is left out means the latest instance of the latest version."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from oakmill.errors import Conflict
+from oakmill.registry import access
+from oakmill.registry.callers import Caller
+from oakmill.registry.identifiers import Address, is_id
+from oakmill.registry.search import begins_with
+from oakmill.registry.semver import Semver
+from oakmill.registry.tables import Instance, InstanceStatus, Model, Team, Variant, Version
+
+
+def model(session: Session, caller: Caller, address: Address | str) -> Model:
+    """The model of an address or an identifier, with its team; one's own team's goes before others'.
+
+    Raises:
+        SpecError: It is no address.
+        NotFound: There is none that the caller sees.
+        NoKey: The caller gave no key, and without one nothing is to be seen here.
+        Conflict: Several teams have a public one of that name.
+    """
+    at = Address.parse(address) if isinstance(address, str) else address
+    named: ColumnElement[bool] = (
+        Model.slug.in_([at.model, f"m-{at.model}"]) if is_id(at.model) else Model.slug == at.model
+    )
+    query = select(Model).join(Model.team).where(or_(named, Model.id == at.model), access.visible(caller))
+    if at.team is not None:
+        query = query.where(Team.slug == at.team)
+    found = list(session.scalars(query.options(joinedload(Model.team)).execution_options(populate_existing=True)))
+    own = [row for row in found if row.team_id == caller.team_id] or found
+    if not own:
+        raise access.unseen(caller, "model", str(at))
+    if len(own) > 1:
+        teams = ", ".join(sorted(f"{row.team.slug}/{row.slug}" for row in own))
+        raise Conflict(
+            f"{at.model!r} is several models: {teams}.", subject=str(at), remedy="Name the team: team/model."
+        )
+    return own[0]
+
+
+def version(session: Session, caller: Caller, address: Address | str) -> Version:
+    """The version of an address, with its variant; the latest where it names none.
+
+    Raises:
+        SpecError: It is no address.
+        NotFound: There is none that the caller sees.
+        NoKey: The caller gave no key, and without one nothing is to be seen here.
+        Conflict: Several teams have a public model of that name.
+    """
+    at = Address.parse(address) if isinstance(address, str) else address
+    return _latest(session, caller, at, None)
+
+
+def resolve(
+    session: Session,
+    caller: Caller,
+    address: Address | str,
+    platform: str | None = None,
+    *,
+    precision: str | None = None,
+    tool_version: str | None = None,
+) -> Instance:
+    """The latest available instance of the latest version that has one, with its files.
+
+    Raises:
+        SpecError: It is no address.
+        NotFound: There is none that the caller sees.
+        NoKey: The caller gave no key, and without one nothing is to be seen here.
+        Conflict: Several teams have a public model of that name.
+    """
+    at = Address.parse(address) if isinstance(address, str) else address
+    wanted = [Instance.status == InstanceStatus.AVAILABLE]
+    for column, value in (
+        (Instance.model_type, platform),
+        (Instance.precision, precision),
+        (Instance.tool_version, tool_version),
+    ):
+        if value is not None:
+            wanted.append(column == value)
+    place = _latest(session, caller, at, wanted)
+    if at.hash is not None and not _is_version(at, place):
+        wanted.append(begins_with(at.hash))
+    return session.scalars(
+        select(Instance)
+        .where(Instance.version_id == place.id, *wanted)
+        .order_by(Instance.created.desc(), Instance.id.desc())
+        .limit(1)
+        .options(selectinload(Instance.files))
+        .execution_options(populate_existing=True)
+    ).one()
+
+
+def _latest(session: Session, caller: Caller, at: Address, wanted: list[ColumnElement[bool]] | None) -> Version:
+    """The highest version that the address means and that has an instance as wanted; None asks for no instance."""
+    query = (
+        select(Version)
+        .join(Version.variant)
+        .where(Version.model_id == model(session, caller, at).id)
+        .options(joinedload(Version.variant))
+        .execution_options(populate_existing=True)
+    )
+    if at.variant is not None:
+        query = query.where(Variant.slug == at.variant)
+    if wanted is not None:
+        query = query.where(exists().where(Instance.version_id == Version.id, *wanted))
+    found = [row for row in session.scalars(query) if at.version is None or _is_version(at, row)]
+    if at.hash is not None and not (found and at.version):
+        hashed = exists().where(Instance.version_id == Version.id, begins_with(at.hash), *(wanted or ()))
+        found = list(session.scalars(query.where(hashed)))
+    if not found:
+        raise access.unseen(caller, "available instance" if wanted else "version", str(at))
+    return max(found, key=lambda row: (Semver.parse(row.version), row.created))
+
+
+def _is_version(at: Address, row: Version) -> bool:
+    return at.version is not None and Semver.parse(at.version) == Semver.parse(row.version)
