@@ -51,3 +51,21 @@ set_up() {
     fingerprint "$1" >"$venv/.oakmill-$1"
     echo "oakmill: ready." >&2
 }
+
+# The pages' JavaScript libraries, from npm by lock file, beside our own; quick when they are there. Without npm the
+# command line and the vendors' clients work all the same, and the pages too, but they do not move by themselves.
+set_up_pages() {
+    vendor=$root/src/oakmill/web/static/vendor
+    pages=$(cat "$root/package-lock.json" | cksum)
+    [ -f "$vendor/.oakmill" ] && [ "$(cat "$vendor/.oakmill")" = "$pages" ] && return 0
+    if ! command -v npm >/dev/null 2>&1; then
+        echo "oakmill: npm is not installed, so the web pages stay without live updates (Debian: apt-get install npm)." >&2
+        return 0
+    fi
+    echo "oakmill: installing the pages' libraries of package-lock.json ..." >&2
+    (cd "$root" && npm ci --silent) || return 1
+    mkdir -p "$vendor"
+    cp "$root/node_modules/htmx.org/dist/htmx.min.js" "$root/node_modules/uplot/dist/uPlot.iife.min.js" \
+        "$root/node_modules/uplot/dist/uPlot.min.css" "$vendor/"
+    echo "$pages" >"$vendor/.oakmill"
+}

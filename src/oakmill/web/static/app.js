@@ -1,0 +1,64 @@
+// What every page does: the theme, copying, times in the reader's zone, messages.
+
+const root = document.documentElement;
+
+function applyTheme(theme) {
+  root.dataset.theme = theme;
+  document.cookie = `theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax`;
+  document.dispatchEvent(new CustomEvent("oakmill:theme", { detail: theme }));
+}
+
+if (!root.dataset.theme) {
+  root.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+}
+
+export function toast(text) {
+  document.querySelector(".toast")?.remove();
+  const box = document.createElement("div");
+  box.className = "toast";
+  box.setAttribute("role", "status");
+  box.textContent = text;
+  document.body.append(box);
+  setTimeout(() => box.remove(), 2600);
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast("Copied");
+  } catch {
+    toast("This browser does not let the page copy; mark the text instead");
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-copy], [data-copy-of], [data-theme-switch], [data-opens], [data-closes]");
+  if (!target) return;
+  if (target.dataset.copy !== undefined) copy(target.dataset.copy || target.textContent.trim());
+  if (target.dataset.copyOf) copy(document.querySelector(target.dataset.copyOf).textContent);
+  if ("themeSwitch" in target.dataset) applyTheme(root.dataset.theme === "dark" ? "light" : "dark");
+  if (target.dataset.opens) document.querySelector(target.dataset.opens).showModal();
+  if ("closes" in target.dataset) target.closest("dialog").close();
+});
+
+function ago(date) {
+  const seconds = (Date.now() - date) / 1000;
+  const steps = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [2592000, "day", 86400]];
+  const words = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+  for (const [limit, unit, size] of steps) {
+    if (Math.abs(seconds) < limit) return words.format(-Math.round(seconds / size), unit);
+  }
+  return date.toISOString().slice(0, 10);
+}
+
+export function freshen(scope = document) {
+  for (const item of scope.querySelectorAll("time[datetime]")) {
+    const date = new Date(item.dateTime);
+    item.textContent = ago(date);
+    item.title = date.toLocaleString();
+  }
+}
+
+freshen();
+setInterval(freshen, 30000);
+document.addEventListener("htmx:load", (event) => freshen(event.target));
