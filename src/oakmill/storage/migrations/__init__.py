@@ -1,0 +1,1 @@
+"""The database's migrations, one file for each step; `oakmill.storage.migrate` runs them."""

@@ -1,0 +1,54 @@
+"""The hub's ground for tests: each on SQLite and on PostgreSQL, on a directory and on S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oakmill.settings import Settings
+from oakmill.storage.blobs import BlobStore
+from oakmill.storage.database import Database
+from oakmill.storage.migrate import upgrade
+from oakmill.storage.uploads import Uploads
+from tests.hub_servers import postgres_server, postgres_url, s3_server, s3_store
+
+__all__ = ["postgres_server", "postgres_url", "s3_server", "s3_store"]
+
+
+@pytest.fixture(params=["directory", "s3"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """A hub's settings, for each kind of store."""
+    home = tmp_path / "home"
+    if request.param == "directory":
+        return Settings(home=home)
+    return Settings(home=home, **request.getfixturevalue("s3_store"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database without tables, of each kind."""
+    sqlite = request.param == "sqlite"
+    db = Database(f"sqlite:///{tmp_path}/hub.sqlite3" if sqlite else request.getfixturevalue("postgres_url"))
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def db(empty_db: Database) -> Database:
+    """A database with the hub's tables."""
+    upgrade(empty_db)
+    return empty_db
+
+
+@pytest.fixture
+def blobs(settings: Settings) -> BlobStore:
+    return BlobStore.of(settings)
+
+
+@pytest.fixture
+def uploads(db: Database, blobs: BlobStore, settings: Settings) -> Iterator[Uploads]:
+    uploads = Uploads(db, blobs, settings)
+    yield uploads
+    uploads.close()
