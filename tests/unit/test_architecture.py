@@ -22,7 +22,10 @@ ALLOWED = {
     "storage": {"spec"},
     "registry": {"storage", "spec", "model"},
     "jobs": {"registry", "storage", "conversion", "toolchains", "calibration", "model", "spec"},
+    "api": {"jobs", "registry", "storage", "conversion", "toolchains", "calibration", "model", "spec"},
     "cli": {
+        "api",
+        "server",
         "spec",
         "model",
         "graph",

@@ -20,6 +20,7 @@ COMMANDS = {
     "compare": "Put two results side by side.",
     "toolchains": "List, install, verify and remove the vendors' tools.",
     "datasets": "List, install, add and examine calibration sets.",
+    "serve": "Run the hub: its API, its pages and its workers.",
     "cache": "Show and empty the cache of results.",
     "doctor": "Show what works on this machine, and what to do about what does not.",
 }

@@ -1,0 +1,1 @@
+"""The hub's own HTTP: plain resources under /api/v1, described by OpenAPI."""

@@ -1,0 +1,63 @@
+"""The hub's application: all routes under /api/v1, errors as problems, and the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.concurrency import run_in_threadpool
+
+from oakmill import __version__
+from oakmill.api import problems
+from oakmill.api.hub import Hub
+from oakmill.api.routing import problem_schema
+from oakmill.settings import Settings
+
+PREFIX = "/api/v1"
+PARTS = ("health",)
+_ABOUT = "Converts models for OAK cameras. Lists come in pages: `next_cursor` of one is the `cursor` of the next."
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application with the hub's own API; `oakmill.server` adds what else there is."""
+    app = FastAPI(
+        title="Oakmill",
+        version=__version__,
+        description=_ABOUT,
+        openapi_url=f"{PREFIX}/openapi.json",
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.settings = settings
+    for part in PARTS:
+        app.include_router(import_module(f"oakmill.api.{part}").routes, prefix=PREFIX)
+    problems.install(app)
+    _describe_problems(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    hub = app.state.hub = await run_in_threadpool(Hub.open, app.state.settings)
+    try:
+        yield
+    finally:
+        await run_in_threadpool(hub.close)
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """The OpenAPI document with the problem's schema, which no route names as its own answer."""
+    plain = app.openapi
+
+    def described() -> dict[str, Any]:
+        document = plain()
+        schema = problem_schema()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas |= schema.pop("$defs", {}) | {"Problem": schema}
+        return document
+
+    app.openapi = described  # type: ignore[method-assign]  # FastAPI's own way to extend the document

@@ -1,0 +1,77 @@
+"""What a process of the hub holds: its settings, database, store, uploads, bell and secret."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from oakmill.jobs.bell import Bell
+from oakmill.registry.tries import Tries
+from oakmill.settings import Settings
+from oakmill.storage import migrate
+from oakmill.storage.blobs import BlobStore
+from oakmill.storage.database import Database
+from oakmill.storage.uploads import Uploads
+
+SECRET_BYTES = 32
+
+
+class Hub:
+    """One process's hold on the hub. `ending` is set when the process is asked to end, so that streams end too."""
+
+    def __init__(self, settings: Settings) -> None:
+        settings.hub.mkdir(parents=True, exist_ok=True)
+        self.settings = settings
+        self.db = open_database(settings)
+        self.blobs = BlobStore.of(settings)
+        self.uploads = Uploads(self.db, self.blobs, settings)
+        self.bell = Bell.of(settings, self.db)
+        self.secret = read_secret(settings.hub / "secret")
+        self.tries = Tries()
+        self.ending = threading.Event()
+
+    @classmethod
+    def open(cls, settings: Settings) -> Hub:
+        """The hub, with its database brought up to date where it is not.
+
+        Raises:
+            Unavailable: the database was written by a newer Oakmill.
+            StoreUnreachable: the store's address or its options make no sense.
+        """
+        hub = cls(settings)
+        if not migrate.is_current(hub.db):
+            migrate.upgrade(hub.db)
+        return hub
+
+    def close(self) -> None:
+        """Finish what is being written, and let go of everything."""
+        self.ending.set()
+        self.uploads.close()
+        self.bell.close()
+        self.db.close()
+
+
+def open_database(settings: Settings) -> Database:
+    """The hub's database: the one of the settings, else a file in the hub's folder."""
+    if settings.database:
+        return Database(settings.database)
+    settings.hub.mkdir(parents=True, exist_ok=True)
+    return Database(f"sqlite:///{settings.hub / 'hub.sqlite'}")
+
+
+def read_secret(path: Path) -> bytes:
+    """What links and sessions are signed with; made when it is not there, by whichever process comes first."""
+    with suppress(FileNotFoundError):
+        return path.read_bytes()
+    draft = path.with_name(f".secret-{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(secrets.token_bytes(SECRET_BYTES))
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
+    return path.read_bytes()

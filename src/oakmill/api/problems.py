@@ -1,0 +1,156 @@
+"""Errors as HTTP answers: application/problem+json (RFC 9457), with what happened, on what, and what to do next."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from oakmill.errors import OakmillError, SpecError, Unavailable
+
+MEDIA_TYPE = "application/problem+json"
+LONGEST = 4000
+_log = logging.getLogger(__name__)
+_SECONDS = re.compile(r"in (\d+) seconds")
+
+
+class Wrong(BaseModel):
+    """One value of a request that is not valid."""
+
+    where: str = Field(description="Place in the request: body.name, query.limit.")
+    message: str
+
+
+class Problem(BaseModel):
+    """Why a request was refused, or failed."""
+
+    type: str = Field(description="A URN that names the kind of problem.")
+    title: str = Field(description="The kind of problem in words.")
+    status: int = Field(description="The answer's HTTP status.")
+    detail: str = Field(description="What happened.")
+    code: str = Field(description="The error's name, for programs.")
+    subject: str = Field("", description="What it is about: an identifier, a name, a field.")
+    remedy: str = Field("", description="What to do next.")
+    errors: list[Wrong] = Field(default_factory=list, description="The values of the request that are not valid.")
+
+
+def of(error: OakmillError) -> Problem:
+    """The problem that an error is."""
+    title = (type(error).__doc__ or error.code).partition("\n")[0].rstrip(".")
+    return Problem(
+        type=_urn(error.code),
+        title=title,
+        status=error.status,
+        detail=error.message[:LONGEST],
+        code=error.code,
+        subject=str(error.subject)[:LONGEST],
+        remedy=error.remedy[:LONGEST],
+    )
+
+
+def response(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The problem as an answer."""
+    extra = _headers(problem) | (headers or {})
+    return JSONResponse(problem.model_dump(), problem.status, headers=extra, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the application as a problem."""
+    app.add_exception_handler(OakmillError, _oakmill)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    for busy in (OperationalError, PoolTimeout):
+        app.add_exception_handler(busy, _busy)
+    app.add_exception_handler(DataError, _unstorable)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _urn(code: str) -> str:
+    return f"urn:oakmill:problem:{code}"
+
+
+def _headers(problem: Problem) -> dict[str, str]:
+    if problem.status == 401:
+        return {"WWW-Authenticate": "Bearer"}
+    if problem.status == 429:
+        named = _SECONDS.search(problem.remedy)
+        return {"Retry-After": named.group(1) if named else "60"}
+    return {"Retry-After": "2"} if problem.status == 503 else {}
+
+
+def _oakmill(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OakmillError)
+    if error.status >= 500:
+        _log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+    return response(of(error))
+
+
+def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    wrong = [_wrong(item) for item in error.errors()[:20]]
+    first = wrong[0] if wrong else Wrong(where="request", message="it cannot be read")
+    return response(
+        Problem(
+            type=_urn("InvalidRequest"),
+            title="The request is not valid",
+            status=422,
+            detail=f"{first.where}: {first.message}",
+            code="InvalidRequest",
+            subject=first.where,
+            remedy="See /api/v1/openapi.json for what is taken.",
+            errors=wrong,
+        )
+    )
+
+
+def _wrong(item: dict[str, Any]) -> Wrong:
+    return Wrong(where=".".join(map(str, item["loc"]))[:LONGEST], message=str(item["msg"])[:LONGEST])
+
+
+def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    detail = str(error.detail)
+    return response(
+        Problem(
+            type=_urn("HttpError"),
+            title=detail,
+            status=error.status_code,
+            detail=f"{request.method} {request.url.path}: {detail}"[:LONGEST],
+            code="HttpError",
+        ),
+        dict(error.headers or {}),
+    )
+
+
+def _busy(request: Request, error: Exception) -> JSONResponse:
+    """The database is held by others for too long, or is away: the client is to ask again."""
+    _log.error("%s %s: the database does not answer", request.method, request.url.path, exc_info=error)
+    return response(of(Unavailable("The hub's database does not answer at the moment.", remedy="Ask again soon.")))
+
+
+def _unstorable(request: Request, error: Exception) -> JSONResponse:
+    """A value that the database cannot hold: a number too large for its column, text with a zero byte."""
+    _log.warning("%s %s: %s", request.method, request.url.path, error)
+    return response(of(SpecError("A value of the request cannot be stored: too large, or with a zero byte.")))
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    _log.error("%s %s", request.method, request.url.path, exc_info=error)
+    return response(
+        Problem(
+            type=_urn("InternalError"),
+            title="Something went wrong inside Oakmill",
+            status=500,
+            detail="The hub met an error that it does not know; its log has the details.",
+            code="InternalError",
+            remedy="Ask the operator to look into the hub's log.",
+        )
+    )

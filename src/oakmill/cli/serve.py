@@ -1,0 +1,97 @@
+"""`oakmill serve`: runs the hub on this machine: its API, its pages and its workers."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oakmill.settings import Settings, current
+
+if TYPE_CHECKING:
+    import socket
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1, setting host]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [default: 8411]")
+@click.option(
+    "--workers", type=click.IntRange(0), help="Worker processes; 0 for none.  [default: as memory and cores allow]"
+)
+def command(host: str | None, port: int | None, workers: int | None) -> None:
+    """Run the hub: its API, its pages and its workers.
+
+    The first start makes a team and an admin key, and prints the key once. SIGHUP renews the web process without
+    refusing a connection; SIGTERM or Ctrl-C ends everything in order.
+    """
+    from oakmill.server.parent import Parent, listen
+
+    settings = current()
+    given = {"host": host, "port": port, "hub_workers": workers}
+    settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+    with listen(settings.host, settings.port) as listener:
+        key = _prepare(settings)
+        with _workers(settings) as count:
+            Parent(listener, _say).run(lambda: _welcome(settings, listener, key, count))
+    _say("ended")
+
+
+def _prepare(settings: Settings) -> str | None:
+    """Bring the database up to date; the first admin key, where there was none."""
+    from oakmill.api.hub import open_database
+    from oakmill.registry import keys
+    from oakmill.storage import migrate
+
+    db = open_database(settings)
+    try:
+        migrate.upgrade(db)
+        with db.session() as session:
+            return keys.first(session)
+    finally:
+        db.close()
+
+
+@contextmanager
+def _workers(settings: Settings) -> Iterator[int]:
+    """The worker processes of this machine, for the time of the block; how many they are."""
+    yield 0
+
+
+def _welcome(settings: Settings, listener: socket.socket, key: str | None, workers: int) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    _say(f"The hub listens on {settings.public_url or f'http://{shown}:{port}'}")
+    if key:
+        _say(f"The first admin key, shown this once: {key}")
+    _say(f"{workers} workers" if workers != 1 else "1 worker")
+    for line in _remarks(settings, host):
+        _say(line)
+
+
+def _remarks(settings: Settings, host: str) -> Iterator[str]:
+    from oakmill.toolchains.machine import examine
+
+    found: dict[str, Any] = examine(settings)
+    isolation = found["isolation"]
+    yield f"Vendors' tools run isolated by {isolation['level']}"
+    if isolation["remedy"]:
+        yield f"  {isolation['remedy']}"
+    for toolchain in found["toolchains"]:
+        if toolchain["state"] in ("missing", "broken"):
+            yield f"{toolchain['name']} is {toolchain['state']}: oakmill toolchains install {toolchain['name']}"
+    if not _is_loopback(host):
+        yield "Others can reach this address. Keys and models pass unencrypted unless a TLS proxy stands in front."
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _say(line: str) -> None:
+    click.echo(line)

@@ -1,0 +1,98 @@
+"""The process that answers HTTP, on a socket that its parent holds: `python -m oakmill.server.web SOCKET READY`.
+
+It ends with its parent. Asked to hand over (SIGUSR1), it accepts no more, tells each connection that this was its last
+answer, and is gone when the last one has closed; meanwhile its successor accepts on the same socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+
+import uvicorn
+from fastapi import FastAPI
+
+from oakmill.server import create
+from oakmill.settings import current
+
+HAND_OVER = signal.SIGUSR1
+IDLE_SECONDS = 5
+"""How long a connection is kept for a next request."""
+ENDING_SECONDS = 10
+HANDING_OVER_SECONDS = 1800
+"""How long requests that are under way may take: when the hub ends, and when another process goes on."""
+
+
+class WebServer(uvicorn.Server):
+    """uvicorn, which lets its connections end by themselves when it hands over."""
+
+    def __init__(self, app: FastAPI, ready: int) -> None:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=IDLE_SECONDS,
+            timeout_graceful_shutdown=ENDING_SECONDS,
+        )
+        super().__init__(config)
+        self._app = app
+        self._ready = ready
+        self._handing_over = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell the parent."""
+        await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(HAND_OVER, self.hand_over)
+        loop.add_reader(sys.stdin, self._end_with_parent)
+        os.write(self._ready, b"1")
+        os.close(self._ready)
+
+    def hand_over(self) -> None:
+        """End, while another process goes on."""
+        self._handing_over = self.should_exit = True
+        self.config.timeout_graceful_shutdown = HANDING_OVER_SECONDS
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, let the connections end, then end the rest."""
+        self._app.state.hub.ending.set()
+        if self._handing_over:
+            await self._let_go(sockets or [])
+        await super().shutdown(sockets)
+
+    async def _let_go(self, sockets: list[socket.socket]) -> None:
+        """No connection is closed that may be sending a request: its next answer says that it is the last."""
+        for server in self.servers:
+            server.close()
+        for sock in sockets:
+            sock.close()
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        deadline = time.monotonic() + IDLE_SECONDS + 1
+        while self.server_state.connections and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+
+    def _end_with_parent(self) -> None:
+        asyncio.get_running_loop().remove_reader(sys.stdin)
+        self.should_exit = True
+
+
+def main() -> None:
+    """Answer until asked to end."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    listener, ready = (int(number) for number in sys.argv[1:3])
+    WebServer(create(current()), ready).run([socket.socket(fileno=listener)])
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:  # uvicorn raises the signal again that it ended by
+        sys.exit(0)
