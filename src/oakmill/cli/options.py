@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from oakmill.errors import SpecError
 from oakmill.spec import ConversionSpec, InputSpec
+from oakmill.spec.flags import flag_of
 
 _NOT_OPTIONS = {"platform", "inputs"}
 _LISTS = {"shape", "mean_values", "scale_values"}
@@ -76,13 +77,6 @@ def _copied(field: FieldInfo, **changes: Any) -> FieldInfo:
 def platform_of(model: type[ConversionSpec]) -> str:
     """The platform that a spec is for."""
     return str(model.model_fields["platform"].default)
-
-
-def flag_of(name: str, field: FieldInfo) -> str:
-    """The option of a field: its own name, or the shorter one that the spec gives it."""
-    extra = field.json_schema_extra
-    own = extra.get("flag") if isinstance(extra, dict) else None
-    return str(own) if own else "--" + name.replace("_", "-")
 
 
 def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:

@@ -8,9 +8,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from oakmill.cli.options import build_spec, flag_of, spec_options
+from oakmill.cli.options import build_spec, spec_options
 from oakmill.errors import SpecError
 from oakmill.spec import ConversionSpec, Encoding, InputSpec, Precision, RangeMethod, Resize, Rvc2Spec, Rvc4Spec
+from oakmill.spec.flags import flag_of
 
 
 def values_of(*arguments: str, models: tuple[type[ConversionSpec], ...] = (Rvc2Spec,)) -> dict[str, Any]:
