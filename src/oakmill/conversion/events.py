@@ -22,6 +22,32 @@ class Stage(StrEnum):
     COMPILE = "compile"
     PACKAGE = "package"
     VERIFY = "verify"
+    PUBLISH = "publish"
+
+
+_STAGE = "oakmill_stage"
+
+
+@contextmanager
+def failing_in(stage: Stage) -> Iterator[None]:
+    """Note the stage on whatever is raised within, be it an error of ours or not; the first note stays."""
+    try:
+        yield
+    except Exception as error:
+        if not hasattr(error, _STAGE):
+            setattr(error, _STAGE, stage)
+        raise
+
+
+def stage_of(error: BaseException) -> Stage | None:
+    """The stage of a conversion in which an error, or the one that led to it, was raised; None outside of all."""
+    seen: BaseException | None = error
+    while seen is not None:
+        found: Stage | None = getattr(seen, _STAGE, None)
+        if found is not None:
+            return found
+        seen = seen.__cause__ or seen.__context__
+    return None
 
 
 class Kind(StrEnum):
@@ -71,10 +97,11 @@ class Progress:
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[None]:
-        """Run a stage: its start, its end and its time are told; nothing is told of an end by failure."""
+        """Run a stage: its start, its end and its time are told; an end by failure is noted on the error alone."""
         self._stage, self._began = stage, time.monotonic()
         self._tell(Kind.STARTED)
-        yield
+        with failing_in(stage):
+            yield
         self.seconds[stage] = time.monotonic() - self._began
         self._tell(Kind.FINISHED)
 

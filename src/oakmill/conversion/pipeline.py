@@ -14,7 +14,7 @@ from onnx import ModelProto
 
 import oakmill
 from oakmill.conversion import identity, packaging, platforms, publish, tflite_source
-from oakmill.conversion.events import Observer, Progress, Stage, unobserved
+from oakmill.conversion.events import Observer, Progress, Stage, failing_in, unobserved
 from oakmill.conversion.passport import Passport, Verdict, page
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
@@ -85,7 +85,7 @@ def convert(
     Either all files appear there, complete and verified, or none.
 
     Raises:
-        OakmillError: one of its named kinds; see `oakmill.errors` for the kinds and their exit codes.
+        OakmillError: one of its named kinds; `events.stage_of` names the stage, `conversion.failures` explains it.
     """
     progress = Progress(observer)
     with publish.work_folder() as work:
@@ -127,7 +127,8 @@ def convert(
             ),
             f"{names.stem}.recipe.yaml": _write(work / "recipe.yaml", recipe.as_yaml()),
         }
-        written = publish.publish(files, output, overwrite=overwrite)
+        with failing_in(Stage.PUBLISH):
+            written = publish.publish(files, output, overwrite=overwrite)
         beside = tuple(file for file in source.files if file != path and work not in file.parents)
     return Converted(tuple(written), passport, recipe, progress, beside)
 
