@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from oakmill.cli.failing import Attempt, explained
 from oakmill.cli.options import build_spec, spec_options
 from oakmill.conversion.results import Answer, Question, Results
-from oakmill.errors import OakmillError
 from oakmill.spec import AnySpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
 
 if TYPE_CHECKING:
@@ -46,8 +45,12 @@ PLATFORMS: dict[str, type[AnySpec]] = {"rvc2": Rvc2Spec, "rvc3": Rvc3Spec, "rvc4
 )
 @click.option("--json", "as_json", is_flag=True, help="Print events and the result as JSON lines.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what the vendors' tools print.")
+@click.option(
+    "--debug-bundle", type=click.Path(path_type=Path), metavar="FILE.zip",
+    help="Where it fails, pack the evidence: log, versions, and the graph without its weights.",
+)  # fmt: skip
 @spec_options(*PLATFORMS.values())
-def command(
+def command(  # noqa: PLR0913, PLR0917 - one for each option
     model: Path,
     platform: str,
     output: Path,
@@ -56,6 +59,7 @@ def command(
     cache: str | None,
     as_json: bool,
     verbose: bool,
+    debug_bundle: Path | None,
     **values: Any,
 ) -> None:
     """Convert MODEL (ONNX, OpenVINO IR, or an NN Archive that holds one) and prove the result's accuracy.
@@ -65,13 +69,12 @@ def command(
     Values for one input are given bare (--mean-values 104,117,123), for several inputs with the input's name
     (--mean-values left=104,117,123).
     """
-    with _told_to_machines() if as_json else nullcontext():
-        model, base = _configured(model, platform, as_json=as_json)
-        spec = build_spec(PLATFORMS[platform], values, base)
-        settings = _settings(qairt_root, no_cache=cache == "none")
-        _Job(model, spec, output, settings, overwrite=overwrite, force=cache == "anew").run(
-            as_json=as_json, verbose=verbose
-        )
+    settings = _settings(qairt_root, no_cache=cache == "none")
+    attempt = Attempt(model, platform, output, settings, debug_bundle, as_json, verbose)
+    with explained(attempt):
+        attempt.model, base = _configured(model, platform, as_json=as_json)
+        attempt.spec = build_spec(PLATFORMS[platform], values, base)
+        _Job(attempt.model, attempt.spec, output, settings, attempt, overwrite=overwrite, force=cache == "anew").run()
 
 
 def _configured(path: Path, platform: str, *, as_json: bool) -> tuple[Path, dict[str, Any]]:
@@ -102,31 +105,28 @@ class _Job:
     spec: AnySpec
     output: Path
     settings: Settings
+    attempt: Attempt
     overwrite: bool
     force: bool
 
-    def run(self, *, as_json: bool, verbose: bool) -> None:
+    def run(self) -> None:
         """Answer from the cache, or convert. What a conversion needs is loaded only when there is one."""
         began = time.monotonic()
         results = Results(self.settings)
         question = results.ask(self.model, self.spec)
         if question and not self.force and (answer := results.find(question, self.output, overwrite=self.overwrite)):
-            _line("result", answer.as_dict()) if as_json else _tell(answer, began)
-        elif as_json:
+            _line("result", answer.as_dict()) if self.attempt.as_json else _tell(answer, began)
+        elif self.attempt.as_json:
             self._for_machines(results, question)
         else:
-            self._for_people(results, question, verbose=verbose)
+            self._for_people(results, question)
 
-    def _for_people(self, results: Results, question: Question | None, *, verbose: bool) -> None:
+    def _for_people(self, results: Results, question: Question | None) -> None:
         from oakmill.cli.progress import Display
 
-        with Display(verbose=verbose) as display:
-            try:
-                install_missing(self.spec, self.settings, display.installing, self.model)
-                converted = self._convert(display.show)
-            except OakmillError as error:
-                display.failed(error)
-                raise
+        with Display(verbose=self.attempt.verbose) as display:
+            install_missing(self.spec, self.settings, display.installing, self.model)
+            converted = self._convert(display.show)
             display.finished(converted)
         found = results.keep_converted(question, converted, compare=self.force)
         if self.force:
@@ -149,8 +149,9 @@ class _Job:
         from oakmill.conversion.pipeline import convert
 
         settings = self.settings.model_copy(update={"cache_max_mb": 0}) if self.force else self.settings
+        watching = self.attempt.watching(observer)
         return convert(
-            self.model, self.spec, self.output, settings=settings, observer=observer, overwrite=self.overwrite
+            self.model, self.spec, self.output, settings=settings, observer=watching, overwrite=self.overwrite
         )
 
 
@@ -176,16 +177,6 @@ def install_missing(spec: AnySpec, settings: Settings, tell: Callable[[str], Non
         if toolchain.status().state is State.MISSING:
             tell(f"installing {toolchain.name}: {toolchain.summary}")
             toolchain.install(lambda event: tell(event.line or event.what))
-
-
-@contextmanager
-def _told_to_machines() -> Iterator[None]:
-    """An error becomes the last JSON line too."""
-    try:
-        yield
-    except OakmillError as error:
-        _line("error", error.as_dict())
-        raise
 
 
 def _line(kind: str, content: Any) -> None:

@@ -1,0 +1,135 @@
+"""Tells people and machines why a conversion failed and what to change, and keeps the evidence where asked to."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oakmill.errors import NotAModel, OakmillError, OutputError, UnsafeSource
+from oakmill.spec import AnySpec
+
+if TYPE_CHECKING:
+    from oakmill.conversion.events import Event, Observer
+    from oakmill.conversion.failures import Failure, Remedy
+    from oakmill.settings import Settings
+
+_TAIL = 12
+_EVENTS = 2000
+
+
+@dataclass
+class Attempt:
+    """A conversion that may fail, and what is known of it by then."""
+
+    model: Path
+    platform: str
+    output: Path
+    settings: Settings
+    bundle: Path | None
+    as_json: bool
+    verbose: bool
+    spec: AnySpec | None = None
+    events: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_EVENTS))
+
+    def watching(self, observer: Observer) -> Observer:
+        """The observer, with what it is told kept for a debug bundle."""
+
+        def watch(event: Event) -> None:
+            self.events.append(event.as_dict())
+            observer(event)
+
+        return watch
+
+    def explain(self, error: BaseException) -> Failure:
+        """Why it failed; the evidence is written where it was asked for, and always where Oakmill itself failed."""
+        from oakmill.conversion.failures import SourceFacts, explain
+
+        opened = not isinstance(error, UnsafeSource | NotAModel)
+        facts = SourceFacts.read(self.model, self.settings) if opened else SourceFacts()
+        failure = explain(error, spec=self.spec, facts=facts, platform=self.platform)
+        if self.bundle is None and isinstance(error, OakmillError):
+            return failure
+        return self._with_bundle(failure)
+
+    def _with_bundle(self, failure: Failure) -> Failure:
+        from oakmill.conversion.failures import bundle
+
+        target = self.bundle or self.output / f"{self.model.stem or 'model'}{bundle.ENDING}"
+        try:
+            bundle.write(target, failure, settings=self.settings, model=self.model, events=list(self.events))
+        except OutputError as error:  # the failure itself matters more
+            click.echo(f"oakmill: {error.message} ({error.subject})", err=True)
+            return failure
+        return failure.model_copy(update={"bundle": str(target)})
+
+
+@contextmanager
+def explained(attempt: Attempt) -> Iterator[None]:
+    """End a conversion that fails with its explanation and the error's exit code; other exceptions go on."""
+    try:
+        yield
+    except OakmillError as error:
+        _tell(attempt, attempt.explain(error), error.as_dict())
+        raise SystemExit(error.exit_code) from error
+    except (click.ClickException, click.Abort):
+        raise
+    except Exception as error:
+        failure = attempt.explain(error)
+        _tell(attempt, failure, {"code": failure.code, "exit_code": failure.exit_code, "message": failure.sentence})
+        raise
+
+
+def _tell(attempt: Attempt, failure: Failure, error: dict[str, Any]) -> None:
+    if attempt.as_json:
+        click.echo(json.dumps({"error": {**error, "failure": failure.as_dict()}}, ensure_ascii=False))
+    for line in in_words(failure, log=not attempt.verbose):
+        click.echo(line, err=True)
+
+
+def in_words(failure: Failure, *, log: bool = True) -> Iterator[str]:
+    """The failure as lines for people."""
+    yield click.style("error: ", fg="red", bold=True) + failure.sentence
+    if failure.details:
+        yield _line("it says", failure.details)
+    yield _line("stage", failure.stage)
+    if failure.place:
+        yield _line("where", failure.place.in_words())
+    if failure.cause:
+        yield _line("why", failure.cause)
+    for remedy in failure.remedies:
+        yield click.style("  try: ", fg="green") + remedy.text
+        yield from (f"       {words}" for words in _concretely(remedy))
+    if log and failure.log:
+        yield _line("log", "its last lines")
+        yield from (click.style(f"  | {line}", dim=True) for line in failure.log[-_TAIL:])
+    yield from _evidence(failure)
+
+
+def _line(label: str, text: str) -> str:
+    return click.style(f"  {label}: ", bold=True) + text
+
+
+def _concretely(remedy: Remedy) -> Iterator[str]:
+    if remedy.command:
+        yield remedy.command
+    if remedy.options:
+        yield f"add            {shlex.join(remedy.options)}"
+    for words in remedy.without:
+        yield f"leave away     {words}"
+    for name, value in remedy.settings.items():
+        yield f"{name}={value}"
+
+
+def _evidence(failure: Failure) -> Iterator[str]:
+    if failure.bundle:
+        yield _line("evidence", f"{failure.bundle} (no weights, no images, no paths)")
+    elif not failure.known:
+        yield _line("evidence", "the same command with --debug-bundle FILE packs it for a report, without weights")
