@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, and_, false, or_, select
+from sqlalchemy import ColumnElement, and_, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from oakmill.errors import Forbidden, NoKey, NotFound
@@ -27,37 +27,44 @@ def model_id_of(kind: Kind) -> ColumnElement[str]:
 
 
 def parts(
-    caller: Caller, kind: Kind, *, among: Iterable[Visibility] = Visibility, team_id: str | None = None
+    caller: Caller,
+    kind: Kind,
+    *,
+    among: Iterable[Visibility] = Visibility,
+    team_id: str | None = None,
+    indexed: bool = True,
 ) -> list[ColumnElement[bool]]:
     """What the caller sees, as conditions that exclude each other and each walk one index in a list's order.
 
-    `among` and `team_id` narrow them further.
+    `among` and `team_id` narrow them further. Where another condition leaves few rows, `indexed=False` keeps SQLite
+    from walking a whole list in its order to find them.
     """
-    narrower = [kind.team_id == team_id] if team_id is not None else []
+    columns: list[ColumnElement[str]] = [kind.team_id.expression, kind.visibility.expression]
+    team, visibility = columns if indexed else [func.coalesce(column, "") for column in columns]
+    narrower = [team == team_id] if team_id is not None else []
     if caller.model_id is not None:
         narrower.append(model_id_of(kind) == caller.model_id)
-    found = [_part(caller, kind, visibility) for visibility in among]
-    return [and_(part, *narrower) for part in found if part is not None]
+    found = ((level, _narrowed(caller, kind, level, team)) for level in among)
+    return [and_(visibility == level, *further, *narrower) for level, further in found if further is not None]
 
 
-def _part(caller: Caller, kind: Kind, visibility: Visibility) -> ColumnElement[bool] | None:
-    """What the caller sees of one visibility; None is nothing."""
-    part: ColumnElement[bool] = kind.visibility == visibility
+def _narrowed(
+    caller: Caller, kind: Kind, level: Visibility, team: ColumnElement[str]
+) -> list[ColumnElement[bool]] | None:
+    """What the caller sees of one visibility, as further conditions; None is nothing."""
     if caller.everywhere and caller.team_id is None:
-        return part
-    if visibility is Visibility.PUBLIC:
-        return part if caller.sees_public else None
+        return []
+    if level is Visibility.PUBLIC:
+        return [] if caller.sees_public else None
     if caller.team_id is None or not caller.may("read"):
         return None
-    part = and_(kind.team_id == caller.team_id, part)
-    if visibility is Visibility.PRIVATE and not caller.may("admin"):
-        part = and_(part, kind.owner_key_id == caller.key_id)
-    return part
+    theirs = [kind.owner_key_id == caller.key_id] if level is Visibility.PRIVATE and not caller.may("admin") else []
+    return [team == caller.team_id, *theirs]
 
 
 def visible(caller: Caller, kind: Kind = Model) -> ColumnElement[bool]:
     """The rows that the caller sees, as one condition."""
-    return or_(false(), *parts(caller, kind))
+    return or_(false(), *parts(caller, kind, indexed=False))
 
 
 def seen(session: Session, caller: Caller, kind: type[Row], row_id: str) -> Row:

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, literal, select, tuple_, union_all
@@ -14,6 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from oakmill.errors import SpecError
 from oakmill.registry.access import Kind
+from oakmill.storage.database import UtcDateTime
 
 T = TypeVar("T")
 LARGEST = 1000
@@ -83,9 +84,9 @@ class Order:
         )
 
     def _typed(self, value: Any) -> Any:
+        if isinstance(self.column.type, UtcDateTime):
+            return datetime.fromisoformat(value).astimezone(UTC)
         kind = self.column.type.python_type
-        if kind is datetime:
-            return datetime.fromisoformat(value)
         if type(value) is not kind or (kind is int and abs(value) >= 2**31):
             raise TypeError(f"{value!r} is no {kind}")
         return value

@@ -132,16 +132,15 @@ def _page(
 
 def _parts(caller: Caller, kind: Kind, query: Query) -> list[ColumnElement[bool]]:
     """The list as conditions that exclude each other, and each of which leaves its order to one index."""
-    filters = list(_filters(kind, query))
+    filters, types = list(_filters(kind, query)), _types(kind, query)
     few = list(_few(kind, query))
+    seen = access.parts(caller, kind, among=query.visibility, team_id=query.team_id, indexed=not few)
     if few:
-        seen = or_(*access.parts(caller, kind, among=query.visibility, team_id=query.team_id))
-        return [and_(*few, seen, *filters, *_types(kind, query))]
-    seen_parts = access.parts(caller, kind, among=query.visibility, team_id=query.team_id)
-    if not issubclass(kind, Instance) or not query.platforms:
-        return [and_(part, *filters) for part in seen_parts]
-    types = [Instance.model_type == name for name in dict.fromkeys(query.platforms)]
-    return [and_(part, one, *filters) for part, one in product(seen_parts, types)]
+        return [and_(*few, or_(*seen), *filters, *types)] if seen else []
+    if types and query.sort == "updated":  # which has an index for each type
+        each = [Instance.model_type == name for name in dict.fromkeys(query.platforms)]
+        return [and_(part, one, *filters) for part, one in product(seen, each)]
+    return [and_(part, *filters, *types) for part in seen]
 
 
 def _types(kind: Kind, query: Query) -> list[ColumnElement[bool]]:

@@ -70,13 +70,14 @@ class Seen:
     visibility: Mapped[str] = mapped_column(String(16), default=Visibility.TEAM)
 
 
-def _listing(table: str, *sorts: str, also: tuple[str, ...] = ()) -> list[Index]:
+def _listing(table: str, *sorts: str, filters: tuple[str, ...] = (), words: tuple[str, ...] = ()) -> list[Index]:
     """A list is merged from parts, each of one visibility, within a team or not: each finds its page in an index.
 
-    The columns in `also` end the index of the first sort: filters by them are decided without reading the rows.
+    The columns in `filters` end the indexes: what is rare is found without reading the rows. So does `words` for the
+    first sort.
     """
     return [
-        Index(f"{table}_{name}_by_{sort}", *leading, sort, "id", *(also if sort == sorts[0] else ()))
+        Index(f"{table}_{name}_by_{sort}", *leading, sort, "id", *filters, *(words if sort == sorts[0] else ()))
         for sort in sorts
         for name, leading in (("of_team", ("team_id", "visibility")), ("of_all", ("visibility",)))
     ]
@@ -145,7 +146,7 @@ class Model(Seen, Timed, Base):
     __table_args__ = (
         UniqueConstraint("team_id", "slug", name="one_model_per_slug"),
         Index("models_by_slug", "slug"),
-        *_listing("models", "updated", "created", "name", "downloads", also=("words",)),
+        *_listing("models", "updated", "created", "name", "downloads", words=("words",)),
     )
 
 
@@ -183,7 +184,7 @@ class Version(Seen, Timed, Base):
     )
 
 
-_FILTERS = ("owner_key_id", "status", "origin", "model_type", "precision", "tool_version", "verdict", "words")
+_FILTERS = ("owner_key_id", "status", "origin", "model_type", "precision", "tool_version", "verdict")
 
 
 class Instance(Seen, Timed, Base):
@@ -229,9 +230,9 @@ class Instance(Seen, Timed, Base):
     __table_args__ = (
         Index("instances_of_model", "model_id", "model_type", "status"),
         Index("instances_of_model_by_updated", "model_id", "updated", "id"),
-        Index("instances_of_team_by_type", "team_id", "visibility", "model_type", "updated", "id", "status"),
-        Index("instances_of_all_by_type", "visibility", "model_type", "updated", "id", "status"),
-        *_listing("instances", "updated", "created", "name", "downloads", also=_FILTERS),
+        Index("instances_of_team_by_type", "team_id", "visibility", "model_type", "updated", "id", *_FILTERS),
+        Index("instances_of_all_by_type", "visibility", "model_type", "updated", "id", *_FILTERS),
+        *_listing("instances", "updated", "created", "name", "downloads", filters=_FILTERS, words=("words",)),
     )
 
 
