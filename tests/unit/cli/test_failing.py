@@ -1,0 +1,67 @@
+"""A failure is told to people and machines, with its exit code; where Oakmill itself fails, the evidence stays."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from oakmill.cli.failing import Attempt, explained
+from oakmill.conversion.events import Event, Kind, Stage
+from oakmill.errors import CompileFailed, NotAModel
+from oakmill.settings import Settings
+
+
+def attempt(folder: Path, *, as_json: bool = False, bundle: Path | None = None) -> Attempt:
+    settings = Settings(home=folder / "home")
+    return Attempt(folder / "model.onnx", "rvc2", folder / "out", settings, bundle, as_json, verbose=False)
+
+
+def test_people_read_stage_cause_and_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left, explained(attempt(tmp_path)):
+        raise NotAModel("model.onnx is empty")
+    said = capsys.readouterr()
+    assert left.value.code == 3
+    assert not said.out
+    for words in ("error: model.onnx is empty", "stage: ask", "why: ", "try: Copy, download or export"):
+        assert words in said.err
+    assert "evidence" not in said.err
+
+
+def test_machines_get_the_error_as_before_and_the_failure_beside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit), explained(attempt(tmp_path, as_json=True)):
+        raise NotAModel("model.onnx is empty", remedy="look")
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["code"], error["exit_code"], error["remedy"]) == ("NotAModel", 3, "look")
+    assert error["failure"]["rule"] == "empty-file"
+
+
+def test_an_unknown_failure_offers_a_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), explained(attempt(tmp_path)):
+        raise CompileFailed("it does not like tuesdays")
+    assert "--debug-bundle FILE" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_oakmill_itself_fails_the_evidence_is_kept_unasked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trying = attempt(tmp_path)
+    with pytest.raises(ZeroDivisionError), explained(trying):
+        trying.watching(lambda event: None)(Event(Stage.PREPARE, Kind.NOTE, "so far so good"))
+        raise ZeroDivisionError("division by zero")
+    assert (tmp_path / "out" / "model.debug.zip").is_file()
+    assert "model.debug.zip" in capsys.readouterr().err
+
+
+def test_a_bundle_that_cannot_be_written_does_not_hide_the_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as left, explained(attempt(tmp_path, bundle=tmp_path / "file" / "why.zip")):
+        raise NotAModel("model.onnx is empty")
+    assert left.value.code == 3
+    assert "model.onnx is empty" in capsys.readouterr().err
