@@ -13,10 +13,11 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from oakmill import errors
-from oakmill.cli.options import flag_of
+from oakmill.conversion.failures.rulebook import Rule, RuleRemedy, rules
 from oakmill.model import preflight_table
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, InputSpec, Rvc2Spec, Rvc4Spec
+from oakmill.spec.flags import flag_of
 from oakmill.toolchains.rvc2 import compile_tool
 from oakmill.toolchains.rvc4 import snpe_options
 from oakmill.toolchains.rvc4.snpe_words import Argument, Way
@@ -38,6 +39,7 @@ def pages() -> dict[str, str]:
         "operators.md": operators_page(),
         "settings.md": settings_page(),
         "exit-codes.md": exit_codes_page(),
+        "troubleshooting.md": troubleshooting_page(),
     }
 
 
@@ -134,6 +136,45 @@ Made by `docs/generate.py`. With `--json`, the last line names the error:
 | 0 | | converted and verified |
 {rows}| 130 | | interrupted; nothing half-made is left behind |
 """
+
+
+def troubleshooting_page() -> str:
+    """The failures that are known, from the book of rules."""
+    return f"""# Troubleshooting
+
+Made by `docs/generate.py` from the book of rules, by which `oakmill convert` explains a failure. With `--json`, the
+last line holds the same as data: `{{"error": {{"code": ..., "failure": {{"rule": "dynamic-shape", ...}}}}}}`.
+What no rule explains is called an unknown failure; `--debug-bundle FILE` packs its evidence, without weights, images
+and paths. Words in capitals stand for names and numbers of the conversion that failed.
+
+{"".join(map(troubleshooting_entry, rules()))}"""
+
+
+def troubleshooting_entry(rule: Rule) -> str:
+    """One rule in words."""
+    codes = ", ".join(f"`{code}`" for code in rule.code)
+    ways = "".join(f"- {remedy_words(remedy)}\n" for remedy in rule.remedies)
+    return f"""## {rule.title}
+
+{codes}, rule `{rule.id}`. {shown_template(rule.cause)}
+
+{ways}
+"""
+
+
+def remedy_words(remedy: RuleRemedy) -> str:
+    """A way out, with what it changes."""
+    words = [shown_template(remedy.text)]
+    words += [f"Run `{shown_template(remedy.command)}`."] if remedy.command else []
+    words += [f"Set `{name}={shown_template(value)}`." for name, value in remedy.settings.items()]
+    words += [f"Changes {', '.join(f'`{shown_template(place)}`' for place in remedy.edit)}."] if remedy.edit else []
+    return " ".join(words)
+
+
+def shown_template(text: str) -> str:
+    """A template with its places in capitals."""
+    own = text.replace("{remedy}", "(as the error itself proposes)").replace("{message}", "(as the message says)")
+    return re.sub(r"\{(\w+)\}", lambda found: found[1].upper(), own)
 
 
 def operators_page() -> str:
