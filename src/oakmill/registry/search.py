@@ -72,6 +72,8 @@ class Query:
 
 
 EVERYTHING = Query()
+_FEW = 500
+"""Models that are sought one by one rather than met in a list."""
 
 
 def models(session: Session, caller: Caller, query: Query = EVERYTHING) -> Page[Model]:
@@ -104,7 +106,7 @@ def instances(session: Session, caller: Caller, query: Query = EVERYTHING) -> Pa
 
 def count(session: Session, caller: Caller, kind: Kind, query: Query = EVERYTHING) -> int:
     """How many rows the list has on all its pages."""
-    conditions = _parts(caller, kind, query)
+    conditions = _parts(session, caller, kind, query)
     if not conditions:
         return 0
     counts = [select(func.count()).select_from(kind).where(part).scalar_subquery() for part in conditions]
@@ -121,7 +123,7 @@ def _page(
             remedy=f"Choose among {', '.join(SORTS[kind])}.",
         )
     order = Order(kind, query.sort, query.descending, query.limit, query.cursor)
-    page = ids(session, order, _parts(caller, kind, query))
+    page = ids(session, order, _parts(session, caller, kind, query))
     # By identifier, so that a list walks narrow indexes and reads the rows of its page alone.
     found = session.scalars(
         select(kind).where(kind.id.in_(page.items)).options(*options).execution_options(populate_existing=True)
@@ -130,10 +132,12 @@ def _page(
     return Page([rows[row_id] for row_id in page.items if row_id in rows], page.next_cursor)
 
 
-def _parts(caller: Caller, kind: Kind, query: Query) -> list[ColumnElement[bool]]:
+def _parts(session: Session, caller: Caller, kind: Kind, query: Query) -> list[ColumnElement[bool]]:
     """The list as conditions that exclude each other, and each of which leaves its order to one index."""
     filters, types = list(_filters(kind, query)), _types(kind, query)
     few = list(_few(kind, query))
+    if not few and not issubclass(kind, Model):
+        few = list(_few_models(session, kind, query))
     seen = access.parts(caller, kind, among=query.visibility, team_id=query.team_id, indexed=not few)
     if few:
         return [and_(*few, or_(*seen), *filters, *types)] if seen else []
@@ -141,6 +145,15 @@ def _parts(caller: Caller, kind: Kind, query: Query) -> list[ColumnElement[bool]
         each = [Instance.model_type == name for name in dict.fromkeys(query.platforms)]
         return [and_(part, one, *filters) for part, one in product(seen, each)]
     return [and_(part, *filters, *types) for part in seen]
+
+
+def _few_models(session: Session, kind: type[Version] | type[Instance], query: Query) -> Iterator[ColumnElement[bool]]:
+    """The models that the query means, when they are few; of many, one is soon met on the way through the list."""
+    conditions = list(_of_models(kind, query))
+    if conditions:
+        meant = session.scalars(select(Model.id).where(*conditions).limit(_FEW + 1)).all()
+        if len(meant) <= _FEW:
+            yield kind.model_id.in_(meant)
 
 
 def _types(kind: Kind, query: Query) -> list[ColumnElement[bool]]:
@@ -176,7 +189,11 @@ def _filters(kind: Kind, query: Query) -> Iterator[ColumnElement[bool]]:
         )
     if not issubclass(kind, Model):
         yield from _of_versions(kind, query)
-    yield from _of_models(kind, query)
+    conditions = list(_of_models(kind, query))
+    if issubclass(kind, Model):
+        yield from conditions
+    elif conditions:
+        yield exists().where(Model.id == kind.model_id, *conditions)
 
 
 def _of_instances(query: Query) -> Iterator[ColumnElement[bool]]:
@@ -210,16 +227,13 @@ def _of_versions(kind: type[Version] | type[Instance], query: Query) -> Iterator
 
 
 def _of_models(kind: Kind, query: Query) -> Iterator[ColumnElement[bool]]:
-    conditions = list(_model_conditions(query))
-    if not issubclass(kind, Instance):  # an instance has words of its own
-        conditions += [_has_word(Model.words, word) for word in query.text.lower().split()]
-    if issubclass(kind, Model):
-        yield from conditions
-    elif conditions:
-        yield kind.model_id.in_(select(Model.id).where(*conditions))
+    """What the query says of the model; an instance has words of its own."""
+    yield from _of_cards(query)
+    if not issubclass(kind, Instance):
+        yield from (_has_word(Model.words, word) for word in query.text.lower().split())
 
 
-def _model_conditions(query: Query) -> Iterator[ColumnElement[bool]]:
+def _of_cards(query: Query) -> Iterator[ColumnElement[bool]]:
     if query.license is not None:
         yield Model.license == query.license
     for column, given in ((Model.tasks, query.tasks), (Model.tags, query.tags)):

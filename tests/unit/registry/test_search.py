@@ -157,12 +157,24 @@ def test_instances_and_versions_are_found_by_their_own_words(session: Session, p
     assert not search.versions(session, people.mine, Query(name="small", version="9")).items
 
 
+def test_many_models_of_a_task_are_met_on_the_way(
+    session: Session, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_FEW", 1)
+    for name, task in (("A", "REGRESSION"), ("B", "REGRESSION"), ("C", "DENOISING")):
+        model = models.create(session, people.mine, name=name, tasks=[task])
+        an_instance(session, people.mine, a_version(session, people.mine, model))
+    found = search.instances(session, people.mine, Query(tasks=("REGRESSION",), sort="created", descending=False))
+    assert [row.model.name for row in found.items] == ["A", "B"]
+    assert [row.variant.name for row in search.versions(session, people.mine, Query(text="c")).items] == ["288x512"]
+
+
 def test_a_list_is_read_from_an_index_in_its_order(db: Database, people: People, session: Session) -> None:
     """Sorting all that a caller sees, or walking a list to find one hash, is what 100,000 rows would make slow."""
     if not db.is_sqlite:
         pytest.skip("SQLite's planner goes by the indexes alone, PostgreSQL's by how many rows there are")
     for query in (Query(), Query(sort="name"), Query(platforms=("RVC2", "RVC4"))):
-        for part in search._parts(people.mine, Instance, query):
+        for part in search._parts(session, people.mine, Instance, query):
             plan = explained(session, query, part)
             assert "USING COVERING INDEX instances_of_" in plan and "B-TREE" not in plan, plan
     for query, index in (
@@ -170,7 +182,7 @@ def test_a_list_is_read_from_an_index_in_its_order(db: Database, people: People,
         (Query(version_id="v"), "version_id"),
         (Query(model_id="m"), "of_model"),
     ):
-        (part,) = search._parts(people.mine, Instance, query)
+        (part,) = search._parts(session, people.mine, Instance, query)
         assert index in explained(session, query, part), query
 
 
