@@ -31,10 +31,10 @@ PROVOCATIONS: dict[str, P] = {
     "weights-not-finite": P(models.nan_weight),
     "opset-too-new": P(models.opset_99),
     "opset-not-lowered": P(models.opset_not_lowered),
-    "dynamic-shape": P(models.open_dimensions, fixed=True, quick=True),
+    "dynamic-shape": P(models.open_dimensions, "--blob", fixed=True, quick=True),
     "no-shape": P(models.no_shape),
     "ir-to-rvc4": P(models.open_vino_ir, "--target-precision FP16_STANDARD", "rvc4"),
-    "unsupported-op-rvc2": P(models.grid_sample, fixed=True, quick=True),
+    "unsupported-op-rvc2": P(models.grid_sample, "--blob", fixed=True, quick=True),
     "unsupported-op-rvc4": P(models.pool_in_three, "--target-precision FP16_STANDARD", "rvc4", fixed=True),
     "refused-by-rvc4s-compiler": P(
         models.pool_in_three, "--target-precision INT16_STANDARD", "rvc4", "unsupported-op-rvc4", teach=models.photos
@@ -45,14 +45,14 @@ PROVOCATIONS: dict[str, P] = {
     "control-flow": P(models.with_if),
     "unknown-domain": P(models.unknown_domain),
     # what was asked
-    "shape-contradicts": P(options="--shape 1,4,16,16", fixed=True, quick=True),
+    "shape-contradicts": P(options="--blob --shape 1,4,16,16", fixed=True, quick=True),
     "shape-wrong-rank": P(options="--shape 1,3,16", fixed=True),
     "shape-does-not-fit-inside": P(models.inner_shape, "--shape 1,3,32,32"),
-    "channel-count": P(options="--mean-values 1,2", fixed=True, quick=True),
+    "channel-count": P(options="--mean-values 1,2", fixed=True),
     "mean-on-integers": P(models.integers, "--mean-values 1,2,3", fixed=True),
     "unknown-input": P(options="--mean-values picture=1"),
     "input-name-needed": P(models.two_inputs, "--mean-values 1,2,3"),
-    "unknown-output": P(options="--outputs nowhere", fixed=True, quick=True),
+    "unknown-output": P(options="--outputs nowhere", fixed=True),
     "channels-and-encoding": P(options="--encoding-from GRAY --encoding-to RGB"),
     "encoding-not-of-channels": P(models.good, "--layout NHWC --encoding-from RGB", fixed=True),
     "layout-wrong-rank": P(options="--layout NC", fixed=True),
@@ -60,7 +60,7 @@ PROVOCATIONS: dict[str, P] = {
     "value-out-of-range": P(options="--blob --shaves 17"),
     "option-of-another-platform": P(options="--shaves 4 --target-precision FP16_STANDARD", platform="rvc4"),
     "superblob-with-shaves": P(options="--compile-tool-args=-c~MYRIAD_NUMBER_OF_SHAVES=4", fixed=True),
-    "argument-refused": P(options="--compile-tool-args=-flagfile=/etc/passwd", fixed=True, quick=True),
+    "argument-refused": P(options="--blob --compile-tool-args=-flagfile=/etc/passwd", fixed=True, quick=True),
     "mo-argument-refused": P(options="--mo-args=--data_typ=half", fixed=True),
     "refused-by-rvc2s-compiler": P(
         models.grid_sample, "--mo-args=--compress_to_fp16", rule="unsupported-op-rvc2", fixed=True
@@ -68,7 +68,7 @@ PROVOCATIONS: dict[str, P] = {
     "mo-value-refused": P(options="--mo-args=--transform=Nonsense", rule="mo-argument-refused", fixed=True),
     "mo-failed": P(models.determinant, "--mo-args=--silent"),
     "unknown-domain-found-late": P(models.unknown_domain, "--mo-args=--silent", rule="unknown-domain", fixed=True),
-    "version-not-available": P(options="--ir-version 2022.3.0", fixed=True, quick=True),
+    "version-not-available": P(options="--ir-version 2022.3.0", fixed=True),
     "custom-needs-encodings": P(options="--target-precision CUSTOM", platform="rvc4"),
     "encodings-of-another-model": P(
         models.other_encodings,
@@ -103,7 +103,7 @@ PROVOCATIONS: dict[str, P] = {
     "array-not-finite": P(platform="rvc4", teach=models.not_finite),
     "array-not-pixels": P(platform="rvc4", teach=models.not_pixels),
     "raw-wrong-size": P(platform="rvc4", teach=models.raw_of_wrong_size),
-    "images-not-there": P(options="--images {folder}/nowhere", fixed=True, quick=True),
+    "images-not-there": P(options="--images {folder}/nowhere", fixed=True),
     "pictures-for-other-inputs": P(
         models.two_inputs, "--layout left=NCHW --encoding-from left=NONE", "rvc4", teach=models.photos
     ),

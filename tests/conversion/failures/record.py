@@ -20,6 +20,7 @@ from tests.conversion.failures.provoking import Outcome, Provocation, fix, model
 
 EXAMPLES = PROJECT / "tests" / "unit" / "conversion" / "failures" / "examples"
 _VENDORS_FOLDER = re.compile(r"/home/jenkins/\S*?/openvino")
+_PYTHONS_FOLDER = re.compile(r"/[^\s\"]*/lib/python3\.\d+(?=/)")
 _NODES = 8
 _LOG_LINES = 12
 
@@ -38,7 +39,8 @@ def record(name: str, provocation: Provocation) -> bool:
         if good:
             text = json.dumps(example(outcome, provocation, Path(folder)), indent=1, ensure_ascii=False) + "\n"
             text = text.replace(folder, "<folder>").replace(str(PROJECT), "<oakmill>")
-            (EXAMPLES / f"{name}.json").write_text(_VENDORS_FOLDER.sub("<openvino>", text))
+            text = _VENDORS_FOLDER.sub("<openvino>", _PYTHONS_FOLDER.sub("<python>", text))
+            (EXAMPLES / f"{name}.json").write_text(text)
         if good and provocation.fixed:
             again = fix(provocation, Path(folder), outcome)
             good = again.exit_code == 0
