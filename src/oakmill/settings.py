@@ -49,6 +49,9 @@ class Settings(BaseSettings):
         description="Size of the cache of results (the folder `cache` in home), in MB; what was not used for longest "
         "goes first; 0 means none.",
     )
+    cache_folder: Path | None = Field(
+        None, description="Folder of the cache of results; by default `cache` in home. A hub has one for each team."
+    )
     rvc2_libraries: dict[str, Path] = Field(
         default_factory=dict,
         description="Folders with another OpenVINO that has the MyriadX plugin, by IR version: "
@@ -125,6 +128,11 @@ class Settings(BaseSettings):
     def hub(self) -> Path:
         """The folder of the hub's own files: database, store, uploads, work, secret."""
         return self.home / "hub"
+
+    @property
+    def cache(self) -> Path:
+        """The folder of the cache of results."""
+        return self.cache_folder or self.home / "cache"
 
     @property
     def datasets(self) -> Path:

@@ -21,6 +21,7 @@ COMMANDS = {
     "toolchains": "List, install, verify and remove the vendors' tools.",
     "datasets": "List, install, add and examine calibration sets.",
     "serve": "Run the hub: its API, its pages and its workers.",
+    "worker": "Run the hub's jobs, one at a time.",
     "cache": "Show and empty the cache of results.",
     "doctor": "Show what works on this machine, and what to do about what does not.",
 }

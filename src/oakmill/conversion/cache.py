@@ -95,7 +95,7 @@ class Store:
     @classmethod
     def of(cls, settings: Settings) -> Store:
         """The cache that the settings describe."""
-        return cls(settings.home / "cache", settings.cache_max_mb << 20)
+        return cls(settings.cache, settings.cache_max_mb << 20)
 
     @contextmanager
     def lend(self, kind: str, key: str) -> Iterator[Lent | None]:

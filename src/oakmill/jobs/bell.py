@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import secrets
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -38,44 +39,60 @@ def job_topic(job_id: str) -> str:
     return f"job:{job_id}"
 
 
+def control_topic(job_id: str) -> str:
+    """The topic of what a job's worker is to hear: that it is cancelled."""
+    return f"control:{job_id}"
+
+
 def ring_at_commit(session: Session, *topics: str) -> None:
     """Ring for these topics once the session's transaction is committed; nothing is rung if it is not."""
     session.info.setdefault(_AT_COMMIT, {}).update(dict.fromkeys(topics))
 
 
 class Ear:
-    """Hears the rings of some topics; a ring while nobody waits is kept for the next wait."""
+    """Hears the rings of some topics; a ring while nobody waits is kept for the next wait.
 
-    def __init__(self, topics: frozenset[str]) -> None:
+    `fileno` is readable while there is a ring, so that whoever waits for more than rings can wait for all at once.
+    """
+
+    def __init__(self, topics: frozenset[str] = frozenset()) -> None:
         self.topics = topics
-        self._rung = threading.Event()
-        self._waiting: tuple[asyncio.AbstractEventLoop, asyncio.Event] | None = None
+        self._count = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def fileno(self) -> int:
+        """The descriptor to wait for."""
+        return self._count
+
+    def ring(self) -> None:
+        """Wake who waits; any thread and any signal handler may call it."""
+        os.eventfd_write(self._count, 1)
+
+    def clear(self) -> bool:
+        """Take note of the rings so far; False when there was none."""
+        try:
+            return bool(os.eventfd_read(self._count))
+        except BlockingIOError:
+            return False
 
     def wait(self, seconds: float = POLL_SECONDS) -> bool:
         """Wait for a ring; False when there was none in that time."""
-        heard = self._rung.wait(seconds)
-        self._rung.clear()
-        return heard
+        select.select([self], [], [], seconds)
+        return self.clear()
 
     async def heard(self, seconds: float = POLL_SECONDS) -> bool:
         """As `wait`, for streams: only the task that awaits it waits."""
-        waiter = asyncio.Event()
-        self._waiting = (asyncio.get_running_loop(), waiter)
-        if not self._rung.is_set():
+        loop, rung = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self, rung.set)
+        try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(waiter.wait(), seconds)
-        self._waiting = None
-        heard = self._rung.is_set()
-        self._rung.clear()
-        return heard
+                await asyncio.wait_for(rung.wait(), seconds)
+        finally:
+            loop.remove_reader(self)
+        return self.clear()
 
-    def ring(self) -> None:
-        """Wake who waits; any thread may call it."""
-        self._rung.set()
-        if self._waiting:
-            loop, waiter = self._waiting
-            with suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-                loop.call_soon_threadsafe(waiter.set)
+    def close(self) -> None:
+        """Hear no more."""
+        os.close(self._count)
 
 
 class Carrier(Protocol):
@@ -124,6 +141,7 @@ class Bell:
         finally:
             with self._lock:
                 self._ears.discard(ear)
+                ear.close()
 
     def close(self) -> None:
         """Ring and hear no more."""
@@ -138,9 +156,9 @@ class Bell:
     def _hear(self) -> None:
         for topic in self._carrier.receive():
             with self._lock:
-                ears = [ear for ear in self._ears if not topic or topic in ear.topics]
-            for ear in ears:
-                ear.ring()
+                for ear in self._ears:
+                    if not topic or topic in ear.topics:
+                        ear.ring()
 
     def _after_commit(self, session: Session) -> None:
         if session.get_bind().engine.url == self._db.engine.url:

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from oakmill.errors import OakmillError
-from oakmill.jobs.bell import QUEUE, job_topic, ring_at_commit
+from oakmill.jobs.bell import QUEUE, control_topic, job_topic, ring_at_commit
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceStatus
 from oakmill.storage.database import now
@@ -200,7 +200,7 @@ def cancel(session: Session, job_id: str) -> JobStatus | None:
     if not _end(session, unheld, JobStatus.CANCELLED, cancel_requested=True):
         running = and_(Job.id == job_id, Job.status == JobStatus.RUNNING)
         session.execute(update(Job).where(running).values(cancel_requested=True))
-        ring_at_commit(session, job_topic(job_id))
+        ring_at_commit(session, job_topic(job_id), control_topic(job_id))
     status = session.scalar(select(Job.status).where(Job.id == job_id))
     return JobStatus(status) if status else None
 
@@ -213,10 +213,16 @@ def prioritise(session: Session, job_id: str, priority: int) -> bool:
     return moved is not None
 
 
-def next_to_look(session: Session) -> Sequence[str]:
-    """Jobs that could be claimed now, in order: what an executor places on other machines."""
+def queued(session: Session) -> Sequence[str]:
+    """Jobs that wait for a worker, in order."""
     order = (Job.priority.desc(), Job.number, Job.id)
     return session.scalars(select(Job.id).where(Job.status == JobStatus.QUEUED).order_by(*order)).all()
+
+
+def is_idle(session: Session) -> bool:
+    """Whether there is nothing to claim, nothing to expire: looking needs no writer's turn."""
+    some = or_(Job.status == JobStatus.QUEUED, and_(Job.status == JobStatus.RUNNING, Job.lease_until < moment(session)))
+    return session.scalar(select(Job.id).where(some).limit(1)) is None
 
 
 def depth(session: Session) -> dict[str, int]:

@@ -17,26 +17,29 @@ from sqlalchemy.orm import Session
 from oakmill.errors import Conflict, NotFound, SpecError
 from oakmill.jobs import logbook, queue, resources
 from oakmill.jobs.identity import identity_of
+from oakmill.jobs.kinds import CONVERT, REBUILD, SPECS
 from oakmill.jobs.tables import LIVE, Job, JobStatus
-from oakmill.registry.identifiers import new_id, slugify
-from oakmill.registry.rows import words
-from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Origin
+from oakmill.registry import instances
+from oakmill.registry.identifiers import new_id
+from oakmill.registry.tables import Instance, InstanceStatus
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, OutputFormat, Rvc2Spec, Rvc3Spec, Rvc4Spec
+from oakmill.spec import AnySpec, OutputFormat
 from oakmill.storage.database import now
 
 if TYPE_CHECKING:
     from oakmill.registry.callers import Caller
 
-SPECS: Mapping[str, type[AnySpec]] = {"rvc2": Rvc2Spec, "rvc3": Rvc3Spec, "rvc4": Rvc4Spec}
-CONVERT, REBUILD = "convert", "rebuild"
-"""A job's kinds: a conversion, and one that takes nothing from the cache and compares with what is there."""
-
 _LIMITS = ("memory_mb", "seconds", "output_mb")
 _COPIED = (
-    "precision", "tool_version", "input_shape", "sha256", "size", "verdict", "facts", "parameters", "is_nn_archive",
+    "precision",
+    "tool_version",
+    "input_shape",
+    "verdict",
+    "facts",
+    "parameters",
+    "is_nn_archive",
     "yolo_version",
-)  # fmt: skip
+)
 
 
 class Options(TypedDict, total=False):
@@ -158,44 +161,31 @@ def request(
         limits=limits,
         retry_of=options.get("retry_of"),
     )
-    _queue(session, job, source, spec)
+    _queue(session, caller, job, source, spec)
     return job
 
 
-def _queue(session: Session, job: Job, source: Instance, spec: AnySpec) -> None:
+def _queue(session: Session, caller: Caller, job: Job, source: Instance, spec: AnySpec) -> None:
     """Add the job and its result, which is there already where an earlier job made the same."""
     queue.add(session, job)
-    result = _result(job, source, spec)
-    job.result_id = result.id
-    session.add(result)
-    if job.key and job.status == JobStatus.QUEUED:
-        _answer(session, job, result)
-    session.flush()
-
-
-def _result(job: Job, source: Instance, spec: AnySpec) -> Instance:
     precision = getattr(spec, "target_precision", None)
-    return Instance(
-        id=new_id("aimi"),
-        team_id=source.team_id,
-        owner_key_id=source.owner_key_id,
-        visibility=source.visibility,
-        model_id=source.model_id,
-        variant_id=source.variant_id,
-        version_id=source.version_id,
+    result = instances.create(
+        session,
+        caller,
+        source.version_id,
+        name=job.name,
+        model_type=spec.platform.upper(),
         parent_id=source.id,
         job_id=job.id,
-        name=job.name,
-        slug=slugify(job.name),
-        words=words(job.name),
-        origin=Origin.CONVERTED,
-        status=InstanceStatus.PENDING,
-        model_type=spec.platform.upper(),
         is_nn_archive=spec.output_format is OutputFormat.NN_ARCHIVE,
         precision=precision.value if precision else None,
         quantization_data=getattr(spec, "quantization_data", None),
         parameters=spec.model_dump(mode="json"),
     )
+    job.result_id = result.id
+    if job.key and job.status == JobStatus.QUEUED:
+        _answer(session, job, result)
+    session.flush()
 
 
 def _answer(session: Session, job: Job, result: Instance) -> None:
@@ -207,13 +197,11 @@ def _answer(session: Session, job: Job, result: Instance) -> None:
     if found is None:
         return
     earlier, made = found
+    for file in instances.files_of(session, made):
+        instances.add_file(session, result, name=file.name, sha256=file.sha256, size=file.size, role=file.role)
     for field in _COPIED:
         setattr(result, field, getattr(made, field))
-    result.status = InstanceStatus.AVAILABLE
-    session.flush()
-    for file in session.scalars(select(InstanceFile).where(InstanceFile.instance_id == made.id)):
-        copied = {name: getattr(file, name) for name in ("name", "role", "sha256", "size")}
-        session.add(InstanceFile(id=new_id("aimf"), instance_id=result.id, **copied))
+    instances.set_available(session, result)
     job.status, job.answered_by, job.result = JobStatus.SUCCEEDED, earlier.answered_by or earlier.id, earlier.result
     job.started = job.finished = now()
     told = f"the same was asked before: answered by job {earlier.number}, {earlier.name}"

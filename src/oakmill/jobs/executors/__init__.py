@@ -1,0 +1,1 @@
+"""Where workers run: on this machine, or where an engine places them. The queue's rows decide who has a job."""

@@ -1,0 +1,113 @@
+"""Looks at an uploaded model, in a process of its own: what it is, its tensors, and where it can go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from oakmill.errors import NotAModel
+from oakmill.jobs.kinds import SPECS
+from oakmill.model import merge_inputs, open_source, prefill, sniff
+from oakmill.model.external_data import external_tensors
+from oakmill.model.preflight import Preflight, unread
+from oakmill.model.sniff import identify
+from oakmill.model.source import SourceFormat, SourceModel, Tensor
+from oakmill.settings import Settings
+
+TYPES = {"onnx": "ONNX", "openvino_ir": "IR", "tflite": "TFLITE", "torchscript": "PYTORCH"}
+"""HubAI's words for the formats."""
+WEIGHTS = (".bin", ".data", ".onnx_data", ".weights")
+
+
+def inspect(files: Sequence[Path], folder: Path, settings: Settings) -> dict[str, Any]:
+    """What is known of a model whose files lie side by side, as plain data.
+
+    `complete` is False, and `missing` says what is wanted, where it names files that have not come yet.
+
+    Raises:
+        NotAModel, BrokenModel: none of the files is a model, or it is damaged.
+        UnsafeSource: it reaches outside its own files, or grows beyond reason.
+        UnsupportedModel: it is a model that cannot be read here.
+    """
+    model = _graph_of(files)
+    if model is None:
+        return {"model": None, "complete": False, "missing": ["the model whose weights these are"]}
+    missing = sorted(_wanted(model) - {path.name for path in files})
+    if missing:
+        return {"model": model.name, "complete": False, "missing": missing}
+    source = open_source(model, folder / "tmp" / "source", settings)
+    return {"model": model.name, "complete": True, "missing": [], **_facts(source), "preflight": _preflight(source)}
+
+
+def _graph_of(files: Sequence[Path]) -> Path | None:
+    """The file that is a model; None where there are only weights, which are known by their names alone.
+
+    Raises:
+        NotAModel: a file is neither.
+    """
+    weights = [path for path in files if path.suffix.lower() in WEIGHTS]
+    others = [path for path in files if path not in weights]
+    for path in others:
+        sniff(path)
+    if others:
+        return others[0]
+    if not weights:
+        raise NotAModel("There is no file.")
+    return next((path for path in weights if identify(path).format is not None), None)
+
+
+def _wanted(model: Path) -> set[str]:
+    """The names of files beside the model that it needs; whether they may be named so is judged when it is opened."""
+    found = sniff(model)
+    if found is SourceFormat.OPENVINO_IR:
+        return {model.with_suffix(".bin").name}
+    if found is not SourceFormat.ONNX:
+        return set()
+    try:
+        graph = onnx.load(model, load_external_data=False)
+    except DecodeError:  # opening it says so
+        return set()
+    entries = (entry for tensor in external_tensors(graph) for entry in tensor.external_data)
+    return {entry.value for entry in entries if entry.key == "location" and _is_plain(entry.value)}
+
+
+def _is_plain(location: str) -> bool:
+    return "/" not in location and "\\" not in location and location not in ("", ".", "..")
+
+
+def _facts(source: SourceModel) -> dict[str, Any]:
+    return {
+        "model_type": TYPES[source.format.value],
+        "is_nn_archive": source.archive is not None,
+        "name": source.name,
+        "sha256": source.sha256,
+        "size": source.size,
+        "opset": source.opset,
+        "producer": source.producer,
+        "inputs": [_tensor(item) for item in source.inputs],
+        "outputs": [_tensor(item) for item in source.outputs],
+        "archive": source.archive,
+        "heads": _heads(source),
+    }
+
+
+def _tensor(item: Tensor) -> dict[str, Any]:
+    return {"name": item.name, "shape": list(item.shape), "dtype": item.dtype}
+
+
+def _heads(source: SourceModel) -> list[Any]:
+    model = (source.archive or {}).get("model")
+    return list(model.get("heads") or []) if isinstance(model, dict) else []
+
+
+def _preflight(source: SourceModel) -> dict[str, Any]:
+    """For each platform, whether the model can go there, and what stands in the way."""
+    if source.format is not SourceFormat.ONNX:
+        return {name: unread(source, name).as_dict() for name in SPECS}
+    inputs = merge_inputs((), prefill(source.archive, source.inputs)).inputs
+    preflight = Preflight(onnx.load(source.graph, load_external_data=False), inputs)
+    return {name: preflight.report(name).as_dict() for name in SPECS}

@@ -1,0 +1,117 @@
+"""Makes what a job made an instance of the registry: bytes first, then one transaction that the job's token fences.
+
+A crash before that transaction leaves bytes that no row names, which the store's sweep frees; after it, all is done.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sqlalchemy.orm import Session
+
+from oakmill.errors import LimitExceeded, ToolKilled
+from oakmill.jobs import queue
+from oakmill.jobs.diary import Held, LeaseLost
+from oakmill.jobs.tables import Job, JobStatus
+from oakmill.registry import instances
+from oakmill.registry.tables import Instance, Role
+from oakmill.spec.recipe import Recipe
+from oakmill.storage.blobs import BlobStore, Stored
+from oakmill.storage.database import Database
+
+DEBUG_BUNDLE = "debug_bundle"
+"""The role of the evidence that a failed conversion leaves with its instance; the other roles are `Role`."""
+
+_ROLES = ((".passport.json", Role.PASSPORT), (".passport.html", Role.PASSPORT_PAGE), (".recipe.yaml", Role.RECIPE))
+
+
+def succeeded(db: Database, blobs: BlobStore, held: Held, job: Job, out: Path, summary: Mapping[str, Any]) -> None:
+    """Store the files and end the job with its result.
+
+    Raises:
+        LeaseLost: the job is another worker's; nothing was written.
+        LimitExceeded: the files are larger than the job may write.
+        ToolKilled: a file is missing, or no plain file.
+        TooLarge, StoreUnreachable: as `BlobStore.put_file`.
+    """
+    paths = _checked([out / name for name in summary["files"]], job.limits.get("output_mb"))
+    recipe = _recipe(paths)
+    stored = [(path.name, blobs.put_file(path)) for path in paths]
+    kept = {name: value for name, value in summary.items() if name != "files"}
+    with db.session() as session:
+        if not queue.finish(session, held.job_id, held.token, JobStatus.SUCCEEDED, result=kept):
+            raise LeaseLost(subject=held.job_id)
+        result = session.get(Instance, job.result_id)
+        if result is not None:  # else it was deleted meanwhile, and nobody misses it
+            _write(session, blobs, result, stored)
+            instances.set_available(session, result, **_facts(result, kept, recipe))
+
+
+def failed(db: Database, blobs: BlobStore, held: Held, job: Job, out: Path, failure: Mapping[str, Any]) -> None:
+    """End the job with what went wrong; the debug bundle becomes a file of its instance.
+
+    Raises:
+        LeaseLost: the job is another worker's; nothing was written.
+        TooLarge, StoreUnreachable: as `BlobStore.put_file`.
+    """
+    bundle = out / Path(str(failure.get("bundle") or "-")).name
+    stored = [(bundle.name, blobs.put_file(bundle))] if bundle.is_file() else []
+    sentence = str(failure.get("sentence") or failure.get("title"))
+    with db.session() as session:
+        if not queue.finish(session, held.job_id, held.token, JobStatus.FAILED, error=sentence, failure=failure):
+            raise LeaseLost(subject=held.job_id)
+        result = session.get(Instance, job.result_id)
+        for name, bytes_ in stored if result else ():
+            assert result is not None
+            blobs.record(session, bytes_)
+            instances.add_file(session, result, name=name, sha256=bytes_.sha256, size=bytes_.size, role=DEBUG_BUNDLE)
+
+
+def _checked(paths: Sequence[Path], limit_mb: int | None) -> Sequence[Path]:
+    """The files, once they are seen to be plain ones, and no larger together than the job may write."""
+    total = 0
+    for path in paths:
+        about = os.lstat(path) if path.exists() else None
+        if about is None or not stat.S_ISREG(about.st_mode):
+            raise ToolKilled(f"The conversion left no file {path.name}.", remedy="Its log says more.")
+        total += about.st_size
+    if limit_mb is not None and total > limit_mb << 20:
+        raise LimitExceeded(f"The result has {total / (1 << 20):.1f} MB, more than the {limit_mb} MB that it may have.")
+    return paths
+
+
+def _recipe(paths: Sequence[Path]) -> Recipe | None:
+    for path in paths:
+        if path.name.endswith(".recipe.yaml"):
+            return Recipe.model_validate(yaml.safe_load(path.read_text()))
+    return None
+
+
+def _write(session: Session, blobs: BlobStore, result: Instance, stored: Sequence[tuple[str, Stored]]) -> None:
+    """Name the files: the first is what is downloaded, and further ones without a role of their own belong to it."""
+    for index, (name, bytes_) in enumerate(stored):
+        role = next((role for ending, role in _ROLES if name.endswith(ending)), Role.PART if index else Role.MODEL)
+        blobs.record(session, bytes_)
+        instances.add_file(session, result, name=name, sha256=bytes_.sha256, size=bytes_.size, role=role)
+
+
+def _facts(result: Instance, summary: Mapping[str, Any], recipe: Recipe | None) -> instances.Facts:
+    found: instances.Facts = {"verdict": summary.get("verdict")}
+    if recipe is None:
+        return found
+    precision = getattr(recipe.spec, "target_precision", None)
+    found["precision"] = precision.value if precision else "FP16_STANDARD"
+    found["tool_version"] = recipe.toolchains[-1].name.rpartition("-")[2] if recipe.toolchains else None
+    found["input_shape"] = [item["shape"] for item in recipe.inputs if "shape" in item]
+    found["parameters"] = {**recipe.spec.model_dump(mode="json"), "inputs": recipe.inputs}
+    found["facts"] = {**result.facts, "source": recipe.source.model_dump(), "toolchains": _named(recipe)}
+    return found
+
+
+def _named(recipe: Recipe) -> list[dict[str, Any]]:
+    return [item.model_dump() for item in recipe.toolchains]

@@ -1,0 +1,172 @@
+"""The process in which one job runs: warm before there is one, it reads a request from stdin and tells what happens.
+
+It is started as `python -m oakmill.jobs.runner EVENTS`, where EVENTS is the number of a descriptor for JSON lines:
+{"ready": true}, then {"event": {...}} as often as there is something to tell, and {"result": ...} or {"failure": ...}
+at the end. The conversion runs in the main thread, for sandboxes die with the thread that started them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from oakmill.errors import OakmillError
+from oakmill.jobs.kinds import REBUILD, SPECS
+from oakmill.settings import Settings
+
+Tell = Callable[[Mapping[str, Any]], None]
+
+_NEEDED = (
+    "oakmill.conversion.failures.bundle", "oakmill.conversion.pipeline", "oakmill.conversion.results",
+    "oakmill.conversion.rvc2", "oakmill.conversion.rvc3", "oakmill.conversion.rvc4", "oakmill.jobs.inspection",
+    "luxonis_ml.nn_archive", "onnxruntime", "onnxslim", "PIL.Image",
+)  # fmt: skip
+"""What a conversion loads in the end; it takes seconds, so it is loaded while nobody waits."""
+_NICER = 5
+"""The server and the system go before conversions."""
+_log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Wait for one request, do it, and end; end at once when stdin does."""
+    events = os.fdopen(int(sys.argv[1]), "w", buffering=1)
+    os.set_inheritable(events.fileno(), False)
+
+    def tell(message: Mapping[str, Any]) -> None:
+        events.write(json.dumps(message) + "\n")
+
+    _warm()
+    tell({"ready": True})
+    line = sys.stdin.readline()
+    if line:
+        tell(_done(json.loads(line), tell))
+
+
+def _warm() -> None:
+    """Load what every conversion needs, and ask once what is asked at each."""
+    from oakmill.conversion import identity
+    from oakmill.toolchains import sandbox
+
+    for name in _NEEDED:
+        import_module(name)
+    identity.code()
+    identity.packages()
+    sandbox.probe()
+
+
+def _done(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    """The last message: what came of the request."""
+    settings = Settings.model_validate(request["settings"])
+    folder = Path(request["folder"])
+    os.chdir(folder)
+    tempfile.tempdir = str(folder / "tmp")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.nice(_NICER)
+    return (
+        {"result": _inspected(request, settings)} if request["kind"] == "inspect" else _Job(request, settings).run(tell)
+    )
+
+
+def _inspected(request: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    from oakmill.jobs.inspection import inspect
+
+    try:
+        return {"result": inspect([Path(path) for path in request["files"]], Path(request["folder"]), settings)}
+    except OakmillError as error:
+        return {"error": error.as_dict()}
+
+
+class _Job:
+    """One conversion in its folder: `source/` and `files/` are there, `out/` is what it makes."""
+
+    def __init__(self, request: Mapping[str, Any], settings: Settings) -> None:
+        self.settings = settings
+        self.model = Path(request["model"])
+        self.out = Path(request["folder"]) / "out"
+        self.spec = SPECS[request["platform"]].model_validate(request["spec"])
+        self.rebuild = request["kind"] == REBUILD
+        self.events: list[Mapping[str, Any]] = []
+
+    def run(self, tell: Tell) -> dict[str, Any]:
+        """Convert; whatever goes wrong is explained."""
+
+        def watch(event: Mapping[str, Any]) -> None:
+            self.events.append(event)
+            tell({"event": event})
+
+        try:
+            return {"result": self._convert(watch)}
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job ends with its explanation
+            if not isinstance(error, OakmillError):
+                _log.exception("the conversion of %s failed", self.model.name)
+            return {"failure": self._explained(error)}
+
+    def _convert(self, watch: Tell) -> dict[str, Any]:
+        from oakmill.conversion.pipeline import convert, summary
+        from oakmill.conversion.results import Results
+
+        results = Results(self.settings)
+        question = results.ask(self.model, self.spec)
+        if question and not self.rebuild and (answer := results.find(question, self.out, overwrite=True)):
+            watch({"stage": "inspect", "kind": "note", "text": answer.words})
+            return self._result(answer.as_dict())
+        self._install(watch)
+        made = convert(
+            self.model,
+            self.spec,
+            self.out,
+            settings=self.settings.model_copy(update={"cache_max_mb": 0}) if self.rebuild else self.settings,
+            observer=lambda event: watch(event.as_dict()),
+            overwrite=True,
+        )
+        compared = results.keep_converted(question, made, compare=self.rebuild)
+        for line in compared.lines if self.rebuild else ():
+            watch({"stage": "verify", "kind": "note", "text": line})
+        return self._result({**summary(made), **({"rebuilt": compared.as_dict()} if self.rebuild else {})})
+
+    def _result(self, summary: Mapping[str, Any]) -> dict[str, Any]:
+        """What is published: the names of the files, the result first, and what is known of them."""
+        return {**summary, "files": [Path(path).name for path in summary["files"]]}
+
+    def _install(self, watch: Tell) -> None:
+        """Install toolchains that are missing, where the operator allows it."""
+        from oakmill.conversion.platforms import needed_toolchains
+        from oakmill.toolchains.base import State
+
+        def tell(text: str, kind: str = "log") -> None:
+            watch({"stage": "inspect", "kind": kind, "text": text})
+
+        if not self.settings.install_toolchains:
+            return
+        for toolchain in needed_toolchains(self.spec, self.settings, self.model):
+            if toolchain.status().state is State.MISSING:
+                tell(f"installing {toolchain.name}: {toolchain.summary}", "note")
+                toolchain.install(lambda event: tell(event.line or event.what))
+
+    def _explained(self, error: Exception) -> dict[str, Any]:
+        """Why it failed, with the evidence packed beside, without weights."""
+        from oakmill.conversion.failures import SourceFacts, bundle, explain
+        from oakmill.errors import NotAModel, OutputError, UnsafeSource
+
+        readable = not isinstance(error, UnsafeSource | NotAModel)
+        facts = SourceFacts.read(self.model, self.settings) if readable else SourceFacts()
+        failure = explain(error, spec=self.spec, facts=facts)
+        target = self.out / f"{self.model.stem}{bundle.ENDING}"
+        try:
+            bundle.write(target, failure, settings=self.settings, model=self.model, events=self.events)
+        except OutputError as second:
+            _log.warning("no debug bundle: %s", second)
+            return failure.as_dict()
+        return {**failure.as_dict(), "bundle": target.name}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,230 @@
+"""A worker: one slot that takes jobs from the queue, hands each to a warm process, and keeps its promises meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import FrameType
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from oakmill.errors import HubError, LimitExceeded, OakmillError
+from oakmill.jobs import publish, queue, resources, workplace
+from oakmill.jobs.bell import POLL_SECONDS, QUEUE, Bell, Ear
+from oakmill.jobs.diary import Diary, Held, LeaseLost
+from oakmill.jobs.heart import Heart
+from oakmill.jobs.queue import Verdict
+from oakmill.jobs.supervise import Child
+from oakmill.jobs.tables import Job, JobStatus
+from oakmill.jobs.workplace import Workplace
+from oakmill.settings import Settings
+from oakmill.storage.blobs import BlobStore
+from oakmill.storage.database import Database
+
+_log = logging.getLogger(__name__)
+
+
+class Cancelled(HubError):
+    """The job was cancelled."""
+
+
+class Stopping(HubError):
+    """The worker was asked to end."""
+
+
+class Worker:
+    """Claims, runs and ends jobs, one at a time. Run it in a main thread: its children end with its thread."""
+
+    def __init__(self, settings: Settings, db: Database, blobs: BlobStore, bell: Bell) -> None:
+        self.settings, self.db, self.blobs, self.bell = settings, db, blobs, bell
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+        self.memory_mb = resources.job_memory_mb(settings)
+        self.stopping = False
+        self._ear: Ear | None = None
+        self._child: Child | None = None
+
+    def run(self) -> None:
+        """Take jobs until the worker is asked to end; a job that runs then is given back, untried."""
+        with self._working() as ear:
+            workplace.sweep(self.settings, self.db)
+            while not self.stopping:
+                self.warm()
+                job = self._next()
+                if job is not None:
+                    self._work(job)
+                elif not self.stopping:
+                    ear.wait(POLL_SECONDS)
+
+    def run_once(self, job_id: str | None = None) -> bool:
+        """Take one job, the named one or the next, and run it to its end; False when there was none to take."""
+        with self._working():
+            job = self._next(job_id)
+            if job is not None:
+                self._work(job)
+            return job is not None
+
+    @contextmanager
+    def _working(self) -> Iterator[Ear]:
+        previous = signal.signal(signal.SIGTERM, self._asked_to_end)
+        try:
+            with self.bell.listening(QUEUE) as self._ear:
+                self.warm()
+                yield self._ear
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+            self._ear = None
+            self._dismiss()
+
+    def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
+        self.stopping = True
+        if self._ear:
+            self._ear.ring()
+
+    def warm(self) -> Child:
+        """The process that waits for the next job."""
+        if self._child is None or self._child.process.poll() is not None:
+            self._dismiss()
+            self._child = Child.start()
+        return self._child
+
+    def _dismiss(self) -> None:
+        if self._child is not None:
+            self._child.stop()
+            self._child = None
+
+    def _next(self, job_id: str | None = None) -> Job | None:
+        """Claim a job; None when there is none, or no database."""
+        lease = timedelta(seconds=self.settings.lease_seconds)
+        try:
+            with self.db.reading() as session:
+                if queue.is_idle(session):
+                    return None
+            with self.db.session() as session:
+                queue.expire(session, timedelta(hours=self.settings.upload_hours))
+                return queue.claim(session, self.name, lease, memory_mb=self.memory_mb, job_id=job_id)
+        except SQLAlchemyError as error:
+            _log.warning("the queue cannot be read: %s", error)
+            return None
+
+    def _work(self, job: Job) -> None:
+        """Run a job to its end, whatever happens: this is where everything is caught."""
+        diary, place = Diary(Held.of(job), self.db), Workplace(self.settings, job)
+        _log.info("job %s (%s), attempt %d", job.id, job.name, job.attempt)
+        child, self._child = self.warm(), None
+        try:
+            with Heart(diary.held, self.db, self.bell, self.settings) as heart:
+                _Attempt(self, job, diary, place, heart, child).run()
+        except LeaseLost:
+            _log.warning("job %s was lost to another worker; nothing of this attempt is kept", job.id)
+        except Exception:  # noqa: BLE001 - the worker goes on with the next job
+            _log.exception("job %s cannot be ended; its lease will run out", job.id)
+        finally:
+            child.stop()
+            place.clear()
+
+
+class _Attempt:
+    """One attempt at a job."""
+
+    def __init__(self, worker: Worker, job: Job, diary: Diary, place: Workplace, heart: Heart, child: Child) -> None:
+        self.worker, self.job, self.diary, self.place, self.heart = worker, job, diary, place, heart
+        self.child = child
+        limits = job.limits or {}
+        self.memory_mb = min(worker.memory_mb, limits.get("memory_mb") or worker.memory_mb)
+        self.seconds = job.deadline_seconds or worker.settings.job_seconds
+        self.deadline = time.monotonic() + self.seconds
+
+    def run(self) -> None:
+        """Run it, and write its end.
+
+        Raises:
+            LeaseLost: the job is another worker's.
+        """
+        try:
+            message = self._converted()
+            if "failure" in message:
+                self._failed(message["failure"])
+                return
+            self.diary.flush()
+            publish.succeeded(
+                self.worker.db, self.worker.blobs, self.diary.held, self.job, self.place.out, message["result"]
+            )
+        except Cancelled:
+            self._end(JobStatus.CANCELLED)
+        except Stopping:
+            self._give_back()
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the job ends with its explanation
+            if not isinstance(error, OakmillError):
+                _log.exception("job %s failed within the worker", self.job.id)
+            self._failed(self._explained(error))
+
+    def _converted(self) -> Any:
+        """The child's last message; however it ends, nothing of it runs any more."""
+        try:
+            self.child.send(self.place.furnish(self.worker.db, self.worker.blobs))
+            return self.child.follow(self.diary.hear, self.diary.say, self._look, self.heart.wake)
+        finally:
+            self.child.stop()
+            self.worker.warm()
+
+    def _look(self) -> None:
+        """What is done every tenth of a second: write what was told, keep the limits, do as the hub says."""
+        self.heart.wake.clear()
+        if self.heart.verdict is Verdict.LOST:
+            raise LeaseLost(subject=self.job.id)
+        if self.heart.verdict is Verdict.CANCEL:
+            raise Cancelled(subject=self.job.id)
+        if self.worker.stopping:
+            raise Stopping(subject=self.job.id)
+        self.diary.flush_soon()
+        self._keep_limits()
+
+    def _keep_limits(self) -> None:
+        if self.child.tree.exceeds(self.memory_mb):
+            self.child.stop(grace=0)
+            raise LimitExceeded(
+                f"The job needed more than {self.memory_mb} MB of memory, and was ended.",
+                remedy="Give it more (memory_mb, or OAKMILL_JOB_MEMORY_MB of the hub), if the machine has it.",
+            )
+        if time.monotonic() > self.deadline:
+            raise LimitExceeded(
+                f"The job was not done after {self.seconds} s, and was ended.",
+                remedy="Give it more time (OAKMILL_JOB_SECONDS of the hub), or ask for less.",
+            )
+
+    def _explained(self, error: Exception) -> dict[str, Any]:
+        from oakmill.conversion.failures import explain
+        from oakmill.jobs.requests import spec_of
+
+        stage = next((item["name"] for item in self.diary.stages if item["status"] == "running"), "")
+        return explain(error, stage, spec_of(self.job)).as_dict()
+
+    def _failed(self, failure: dict[str, Any]) -> None:
+        """Write the failure, and its words into the log."""
+        self.diary.failed()
+        self.diary.say(str(failure.get("sentence") or failure.get("title")), "error")
+        self.diary.flush()
+        publish.failed(self.worker.db, self.worker.blobs, self.diary.held, self.job, self.place.out, failure)
+
+    def _end(self, status: JobStatus) -> None:
+        self.diary.failed()
+        self.diary.say(f"the job was {status.value}", "note")
+        self.diary.flush()
+        with self.worker.db.session() as session:
+            queue.finish(session, self.job.id, self.diary.held.token, status)
+
+    def _give_back(self) -> None:
+        self.diary.say("the worker was asked to end; the job waits for another", "note")
+        self.diary.flush()
+        with self.worker.db.session() as session:
+            queue.release(session, self.job.id, self.diary.held.token)

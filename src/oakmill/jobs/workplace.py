@@ -1,0 +1,124 @@
+"""The folder in which one attempt at a job works: its source, the files that its spec names, and what it makes.
+
+`<hub>/work/<job>/<attempt>/` holds `source/`, `files/`, `tmp/` and `out/`; it goes when the attempt ends. What a
+killed worker left goes when the job has ended, or is tried again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from oakmill.errors import NotFound, UnsafeSource
+from oakmill.jobs.identity import named_file
+from oakmill.jobs.requests import file_name
+from oakmill.jobs.tables import Job, JobStatus
+from oakmill.registry.tables import InstanceFile, Role
+from oakmill.settings import Settings
+from oakmill.storage.blobs import BlobStore
+from oakmill.storage.database import Database
+
+FOLDERS = ("source", "files", "tmp", "out")
+
+
+class Workplace:
+    """The folder of one attempt."""
+
+    def __init__(self, settings: Settings, job: Job) -> None:
+        self.job = job
+        self.settings = settings
+        self.folder = settings.hub.absolute() / "work" / job.id / str(job.attempt)
+
+    @property
+    def out(self) -> Path:
+        """What the attempt makes."""
+        return self.folder / "out"
+
+    def furnish(self, db: Database, blobs: BlobStore) -> dict[str, Any]:
+        """Make the folder with all that the job reads, by hard links where that can be; returns the request to a child.
+
+        Raises:
+            NotFound: the source, or a file that the spec names, is gone.
+            BlobDamaged, StoreUnreachable: as `BlobStore.fetch`.
+        """
+        shutil.rmtree(self.folder.parent, ignore_errors=True)  # an attempt before this one was lost
+        for name in FOLDERS:
+            (self.folder / name).mkdir(parents=True)
+        with db.reading() as session:
+            sources = _sources(session, self.job)
+            files = {field: named_file(session, self.job.team_id, value) for field, value in self.job.files.items()}
+        for file in sources:
+            blobs.fetch(file.sha256, _inside(self.folder / "source", file.name))
+        named = {}
+        for field, (sha256, name) in files.items():
+            target = self.folder / "files" / field / file_name(f":{name}")
+            blobs.fetch(sha256, target)
+            named[field] = str(target)
+        return {
+            "kind": self.job.kind,
+            "folder": str(self.folder),
+            "model": str(self.folder / "source" / sources[0].name),
+            "platform": self.job.platform,
+            "spec": {**self.job.spec, **named},
+            "settings": settings_of(self.settings, self.job),
+        }
+
+    def clear(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder.parent, ignore_errors=True)
+
+
+def _sources(session: Session, job: Job) -> list[InstanceFile]:
+    """The source's files, the model first."""
+    wanted = select(InstanceFile).where(
+        InstanceFile.instance_id == job.source_id, InstanceFile.role.in_((Role.MODEL, Role.PART))
+    )
+    found = sorted(session.scalars(wanted), key=lambda file: (file.role != Role.MODEL, file.name))
+    if not found or found[0].role != Role.MODEL:
+        raise NotFound(f"The source of job {job.name} is gone.", subject=str(job.source_id), remedy="Upload it again.")
+    return found
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The place of a file in a folder.
+
+    Raises:
+        UnsafeSource: its name leads out of the folder.
+    """
+    target = (folder / name).resolve()
+    if not target.is_relative_to(folder.resolve()) or target == folder.resolve():
+        raise UnsafeSource(f"The file name {name!r} leads out of its folder.", subject=name)
+    return target
+
+
+def settings_of(settings: Settings, job: Job) -> dict[str, Any]:
+    """The settings of the process that runs a job: the team's cache, the job's limits, and no secret."""
+    limits: Mapping[str, int] = job.limits or {}
+    changed: dict[str, Any] = {
+        "cache_folder": settings.hub.absolute() / "cache" / job.team_id,
+        "database": None,
+        "store": None,
+        "store_options": {},
+    }
+    for name, limit in (("tool_memory_mb", "memory_mb"), ("tool_seconds", "seconds"), ("tool_output_mb", "output_mb")):
+        if limit in limits:
+            changed[name] = min(getattr(settings, name), max(limits[limit], _LEAST.get(name, 1)))
+    return settings.model_copy(update=changed).model_dump(mode="json")
+
+
+_LEAST = {"tool_memory_mb": 256, "tool_seconds": 5}
+
+
+def sweep(settings: Settings, db: Database) -> None:
+    """Remove what killed workers of this machine left of jobs that nobody runs now."""
+    folder = settings.hub / "work"
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    with db.reading() as session:
+        running = set(session.scalars(select(Job.id).where(Job.id.in_(names), Job.status == JobStatus.RUNNING)))
+    for name in set(names) - running:
+        shutil.rmtree(folder / name, ignore_errors=True)
