@@ -40,14 +40,19 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> str:
     """The URL of a new, empty database."""
+    return make_database(postgres_server, "hub")
+
+
+def make_database(server: str, name: str) -> str:
+    """Make a new, empty database whose name begins so; its URL."""
     from sqlalchemy import create_engine
 
-    name = f"hub_{next(_NUMBERS)}"
-    engine = create_engine(postgres_server.format(name="postgres"), isolation_level="AUTOCOMMIT")
+    name = f"{name}_{next(_NUMBERS)}"
+    engine = create_engine(server.format(name="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(f"create database {name}")
     engine.dispose()
-    return postgres_server.format(name=name)
+    return server.format(name=name)
 
 
 @pytest.fixture(scope="session")

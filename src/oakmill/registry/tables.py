@@ -185,6 +185,7 @@ class Version(Seen, Timed, Base):
 
 
 _FILTERS = ("owner_key_id", "status", "origin", "model_type", "precision", "tool_version", "verdict")
+_BUT_TYPE = tuple(name for name in _FILTERS if name != "model_type")
 
 
 class Instance(Seen, Timed, Base):
@@ -230,8 +231,8 @@ class Instance(Seen, Timed, Base):
     __table_args__ = (
         Index("instances_of_model", "model_id", "model_type", "status"),
         Index("instances_of_model_by_updated", "model_id", "updated", "id"),
-        Index("instances_of_team_by_type", "team_id", "visibility", "model_type", "updated", "id", *_FILTERS),
-        Index("instances_of_all_by_type", "visibility", "model_type", "updated", "id", *_FILTERS),
+        Index("instances_of_team_by_type", "team_id", "visibility", "model_type", "updated", "id", *_BUT_TYPE),
+        Index("instances_of_all_by_type", "visibility", "model_type", "updated", "id", *_BUT_TYPE),
         *_listing("instances", "updated", "created", "name", "downloads", filters=_FILTERS, words=("words",)),
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -26,6 +27,7 @@ from oakmill.storage import naming
 from oakmill.storage.database import now
 
 PIECE = 1 << 20
+SHA256 = re.compile(r"[0-9a-f]{64}")
 GRACE = timedelta(days=1)
 """How old a blob that no row names is when it is freed: longer than from its arrival to its being named."""
 INCOMING = ".incoming-"
@@ -196,7 +198,13 @@ class BlobStore(ABC):
 
 
 def key_of(sha256: str) -> str:
-    """A blob's place in the store."""
+    """A blob's place in the store.
+
+    Raises:
+        NotFound: it is no sha256, so there is no such blob; never a path that somebody else chose.
+    """
+    if not SHA256.fullmatch(sha256):
+        raise missing(sha256)
     return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event
+from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event
+from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from oakmill.errors import Unavailable
+from oakmill.settings import Settings
 
 _SQLITE = (
     "pragma journal_mode=wal",
@@ -58,6 +63,23 @@ class Database:
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
         self._readers = sessionmaker(self.engine.execution_options(reading=True), expire_on_commit=False)
 
+    @classmethod
+    def of(cls, settings: Settings) -> Database:
+        """The database that the settings name, else a file in the hub's folder, which is made.
+
+        Raises:
+            Unavailable: the driver for such a database is not installed.
+        """
+        if settings.database:
+            return cls(settings.database)
+        settings.hub.mkdir(parents=True, exist_ok=True)
+        return cls.at(settings.hub / "hub.sqlite")
+
+    @classmethod
+    def at(cls, path: Path) -> Database:
+        """The SQLite database in a file; the file is made by the first write."""
+        return cls(URL.create("sqlite", database=str(path)).render_as_string(hide_password=False))
+
     @property
     def is_sqlite(self) -> bool:
         """Whether it is a file on this machine."""
@@ -81,11 +103,23 @@ class Database:
 
 
 def _engine(url: str) -> Engine:
-    engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+    try:
+        engine = create_engine(_with_driver(url), pool_pre_ping=not url.startswith("sqlite"))
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise Unavailable(
+            f"There is no driver for this kind of database: {error}",
+            remedy="For PostgreSQL: pip install 'oakmill[postgres]'. The setting is `database`.",
+        ) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _with_driver(url: str) -> str:
+    """PostgreSQL by the driver that comes with us, whichever way its address is written."""
+    scheme, separator, rest = url.partition("://")
+    return f"postgresql+psycopg{separator}{rest}" if scheme in {"postgres", "postgresql"} else url
 
 
 def _begin_sqlite(connection: Connection) -> None:

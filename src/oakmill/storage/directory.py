@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +14,20 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from oakmill.errors import HashMismatch, TooLarge
-from oakmill.storage.blobs import GRACE, INCOMING, PIECE, BlobStore, Stored, Swept, copy, incoming, key_of, missing
+from oakmill.storage.blobs import (
+    GRACE,
+    INCOMING,
+    PIECE,
+    SHA256,
+    BlobStore,
+    Stored,
+    Swept,
+    copy,
+    incoming,
+    key_of,
+    missing,
+)
 from oakmill.storage.database import now
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class DirectoryStore(BlobStore):
@@ -88,8 +97,6 @@ class DirectoryStore(BlobStore):
         return super().sweep(session, older_than)
 
     def _path(self, sha256: str) -> Path:
-        if not _SHA256.fullmatch(sha256):
-            raise missing(sha256)  # never a path that somebody else chose
         return self.folder / key_of(sha256)
 
     def _pieces(self, sha256: str, start: int, end: int) -> Iterator[bytes]:
@@ -101,7 +108,7 @@ class DirectoryStore(BlobStore):
 
     def _listed(self) -> Iterator[tuple[Stored, datetime]]:
         for path in self.folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"):
-            if not _SHA256.fullmatch(path.name):
+            if not SHA256.fullmatch(path.name):
                 continue
             status = path.stat()
             yield Stored(path.name, status.st_size), datetime.fromtimestamp(status.st_mtime, UTC)
