@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
+from fastapi.telemetry import TelemetryConfig
 
 from oakmill import __version__
 from oakmill.api import problems
@@ -17,7 +18,14 @@ from oakmill.api.routing import problem_schema
 from oakmill.settings import Settings
 
 PREFIX = "/api/v1"
-PARTS = ("health",)
+PARTS = (
+    "health", "teams", "models", "variants", "instances", "files", "documents", "specs", "conversions", "jobs",
+    "events", "uploads", "datasets", "toolchains", "keys",
+)  # fmt: skip
+NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
+}  # fmt: skip
+"""FastAPI reports to wherever the environment says, unless told not to; the hub reports to nobody."""
 _ABOUT = "Converts models for OAK cameras. Lists come in pages: `next_cursor` of one is the `cursor` of the next."
 
 
@@ -31,6 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
         lifespan=_lifespan,
+        telemetry=NO_TELEMETRY,
     )
     app.state.settings = settings
     for part in PARTS:

@@ -1,4 +1,4 @@
-"""What a process of the hub holds: its settings, database, store, uploads, bell and secret."""
+"""What a process of the hub holds: its settings, database, store, uploads, inspector, bell and secret."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from oakmill.jobs.bell import Bell
+from oakmill.jobs.intake import Inspector
 from oakmill.registry.tries import Tries
 from oakmill.settings import Settings
 from oakmill.storage import migrate
@@ -29,6 +30,7 @@ class Hub:
         self.blobs = BlobStore.of(settings)
         self.uploads = Uploads(self.db, self.blobs, settings)
         self.bell = Bell.of(settings, self.db)
+        self.inspector = Inspector(settings)
         self.secret = read_secret(settings.hub / "secret")
         self.tries = Tries()
         self.ending = threading.Event()
@@ -50,6 +52,7 @@ class Hub:
         """Finish what is being written, and let go of everything."""
         self.ending.set()
         self.uploads.close()
+        self.inspector.close()
         self.bell.close()
         self.db.close()
 

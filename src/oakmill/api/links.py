@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from oakmill.errors import NotFound
 
@@ -41,6 +42,11 @@ def read(secret: bytes, purpose: str, token: str) -> dict[str, Any]:
 def expired() -> NotFound:
     """The error for a link that does not work."""
     return NotFound("This link does not work, or no more.", remedy="Ask the hub for a new link.")
+
+
+def quoted(name: str) -> str:
+    """A name as it stands in an address or a header."""
+    return quote(name, safe="")
 
 
 def _mac(secret: bytes, purpose: str, body: bytes) -> bytes:

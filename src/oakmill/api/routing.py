@@ -32,7 +32,8 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 class LimitedRoute(APIRoute):
     """A route that reads its body into memory, and no more than a megabyte of it.
 
-    Routes that take a body as a stream declare none, and are not touched.
+    Routes that take a body as a stream declare none, and are not touched. (FastAPI's `max_body_size` answers in plain
+    text, before our problems do.)
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -22,6 +22,7 @@ COMMANDS = {
     "datasets": "List, install, add and examine calibration sets.",
     "serve": "Run the hub: its API, its pages and its workers.",
     "worker": "Run the hub's jobs, one at a time.",
+    "keys": "Create, list and revoke the hub's keys, and its teams.",
     "cache": "Show and empty the cache of results.",
     "doctor": "Show what works on this machine, and what to do about what does not.",
 }

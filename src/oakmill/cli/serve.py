@@ -27,6 +27,7 @@ def command(host: str | None, port: int | None, workers: int | None) -> None:
     The first start makes a team and an admin key, and prints the key once. SIGHUP renews the web process without
     refusing a connection; SIGTERM or Ctrl-C ends everything in order.
     """
+    from oakmill.jobs.executors.local import environment_of
     from oakmill.server.parent import Parent, listen
 
     settings = current()
@@ -35,7 +36,7 @@ def command(host: str | None, port: int | None, workers: int | None) -> None:
     with listen(settings.host, settings.port) as listener:
         key = _prepare(settings)
         with _workers(settings) as count:
-            Parent(listener, _say).run(lambda: _welcome(settings, listener, key, count))
+            Parent(listener, environment_of(settings), _say).run(lambda: _welcome(settings, listener, key, count))
     _say("ended")
 
 
@@ -57,7 +58,10 @@ def _prepare(settings: Settings) -> str | None:
 @contextmanager
 def _workers(settings: Settings) -> Iterator[int]:
     """The worker processes of this machine, for the time of the block; how many they are."""
-    yield 0
+    from oakmill.jobs.executors.local import LocalWorkers
+
+    with LocalWorkers(settings) as pool:
+        yield pool.count
 
 
 def _welcome(settings: Settings, listener: socket.socket, key: str | None, workers: int) -> None:

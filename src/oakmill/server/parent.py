@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -60,13 +60,17 @@ def _inherited() -> socket.socket | None:
 class WebProcess:
     """A process that answers on the socket."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, environment: Mapping[str, str]) -> None:
         self._ready, told = os.pipe()
         self._lifeline, held = os.pipe()  # its end is the parent's end: no orphan goes on answering
         command = [sys.executable, "-m", "oakmill.server.web", str(listener.fileno()), str(told)]
         with os.fdopen(self._lifeline, "rb") as theirs:
             self.process = subprocess.Popen(
-                command, stdin=theirs, pass_fds=(listener.fileno(), told), start_new_session=True
+                command,
+                stdin=theirs,
+                pass_fds=(listener.fileno(), told),
+                start_new_session=True,  # Ctrl-C is for the parent, which ends it in order
+                env={**os.environ, **environment},  # noqa: TID251 - settings given on the command line count too
             )
         self._held = held
         os.close(told)
@@ -105,10 +109,11 @@ class WebProcess:
 
 
 class Parent:
-    """Keeps one web process answering, and others of it ending."""
+    """Keeps one web process answering, with these settings as variables, and those before it ending."""
 
-    def __init__(self, listener: socket.socket, say: Say) -> None:
+    def __init__(self, listener: socket.socket, environment: Mapping[str, str], say: Say) -> None:
         self._listener = listener
+        self._environment = environment
         self._say = say
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._retiring: list[WebProcess] = []
@@ -153,7 +158,7 @@ class Parent:
             return signal.SIGCHLD  # look after the children now and then, whatever signals got lost
 
     def _start(self) -> WebProcess | None:
-        web = WebProcess(self._listener)
+        web = WebProcess(self._listener, self._environment)
         self._started = time.monotonic()
         if web.wait_ready(STARTING_SECONDS):
             return web

@@ -1,0 +1,108 @@
+"""Calibration sets over HTTP: the named ones and how they stand, the team's own with what the doctor says of them."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Path, Response
+from pydantic import BaseModel, Field
+
+from oakmill.api.auth import Converter, Reader, Reading, TheHub, Writing
+from oakmill.api.routing import Id, router
+from oakmill.api.schemas import Answer, Listed
+from oakmill.calibration.datasets import SETS, State, entries
+from oakmill.errors import NotFound
+from oakmill.registry import datasets
+from oakmill.registry.tables import Dataset
+
+routes = router("datasets")
+
+_AS_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+class NamedSetOut(BaseModel):
+    """A set that every team may name."""
+
+    name: str
+    state: State
+    images: int
+    bytes: int
+    description: str
+    detail: str = Field(description="What to know of it, or what installs it.")
+
+
+class DatasetOut(Answer):
+    """A calibration set of the team's own."""
+
+    id: str
+    name: str
+    slug: str
+    sha256: str
+    size: int
+    count: int
+    verdict: str | None = Field(None, description="The doctor's, in a word: green, amber, red.")
+    created: datetime
+
+    @classmethod
+    def of(cls, row: Dataset) -> DatasetOut:
+        """A row."""
+        found = cls.model_validate(row)
+        found.verdict = row.report.get("doctor", {}).get("verdict")
+        return found
+
+
+class DatasetDetail(DatasetOut):
+    """A calibration set with all that the doctor says."""
+
+    doctor: dict[str, Any]
+    left_out: int = Field(description="Files of the zip that teach nothing.")
+    thumbnails: int = Field(description="How many there are: GET .../thumbnails/0 and on.")
+
+
+@routes.get("/datasets/named")
+def list_named(caller: Reader, at: TheHub) -> Listed[NamedSetOut]:
+    """The sets that every team may name, and how they stand on this machine."""
+    found = [entry for entry in entries(at.settings) if entry.name in SETS]
+    return Listed(items=[NamedSetOut(**asdict(entry)) for entry in found])
+
+
+@routes.get("/datasets")
+def list_datasets(session: Reading, caller: Reader) -> Listed[DatasetOut]:
+    """The team's own sets by name."""
+    return Listed(items=[DatasetOut.of(row) for row in datasets.listed(session, caller)])
+
+
+@routes.get("/datasets/{dataset_id}")
+def get_dataset(dataset_id: Id, session: Reading, caller: Reader) -> DatasetDetail:
+    """A set of the team's own, with what the calibration doctor says of it."""
+    row = datasets.seen(session, caller, dataset_id)
+    report = row.report
+    return DatasetDetail(
+        **DatasetOut.of(row).model_dump(),
+        doctor=report.get("doctor", {}),
+        left_out=report.get("left_out", 0),
+        thumbnails=len(report.get("thumbnails", ())),
+    )
+
+
+@routes.get("/datasets/{dataset_id}/thumbnails/{number}", response_class=Response, responses=_AS_PICTURE)
+def get_thumbnail(
+    dataset_id: Id, number: Annotated[int, Path(ge=0, lt=1000)], session: Reading, caller: Reader
+) -> Response:
+    """A small picture (JPEG) of what is in the set."""
+    small = datasets.seen(session, caller, dataset_id).report.get("thumbnails", [])
+    if number >= len(small):
+        raise NotFound(f"The set {dataset_id!r} has {len(small)} thumbnails.", subject=str(number))
+    headers = {"Cache-Control": "private, max-age=86400"}
+    return Response(base64.b64decode(small[number]), media_type="image/jpeg", headers=headers)
+
+
+@routes.delete("/datasets/{dataset_id}", status_code=204)
+def delete_dataset(dataset_id: Id, session: Writing, caller: Converter) -> None:
+    """Delete a set; conversions made with it keep its hash in their recipe."""
+    datasets.delete(session, caller, dataset_id)

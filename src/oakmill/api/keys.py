@@ -1,0 +1,102 @@
+"""Keys over HTTP, for the team's admins; and the audit log of who did what."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import AwareDatetime, Field
+
+from oakmill.api.auth import Admin, Reading, Writing
+from oakmill.api.routing import Id, router
+from oakmill.api.schemas import Answer, Body, Listed, Text
+from oakmill.registry import audit, keys
+from oakmill.registry.callers import Scope
+from oakmill.registry.tables import Key, Team
+
+routes = router("keys")
+
+
+class KeyIn(Body):
+    """A new key of the caller's team."""
+
+    name: Text
+    scopes: list[Scope] = Field(min_length=1, max_length=3)
+    model_id: Annotated[str, Field(max_length=64)] | None = Field(None, description="The one model that it is for.")
+    expires: AwareDatetime | None = None
+
+
+class KeyOut(Answer):
+    """A key, by what is known of it; the key itself is told once, when it is made."""
+
+    id: str
+    name: str
+    prefix: str
+    scopes: list[str]
+    model_id: str | None
+    created: datetime
+    expires: datetime | None
+    revoked: datetime | None
+    last_used: datetime | None
+
+    @classmethod
+    def of(cls, row: Key, **more: str) -> KeyOut:
+        """A row."""
+        own = {name: getattr(row, name) for name in KeyOut.model_fields if name != "scopes"}
+        return cls(**own, scopes=row.scopes.split(","), **more)
+
+
+class NewKey(KeyOut):
+    """A key with itself, this once."""
+
+    key: str
+
+
+class AuditOut(Answer):
+    """Who did what."""
+
+    id: int
+    at: datetime
+    key_id: str | None
+    key_name: str
+    action: str
+    subject: str
+    detail: dict[str, Any]
+    address: str
+
+
+@routes.get("/keys")
+def list_keys(session: Reading, caller: Admin) -> Listed[KeyOut]:
+    """The team's keys."""
+    return Listed(items=[KeyOut.of(row) for row in keys.listed(session, caller)])
+
+
+@routes.post("/keys", status_code=201)
+def create_key(body: KeyIn, session: Writing, caller: Admin) -> NewKey:
+    """A new key; it is told this once."""
+    team = session.get_one(Team, caller.own_team())
+    row, raw = keys.create(session, team, by=caller, **body.model_dump())
+    session.flush()
+    found = NewKey.of(row, key=raw)
+    assert isinstance(found, NewKey)  # the class it was asked of
+    return found
+
+
+@routes.delete("/keys/{key_id}")
+def revoke_key(key_id: Id, session: Writing, caller: Admin) -> KeyOut:
+    """End the key's force, at once and for good; it stays in the list."""
+    return KeyOut.of(keys.revoke(session, caller, key_id))
+
+
+@routes.get("/audit", tags=["audit"])
+def list_audit(
+    session: Reading,
+    caller: Admin,
+    cursor: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Listed[AuditOut]:
+    """Who did what in the team, the latest first."""
+    found = audit.listed(session, caller, before=cursor, limit=limit)
+    more = str(found[-1].id) if len(found) == limit else None
+    return Listed(items=[AuditOut.model_validate(row) for row in found], next_cursor=more)

@@ -1,0 +1,136 @@
+"""Looks at what nobody vouches for, in a process of its own with limits: calibration sets, and models with a wish.
+
+Started as `python -m oakmill.api.looking FOLDER`: reads FOLDER/request.json and the files beside it, writes
+FOLDER/answer.json.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import resource
+import secrets
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from oakmill import errors
+from oakmill.api.hub import Hub
+from oakmill.errors import OakmillError, ToolFailed
+from oakmill.toolchains import process
+from oakmill.toolchains.process import Limits
+
+SECONDS = 120
+THUMBNAILS = 24
+SIDE = 96
+_SECRETS = ("OAKMILL_DATABASE", "OAKMILL_STORE", "OAKMILL_STORE_OPTIONS", "PGPASSWORD")
+
+
+def look(at: Hub, kind: str, files: Mapping[str, str], **asked: Any) -> dict[str, Any]:
+    """What the process of that kind says of files of the store, given by name and sha256.
+
+    Raises:
+        OakmillError: what it met, under its own name.
+        LimitExceeded: it needed more time or memory than a look may.
+    """
+    folder = at.settings.hub.absolute() / "work" / f"look-{secrets.token_hex(8)}"
+    folder.mkdir(parents=True)
+    try:
+        for name, sha256 in files.items():
+            at.blobs.fetch(sha256, folder / Path(name).name)
+        request = {"kind": kind, "files": [Path(name).name for name in files], **asked}
+        (folder / "request.json").write_text(json.dumps(request))
+        return _answer(at, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answer(at: Hub, folder: Path) -> dict[str, Any]:
+    without = [word for name in _SECRETS for word in ("-u", name)]
+    command = ["env", *without, sys.executable, "-m", "oakmill.api.looking", str(folder)]
+    limits = Limits(SECONDS, at.settings.tool_memory_mb, 1024)
+    done = process.run(command, cwd=folder, limits=limits, name="The look at the file")
+    try:
+        answer: dict[str, Any] = json.loads((folder / "answer.json").read_text())
+    except FileNotFoundError:
+        raise ToolFailed("Looking at the file ended the process that did it.", log=done.log_tail) from None
+    if "error" in answer:
+        told = answer["error"]
+        raise getattr(errors, told["code"], errors.SourceError)(
+            told["message"].replace(f"{folder}/", ""), remedy=told["remedy"], subject=Path(told["subject"]).name
+        )
+    return answer
+
+
+def main(folder: Path) -> None:
+    """Answer the request of a folder."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    request = json.loads((folder / "request.json").read_text())
+    try:
+        answer = {"set": _look_at_set, "model": _look_at_model}[request["kind"]](folder, request)
+    except OakmillError as error:
+        answer = {"error": error.as_dict()}
+    partial = folder / "answer.part"
+    partial.write_text(json.dumps(answer))
+    partial.rename(folder / "answer.json")
+
+
+def _look_at_set(folder: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+    """What the calibration doctor says of a zip, and small pictures of what is in it."""
+    from oakmill.calibration.datasets.files import find_files
+    from oakmill.calibration.datasets.zips import unpack
+    from oakmill.calibration.doctor import examine
+
+    left_out = unpack(folder / request["files"][0], folder / "set", request["max_mb"])
+    files = find_files(folder / "set")
+    diagnosis = examine(files)
+    found = asdict(diagnosis) | {"verdict": diagnosis.verdict}
+    step = max(1, len(files) // THUMBNAILS)
+    small = [text for path in files[::step][:THUMBNAILS] if (text := _thumbnail(path))]
+    return {"count": len(files), "left_out": len(left_out), "doctor": found, "thumbnails": small}
+
+
+def _thumbnail(path: Path) -> str:
+    """A JPEG as base64; nothing for what is no picture."""
+    from oakmill.calibration.datasets.files import is_picture
+    from oakmill.calibration.images import read_image
+    from oakmill.spec import Encoding
+
+    if not is_picture(path):
+        return ""
+    from PIL import Image
+
+    try:
+        pixels = read_image(path, (1, SIDE, SIDE, 3), "NHWC", Encoding.RGB, dtype="uint8")
+    except OakmillError:
+        return ""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.reshape(SIDE, SIDE, 3)).save(buffer, "JPEG", quality=75)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _look_at_model(folder: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+    """What preflight says of a model, with what is asked of its inputs: as `oakmill check` says it."""
+    import onnx
+
+    from oakmill.model import merge_inputs, open_source, prefill
+    from oakmill.model.preflight import Preflight, unread
+    from oakmill.model.source import SourceFormat
+    from oakmill.settings import Settings
+    from oakmill.spec import InputSpec
+
+    asked = tuple(InputSpec.model_validate(item) for item in request["inputs"])
+    source = open_source(folder / request["model"], folder / "source", Settings())
+    if source.format is not SourceFormat.ONNX:
+        return {name: unread(source, name).as_dict() for name in request["platforms"]}
+    inputs = merge_inputs(asked, prefill(source.archive, source.inputs)).inputs
+    preflight = Preflight(onnx.load(source.graph, load_external_data=False), inputs)
+    return {name: preflight.report(name).as_dict() for name in request["platforms"]}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

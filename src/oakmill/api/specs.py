@@ -1,0 +1,105 @@
+"""What can be asked of a conversion, for a platform and for a model; and whether the model can go there at all."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import BaseModel, Field, ValidationError
+
+from oakmill.api.auth import Anyone, Reader, Reading, TheHub
+from oakmill.api.conversions import FILES, Platform
+from oakmill.api.looking import look
+from oakmill.api.routing import Id, router
+from oakmill.api.schemas import Body
+from oakmill.errors import Conflict, SpecError
+from oakmill.jobs.kinds import SPECS
+from oakmill.jobs.requests import file_fields
+from oakmill.model import merge_inputs, prefill
+from oakmill.model.source import Tensor
+from oakmill.registry import instances
+from oakmill.registry.tables import Instance, InstanceStatus, Role
+from oakmill.spec import InputSpec
+
+routes = router("conversions")
+
+
+class SpecOut(BaseModel):
+    """The parameters of a platform."""
+
+    platform: Platform
+    json_schema: dict[str, Any] = Field(description="JSON Schema of what `spec` of a conversion may hold.")
+    defaults: dict[str, Any]
+    inputs: list[dict[str, Any]] = Field(description="What the instance's own archive says of each input.")
+    origins: dict[str, str] = Field(description="From where each value of an input comes: archive or model.")
+
+
+class PreflightIn(Body):
+    """What is to be checked."""
+
+    platforms: list[Platform] = Field(default=["rvc2", "rvc3", "rvc4"], min_length=1, max_length=3)
+    inputs: Annotated[list[dict[str, Any]], Field(max_length=64)] = Field(
+        default_factory=list, description="What is asked of the inputs, as in a conversion's spec."
+    )
+
+
+class PreflightOut(BaseModel):
+    """The verdict for each platform, as `oakmill check` gives it."""
+
+    platforms: list[dict[str, Any]]
+
+
+@routes.get("/specs/{platform}")
+def get_spec(
+    platform: Platform,
+    session: Reading,
+    caller: Anyone,
+    instance_id: Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")] = None,
+) -> SpecOut:
+    """The parameters, with their defaults; for an instance, with what its NN Archive says of its inputs."""
+    kind = SPECS[platform]
+    schema = kind.model_json_schema()
+    left_out = set(file_fields(kind)) - set(FILES)
+    for name in left_out | {"platform"}:
+        schema["properties"].pop(name, None)
+    defaults = kind().model_dump(mode="json", exclude=left_out | {"platform"})
+    inputs: list[dict[str, Any]] = []
+    origins: dict[str, str] = {}
+    if instance_id is not None:
+        inputs, origins = _prefilled(instances.instance(session, caller, instance_id))
+    return SpecOut(platform=platform, json_schema=schema, defaults=defaults, inputs=inputs, origins=origins)
+
+
+@routes.post("/instances/{instance_id}/preflight")
+def preflight(instance_id: Id, body: PreflightIn, caller: Reader, at: TheHub) -> PreflightOut:
+    """Whether the source can go to each platform, and what stands in the way, node by node."""
+    with at.db.reading() as session:
+        row = instances.instance(session, caller, instance_id)
+    _require_source(row)
+    if not body.inputs and set(body.platforms) <= set(row.facts.get("preflight", {})):
+        return PreflightOut(platforms=[row.facts["preflight"][name] for name in body.platforms])
+    inputs = [item.model_dump(mode="json", exclude_unset=True) for item in _checked(body.inputs)]
+    files = {file.name: file.sha256 for file in row.files if file.role in (Role.MODEL, Role.PART)}
+    model = next(file.name for file in row.files if file.role == Role.MODEL)
+    found = look(at, "model", files, model=model, inputs=inputs, platforms=body.platforms)
+    return PreflightOut(platforms=[found[name] for name in body.platforms])
+
+
+def _require_source(row: Instance) -> None:
+    if row.parent_id is not None or row.status != InstanceStatus.AVAILABLE:
+        raise Conflict(f"The instance {row.name} is no source that is complete.", subject=row.id)
+
+
+def _checked(inputs: list[dict[str, Any]]) -> list[InputSpec]:
+    try:
+        return [InputSpec.model_validate(item) for item in inputs]
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, ("inputs", *first["loc"])))
+        raise SpecError(f"{where}: {first['msg']}", subject=where) from None
+
+
+def _prefilled(row: Instance) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    tensors = tuple(Tensor(item["name"], tuple(item["shape"]), item["dtype"]) for item in row.facts.get("inputs", ()))
+    merged = merge_inputs((), prefill(row.facts.get("archive"), tensors))
+    return [item.model_dump(mode="json") for item in merged.inputs], merged.origins

@@ -1,0 +1,185 @@
+"""Uploads that resume: announced, sent by offset in as many requests as it takes, then completed for their purpose.
+
+Of what has come, nothing is seen before the upload is completed, and a model not before it was inspected.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Header, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import Field, StringConstraints
+
+from oakmill.api import arrivals, seeing
+from oakmill.api.auth import Converter, Reading, TheHub, Writing
+from oakmill.api.hub import Hub
+from oakmill.api.routing import Id, router
+from oakmill.api.schemas import Answer, Body, Sha256
+from oakmill.errors import Conflict
+from oakmill.jobs.tables import JobStatus
+from oakmill.registry import access, audit, teams
+from oakmill.registry.callers import Caller
+from oakmill.registry.tables import Instance, InstanceStatus
+from oakmill.storage.tables import UploadStatus
+
+routes = router("uploads")
+
+Offset = Annotated[int, Header(ge=0, lt=2**63, description="The byte at which this request goes on.")]
+FileName = Annotated[
+    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f.]$")
+]
+
+
+class ForInstance(Body):
+    """A file of a source instance that is pending: the model, its external data, or an IR's weights."""
+
+    kind: Literal["instance"]
+    instance_id: Annotated[str, Field(max_length=64)]
+
+
+class ForDataset(Body):
+    """A calibration set of the team's own: a zip of pictures."""
+
+    kind: Literal["dataset"]
+    name: Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class ForQuantization(Body):
+    """What a job waits for: a zip of pictures that teach its quantization."""
+
+    kind: Literal["quantization"]
+    job_id: Annotated[str, Field(max_length=64)]
+
+
+Purpose = Annotated[ForInstance | ForDataset | ForQuantization, Field(discriminator="kind")]
+
+
+class UploadIn(Body):
+    """An upload that is announced."""
+
+    name: FileName = Field(description="The file's own name, without folders.")
+    size: Annotated[int, Field(ge=1, lt=2**63)] | None = Field(None, description="Bytes; by default not known yet.")
+    sha256: Sha256 | None = None
+    purpose: Purpose
+
+
+class UploadOut(Answer):
+    """An upload, and how far it has come."""
+
+    id: str
+    name: str
+    size: int | None
+    offset: int
+    status: UploadStatus
+    error: str | None
+    sha256: str | None
+    purpose: dict[str, Any]
+    expires: datetime
+
+
+class Completed(Answer):
+    """What became of an upload."""
+
+    upload_id: str
+    sha256: str
+    size: int
+    instance_id: str | None = None
+    status: str | None = Field(None, description="How the instance, or the job, stands now.")
+    missing: list[str] = Field(default_factory=list, description="Files that the model still needs.")
+    dataset_id: str | None = None
+    job_id: str | None = None
+
+
+@routes.post("/uploads", status_code=201)
+def create_upload(body: UploadIn, session: Writing, caller: Converter, at: TheHub, response: Response) -> UploadOut:
+    """Announce an upload; its bytes are sent to it by PATCH."""
+    team_id = _checked(session, caller, body.purpose)
+    row = at.uploads.create(
+        session,
+        team_id=team_id,
+        key_id=caller.key_id,
+        name=body.name,
+        size=body.size,
+        sha256=body.sha256,
+        purpose=body.purpose.model_dump(),
+        quota_left=teams.quota_left(session, team_id),
+    )
+    session.flush()
+    audit.record(session, caller, "upload.create", row.id, of_team=team_id, name=row.name, size=row.size)
+    response.headers.update({"Location": f"/api/v1/uploads/{row.id}", "Upload-Offset": "0"})
+    return UploadOut.model_validate(row)
+
+
+@routes.get("/uploads/{upload_id}")
+@routes.head("/uploads/{upload_id}", include_in_schema=False)
+def get_upload(upload_id: Id, session: Reading, caller: Converter, at: TheHub, response: Response) -> UploadOut:
+    """How far an upload has come; HEAD says the same by its headers."""
+    found = UploadOut.model_validate(seeing.upload(session, caller, upload_id))
+    found.offset = at.uploads.offset(upload_id)
+    response.headers.update({"Upload-Offset": str(found.offset), "Cache-Control": "no-store"})
+    if found.size is not None:
+        response.headers["Upload-Length"] = str(found.size)
+    return found
+
+
+@routes.patch(
+    "/uploads/{upload_id}",
+    status_code=204,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def append(upload_id: Id, request: Request, caller: Converter, at: TheHub, upload_offset: Offset) -> Response:
+    """Send bytes from the offset on. What came before a connection broke is kept: ask for the offset, and go on."""
+    await run_in_threadpool(_require_own, at, caller, upload_id)
+    offset = await at.uploads.append(upload_id, upload_offset, request.stream())
+    return Response(status_code=204, headers={"Upload-Offset": str(offset)})
+
+
+@routes.post("/uploads/{upload_id}/complete")
+def complete(upload_id: Id, caller: Converter, at: TheHub) -> Completed:
+    """Check what has come, and let it become what it is for. Asked again, it says the same."""
+    with at.db.reading() as session:
+        row = seeing.upload(session, caller, upload_id)
+    arrived = arrivals.arrive(at, caller, row)
+    return Completed(upload_id=upload_id, **arrived)
+
+
+@routes.delete("/uploads/{upload_id}", status_code=204)
+def abandon(upload_id: Id, session: Writing, caller: Converter, at: TheHub) -> None:
+    """Give an upload up; its bytes are freed."""
+    row = seeing.upload(session, caller, upload_id)
+    at.uploads.abandon(session, upload_id)
+    audit.record(session, caller, "upload.delete", upload_id, of_team=row.team_id, name=row.name)
+
+
+def _require_own(at: Hub, caller: Caller, upload_id: str) -> None:
+    with at.db.reading() as session:
+        seeing.upload(session, caller, upload_id)
+
+
+def _checked(session: Any, caller: Caller, purpose: ForInstance | ForDataset | ForQuantization) -> str:
+    """The team that the upload is for, once it is certain that it has a purpose there.
+
+    Raises:
+        NotFound: the caller does not see what it is for.
+        Forbidden: it is another team's, or the key is for one model and this is for the team.
+        Conflict: it waits for no file.
+    """
+    if isinstance(purpose, ForInstance):
+        row = access.changeable(session, caller, Instance, purpose.instance_id)
+        if row.status != InstanceStatus.PENDING or row.parent_id is not None:
+            raise Conflict(f"The instance {row.name} takes no more files.", subject=row.id)
+        return row.team_id
+    if isinstance(purpose, ForQuantization):
+        job = seeing.changeable_job(session, caller, purpose.job_id)
+        if job.status != JobStatus.WAITING:
+            raise Conflict(f"Job {job.name} waits for no upload.", subject=job.id)
+        return job.team_id
+    caller.require_whole_team()
+    return caller.own_team()

@@ -1,0 +1,156 @@
+"""`oakmill keys`: the operator's hand on keys and teams; works on the database itself, without a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oakmill.settings import current
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+
+
+class _Span(click.ParamType[timedelta]):
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        number, unit = str(value)[:-1], str(value)[-1:]
+        if not number.isdecimal() or unit not in _UNITS or not 0 < int(number) < 100_000:
+            self.fail(f"{value!r} is no span of time: 12h, 30d, 4w", param, ctx)
+        return timedelta(**{_UNITS[unit]: int(number)})
+
+
+@click.group(name="keys")
+def command() -> None:
+    """Create, list and revoke the hub's keys, and its teams."""
+
+
+@command.command()
+@click.argument("name")
+@click.option("--team", default="default", show_default=True, help="The team that the key is for.")
+@click.option(
+    "--scope", "scopes", multiple=True, type=click.Choice(["read", "convert", "admin"]), default=["read"],
+    show_default=True, help="What the key allows; each includes those before it.",
+)  # fmt: skip
+@click.option("--model", help="The identifier or slug of the one model that the key is for.")
+@click.option("--expires-in", type=_Span(), metavar="SPAN", help="12h, 30d, 4w; by default never.")
+@json_option
+def create(
+    name: str, team: str, scopes: tuple[str, ...], model: str | None, expires_in: timedelta | None, as_json: bool
+) -> None:
+    """Make a key called NAME. It is shown this once."""
+    from oakmill.registry import callers, keys, resolve, teams
+    from oakmill.storage.database import now
+
+    with _session() as session:
+        owner = teams.named(session, team)
+        model_id = resolve.model(session, callers.of_team(owner.id, owner.slug), model).id if model else None
+        expires = now() + expires_in if expires_in else None
+        key, raw = keys.create(session, owner, name=name, scopes=scopes, model_id=model_id, expires=expires)
+        made = {"id": key.id, "name": key.name, "team": owner.slug, "scopes": key.scopes.split(","), "key": raw}
+    click.echo(json.dumps(made, indent=1) if as_json else raw)
+
+
+@command.command(name="list")
+@json_option
+def list_(as_json: bool) -> None:
+    """Show all keys of all teams."""
+    from oakmill.registry import callers, keys, teams
+
+    with _session() as session:
+        slugs = {team.id: team.slug for team in teams.listed(session)}
+        found = [
+            {
+                "id": key.id,
+                "name": key.name,
+                "team": slugs[key.team_id],
+                "scopes": key.scopes,
+                "model": key.model_id,
+                "begins": key.prefix,
+                "state": "revoked" if key.revoked else "in force" if keys.is_live(key) else "expired",
+                "last used": f"{key.last_used:%Y-%m-%d %H:%M}" if key.last_used else "never",
+            }
+            for key in keys.listed(session, callers.LOCAL)
+        ]
+    _print(found, as_json)
+
+
+@command.command()
+@click.argument("key_id", metavar="ID")
+def revoke(key_id: str) -> None:
+    """End the force of the key with this identifier, at once and for good."""
+    from oakmill.registry import callers, keys
+
+    with _session() as session:
+        key = keys.revoke(session, callers.LOCAL, key_id)
+        click.echo(f"{key.name} is revoked")
+
+
+@command.command()
+@json_option
+def teams(as_json: bool) -> None:
+    """Show the teams, and what they store."""
+    from oakmill.registry import teams as registry
+
+    with _session() as session:
+        found = [
+            {
+                "slug": team.slug,
+                "name": team.name,
+                "stores": f"{registry.used_bytes(session, team.id) / 1e6:.1f} MB",
+                "quota": f"{team.quota_bytes / 1e6:.0f} MB" if team.quota_bytes is not None else "none",
+            }
+            for team in registry.listed(session)
+        ]
+    _print(found, as_json)
+
+
+@command.command(name="add-team")
+@click.argument("name")
+@click.option("--quota-mb", type=click.IntRange(1), help="How much it may store; by default without bound.")
+def add_team(name: str, quota_mb: int | None) -> None:
+    """Make a team called NAME."""
+    from oakmill.registry import teams as registry
+
+    with _session() as session:
+        team = registry.create(session, name=name, quota_bytes=quota_mb << 20 if quota_mb else None)
+        click.echo(f"{team.slug}: oakmill keys create NAME --team {team.slug} makes its first key")
+
+
+@contextmanager
+def _session() -> Iterator[Session]:
+    """One transaction on the hub's database, which is made when there is none."""
+    from oakmill.api.hub import open_database
+    from oakmill.storage import migrate
+
+    db = open_database(current())
+    try:
+        if not migrate.is_current(db):
+            migrate.upgrade(db)
+        with db.session() as session:
+            yield session
+    finally:
+        db.close()
+
+
+def _print(found: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    rows = Table(*(found[0] if found else ()), box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for row in found:
+        rows.add_row(*(escape(str(value if value is not None else "")) for value in row.values()))
+    Console().print(rows if found else "none")
