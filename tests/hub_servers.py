@@ -68,7 +68,7 @@ def s3_server() -> Iterator[str]:
         _wait_for(lambda: socket.create_connection(("127.0.0.1", port), 1).close(), server)
         yield f"http://127.0.0.1:{port}"
     finally:
-        _end(server, signal.SIGTERM)
+        _end(server, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def _postgres(folder: Path, user: str | None) -> Iterator[None]:
         _wait_for(lambda: _connect(folder), server)
         yield
     finally:
-        _end(server, signal.SIGINT)  # its word for a fast end
+        _end(server, signal.SIGQUIT)  # at once: nobody needs what it holds
 
 
 def _connect(folder: Path) -> None:

@@ -22,6 +22,7 @@ import oakmill.storage.tables  # noqa: F401 - all tables are to be known
 from oakmill.storage.database import Base, Database, UtcDateTime
 from oakmill.storage.migrate import FOLDER, revisions, upgrade
 
+CHANGES = 4  # of a table in one function: each may take ten lines
 MOST = 14  # steps of one migration; when there are more, run it again for the rest
 
 HEAD = '''"""{what}."""
@@ -67,8 +68,8 @@ def parts(step: MigrateOperation) -> Iterator[MigrateOperation]:
     if not isinstance(step, ModifyTableOps):
         yield step
         return
-    for begin in range(0, len(step.ops), 8):
-        yield ModifyTableOps(step.table_name, step.ops[begin : begin + 8], schema=step.schema)
+    for begin in range(0, len(step.ops), CHANGES):
+        yield ModifyTableOps(step.table_name, step.ops[begin : begin + CHANGES], schema=step.schema)
 
 
 def names_of(steps: list[MigrateOperation]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_a_restored_hub_is_the_same(
     assert restore(target, tmp_path / "backup") == manifest
     assert rows(target) == rows(source)
     blobs = BlobStore.of(target)
-    with Database.of(target).reading() as session:
+    with closing(Database.of(target)) as db, db.reading() as session:
         hashes = session.scalars(select(InstanceFile.sha256).order_by(InstanceFile.id)).all()
     assert [b"".join(blobs.stream(sha256)) for sha256 in hashes] == BYTES
     assert (target.hub / "secret").read_bytes() == b"secret"

@@ -144,7 +144,7 @@ def _copy_blobs(blobs: BlobStore, draft: Path) -> list[int]:
     """All that the copied database knows; garbage may be gone. Their sizes."""
     with closing(Database.at(draft / DATABASE)) as copy, copy.reading() as session:
         named = naming.named(session)
-        known = dict(session.execute(select(Blob.sha256, Blob.size)).tuples().all())
+        known = dict(session.execute(select(Blob.sha256, Blob.size)).all())
     wanted = {sha256: size for sha256, size in known.items() if sha256 in named or blobs.has(sha256)}
     for sha256 in wanted:
         target = draft / BLOBS / key_of(sha256)

@@ -33,7 +33,7 @@ def enter(session: Session, sha256: str, size: int) -> None:
 def unnamed(session: Session, stored: set[str], cutoff: datetime) -> set[str]:
     """Of the blobs that are stored or have a row, those which no row names and whose own row is not young."""
     _lock(session, shared=False)
-    rows = dict(session.execute(select(Blob.sha256, Blob.created)).tuples().all())
+    rows = dict(session.execute(select(Blob.sha256, Blob.created)).all())
     young = {sha256 for sha256, created in rows.items() if created >= cutoff}
     return (stored | set(rows)) - young - named(session)
 

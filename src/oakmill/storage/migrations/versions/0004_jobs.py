@@ -15,6 +15,7 @@ def upgrade() -> None:
     """Jobs."""
     _make_jobs()
     _change_jobs_2()
+    _change_jobs_3()
     _make_log_lines()
 
 
@@ -67,6 +68,10 @@ def _change_jobs_2() -> None:
         batch_op.create_index(batch_op.f("ix_jobs_number"), ["number"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_result_id"), ["result_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_source_id"), ["source_id"], unique=False)
+
+
+def _change_jobs_3() -> None:
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index("jobs_by_team", ["team_id", "number"], unique=False)
         batch_op.create_index("jobs_to_claim", ["status", "priority", "number"], unique=False)
         batch_op.create_index(
