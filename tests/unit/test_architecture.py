@@ -40,7 +40,18 @@ ALLOWED = {
 """For each part of the house, the parts that it may import; `errors`, `settings` and the version are everybody's."""
 
 EVERYBODYS = {"errors", "settings", "__version__"}
-RUNNER_PACKAGES = {"runner", "numpy", "bsdiff4", "onnx", "onnxruntime", "openvino", "nncf", "tf2onnx", "ai_edge_litert"}
+RUNNER_PACKAGES = {
+    "runner",
+    "numpy",
+    "bsdiff4",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "nncf",
+    "tf2onnx",
+    "ai_edge_litert",
+    "torch",
+}
 
 
 def modules() -> list[Path]:

@@ -16,6 +16,7 @@ def all_toolchains(settings: Settings) -> list[Toolchain]:
     from oakmill.toolchains.rvc3.vendor import configured
     from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
     from oakmill.toolchains.tflite.toolchain import TfliteToolchain
+    from oakmill.toolchains.torchscript.toolchain import TorchScriptToolchain
 
     others = sorted(version for version in settings.rvc2_libraries if version != PUBLIC_VERSION)
     compilers = [Rvc2Toolchain(settings, version) for version in (PUBLIC_VERSION, *others)]
@@ -26,7 +27,8 @@ def all_toolchains(settings: Settings) -> list[Toolchain]:
         Quantizer(settings, "pot"),
         *([own] if own else []),
     ]
-    return [*compilers, *for_rvc3, Rvc4Toolchain(settings), ModelOptimizer(settings), TfliteToolchain(settings)]
+    sources: list[Toolchain] = [TfliteToolchain(settings), TorchScriptToolchain(settings)]
+    return [*compilers, *for_rvc3, Rvc4Toolchain(settings), ModelOptimizer(settings), *sources]
 
 
 def find(name: str, settings: Settings) -> Toolchain:

@@ -69,11 +69,25 @@ class Libraries:
     python: str
 
 
-def lock_digest(lock: Path, libraries: Libraries | None = None) -> str:
+@dataclass(frozen=True)
+class ByPip:
+    """One package that the environment's own pip installs last, from where the user's pip looks; pip is in the lock.
+
+    It is known by its exact version alone, without a hash: for a build that has another file on each index that
+    carries it. `remedy` says how pip is led to one.
+    """
+
+    package: str
+    remedy: str
+
+
+def lock_digest(lock: Path, libraries: Libraries | None = None, by_pip: ByPip | None = None) -> str:
     """What an environment made from these lock files records as `lock`; another one is out of date."""
     parts = [lock.read_bytes()]
     if libraries:
         parts += [libraries.python.encode(), libraries.lock.read_bytes()]
+    if by_pip:
+        parts += [by_pip.package.encode()]
     return _sha256(parts)
 
 
@@ -88,6 +102,7 @@ def create(
     interpreter: Path,
     settings: Settings,
     libraries: Libraries | None = None,
+    by_pip: ByPip | None = None,
     watch: Watcher = ignore,
 ) -> Environment:
     """Make the environment anew, in the place of one that may be there, and record what is in it.
@@ -96,17 +111,17 @@ def create(
     two calls at once the second waits, and takes what the first made.
 
     Raises:
-        ToolchainMissing: uv cannot get a package, or the wheels do not run on this machine.
+        ToolchainMissing: uv or pip cannot get a package, or the wheels do not run on this machine.
         LimitExceeded: it took longer than the settings allow.
     """
     _require_platform(name)
     folder = _folder(name, settings)
     with _disk_errors(name, folder), _alone(folder, watch) as waited:
         there = _usable(name, settings) if waited else None
-        if there and there.lock == lock_digest(lock, libraries):
+        if there and there.lock == lock_digest(lock, libraries, by_pip):
             return there
         with _site(folder) as site:
-            _Build(name, folder, settings, watch, site).make(lock, interpreter, libraries)
+            _Build(name, folder, settings, watch, site, by_pip).make(lock, interpreter, libraries)
         return _read(name, folder)
 
 
@@ -279,6 +294,7 @@ class _Build:
     settings: Settings
     watch: Watcher
     site: Path
+    by_pip: ByPip | None
 
     def make(self, lock: Path, interpreter: Path, libraries: Libraries | None) -> None:
         made = self.site / "environment"
@@ -300,18 +316,22 @@ class _Build:
             python = ("--python", made / "bin" / "python")
             target = ("--target", made / LIBRARIES)
             self._uv(*install, *python, *wheels, *target, "-r", libraries.lock.absolute())
+        if self.by_pip:
+            self._pip(made / "bin" / "python", self.by_pip)
 
     def _uv(self, *arguments: str | Path) -> None:
-        command = [
-            str(uv()),
-            *map(str, arguments),
-            "--no-python-downloads",
-            "--no-progress",
-            "--color",
-            "never",
-        ]
+        options = ("--no-python-downloads", "--no-progress", "--color", "never")
+        self._run("uv", [uv(), *arguments, *options])
+
+    def _pip(self, python: Path, wanted: ByPip) -> None:
+        options = ("--no-deps", "--only-binary", ":all:", "--no-input", "--progress-bar", "off")
+        self._run("pip", [python, "-m", "pip", "install", *options, wanted.package], f"{wanted.remedy} ")
+
+    def _run(
+        self, tool: str, command: Sequence[str | Path], remedy: str = "When that is put right, try again: "
+    ) -> None:
         finished = run(
-            sandbox.leashed(command),
+            sandbox.leashed(list(map(str, command))),
             cwd=self.site,
             limits=Limits.of(self.settings),
             watch=self.watch,
@@ -319,9 +339,9 @@ class _Build:
         )
         if finished.returncode != 0:
             raise ToolchainMissing(
-                f"{self.name} could not be installed; uv says:\n{_complaint(finished.log_tail)}",
+                f"{self.name} could not be installed; {tool} says:\n{_complaint(finished.log_tail)}",
                 subject=self.name,
-                remedy=f"When that is put right, try again: oakmill toolchains install {self.name}",
+                remedy=f"{remedy}oakmill toolchains install {self.name}",
                 log=finished.log_tail,
             )
 
@@ -330,7 +350,7 @@ class _Build:
     ) -> dict[str, str | int | bool | dict[str, str]]:
         version = _version_of(interpreter)
         versions = _installed([*made.glob("lib/python*/site-packages"), made / LIBRARIES])
-        locks = lock_digest(lock, libraries)
+        locks = lock_digest(lock, libraries, self.by_pip)
         frozen = [f"{package}=={number}" for package, number in versions.items()]
         return {
             "format": _FORMAT,
@@ -345,9 +365,11 @@ class _Build:
 
 
 def _complaint(log: str) -> str:
-    """What uv said from its first error on."""
+    """What uv or pip said from its first error on."""
     lines = log.strip().splitlines()
-    first = next((i for i, line in enumerate(lines) if line.startswith(("error", "  ×"))), max(0, len(lines) - 10))
+    first = next(
+        (i for i, line in enumerate(lines) if line.startswith(("error", "ERROR", "  ×"))), max(0, len(lines) - 10)
+    )
     return "\n".join(f"  {line}" for line in lines[first : first + 20])
 
 

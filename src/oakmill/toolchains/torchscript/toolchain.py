@@ -1,0 +1,160 @@
+"""The TorchScript toolchain on our side: PyTorch in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oakmill.errors import ToolchainBroken
+from oakmill.settings import Settings
+from oakmill.toolchains import door, environments, interpreters
+from oakmill.toolchains.base import Status, Watcher, ignore
+from oakmill.toolchains.torchscript import tiny
+
+VERSION = "2.13.0"
+OPSET = 16
+"""The newest that RVC2's compiler reads rightly."""
+
+_HERE = Path(__file__).parent
+_PYTHON = "3.11"
+_MODEL, _ONNX = "model.pt", "model.onnx"
+
+# "+cpu" is a part of the version: without it, the public build is taken, which brings gigabytes of CUDA along. Indexes
+# that carry the CPU build pack it each for itself, so no hash fits all; the version says which build it is.
+_TORCH = environments.ByPip(
+    f"torch=={VERSION}+cpu",
+    "PyTorch's build for the CPU is not on the index that pip asks by default. Lead pip to one that has it "
+    "(PIP_EXTRA_INDEX_URL), or to a folder with its wheel (PIP_FIND_LINKS), then:",
+)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A TorchScript module as ONNX, and what PyTorch computes from each sample, by the names of the outputs."""
+
+    onnx: Path
+    answers: tuple[dict[str, NDArray[Any]], ...]
+
+
+class TorchScriptToolchain:
+    """PyTorch 2.13 for the CPU; nothing but TorchScript needs it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @property
+    def name(self) -> str:
+        """Its full name."""
+        return f"sources/torch-{VERSION}"
+
+    @property
+    def summary(self) -> str:
+        """What it is."""
+        return "PyTorch for the CPU (200 MB to download, 1 GB on disk), which writes TorchScript as ONNX"
+
+    def status(self) -> Status:
+        """How it stands here; starts no process."""
+        return environments.status(self.name, self.summary, self.require)
+
+    def require(self) -> environments.Environment:
+        """The environment.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it is not whole.
+        """
+        return environments.require(self.name, self._settings, self._remedy)
+
+    def install(self, watch: Watcher = ignore) -> Status:
+        """Make the environment and verify it by exporting a tiny module.
+
+        Raises:
+            ToolchainMissing: a package or interpreter cannot be had here; the build for CUDA is never taken.
+            ToolchainBroken: it was installed but does not work.
+        """
+        environments.create(
+            self.name,
+            lock=_HERE / "requirements.lock",
+            interpreter=interpreters.find(_PYTHON, self._settings, watch),
+            settings=self._settings,
+            by_pip=_TORCH,
+            watch=watch,
+        )
+        self.verify()
+        return self.status()
+
+    def verify(self) -> Mapping[str, Any]:
+        """Export and run a module of less than 1 kB.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it does not do what it should.
+        """
+        with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
+            model = tiny.write_model(Path(folder) / "tiny.pt")
+            with environments.verification(self.name, f"{self._remedy} makes it anew"):
+                exported = self.export(model, Path(folder) / "job", [{tiny.INPUT: tiny.PICTURE}])
+            (answer,) = exported.answers[0].values()
+            if not np.array_equal(answer, tiny.ANSWER):
+                raise ToolchainBroken(f"{self.name} computes wrongly: {answer} for {tiny.ANSWER}")
+            return {"onnx_bytes": exported.onnx.stat().st_size}
+
+    def export(
+        self, model: Path, job: Path, samples: Sequence[Mapping[str, NDArray[Any]]], watch: Watcher = ignore
+    ) -> Exported:
+        """Write a TorchScript module as ONNX, and run it on samples in PyTorch.
+
+        Args:
+            model: the TorchScript file.
+            job: a folder for the results; it is made.
+            samples: at least one; an array for each tensor that forward takes, in its order, by the name that it is to
+                have. The first gives the shapes.
+            watch: is told what PyTorch prints.
+
+        Raises:
+            RunnerError: PyTorch cannot load it (kind `load`), run it on the samples (`run`), or export it
+                (`conversion`).
+            ToolKilled, LimitExceeded: it did not come to an end.
+        """
+        job.mkdir(parents=True)
+        shutil.copyfile(model, job / _MODEL)  # PyTorch sees this file, and nothing beside the original
+        request = {
+            "model": _MODEL,
+            "opset": OPSET,
+            "inputs": list(samples[0]),
+            "samples": [
+                [_save(job / f"{place}_{port}.npy", values) for port, values in enumerate(sample.values())]
+                for place, sample in enumerate(samples)
+            ],
+        }
+        result = door.run_runner(self.require(), _HERE, request, job, watch=watch, settings=self._settings)
+        with np.load(job / "outputs.npz") as outputs:
+            answers = tuple(
+                {name: outputs[f"{port}/{place}"] for port, name in enumerate(result["outputs"])}
+                for place in range(len(samples))
+            )
+        return Exported(job / _ONNX, answers)
+
+    @property
+    def _remedy(self) -> str:
+        return f"oakmill toolchains install {self.name}"
+
+
+def command(model: str) -> list[str]:
+    """The command line that says the same as is done to a TorchScript file of that name."""
+    load = f"torch.jit.load({json.dumps(model)})"
+    export = f'torch.onnx.export({load}, EXAMPLE, "model.onnx", opset_version={OPSET}, dynamo=False)'
+    return ["python", "-c", f"import torch; {export}"]
+
+
+def _save(path: Path, values: NDArray[Any]) -> str:
+    np.save(path, np.ascontiguousarray(values))
+    return path.name
