@@ -22,7 +22,7 @@ PLATFORMS = tuple(map(platform_of, get_args(AnySpec)))
 
 _MARKS = {"error": ("✗", "red"), "warning": ("!", "yellow"), "note": ("·", "cyan")}
 _COLOURS = {"yes": "green", "with warnings": "yellow", "no": "red"}
-_FORMATS = {"openvino_ir": "OpenVINO IR", "tflite": "TFLite"}
+_FORMATS = {"openvino_ir": "OpenVINO IR", "tflite": "TFLite", "torchscript": "TorchScript"}
 _NAMED = 3
 
 

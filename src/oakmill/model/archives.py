@@ -107,6 +107,15 @@ def zip_names(path: Path) -> tuple[str, ...]:
         return ()
 
 
+def zip_member(path: Path, name: str, limit: int) -> bytes:
+    """The first `limit` bytes of a zip's member; none where there is no such member, or it is damaged."""
+    try:
+        with _open_zip(path) as archive, archive.open(name) as member:
+            return member.read(limit)
+    except (*_DAMAGE, KeyError, RuntimeError, OSError, SourceError):  # RuntimeError: it is encrypted
+        return b""
+
+
 class _Xz(io.RawIOBase):
     """Decompresses .xz within DECODER_BYTES of memory; lzma.open has no such limit."""
 

@@ -31,7 +31,11 @@ LARGEST_MB = {"rvc2": 512, "rvc4": 3500}
 _BYTES = {"fp16": 2, "ir": 2, "int8": 1}
 _MEASURED_DOMAINS = ("com.microsoft",)
 _NAMED = 3
-_FORMATS = {SourceFormat.OPENVINO_IR: "an OpenVINO IR", SourceFormat.TFLITE: "a TFLite model"}
+_FORMATS = {
+    SourceFormat.OPENVINO_IR: "an OpenVINO IR",
+    SourceFormat.TFLITE: "a TFLite model",
+    SourceFormat.TORCHSCRIPT: "a TorchScript module",
+}
 _OPS = (Code.UNSUPPORTED_OP, Code.MISREAD_OP, Code.UNKNOWN_DOMAIN)
 
 _REMEDIES = {

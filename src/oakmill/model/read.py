@@ -10,6 +10,7 @@ from oakmill.model.openvino_ir import read_ir
 from oakmill.model.sniff import only_onnx, sniff
 from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.model.tflite import read_tflite
+from oakmill.model.torch_files import read_script
 from oakmill.settings import Settings
 
 
@@ -24,7 +25,7 @@ def open_source(path: Path, work: Path, settings: Settings) -> SourceModel:
     Raises:
         NotAModel, BrokenModel, UnsafeSource: the file is none, damaged, or hostile.
         UnsupportedModel: the format is recognised but not converted yet; or as `read_onnx`, `read_ir`,
-            `read_tflite` and `open_nn_archive`.
+            `read_tflite`, `read_script` and `open_nn_archive`.
     """
     found = sniff(path)
     if found is SourceFormat.NN_ARCHIVE:
@@ -33,5 +34,7 @@ def open_source(path: Path, work: Path, settings: Settings) -> SourceModel:
         return read_ir(path, settings)
     if found is SourceFormat.TFLITE:
         return read_tflite(path, settings)
+    if found is SourceFormat.TORCHSCRIPT:
+        return read_script(path, settings)
     only_onnx(found, path)
     return read_onnx(path, settings)

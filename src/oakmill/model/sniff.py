@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from oakmill.errors import NotAModel, UnsupportedModel
-from oakmill.model import archives
+from oakmill.model import archives, torch_files
 from oakmill.model.source import SourceFormat
 
-ACCEPTED = "Accepted are ONNX, OpenVINO IR (.xml), TFLite, and NN Archives (.tar.xz) that hold one of them."
+ACCEPTED = (
+    "Accepted are ONNX, OpenVINO IR (.xml), TFLite, TorchScript, and NN Archives (.tar.xz) that hold one of the first "
+    "three."
+)
 
 _HEAD_BYTES = 4096
 _MYRIAD_MAGIC = struct.pack("<I", 9709)
@@ -47,20 +50,21 @@ _MAGICS = (
     (0, b"\x28\xb5\x2f\xfd", Finding("compressed with zstd", "Unpack it first.")),
 )
 
-_TORCH = Finding("a PyTorch checkpoint", f"{_EXPORT}: torch.onnx.export(model, example, 'model.onnx').")
-_PICKLE = Finding("a Python pickle (PyTorch checkpoint?)", _TORCH.remedy)
+_PROGRAM = Finding("a PyTorch exported program", f"{_EXPORT}: torch.onnx.export(program, f='model.onnx').")
+_SCRIPT = Finding("a TorchScript module", format=SourceFormat.TORCHSCRIPT)
 
 _LABELS = {
     SourceFormat.ONNX: "ONNX",
     SourceFormat.OPENVINO_IR: "OpenVINO IR",
     SourceFormat.TFLITE: "TFLite",
+    SourceFormat.TORCHSCRIPT: "TorchScript",
     SourceFormat.NN_ARCHIVE: "an NN Archive",
 }
 
 # The first pattern that matches a name decides.
 _ZIP_MEMBERS = (
     (r"dlc\.metadata|model\.params", Finding("an already compiled DLC", _SOURCE_WANTED, compiled=True)),
-    (r"(.*/)?data\.pkl|(.*/)?serialized_exported_program\.json|(.*/)?models/model\.json", _TORCH),
+    (r"(.*/)?serialized_exported_program\.json|(.*/)?models/model\.json", _PROGRAM),
     (r"model\.weights\.h5", Finding("a Keras model", f"{_EXPORT}, with tf2onnx.")),
     (r".*\.npy", Finding("an archive of NumPy arrays")),
     (r"config\.json|.*\.onnx", Finding("a zip", "Unpack it, or pack it as .tar.xz if it is an NN Archive.")),
@@ -153,7 +157,7 @@ def _by_head(path: Path, head: bytes) -> Finding | None:
     for offset, magic, finding in _MAGICS:
         if head[offset:].startswith(magic):
             return finding
-    return _by_myriad(head) or _by_container(path, head) or _by_pickle(head) or _by_text(head)
+    return _by_myriad(head) or _by_container(path, head) or _by_pickle(path, head) or _by_text(head)
 
 
 def _by_myriad(head: bytes) -> Finding | None:
@@ -166,7 +170,7 @@ def _by_myriad(head: bytes) -> Finding | None:
 
 def _by_container(path: Path, head: bytes) -> Finding | None:
     if head.startswith(archives.ZIP):
-        return _by_zip_members(archives.zip_names(path))
+        return _by_zip_members(path, archives.zip_names(path))
     if archives.holds_tar(path):
         return Finding("an NN Archive", format=SourceFormat.NN_ARCHIVE)
     for magic, name in archives.COMPRESSIONS.items():
@@ -175,15 +179,21 @@ def _by_container(path: Path, head: bytes) -> Finding | None:
     return None
 
 
-def _by_zip_members(names: tuple[str, ...]) -> Finding:
+def _by_zip_members(path: Path, names: tuple[str, ...]) -> Finding:
+    if torch_files.is_script(names):
+        return _SCRIPT
     for pattern, finding in _ZIP_MEMBERS:
         if any(re.match(pattern, name) for name in names):
             return finding
-    return Finding("a zip without a model")
+    found = torch_files.zipped_checkpoint(path, names)
+    return Finding(found.what, found.remedy) if found else Finding("a zip without a model")
 
 
-def _by_pickle(head: bytes) -> Finding | None:
-    return _PICKLE if head[0] == 0x80 and head[1:2] in {b"\2", b"\3", b"\4", b"\5"} else None
+def _by_pickle(path: Path, head: bytes) -> Finding | None:
+    if head[0] != 0x80 or head[1:2] not in {b"\2", b"\3", b"\4", b"\5"}:
+        return None
+    found = torch_files.bare_checkpoint(path)
+    return Finding(found.what, found.remedy)
 
 
 def _by_text(head: bytes) -> Finding | None:

@@ -14,6 +14,7 @@ class SourceFormat(StrEnum):
     ONNX = "onnx"
     OPENVINO_IR = "openvino_ir"
     TFLITE = "tflite"
+    TORCHSCRIPT = "torchscript"
     NN_ARCHIVE = "nn_archive"
 
 
