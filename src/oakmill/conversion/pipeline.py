@@ -13,7 +13,7 @@ from typing import Any
 from onnx import ModelProto
 
 import oakmill
-from oakmill.conversion import identity, packaging, platforms, publish, tflite_source
+from oakmill.conversion import foreign, identity, packaging, platforms, publish, recipes
 from oakmill.conversion.events import Observer, Progress, Stage, failing_in, unobserved
 from oakmill.conversion.passport import Passport, Verdict, page
 from oakmill.conversion.platform import Built, Images, Network, Platform
@@ -26,6 +26,7 @@ from oakmill.spec import AnySpec, InputSpec, OutputFormat
 from oakmill.spec.recipe import Recipe, SourceRecord, ToolchainRecord
 from oakmill.toolchains import sandbox
 
+_ENDINGS = re.compile(r"(\.rvc\d)?(\.onnx|\.xml|\.tflite|\.pth?|\.torchscript|\.tar(\.\w+)?|\.zip)?$")
 _DOCUMENTS = ("passport.json", "passport.html", "recipe.yaml")
 
 
@@ -58,7 +59,7 @@ class Names:
     @classmethod
     def of(cls, spec: AnySpec, source: Path, suffix: str, part_suffixes: Sequence[str] = ()) -> Names:
         """By the instance's name, else by the source's."""
-        plain = re.sub(r"(\.rvc\d)?(\.onnx|\.xml|\.tflite|\.tar(\.\w+)?|\.zip)?$", "", source.name) or "model"
+        plain = _ENDINGS.sub("", source.name) or "model"
         own = re.sub(r"[^\w.+-]+", "_", spec.name).strip("._") or "model" if spec.name else ""
         stem = own or f"{plain}.{spec.platform}"
         artefact = f"{stem}.{suffix}"
@@ -96,7 +97,7 @@ def convert(
             source = open_source(path, work / "source", settings)
             platform = platform.reading(source)
             inputs = platform.inputs(_asked_inputs(spec, source, progress), source, progress)
-            source = tflite_source.as_onnx(source, inputs, work / "tflite", spec.seed, settings, progress)
+            source = foreign.as_onnx(source, inputs, work / "foreign", spec.seed, settings, progress)
             reuse = Reuse.of(platform, source, progress)
         with progress.stage(Stage.PREFLIGHT):
             model = _loaded(platform, source, inputs, progress)
@@ -199,18 +200,18 @@ def _recipe(
     names: Names,
 ) -> Recipe:
     isolation = sandbox.choose(platform.settings).level.value
-    before = tflite_source.toolchains(source.format, platform.settings)
+    before = foreign.toolchains(source.format, platform.settings)
     used = [toolchain.status() for toolchain in (*before, *platform.toolchains)]
     return Recipe(
         oakmill=oakmill.__version__,
         code=identity.code(),
         source=source,
-        spec=spec.model_copy(update={"verification_images": None}),  # a path means nothing elsewhere
+        spec=recipes.portable(spec),
         inputs=[item.as_dict() for item in prepared.inputs],
         toolchains=[ToolchainRecord(name=item.name, digest=item.digest, isolation=isolation) for item in used],
         packages=identity.packages(),
         commands=[
-            *map(shlex.join, tflite_source.commands(source.format, source.name)),
+            *map(shlex.join, foreign.commands(source.format, source.name)),
             *map(shlex.join, platform.commands(prepared, names.artefact).values()),
         ],
         images=list(images.held_out.sha256),
