@@ -129,7 +129,7 @@ CASES: dict[str, tuple[Maker, list[str], int, str, str]] = {
     "archive with ..": (climbing_archive, [], 3, "UnsafeSource", "../../escaped.txt"),
     "external data outside": (external_data_outside, [], 3, "UnsafeSource", "../secret.bin"),
     "opset 99": (opset_99, [], 4, "UnsupportedOpset", "99"),
-    "unsupported op": (unsupported_op, [], 7, "CompileFailed", "sample_it"),
+    "unsupported op": (unsupported_op, [], 4, "UnsupportedModel", "sample_it"),
     "open dimensions": (open_dimensions, [], 4, "DynamicShape", "height"),
     "wrong rank": (good, ["--shape", "1,3,16"], 2, "SpecError", "4 dimensions"),
     "contradicting shape": (good, ["--shape", "1,4,16,16"], 2, "SpecError", "image"),

@@ -226,14 +226,19 @@ def pool_in_three() -> ModelProto:
 
 MODELS: dict[str, tuple[Callable[[], ModelProto], int, str, str]] = {
     # what: how it is made, exit code, words of the message, words of the remedy
-    "NonMaxSuppression": (select_boxes, 7, "nonmaxsuppression_scores", "before NonMaxSuppression"),
+    "NonMaxSuppression": (
+        select_boxes,
+        4,
+        "nonmaxsuppression_scores",
+        "end the network before it (--outputs boxes,chances)",
+    ),
     "NonZero": (
         lambda: of_integers(with_tail("NonZero hidden scores")),
         7,
         "nonzero_scores",
         "end the network before it",
     ),
-    "MaxPool3d": (pool_in_three, 7, "maxpool_scores", "pool over two axes at a time"),
+    "MaxPool3d": (pool_in_three, 4, "maxpool_scores", "end the network before it (--outputs volume)"),
     "open": (lambda: conv_model(shape=(1, 3, "height", "width")), 4, "height", "--shape"),
 }
 

@@ -20,8 +20,8 @@ from oakmill.toolchains import environments
 PACKAGES = ("onnx", "onnxruntime", "onnxslim", "numpy", "pillow", "luxonis-ml", "depthai")
 """Packages that change graphs, read pictures or write results."""
 
-_NO_RESULT = ("cli",)
-"""Parts of Oakmill that have no say in a result's bytes."""
+_HAS_A_SAY = ("spec", "model", "graph", "calibration", "toolchains", "conversion")
+"""Parts of Oakmill that decide a result's bytes; the hub and the commands around them do not."""
 _FILES_AT_ONCE = 4
 
 Digests = Mapping[str, str]
@@ -32,9 +32,9 @@ def code() -> str:
     """sha256 over Oakmill's own code, which decides bytes as any tool does."""
     root = Path(oakmill.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*")):
+    for path in sorted(path for part in _HAS_A_SAY for path in (root / part).rglob("*")):
         name = path.relative_to(root)
-        if name.parts[0] in _NO_RESULT or "__pycache__" in name.parts or not path.is_file():
+        if "__pycache__" in name.parts or not path.is_file():
             continue
         data = path.read_bytes()
         digest.update(f"{name.as_posix()}\0{len(data)}\0".encode() + data)

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from oakmill.errors import SourceError
 from oakmill.settings import Settings
+from oakmill.spec import AnySpec
 from oakmill.spec.recipe import Recipe
 
 VERSION = 1
@@ -106,3 +107,16 @@ def validated(document: dict[str, Any], name: str) -> Recipe:
         place = ".".join(map(str, first["loc"]))
         message = f"{name} is no recipe that this Oakmill can follow: {place}: {first['msg']}"
         raise BadRecipe(message, subject=name, remedy="use the Oakmill that made it, whose version it states") from None
+
+
+def portable(spec: AnySpec) -> AnySpec:
+    """The spec without places that only this machine has: test images go, absolute paths keep their last part.
+
+    A path relative to where the command ran is kept as it was typed: a recipe that travels with its folder finds it.
+    """
+    changes: dict[str, Any] = {"verification_images": None}
+    for name in type(spec).model_fields:
+        value = getattr(spec, name)
+        if name not in changes and isinstance(value, str | Path) and Path(value).expanduser().is_absolute():
+            changes[name] = type(value)(Path(value).name)
+    return spec.model_copy(update=changes)

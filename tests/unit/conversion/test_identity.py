@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import oakmill
 from oakmill.conversion import identity
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec, Rvc2Spec, Rvc4Spec
@@ -26,10 +27,23 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_code_counts_without_what_only_talks() -> None:
-    assert len(identity.code()) == 64
-    names = {path.parts[0] for path in map(Path, identity._NO_RESULT)}
-    assert names == {"cli"}
+def test_the_code_counts_that_decides_bytes_and_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The hub around a conversion grew, and all that had been converted before it was converted again."""
+    for part in ("graph", "web"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "part.py").write_text("1")
+    monkeypatch.setattr(oakmill, "__file__", str(tmp_path / "__init__.py"))
+
+    def code_with(part: str) -> str:
+        (tmp_path / part / "part.py").write_text("2")
+        identity.code.cache_clear()
+        return identity.code()
+
+    identity.code.cache_clear()
+    first = identity.code()
+    assert code_with("web") == first
+    assert code_with("graph") != first
+    identity.code.cache_clear()
 
 
 def test_the_question_is_put_without_a_large_library() -> None:

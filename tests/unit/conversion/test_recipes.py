@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from oakmill.conversion.recipes import LARGEST, BadRecipe, read
+from oakmill.conversion.recipes import LARGEST, BadRecipe, portable, read
 from oakmill.settings import Settings
-from oakmill.spec import Rvc2Spec
+from oakmill.spec import Precision, Rvc2Spec, Rvc4Spec
 from oakmill.spec.recipe import Recipe, SourceRecord
 
 
@@ -100,3 +100,19 @@ def test_a_field_that_this_oakmill_does_not_know_is_named(tmp_path: Path, settin
     path.write_text(recipe().as_yaml() + "novelty: 1\n")
     with pytest.raises(BadRecipe, match="novelty"):
         read(path, settings)
+
+
+def test_a_recipe_holds_no_place_of_this_machine(tmp_path: Path) -> None:
+    """A recipe told all its readers the name of a home folder, in quantization_data as it had been typed."""
+    spec = Rvc4Spec(
+        target_precision=Precision.CUSTOM,
+        quantization_data=str(tmp_path / "photos"),
+        aimet_encodings=tmp_path / "encodings.json",
+        verification_images=tmp_path,
+    )
+    kept = portable(spec)
+    assert isinstance(kept, Rvc4Spec)
+    assert (kept.quantization_data, kept.aimet_encodings) == ("photos", Path("encodings.json"))
+    assert kept.verification_images is None
+    assert str(tmp_path) not in kept.model_dump_json()
+    assert portable(Rvc4Spec(quantization_data="photos/")).model_dump()["quantization_data"] == "photos/"
