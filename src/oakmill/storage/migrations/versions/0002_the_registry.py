@@ -27,6 +27,8 @@ def upgrade() -> None:
     _make_variants()
     _make_versions()
     _change_versions_14()
+    _change_versions_15()
+    _make_instances()
 
 
 def _make_audit() -> None:
@@ -120,19 +122,19 @@ def _change_models_7() -> None:
         batch_op.create_index("models_by_slug", ["slug"], unique=False)
         batch_op.create_index("models_of_all_by_created", ["visibility", "created", "id"], unique=False)
         batch_op.create_index("models_of_all_by_downloads", ["visibility", "downloads", "id"], unique=False)
-        batch_op.create_index("models_of_all_by_name", ["visibility", "name", "id"], unique=False)
 
 
 def _change_models_8() -> None:
     with op.batch_alter_table("models", schema=None) as batch_op:
+        batch_op.create_index("models_of_all_by_name", ["visibility", "name", "id"], unique=False)
         batch_op.create_index("models_of_all_by_updated", ["visibility", "updated", "id", "words"], unique=False)
         batch_op.create_index("models_of_team_by_created", ["team_id", "visibility", "created", "id"], unique=False)
-        batch_op.create_index("models_of_team_by_downloads", ["team_id", "visibility", "downloads", "id"], unique=False)
-        batch_op.create_index("models_of_team_by_name", ["team_id", "visibility", "name", "id"], unique=False)
 
 
 def _change_models_9() -> None:
     with op.batch_alter_table("models", schema=None) as batch_op:
+        batch_op.create_index("models_of_team_by_downloads", ["team_id", "visibility", "downloads", "id"], unique=False)
+        batch_op.create_index("models_of_team_by_name", ["team_id", "visibility", "name", "id"], unique=False)
         batch_op.create_index(
             "models_of_team_by_updated", ["team_id", "visibility", "updated", "id", "words"], unique=False
         )
@@ -212,4 +214,52 @@ def _change_versions_14() -> None:
         batch_op.create_index(batch_op.f("ix_versions_model_id"), ["model_id"], unique=False)
         batch_op.create_index("versions_of_all_by_created", ["visibility", "created", "id"], unique=False)
         batch_op.create_index("versions_of_all_by_updated", ["visibility", "updated", "id"], unique=False)
+
+
+def _change_versions_15() -> None:
+    with op.batch_alter_table("versions", schema=None) as batch_op:
         batch_op.create_index("versions_of_team_by_created", ["team_id", "visibility", "created", "id"], unique=False)
+        batch_op.create_index("versions_of_team_by_updated", ["team_id", "visibility", "updated", "id"], unique=False)
+
+
+def _make_instances() -> None:
+    op.create_table(
+        "instances",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("model_id", sa.String(length=64), nullable=False),
+        sa.Column("variant_id", sa.String(length=64), nullable=False),
+        sa.Column("version_id", sa.String(length=64), nullable=False),
+        sa.Column("parent_id", sa.String(length=64), nullable=True),
+        sa.Column("job_id", sa.String(length=64), nullable=True),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("slug", sa.String(length=255), nullable=False),
+        sa.Column("words", sa.String(length=400), nullable=False),
+        sa.Column("description", sa.String(length=255), nullable=True),
+        sa.Column("origin", sa.String(length=16), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("model_type", sa.String(length=16), nullable=False),
+        sa.Column("is_nn_archive", sa.Boolean(), nullable=False),
+        sa.Column("precision", sa.String(length=40), nullable=True),
+        sa.Column("tool_version", sa.String(length=64), nullable=True),
+        sa.Column("input_shape", sa.JSON(), nullable=False),
+        sa.Column("quantization_data", sa.String(length=255), nullable=True),
+        sa.Column("sha256", sa.String(length=64), nullable=True),
+        sa.Column("size", sa.BigInteger(), nullable=True),
+        sa.Column("verdict", sa.String(length=8), nullable=True),
+        sa.Column("facts", sa.JSON(), nullable=False),
+        sa.Column("parameters", sa.JSON(), nullable=False),
+        sa.Column("tags", sa.JSON(), nullable=False),
+        sa.Column("yolo_version", sa.String(length=32), nullable=True),
+        sa.Column("downloads", sa.Integer(), nullable=False),
+        sa.Column("team_id", sa.String(length=64), nullable=False),
+        sa.Column("owner_key_id", sa.String(length=64), nullable=True),
+        sa.Column("visibility", sa.String(length=16), nullable=False),
+        sa.Column("created", UtcDateTime(), nullable=False),
+        sa.Column("updated", UtcDateTime(), nullable=False),
+        sa.ForeignKeyConstraint(["model_id"], ["models.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["parent_id"], ["instances.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["team_id"], ["teams.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["variant_id"], ["variants.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["version_id"], ["versions.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+    )

@@ -16,6 +16,7 @@ def upgrade() -> None:
     _make_jobs()
     _change_jobs_2()
     _change_jobs_3()
+    _change_jobs_4()
     _make_log_lines()
 
 
@@ -67,13 +68,17 @@ def _change_jobs_2() -> None:
         batch_op.create_index(batch_op.f("ix_jobs_model_id"), ["model_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_number"), ["number"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_result_id"), ["result_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_jobs_source_id"), ["source_id"], unique=False)
 
 
 def _change_jobs_3() -> None:
     with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_jobs_source_id"), ["source_id"], unique=False)
         batch_op.create_index("jobs_by_team", ["team_id", "number"], unique=False)
         batch_op.create_index("jobs_to_claim", ["status", "priority", "number"], unique=False)
+
+
+def _change_jobs_4() -> None:
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.create_index(
             "one_live_job_per_key",
             ["team_id", "key"],
