@@ -11,7 +11,7 @@ from itertools import islice
 MAX_OPERATIONS = 300_000
 _MAX_PICKLES = 5  # the old format of PyTorch: a magic number, a version, the system, the object, its storages' keys
 _NAME = re.compile(r"[\w.]{1,100}")
-_PARTS_OF_TORCH = re.compile(r"(torch|collections|numpy)(\.|$)")
+_PARTS_OF_TORCH = re.compile(r"(torch|collections|numpy)(\.|$)|(__builtin__|builtins)\.(set|frozenset|object)$")
 
 
 def classes(data: bytes) -> tuple[str, ...]:
