@@ -23,6 +23,18 @@ ALLOWED = {
     "registry": {"storage", "spec", "model"},
     "jobs": {"registry", "storage", "conversion", "toolchains", "calibration", "model", "spec"},
     "api": {"jobs", "registry", "storage", "conversion", "toolchains", "calibration", "model", "spec"},
+    "web": {
+        "api",
+        "jobs",
+        "registry",
+        "storage",
+        "conversion",
+        "toolchains",
+        "calibration",
+        "graph",
+        "model",
+        "spec",
+    },
     "cli": {
         "api",
         "server",

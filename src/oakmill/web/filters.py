@@ -1,0 +1,127 @@
+"""Values as people read them: sizes, counts, shapes, words of the API, and Markdown that cannot do harm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markupsafe import Markup, escape
+
+from oakmill.registry.tables import Model
+
+OWN_WORDS = frozenset({"edit", "delete", "new"})
+"""Last parts of pages' addresses below a model's identifier."""
+_KEPT_UPPER = {"OPTICAL_CHARACTER_RECOGNITION": "OCR"}
+
+
+def size(count: int | None) -> str:
+    """12.3 MB."""
+    if count is None:
+        return "–"
+    amount = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            break
+        amount /= 1000
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
+
+
+def number(count: int | None) -> str:
+    """12 345, with a thin space that does not break."""
+    return "–" if count is None else f"{count:,}".replace(",", "\u202f")
+
+
+def counted(count: int, word: str) -> str:
+    """3 models, 1 model."""
+    return f"{number(count)} {word}{'' if count == 1 else 's'}"
+
+
+def shape(dimensions: Iterable[Any]) -> str:
+    """1 × 3 × 224 × 224; an open dimension by its name."""
+    return " × ".join("?" if item is None else str(item) for item in dimensions)
+
+
+def task(word: str) -> str:
+    """OBJECT_DETECTION as a person writes it."""
+    return _KEPT_UPPER.get(word) or word.replace("_", " ").capitalize()
+
+
+def plain(value: Any) -> str:
+    """A value of a spec as a form's field or a table has it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(plain(item) for item in value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)
+
+
+def short(digest: str | None) -> str:
+    """The beginning of a hash."""
+    return (digest or "")[:12]
+
+
+def segment(text: str) -> str:
+    """A name as a part of an address."""
+    return quote(text, safe="")
+
+
+def model_path(row: Model) -> str:
+    """The address of a model's page, for people to read; by its identifier where its slug is a page's own word."""
+    if row.slug in OWN_WORDS:
+        return f"/models/{row.id}"
+    return f"/models/{segment(row.team.slug)}/{segment(row.slug)}"
+
+
+def initials(name: str) -> str:
+    """Up to two letters that stand for a name."""
+    words = [word for word in name.replace("-", " ").replace("_", " ").split() if word[0].isalnum()]
+    return "".join(word[0] for word in words[:2]).upper() or name[:1].upper()
+
+
+def safe_link(address: str) -> str:
+    """An address that a link may lead to; nothing for what would run in the page."""
+    return address if address.lower().startswith(("https://", "http://", "mailto:")) else ""
+
+
+@lru_cache(maxsize=256)
+def markdown(text: str) -> Markup:
+    """A card's Markdown: no HTML of its own, and no picture that the browser would fetch from elsewhere."""
+    # markdown-it-py escapes all text and refuses javascript: links itself; html is off in this preset.
+    return Markup(_reader().render(text))
+
+
+@lru_cache(maxsize=1)
+def _reader() -> MarkdownIt:
+    reader = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+    reader.add_render_rule("image", _image)
+    return reader
+
+
+def _image(self: RendererHTML, tokens: Sequence[Token], at: int, options: Mapping[str, Any], env: Any) -> str:
+    token = tokens[at]
+    address = str(token.attrGet("src") or "")
+    text = token.content or address
+    return str(Markup('<a href="{}" rel="noreferrer nofollow">{}</a>').format(safe_link(address), escape(text)))
+
+
+ALL: Mapping[str, Callable[..., Any]] = {
+    "size": size,
+    "number": number,
+    "counted": counted,
+    "shape": shape,
+    "task": task,
+    "plain": plain,
+    "short": short,
+    "segment": segment,
+    "model_path": model_path,
+    "initials": initials,
+    "safe_link": safe_link,
+    "markdown": markdown,
+}
