@@ -54,7 +54,7 @@ Reading = Annotated[Session, Depends(reading, scope="function")]
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
-def anyone(request: Request, at: TheHub, given: Bearer) -> Caller:
+def who(request: Request, at: TheHub, given: Bearer) -> Caller:
     """Who asks; where no key is given, nobody in particular. A wrong key is refused, not taken for none.
 
     Raises:
@@ -69,7 +69,18 @@ def anyone(request: Request, at: TheHub, given: Bearer) -> Caller:
     return callers.anonymous(at.settings, address)
 
 
-def caller(found: Annotated[Caller, Depends(anyone)]) -> Caller:
+def anyone(found: Annotated[Caller, Depends(who)]) -> Caller:
+    """Who asks; a key is needed where the operator does not show what is public to everybody.
+
+    Raises:
+        NoKey: none was given, or it is not in force.
+    """
+    if not found.is_known and not found.sees_public:
+        raise NoKey(remedy="Send a key: Authorization: Bearer oak_...")
+    return found
+
+
+def caller(found: Annotated[Caller, Depends(who)]) -> Caller:
     """Who asks; a key is needed.
 
     Raises:

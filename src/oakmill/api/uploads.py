@@ -130,7 +130,7 @@ def get_upload(upload_id: Id, session: Reading, caller: Converter, at: TheHub, r
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/offset+octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
         }
     },
 )

@@ -1,0 +1,181 @@
+"""A hub with two teams, their keys and models; in this process, or as a server of its own on a free port."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from oakmill.api.app import create_app
+from oakmill.api.hub import Hub
+from oakmill.registry import callers, instances, keys, models, teams, variants
+from oakmill.registry.tables import Key
+from oakmill.settings import Settings
+from oakmill.storage.database import now
+
+with warnings.catch_warnings():  # it wants another HTTP client than the one that all the world uses
+    warnings.simplefilter("ignore")
+    from fastapi.testclient import TestClient
+
+API = "/api/v1"
+
+
+@dataclass
+class World:
+    """A running hub, what is in it by word, and keys by the words for who holds them."""
+
+    client: TestClient
+    hub: Hub
+    keys: dict[str, str] = field(default_factory=dict)
+    ids: dict[str, str] = field(default_factory=dict)
+
+    def as_(self, who: str) -> dict[str, str]:
+        """The headers of a request by that holder."""
+        return {"Authorization": f"Bearer {self.keys[who]}"} if who in self.keys else {}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def world(settings: Settings) -> Iterator[World]:
+    yield from open_world(settings)
+
+
+def open_world(settings: Settings) -> Iterator[World]:
+    app = create_app(settings)
+    with TestClient(app, raise_server_exceptions=False) as client:
+        found = World(client, app.state.hub)
+        furnish(found)
+        yield found
+
+
+def furnish(world: World) -> None:
+    with world.hub.db.session() as session:
+        for name in ("Ours", "Theirs"):
+            team = teams.create(session, name=name)
+            by = callers.of_team(team.id, team.slug)
+            for scope in ("read", "convert", "admin"):
+                _, world.keys[f"{name} {scope}"] = keys.create(session, team, name=f"{scope}er", scopes=[scope])
+            for visibility in ("private", "team", "public"):
+                model = models.create(session, by, name=f"{name} {visibility}", visibility=visibility)
+                version = variants.add_version(session, by, model.id, name="small")
+                row = instances.create(session, by, version.id, name=f"{name} {visibility} source", model_type="ONNX")
+                place = f"{name} {visibility}"
+                world.ids |= {
+                    f"{place} model": model.id,
+                    f"{place} variant": version.variant_id,
+                    f"{place} version": version.id,
+                    f"{place} instance": row.id,
+                }
+        ours = teams.named(session, "ours")
+        narrow = world.ids["Ours team model"]
+        _, world.keys["narrow"] = keys.create(session, ours, name="narrow", scopes=["convert"], model_id=narrow)
+        _, world.keys["expired"] = keys.create(session, ours, name="old", scopes=["admin"])
+        revoked, world.keys["revoked"] = keys.create(session, ours, name="gone", scopes=["admin"])
+        world.keys["unknown"] = "oak_" + "x" * 40
+        keys.revoke(session, callers.LOCAL, revoked.id)
+        session.query(Key).filter(Key.name == "old").update({"expires": now() - timedelta(seconds=1)})
+
+
+def relu(path: Path | None = None, *, opset: int = 13) -> bytes:
+    """A model of one node."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 8, 8]) for name in ("x", "y"))
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    onnx.checker.check_model(model)
+    data: bytes = model.SerializeToString()
+    if path is not None:
+        path.write_bytes(data)
+    return data
+
+
+@dataclass
+class Server:
+    """`oakmill serve` as a process of its own."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    home: Path
+    url: str = ""
+    key: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.url, headers=self.headers, timeout=30, trust_env=False)
+
+    def web_pid(self) -> int:
+        """The process that answers now: the youngest."""
+        listed = subprocess.check_output(["pgrep", "-P", str(self.process.pid), "-f", "oakmill.server.web"], text=True)
+        return int(listed.split()[-1])
+
+    def wait_for(self, words: str, seconds: float = 60) -> str:
+        """What the log says, once those words are in it."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            text = self.log.read_text()
+            if words in text:
+                return text
+            assert self.process.poll() is None, text
+            time.sleep(0.05)
+        raise AssertionError(f"{words!r} never came: {self.log.read_text()}")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    found = start_server(tmp_path / "home", tmp_path / "log")
+    try:
+        yield found
+    finally:
+        end_server(found)
+
+
+def start_server(home: Path, log: Path, *arguments: str, port: int = 0) -> Server:
+    environment = {**os.environ, "OAKMILL_HOME": str(home)}  # noqa: TID251 - a server of its own
+    command = [sys.executable, "-m", "oakmill", "serve", "--port", str(port), "--workers", "0", *arguments]
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+    found = Server(process, log, home)
+    text = found.wait_for("0 workers")
+    found.url = re.findall(r"listens on (\S+)", text)[-1] + API
+    if key := re.findall(r"oak_\w+", text):
+        found.key = key[0]
+    return found
+
+
+def end_server(server: Server) -> None:
+    server.process.send_signal(signal.SIGTERM)
+    try:
+        server.process.wait(30)
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+def make_source(client: httpx.Client, name: str = "digits", prefix: str = "") -> str:
+    """A pending source instance of a new model."""
+    model = client.post(f"{prefix}/models", json={"name": name}).raise_for_status().json()
+    version = (
+        client.post(f"{prefix}/models/{model['id']}/versions", json={"variant": "small"}).raise_for_status().json()
+    )
+    body = {"version_id": version["id"], "name": f"{name} source"}
+    found: str = client.post(f"{prefix}/instances", json=body).raise_for_status().json()["id"]
+    return found
