@@ -44,7 +44,7 @@ class Dataset:
 
 
 def resolve(value: str | None, settings: Settings, work: Path) -> Dataset:
-    """The files that a value means; nothing else is ever taken in their place.
+    """The files that a value means; nothing else is ever taken in their place. Random pixels are made when asked for.
 
     A value with a slash, or with the suffix of a zip or picture, is a path; so is one that begins with a dot or
     a tilde. A bare word is a set (the named ones in any case: GENERAL), and only if there is no set of that
@@ -66,6 +66,7 @@ def resolve(value: str | None, settings: Settings, work: Path) -> Dataset:
         return _from_path(Path(value).expanduser(), settings, work)
     name = DEFAULT if value is None else value.lower() if value.lower() in SETS else value
     record = store.load(name, settings) if _could_be_set(name, settings) else None
+    record = record or _generated(name, settings)
     if record:
         return _from_set(record, value, settings)
     if name in SETS:
@@ -86,6 +87,15 @@ def unknown(name: str, settings: Settings) -> UnknownSet:
 
 def _looks_like_path(value: str) -> bool:
     return "/" in value or value.startswith((".", "~")) or value.lower().endswith(".zip") or is_known(value)
+
+
+def _generated(name: str, settings: Settings) -> SetRecord | None:
+    """A set that needs nothing from outside is made where it is first asked for."""
+    from oakmill.calibration.datasets.installer import install
+
+    if name not in SETS or SETS[name].origin != "generated":
+        return None
+    return install(name, settings)
 
 
 def _could_be_set(name: str, settings: Settings) -> bool:
