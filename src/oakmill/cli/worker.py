@@ -22,7 +22,8 @@ def command(once: str | None) -> None:
     `oakmill serve` starts workers by itself; this adds one, on the same machine, or on another one with a hub on
     PostgreSQL and S3.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("oakmill").setLevel(logging.INFO)
     from oakmill.api.hub import open_database
     from oakmill.jobs.bell import Bell
     from oakmill.jobs.worker import Worker

@@ -99,7 +99,7 @@ class Inspector:
             return child.follow(lambda _: None, lambda _: None, look)
         except ToolKilled as error:
             message = f"Looking at {files[0].name} ended the process that did it."
-            raise NotAModel(message, subject=files[0].name, remedy="The file is damaged or hostile.") from error
+            raise NotAModel(message, subject=files[0].name, remedy="Is it damaged?", log=error.log) from error
 
 
 def _laid_out(files: Mapping[str, Path], folder: Path) -> list[Path]:

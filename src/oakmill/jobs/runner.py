@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.errors import OakmillError
-from oakmill.jobs.kinds import REBUILD, SPECS
+from oakmill.jobs.kinds import INSPECT, REBUILD, SPECS
 from oakmill.settings import Settings
 
 Tell = Callable[[Mapping[str, Any]], None]
@@ -70,9 +70,7 @@ def _done(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     tempfile.tempdir = str(folder / "tmp")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(_NICER)
-    return (
-        {"result": _inspected(request, settings)} if request["kind"] == "inspect" else _Job(request, settings).run(tell)
-    )
+    return _inspected(request, settings) if request["kind"] == INSPECT else _Job(request, settings).run(tell)
 
 
 def _inspected(request: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

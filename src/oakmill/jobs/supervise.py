@@ -8,9 +8,10 @@ import selectors
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from oakmill.errors import ToolKilled
@@ -27,6 +28,7 @@ Message = Mapping[str, Any]
 _SECRET = ("OAKMILL_DATABASE", "OAKMILL_STORE", "AWS_", "PGPASS")
 """Variables that a process which reads other people's models does not get."""
 _CHUNK = 1 << 16
+_TAIL_LINES = 40
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Child:
     process: subprocess.Popen[bytes]
     events: int
     tree: Tree
+    _said: deque[str] = field(default_factory=lambda: deque(maxlen=_TAIL_LINES))
 
     @classmethod
     def start(cls, *, leashed: bool = True) -> Child:
@@ -97,7 +100,12 @@ class Child:
     def _told(self, say: Callable[[str], None], look: Callable[[], None], wake: Ear | None) -> Iterator[Message]:
         """The messages until the process has closed its descriptor."""
         assert self.process.stdout is not None
-        messages, output = _Messages(), Lines(say)
+
+        def keep(line: str) -> None:
+            self._said.append(line)
+            say(line)
+
+        messages, output = _Messages(), Lines(keep)
         streams = {self.events: messages.feed, self.process.stdout.fileno(): output.feed}
         with _selecting(*streams, *([wake] if wake else [])) as selector:
             next_look = time.monotonic() + LOOK_SECONDS
@@ -119,8 +127,13 @@ class Child:
             return ToolKilled(
                 f"The process that ran the job was ended by signal {-code}.",
                 remedy="The kernel does this when the machine runs out of memory; or somebody ended it. Try it again.",
+                log="\n".join(self._said),
             )
-        return ToolKilled(f"The process that ran the job ended with exit code {code} and no result.")
+        return ToolKilled(
+            f"The process that ran the job ended with exit code {code} and no result.",
+            remedy="Its log says more.",
+            log="\n".join(self._said),
+        )
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
         """End it and all that it started, within two seconds; once it is ended, there is nothing to do."""

@@ -7,7 +7,9 @@ killed worker left goes when the job has ended, or is tried again.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from oakmill.errors import NotFound, UnsafeSource
 from oakmill.jobs.identity import named_file
+from oakmill.jobs.kinds import INSPECT
 from oakmill.jobs.requests import file_name
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import InstanceFile, Role
@@ -24,6 +27,7 @@ from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
 
 FOLDERS = ("source", "files", "tmp", "out")
+_ABANDONED_SECONDS = 3600
 
 
 class Workplace:
@@ -69,8 +73,10 @@ class Workplace:
         }
 
     def clear(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.folder.parent, ignore_errors=True)
+        """Remove the folder; that of another attempt stays, for this one may have been lost long ago."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):
+            self.folder.parent.rmdir()
 
 
 def _sources(session: Session, job: Job) -> list[InstanceFile]:
@@ -115,10 +121,13 @@ _LEAST = {"tool_memory_mb": 256, "tool_seconds": 5}
 
 
 def sweep(settings: Settings, db: Database) -> None:
-    """Remove what killed workers of this machine left of jobs that nobody runs now."""
+    """Remove what killed processes of this machine left: of jobs that nobody runs now, and of looks at uploads."""
     folder = settings.hub / "work"
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    found = list(folder.iterdir()) if folder.is_dir() else []
     with db.reading() as session:
+        names = [path.name for path in found]
         running = set(session.scalars(select(Job.id).where(Job.id.in_(names), Job.status == JobStatus.RUNNING)))
-    for name in set(names) - running:
-        shutil.rmtree(folder / name, ignore_errors=True)
+    for path in found:
+        fresh = path.name.startswith(INSPECT) and time.time() - path.stat().st_mtime < _ABANDONED_SECONDS
+        if path.name not in running and not fresh:
+            shutil.rmtree(path, ignore_errors=True)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete
 
 from oakmill.errors import Conflict, SpecError
-from oakmill.jobs import logbook, queue, requests
+from oakmill.jobs import kinds, logbook, queue, requests
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.callers import LOCAL
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus
@@ -70,7 +70,7 @@ def test_an_answer_that_was_deleted_is_made_again(hub: Hub) -> None:
 def test_force_makes_it_anew_beside_what_is_there(hub: Hub) -> None:
     succeed(hub, ask(hub))
     job = ask(hub, force=True)
-    assert (job.status, job.kind, job.key) == (JobStatus.QUEUED, requests.REBUILD, None)
+    assert (job.status, job.kind, job.key) == (JobStatus.QUEUED, kinds.REBUILD, None)
 
 
 @pytest.mark.parametrize(

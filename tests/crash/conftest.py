@@ -1,0 +1,164 @@
+"""A hub on SQLite and on PostgreSQL whose workers are real processes, and a source that takes seconds to convert."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from oakmill.jobs import queue, requests
+from oakmill.jobs.bell import Bell, job_topic
+from oakmill.jobs.executors.local import start_worker
+from oakmill.jobs.tables import Job, JobStatus
+from oakmill.registry.callers import LOCAL
+from oakmill.registry.tables import Instance
+from oakmill.settings import Settings
+from oakmill.spec import Rvc2Spec
+from oakmill.storage.blobs import BlobStore
+from oakmill.storage.database import Base, Database
+from tests.conversion.makers import conv_model, saved
+from tests.hub_servers import postgres_server, postgres_url
+from tests.unit.jobs.conftest import add_source
+
+__all__ = ["postgres_server", "postgres_url"]
+
+LEASE = 3.0
+LONG = 60  # convolutions: some seconds of compiling
+ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+@dataclass
+class Hub:
+    settings: Settings
+    db: Database
+    bell: Bell
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def worker(self, **changes: Any) -> subprocess.Popen[bytes]:
+        """Start a worker process."""
+        self.workers.append(start_worker(self.settings.model_copy(update=changes)))
+        return self.workers[-1]
+
+    def ask(self, **options: Any) -> Job:
+        spec = options.pop("spec", None) or Rvc2Spec(blob=True, number_of_shaves=4)
+        with self.db.session() as session:
+            source = session.get_one(Instance, "aimi_1")
+            return requests.request(session, LOCAL, source, spec, settings=self.settings, **options)
+
+    def job(self, job: Job) -> Job:
+        with self.db.reading() as session:
+            return session.get_one(Job, job.id)
+
+    def cancel(self, job: Job) -> None:
+        with self.db.session() as session:
+            queue.cancel(session, job.id)
+
+    def wait(self, job: Job, until: Callable[[Job], bool], seconds: float = 90) -> Job:
+        """The job as it is when that holds."""
+        deadline = time.monotonic() + seconds
+        with self.bell.listening(job_topic(job.id)) as ear:
+            while not until(found := self.job(job)):
+                late = time.monotonic() > deadline or found.status in ENDED
+                assert not late, (found.status, found.stages, found.error, found.failure)
+                ear.wait(0.2)
+        return found
+
+    def ended(self, job: Job) -> Job:
+        return self.wait(job, lambda found: found.status in ENDED)
+
+    def compiling(self, job: Job) -> Job:
+        return self.wait(job, lambda found: bool(found.stages) and found.stages[-1]["name"] == "compile")
+
+    def processes(self, job: Job) -> list[int]:
+        """The living processes that work in the job's folder, sandboxed tools among them."""
+        return [pid for pid in living() if job.id in command_line(pid) or job.id in working_folder(pid)]
+
+
+def living() -> list[int]:
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [pid for pid in pids if state(pid) not in ("Z", "")]
+
+
+def state(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
+def command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def working_folder(pid: int) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/cwd").readlink())
+    except OSError:
+        return ""
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return condition()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> str | None:
+    return request.getfixturevalue("postgres_url") if request.param == "postgres" else None
+
+
+@pytest.fixture
+def hub(tmp_path: Path, database: str | None) -> Iterator[Hub]:
+    """The hub; its source takes some seconds to compile."""
+    installed = Settings().toolchains
+    if not (installed / "rvc2").is_dir():
+        pytest.skip("the RVC2 toolchain is not installed: oakmill toolchains install rvc2")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "toolchains").symlink_to(installed)
+    settings = Settings(home=tmp_path / "home", database=database, lease_seconds=LEASE, beat_seconds=0.5)
+    settings.hub.mkdir()
+    db = Database(database or f"sqlite:///{settings.hub / 'hub.sqlite'}")
+    Base.metadata.create_all(db.engine)
+    stored = BlobStore.of(settings).put_file(source_file(tmp_path))
+    with db.session() as session:
+        add_source(session, stored.sha256)
+    hub = Hub(settings, db, Bell.of(settings, db))
+    yield hub
+    for worker in hub.workers:
+        if worker.poll() is None:
+            worker.send_signal(signal.SIGCONT)
+            worker.terminate()
+    for worker in hub.workers:
+        worker.wait(20)
+    hub.bell.close()
+    db.close()
+
+
+def source_file(folder: Path) -> Path:
+    """A model that takes some seconds to compile."""
+    model = conv_model(shape=(1, 3, 320, 320))
+    del model.graph.node[1:]
+    before = "features"
+    for index in range(LONG):
+        node = onnx.helper.make_node("Conv", [before, "deep"], [f"x{index}"], f"c{index}", pads=[1, 1, 1, 1])
+        model.graph.node.append(node)
+        before = f"x{index}"
+    model.graph.node.append(onnx.helper.make_node("Relu", [before], ["scores"], "last"))
+    deep = np.random.default_rng(0).standard_normal((4, 4, 3, 3)).astype(np.float32) * 0.2
+    model.graph.initializer.append(onnx.numpy_helper.from_array(deep, "deep"))
+    return saved(model, folder / "deep.onnx")

@@ -1,0 +1,206 @@
+"""Workers that are killed, frozen, cancelled and outnumbered: every job is run to one end, and nothing is left over."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from sqlalchemy import func, select
+
+from oakmill.jobs import logbook
+from oakmill.jobs.tables import Job, JobStatus, LogLine
+from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus
+from oakmill.spec import Rvc2Spec
+from tests.crash.conftest import LEASE, Hub, eventually
+
+TREE_SECONDS = 2.0
+
+
+def result_of(hub: Hub, job: Job) -> tuple[Instance, list[str]]:
+    with hub.db.reading() as session:
+        files = session.scalars(select(InstanceFile).where(InstanceFile.instance_id == job.result_id)).all()
+        return session.get_one(Instance, job.result_id), [str(file.role) for file in files]
+
+
+def test_a_worker_killed_in_mid_compile_is_followed_by_another_within_the_lease(hub: Hub) -> None:
+    first = hub.worker()
+    job = hub.ask()
+    hub.compiling(job)
+    assert eventually(lambda: len(hub.processes(job)) > 1)
+    hub.worker()
+    killed = time.monotonic()
+    first.kill()
+    first.wait()
+    assert eventually(lambda: not hub.processes(job), TREE_SECONDS), "its tools live on"
+    again = hub.wait(job, lambda found: found.attempt == 2, LEASE + 5)
+    assert time.monotonic() - killed < LEASE + 2
+    done = hub.ended(job)
+    assert (done.status, again.attempt) == (JobStatus.SUCCEEDED, 2)
+    result, roles = result_of(hub, done)
+    assert result.status == InstanceStatus.AVAILABLE
+    assert sorted(roles) == ["model", "passport", "passport_page", "recipe"]
+    assert [line.number for line in lines(hub, job)] == list(range(1, len(lines(hub, job)) + 1))
+    assert {line.attempt for line in lines(hub, job)} == {1, 2}
+
+
+def lines(hub: Hub, job: Job) -> list[LogLine]:
+    with hub.db.reading() as session:
+        return list(logbook.read(session, job.id, limit=100_000))
+
+
+def test_a_worker_frozen_past_its_lease_and_woken_cannot_overwrite(hub: Hub) -> None:
+    frozen = hub.worker()
+    job = hub.ask()
+    hub.compiling(job)
+    frozen.send_signal(signal.SIGSTOP)
+    hub.worker()
+    hub.wait(job, lambda found: found.attempt == 2, LEASE + 5)
+    frozen.send_signal(signal.SIGCONT)
+    done = hub.ended(job)
+    result, roles = result_of(hub, done)
+    assert (done.status, done.attempt, len(roles)) == (JobStatus.SUCCEEDED, 2, 4)
+    time.sleep(1)
+    after = hub.job(job)
+    assert (after.status, after.attempt, after.finished) == (done.status, 2, done.finished)
+    assert len(result_of(hub, done)[1]) == 4 and result.status == InstanceStatus.AVAILABLE
+    assert frozen.poll() is None, "it goes on with the next job"
+    assert hub.ended(hub.ask(spec=Rvc2Spec(blob=True, number_of_shaves=5))).status == JobStatus.SUCCEEDED
+
+
+def test_cancelled_while_queued(hub: Hub) -> None:
+    job = hub.ask()
+    hub.cancel(job)
+    assert hub.job(job).status == JobStatus.CANCELLED
+    assert result_of(hub, job)[0].status == InstanceStatus.FAILED
+    hub.worker()
+    other = hub.ask(spec=Rvc2Spec(blob=True, number_of_shaves=5))
+    assert hub.ended(other).status == JobStatus.SUCCEEDED
+    assert hub.job(job).attempt == 0
+
+
+def test_cancelled_while_running_ends_the_whole_tree_within_two_seconds(hub: Hub) -> None:
+    hub.worker()
+    job = hub.ask()
+    hub.compiling(job)
+    assert eventually(lambda: len(hub.processes(job)) > 1)
+    began = time.monotonic()
+    hub.cancel(job)
+    assert eventually(lambda: not hub.processes(job), TREE_SECONDS)
+    done = hub.ended(job)
+    assert done.status == JobStatus.CANCELLED
+    assert time.monotonic() - began < TREE_SECONDS
+    assert done.stages[-1]["status"] == "failed"
+    assert eventually(lambda: not (hub.settings.hub / "work" / job.id).exists())
+    assert result_of(hub, job)[0].status == InstanceStatus.FAILED
+
+
+def test_cancelled_at_its_end_is_whole_or_not_at_all(hub: Hub) -> None:
+    hub.worker()
+    job = hub.ask()
+    hub.wait(job, lambda found: bool(found.stages) and found.stages[-1] == {**found.stages[-1], "name": "verify"})
+    hub.wait(job, lambda found: found.stages[-1]["status"] == "done" or found.status in ("succeeded", "failed"))
+    hub.cancel(job)
+    done = hub.ended(job)
+    result, roles = result_of(hub, done)
+    if done.status == JobStatus.SUCCEEDED:
+        assert result.status == InstanceStatus.AVAILABLE and len(roles) == 4
+    else:
+        assert (done.status, result.status, roles) == (JobStatus.CANCELLED, InstanceStatus.FAILED, [])
+
+
+def test_a_worker_asked_to_end_gives_its_job_back_untried(hub: Hub) -> None:
+    worker = hub.worker()
+    job = hub.ask()
+    hub.compiling(job)
+    worker.terminate()
+    assert worker.wait(10) == 0
+    found = hub.job(job)
+    assert (found.status, found.attempt) == (JobStatus.QUEUED, 0)
+    assert not hub.processes(job)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [({"memory_mb": 300}, "needed more than 300 MB"), ({"seconds": 5}, "not done after 5 s")],
+    ids=["memory", "time"],
+)
+def test_a_job_beyond_its_limits_says_which(hub: Hub, limits: dict[str, int], words: str) -> None:
+    hub.worker()
+    job = hub.ask(limits=limits, spec=Rvc2Spec())
+    done = hub.ended(job)
+    assert done.status == JobStatus.FAILED
+    assert done.error and words in done.error
+    assert done.failure and done.failure["remedies"]
+    assert eventually(lambda: not hub.processes(job))
+
+
+CLAIMER = """
+import sys
+from datetime import timedelta
+from oakmill.jobs import queue
+from oakmill.jobs.tables import JobStatus
+from oakmill.storage.database import Database
+db, name, taken = Database(sys.argv[1]), sys.argv[2], 0
+while True:
+    with db.session() as session:
+        job = queue.claim(session, name, timedelta(minutes=1))
+    if job is None:
+        break
+    with db.session() as session:
+        assert queue.finish(session, job.id, job.lease_token, JobStatus.SUCCEEDED, result={"by": name})
+    taken += 1
+print(taken)
+"""
+
+
+def test_eight_claimers_take_four_hundred_jobs_once_each(hub: Hub) -> None:
+    from oakmill.jobs import queue
+
+    with hub.db.session() as session:
+        for number in range(400):
+            queue.add(session, Job(id=f"aij_{number}", name=str(number), team_id="ait_1", platform="rvc2"))
+    url = hub.db.engine.url.render_as_string(hide_password=False)
+    claimers = [
+        subprocess.Popen([sys.executable, "-c", CLAIMER, url, f"w{index}"], stdout=subprocess.PIPE, text=True)
+        for index in range(8)
+    ]
+    taken = [int(claimer.communicate(timeout=120)[0]) for claimer in claimers]
+    assert sum(taken) == 400
+    with hub.db.reading() as session:
+        ended = select(func.count()).where(Job.status == JobStatus.SUCCEEDED, Job.attempt == 1)
+        assert session.scalar(ended) == 400
+
+
+ASKER = """
+import sys
+from oakmill.jobs import requests
+from oakmill.registry.callers import LOCAL
+from oakmill.registry.tables import Instance
+from oakmill.settings import Settings
+from oakmill.spec import Rvc2Spec
+from oakmill.storage.database import Database
+db = Database(sys.argv[1])
+sys.stdin.readline()
+with db.session() as session:
+    source = session.get_one(Instance, "aimi_1")
+    print(requests.request(session, LOCAL, source, Rvc2Spec(), settings=Settings(home=sys.argv[2])).id)
+"""
+
+
+def test_the_same_request_from_many_processes_at_once_is_one_job(hub: Hub) -> None:
+    url = hub.db.engine.url.render_as_string(hide_password=False)
+    askers = [
+        subprocess.Popen(
+            [sys.executable, "-c", ASKER, url, str(hub.settings.home)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for _ in range(4)
+    ]  # fmt: skip
+    answers = {asker.communicate("go\n", timeout=60)[0].strip() for asker in askers}
+    assert len(answers) == 1 and "" not in answers
+    with hub.db.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Job)) == 1
+        assert session.scalar(select(func.count()).where(Instance.job_id.is_not(None))) == 1
