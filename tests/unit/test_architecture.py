@@ -35,8 +35,10 @@ ALLOWED = {
         "model",
         "spec",
     },
+    "client": {"spec"},
     "cli": {
         "api",
+        "client",
         "server",
         "spec",
         "model",

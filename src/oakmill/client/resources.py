@@ -1,0 +1,143 @@
+"""What a hub holds, kind by kind: models with their variants and versions, calibration sets, keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from oakmill.client.answers import Dataset, Key, Model, NewKey, Variant, Version
+from oakmill.client.connection import Connection
+from oakmill.client.uploads import Progress, Uploads, unwatched
+
+
+class Models:
+    """Models.
+
+    Every method raises HubUnreachable where the hub does not answer, and what the hub refuses by name: NotFound for
+    what the key does not see, Forbidden for what it may not, NoKey, SpecError.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def list(self, text: str = "", **filters: Any) -> Iterator[Model]:
+        """The models that the key sees; filters are those of GET /api/v1/models: slug, task, platform, sort."""
+        for item in self._connection.pages("/models", text=text or None, **filters):
+            yield Model.model_validate(item)
+
+    def get(self, model_id: str) -> Model:
+        """A model with its card."""
+        return Model.model_validate(self._connection.get(f"/models/{model_id}"))
+
+    def create(self, name: str, **card: Any) -> Model:
+        """A new model of the key's team: visibility, summary, card, license, tasks, tags may be given.
+
+        Raises:
+            Conflict: the team has one of that name.
+        """
+        return Model.model_validate(self._connection.ask("POST", "/models", json={"name": name, **card}))
+
+    def change(self, model_id: str, **card: Any) -> Model:
+        """Change what is given; the slug stays."""
+        return Model.model_validate(self._connection.ask("PATCH", f"/models/{model_id}", json=card))
+
+    def delete(self, model_id: str, *, force: bool = False) -> None:
+        """Delete a model.
+
+        Raises:
+            Conflict: something depends on it, and `force` was not said.
+        """
+        self._connection.ask("DELETE", f"/models/{model_id}", params={"force": force})
+
+    def variants(self, model_id: str) -> Sequence[Variant]:
+        """A model's variants by name."""
+        return [Variant.model_validate(item) for item in self._connection.pages(f"/models/{model_id}/variants")]
+
+    def delete_variant(self, variant_id: str, *, force: bool = False) -> None:
+        """Delete a variant.
+
+        Raises:
+            Conflict: something depends on it, and `force` was not said.
+        """
+        self._connection.ask("DELETE", f"/variants/{variant_id}", params={"force": force})
+
+    def versions(self, model_id: str) -> Sequence[Version]:
+        """A model's versions, the highest first."""
+        return [Version.model_validate(item) for item in self._connection.pages(f"/models/{model_id}/versions")]
+
+    def create_version(self, model_id: str, variant: str, version: str | None = None, **notes: Any) -> Version:
+        """A new version, by default the next; its variant is made where there is none of that name.
+
+        Raises:
+            Conflict: there is that version.
+        """
+        body = {"variant": variant, **({"version": version} if version else {}), **notes}
+        return Version.model_validate(self._connection.ask("POST", f"/models/{model_id}/versions", json=body))
+
+    def delete_version(self, version_id: str, *, force: bool = False) -> None:
+        """Delete a version.
+
+        Raises:
+            Conflict: something depends on it, and `force` was not said.
+        """
+        self._connection.ask("DELETE", f"/versions/{version_id}", params={"force": force})
+
+
+class Datasets:
+    """Calibration sets of the team's own. Methods raise as those of `Models` do."""
+
+    def __init__(self, connection: Connection, uploads: Uploads) -> None:
+        self._connection, self._uploads = connection, uploads
+
+    def list(self) -> Iterator[Dataset]:
+        """The team's sets by name."""
+        return map(Dataset.model_validate, self._connection.pages("/datasets"))
+
+    def get(self, name: str) -> Dataset:
+        """A set, by identifier or slug, with what the calibration doctor says of it."""
+        return Dataset.model_validate(self._connection.get(f"/datasets/{name}"))
+
+    def add(self, name: str, pictures: Path, *, progress: Progress = unwatched) -> Dataset:
+        """Make a set of a zip of pictures.
+
+        Raises:
+            Conflict: there is one of that name with other pictures.
+            SourceError: it is no zip of pictures, or not to be read.
+            UnsafeSource, TooLarge: it is more than the hub takes.
+        """
+        made = self._uploads.file(pictures, {"kind": "dataset", "name": name}, progress=progress)
+        return self.get(str(made.dataset_id))
+
+    def delete(self, name: str) -> None:
+        """Delete a set."""
+        self._connection.ask("DELETE", f"/datasets/{name}")
+
+
+class Keys:
+    """The team's keys, for its admins. Methods raise as those of `Models` do."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def list(self) -> Iterator[Key]:
+        """The team's keys."""
+        return map(Key.model_validate, self._connection.pages("/keys"))
+
+    def create(
+        self,
+        name: str,
+        scopes: Sequence[str] = ("read",),
+        *,
+        model_id: str | None = None,
+        expires: datetime | None = None,
+    ) -> NewKey:
+        """A new key; the hub tells it this once."""
+        body: dict[str, Any] = {"name": name, "scopes": [*scopes], "model_id": model_id}
+        body["expires"] = expires.isoformat() if expires else None
+        return NewKey.model_validate(self._connection.ask("POST", "/keys", json=body))
+
+    def revoke(self, key_id: str) -> Key:
+        """End a key's force, at once and for good."""
+        return Key.model_validate(self._connection.ask("DELETE", f"/keys/{key_id}"))
