@@ -16,6 +16,11 @@ def _data_home() -> Path:
     return Path(base).expanduser() / "oakmill"
 
 
+def _config_home() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"  # noqa: TID251 - the one place that reads it
+    return Path(base).expanduser() / "oakmill"
+
+
 class Settings(BaseSettings):
     """All settings. Each is also the environment variable OAKMILL_<NAME>, upper-case."""
 
@@ -124,10 +129,27 @@ class Settings(BaseSettings):
     link_seconds: int = Field(3600, ge=1, description="Time that a download link works, in seconds.")
     public_without_key: bool = Field(False, description="Whether public models may be read without a key.")
 
+    hub_url: str | None = Field(
+        None,
+        description="Address of the hub that commands such as `oakmill upload` speak to; by default the one of the "
+        "last `oakmill login`.",
+    )
+    key: str | None = Field(
+        None,
+        repr=False,
+        exclude=True,  # it is handed on to nobody
+        description="Key to that hub; by default the one that `oakmill login` has kept.",
+    )
+
     @property
     def hub(self) -> Path:
         """The folder of the hub's own files: database, store, uploads, work, secret."""
         return self.home / "hub"
+
+    @property
+    def login(self) -> Path:
+        """The file in which `oakmill login` keeps hubs and keys, in the user's config folder."""
+        return _config_home() / "hubs.json"
 
     @property
     def cache(self) -> Path:

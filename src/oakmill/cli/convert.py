@@ -49,6 +49,11 @@ PLATFORMS: dict[str, type[AnySpec]] = {"rvc2": Rvc2Spec, "rvc3": Rvc3Spec, "rvc4
     "--debug-bundle", type=click.Path(path_type=Path), metavar="FILE.zip",
     help="Where it fails, pack the evidence: log, versions, and the graph without its weights.",
 )  # fmt: skip
+@click.option(
+    "--hub", is_flag=False, flag_value="", metavar="[URL]",
+    help="Convert in a hub, that of the last login or at URL: MODEL is uploaded, or is an address there "
+    "(model:variant); the result comes back.",
+)  # fmt: skip
 @spec_options(*PLATFORMS.values())
 def command(  # noqa: PLR0913, PLR0917 - one for each option
     model: Path,
@@ -60,6 +65,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     as_json: bool,
     verbose: bool,
     debug_bundle: Path | None,
+    hub: str | None,
     **values: Any,
 ) -> None:
     """Convert MODEL (ONNX, OpenVINO IR, or an NN Archive that holds one) and prove the result's accuracy.
@@ -69,6 +75,14 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     Values for one input are given bare (--mean-values 104,117,123), for several inputs with the input's name
     (--mean-values left=104,117,123).
     """
+    if hub is not None:
+        from oakmill.cli.remote import Remote, refuse_local_options
+
+        refuse_local_options(qairt_root=qairt_root, no_cache=cache == "none", debug_bundle=debug_bundle)
+        model, base = _configured(model, platform, as_json=as_json)
+        spec = build_spec(PLATFORMS[platform], values, base)
+        Remote(hub, model, spec, output, overwrite, cache == "anew", as_json, verbose).run()
+        return
     settings = _settings(qairt_root, no_cache=cache == "none")
     attempt = Attempt(model, platform, output, settings, debug_bundle, as_json, verbose)
     with explained(attempt):

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from oakmill.cli.listing import json_option, print_rows
 from oakmill.settings import current
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -81,7 +81,7 @@ def list_(as_json: bool) -> None:
             }
             for key in keys.listed(session, callers.LOCAL)
         ]
-    _print(found, as_json)
+    print_rows(found, as_json=as_json)
 
 
 @command.command()
@@ -111,7 +111,7 @@ def teams(as_json: bool) -> None:
             }
             for team in registry.listed(session)
         ]
-    _print(found, as_json)
+    print_rows(found, as_json=as_json)
 
 
 @command.command(name="add-team")
@@ -140,17 +140,3 @@ def _session() -> Iterator[Session]:
             yield session
     finally:
         db.close()
-
-
-def _print(found: list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        click.echo(json.dumps(found, indent=1))
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    rows = Table(*(found[0] if found else ()), box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for row in found:
-        rows.add_row(*(escape(str(value if value is not None else "")) for value in row.values()))
-    Console().print(rows if found else "none")

@@ -20,9 +20,17 @@ COMMANDS = {
     "compare": "Put two results side by side.",
     "toolchains": "List, install, verify and remove the vendors' tools.",
     "datasets": "List, install, add and examine calibration sets.",
+    "login": "Keep the address of a hub, and a key to it.",
+    "models": "List, show, create and delete a hub's models.",
+    "upload": "Bring a model into a hub.",
+    "download": "Fetch a model from a hub.",
+    "jobs": "List, show, cancel and retry a hub's jobs.",
+    "logs": "Show what a hub's job tells.",
     "serve": "Run the hub: its API, its pages and its workers.",
     "worker": "Run the hub's jobs, one at a time.",
     "keys": "Create, list and revoke the hub's keys, and its teams.",
+    "backup": "Copy the hub of this machine into a folder, while it runs.",
+    "restore": "Make an empty hub the one of a backup.",
     "cache": "Show and empty the cache of results.",
     "doctor": "Show what works on this machine, and what to do about what does not.",
 }
@@ -48,8 +56,9 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="oakmill")
+@click.option("--hub", metavar="URL", help="The hub to speak to; by default the one of the last login.")
 @click.pass_context
-def cli(ctx: click.Context) -> None:
+def cli(ctx: click.Context, hub: str | None) -> None:
     """Convert trained models for OAK cameras, on your own machine, with proof of accuracy on every result."""
     if ctx.invoked_subcommand is None:
         click.echo(HOW_TO_BEGIN)

@@ -54,6 +54,11 @@ class Display:
         """Show what the installation of a toolchain says."""
         self._console.print(Text(words, style="dim"))
 
+    def waiting(self, words: str) -> None:
+        """Show that something is waited for."""
+        if self._console.is_terminal:
+            self._live.update(Spinner("dots", text=Text(words, style="dim")))
+
     def _moving(self, event: Event) -> Spinner:
         count = f" {event.done}/{event.total}" if event.total else ""
         elapsed = time.monotonic() - self._began
