@@ -36,6 +36,7 @@ ALLOWED = {
         "spec",
     },
     "client": {"spec"},
+    "compat": {"api", "jobs", "registry", "storage", "conversion", "toolchains", "calibration", "model", "spec"},
     "cli": {
         "api",
         "client",

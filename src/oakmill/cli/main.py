@@ -34,6 +34,8 @@ COMMANDS = {
     "cache": "Show and empty the cache of results.",
     "doctor": "Show what works on this machine, and what to do about what does not.",
 }
+UNLISTED = ("seed",)
+"""For tests; `--help` does not name them."""
 INTERRUPTED = 130
 
 
@@ -44,7 +46,7 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in (*COMMANDS, *UNLISTED):
             return None
         command: click.Command = import_module(f"oakmill.cli.{cmd_name}").command
         return command

@@ -10,8 +10,11 @@ from fastapi import FastAPI
 from oakmill.api.app import create_app
 from oakmill.settings import Settings
 
-OTHERS = ("oakmill.compat.hubai.routes", "oakmill.compat.zoo.routes", "oakmill.web.app")
-"""Modules with a `router` of their own; they are no part of our API's description."""
+OTHERS = ("oakmill.compat.zoo.routes", "oakmill.compat.hubai.routes", "oakmill.web.app")
+"""Modules with a `router` of their own; they are no part of our API's description.
+
+The zoo goes first: its models/download would be a model's identifier to HubAI's routes.
+"""
 
 
 def create(settings: Settings) -> FastAPI:

@@ -1,0 +1,1 @@
+"""HubAI's API, as its unmodified Python client (hubai-sdk) and command line call it."""

@@ -1,0 +1,94 @@
+"""An NN Archive's config as HubAI's client takes it: it rejects every key that its own schema does not have."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from oakmill.api.hub import Hub
+from oakmill.compat.wire import Json
+from oakmill.errors import NotFound
+from oakmill.registry.tables import Instance, Role
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+_INPUT = ("name", "dtype", "input_type", "shape", "layout")
+_PREPROCESSING = ("mean", "scale", "reverse_channels", "interleaved_to_planar", "dai_type")
+_OUTPUT = ("name", "dtype", "shape", "layout")
+_LARGEST = 16 << 20
+
+
+def of(at: Hub, row: Instance) -> Mapping[str, Any]:
+    """The config of an instance that is an NN Archive: as it was found, else from the archive.
+
+    Raises:
+        NotFound: it is none.
+    """
+    noted = row.facts.get("config") or row.facts.get("archive")
+    if isinstance(noted, dict):
+        return noted
+    model = next((file for file in row.files if file.role == Role.MODEL), None)
+    if row.is_nn_archive and model is not None:
+        return _read(at, model.sha256)
+    raise NotFound(
+        f"The instance {row.name} is no NN Archive, so it has no config.",
+        subject=row.id,
+        remedy="Upload the model as an NN Archive, or convert it.",
+    )
+
+
+def known(config: Mapping[str, Any]) -> Json:
+    """What the client knows of a config; `heads` has to be there."""
+    model = config["model"]
+    return {
+        "config_version": config.get("config_version", "1.0"),
+        "model": {
+            "metadata": dict(model["metadata"]),
+            "inputs": [_input(item) for item in model["inputs"]],
+            "outputs": [_only(item, _OUTPUT) for item in model["outputs"]],
+            "heads": model.get("heads"),
+        },
+    }
+
+
+def _input(item: Mapping[str, Any]) -> Json:
+    return {**_only(item, _INPUT), "preprocessing": _only(item.get("preprocessing") or {}, _PREPROCESSING)}
+
+
+def _only(values: Mapping[str, Any], keys: tuple[str, ...]) -> Json:
+    return {key: values[key] for key in keys if key in values}
+
+
+def _read(at: Hub, sha256: str) -> Mapping[str, Any]:
+    """The config from an archive that we made, read no further than there."""
+    with tarfile.open(fileobj=io.BufferedReader(_Pieces(at.blobs.stream(sha256))), mode="r|*") as archive:
+        for member in archive:
+            if member.name.removeprefix("./") == "config.json" and member.size <= _LARGEST:
+                found = archive.extractfile(member)
+                config: dict[str, Any] = json.load(found) if found else {}
+                return config
+    raise NotFound("The archive holds no config.json.", subject=sha256)
+
+
+class _Pieces(io.RawIOBase):
+    """The store's pieces as a file that is read once."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        """The next bytes; none at the end."""
+        target = memoryview(buffer)
+        self._rest = self._rest or memoryview(next(self._pieces, b""))
+        count = min(len(target), len(self._rest))
+        target[:count], self._rest = self._rest[:count], self._rest[count:]
+        return count

@@ -1,0 +1,128 @@
+"""HubAI's exports: each becomes a job of ours, and its result is an instance from the start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request, Response
+from sqlalchemy.orm import Session
+
+from oakmill.api import links, uploads
+from oakmill.api.auth import Converter, TheHub, Writing
+from oakmill.api.conversions import with_files
+from oakmill.api.files import base_url
+from oakmill.api.hub import Hub
+from oakmill.api.jobs import record
+from oakmill.api.routing import Id
+from oakmill.calibration.datasets import SETS
+from oakmill.compat.hubai import inputs, jobs, storage
+from oakmill.compat.hubai.asks import ExportIn, Rvc2In, Rvc3In, Rvc4In
+from oakmill.compat.wire import MODELS, STORAGE, Json, router
+from oakmill.errors import NotFound, SpecError, ToolchainMissing
+from oakmill.jobs import requests
+from oakmill.jobs.tables import Job
+from oakmill.registry import access, instances
+from oakmill.registry.callers import Caller
+from oakmill.registry.tables import Instance
+from oakmill.registry.words import ModelType
+
+routes = router()
+
+_EXPORT = f"{MODELS}/modelInstances/{{instance_id}}/export"
+_CUSTOM = "CUSTOM"
+_ZIP = "quantization.zip"
+
+
+@routes.post(f"{_EXPORT}/rvc2")
+def export_rvc2(
+    instance_id: Id, body: Rvc2In, session: Writing, caller: Converter, at: TheHub, legacy: bool = False
+) -> Json:
+    """Convert for RVC2: a superblob, or with `legacy` a blob for some SHAVEs."""
+    return _export(session, caller, at, instance_id, "rvc2", body, legacy)
+
+
+@routes.post(f"{_EXPORT}/rvc3")
+def export_rvc3(
+    instance_id: Id, body: Rvc3In, session: Writing, caller: Converter, at: TheHub, legacy: bool = False
+) -> Json:
+    """Convert for RVC3."""
+    return _export(session, caller, at, instance_id, "rvc3", body, legacy)
+
+
+@routes.post(f"{_EXPORT}/rvc4")
+def export_rvc4(
+    instance_id: Id, body: Rvc4In, session: Writing, caller: Converter, at: TheHub, legacy: bool = False
+) -> Json:
+    """Convert for RVC4."""
+    return _export(session, caller, at, instance_id, "rvc4", body, legacy)
+
+
+@routes.post(f"{_EXPORT}/hailo")
+def export_hailo(instance_id: Id, caller: Converter) -> Json:
+    """Refuse: Hailo's compiler is given to its customers only."""
+    raise ToolchainMissing("There is no compiler for Hailo here.", remedy="Convert for RVC2, RVC3 or RVC4.")
+
+
+@routes.post(f"{MODELS}/modelInstances/export/{{job_id}}/upload_quantization_zip")
+def announce_zip(
+    job_id: Id, request: Request, session: Writing, caller: Converter, at: TheHub, response: Response
+) -> Json:
+    """Where the zip of pictures is to be put that an export with CUSTOM waits for."""
+    purpose = uploads.ForQuantization(kind="quantization", job_id=job_id)
+    made = uploads.create_upload(uploads.UploadIn(name=_ZIP, purpose=purpose), session, caller, at, response)
+    token = links.sign(at.secret, storage.PURPOSE, {"upload": made.id}, seconds=at.settings.link_seconds)
+    return {"upload_url": f"{base_url(at, request)}{STORAGE}/quantization/{token}"}
+
+
+def _export(
+    session: Session, caller: Caller, at: Hub, instance_id: str, platform: str, body: ExportIn, legacy: bool
+) -> Json:
+    source = access.changeable(session, caller, Instance, instance_id)
+    _require_checkpoint(body, source)
+    values = body.values(legacy=legacy) | {"platform": platform}
+    values["inputs"] = inputs.translate(body.inputs or [], source, is_yolo=body.version is not None)
+    waits = (body.quantization_data or "").upper() == _CUSTOM
+    data, files = ({}, {}) if waits else _calibration(session, caller, body.quantization_data)
+    spec = requests.parse(values | data, files)
+    job = requests.request(
+        session, caller, source, spec, settings=at.settings, files=files, name=body.name, wait_for_upload=waits
+    )
+    _note_yolo(session, job, source, body)
+    record(session, caller, "job.create", job)
+    return jobs.shape(session, at, job)
+
+
+def _require_checkpoint(body: ExportIn, source: Instance) -> None:
+    """Which YOLO it is says something of a .pt alone: other files carry their outputs."""
+    if body.version is not None and source.model_type != ModelType.PYTORCH:
+        raise SpecError(
+            f"version: {body.version} is said of a {source.model_type} file; it is for .pt files.",
+            subject="version",
+            remedy="Leave yolo_version away.",
+        )
+
+
+def _calibration(session: Session, caller: Caller, name: str | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Calibration data as our spec names it, and the team's own set where it is one.
+
+    Raises:
+        SpecError: there is no such set.
+    """
+    if name is None:
+        return {}, {}
+    ours = name.lower() if name.lower() in SETS else name
+    try:
+        return with_files(session, caller, {"quantization_data": ours})
+    except NotFound:
+        known = ", ".join(item.upper() for item in SETS)
+        raise SpecError(
+            f"There is no calibration set {name!r}.",
+            subject="quantization_data",
+            remedy=f"Take one of {known}, a set of the team's own by its identifier (aid_...), or a zip.",
+        ) from None
+
+
+def _note_yolo(session: Session, job: Job, source: Instance, body: ExportIn) -> None:
+    if body.version is not None:
+        for row in (source, session.get_one(Instance, job.result_id)):
+            instances.update(session, row, yolo_version=body.version)
