@@ -198,7 +198,7 @@ class InstanceOut(Answer):
     is_nn_archive: bool
     precision: str | None
     tool_version: str | None
-    input_shape: list[list[int]]
+    input_shape: list[list[int | str | None]]
     quantization_data: str | None
     sha256: str | None
     size: int | None
