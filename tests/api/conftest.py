@@ -28,7 +28,7 @@ from oakmill.storage.database import now
 
 with warnings.catch_warnings():  # it wants another HTTP client than the one that all the world uses
     warnings.simplefilter("ignore")
-    from fastapi.testclient import TestClient
+    from fastapi.testclient import TestClient as TestClient  # noqa: PLC0414 - for the tests here
 
 API = "/api/v1"
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.telemetry import TelemetryConfig
 
@@ -44,9 +44,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     for part in PARTS:
         app.include_router(import_module(f"oakmill.api.{part}").routes, prefix=PREFIX)
+    app.add_route(f"{PREFIX}/{{rest:path}}", _nothing, ["GET", "POST", "PATCH", "DELETE"], include_in_schema=False)
     problems.install(app)
     _describe_problems(app)
     return app
+
+
+async def _nothing(request: Request) -> Response:
+    """What is not there is a problem below our prefix, whatever pages say of other addresses."""
+    raise HTTPException(404, "Not Found")
 
 
 @asynccontextmanager

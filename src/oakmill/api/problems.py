@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -42,17 +43,21 @@ class Problem(BaseModel):
     errors: list[Wrong] = Field(default_factory=list, description="The values of the request that are not valid.")
 
 
-def of(error: OakmillError) -> Problem:
-    """The problem that an error is."""
+def of(error: OakmillError, home: Path | None = None) -> Problem:
+    """The problem that an error is; of files below `home` it tells the names, not where they lie."""
     title = (type(error).__doc__ or error.code).partition("\n")[0].rstrip(".")
+    below = re.compile(re.escape(str(home.absolute())) + r"/(?:[^\s'\"/]+/)*") if home else None
+    detail, subject, remedy = (
+        (below.sub("", text) if below else text)[:LONGEST] for text in (error.message, error.subject, error.remedy)
+    )
     return Problem(
         type=_urn(error.code),
         title=title,
         status=error.status,
-        detail=error.message[:LONGEST],
+        detail=detail,
         code=error.code,
-        subject=str(error.subject)[:LONGEST],
-        remedy=error.remedy[:LONGEST],
+        subject=subject,
+        remedy=remedy,
     )
 
 
@@ -90,7 +95,7 @@ def _oakmill(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OakmillError)
     if error.status >= 500:
         _log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
-    return response(of(error))
+    return response(of(error, request.app.state.settings.home))
 
 
 def _invalid(request: Request, error: Exception) -> JSONResponse:
