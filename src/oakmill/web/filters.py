@@ -51,6 +51,11 @@ def task(word: str) -> str:
     return _KEPT_UPPER.get(word) or word.replace("_", " ").capitalize()
 
 
+def precision(word: str) -> str:
+    """INT8_STANDARD is INT8; the other modes in full."""
+    return word.removesuffix("_STANDARD").replace("_", " ").lower().replace("int", "INT").replace("fp", "FP")
+
+
 def plain(value: Any) -> str:
     """A value of a spec as a form's field or a table has it."""
     if isinstance(value, bool):
@@ -60,6 +65,12 @@ def plain(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return "" if value is None else str(value)
+
+
+def coded(text: str) -> Markup:
+    """Text whose words between backticks are code."""
+    parts = text.split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
 
 
 def short(digest: str | None) -> str:
@@ -117,7 +128,9 @@ ALL: Mapping[str, Callable[..., Any]] = {
     "counted": counted,
     "shape": shape,
     "task": task,
+    "precision": precision,
     "plain": plain,
+    "coded": coded,
     "short": short,
     "segment": segment,
     "model_path": model_path,

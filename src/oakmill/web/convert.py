@@ -1,0 +1,171 @@
+"""Converting: which platforms a source can go to, the form that is drawn from the spec, its check, and the request."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Query
+from fastapi.responses import Response
+from sqlalchemy.orm import Session
+
+from oakmill.api import files, seeing
+from oakmill.api.conversions import with_files
+from oakmill.api.jobs import record
+from oakmill.api.looking import look
+from oakmill.errors import OakmillError
+from oakmill.jobs import requests
+from oakmill.jobs.kinds import SPECS
+from oakmill.registry import access
+from oakmill.registry.tables import Instance, Role
+from oakmill.toolchains import catalog
+from oakmill.web import spec_values
+from oakmill.web.desk import Changing, Desk, Known, Open, Reading, Writing
+from oakmill.web.filters import model_path, plain
+from oakmill.web.forms import Fields, Form
+from oakmill.web.pages import Id, page_router
+from oakmill.web.source import Source, source_of
+from oakmill.web.spec_choices import choices_of
+from oakmill.web.spec_fields import fields_of, groups_of, input_fields
+from oakmill.web.spec_values import Checked
+from oakmill.web.spec_words import words_of
+
+pages = page_router()
+
+Platform = Literal["rvc2", "rvc3", "rvc4"]
+ABOUT = {
+    "rvc2": ("OAK-1, OAK-D and their family", "Intel MyriadX. FP16, no calibration images."),
+    "rvc3": ("OAK-D-3 series", "Intel Keem Bay. INT8 or FP16; without the vendor's compiler, an IR."),
+    "rvc4": ("OAK4 series", "Qualcomm QCS8550. INT8, INT16 or FP16."),
+}
+PRESETS = {
+    "": "Preset …",
+    "none": "None",
+    "unit": "0 to 1 (scale 255)",
+    "imagenet": "ImageNet",
+    "signed": "−1 to 1 (127.5)",
+}
+
+
+@pages.get("/instances/{instance_id}/convert")
+def platforms(instance_id: Id, desk: Open, session: Reading) -> Response:
+    """Every platform: where the source can go, and where not and why."""
+    source = source_of(session, desk.caller, instance_id)
+    reports = [source.report(name) for name in SPECS]
+    states = {name: catalog.find(name, desk.at.settings).status() for name in SPECS}
+    draw = desk.part if desk.is_htmx else desk.page
+    template = "convert_choice.html" if desk.is_htmx else "convert_platforms.html"
+    return draw(template, source=source, reports=reports, about=ABOUT, states=states, back=model_path(source.model))
+
+
+@pages.get("/instances/{instance_id}/convert/{platform}")
+def form_page(
+    instance_id: Id,
+    platform: Platform,
+    desk: Changing,
+    session: Reading,
+    job: Annotated[str, Query(max_length=64)] = "",
+) -> Response:
+    """The platform's form; with the identifier of a job, as that job asked."""
+    source = source_of(session, desk.caller, instance_id)
+    stated: dict[str, Any] = {}
+    if job:
+        row = seeing.job(session, desk.caller, job)
+        own = {name: value.removeprefix("dataset:") for name, value in row.files.items()}
+        stated = {**row.spec, **own}
+    names = [item["name"] for item in source.tensors]
+    texts = spec_values.shown(stated, names)
+    return _form(desk, session, source, platform, texts, Checked(stated))
+
+
+@pages.post("/instances/{instance_id}/convert/{platform}/check")
+def check(instance_id: Id, platform: Platform, desk: Known, session: Reading, form: Form) -> Response:
+    """What is wrong with the form as it stands, field by field, and the same conversion in other tongues."""
+    source = source_of(session, desk.caller, instance_id)
+    found = spec_values.read(SPECS[platform], form, source.archive, desk.at.settings)
+    fields = [item.name for item in fields_of(SPECS[platform])]
+    for at in range(len(source.tensors)):
+        fields += [f"inputs.{at}", *(f"inputs.{at}.{item.name}" for item in input_fields())]
+    words = _words(desk, source, platform, found)
+    return desk.part("convert_check.html", found=found, fields=["", *fields], words=words)
+
+
+@pages.post("/instances/{instance_id}/convert/{platform}/preflight")
+def preflight(instance_id: Id, platform: Platform, desk: Known, session: Reading, form: Form) -> Response:
+    """Whether the source can go to the platform with the shapes that the form asks for."""
+    source = source_of(session, desk.caller, instance_id)
+    found = spec_values.read(SPECS[platform], form, source.archive, desk.at.settings)
+    shapes = [item for item in found.spec.inputs if item.shape] if found.spec else []
+    report = source.report(platform)
+    if shapes:
+        asked = [item.model_dump(mode="json", exclude_unset=True) for item in shapes]
+        parts = {file.name: file.sha256 for file in source.row.files if file.role in (Role.MODEL, Role.PART)}
+        report = look(desk.at, "model", parts, model=source.file, inputs=asked, platforms=[platform])[platform]
+    return desk.part("convert_verdict.html", report=report)
+
+
+@pages.post("/instances/{instance_id}/convert/{platform}")
+def export(instance_id: Id, platform: Platform, desk: Changing, session: Writing, form: Form) -> Response:
+    """Ask for the conversion, and go to its job; where the form is wrong, it is shown again."""
+    source = source_of(session, desk.caller, instance_id)
+    found = spec_values.read(SPECS[platform], form, source.archive, desk.at.settings)
+    if found.spec is not None:
+        try:
+            values, named = with_files(session, desk.caller, found.values)
+            spec = requests.parse({**values, "platform": platform}, named)
+        except OakmillError as error:
+            found.errors[error.subject if error.subject in values_known(platform) else ""] = error.message
+        else:
+            row = access.changeable(session, desk.caller, Instance, source.row.id)
+            job = requests.request(session, desk.caller, row, spec, settings=desk.at.settings, files=named)
+            record(session, desk.caller, "job.create", job)
+            return desk.go(f"/jobs/{job.id}")
+    return _form(desk, session, source, platform, _texts(form), found, status=422)
+
+
+def values_known(platform: str) -> set[str]:
+    """The names of the platform's fields."""
+    return {item.name for item in fields_of(SPECS[platform])}
+
+
+def _texts(form: Fields) -> dict[str, str]:
+    """The form's fields as they were sent."""
+    return {name: ", ".join(form.all(name)) if len(form.all(name)) > 1 else form.get(name) for name in form}
+
+
+def _form(
+    desk: Desk,
+    session: Session,
+    source: Source,
+    platform: str,
+    texts: dict[str, str],
+    found: Checked,
+    *,
+    status: int = 200,
+) -> Response:
+    kind, settings = SPECS[platform], desk.at.settings
+    choices = choices_of(session, desk.caller, platform, settings)
+    before = {
+        f"inputs.{at}.{name}": plain(value) for at, item in enumerate(source.archive) for name, value in item.items()
+    }
+    return desk.page(
+        "convert_form.html",
+        status=status,
+        source=source,
+        platform=platform,
+        about=ABOUT[platform],
+        groups=groups_of(kind, texts, found.errors, choices),
+        input_fields=input_fields(),
+        texts={**before, **texts},
+        origins=source.prefilled(),
+        found=found,
+        presets=PRESETS,
+        report=source.report(platform),
+        words=_words(desk, source, platform, found),
+        back=model_path(source.model),
+    )
+
+
+def _words(desk: Desk, source: Source, platform: str, found: Checked) -> Any:
+    values = {name: value for name, value in found.values.items() if name != "platform"}
+    url = files.base_url(desk.at, desk.request)
+    return words_of(SPECS[platform], values, address=source.address, file=source.file, url=url)
