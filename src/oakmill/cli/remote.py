@@ -23,6 +23,8 @@ from oakmill.conversion.events import Event, Kind, Observer, Stage
 from oakmill.errors import OakmillError, SourceError, SpecError
 from oakmill.spec import AnySpec
 
+_FILES = {".onnx", ".xml", ".tflite", ".pt", ".pth", ".xz", ".tar", ".zip", ".yaml", ".yml"}
+"""What stands nowhere and is called so is no address, but a file that is missing."""
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
@@ -78,6 +80,8 @@ class Remote:
     def _source(self, hub: Hub, progress: Callable[[int, int], None]) -> Instance:
         """The hub's own, where an address was given or the hub has these bytes; else uploaded."""
         if not self.model.is_file():
+            if self.model.suffix.lower() in _FILES:
+                raise SourceError(f"There is no file {self.model}.", subject=str(self.model))
             return hub.source(str(self.model))
         sha256 = _sha256(self.model)
         for found in hub.instances.list(hash=sha256, origin="source", status="available", team_id=hub.me().team.id):

@@ -174,9 +174,10 @@ def address_of(text: str) -> str:
     Raises:
         SpecError: it is no address.
     """
-    text = text.strip().rstrip("/").removesuffix(API)
+    text = text.strip()
     if "://" not in text:
         text = f"{'http' if _is_loopback(f'http://{text}') else 'https'}://{text}"
+    text = text.rstrip("/").removesuffix(API)
     try:
         parts = urlsplit(text)
         valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and not parts.query

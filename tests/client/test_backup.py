@@ -1,0 +1,34 @@
+"""A backup by the command line while the hub runs; a restored hub knows the same keys and gives the same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from oakmill.client import Hub
+from tests.client.conftest import Serving, Shell, free_port
+from tests.client.test_whole_way import upload
+from tests.conversion.makers import conv_model, saved
+
+
+def test_a_hub_is_backed_up_while_it_runs_and_restored_elsewhere(
+    serving: Serving, hub: Hub, shell: Shell, tmp_path: Path
+) -> None:
+    source = saved(conv_model(opset=9), tmp_path / "saved.onnx")
+    instance = upload(hub, "saved", source)
+    said = shell.run("backup", "copy", home=serving.home).stdout
+    assert said.startswith("copy: ")
+    shell.run("backup", "copy", code=9, home=serving.home)
+
+    new = tmp_path / "new"
+    assert "restored" in shell.run("restore", "copy", home=new).stdout
+    shell.run("restore", "copy", code=9, home=new)
+    shell.run("restore", "config", code=10, home=tmp_path / "other")
+    other = Serving(new, free_port())
+    other.start(workers=0)
+    try:
+        assert other.key == ""
+        with Hub(other.url, serving.key) as again:
+            (path,) = again.instances.download(instance, tmp_path / "got")
+            assert path.read_bytes() == source.read_bytes()
+    finally:
+        other.end()
