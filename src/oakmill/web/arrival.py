@@ -1,0 +1,116 @@
+"""How a model comes in: its name and place are asked for, then its files are sent, resumed, and looked at."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy.orm import Session
+
+from oakmill.registry import access, instances, models, resolve, variants
+from oakmill.registry.callers import Caller
+from oakmill.registry.identifiers import Address
+from oakmill.registry.semver import FIRST
+from oakmill.registry.tables import Instance, Model, Visibility
+from oakmill.registry.words import ModelType
+from oakmill.web.desk import Changing, Desk, Open, Reading, Writing
+from oakmill.web.filters import model_path
+from oakmill.web.forms import Fields, Form
+from oakmill.web.pages import Id, page_router
+
+pages = page_router()
+
+Word = Annotated[str, Query(max_length=255)]
+
+
+@pages.get("/models/new")
+def new_page(desk: Changing) -> Response:
+    """A new model, beginning with its files."""
+    desk.caller.require_whole_team()
+    return _page(desk, None, here="/models/new")
+
+
+@pages.post("/models/new")
+def create(desk: Changing, session: Writing, form: Form) -> Response:
+    """The model with its first version and a source that waits for its files."""
+    model = models.create(
+        session,
+        desk.caller,
+        name=form.get("name"),
+        summary=form.get("summary").strip(),
+        visibility=form.get("visibility") or Visibility.TEAM,
+    )
+    return _placed(_source(session, desk.caller, model.id, form))
+
+
+@pages.get("/models/{model_id}/upload")
+def version_page(model_id: Id, desk: Changing, session: Reading, variant: Word = "") -> Response:
+    """A new version of a model."""
+    model = resolve.model(session, desk.caller, Address(model_id))
+    access.changeable(session, desk.caller, Model, model.id)
+    names = [row.name for row in variants.of_model(session, desk.caller, model.id)]
+    return _page(desk, model, here=f"/models/{model.id}/upload", names=names, variant=variant)
+
+
+@pages.post("/models/{model_id}/upload")
+def add_version(model_id: Id, desk: Changing, session: Writing, form: Form) -> Response:
+    """The version, and a source that waits for its files."""
+    return _placed(_source(session, desk.caller, model_id, form))
+
+
+@pages.get("/instances/{instance_id}/upload")
+def resume_page(instance_id: Id, desk: Changing, session: Reading) -> Response:
+    """A source that still waits for files: after a reload, or another day."""
+    row = access.changeable(session, desk.caller, Instance, instance_id)
+    row = instances.instance(session, desk.caller, row.id)
+    model = resolve.model(session, desk.caller, Address(row.model_id))
+    return _page(desk, model, here="", waiting=row)
+
+
+@pages.get("/instances/{instance_id}/detected")
+def detected(instance_id: Id, desk: Open, session: Reading) -> Response:
+    """What was found in the files that have come."""
+    row = instances.instance(session, desk.caller, instance_id)
+    model = resolve.model(session, desk.caller, Address(row.model_id))
+    return desk.part("detected.html", row=row, back=model_path(model))
+
+
+def _page(
+    desk: Desk,
+    model: Model | None,
+    *,
+    here: str,
+    names: list[str] | None = None,
+    variant: str = "",
+    waiting: Instance | None = None,
+) -> Response:
+    return desk.page(
+        "arrival.html",
+        model=model,
+        here=here,
+        names=names or [],
+        variant=variant,
+        waiting=waiting,
+        first=FIRST,
+        visibilities=list(Visibility),
+        back=model_path(model) if model else "/models",
+    )
+
+
+def _source(session: Session, caller: Caller, model_id: str, form: Fields) -> Instance:
+    place = variants.add_version(
+        session,
+        caller,
+        model_id,
+        name=form.get("variant") or "default",
+        version=form.get("version").strip() or None,
+        changelog=form.get("changelog").replace("\r\n", "\n").strip(),
+    )
+    kind = form.get("type") or ModelType.ONNX
+    return instances.create(session, caller, place.id, name=form.get("file") or "source", model_type=kind)
+
+
+def _placed(row: Instance) -> Response:
+    """The page goes on by itself from here: what was chosen in it would be lost with it."""
+    return JSONResponse({"instance_id": row.id, "page": f"/instances/{row.id}/upload"}, 201)

@@ -1,0 +1,90 @@
+// A model comes in: its files are chosen, it gets its place, and each file is sent with what is known of the sending.
+
+import { guessed, typeOf } from "./guesses.js";
+import { upload } from "./resumable.js";
+
+const form = document.querySelector("[data-arrival]");
+const part = (name) => form.querySelector(`[data-${name}]`);
+const [zone, chooser, button] = [form.querySelector(".drop"), form.querySelector("#files"), part("go").firstElementChild];
+let files = [];
+
+const size = (bytes) => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
+const time = (seconds) => (seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`);
+
+function row(file) {
+  const line = document.createElement("tr");
+  line.innerHTML = '<td class="break"></td><td class="number"></td><td><progress max="1" value="0"></progress></td><td class="number"></td><td class="number"></td>';
+  line.cells[0].textContent = file.name;
+  line.cells[1].textContent = size(file.size);
+  return line;
+}
+
+function choose(chosen) {
+  files = [...chosen];
+  if (!files.length) return;
+  part("list").hidden = part("go").hidden = false;
+  part("list").querySelector("tbody").replaceChildren(...files.map(row));
+  part("wrong").textContent = "";
+  if (!part("names")) return;
+  part("names").hidden = false;
+  for (const [name, value] of Object.entries(guessed(files))) {
+    const field = form.elements[name];
+    if (field && !field.value) field.value = value;
+  }
+}
+
+function watcher(line, file) {
+  const began = performance.now();
+  let first = null;
+  return (sent) => {
+    first ??= sent;
+    const rate = (sent - first) / ((performance.now() - began) / 1000);
+    line.querySelector("progress").value = sent / file.size;
+    line.cells[3].textContent = rate ? `${size(rate)}/s` : "";
+    line.cells[4].textContent = sent >= file.size ? "checking" : rate ? time((file.size - sent) / rate) : "";
+  };
+}
+
+async function placed() {
+  if (form.dataset.instance) return;
+  const fields = new URLSearchParams(new FormData(form));
+  fields.set("file", files[0].name);
+  fields.set("type", typeOf(files));
+  const answer = await fetch(form.action, { method: "POST", body: fields, headers: { "HX-Request": "true" } });
+  if (!answer.ok) throw new Error(new DOMParser().parseFromString(await answer.text(), "text/html").body.innerText.trim());
+  const made = await answer.json();
+  form.dataset.instance = made.instance_id;
+  history.replaceState(null, "", made.page); // a reload comes back to this upload
+}
+
+async function go() {
+  await placed();
+  const purpose = { kind: "instance", instance_id: form.dataset.instance };
+  const lines = part("list").querySelectorAll("tbody tr");
+  for (const [at, file] of files.entries()) {
+    await upload(file, purpose, watcher(lines[at], file));
+    lines[at].querySelector("progress").value = 1;
+    lines[at].cells[4].textContent = "here";
+  }
+  const found = await fetch(`/instances/${purpose.instance_id}/detected`, { headers: { "HX-Request": "true" } });
+  part("found").innerHTML = await found.text();
+  const isWhole = Boolean(part("found").querySelector(".card"));
+  part("go").hidden = true;
+  if (isWhole) [zone.hidden, (part("names") ?? {}).hidden] = [true, true];
+}
+
+for (const type of ["dragenter", "dragover"]) zone.addEventListener(type, (event) => (event.preventDefault(), zone.classList.add("over")));
+for (const type of ["dragleave", "drop"]) zone.addEventListener(type, () => zone.classList.remove("over"));
+zone.addEventListener("drop", (event) => (event.preventDefault(), choose(event.dataTransfer.files)));
+chooser.addEventListener("change", () => choose(chooser.files));
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  [button.disabled, part("wrong").textContent] = [true, ""];
+  try {
+    await go();
+  } catch (error) {
+    part("wrong").textContent = error.message;
+  }
+  button.disabled = false;
+});
