@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from oakmill.web.pages import Nowhere
 
-PARTS = ("assets", "session", "models", "removal", "card", "instances", "convert", "jobs", "datasets")
+PARTS = ("assets", "session", "models", "removal", "arrival", "card", "instances", "convert", "jobs", "datasets")
 """Modules of `oakmill.web` with `pages`, a router of their own."""
 
 router = APIRouter()
