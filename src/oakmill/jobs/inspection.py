@@ -36,11 +36,18 @@ def inspect(files: Sequence[Path], folder: Path, settings: Settings) -> dict[str
     model = _graph_of(files)
     if model is None:
         return {"model": None, "complete": False, "missing": ["the model whose weights these are"]}
-    missing = sorted(_wanted(model) - {path.name for path in files})
+    graph = _loaded(model)
+    missing = sorted(_wanted(model, graph) - {path.name for path in files})
     if missing:
         return {"model": model.name, "complete": False, "missing": missing}
     source = open_source(model, folder / "tmp" / "source", settings)
-    return {"model": model.name, "complete": True, "missing": [], **_facts(source), "preflight": _preflight(source)}
+    return {
+        "model": model.name,
+        "complete": True,
+        "missing": [],
+        **_facts(source),
+        "preflight": _preflight(source, graph),
+    }
 
 
 def _graph_of(files: Sequence[Path]) -> Path | None:
@@ -60,17 +67,20 @@ def _graph_of(files: Sequence[Path]) -> Path | None:
     return next((path for path in weights if identify(path).format is not None), None)
 
 
-def _wanted(model: Path) -> set[str]:
-    """The names of files beside the model that it needs; whether they may be named so is judged when it is opened."""
-    found = sniff(model)
-    if found is SourceFormat.OPENVINO_IR:
-        return {model.with_suffix(".bin").name}
-    if found is not SourceFormat.ONNX:
-        return set()
+def _loaded(model: Path) -> onnx.ModelProto | None:
+    """The graph of an ONNX file, parsed once; None for other formats, and for a damaged one: opening it says so."""
+    if sniff(model) is not SourceFormat.ONNX:
+        return None
     try:
-        graph = onnx.load(model, load_external_data=False)
-    except DecodeError:  # opening it says so
-        return set()
+        return onnx.load(model, load_external_data=False)
+    except DecodeError:
+        return None
+
+
+def _wanted(model: Path, graph: onnx.ModelProto | None) -> set[str]:
+    """The names of files beside the model that it needs; whether they may be named so is judged when it is opened."""
+    if graph is None:
+        return {model.with_suffix(".bin").name} if sniff(model) is SourceFormat.OPENVINO_IR else set()
     entries = (entry for tensor in external_tensors(graph) for entry in tensor.external_data)
     return {entry.value for entry in entries if entry.key == "location" and _is_plain(entry.value)}
 
@@ -104,10 +114,10 @@ def _heads(source: SourceModel) -> list[Any]:
     return list(model.get("heads") or []) if isinstance(model, dict) else []
 
 
-def _preflight(source: SourceModel) -> dict[str, Any]:
+def _preflight(source: SourceModel, graph: onnx.ModelProto | None) -> dict[str, Any]:
     """For each platform, whether the model can go there, and what stands in the way."""
     if source.format is not SourceFormat.ONNX:
         return {name: unread(source, name).as_dict() for name in SPECS}
     inputs = merge_inputs((), prefill(source.archive, source.inputs)).inputs
-    preflight = Preflight(onnx.load(source.graph, load_external_data=False), inputs)
+    preflight = Preflight(graph or onnx.load(source.graph, load_external_data=False), inputs)
     return {name: preflight.report(name).as_dict() for name in SPECS}
