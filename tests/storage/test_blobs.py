@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import oakmill.jobs.tables  # noqa: F401 - all tables
 from oakmill.errors import BlobDamaged, HashMismatch, NotFound, StoreUnreachable, Unavailable
+from oakmill.jobs.tables import Job
+from oakmill.registry.tables import Team
 from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore, Stored
 from oakmill.storage.database import Base, Database, now
@@ -113,6 +114,19 @@ def test_a_sweep_frees_only_what_is_old_and_has_no_name(blobs: BlobStore, db: Da
     assert [blobs.has(stored.sha256) for stored in (named, unnamed, unknown)] == [True, False, False]
     with db.reading() as session:
         assert [blob.sha256 for blob in session.query(Blob)] == [named.sha256]
+
+
+def test_files_that_only_a_job_names_are_kept(blobs: BlobStore, db: Database) -> None:
+    """A job names its calibration zip as "SHA256:NAME", which a sweep took for a name of no blob, and freed the zip."""
+    stored = blobs.put_bytes(b"a zip")
+    with db.session() as session:
+        session.add(Team(id="t", name="T", slug="t"))
+        session.flush()
+        blobs.record(session, stored)
+        session.add(Job(id="j", number=1, name="job", team_id="t", files={"data": f"{stored.sha256}:photos.zip"}))
+    with db.session() as session:
+        assert blobs.sweep(session, AT_ONCE).count == 0
+    assert blobs.has(stored.sha256)
 
 
 def test_no_sweep_runs_while_a_backup_holds_the_store(blobs: BlobStore, db: Database) -> None:
