@@ -114,7 +114,8 @@ def _output(tensor: Tensor, precision: str) -> dict[str, Any]:
 def write_archive(target: Path, artefact: Path, documents: Mapping[str, str], parts: Sequence[Path] = ()) -> None:
     """Write the archive: artefact, parts and text documents by file name, in a stored .tar.xz without times."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    # PAX is USTAR byte for byte, but where a name is longer than USTAR's 100 characters
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, text in documents.items():
             _add(archive, name, text.encode())
         for path in (artefact, *parts):
