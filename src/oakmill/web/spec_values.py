@@ -18,7 +18,7 @@ from oakmill.web.filters import plain
 from oakmill.web.forms import Fields
 from oakmill.web.spec_fields import Field, fields_of, input_fields
 
-_SEPARATORS = re.compile(r"[\s,;×x\[\]()]+")
+_SEPARATORS = re.compile(r"[\s,;\[\]()]+|(?<=\d)[x×](?=\d)")
 _NOTHING = {"mean_values": "0", "scale_values": "1"}
 """What an emptied field says where the archive says something else."""
 _NEAR = 2.0
@@ -36,8 +36,9 @@ class Checked:
 
 def read(kind: type[AnySpec], form: Fields, archive: Sequence[Mapping[str, Any]], settings: Settings) -> Checked:
     """The form, checked; `archive` is what is said of each input without it."""
-    inputs, places, errors = _inputs(form, archive)
+    inputs, places = _inputs(form, archive)
     values: dict[str, Any] = {}
+    errors: dict[str, str] = {}
     for item in fields_of(kind):
         try:
             value = _value(item, form)
@@ -47,7 +48,8 @@ def read(kind: type[AnySpec], form: Fields, archive: Sequence[Mapping[str, Any]]
             values |= {} if value is None else {item.name: value}
     found = Checked(values | ({"inputs": inputs} if inputs else {}), errors=errors)
     found.warnings = dict(_swapped(inputs, places))
-    _check(kind, found, places, settings)
+    found.errors |= dict(wrong_arguments(str(kind.model_fields["platform"].default), values, settings))
+    _check(kind, found, places)
     return found
 
 
@@ -93,9 +95,7 @@ def _words(text: str) -> list[str]:
         raise ValueError(f"These cannot be split into arguments: {error}") from None
 
 
-def _inputs(
-    form: Fields, archive: Sequence[Mapping[str, Any]]
-) -> tuple[list[dict[str, Any]], list[int], dict[str, str]]:
+def _inputs(form: Fields, archive: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[int]]:
     """What is stated of the inputs, and the place in the form of each that something is stated of."""
     found, places = [], []
     for at, said in enumerate(archive):
@@ -103,7 +103,7 @@ def _inputs(
         if values:
             found.append({"name": said["name"], **values})
             places.append(at)
-    return found, places, {}
+    return found, places
 
 
 def _of_input(form: Fields, at: int, said: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -126,7 +126,7 @@ def _same(text: str, other: str) -> bool:
     return text == other or (bool(text) and _numbers(text) == _numbers(other))
 
 
-def _check(kind: type[AnySpec], found: Checked, places: Sequence[int], settings: Settings) -> None:
+def _check(kind: type[AnySpec], found: Checked, places: Sequence[int]) -> None:
     try:
         spec = kind.model_validate(found.values)
     except ValidationError as error:
@@ -134,7 +134,6 @@ def _check(kind: type[AnySpec], found: Checked, places: Sequence[int], settings:
             where = _place([str(part) for part in item["loc"]], places)
             found.errors.setdefault(where, str(item["msg"]).removeprefix("Value error, "))
         return
-    found.errors |= dict(wrong_arguments(spec, settings))
     found.spec = None if found.errors else spec
 
 
@@ -145,10 +144,10 @@ def _place(where: Sequence[str], places: Sequence[int]) -> str:
     return where[0] if where else ""
 
 
-def wrong_arguments(spec: AnySpec, settings: Settings) -> Iterator[tuple[str, str]]:
+def wrong_arguments(platform: str, values: Mapping[str, Any], settings: Settings) -> Iterator[tuple[str, str]]:
     """Of each field of tool arguments that its tool's allow-list refuses, why."""
-    for name, read_it in _readers(spec, settings):
-        words = getattr(spec, name, ())
+    for name, read_it in _readers(platform, settings):
+        words = values.get(name)
         try:
             if words:
                 read_it(words)
@@ -156,7 +155,7 @@ def wrong_arguments(spec: AnySpec, settings: Settings) -> Iterator[tuple[str, st
             yield name, _told(error)
 
 
-def _readers(spec: AnySpec, settings: Settings) -> Iterator[tuple[str, Any]]:
+def _readers(platform: str, settings: Settings) -> Iterator[tuple[str, Any]]:
     from oakmill.toolchains.model_optimizer import options as mo
     from oakmill.toolchains.rvc2 import compile_tool as for_rvc2
     from oakmill.toolchains.rvc3 import compile_tool as for_rvc3
@@ -164,7 +163,7 @@ def _readers(spec: AnySpec, settings: Settings) -> Iterator[tuple[str, Any]]:
 
     sdk = settings.qairt_root is not None
     yield "mo_args", mo.read
-    yield "compile_tool_args", (for_rvc2 if spec.platform == "rvc2" else for_rvc3).read
+    yield "compile_tool_args", (for_rvc2 if platform == "rvc2" else for_rvc3).read
     for tool in ("onnx_to_dlc", "quant", "graph_prepare"):
         field = f"snpe_{tool}_args" if tool == "onnx_to_dlc" else f"snpe_dlc_{tool}_args"
         yield field, lambda words, tool=tool: snpe_arguments.read(**{tool: words}, sdk=sdk, files=False)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pprint
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from oakmill.jobs.kinds import SPECS
 from oakmill.spec import AnySpec, InputSpec
 from oakmill.spec.flags import flag_of
 from oakmill.web.filters import plain
+from oakmill.web.spec_fields import fields_of, input_fields
 
-_CLASSES = {"rvc2": "Rvc2Spec", "rvc3": "Rvc3Spec", "rvc4": "Rvc4Spec"}
 _YAML_BLOCK = {
     "rvc2": ("number_of_shaves", "mo_args", "compile_tool_args"),
     "rvc3": ("pot_target_device", "target_precision", "mo_args", "compile_tool_args"),
@@ -70,8 +71,8 @@ def _of_field(flag: str, name: str, value: Any) -> list[list[str]]:
 
 
 def _python(platform: str, values: Mapping[str, Any], address: str, url: str) -> str:
-    kind = _CLASSES[platform]
-    said = "".join(f"\n    {name}={_literal(value)}," for name, value in numbered(values).items())
+    kind = SPECS[platform].__name__
+    said = "".join(f"\n    {name}={_literal(value)}," for name, value in numbered(SPECS[platform], values).items())
     return (
         f"from pathlib import Path\n\nfrom oakmill.client import Hub\nfrom oakmill.spec import {kind}\n\n"
         f"spec = {kind}({said}{chr(10) if said else ''})\n"
@@ -85,20 +86,28 @@ def _literal(value: Any) -> str:
     return pprint.pformat(value, width=96, sort_dicts=False).replace("\n", "\n    ")
 
 
-def numbered(values: Any) -> Any:
-    """The values with numbers for what a form has as text."""
-    if isinstance(values, Mapping):
-        return {name: value if name == "name" else numbered(value) for name, value in values.items()}
-    if isinstance(values, list):
-        return [numbered(item) for item in values]
+def numbered(kind: type[AnySpec], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with numbers where the spec has numbers and a form has text."""
+    numeric = {item.name for item in (*fields_of(kind), *input_fields()) if item.kind in ("number", "range", "numbers")}
+    return {name: _numbered(name, value, numeric) for name, value in values.items()}
+
+
+def _numbered(name: str, value: Any, numeric: Set[str]) -> Any:
+    if isinstance(value, Mapping):
+        return {inner: _numbered(inner, one, numeric) for inner, one in value.items()}
+    if isinstance(value, list):
+        return [_numbered(name, item, numeric) for item in value]
+    if name not in numeric or not isinstance(value, str):
+        return value
     try:
-        return values if not isinstance(values, str) else int(values) if values.isdigit() else float(values)
-    except ValueError:
-        return values
+        return int(value) if value.isdigit() else float(value)
+    except ValueError:  # the form says that it is wrong
+        return value
 
 
 def _yaml(kind: type[AnySpec], platform: str, values: Mapping[str, Any], file: str) -> str:
     """A configuration, and in its first line the command with what no configuration can say."""
+    values = numbered(kind, values)
     document: dict[str, Any] = {"input_model": file}
     inputs = [_yaml_input(item) for item in values.get("inputs", ())]
     document |= {"inputs": inputs} if inputs else {}
@@ -111,7 +120,7 @@ def _yaml(kind: type[AnySpec], platform: str, values: Mapping[str, Any], file: s
     command = shlex.join(
         ["oakmill", "convert", "config.yaml", "--to", platform, *(word for part in rest for word in part)]
     )
-    return f"# {command}\n" + yaml.safe_dump(numbered(document), sort_keys=False, default_flow_style=None, width=96)
+    return f"# {command}\n" + yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=96)
 
 
 def _yaml_input(item: Mapping[str, Any]) -> dict[str, Any]:

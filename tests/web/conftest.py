@@ -1,0 +1,135 @@
+"""A hub that serves its pages in a process of its own, and Debian's Chromium, whose every complaint fails a test."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, sync_playwright
+
+from oakmill.settings import Settings
+from oakmill.web.render import STATIC
+from tests.web.furnish import Hub, furnish
+from tests.web.screenshots import CHROMIUM, QUIET, signed_in
+
+STARTING_SECONDS = 90
+
+
+@dataclass
+class Served(Hub):
+    """The hub of these tests, with what is in it by word."""
+
+    ids: dict[str, str] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A hub with models in it. No worker runs: pages are looked at while jobs wait."""
+    home = tmp_path_factory.mktemp("hub") / "home"
+    home.mkdir()
+    (home / "toolchains").symlink_to(Settings().toolchains)
+    log = home / "log"
+    environment = {**os.environ, "OAKMILL_HOME": str(home), "OAKMILL_PUBLIC_WITHOUT_KEY": "true"}  # noqa: TID251
+    command = [sys.executable, "-m", "oakmill", "serve", "--port", "0", "--workers", "0"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+    try:
+        text = _wait_for(process, log, "0 workers")
+        found = Served(re.findall(r"listens on (\S+)", text)[0], re.findall(r"oak_\w+", text)[0])
+        with found.client() as client:
+            found.ids.update(furnish(client))
+        yield found
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _wait_for(process: subprocess.Popen[bytes], log: Path, words: str) -> str:
+    deadline = time.monotonic() + STARTING_SECONDS
+    while time.monotonic() < deadline:
+        text = log.read_text()
+        if words in text:
+            return text
+        assert process.poll() is None, text
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip("Chromium is not installed (apt-get install chromium)")
+    if not (STATIC / "vendor" / "htmx.min.js").exists():
+        pytest.skip("the pages' libraries are not there (./run fetches them)")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@dataclass
+class Watch:
+    """What went wrong in a browser's windows; a test that means something to go wrong says so."""
+
+    host: str
+    expected: set[int] = field(default_factory=set)
+    wrong: list[str] = field(default_factory=list)
+
+    def over(self, context: BrowserContext) -> None:
+        context.on("console", self._console)
+        context.on("request", self._request)
+        context.on("response", self._response)
+        context.on("weberror", lambda error: self.wrong.append(f"error: {error.error}"))
+
+    def _console(self, message: ConsoleMessage) -> None:
+        refused = any(f"status of {status}" in message.text for status in self.expected)
+        if message.type in ("error", "warning") and not refused:
+            self.wrong.append(f"console: {message.text}")
+
+    def _request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != self.host:
+            self.wrong.append(f"to another host: {request.url}")
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 400 and response.status not in self.expected:
+            self.wrong.append(f"{response.status} {response.request.method} {response.url}")
+
+
+@pytest.fixture
+def watch(hub: Served) -> Iterator[Watch]:
+    found = Watch(urlsplit(hub.url).netloc)
+    yield found
+    assert not found.wrong, found.wrong
+
+
+@pytest.fixture
+def context(browser: Browser, hub: Served, watch: Watch) -> Iterator[BrowserContext]:
+    """A browser that is signed in as the hub's admin."""
+    opened = signed_in(browser, hub.url, hub.key)
+    watch.over(opened)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+@pytest.fixture
+def stranger(browser: Browser, hub: Served, watch: Watch) -> Iterator[Page]:
+    """A window of somebody without a key."""
+    opened = browser.new_context(base_url=hub.url)
+    watch.over(opened)
+    yield opened.new_page()
+    opened.close()

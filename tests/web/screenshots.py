@@ -1,0 +1,58 @@
+"""Takes pictures of pages in Debian's Chromium: `python -m tests.web.screenshots URL KEY FOLDER PATH...`.
+
+Each page is taken wide and narrow, light and dark. Used to look at the pages, and for the docs.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+LOOKS = (("wide-light", 1360, "light"), ("wide-dark", 1360, "dark"), ("narrow-light", 390, "light"))
+
+
+def signed_in(browser: Browser, url: str, key: str, *, width: int = 1360, theme: str = "light") -> BrowserContext:
+    """A browser's window with a session of that key."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, base_url=url, color_scheme=theme)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto("/session")
+    page.fill("#key", key)
+    page.click("text=Sign in >> nth=-1")
+    page.wait_for_url("**/models")
+    page.close()
+    return context
+
+
+def take(page: Page, path: str, place: Path) -> None:
+    """A picture of the whole page."""
+    page.goto(path)
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=place, full_page=True)
+
+
+def main(url: str, key: str, folder: Path, paths: list[str]) -> None:
+    """All pages in all looks."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        for look, width, theme in LOOKS:
+            context = signed_in(browser, url, key, width=width, theme=theme)
+            page = context.new_page()
+            page.on("console", lambda message: print(message.type, message.text) if message.type == "error" else None)
+            for path in paths:
+                name = re.sub(r"\W+", "-", path).strip("-") or "home"
+                take(page, path, folder / f"{name}-{look}.png")
+            context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), sys.argv[4:])
