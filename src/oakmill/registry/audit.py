@@ -28,8 +28,20 @@ def record(
     )
 
 
-def listed(session: Session, caller: Caller, *, before: int | None = None, limit: int = 100) -> list[AuditEntry]:
+def listed(
+    session: Session,
+    caller: Caller,
+    *,
+    before: int | None = None,
+    limit: int = 100,
+    of: str = "",
+    key_id: str = "",
+    subject: str = "",
+) -> list[AuditEntry]:
     """The team's entries, the latest first; those before `before` for the next page.
+
+    `of` is the kind of thing that was done something to ("model"), `key_id` the key that did it, `subject` a part of
+    the identifier or name.
 
     Raises:
         NoKey: No key was given.
@@ -40,4 +52,10 @@ def listed(session: Session, caller: Caller, *, before: int | None = None, limit
     query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
     if caller.team_id is not None:
         query = query.where(AuditEntry.team_id == caller.team_id)
+    if of:
+        query = query.where(AuditEntry.action.startswith(f"{of}.", autoescape=True))
+    if key_id:
+        query = query.where(AuditEntry.key_id == key_id)
+    if subject:
+        query = query.where(AuditEntry.subject.contains(subject, autoescape=True))
     return list(session.scalars(query if before is None else query.where(AuditEntry.id < before)))

@@ -76,9 +76,7 @@ class Asked(BaseModel):
 
     def query(self, changes: Mapping[str, Any]) -> str:
         """The address' query for the same page with these changes; what is as by default is left out."""
-        words = {**self.model_dump(exclude={"wait"}), **changes}
-        default = Asked().model_dump(exclude={"wait"})
-        return urlencode({name: _plain(value) for name, value in words.items() if value != default.get(name)})
+        return query_of(self, changes)
 
     @property
     def expected(self) -> dict[str, Any] | None:
@@ -86,6 +84,13 @@ class Asked(BaseModel):
         if not self.mean and not self.scale and self.precision is Precision.INT8_STANDARD:
             return None
         return self.model_dump(mode="json", include={"mean", "scale", "encoding", "precision"})
+
+
+def query_of(asked: BaseModel, changes: Mapping[str, Any]) -> str:
+    """The query that asks for the same with these changes, without what is as by default."""
+    words = {**asked.model_dump(exclude={"wait"}), **changes}
+    default = type(asked)().model_dump(exclude={"wait"})
+    return urlencode({name: _plain(value) for name, value in words.items() if value != default.get(name)})
 
 
 def _plain(value: Any) -> str:

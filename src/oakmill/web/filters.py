@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ from oakmill.registry.tables import Model
 
 OWN_WORDS = frozenset({"edit", "delete", "new"})
 """Last parts of pages' addresses below a model's identifier."""
+_FOR_TERMINALS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
 _KEPT_UPPER = {"OPTICAL_CHARACTER_RECOGNITION": "OCR"}
 
 
@@ -36,9 +38,38 @@ def number(count: int | None) -> str:
     return "–" if count is None else f"{count:,}".replace(",", "\u202f")
 
 
+def amount(count: float) -> str:
+    """1.2 M: a number of which the size matters."""
+    for unit in ("", "k", "M", "G"):
+        if count < 1000:
+            return f"{count:.0f}" if not unit else f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} T"
+
+
 def counted(count: int, word: str) -> str:
     """3 models, 1 model."""
     return f"{number(count)} {word}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float | None) -> str:
+    """0.06 s, 12.3 s, 4 min 5 s, 2 h 3 min."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def readable(text: str) -> str:
+    """A line of a tool's log without what is meant for a terminal."""
+    return _FOR_TERMINALS.sub("", text)
+
+
+def measured(value: Any) -> str:
+    """A measured number with three digits that say something, or the word that a passport has in its place."""
+    return f"{value:.3g}" if isinstance(value, float | int) else str(value or "–")
 
 
 def shape(dimensions: Iterable[Any]) -> str:
@@ -125,7 +156,11 @@ def _image(self: RendererHTML, tokens: Sequence[Token], at: int, options: Mappin
 ALL: Mapping[str, Callable[..., Any]] = {
     "size": size,
     "number": number,
+    "amount": amount,
     "counted": counted,
+    "duration": duration,
+    "readable": readable,
+    "measured": measured,
     "shape": shape,
     "task": task,
     "precision": precision,

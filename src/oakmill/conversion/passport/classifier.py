@@ -105,6 +105,10 @@ class Classifier:
         """The highest probability."""
         return float(probabilities(outputs[self.output], self.is_softmax).max())
 
+    def sees(self, outputs: Outputs) -> Sight:
+        """The five classes that a model finds likeliest on one image."""
+        return self._sight(probabilities(outputs[self.output], self.is_softmax))
+
     def agreement(self) -> TaskAgreement:
         """What was found so far."""
         scores = "scores" if self.is_softmax else "scores, brought to probabilities by a softmax"

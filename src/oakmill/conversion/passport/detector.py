@@ -115,6 +115,10 @@ class Detector:
         best = suppress(found, self.iou, most=3).scores
         return float(best.mean()) if best.size else 0.0
 
+    def sees(self, outputs: Outputs) -> Sight:
+        """The boxes that an application would get of one image."""
+        return self._sight(self._boxes(outputs), np.zeros(0, np.int64))
+
     def agreement(self) -> TaskAgreement:
         """What was found so far."""
         origin = "guessed from the shapes" if self.guessed else "declared by the NN Archive"

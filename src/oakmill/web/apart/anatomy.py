@@ -1,0 +1,137 @@
+"""Takes a model's graph apart: its operations, how many of each, what they hold and compute; and its tensors."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import ModelProto, NodeProto, shape_inference
+
+from oakmill.conversion.failures.stripping import strip
+from oakmill.model import open_source
+from oakmill.model.openvino_ir import load_ir
+from oakmill.model.source import SourceFormat, SourceModel, Tensor
+from oakmill.model.tensors import graphs, nodes
+from oakmill.model.tflite import describe_tflite
+from oakmill.settings import Settings
+
+SHOWN_BYTES = 64 << 20
+"""A browser holds a graph with weights of so much; of a larger one, the weights are left out."""
+VIEW = "view"
+
+Counts = tuple[Counter[str], Counter[str], Counter[str]]
+"""Of each operation: nodes, parameters, multiplications."""
+
+
+def answer(inside: Path, outside: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the graph; `view` names the file to show, written beside where it is not the model's own."""
+    settings = Settings(source_max_mb=request["source_max_mb"])
+    source = open_source(inside / request["model"], outside / "source", settings)
+    count, parameters, products = _COUNTERS[source.format](source, settings)
+    return {
+        "format": source.format.value,
+        "opset": source.opset,
+        "ir_version": source.ir_version,
+        "producer": source.producer,
+        "inputs": [_tensor(item) for item in source.inputs],
+        "outputs": [_tensor(item) for item in source.outputs],
+        "operations": [
+            {"op": op, "count": number, "parameters": parameters[op], "products": products[op]}
+            for op, number in count.most_common()
+        ],
+        **_view(source, outside),
+    }
+
+
+def _tensor(item: Tensor) -> dict[str, Any]:
+    return {"name": item.name, "shape": list(item.shape), "dtype": item.dtype}
+
+
+def _view(source: SourceModel, outside: Path) -> dict[str, Any]:
+    """The file to show, where it is not the model's own, and whether it has lost its weights."""
+    is_large = source.graph.stat().st_size > SHOWN_BYTES
+    if source.format is SourceFormat.ONNX and is_large:
+        onnx.save(strip(onnx.load(source.graph, load_external_data=False)), outside / VIEW)
+        return {"view": source.graph.name, "stripped": True, "own": False}
+    if source.archive is not None:
+        shutil.copyfile(source.graph, outside / VIEW)
+    return {"view": source.graph.name, "stripped": False, "own": source.archive is None}
+
+
+def _of_onnx(source: SourceModel, settings: Settings) -> Counts:
+    model = onnx.load(source.graph, load_external_data=False)
+    count: Counter[str] = Counter()
+    parameters: Counter[str] = Counter()
+    sizes = {item.name: math.prod(item.dims) for graph in graphs(model) for item in graph.initializer}
+    for node in nodes(model):
+        op = _name(node)
+        count[op] += 1
+        parameters[op] += sum(sizes.pop(name, 0) for name in node.input)
+        parameters[op] += sum(math.prod(item.t.dims) for item in node.attribute if node.op_type == "Constant")
+    return count, parameters, _products(model)
+
+
+def _name(node: NodeProto) -> str:
+    return f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
+
+
+def _products(model: ModelProto) -> Counter[str]:
+    """Multiplications of convolutions and matrix products, where all shapes are known."""
+    found: Counter[str] = Counter()
+    shapes = dict(_shapes(model))
+    for node in nodes(model):
+        outer = shapes.get(node.output[0]) if node.output else None
+        inner = _inner(node, [shapes.get(name, ()) for name in node.input])
+        if outer and inner:
+            found[_name(node)] += math.prod(outer) * inner
+    return found
+
+
+def _shapes(model: ModelProto) -> Iterator[tuple[str, tuple[int, ...]]]:
+    try:
+        graph = shape_inference.infer_shapes(model).graph
+    except (shape_inference.InferenceError, ValueError):  # too large, or shapes that contradict each other
+        graph = model.graph
+    yield from ((item.name, tuple(item.dims)) for item in model.graph.initializer)
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        sizes = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+        if all(size > 0 for size in sizes[1:]):
+            yield value.name, (sizes[0] or 1, *sizes[1:]) if sizes else ()
+
+
+def _inner(node: NodeProto, shapes: list[tuple[int, ...]]) -> int:
+    """How many products make one value of the output."""
+    if node.op_type == "Conv" and len(shapes) > 1:
+        return math.prod(shapes[1][1:]) if shapes[1] else 0
+    if node.op_type in ("MatMul", "Gemm") and shapes and shapes[0]:
+        return shapes[0][-1]
+    return 0
+
+
+def _of_ir(source: SourceModel, settings: Settings) -> Counts:
+    graph = load_ir(source)
+    count = Counter(layer.get("type", "?") for layer in graph.layers.values())
+    parameters = Counter({"Const": sum(math.prod(item.shape) for item in graph.constants())})
+    return count, parameters, Counter()
+
+
+def _of_tflite(source: SourceModel, settings: Settings) -> Counts:
+    return Counter(dict(describe_tflite(source.graph, settings).operations)), Counter(), Counter()
+
+
+def _of_script(source: SourceModel, settings: Settings) -> Counts:
+    """A TorchScript module's code is not looked at here."""
+    return Counter(), Counter(), Counter()
+
+
+_COUNTERS = {
+    SourceFormat.ONNX: _of_onnx,
+    SourceFormat.OPENVINO_IR: _of_ir,
+    SourceFormat.TFLITE: _of_tflite,
+    SourceFormat.TORCHSCRIPT: _of_script,
+}

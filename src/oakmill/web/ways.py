@@ -1,0 +1,95 @@
+"""The ways to feed a picture that are tried side by side, and which of them the model is surest with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
+
+Values = tuple[float, ...]
+Pair = tuple[Values, Values]
+"""What is subtracted, and what is divided by; nothing where it is empty."""
+
+IMAGENET: Pair = (IMAGENET_MEAN, IMAGENET_SCALE)
+PRESETS: dict[str, Pair] = {
+    "ImageNet": IMAGENET,
+    "0 to 1": ((), (255.0,)),
+    "−1 to 1": ((127.5,), (127.5,)),
+    "As the camera gives it": ((), ()),
+    "Caffe's mean": ((103.939, 116.779, 123.68), ()),
+}
+CLEAR = 0.05
+"""By how much surer a way has to be, to be called so: less is chance on a few pictures."""
+
+
+@dataclass
+class Way:
+    """One way, and what the model said: what it sees, how sure it is of this picture, and of several on average."""
+
+    title: str
+    encoding: str
+    mean: Values
+    scale: Values
+    sees: Mapping[str, Any] = field(default_factory=dict)
+    sure: float | None = None
+    mean_sure: float | None = None
+
+    @property
+    def order(self) -> float:
+        """By what ways are sorted: those that say nothing come last."""
+        return -1.0 if self.mean_sure is None else self.mean_sure
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """As the process apart is asked."""
+        return {"encoding": self.encoding, "mean": self.mean, "scale": self.scale}
+
+    def into_form(self, at: int) -> str:
+        """The query that takes it into the convert form, for the input of that place."""
+        values = {"mean_values": self.mean or (0.0,), "scale_values": self.scale or (1.0,)}
+        words = {name: ", ".join(f"{value:g}" for value in numbers) for name, numbers in values.items()}
+        return urlencode(
+            {f"inputs.{at}.{name}": text for name, text in {**words, "encoding_from": self.encoding}.items()}
+        )
+
+
+def swapped(pair: Pair) -> tuple[str, Pair]:
+    """The well-known mistake, in words: mean and scale exchanged; where that cannot be, both left away."""
+    mean, scale = pair
+    if mean and scale and 0.0 not in mean:
+        return "mean and scale swapped", (scale, mean)
+    return "no mean, no scale", ((), ())
+
+
+def tiles(pair: Pair, encodings: Sequence[str], known_as: str) -> list[Way]:
+    """The four that are shown large: both orders of colours, values right and swapped."""
+    wrong, other = swapped(pair)
+    rows = [(known_as, pair), (wrong, other)]
+    if pair == other:
+        rows = rows[:1]
+    return [Way(f"{encoding}, {words}", encoding, *values) for words, values in rows for encoding in encodings]
+
+
+def others(shown: Sequence[Way], encodings: Sequence[str]) -> list[Way]:
+    """The conventions in use that are not among the tiles."""
+    there = {(way.mean, way.scale) for way in shown}
+    return [
+        Way(f"{encoding}, {name}", encoding, *pair)
+        for name, pair in PRESETS.items()
+        if pair not in there
+        for encoding in encodings
+    ]
+
+
+def best_of(ways: Sequence[Way]) -> Way | None:
+    """The surest; none where nothing says how sure it is."""
+    known = [way for way in ways if way.mean_sure is not None]
+    return max(known, key=lambda way: way.mean_sure or 0.0) if known else None
+
+
+def is_clear(best: Way, ways: Sequence[Way]) -> bool:
+    """Whether no other way comes near."""
+    return all(way is best or (best.mean_sure or 0) - (way.mean_sure or 0) >= CLEAR for way in ways)
