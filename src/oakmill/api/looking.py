@@ -1,4 +1,5 @@
-"""Looks at what nobody vouches for, in a process of its own with limits: calibration sets, and models with a wish.
+"""Looks at what nobody vouches for, in a process of its own with limits: calibration sets, models with a wish,
+and graphs whose operators are counted.
 
 Started as `python -m oakmill.api.looking FOLDER`: reads FOLDER/request.json and the files beside it, writes
 FOLDER/answer.json.
@@ -71,7 +72,7 @@ def main(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     request = json.loads((folder / "request.json").read_text())
     try:
-        answer = {"set": _look_at_set, "model": _look_at_model}[request["kind"]](folder, request)
+        answer = _KINDS[request["kind"]](folder, request)
     except OakmillError as error:
         answer = {"error": error.as_dict()}
     partial = folder / "answer.part"
@@ -130,6 +131,26 @@ def _look_at_model(folder: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     inputs = merge_inputs(asked, prefill(source.archive, source.inputs)).inputs
     preflight = Preflight(onnx.load(source.graph, load_external_data=False), inputs)
     return {name: preflight.report(name).as_dict() for name in request["platforms"]}
+
+
+def _count_operators(folder: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+    """How often each operator stands in an ONNX model's graphs, or an IR's; nothing is known of other formats."""
+    from collections import Counter
+
+    from oakmill.conversion.failures.facts import graph_of
+    from oakmill.model.tensors import nodes
+    from oakmill.settings import Settings
+
+    with graph_of(folder / request["model"], Settings()) as graph:
+        if graph.onnx is not None:
+            found = Counter(node.op_type for node in nodes(graph.onnx))
+        else:
+            layers = graph.ir.iter("layer") if graph.ir is not None else ()
+            found = Counter(layer.get("type", "") for layer in layers)
+    return {"counts": dict(found.most_common())}
+
+
+_KINDS = {"set": _look_at_set, "model": _look_at_model, "operators": _count_operators}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,10 @@ from fastapi.responses import RedirectResponse
 
 from oakmill.web.pages import Nowhere
 
-PARTS = ("assets", "session", "models", "removal", "arrival", "card", "instances", "convert", "jobs", "datasets")
+PARTS = (
+    "assets", "session", "models", "removal", "arrival", "card", "instances", "convert", "conversions", "jobs",
+    "retrying", "evidence", "troubleshooting", "compare", "datasets", "toolchains", "keys", "graph", "colours",
+)  # fmt: skip
 """Modules of `oakmill.web` with `pages`, a router of their own."""
 
 router = APIRouter()

@@ -47,7 +47,7 @@ def _none(session: Session, caller: Caller) -> int | None:
 
 PLACES: tuple[tuple[str, str, str, _Count], ...] = (
     ("/models", "Models", "models", _models),
-    ("/jobs", "Conversions", "jobs", _live_jobs),
+    ("/conversions", "Conversions", "jobs", _live_jobs),
     ("/datasets", "Calibration sets", "datasets", _own_sets),
     ("/toolchains", "Toolchains", "toolchains", _none),
     ("/keys", "Keys", "key", _none),
@@ -67,5 +67,9 @@ def uncounted(path: str) -> list[Item]:
     return [Item(href, label, icon, _holds(href, path)) for href, label, icon, _ in PLACES]
 
 
+_BELOW = {"/models": ("/instances/", "/compare"), "/conversions": ("/jobs/", "/troubleshooting")}
+"""Pages that belong to an entry although their address does not begin with its."""
+
+
 def _holds(href: str, path: str) -> bool:
-    return path == href or path.startswith(f"{href}/")
+    return path == href or path.startswith((f"{href}/", *_BELOW.get(href, ())))
