@@ -30,7 +30,9 @@ from tests.unit.jobs.conftest import add_source
 
 __all__ = ["postgres_server", "postgres_url"]
 
-LEASE = 3.0
+LEASE = 8.0  # a loaded machine lets a beat wait for seconds
+PATIENCE = 240.0
+"""Seconds for what happens by itself: a bound for what never comes, not a promise of speed; machines may be loaded."""
 LONG = 60  # convolutions: some seconds of compiling
 ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 
@@ -61,7 +63,7 @@ class Hub:
         with self.db.session() as session:
             queue.cancel(session, job.id)
 
-    def wait(self, job: Job, until: Callable[[Job], bool], seconds: float = 90) -> Job:
+    def wait(self, job: Job, until: Callable[[Job], bool], seconds: float = PATIENCE) -> Job:
         """The job as it is when that holds."""
         deadline = time.monotonic() + seconds
         with self.bell.listening(job_topic(job.id)) as ear:
@@ -108,7 +110,7 @@ def working_folder(pid: int) -> str:
         return ""
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -144,7 +146,7 @@ def hub(tmp_path: Path, database: str | None) -> Iterator[Hub]:
             worker.send_signal(signal.SIGCONT)
             worker.terminate()
     for worker in hub.workers:
-        worker.wait(20)
+        worker.wait(PATIENCE)
     hub.bell.close()
     db.close()
 

@@ -24,8 +24,8 @@ from oakmill.spec.recipe import Recipe
 from oakmill.storage.blobs import BlobStore, Stored
 from oakmill.storage.database import Database
 
-DEBUG_BUNDLE = "debug_bundle"
-"""The role of the evidence that a failed conversion leaves with its instance; the other roles are `Role`."""
+DEBUG_BUNDLE = Role.DEBUG_BUNDLE
+"""The role of the evidence that a failed conversion leaves with its instance."""
 
 _ROLES = ((".passport.json", Role.PASSPORT), (".passport.html", Role.PASSPORT_PAGE), (".recipe.yaml", Role.RECIPE))
 

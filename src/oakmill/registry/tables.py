@@ -53,6 +53,7 @@ class Role(StrEnum):
     PASSPORT = "passport"
     PASSPORT_PAGE = "passport_page"
     RECIPE = "recipe"
+    DEBUG_BUNDLE = "debug_bundle"  #: the evidence that a failed conversion leaves
 
 
 class Timed:

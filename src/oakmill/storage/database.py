@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -104,7 +106,7 @@ class Database:
 
 def _engine(url: str) -> Engine:
     try:
-        engine = create_engine(_with_driver(url), pool_pre_ping=not url.startswith("sqlite"))
+        engine = create_engine(_with_driver(url), pool_pre_ping=not url.startswith("sqlite"), json_serializer=as_json)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise Unavailable(
             f"There is no driver for this kind of database: {error}",
@@ -114,6 +116,26 @@ def _engine(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def as_json(value: Any) -> str:
+    """JSON that every database takes and every client reads: what a model's file says of itself may be neither."""
+    with suppress(ValueError):  # a number that is none
+        text = json.dumps(value, allow_nan=False)
+        if "\\ud" not in text:  # no surrogates, which may be half a character
+            return text
+    return json.dumps(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    """The value without numbers that are none, and without halves of characters."""
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _with_driver(url: str) -> str:
