@@ -83,11 +83,10 @@ def test_errors_come_back_by_name(serving: Serving, hub: Hub, tmp_path: Path) ->
         hub.models.create("a/b")
     with pytest.raises(NotFound):
         hub.convert("nothing", SMALL)
-    with pytest.raises(NoKey):
-        Hub(serving.url, "oak_wrong").me()
-    reading = hub.keys.create("reads")
-    with pytest.raises(Forbidden):
-        Hub(serving.url, reading.key).models.delete(made.id)
+    with Hub(serving.url, "oak_wrong") as other, pytest.raises(NoKey):
+        other.me()
+    with Hub(serving.url, hub.keys.create("reads").key) as other, pytest.raises(Forbidden):
+        other.models.delete(made.id)
     (tmp_path / "words.onnx").write_text("no model")
     version = hub.models.create_version(made.id, "default")
     with pytest.raises(NotAModel):
@@ -142,8 +141,8 @@ def test_a_restart_of_the_hub_is_waited_out(serving: Serving, hub: Hub, tmp_path
 
 
 def test_a_hub_that_is_gone_is_unreachable() -> None:
-    with pytest.raises(HubUnreachable, match="does not answer"):
-        Hub("http://127.0.0.1:9", "oak_x").me()
+    with Hub("http://127.0.0.1:9", "oak_x") as hub, pytest.raises(HubUnreachable, match="does not answer"):
+        hub.me()
 
 
 def upload(hub: Hub, name: str, path: Path) -> str:

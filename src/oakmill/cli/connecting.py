@@ -37,11 +37,12 @@ def connected(url: str | None) -> Hub:
         SpecError: that is no address.
     """
     from oakmill.client import Hub
+    from oakmill.client.connection import address_of
 
     settings = current()
     kept = Kept.read(settings)
-    hub = Hub(url or of_root() or settings.hub_url or kept.last or _no_hub())
-    return Hub(hub.url, settings.key or kept.keys.get(hub.url))
+    address = address_of(url or of_root() or settings.hub_url or kept.last or _no_hub())
+    return Hub(address, settings.key or kept.keys.get(address))
 
 
 class Kept:

@@ -114,7 +114,7 @@ class Instance(Answer):
     is_nn_archive: bool = False
     precision: str | None = None
     tool_version: str | None = None
-    input_shape: tuple[tuple[int, ...], ...] = ()
+    input_shape: tuple[tuple[int | str, ...], ...] = ()
     sha256: str | None = None
     size: int | None = None
     verdict: str | None = None

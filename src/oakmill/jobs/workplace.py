@@ -27,6 +27,8 @@ from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
 
 FOLDERS = ("source", "files", "tmp", "out")
+IMAGES = "verification_images"
+"""What measures accuracy is a folder or one image; a set of the team's is a zip."""
 _ABANDONED_SECONDS = 3600
 
 
@@ -49,6 +51,7 @@ class Workplace:
         Raises:
             NotFound: the source, or a file that the spec names, is gone.
             BlobDamaged, StoreUnreachable: as `BlobStore.fetch`.
+            UnsafeSource, SourceError: a set of images is a zip that is not to be unpacked.
         """
         shutil.rmtree(self.folder.parent, ignore_errors=True)  # an attempt before this one was lost
         for name in FOLDERS:
@@ -62,7 +65,7 @@ class Workplace:
         for field, (sha256, name) in files.items():
             target = self.folder / "files" / field / file_name(f":{name}")
             blobs.fetch(sha256, target)
-            named[field] = str(target)
+            named[field] = str(_unpacked(target, self.settings) if field == IMAGES else target)
         return {
             "kind": self.job.kind,
             "folder": str(self.folder),
@@ -88,6 +91,21 @@ def _sources(session: Session, job: Job) -> list[InstanceFile]:
     if not found or found[0].role != Role.MODEL:
         raise NotFound(f"The source of job {job.name} is gone.", subject=str(job.source_id), remedy="Upload it again.")
     return found
+
+
+def _unpacked(path: Path, settings: Settings) -> Path:
+    """The folder of a zip's images; any other file is what it is.
+
+    Raises:
+        UnsafeSource, SourceError: as `zips.unpack`.
+    """
+    from oakmill.calibration.datasets.zips import unpack
+
+    if path.suffix.lower() != ".zip":
+        return path
+    folder = path.with_suffix("")
+    unpack(path, folder, settings.datasets_max_mb)
+    return folder
 
 
 def _inside(folder: Path, name: str) -> Path:
