@@ -15,7 +15,7 @@ SOURCE = PROJECT / "src" / "oakmill"
 ALLOWED = {
     "spec": set(),
     "model": {"spec"},
-    "graph": {"spec", "model.source"},
+    "graph": {"spec", "model.source", "model.weights"},
     "calibration": {"spec", "model.source"},
     "toolchains": {"spec", "model.source"},
     "conversion": {"spec", "model", "graph", "calibration", "toolchains"},

@@ -98,6 +98,11 @@ class Platform(ABC):
         """Whether there is a calibrate stage."""
         return False
 
+    @property
+    def weights_in_memory(self) -> bool:
+        """Whether a large model's weights are read, for code that looks at all of them, rather than left in files."""
+        return False
+
     def inputs(self, asked: tuple[InputSpec, ...], source: SourceModel, progress: Progress) -> tuple[InputSpec, ...]:
         """The inputs with what the platform's own parameters say of them."""
         return asked
@@ -151,7 +156,7 @@ class Platform(ABC):
             BrokenModel, UnsafeSource: the source is damaged, or has changed.
             UnsupportedModel: it cannot fit the device.
         """
-        model = self.cut(load_onnx(source))
+        model = self.cut(load_onnx(source, whole=self.weights_in_memory))
         require_finite_weights(model)
         self.preflight(model)
         return model

@@ -19,6 +19,7 @@ from oakmill.graph import boundary, decompose, equality, large, opset, preproces
 from oakmill.graph.outputs import keep_names
 from oakmill.graph.preprocessing import Preprocessing
 from oakmill.graph.skeleton import dimensions, freeze, source_inputs
+from oakmill.model import weights
 from oakmill.model.source import SourceModel, Tensor
 from oakmill.spec import ConversionSpec, InputSpec
 
@@ -115,6 +116,10 @@ def prepare(
 
     def make() -> onnx.ModelProto:
         progress.doing("simplifying" if not spec.disable_onnx_simplification else "leaving the graph as it is")
+        if any(weights.references(fixed.model)) and not spec.disable_onnx_simplification:
+            progress.note(
+                "the weights stay in the source's files: the graph is simplified around them, none are joined"
+            )
         plain = _plain(fixed.model, spec, needs)
         proved.append(_embedded(plain, fixed.model, inputs, needs, heads))
         progress.doing("proving that it computes the same")
@@ -132,7 +137,8 @@ def prepare(
 
 def _plain(model: onnx.ModelProto, spec: ConversionSpec, needs: Needs) -> onnx.ModelProto:
     """The graph in the operations and the opset that the compiler reads rightly."""
-    changed = model if spec.disable_onnx_simplification else simplify.simplify(model)
+    simplified = simplify.simplify_around_weights if any(weights.references(model)) else simplify.simplify
+    changed = model if spec.disable_onnx_simplification else simplified(model)
     changed = opset.raise_opset(opset.lower_opset(changed, needs.highest_opset), needs.lowest_opset)
     return keep_names(decompose.decompose(changed, needs.decompose))
 
@@ -214,19 +220,21 @@ def as_preprocessing(item: ResolvedInput) -> Preprocessing:
 def prove(prepared: Prepared, seed: int) -> None:
     """Run both in onnxruntime: the prepared one on raw input, the original on input preprocessed in numpy.
 
+    One after the other, so that no more than one holds its weights.
+
     Raises:
         ProofFailed: an output differs by more than float arithmetic explains.
     """
-    reference, candidate = equality.Session(prepared.original), equality.Session(prepared.model)
-    for raw in Pictures.generated(prepared.boundary, PROOF_PICTURES, seed):
-        expected = {name: _narrow(values) for name, values in reference.run(prepared.feeds(raw)).items()}
-        found = {name: _narrow(values) for name, values in prepared.restored(candidate.run(raw)).items()}
-        equality.require_equal(expected, found)
+    pictures = list(Pictures.generated(prepared.boundary, PROOF_PICTURES, seed))
+    expected = equality.run_each(prepared.original, map(prepared.feeds, pictures))
+    found = equality.run_each(prepared.model, pictures)
+    for wanted, outputs in zip(expected, map(prepared.restored, found), strict=True):
+        equality.require_equal(_narrow(wanted), _narrow(outputs))
 
 
-def _narrow(values: equality.Array) -> equality.Array:
+def _narrow(outputs: Mapping[str, equality.Array]) -> dict[str, equality.Array]:
     """Integers in 32 bits, as devices give them."""
-    return values.astype(np.int32) if values.dtype == np.int64 else values
+    return {name: values.astype(np.int32) if values.dtype == np.int64 else values for name, values in outputs.items()}
 
 
 def save(model: onnx.ModelProto, path: Path) -> Path:

@@ -22,9 +22,10 @@ from oakmill.conversion.passport import Passport
 from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
+from oakmill.model import weights
 from oakmill.model.source import SourceModel
 
-LARGEST = 1 << 30
+LARGEST = weights.STAY
 """Bytes of a source whose graphs are kept: larger ones cost more to write and read than they save."""
 
 _NAMES = {"name", "output_format", "verification_images", "quantization_data"}

@@ -120,6 +120,11 @@ class Rvc4(Platform):
         return not self.spec.target_precision.is_float
 
     @property
+    def weights_in_memory(self) -> bool:
+        """What quantizes looks at the float model in one piece."""
+        return self.calibrates
+
+    @property
     def tool_outputs(self) -> tuple[str, tuple[str, ...]]:
         """Those that the SNPE arguments name."""
         return "SNPE argument --out_node", self.options.outputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +19,7 @@ from onnx import ModelProto, helper
 from oakmill.errors import BrokenModel, OakmillError, PreparationFailed, ProofFailed, UnsupportedModel
 from oakmill.graph import large
 from oakmill.graph.skeleton import dimensions, source_inputs
+from oakmill.model import weights
 
 Array = NDArray[Any]
 
@@ -26,6 +27,7 @@ _NODE = re.compile(
     r"Name:'(?P<run>[^']*)'|with name '(?P<kernel>[^']*)'|In Node, \(\"(?P<check>[^\"]*)\""
     r"|Node \((?P<infer>[^)]*)\) Op|in node \((?P<type>[^)]*)\)"
 )
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 _NOISE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+\.(?:cc|h):\d+ .*?\) ")  # its codes and source lines
 
 
@@ -73,7 +75,8 @@ class Difference:
 class Session:
     """A model, loaded into onnxruntime on the CPU.
 
-    A model over 2 GB in memory is written to a temporary folder first. With `optimise` off, every node runs as it
+    A model over 2 GB in memory is written to a temporary folder first; weights that stay in files are mapped from
+    there, and not packed anew, which would copy them. With `optimise` off, every node runs as it
     stands; with `integer_kernels` off, what lies between quantizers is computed in float.
 
     Raises:
@@ -97,7 +100,7 @@ class Session:
         self._optimised = optimise
         failure = BrokenModel if isinstance(model, Path) else PreparationFailed
         try:
-            source = str(model) if isinstance(model, Path) else self._source(model)
+            source = str(model) if isinstance(model, Path) else self._source(model, options)
             self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except EncodeError as error:
             raise PreparationFailed("The model is over 2 GB even without its weights.") from error
@@ -109,8 +112,14 @@ class Session:
         except _runtime_errors() as error:
             raise _translated(error, failure, "loaded") from error
 
-    def _source(self, model: ModelProto) -> bytes | str:
+    def _source(self, model: ModelProto, options: Any) -> bytes | str:
         """What the runtime loads: the model itself, or the file that holds a large one as long as this session."""
+        files = {file for _, file in weights.references(model)}
+        if files:
+            folder = weights.folder_of(files)
+            options.add_session_config_entry(_WEIGHTS_FOLDER, str(folder))
+            options.add_session_config_entry("session.disable_prepacking", "1")
+            model = weights.located(model, {file: str(file.relative_to(folder)) for file in files})
         if not large.is_large(model):
             return bytes(model.SerializeToString())
         self._folder = TemporaryDirectory(prefix="oakmill-")
@@ -131,7 +140,8 @@ class Session:
         """
         names = list(outputs or (item.name for item in self._session.get_outputs()))
         try:
-            return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+            arrays = {name: np.asarray(values) for name, values in feeds.items()}  # numpy's scalars are none
+            return dict(zip(names, self._session.run(names, arrays), strict=True))
         except _runtime_errors() as error:
             if self._optimised:  # which renames nodes
                 Session(self._model, optimise=False).run(feeds, names)
@@ -141,6 +151,12 @@ class Session:
 def run(model: ModelProto | Path, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
     """Run a model once in onnxruntime; see `Session` for several runs and for what is raised."""
     return Session(model).run(feeds, outputs)
+
+
+def run_each(model: ModelProto, samples: Iterable[Mapping[str, Array]]) -> list[dict[str, Array]]:
+    """The outputs on each sample; the session is gone afterwards, and with it the memory that it took."""
+    session = Session(model)
+    return [session.run(sample) for sample in samples]
 
 
 def random_inputs(model: ModelProto, seed: int = 0) -> dict[str, Array]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from oakmill.graph.skeleton import copy_of, infer_shapes, skeleton, source_inputs
+from oakmill.model import weights
 
 LARGEST = float(np.finfo(np.float16).max)
 """65504: what is larger overflows in FP16."""
@@ -20,16 +21,17 @@ def half_estimate(model: ModelProto) -> ModelProto:
     """A new model that keeps weights, inputs and all that is computed in FP16, but computes in float32.
 
     Weights are rounded to float16 (those out of range saturate), and every float32 tensor is cast to float16 and
-    back. Run it with `equality.Session(..., optimise=False)`: onnxruntime would remove the casts. It says nothing
-    of the order in which a device sums, nor of its approximations.
+    back; so are weights that stay in files, each when it is used. Run it with
+    `equality.Session(..., optimise=False)`: onnxruntime would remove the casts. It says nothing of the order in
+    which a device sums, nor of its approximations.
     """
     result = copy_of(model)
+    floats = _float_tensors(model)
+    nodes = [*_rounded_inputs(result, floats), *_rounded_references(result)]
     for tensor in result.graph.initializer:
-        if tensor.data_type == TensorProto.FLOAT:
+        if tensor.data_type == TensorProto.FLOAT and not weights.is_reference(tensor):
             rounded = np.clip(numpy_helper.to_array(tensor), -LARGEST, LARGEST).astype(np.float16)
             tensor.CopyFrom(numpy_helper.from_array(rounded.astype(np.float32), tensor.name))
-    floats = _float_tensors(model)
-    nodes = [*_rounded_inputs(result, floats)]
     for node in result.graph.node:
         nodes.append(node)
         for index, name in enumerate(node.output):
@@ -81,12 +83,32 @@ def _rounded_inputs(model: ModelProto, floats: set[str]) -> Iterator[NodeProto]:
         for value in source_inputs(model)
         if value.type.tensor_type.elem_type == TensorProto.FLOAT
     }
-    for node in model.graph.node:
-        for index, name in enumerate(node.input):
-            if name in names:
-                node.input[index] = names[name]
+    _redirect(model, names)
     for name, rounded in names.items():
         yield from _round(name, rounded)
+
+
+def _rounded_references(model: ModelProto) -> Iterator[NodeProto]:
+    """Casts of the weights that stay in files, in the place of values in memory."""
+    bounds = [f"{PEAK}lowest", f"{PEAK}highest"]
+    names = {
+        tensor.name: f"{tensor.name}/float16"
+        for tensor, _ in weights.references(model)
+        if tensor.data_type == TensorProto.FLOAT
+    }
+    _redirect(model, names)
+    for name, value in zip(bounds, (-LARGEST, LARGEST), strict=True) if names else ():
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    for name, rounded in names.items():
+        yield helper.make_node("Clip", [name, *bounds], [f"{rounded}/clipped"])
+        yield from _round(f"{rounded}/clipped", rounded)
+
+
+def _redirect(model: ModelProto, names: Mapping[str, str]) -> None:
+    """Let all nodes that read one of these tensors read another in its place."""
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = names.get(name, name)
 
 
 def _round(source: str, target: str) -> Iterator[NodeProto]:

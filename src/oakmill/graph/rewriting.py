@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from oakmill.graph.skeleton import all_graphs, dimensions, infer_shapes, opset_version
+from oakmill.model import weights
 
 Array = NDArray[Any]
 Operand = str | float | Sequence[int] | Array
@@ -123,7 +124,7 @@ class Scope:
         """
         if name not in self._constants:
             raise CannotRewriteError(f"{name!r} is computed while the model runs")
-        return numpy_helper.to_array(self._constants[name])
+        return weights.values(self._constants[name])
 
     def fresh(self, name: str) -> str:
         """A name that nothing else has, made from `name`."""

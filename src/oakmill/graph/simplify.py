@@ -1,14 +1,15 @@
-"""Folding what is constant and removing what is redundant, by onnxslim."""
+"""Folding what is constant and removing what is redundant, by onnxslim; large weights may be left out of it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from onnx import ModelProto, ValueInfoProto
 from onnx.shape_inference import InferenceError
 
 from oakmill.errors import PreparationFailed
-from oakmill.graph.skeleton import infer_shapes, source_inputs
+from oakmill.graph.skeleton import LARGE, all_graphs, infer_shapes, skeleton, source_inputs
 
 
 def simplify(model: ModelProto) -> ModelProto:
@@ -37,6 +38,26 @@ def simplify(model: ModelProto) -> ModelProto:
         raise _failed("no model came back")
     _restore_inputs(simple, inputs)
     _check_outputs(simple, outputs)
+    return infer_shapes(simple)
+
+
+def simplify_around_weights(model: ModelProto) -> ModelProto:
+    """As `simplify`, for a model whose weights stay in files: a copy, with all weights of some size as they were.
+
+    To the simplifier they are inputs. So it folds shapes and removes what is redundant, but joins no weights.
+
+    Raises: as `simplify`.
+    """
+    simple = simplify(skeleton(model))
+    kept = {tensor.name for tensor in simple.graph.initializer}
+    used = {name for graph in all_graphs(simple.graph) for node in graph.node for name in node.input}
+    used.update(value.name for value in simple.graph.output)
+    for tensor in model.graph.initializer:
+        if tensor.name in used and tensor.name not in kept and math.prod(tensor.dims) >= LARGE:
+            simple.graph.initializer.append(tensor)
+    inputs = source_inputs(model)
+    del simple.graph.input[:]
+    simple.graph.input.extend(inputs)
     return infer_shapes(simple)
 
 

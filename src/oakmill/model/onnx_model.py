@@ -10,7 +10,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto, TensorShapeProto, ValueInfoProto, external_data_helper, helper
 
 from oakmill.errors import BrokenModel, DynamicShape, SourceError, UnsafeSource, UnsupportedModel
-from oakmill.model.external_data import external_files
+from oakmill.model import weights
+from oakmill.model.external_data import external_files, external_tensors
 from oakmill.model.source import SourceFormat, SourceModel, Tensor
 from oakmill.model.structure import check_structure, graph_inputs, opset_of
 from oakmill.settings import Settings
@@ -54,19 +55,23 @@ def read_onnx(path: Path, settings: Settings) -> SourceModel:
     )
 
 
-def load_onnx(source: SourceModel) -> ModelProto:
-    """Load the model with all its weights in memory, as one message.
+def load_onnx(source: SourceModel, *, whole: bool = False) -> ModelProto:
+    """Load the model with its weights; those of a large one stay in the files beside it, as `weights` has it.
 
-    With 2 GiB of weights and more the message cannot be serialised: save it with external data.
+    With `whole` they are read into memory, however large. From 2 GiB on the message cannot be serialised then.
 
     Raises:
         BrokenModel, UnsafeSource: as `read_onnx`, should the files have changed since.
     """
     model = _parse(_read_bytes(source.graph), source.graph)
     folder = source.graph.parent
-    external_files(model, folder)
+    beside = sum(file.stat().st_size for file in external_files(model, folder))
+    if beside > weights.STAY and not whole:
+        weights.refer(model, folder)
     try:
-        external_data_helper.load_external_data_for_model(model, str(folder))
+        for tensor in external_tensors(model):
+            if not weights.is_reference(tensor):
+                external_data_helper.load_external_data_for_tensor(tensor, str(folder))
     except (ValueError, OSError, onnx.checker.ValidationError) as error:
         message = f"the external data of {source.graph.name} cannot be read: {error}"
         raise BrokenModel(message, subject=str(source.graph)) from error

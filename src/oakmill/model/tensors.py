@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto, helper
 
 from oakmill.errors import BrokenModel
+from oakmill.model import weights
 
 # Several of these share a byte; numpy gives each a byte of its own.
 _SMALL_BITS = {"UINT4": 4, "INT4": 4, "FLOAT4E2M1": 4, "UINT2": 2, "INT2": 2}
@@ -141,7 +142,7 @@ def _constants(model: ModelProto) -> Iterator[tuple[str, TensorProto]]:
 def _is_bad(tensor: TensorProto, is_weight: bool) -> bool:
     if tensor.data_type not in _FLOATS:
         return False
-    values = numpy_helper.to_array(tensor)
-    if np.isfinite(values).all():
+    values = weights.values(tensor)
+    if all(np.isfinite(block).all() for block in weights.blocks(values)):
         return False
-    return is_weight or bool(np.isnan(values).any())
+    return is_weight or any(np.isnan(block).any() for block in weights.blocks(values))
