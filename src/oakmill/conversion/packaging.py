@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from oakmill.conversion import xz
 from oakmill.conversion.inputs import ResolvedInput
@@ -113,21 +113,25 @@ def _output(tensor: Tensor, precision: str) -> dict[str, Any]:
 
 def write_archive(target: Path, artefact: Path, documents: Mapping[str, str], parts: Sequence[Path] = ()) -> None:
     """Write the archive: artefact, parts and text documents by file name, in a stored .tar.xz without times."""
-    buffer = io.BytesIO()
     # PAX is USTAR byte for byte, but where a name is longer than USTAR's 100 characters
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    plain = target.with_name(f"{target.name}.plain")
+    with tarfile.open(plain, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, text in documents.items():
-            _add(archive, name, text.encode())
+            data = text.encode()
+            _add(archive, name, io.BytesIO(data), len(data))
         for path in (artefact, *parts):
-            _add(archive, path.name, path.read_bytes())
-    target.write_bytes(xz.store(buffer.getvalue()))
+            with path.open("rb") as file:
+                _add(archive, path.name, file, path.stat().st_size)
+    with plain.open("rb") as source, target.open("wb") as written:
+        xz.store_file(source, plain.stat().st_size, written)
+    plain.unlink()
 
 
-def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+def _add(archive: tarfile.TarFile, name: str, content: BinaryIO, size: int) -> None:
     entry = tarfile.TarInfo(name)
-    entry.size = len(data)
+    entry.size = size
     entry.mode = 0o644
-    archive.addfile(entry, io.BytesIO(data))
+    archive.addfile(entry, content)
 
 
 def as_json(document: Mapping[str, Any]) -> str:
