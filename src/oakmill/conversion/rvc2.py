@@ -19,6 +19,7 @@ from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
 from oakmill.errors import SpecError, UnsupportedModel, VerificationFailed
 from oakmill.graph.decompose import DECOMPOSITIONS
+from oakmill.graph.outputs import require_fixed
 from oakmill.model import weight_bytes
 from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.settings import Settings
@@ -165,9 +166,11 @@ class Rvc2(Platform):
         """The network to compile: where Mo Args are given, the Model Optimizer's, else the prepared graph.
 
         Raises:
+            UnsupportedModel: how much an output holds depends on the data.
             CompileFailed: mo could not convert it.
             ToolKilled, LimitExceeded: it did not come to an end.
         """
+        require_fixed(prepared.model)
         model = self.mo.graph(prepared) if self.mo else prepared.model
         graph = save(model, job / "graph" / "prepared.onnx")
         return Network(self.mo.run(prepared, graph, job / "optimize", progress) if self.mo else graph, model)
@@ -281,7 +284,12 @@ class Rvc2(Platform):
     def passport(
         self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path, progress: Progress
     ) -> Passport:
-        """Measure the prepared network on the pictures."""
+        """Measure the prepared network on the pictures.
+
+        Raises:
+            CompileFailed: OpenVINO's CPU plugin refused what the compiler took.
+            ToolKilled, LimitExceeded: it did not come to an end.
+        """
         pictures = images.held_out
         ports = Ports({item.name: {"precision": "U8"} for item in prepared.inputs if item.is_image})
 
@@ -289,7 +297,10 @@ class Rvc2(Platform):
             return self.toolchain.infer(network.file, work / "simulate", batch, ports=ports)
 
         progress.doing("running it on OpenVINO's CPU plugin")
-        simulated = verification.compare_simulated(prepared, pictures, simulate)
+        try:
+            simulated = verification.compare_simulated(prepared, pictures, simulate)
+        except RunnerError as error:
+            raise failures.explain(error.message, prepared.model) from error
         progress.doing("estimating what FP16 does to it")
         stored = verification.estimate_half(prepared, pictures)
         overflowing = verification.find_overflows(prepared, pictures)

@@ -109,6 +109,8 @@ def find_overflows(prepared: Prepared, pictures: Pictures) -> tuple[Overflow, ..
     model = half.activation_peaks(prepared.model)
     session = equality.Session(model)
     wanted = [value.name for value in model.graph.output if value.name.startswith(half.PEAK)]
+    if not wanted:  # whole numbers and truth values only
+        return ()
     found = (
         (name, {key.removeprefix(half.PEAK): float(peak) for key, peak in session.run(raw, wanted).items()})
         for name, raw in zip(pictures.names, pictures, strict=True)

@@ -6,9 +6,29 @@ from collections.abc import Collection, Iterator, MutableSequence, Sequence
 
 from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 
-from oakmill.errors import SpecError
+from oakmill.errors import SpecError, UnsupportedModel
 from oakmill.graph.rewriting import Scope
-from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, subgraphs
+from oakmill.graph.skeleton import all_graphs, copy_of, dimensions, infer_shapes, subgraphs
+
+_FINDING = {"NonZero", "Unique", "Compress", "NonMaxSuppression"}
+"""Operators that return as much as they find."""
+
+
+def require_fixed(model: ModelProto) -> None:
+    """Refuse a model whose outputs' sizes depend on the data, for tools that compile it and then cannot run it.
+
+    Raises:
+        UnsupportedModel: an output's size is open, and a node returns as much as it finds.
+    """
+    sizes = {value.name: dimensions(value.type.tensor_type) or () for value in model.graph.output}
+    found = next((name for name, shape in sizes.items() if None in shape), None)
+    node = next((node for node in model.graph.node if node.op_type in _FINDING), None)
+    if found and node:
+        raise UnsupportedModel(
+            f"node {node.name!r} ({node.op_type}) returns as much as it finds, so output {found!r} has no fixed size",
+            subject=node.name,
+            remedy="end the network before it (--outputs), and do this step on the host",
+        )
 
 
 def keep_names(model: ModelProto) -> ModelProto:

@@ -213,15 +213,19 @@ def require(model: ModelProto, platform: str, mode: str | None, asked: Sequence[
     Args:
         model: as it is to be converted: cut where it ends.
         platform: rvc2, rvc4.
-        mode: of the platform's table; None refuses nothing.
+        mode: of the platform's table; None asks none.
         asked: what is asked of the inputs; their shapes count.
 
     Raises:
-        UnsupportedModel: names the first such node, and the others.
+        UnsupportedModel: names the first such node, and the others; or an input without dimensions.
     """
+    looked_at = Preflight(model, asked)
+    for item in looked_at.inputs.findings(platform):
+        if item.code is Code.SCALAR:
+            raise UnsupportedModel(item.message, subject=item.node, remedy=item.remedy)
     if mode is None:
         return ()
-    report = Preflight(model, asked).report(platform, mode)
+    report = looked_at.report(platform, mode)
     certain = [item for item in report.at(Level.ERROR) if item.code in _OPS]
     if not certain:
         return tuple(item for item in report.at(Level.WARNING) if item.code is Code.UNCERTAIN_OP)

@@ -33,6 +33,7 @@ class Code(StrEnum):
     POOR_IN_8_BITS = "poor_in_8_bits"
     OPEN_SHAPE = "open_shape"
     SHAPE = "shape"
+    SCALAR = "scalar"
     STRIDE = "stride"
     BATCH = "batch"
     WIDE_INTEGERS = "wide_integers"

@@ -141,7 +141,13 @@ class Inputs:
     def _shape(self, value: ValueInfoProto) -> Iterator[Finding]:
         name, shape = value.name, stated(value)
         asked = self.shapes.get(name)
-        if asked is not None:
+        if value.type.tensor_type.HasField("shape") and not shape:
+            yield Finding(
+                Code.SCALAR, Level.ERROR,
+                f"input {name!r} is a single number without dimensions, which an NN Archive cannot describe", name,
+                remedy="export the model with this input of shape [1], or with its value as a constant",
+            )  # fmt: skip
+        elif asked is not None:
             fits = len(asked) == len(shape) and all(a in (None, b) for a, b in zip(shape, asked, strict=True))
             if not fits:
                 yield Finding(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from oakmill.errors import LimitExceeded, ToolFailed, ToolKilled
+from oakmill.errors import LimitExceeded, OutputError, ToolFailed, ToolKilled
 from oakmill.settings import Settings
 from oakmill.toolchains import sandbox
 from oakmill.toolchains.base import Watcher, ignore
@@ -23,6 +25,8 @@ REQUEST = "request.json"
 RESULT = "result.json"
 
 _RESULT_BYTES = 64 << 20
+_FULL_BYTES = 1 << 20
+_TOO_LARGE, _NO_SPACE = os.strerror(errno.EFBIG), os.strerror(errno.ENOSPC)
 
 _CRASHED = (
     "The tool crashed on this model. The end of its log may name the layer; "
@@ -67,6 +71,7 @@ def run_runner(
         RunnerError: the runner says what went wrong.
         ToolKilled: it ended by a signal, or without a result.
         LimitExceeded: it needed more than the settings allow.
+        OutputError: the disk is full.
         IsolationMissing: the settings require a sandbox and none works here.
     """
     job, package = job.absolute(), package.absolute()
@@ -84,7 +89,38 @@ def run_runner(
         isolation=sandbox.choose(settings),
     )
     finished = run(command, cwd=job, limits=limits, watch=watch, name=environment.name)
+    _require_room(finished, job, environment.name, limits)
     return _answer(finished, job / RESULT, environment.name, limits)
+
+
+def _require_room(finished: Finished, job: Path, name: str, limits: Limits) -> None:
+    """Refuse a run that could not write all that it wanted to, whatever it says of it itself.
+
+    Python ignores the limit's signal, and what it starts inherits that: a write stops short, and tools tell it in
+    words of their own, or not at all. A file of exactly the limit's size is what is left of it.
+
+    Raises:
+        LimitExceeded: a file reached the limit.
+        OutputError: the disk is full.
+    """
+    full = _TOO_LARGE in finished.log_tail
+    if full or any(os.lstat(path).st_size == limits.output_mb << 20 for path in _files(job)):
+        raise LimitExceeded(
+            f"{name} needed a file larger than {limits.output_mb} MB, and could not write it.",
+            remedy=f"Allow it more, for example OAKMILL_TOOL_OUTPUT_MB={2 * limits.output_mb}.",
+            log=finished.log_tail,
+        )
+    if finished.returncode and (_NO_SPACE in finished.log_tail or shutil.disk_usage(job).free < _FULL_BYTES):
+        raise _unwritten(name, "the disk is full.", finished)
+
+
+def _unwritten(name: str, why: str, finished: Finished) -> OutputError:
+    remedy = "Make room among the temporary files, or set TMPDIR to a folder with more."
+    return OutputError(f"{name} could not write its result: {why}", remedy=remedy, log=finished.log_tail)
+
+
+def _files(job: Path) -> Iterator[Path]:
+    return (Path(folder, name) for folder, _, names in os.walk(job) for name in names)
 
 
 def _environment(package: Path, job: Path) -> dict[str, str]:
@@ -109,6 +145,8 @@ def _answer(finished: Finished, path: Path, name: str, limits: Limits) -> dict[s
     if isinstance(error, dict):
         details = {key: value for key, value in error.items() if key not in ("kind", "message")}
         message = str(error.get("message") or f"{name} failed.")
+        if error.get("kind") == "write":
+            raise _unwritten(name, message, finished)
         raise RunnerError(message, kind=str(error.get("kind", "")), details=details, log=finished.log_tail)
     if finished.returncode == 0 and result is not None:
         return result
@@ -120,7 +158,7 @@ def _lost(finished: Finished, name: str, limits: Limits) -> ToolFailed:
     number = _signal(finished.returncode)
     if number is signal.SIGXFSZ:
         return LimitExceeded(
-            f"{name} wrote a file of more than {limits.output_mb} MB, and was ended.",
+            f"{name} needed a file larger than {limits.output_mb} MB, and was ended.",
             remedy=f"Allow it more, for example OAKMILL_TOOL_OUTPUT_MB={2 * limits.output_mb}.",
             log=finished.log_tail,
         )

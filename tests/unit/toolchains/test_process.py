@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from oakmill.errors import LimitExceeded, ToolchainBroken, ToolKilled
+from oakmill.errors import LimitExceeded, OutputError, ToolchainBroken, ToolKilled
 from oakmill.settings import Settings
 from oakmill.toolchains import sandbox
 from oakmill.toolchains.base import ToolEvent
@@ -311,9 +311,41 @@ def test_memory_is_limited_behind_each_wall(wall: Isolation, package: Path) -> N
 
 def test_a_file_that_grows_beyond_the_limit_is_refused(wall: Isolation, package: Path) -> None:
     program = "signal.signal(signal.SIGXFSZ, signal.SIG_DFL); open(job / 'big', 'wb').write(bytes(2 << 20))"
-    with pytest.raises(LimitExceeded, match="a file of more than 1 MB") as caught:
+    with pytest.raises(LimitExceeded, match="a file larger than 1 MB") as caught:
         do(package, program, Settings(tool_output_mb=1))
     assert "OAKMILL_TOOL_OUTPUT_MB=2" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "then", ["", "; answer({'fine': 1})", "; answer({'error': {'kind': 'engine', 'message': 'bad'}}, 1)"]
+)
+def test_a_write_that_stops_at_the_limit_is_called_so_whatever_the_tool_makes_of_it(
+    wall: Isolation, package: Path, then: str
+) -> None:
+    """OAKMILL_TOOL_OUTPUT_MB came out as ToolKilled: Python ignores the limit's signal, and so does what it starts."""
+    program = f"""
+try:
+    (job / 'big').write_bytes(bytes(2 << 20))
+except OSError:
+    if not {then!r}: raise
+{then.removeprefix("; ")}"""
+    with pytest.raises(LimitExceeded, match=r"toy/1\.0 needed a file larger than 1 MB") as caught:
+        do(package, program, Settings(tool_output_mb=1))
+    assert "OAKMILL_TOOL_OUTPUT_MB=2" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "print('[Errno 28] No space left on device'); sys.exit(1)",
+        "answer({'error': {'kind': 'write', 'message': 'cut'}}, 1)",
+    ],
+)
+def test_a_full_disk_is_no_crash(package: Path, program: str) -> None:
+    """A disk that filled while RVC2 compiled left an empty blob, and the runner died of struct.error."""
+    with pytest.raises(OutputError, match="could not write its result") as caught:
+        do(package, program)
+    assert "TMPDIR" in caught.value.remedy
 
 
 def test_a_tool_that_is_killed_from_outside_in_mid_run_is_reported(wall: Isolation, package: Path) -> None:

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from .openvino import Engine, EngineError, Network
-from .superblob import compile_blob, compile_superblob
+from .openvino import UNNAMED, Engine, EngineError, Network
+from .superblob import WriteError, compile_blob, compile_superblob
 
 
 def main() -> int:
@@ -36,6 +36,9 @@ def main() -> int:
         result = ACTIONS[request["action"]](request)
     except EngineError as error:
         result = {"error": {"kind": "engine", "step": error.step, "message": str(error)}}
+    except (WriteError, OSError) as error:
+        print(error, file=sys.stderr)  # the answer may find no room either
+        result = {"error": {"kind": "write", "message": str(error)}}
     Path("result.json").write_text(json.dumps(result))
     return 1 if "error" in result else 0
 
@@ -82,6 +85,8 @@ def _set_ports(network: Network, ports: dict[str, Any], floats: str) -> dict[str
         asked = ports[f"{kind}s"]
         for name in known:
             precision = asked.get(name, {}).get("precision")
+            if precision is None and network.precision(kind, name) == UNNAMED:  # truth values
+                precision = "U8"
             if precision is None and kind == "output" and network.precision(kind, name) == "FP32":
                 precision = floats
             if precision is not None:

@@ -30,6 +30,8 @@ PRECISIONS = {
 LAYOUTS = {"NCHW": 1, "NHWC": 2, "NCDHW": 3, "NDHWC": 4, "C": 96, "CHW": 128, "HW": 192, "NC": 193, "CN": 194}
 _DTYPES = {10: "f4", 11: "f2", 30: "i2", 40: "u1", 50: "i1", 60: "u2", 70: "i4", 72: "i8", 74: "u4"}
 _NAMES = {number: name for name, number in PRECISIONS.items()}
+UNNAMED = "0"
+"""The precision of a type that the C API has no number for: of the types in ONNX, bool."""
 _MAX_RANK = 8
 
 Array = NDArray[Any]

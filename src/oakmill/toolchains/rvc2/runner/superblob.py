@@ -19,7 +19,14 @@ from .patches import Blob, diff
 ALL_SHAVES = range(1, 17)
 BASE = 8
 
+_SIZE = struct.Struct("<I")
+_SIZE_FIELD = 52 + 4  # after the ELF header and the magic number: the blob's size
+
 Progress = Callable[[int, int, str], None]
+
+
+class WriteError(Exception):
+    """What was compiled could not be written whole."""
 
 
 def compile_blob(engine: Engine, network: Network, shaves: int, config: Mapping[str, str], target: Path) -> bytes:
@@ -31,7 +38,22 @@ def compile_blob(engine: Engine, network: Network, shaves: int, config: Mapping[
         "MYRIAD_ENABLE_MX_BOOT": "NO",  # else the plugin looks for a device, for five seconds
     }
     engine.compile(network, "MYRIAD", keys | dict(config)).export(target)
-    return target.read_bytes()
+    return _whole(target.read_bytes(), shaves)
+
+
+def _whole(data: bytes, shaves: int) -> bytes:
+    """A blob as it was written, if it is as long as it says: OpenVINO does not tell that a disk is full.
+
+    Raises:
+        WriteError: it is not.
+    """
+    stated = _SIZE.unpack_from(data, _SIZE_FIELD)[0] if len(data) >= _SIZE_FIELD + _SIZE.size else None
+    if stated is None or len(data) < stated:
+        wanted = "a blob" if stated is None else f"{stated} bytes"
+        raise WriteError(
+            f"the blob for {shaves} SHAVEs was cut off at {len(data)} bytes of {wanted}: is the disk full?"
+        )
+    return data
 
 
 def compile_superblob(
