@@ -131,7 +131,7 @@ def _counts(session: Session, wanted: Sequence[ColumnElement[bool]]) -> dict[str
     rows = session.execute(select(Job.status, func.count()).where(*wanted).group_by(Job.status))
     by_status = {str(status): count for status, count in rows.all()}
     live = sum(by_status.get(status, 0) for status in LIVE)
-    return {**by_status, "": sum(by_status.values()), "live": live}
+    return {"queued": 0, **by_status, "": sum(by_status.values()), "live": live}
 
 
 def _models(session: Session, caller: Caller) -> list[tuple[str, str]]:

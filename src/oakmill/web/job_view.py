@@ -165,7 +165,12 @@ def flat(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def command_of(spec: AnySpec, source: Instance | None) -> str:
     """The conversion as a command."""
     model = source.name if source else "model.onnx"
-    return shlex.join(["oakmill", "convert", model, "--to", spec.platform, *options(spec)])
+    lines: list[list[str]] = [["oakmill", "convert", model, "--to", spec.platform]]
+    for word in options(spec):
+        if word.startswith("--"):
+            lines.append([])
+        lines[-1].append(word)
+    return " \\\n  ".join(shlex.join(line) for line in lines)
 
 
 def command_of_job(job: Job, source: Instance | None, sets: Mapping[str, str]) -> str:

@@ -45,7 +45,7 @@ function follow() {
   events.addEventListener("end", async (event) => {
     events.close();
     await draw();
-    document.title = document.title.replace(/^[^·]+/, `${state.querySelector(".badge").textContent.trim()} `);
+    document.title = document.title.replace(/^[^·]+/, `${state.querySelector(".badge").textContent.trim()} ${state.querySelector(".number")?.textContent ?? ""} `);
   });
   events.addEventListener("error", () => {
     lost(true);

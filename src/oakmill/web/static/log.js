@@ -33,6 +33,7 @@ export class Log {
     this.list.append(this.drawn(this.waiting));
     this.count.textContent = this.waiting.at(-1).number.toLocaleString("en").replaceAll(",", "\u202f");
     this.waiting = [];
+    this.box.classList.toggle("long", this.list.children.length > 2000);
     this.toEnd();
   }
 
@@ -87,6 +88,7 @@ export class Log {
     }
     this.follow.checked = false;
     this.list.prepend(this.drawn(lines));
+    this.box.classList.toggle("long", this.list.children.length > 2000);
     event.target.closest("[data-earlier]").remove();
   }
 }
