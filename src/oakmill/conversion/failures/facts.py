@@ -122,8 +122,9 @@ class SourceFacts:
 
 
 def prepared(name: str) -> Place | None:
-    """The place of a name that only the prepared graph has; None for what looks like no name."""
-    if not _OUR_OWN.fullmatch(name) or name.startswith("--"):
+    """The place of a name that only the prepared graph has; None for what looks like no name, and for a file."""
+    is_file = Path(name).is_absolute() and Path(name).exists()
+    if is_file or not _OUR_OWN.fullmatch(name) or name.startswith("--"):
         return None
     return Place(kind=Kind.NODE, name=name, origin=Origin.PREPARED)
 
