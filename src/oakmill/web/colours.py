@@ -32,12 +32,14 @@ from oakmill.web.examination import Divisors, Numbers, query_of
 from oakmill.web.filters import model_path
 from oakmill.web.pages import Id, page_router
 from oakmill.web.source import Source, source_of
-from oakmill.web.ways import IMAGENET, Pair, Way, best_of, is_clear, others, tiles
+from oakmill.web.ways import IMAGENET, Pair, Way, best_of, is_clear, others, regrouped, tiles
 
 pages = page_router()
 
+ASSUMED = "ImageNet's"
+"""Where neither the archive nor anybody says what is right."""
 LARGEST = 32 << 20
-FURTHER = 7
+FURTHER = 31
 """Pictures of the set that tell, beside the one shown, how sure the model is."""
 STRIP = 16
 _MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG|BM|II\*\0|MM\0\*|P[56]\s|RIFF....WEBP", re.DOTALL)
@@ -170,7 +172,7 @@ def _pair(source: Source, asked: Asked) -> tuple[Pair, str]:
         return (asked.mean, asked.scale), "as given"
     if said.get("mean_values") or said.get("scale_values"):
         return (tuple(said.get("mean_values") or ()), tuple(said.get("scale_values") or ())), "as the archive says"
-    return IMAGENET, "ImageNet's"
+    return IMAGENET, ASSUMED
 
 
 def _picture_place(source: Source) -> int:
@@ -189,7 +191,8 @@ def _proof(desk: Desk, source: Source, asked: Asked, chosen: Choice | None, pair
     """The proof; None where it takes a while and the page has not asked to wait."""
     channels = _channels(source.tensors[_picture_place(source)]["shape"])
     encodings = ("GRAY",) if channels == 1 else ("RGB", "BGR")
-    large = tiles(pair, encodings, "mean and scale " + origin)
+    words = f"{origin} mean and scale" if origin == ASSUMED else f"mean and scale {origin}"
+    large = tiles(pair, encodings, words)
     small = others(large, encodings)
     question = _question(desk, source, asked, chosen, [way.asked for way in (*large, *small)])
     folder = desk.at.settings.hub.absolute() / "colours"
@@ -197,7 +200,9 @@ def _proof(desk: Desk, source: Source, asked: Asked, chosen: Choice | None, pair
         return None
     found = kept.answer(folder, question, lambda: _ask(desk, source, chosen, question))
     for way, said in zip((*large, *small), found["ways"], strict=True):
-        way.sees, way.sure, way.mean_sure = said["sees"], said["sure"], said["mean_sure"]
+        way.sees, way.values = said["sees"], said["values"]
+    if origin == ASSUMED:
+        large, small = regrouped(large, small)
     return Proof(large, small, found)
 
 

@@ -18,7 +18,7 @@ from oakmill.jobs.kinds import SPECS
 from oakmill.registry import access
 from oakmill.registry.tables import Instance, Role
 from oakmill.toolchains import catalog
-from oakmill.web import spec_values
+from oakmill.web import retrying, spec_values
 from oakmill.web.desk import Changing, Desk, Known, Open, Reading, Writing
 from oakmill.web.filters import model_path, plain
 from oakmill.web.forms import Fields, Form
@@ -64,17 +64,21 @@ def form_page(
     desk: Changing,
     session: Reading,
     job: Annotated[str, Query(max_length=64)] = "",
+    remedy: Annotated[str, Query(max_length=8)] = "",
 ) -> Response:
-    """The platform's form; with the identifier of a job, as that job asked."""
+    """The platform's form; with the identifier of a job, as that job asked; with values of inputs, with these."""
     source = source_of(session, desk.caller, instance_id)
     stated: dict[str, Any] = {}
     if job:
         row = seeing.job(session, desk.caller, job)
         own = {name: value.removeprefix("dataset:") for name, value in row.files.items()}
-        stated = {**row.spec, **own}
+        edited = retrying.edited(row, remedy).model_dump(mode="json", exclude_unset=True)
+        stated = {**edited, **{name: value for name, value in own.items() if edited.get(name) == row.spec.get(name)}}
     names = [item["name"] for item in source.tensors]
-    texts = spec_values.shown(stated, names)
-    return _form(desk, session, source, platform, texts, Checked(stated))
+    given = Fields([item for item in desk.request.query_params.multi_items() if item[0].startswith("inputs.")])
+    found = spec_values.read(SPECS[platform], given, source.archive, desk.at.settings) if list(given) else None
+    texts = {**spec_values.shown(stated, names), **_texts(given)}
+    return _form(desk, session, source, platform, texts, found or Checked(stated))
 
 
 @pages.post("/instances/{instance_id}/convert/{platform}/check")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from oakmill.conversion.passport.confidence import Confidence, paired
 from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
 
 Values = tuple[float, ...]
@@ -19,23 +20,40 @@ PRESETS: dict[str, Pair] = {
     "0 to 1": ((), (255.0,)),
     "−1 to 1": ((127.5,), (127.5,)),
     "As the camera gives it": ((), ()),
-    "Caffe's mean": ((103.939, 116.779, 123.68), ()),
+    "Caffe's mean": ((123.68, 116.779, 103.939), ()),
 }
-CLEAR = 0.05
-"""By how much surer a way has to be, to be called so: less is chance on a few pictures."""
+"""Conventions in use, in the order of red, green and blue."""
+MANY = 8
+"""Pictures below which nothing is clear."""
+CLEAR, ERRORS = 0.02, 3.0
+"""How much surer a way has to be to be called so, on average and in standard errors: as the passport judges colours."""
 
 
 @dataclass
 class Way:
-    """One way, and what the model said: what it sees, how sure it is of this picture, and of several on average."""
+    """One way, and what the model said: what it sees on the picture, and how sure it is of that and of further ones."""
 
     title: str
     encoding: str
     mean: Values
     scale: Values
     sees: Mapping[str, Any] = field(default_factory=dict)
-    sure: float | None = None
-    mean_sure: float | None = None
+    values: Sequence[float | None] = ()
+
+    @property
+    def sure(self) -> float | None:
+        """How sure the model is of the picture that is shown."""
+        return self.values[0] if self.values else None
+
+    @property
+    def confidence(self) -> Confidence:
+        """How sure it is of each picture."""
+        return Confidence(tuple(value for value in self.values if value is not None))
+
+    @property
+    def mean_sure(self) -> float | None:
+        """How sure it is on average."""
+        return self.confidence.mean if self.confidence.values else None
 
     @property
     def order(self) -> float:
@@ -77,11 +95,22 @@ def others(shown: Sequence[Way], encodings: Sequence[str]) -> list[Way]:
     """The conventions in use that are not among the tiles."""
     there = {(way.mean, way.scale) for way in shown}
     return [
-        Way(f"{encoding}, {name}", encoding, *pair)
+        Way(f"{encoding}, {name}", encoding, *(pair if encoding != "BGR" else (pair[0][::-1], pair[1][::-1])))
         for name, pair in PRESETS.items()
         if pair not in there
         for encoding in encodings
     ]
+
+
+def regrouped(shown: Sequence[Way], rest: Sequence[Way]) -> tuple[list[Way], list[Way]]:
+    """Tiles and others where nobody said what is right: the surest convention above, what was taken for it below."""
+    best = best_of([*shown, *rest])
+    if best is None or best in shown:
+        return list(shown), list(rest)
+    words = best.title.partition(", ")[2]
+    first = [way for way in rest if way.title.partition(", ")[2] == words]
+    tiles = [*first, *shown[: len(first)]]
+    return tiles, [way for way in (*shown, *rest) if way not in tiles]
 
 
 def best_of(ways: Sequence[Way]) -> Way | None:
@@ -91,5 +120,6 @@ def best_of(ways: Sequence[Way]) -> Way | None:
 
 
 def is_clear(best: Way, ways: Sequence[Way]) -> bool:
-    """Whether no other way comes near."""
-    return all(way is best or (best.mean_sure or 0) - (way.mean_sure or 0) >= CLEAR for way in ways)
+    """Whether it is surer than every other by more than chance does."""
+    found = [paired(way.confidence, best.confidence) for way in ways if way is not best and way.mean_sure is not None]
+    return len(best.values) >= MANY and all(item.mean >= CLEAR and item.errors >= ERRORS for item in found)

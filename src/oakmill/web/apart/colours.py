@@ -110,8 +110,7 @@ def answer(inside: Path, outside: Path, request: Mapping[str, Any]) -> dict[str,
         "images": 1 + further,
         "picture": _shown(pictures[0], subject.size),
         "ways": [
-            {"sees": _sees(subject, outputs), "sure": values[0], "mean_sure": _mean(values)}
-            for outputs, values in zip(firsts, sure, strict=True)
+            {"sees": _sees(subject, outputs), "values": values} for outputs, values in zip(firsts, sure, strict=True)
         ],
     }
 
@@ -125,11 +124,6 @@ def _further(subject: Subject, pictures: Sequence[Path], ways: Sequence[Way], su
         for way, values in zip(ways, sure, strict=True):
             values.append(subject.certainty(subject.run(path, way)))
     return len(pictures)
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return round(sum(known) / len(known), 6) if known else None
 
 
 def _sees(subject: Subject, outputs: Outputs) -> dict[str, Any]:
