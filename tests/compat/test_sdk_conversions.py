@@ -1,0 +1,106 @@
+"""Conversions that a user asks for through hubai-sdk, unmodified: what comes back is real, and opens."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import depthai
+import pytest
+
+from tests.compat import makers
+from tests.compat.conftest import Running, Sdk
+
+USE = Path(__file__).with_name("use_sdk.py")
+MODES: dict[str, tuple[str, dict[str, Any]]] = {
+    "rvc2": ("RVC2", {}),
+    "rvc3": ("RVC3", {}),
+    "rvc4 int8": ("RVC4", {"quantization_data": "GENERAL", "max_quantization_images": 4}),
+    "rvc4 zip": ("RVC4", {"quantization_data": "lessons.zip", "max_quantization_images": 3}),
+    "rvc4 fp16": ("RVC4", {"quantization_mode": "FP16_STANDARD"}),
+}
+
+
+def ask(sdk: Sdk, hub: Running, folder: Path, calls: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What came of each call."""
+    (folder / "calls.json").write_text(json.dumps(calls))
+    done = sdk.run(hub, folder, USE, "calls.json")
+    answers = [line.removeprefix("ANSWER ") for line in done.stdout.splitlines() if line.startswith("ANSWER ")]
+    assert len(answers) == len(calls), done.stdout[-3000:] + done.stderr[-3000:]
+    return [json.loads(answer) for answer in answers]
+
+
+@pytest.fixture(scope="module")
+def made(hub: Running, sdk: Sdk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """Every mode from ONNX and from an NN Archive, by "MODE SOURCE"."""
+    folder = tmp_path_factory.mktemp("user")
+    model = makers.tiny(folder / "tiny.onnx")
+    sources = {"onnx": model, "archive": makers.archived(folder / "tiny.tar.xz", model)}
+    makers.lessons(folder / "lessons.zip")
+    calls = {
+        f"{mode} {kind}": (target, {"path": str(source), "name": f"Tiny {mode} {kind}", **more})
+        for mode, (target, more) in MODES.items()
+        for kind, source in sources.items()
+    }
+    return dict(zip(calls, ask(sdk, hub, folder, list(calls.values())), strict=True))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["onnx", "archive"])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_vendors_reader_opens_what_comes_back(made: dict[str, dict[str, Any]], mode: str, kind: str) -> None:
+    found = made[f"{mode} {kind}"]
+    assert "error" not in found, found["error"]
+    archive = depthai.NNArchive(found["path"])
+    assert [item.name for item in archive.getConfig().model.inputs] == ["image"]
+    instance = found["instance"]
+    assert instance["status"] == "available"
+    assert instance["hash_short"] in Path(found["path"]).name
+    assert instance["model_type"] == MODES[mode][0]
+    assert instance["name"].endswith(f"exported to Target.{MODES[mode][0]}")
+
+
+@pytest.mark.timeout(600)
+def test_what_an_archive_says_and_the_client_repeats_is_embedded_once(made: dict[str, dict[str, Any]]) -> None:
+    found = made["rvc2 archive"]
+    with tarfile.open(found["path"]) as archive:
+        names = archive.getnames()
+        build = archive.extractfile(next(name for name in names if name.endswith("buildinfo.json")))
+        assert build is not None
+        text = build.read().decode()
+    preprocessing = found["config"]["model"]["inputs"][0]["preprocessing"]
+    assert not any(preprocessing["mean"] or []) and preprocessing["dai_type"] == "BGR888p"
+    assert "123.675" in text or "recipe.yaml" in " ".join(names)
+
+
+@pytest.mark.timeout(600)
+def test_what_is_not_installed_is_said_to_be(hub: Running, sdk: Sdk, tmp_path: Path) -> None:
+    path = str(makers.tiny(tmp_path / "tiny.onnx"))
+    int8 = {"path": path, "max_quantization_images": 2}
+    calls: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
+        ("RVC2", {"path": path, "name": "n1", "tool_version": "2021.4.0"}, ("2021.4.0", "2022.2.0")),
+        ("RVC3", {"path": path, "name": "n2", "tool_version": "2022.3.0"}, ("2022.3.0", "2022.3.2")),
+        ("RVC4", {**int8, "name": "n3", "tool_version": "2.32.6"}, ("2.32.6", "2.51")),
+        ("RVC4", {**int8, "name": "n4", "quantization_data": "FOOD"}, ("food", "GENERAL")),
+        ("RVC4", {**int8, "name": "n5", "quantization_data": "bananas"}, ("BANANAS", "GENERAL")),
+        ("RVC4", {**int8, "name": "n6", "quantization_mode": "INT3"}, ("target_precision",)),
+        ("Hailo", {"path": path, "name": "n7"}, ("Hailo", "RVC4")),
+        ("RVC2", {"path": path, "name": "n8", "yolo_version": "yolov8"}, ("yolov8", ".pt")),
+        ("RVC2", {"path": path, "name": "n9", "is_deployable": True}, ("is_deployable",)),
+    ]
+    answers = ask(sdk, hub, tmp_path, [(target, parameters) for target, parameters, _ in calls])
+    for (_, parameters, words), answer in zip(calls, answers, strict=True):
+        assert all(word in answer.get("error", "") for word in words), (parameters, answer)
+
+
+@pytest.mark.timeout(600)
+def test_a_name_that_is_taken_gets_the_next_version(hub: Running, sdk: Sdk, tmp_path: Path) -> None:
+    path = str(makers.tiny(tmp_path / "tiny.onnx"))
+    first, second = ask(sdk, hub, tmp_path, [("RVC2", {"path": path, "name": "My_Net.v1"})] * 2)
+    assert first["instance"]["model_id"] == second["instance"]["model_id"]
+    with hub.client() as client:
+        asked = {"model_id": first["instance"]["model_id"], "variant_slug": "my_net.v1-32x48"}
+        rows = client.get("/models/api/v1/modelVersions", params=asked).raise_for_status().json()
+    assert sorted(row["version"] for row in rows) == ["0.1.0", "0.1.1"]
