@@ -19,8 +19,9 @@ from sqlalchemy.orm import Session
 
 from oakmill import errors
 from oakmill.errors import Conflict, LimitExceeded, NotAModel, NotFound, OakmillError, ToolKilled
-from oakmill.jobs.kinds import INSPECT
+from oakmill.jobs.kinds import INSPECT, SOURCE, inside
 from oakmill.jobs.supervise import Child
+from oakmill.jobs.turns import Turns
 from oakmill.registry import instances
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Role
 from oakmill.settings import Settings
@@ -35,35 +36,39 @@ _KEPT = ("opset", "producer", "inputs", "outputs", "heads", "archive", "prefligh
 
 
 class Inspector:
-    """Looks at files, one call after the other, in processes that are warm before they are needed."""
+    """Looks at files, a few at once, in processes of which one is warm before it is needed."""
 
     def __init__(self, settings: Settings) -> None:
+        self.turns = Turns()
         self._settings = settings
         self._lock = threading.Lock()
         self._child: Child | None = None
+        self._closed = False
 
     def warm(self) -> None:
         """Begin to load what the first look needs."""
         with self._lock:
-            self._ready()
+            if not self._closed:
+                self._ready()
 
-    def inspect(self, files: Mapping[str, Path]) -> Facts:
-        """What is known of a model, by the names of its files and where they lie now.
+    def inspect(self, files: Mapping[str, Path], owner: str = "") -> Facts:
+        """What is known of a model, by the names of its files and where they lie now; `owner` has them looked at.
 
         Raises:
             SourceError, UnsupportedModel: as `oakmill.jobs.inspection.inspect`.
             LimitExceeded: looking took more time or memory than a look may.
+            Unavailable: too many others are being looked at.
         """
         folder = self._settings.hub.absolute() / "work" / f"{INSPECT}-{secrets.token_hex(8)}"
         try:
             places = _laid_out(files, folder)
-            with self._lock:
-                child, self._child = self._ready(), None
+            with self.turns.turn(owner):
+                child = self._taken()
                 try:
                     answer = self._asked(child, folder, places)
                 finally:
                     child.stop(grace=0)
-                    self._ready()
+                    self.warm()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         if "error" in answer:
@@ -72,11 +77,18 @@ class Inspector:
         return found
 
     def close(self) -> None:
-        """End the waiting process."""
+        """End the waiting process; no other is started."""
         with self._lock:
+            self._closed = True
             if self._child is not None:
                 self._child.stop(grace=0)
                 self._child = None
+
+    def _taken(self) -> Child:
+        """The waiting process, for one look."""
+        with self._lock:
+            child, self._child = self._ready(), None
+            return child
 
     def _ready(self) -> Child:
         """The waiting process; it may be started by any thread, so it is not tied to the one that starts it."""
@@ -103,14 +115,13 @@ class Inspector:
 
 
 def _laid_out(files: Mapping[str, Path], folder: Path) -> list[Path]:
-    """The files side by side under their own names, by links where that can be."""
-    for name in ("source", "tmp"):
+    """The files under their own names, in sub-folders where these say so, by links where that can be."""
+    for name in (SOURCE, "tmp"):
         (folder / name).mkdir(parents=True)
     places = []
     for name, path in files.items():
-        if not name or Path(name).name != name:
-            raise errors.UnsafeSource(f"The file name {name!r} leads out of its folder.", subject=name)
-        place = folder / "source" / name
+        place = inside(folder / SOURCE, name)
+        place.parent.mkdir(parents=True, exist_ok=True)
         try:
             place.hardlink_to(path)
         except OSError:
@@ -142,13 +153,14 @@ def receive(
     refused leaves the instance as it was.
 
     Raises:
-        SourceError, UnsupportedModel, LimitExceeded: as `Inspector.inspect`.
+        SourceError, UnsupportedModel, LimitExceeded, Unavailable: as `Inspector.inspect`.
         NotAModel: it is a model of another type than the instance.
         NotFound: the instance is gone.
         Conflict: the instance is complete already, or has a file of that name.
     """
     with db.reading() as session:
         instance = _open_instance(session, instance_id, name)
+        owner = instance.team_id
         before = [(file.name, file.sha256) for file in instances.files_of(session, instance)]
     folder = settings.hub.absolute() / "work" / f"{INSPECT}-{secrets.token_hex(8)}-files"
     try:
@@ -156,7 +168,7 @@ def receive(
         for file_name, sha256 in [*before, (name, stored.sha256)]:
             places[file_name] = folder / sha256
             blobs.fetch(sha256, places[file_name])
-        facts = inspector.inspect(places)
+        facts = inspector.inspect(places, owner)
     finally:
         with suppress(OSError):
             shutil.rmtree(folder)
@@ -172,20 +184,29 @@ def _open_instance(session: Session, instance_id: str, name: str) -> Instance:
     instance = session.get(Instance, instance_id)
     if instance is None:
         raise NotFound(f"There is no instance {instance_id}.", subject=instance_id)
-    taken = any(file.name == name for file in instances.files_of(session, instance))
+    taken = any(_collide(file.name, name) for file in instances.files_of(session, instance))
     if taken or instance.status == InstanceStatus.AVAILABLE:
         what = f"has a file {name} already" if taken else "is complete already"
         raise Conflict(f"The instance {instance.name} {what}.", subject=instance_id, remedy="Create another instance.")
     return instance
 
 
+def _collide(one: str, other: str) -> bool:
+    """Whether two names cannot lie in one folder: they are the same, or one is the other's sub-folder."""
+    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+
 def accept(session: Session, instance: Instance, facts: Facts) -> bool:
     """Note what was found of an instance whose files are named by rows; True when it is available now.
+
+    Which model an NN Archive holds nobody knows before it is looked at, so there the archive decides the type.
 
     Raises:
         NotAModel: it is a model of another type than the instance.
     """
     known = {key: facts[key] for key in _KEPT if key in facts}
+    if facts["complete"] and facts["is_nn_archive"]:
+        instances.update(session, instance, model_type=facts["model_type"])
     if facts["complete"] and facts["model_type"] != instance.model_type:
         raise NotAModel(
             f"{facts['model']} is {facts['model_type']}, but the instance is for {instance.model_type}.",

@@ -44,7 +44,7 @@ def forget(session: Session, blobs: Sequence[str]) -> None:
 
 
 def named(session: Session) -> set[str]:
-    """All blobs that rows name. A job names its files as "SHA256:NAME"; a calibration set there has a row of its own."""
+    """All blobs that rows name; a job names its files as "SHA256:NAME"."""
     columns = [select(table(name, column("sha256")).c.sha256) for name in BY_COLUMN]
     names = set(session.scalars(union(*columns)))
     for files in session.scalars(select(_JOBS.c.files)):
