@@ -105,7 +105,7 @@ def _dataset(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Arrived
         for row in datasets.listed(session, caller):
             if row.name == name.strip() and row.sha256 == stored.sha256:
                 return {"dataset_id": row.id}
-    report = look(at, "set", {"set.zip": stored.sha256}, max_mb=at.settings.datasets_max_mb)
+    report = look(at, "set", {"set.zip": stored.sha256}, owner=upload.team_id, max_mb=at.settings.datasets_max_mb)
     with at.db.session() as session:
         at.blobs.record(session, stored)
         made = datasets.create(

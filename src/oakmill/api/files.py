@@ -55,7 +55,7 @@ def link(at: Hub, request: Request, file: InstanceFile) -> FileLink:
     seconds = at.settings.link_seconds
     token = links.sign(at.secret, _LINK, {"file": file.id}, seconds=seconds)
     own = {name: getattr(file, name) for name in ("id", "name", "role", "sha256", "size")}
-    url = f"{base_url(at, request)}/api/v1/files/{token}/{links.quoted(file.name)}"
+    url = f"{base_url(at, request)}/api/v1/files/{token}/{links.quoted(_plain(file.name))}"
     return FileLink(**own, url=url, expires=now() + timedelta(seconds=seconds))
 
 
@@ -73,12 +73,17 @@ def send(at: Hub, request: Request, sha256: str, size: int, name: str) -> Respon
     headers = {
         **_PLAIN,
         "ETag": f'"{sha256}"',
-        "Content-Disposition": f"attachment; filename*=UTF-8''{links.quoted(name)}",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{links.quoted(_plain(name))}",
     }
     path = at.blobs.local(sha256)
     if path is not None:
         return FileResponse(path, headers=headers, media_type="application/octet-stream")
     return _from_bucket(at, request, sha256, size, headers)
+
+
+def _plain(name: str) -> str:
+    """A file's name without the sub-folders that external data may lie in."""
+    return name.rpartition("/")[2]
 
 
 def _from_bucket(at: Hub, request: Request, sha256: str, size: int, headers: Mapping[str, str]) -> Response:

@@ -1,7 +1,7 @@
 """Looks at what nobody vouches for, in a process of its own with limits: calibration sets, models with a wish,
 and graphs whose operators are counted.
 
-Started as `python -m oakmill.api.looking FOLDER`: reads FOLDER/request.json and the files beside it, writes
+Started as `python -m oakmill.api.looking FOLDER`: reads FOLDER/request.json and FOLDER/files, writes
 FOLDER/answer.json.
 """
 
@@ -22,30 +22,37 @@ from typing import Any
 from oakmill import errors
 from oakmill.api.hub import Hub
 from oakmill.errors import OakmillError, ToolFailed
+from oakmill.jobs.kinds import inside
 from oakmill.toolchains import process
 from oakmill.toolchains.process import Limits
 
 SECONDS = 120
 THUMBNAILS = 24
 SIDE = 96
+_FILES = "files"
+"""The sub-folder of a request with the files that are looked at, under their own names."""
 _SECRETS = ("OAKMILL_DATABASE", "OAKMILL_STORE", "OAKMILL_STORE_OPTIONS", "PGPASSWORD")
 
 
-def look(at: Hub, kind: str, files: Mapping[str, str], **asked: Any) -> dict[str, Any]:
-    """What the process of that kind says of files of the store, given by name and sha256.
+def look(at: Hub, kind: str, files: Mapping[str, str], *, owner: str = "", **asked: Any) -> dict[str, Any]:
+    """What the process of that kind says of files of the store, given by name and sha256, for a team.
 
     Raises:
         OakmillError: what it met, under its own name.
         LimitExceeded: it needed more time or memory than a look may.
+        Unavailable: too many others are being looked at.
     """
     folder = at.settings.hub.absolute() / "work" / f"look-{secrets.token_hex(8)}"
     folder.mkdir(parents=True)
+    if "model" in asked:
+        asked["model"] = f"{_FILES}/{asked['model']}"
     try:
         for name, sha256 in files.items():
-            at.blobs.fetch(sha256, folder / Path(name).name)
-        request = {"kind": kind, "files": [Path(name).name for name in files], **asked}
+            at.blobs.fetch(sha256, inside(folder / _FILES, name))
+        request = {"kind": kind, "files": [f"{_FILES}/{name}" for name in files], **asked}
         (folder / "request.json").write_text(json.dumps(request))
-        return _answer(at, folder)
+        with at.inspector.turns.turn(owner):
+            return _answer(at, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -81,7 +81,7 @@ def preflight(instance_id: Id, body: PreflightIn, caller: Reader, at: TheHub) ->
     inputs = [item.model_dump(mode="json", exclude_unset=True) for item in _checked(body.inputs)]
     files = {file.name: file.sha256 for file in row.files if file.role in (Role.MODEL, Role.PART)}
     model = next(file.name for file in row.files if file.role == Role.MODEL)
-    found = look(at, "model", files, model=model, inputs=inputs, platforms=body.platforms)
+    found = look(at, "model", files, owner=row.team_id, model=model, inputs=inputs, platforms=body.platforms)
     return PreflightOut(platforms=[found[name] for name in body.platforms])
 
 

@@ -27,9 +27,9 @@ from oakmill.storage.tables import UploadStatus
 routes = router("uploads")
 
 Offset = Annotated[int, Header(ge=0, lt=2**63, description="The byte at which this request goes on.")]
-FileName = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f.]$")
-]
+_PART = r"[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f.]"
+"""A word of a name: never `.` nor `..`."""
+FileName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=f"^({_PART}/)*{_PART}$")]
 
 
 class ForInstance(Body):
@@ -59,7 +59,7 @@ Purpose = Annotated[ForInstance | ForDataset | ForQuantization, Field(discrimina
 class UploadIn(Body):
     """An upload that is announced."""
 
-    name: FileName = Field(description="The file's own name, without folders.")
+    name: FileName = Field(description="The file's own name; with sub-folders where a model names it so.")
     size: Annotated[int, Field(ge=1, lt=2**63)] | None = Field(None, description="Bytes; by default not known yet.")
     sha256: Sha256 | None = None
     purpose: Purpose

@@ -10,7 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from oakmill.errors import NotAModel
-from oakmill.jobs.kinds import SPECS
+from oakmill.jobs.kinds import SOURCE, SPECS
 from oakmill.model import merge_inputs, open_source, prefill, sniff
 from oakmill.model.external_data import external_tensors
 from oakmill.model.preflight import Preflight, unread
@@ -24,7 +24,7 @@ WEIGHTS = (".bin", ".data", ".onnx_data", ".weights")
 
 
 def inspect(files: Sequence[Path], folder: Path, settings: Settings) -> dict[str, Any]:
-    """What is known of a model whose files lie side by side, as plain data.
+    """What is known of a model whose files lie in `folder`, in its sub-folder `source`, as plain data.
 
     `complete` is False, and `missing` says what is wanted, where it names files that have not come yet.
 
@@ -37,17 +37,23 @@ def inspect(files: Sequence[Path], folder: Path, settings: Settings) -> dict[str
     if model is None:
         return {"model": None, "complete": False, "missing": ["the model whose weights these are"]}
     graph = _loaded(model)
-    missing = sorted(_wanted(model, graph) - {path.name for path in files})
+    wanted = {model.parent / name for name in _wanted(model, graph)}
+    name, missing = _name_of(model, folder), sorted(_name_of(path, folder) for path in wanted - set(files))
     if missing:
-        return {"model": model.name, "complete": False, "missing": missing}
+        return {"model": name, "complete": False, "missing": missing}
     source = open_source(model, folder / "tmp" / "source", settings)
     return {
-        "model": model.name,
+        "model": name,
         "complete": True,
         "missing": [],
         **_facts(source),
         "preflight": _preflight(source, graph),
     }
+
+
+def _name_of(path: Path, folder: Path) -> str:
+    """What a file of the source was uploaded as."""
+    return path.relative_to(folder / SOURCE).as_posix()
 
 
 def _graph_of(files: Sequence[Path]) -> Path | None:
@@ -86,7 +92,9 @@ def _wanted(model: Path, graph: onnx.ModelProto | None) -> set[str]:
 
 
 def _is_plain(location: str) -> bool:
-    return "/" not in location and "\\" not in location and location not in ("", ".", "..")
+    """Whether a file may be uploaded under that name; what is wrong with others is told when the model is opened."""
+    parts = location.split("/")
+    return not ("\\" in location or "\0" in location or {"", ".", ".."} & set(parts))
 
 
 def _facts(source: SourceModel) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from oakmill.errors import NotFound, UnsafeSource
+from oakmill.errors import NotFound
 from oakmill.jobs.identity import named_file
-from oakmill.jobs.kinds import INSPECT
+from oakmill.jobs.kinds import SOURCE, inside
 from oakmill.jobs.requests import file_name
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import InstanceFile, Role
@@ -26,7 +26,7 @@ from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
 
-FOLDERS = ("source", "files", "tmp", "out")
+FOLDERS = (SOURCE, "files", "tmp", "out")
 IMAGES = "verification_images"
 """What measures accuracy is a folder or one image; a set of the team's is a zip."""
 _ABANDONED_SECONDS = 3600
@@ -60,7 +60,7 @@ class Workplace:
             sources = _sources(session, self.job)
             files = {field: named_file(session, self.job.team_id, value) for field, value in self.job.files.items()}
         for file in sources:
-            blobs.fetch(file.sha256, _inside(self.folder / "source", file.name))
+            blobs.fetch(file.sha256, inside(self.folder / SOURCE, file.name))
         named = {}
         for field, (sha256, name) in files.items():
             target = self.folder / "files" / field / file_name(f":{name}")
@@ -69,7 +69,7 @@ class Workplace:
         return {
             "kind": self.job.kind,
             "folder": str(self.folder),
-            "model": str(self.folder / "source" / sources[0].name),
+            "model": str(inside(self.folder / SOURCE, sources[0].name)),
             "platform": self.job.platform,
             "spec": {**self.job.spec, **named},
             "settings": settings_of(self.settings, self.job),
@@ -108,18 +108,6 @@ def _unpacked(path: Path, settings: Settings) -> Path:
     return folder
 
 
-def _inside(folder: Path, name: str) -> Path:
-    """The place of a file in a folder.
-
-    Raises:
-        UnsafeSource: its name leads out of the folder.
-    """
-    target = (folder / name).resolve()
-    if not target.is_relative_to(folder.resolve()) or target == folder.resolve():
-        raise UnsafeSource(f"The file name {name!r} leads out of its folder.", subject=name)
-    return target
-
-
 def settings_of(settings: Settings, job: Job) -> dict[str, Any]:
     """The settings of the process that runs a job: the team's cache, the job's limits, and no secret."""
     limits: Mapping[str, int] = job.limits or {}
@@ -146,6 +134,14 @@ def sweep(settings: Settings, db: Database) -> None:
         names = [path.name for path in found]
         running = set(session.scalars(select(Job.id).where(Job.id.in_(names), Job.status == JobStatus.RUNNING)))
     for path in found:
-        fresh = path.name.startswith(INSPECT) and time.time() - path.stat().st_mtime < _ABANDONED_SECONDS
-        if path.name not in running and not fresh:
+        is_job = path.name.startswith("aij_")
+        if path.name not in running and (is_job or _is_abandoned(path)):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Whether a look at an upload, which takes minutes at most, cannot be going on in a folder any more."""
+    try:
+        return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+    except FileNotFoundError:  # it ended meanwhile
+        return False

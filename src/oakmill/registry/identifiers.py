@@ -60,6 +60,18 @@ def checked_name(name: str, what: str = "name") -> str:
     return name
 
 
+def checked_file_name(name: str) -> str:
+    """The name of a file, which may lie in sub-folders of its own.
+
+    Raises:
+        SpecError: It leads elsewhere, is empty or too long, or has a character that no name has.
+    """
+    parts = name.split("/")
+    if len(name) > LONGEST or ".." in parts or "." in parts:
+        raise SpecError(f"{name[:80]!r} is no name of a file.", subject=name[:80], remedy="Name it in its own folder.")
+    return "/".join(checked_name(part, "file's name") for part in parts)
+
+
 def slugify(name: str) -> str:
     """The name in an address: lower-case, spaces become dashes, and no more, for Luxonis' client derives the same.
 

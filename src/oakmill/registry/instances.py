@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, selectinload
 from oakmill.errors import SpecError
 from oakmill.registry import access, audit, deletion, rows
 from oakmill.registry.callers import Caller
-from oakmill.registry.identifiers import checked_name, new_id
+from oakmill.registry.identifiers import checked_file_name, checked_name, new_id
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Model, Origin, Role, Variant, Version
 from oakmill.registry.variants import below
 from oakmill.registry.words import ModelType
@@ -120,7 +120,7 @@ def add_file(
 ) -> InstanceFile:
     """Name a file of the instance, complete in the store; the model's own gives the instance its hash."""
     file = InstanceFile(
-        id=new_id("aimf"), instance_id=instance.id, name=checked_name(name), role=role, sha256=sha256, size=size
+        id=new_id("aimf"), instance_id=instance.id, name=checked_file_name(name), role=role, sha256=sha256, size=size
     )
     session.add(file)
     if role == Role.MODEL:
