@@ -39,6 +39,8 @@ pages = page_router()
 ASSUMED = "ImageNet's"
 """Where neither the archive nor anybody says what is right."""
 LARGEST = 32 << 20
+KEPT = 40
+"""Pictures of each team that were taken in; the oldest go."""
 FURTHER = 31
 """Pictures of the set that tell, beside the one shown, how sure the model is."""
 STRIP = 16
@@ -129,7 +131,7 @@ async def take_picture(instance_id: Id, request: Request, desk: Known) -> Respon
     if not _MAGIC.match(body):
         raise SourceError("This is no JPEG, PNG, WebP, TIFF, BMP or PPM.", remedy="Choose a picture of such a format.")
     digest = hashlib.sha256(body).hexdigest()
-    await run_in_threadpool(kept.put, _pictures(desk) / digest, bytes(body))
+    await run_in_threadpool(kept.put, _pictures(desk) / digest, bytes(body), KEPT)
     return desk.go(f"/instances/{instance_id}/colours?picture={digest}")
 
 

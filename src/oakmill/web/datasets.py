@@ -138,6 +138,8 @@ def _require_named(name: str) -> None:
 
 
 def _picture(desk: Desk, files: SetFiles, number: int) -> Response:
+    if not albums.is_made(desk.at, files):  # made for the page, never for each of its pictures
+        raise NotFound("The set was not looked at yet.", remedy="Open its page.")
     headers = {"Cache-Control": "private, max-age=86400"}
     return Response(albums.album(desk.at, files).picture(number), media_type="image/jpeg", headers=headers)
 

@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, Literal
 import oakmill
 from oakmill import errors
 from oakmill.api.hub import Hub
-from oakmill.errors import OakmillError, SourceError, ToolFailed
+from oakmill.errors import OakmillError, SourceError, ToolFailed, Unavailable
 from oakmill.toolchains import process, sandbox
 from oakmill.toolchains.process import Limits
 
@@ -26,7 +27,10 @@ Kind = Literal["pictures", "anatomy", "colours"]
 SECONDS = 600
 """A set of a thousand large pictures takes a minute or two, and more on a machine that has other things to do."""
 OUTPUT_MB = 512
+AT_ONCE, WAIT_SECONDS = 2, 60
+"""Looks at the same time, and for how long another one waits: whoever asks for many must not take the server's all."""
 ANSWER = "answer.json"
+_places = threading.BoundedSemaphore(AT_ONCE)
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,15 @@ class Bench:
         Raises:
             OakmillError: what it met, under its own name.
             LimitExceeded: it needed more time or memory than a look may.
+            Unavailable: others are being looked at.
         """
-        done = process.run(
-            self._command(kind, request, read),
-            cwd=self.outside,
-            limits=self._limits(),
-            name="The look at the file",
-        )
+        with _place():
+            done = process.run(
+                self._command(kind, request, read),
+                cwd=self.outside,
+                limits=self._limits(),
+                name="The look at the file",
+            )
         return _answer(self.outside / ANSWER, done.log_tail, self.inside)
 
     def _limits(self) -> Limits:
@@ -74,6 +80,16 @@ class Bench:
             limits=self._limits(),
             isolation=sandbox.choose(self.at.settings),
         )
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    if not _places.acquire(timeout=WAIT_SECONDS):
+        raise Unavailable("Other files are being looked at.", remedy="Reload the page in a minute.")
+    try:
+        yield
+    finally:
+        _places.release()
 
 
 @contextmanager
