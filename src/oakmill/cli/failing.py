@@ -57,14 +57,17 @@ class Attempt:
         failure = explain(error, spec=self.spec, facts=facts, platform=self.platform)
         if self.bundle is None and isinstance(error, OakmillError):
             return failure
-        return self._with_bundle(failure)
+        return self._with_bundle(failure, error.log if isinstance(error, OakmillError) else "")
 
-    def _with_bundle(self, failure: Failure) -> Failure:
+    def _with_bundle(self, failure: Failure, log: str) -> Failure:
         from oakmill.conversion.failures import bundle
 
         target = self.bundle or self.output / f"{self.model.stem or 'model'}{bundle.ENDING}"
         try:
-            bundle.write(target, failure, settings=self.settings, model=self.model, events=list(self.events))
+            told = list(self.events)
+            bundle.write(
+                target, failure, settings=self.settings, model=self.model, events=told, log=log, spec=self.spec
+            )
         except OutputError as error:  # the failure itself matters more
             click.echo(f"oakmill: {error.message} ({error.subject})", err=True)
             return failure

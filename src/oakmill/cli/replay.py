@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from oakmill.errors import OakmillError
+from oakmill.cli.failing import Attempt, explained
 
 if TYPE_CHECKING:
     from oakmill.conversion.events import Event
@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 @click.option("--overwrite", is_flag=True, help="Replace files of the same name in the output folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print events and the comparison as JSON lines.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what the vendors' tools print.")
-def command(
+@click.option(
+    "--debug-bundle", type=click.Path(path_type=Path), metavar="FILE.zip",
+    help="Where it fails, pack the evidence: log, versions, and the graph without its weights.",
+)  # fmt: skip
+def command(  # noqa: PLR0913, PLR0917 - one for each option
     recipe: Path,
     source: Path | None,
     quantization_data: str | None,
@@ -36,6 +40,7 @@ def command(
     overwrite: bool,
     as_json: bool,
     verbose: bool,
+    debug_bundle: Path | None,
 ) -> None:
     """Convert again as RECIPE says (a recipe.yaml, or the NN Archive that holds it), and compare the bytes.
 
@@ -48,9 +53,13 @@ def command(
     from oakmill.settings import current
 
     settings, given = current(), Given(source, quantization_data, images)
-    with _Shown(as_json=as_json, verbose=verbose) as shown:
-        install_missing(recipes.read(recipe, settings).spec, settings, shown.installing)
-        done = replay(recipe, output, given, settings=settings, observer=shown.event, overwrite=overwrite)
+    model = source if source and source.is_file() else recipe
+    attempt = Attempt(model, "", output, settings, debug_bundle, as_json, verbose)
+    with explained(attempt), _Shown(as_json=as_json, verbose=verbose) as shown:
+        attempt.spec = recipes.read(recipe, settings).spec
+        install_missing(attempt.spec, settings, shown.installing)
+        watching = attempt.watching(shown.event)
+        done = replay(recipe, output, given, settings=settings, observer=watching, overwrite=overwrite)
         shown.said(done.as_dict(), list(done.lines()))
         if not done.same:
             known = f"{len(done.causes)} things were otherwise than recorded" if done.causes else "nothing says why"
@@ -73,10 +82,6 @@ class _Shown:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, OakmillError) and self._display:
-            self._display.failed(error)
-        elif isinstance(error, OakmillError):
-            _line("error", error.as_dict())
         if self._display:
             self._display.__exit__(kind, error, trace)
 

@@ -51,6 +51,7 @@ def test_people_read_what_went_wrong_and_a_bundle_keeps_the_evidence(tmp_path: P
     model = onnx.ModelProto.FromString(parts.pop("model.onnx"))
     assert [node.op_type for node in model.graph.node] == ["Conv", "Relu", "GridSample"]
     assert not any(tensor.raw_data for tensor in model.graph.initializer)
-    assert set(parts) == {"README.txt", "failure.json", "log.txt", "spec.json", "events.jsonl", "machine.json"}
+    documents = {"README.txt", "failure.json", "log.txt", "spec.json", "effective.json", "events.jsonl", "machine.json"}
+    assert set(parts) == documents
     assert str(tmp_path).encode() not in b"".join(parts.values())
     assert b'"stage": "preflight"' in parts["events.jsonl"]

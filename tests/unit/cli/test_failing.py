@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from oakmill.cli import replay
 from oakmill.cli.failing import Attempt, explained
 from oakmill.conversion.events import Event, Kind, Stage
 from oakmill.errors import CompileFailed, NotAModel
 from oakmill.settings import Settings
+from oakmill.spec import Rvc2Spec
 
 
 def attempt(folder: Path, *, as_json: bool = False, bundle: Path | None = None) -> Attempt:
@@ -65,3 +69,24 @@ def test_a_bundle_that_cannot_be_written_does_not_hide_the_failure(
         raise NotAModel("model.onnx is empty")
     assert left.value.code == 3
     assert "model.onnx is empty" in capsys.readouterr().err
+
+
+def test_a_bundle_holds_the_whole_log_and_all_parameters(tmp_path: Path) -> None:
+    """It held the last 40 lines, and the parameters that were given, without those that took effect beside."""
+    trying = attempt(tmp_path, bundle=tmp_path / "why.zip")
+    trying.spec = Rvc2Spec()
+    log = "\n".join(f"line {number}" for number in range(500))
+    with pytest.raises(SystemExit), explained(trying):
+        raise CompileFailed("no", log=log)
+    with zipfile.ZipFile(tmp_path / "why.zip") as bundle:
+        assert bundle.read("log.txt").decode().strip() == log
+        assert json.loads(bundle.read("effective.json"))["number_of_shaves"] == 8
+        assert json.loads(bundle.read("spec.json")) == {}
+
+
+def test_a_replay_that_fails_is_explained_as_a_conversion_is(tmp_path: Path) -> None:
+    """It told the bare error, without stage, cause and remedies."""
+    (tmp_path / "recipe.yaml").write_text("version: 99\n")
+    done = CliRunner().invoke(replay.command, [str(tmp_path / "recipe.yaml"), "--json"])
+    assert done.exit_code
+    assert json.loads(done.stdout)["error"]["failure"]["stage"] == "ask"

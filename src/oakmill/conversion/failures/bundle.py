@@ -17,6 +17,7 @@ from oakmill.conversion.failures.failure import Failure
 from oakmill.conversion.failures.stripping import strip
 from oakmill.errors import OutputError
 from oakmill.settings import Settings
+from oakmill.spec import AnySpec
 from oakmill.toolchains.machine import examine
 
 ENDING = ".debug.zip"
@@ -26,8 +27,9 @@ README = """\
 The evidence of a conversion by Oakmill that failed.
 
 failure.json   what failed, where, why, and the remedies
-log.txt        the end of the tool's log, or where Oakmill itself failed
+log.txt        the tool's log, its last 64 kB at most, or where Oakmill itself failed
 spec.json      what was asked
+effective.json all parameters, those that nobody gave among them
 events.jsonl   what the conversion told before, where that is known
 machine.json   versions, toolchains, sandbox and settings, as `oakmill doctor` shows them
 model.*        the source model without its weights: their shapes and types are there, their values are not;
@@ -44,6 +46,8 @@ def write(
     settings: Settings,
     model: Path | None = None,
     events: Sequence[Mapping[str, Any]] = (),
+    log: str = "",
+    spec: AnySpec | None = None,
 ) -> Path:
     """Write the bundle of a failure, in the place of an older one.
 
@@ -53,6 +57,8 @@ def write(
         settings: of the conversion.
         model: the source, of which the graph is put in without its weights; not where it is unsafe to open.
         events: what the conversion told, as plain data.
+        log: all of the tool's log that is at hand; by default the lines that the failure shows.
+        spec: what was asked, of which the parameters that nobody gave are told too.
 
     Raises:
         OutputError: it cannot be written.
@@ -63,8 +69,9 @@ def write(
     documents = {
         "README.txt": README,
         "failure.json": _json(clean.data(failure.as_dict())),
-        "log.txt": clean.text("\n".join(failure.log)) + "\n",
+        "log.txt": clean.text(log.strip() or "\n".join(failure.log)) + "\n",
         "spec.json": _json(clean.data(failure.spec)),
+        **({"effective.json": _json(clean.data(spec.model_dump(mode="json")))} if spec else {}),
         "events.jsonl": "".join(json.dumps(clean.data(dict(event)), ensure_ascii=False) + "\n" for event in events),
         "machine.json": _json(clean.data(examine(settings))),
     }
