@@ -123,7 +123,7 @@ def own_picture(dataset_id: Id, number: int, desk: Known, session: Reading) -> R
     return _picture(desk, SetFiles.of_row(datasets.seen(session, desk.caller, dataset_id)), number)
 
 
-@pages.post("/datasets/{dataset_id}/delete")
+@pages.post("/datasets/{dataset_id}/remove")
 def delete(dataset_id: Id, desk: Changing, session: Writing) -> Response:
     """Delete a set of the team's own."""
     row = datasets.seen(session, desk.caller, dataset_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,13 +12,14 @@ from fastapi import Path as InPath
 from fastapi.responses import Response
 
 from oakmill.api import seeing
+from oakmill.api.hub import Hub
 from oakmill.conversion.platforms import needed_toolchains
 from oakmill.registry import audit
 from oakmill.settings import Settings
 from oakmill.spec import AnySpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
 from oakmill.toolchains import catalog, machine
 from oakmill.toolchains.base import State, Status, Toolchain
-from oakmill.web import installing
+from oakmill.web import filters, installing, kept
 from oakmill.web.datasets import may_install
 from oakmill.web.desk import Desk, Known, Ruling, Writing
 from oakmill.web.pages import page_router
@@ -109,13 +109,29 @@ def _row(desk: Desk, toolchain: Toolchain) -> Row:
         installing.standing(desk.at, "toolchain", toolchain.name),
         installing.standing(desk.at, "verification", toolchain.name),
     )
-    size = size_of(status.folder, status.digest) if status.folder and status.state is State.INSTALLED else None
-    return Row(status, size, works)
+    known = kept.known(_sizes(desk.at), _identity(status))
+    return Row(status, known["bytes"] if known else None, works)
 
 
-@lru_cache(maxsize=64)
-def size_of(folder: Path, digest: str) -> int:
-    """Bytes of all files below a folder; asked once for each digest, as there are many thousands."""
+@pages.get("/toolchains/{name:path}/size")
+def size(name: Name, desk: Known) -> Response:
+    """What a toolchain takes on the disk: a piece of the page, as there are many thousands of files to ask."""
+    status = catalog.find(name, desk.at.settings).status()
+    found = kept.answer(_sizes(desk.at), _identity(status), lambda: {"bytes": _bytes(status.folder)})
+    return Response(filters.size(found["bytes"]), media_type="text/plain")
+
+
+def _sizes(at: Hub) -> Path:
+    return at.settings.hub.absolute() / "sizes"
+
+
+def _identity(status: Status) -> list[str]:
+    return [status.name, status.digest]
+
+
+def _bytes(folder: Path | None) -> int:
+    if folder is None:
+        return 0
     return sum((Path(place) / name).lstat().st_size for place, _, files in os.walk(folder) for name in files)
 
 

@@ -1,0 +1,39 @@
+"""The toolchains' page in a real browser: how each stands, what is needed, what cannot be done, and a verification."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from oakmill.settings import Settings
+from oakmill.toolchains import catalog
+from oakmill.toolchains.base import State
+
+
+def test_every_toolchain_is_there_with_its_state(page: Page) -> None:
+    page.goto("/toolchains")
+    for toolchain in catalog.all_toolchains(Settings()):
+        card = page.locator(f"[id='{toolchain.name}']")
+        expect(card).to_contain_text(toolchain.summary)
+        expect(card).to_contain_text(f"oakmill toolchains {'verify' if _is_there(toolchain) else 'install'}")
+
+
+def _is_there(toolchain: catalog.Toolchain) -> bool:
+    return toolchain.status().state is State.INSTALLED
+
+
+def test_what_cannot_be_done_is_said(page: Page) -> None:
+    page.goto("/toolchains")
+    platforms = page.get_by_role("region", name="Platforms")
+    expect(platforms).to_contain_text("No public compiler for RVC3 exists")
+    expect(platforms).to_contain_text("QAIRT")
+    expect(page.locator(".notice").first).to_contain_text("Tools ")
+
+
+@pytest.mark.skipif(not _is_there(catalog.find("rvc2", Settings())), reason="its toolchain is not installed")
+def test_a_verification_compiles_for_real_and_is_followed(page: Page) -> None:
+    page.goto("/toolchains")
+    card = page.locator("[id='rvc2/openvino-2022.2.0']")
+    card.get_by_role("button", name="Verify").click()
+    page.wait_for_url("**/toolchains#rvc2/openvino-2022.2.0")
+    expect(card.locator(".standing")).to_contain_text("Done", timeout=180_000)
