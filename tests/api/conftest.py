@@ -31,6 +31,8 @@ with warnings.catch_warnings():  # it wants another HTTP client than the one tha
     from fastapi.testclient import TestClient as TestClient  # noqa: PLC0414 - for the tests here
 
 API = "/api/v1"
+PATIENCE = 240.0
+"""Seconds for what happens by itself: a bound for what never comes, not a promise of speed."""
 
 
 @dataclass
@@ -120,14 +122,14 @@ class Server:
         return {"Authorization": f"Bearer {self.key}"}
 
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers=self.headers, timeout=30, trust_env=False)
+        return httpx.Client(base_url=self.url, headers=self.headers, timeout=PATIENCE, trust_env=False)
 
     def web_pid(self) -> int:
         """The process that answers now: the youngest."""
         listed = subprocess.check_output(["pgrep", "-P", str(self.process.pid), "-f", "oakmill.server.web"], text=True)
         return int(listed.split()[-1])
 
-    def wait_for(self, words: str, seconds: float = 60) -> str:
+    def wait_for(self, words: str, seconds: float = PATIENCE) -> str:
         """What the log says, once those words are in it."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -148,13 +150,13 @@ def server(tmp_path: Path) -> Iterator[Server]:
         end_server(found)
 
 
-def start_server(home: Path, log: Path, *arguments: str, port: int = 0) -> Server:
+def start_server(home: Path, log: Path, *arguments: str, port: int = 0, workers: int = 0) -> Server:
     environment = {**os.environ, "OAKMILL_HOME": str(home)}  # noqa: TID251 - a server of its own
-    command = [sys.executable, "-m", "oakmill", "serve", "--port", str(port), "--workers", "0", *arguments]
+    command = [sys.executable, "-m", "oakmill", "serve", "--port", str(port), "--workers", str(workers), *arguments]
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     found = Server(process, log, home)
-    text = found.wait_for("0 workers")
+    text = found.wait_for(f"{workers} worker")
     found.url = re.findall(r"listens on (\S+)", text)[-1] + API
     if key := re.findall(r"oak_\w+", text):
         found.key = key[0]
@@ -164,18 +166,18 @@ def start_server(home: Path, log: Path, *arguments: str, port: int = 0) -> Serve
 def end_server(server: Server) -> None:
     server.process.send_signal(signal.SIGTERM)
     try:
-        server.process.wait(30)
+        server.process.wait(PATIENCE)
     finally:
         server.process.kill()
         server.process.wait()
 
 
-def make_source(client: httpx.Client, name: str = "digits", prefix: str = "") -> str:
+def make_source(client: httpx.Client, name: str = "digits", prefix: str = "", model_type: str = "ONNX") -> str:
     """A pending source instance of a new model."""
     model = client.post(f"{prefix}/models", json={"name": name}).raise_for_status().json()
     version = (
         client.post(f"{prefix}/models/{model['id']}/versions", json={"variant": "small"}).raise_for_status().json()
     )
-    body = {"version_id": version["id"], "name": f"{name} source"}
+    body = {"version_id": version["id"], "name": f"{name} source", "model_type": model_type}
     found: str = client.post(f"{prefix}/instances", json=body).raise_for_status().json()["id"]
     return found

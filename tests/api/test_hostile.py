@@ -67,7 +67,22 @@ def test_a_hostile_calibration_set_is_refused_by_name(running: World, hostile: H
 
 
 @pytest.mark.parametrize(
-    "name", ["../model.onnx", "a/b.onnx", "/etc/passwd", "a\\b", "..", ".", "", "a\0b", "a\nb", "x" * 300, "model."]
+    "name",
+    [
+        "../model.onnx",
+        "a/../b.onnx",
+        "a//b.onnx",
+        "a/",
+        "/etc/passwd",
+        "a\\b",
+        "..",
+        ".",
+        "",
+        "a\0b",
+        "a\nb",
+        "x" * 300,
+        "model.",
+    ],
 )
 def test_a_hostile_name_is_refused(running: World, name: str) -> None:
     purpose = {"kind": "instance", "instance_id": new_instance(running)}

@@ -1,4 +1,4 @@
-"""What becomes of an upload that has come whole: a file of an instance, a calibration set, or what a job waits for."""
+"""What becomes of an upload that has come whole: a file of an instance, a calibration set, or what a job reads."""
 
 from __future__ import annotations
 
@@ -126,8 +126,14 @@ def _quantization(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Ar
         return {"job_id": job.id, "status": job.status}
 
 
+def _parameter(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Arrived:
+    """A file for a parameter; the job that names it reads it in its own process, and says what is wrong with it."""
+    return {"reference": upload.id}
+
+
 _ARRIVALS: dict[str, Callable[[Hub, Caller, Upload, Stored], Arrived]] = {
     "instance": _instance,
     "dataset": _dataset,
     "quantization": _quantization,
+    "file": _parameter,
 }

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from oakmill.api import seeing
 from oakmill.api.auth import Converter, Reader, Reading, TheHub, Writing
+from oakmill.api.parameters import with_files
 from oakmill.api.routing import Id, router
 from oakmill.api.schemas import Answer, Body, Cursor, Limit, Listed
 from oakmill.errors import Conflict, SpecError
@@ -93,7 +94,9 @@ class Retry(Body):
     """What is to be different the next time."""
 
     edits: dict[str, Any] = Field(
-        default_factory=dict, description="Parameters of the spec and their new values; null means the default."
+        default_factory=dict,
+        description="Parameters of the spec and their new values, as in a conversion; null means the default. Files "
+        "that are not named stay those of the job.",
     )
     priority: Priority | None = None
 
@@ -172,10 +175,10 @@ def cancel_job(job_id: Id, session: Writing, caller: Converter) -> JobOut:
 def retry_job(job_id: Id, body: Retry, session: Writing, caller: Converter, at: TheHub) -> JobOut:
     """Ask for an ended job again, as it was or with edits; the new job names it in `retry_of`."""
     row = seeing.changeable_job(session, caller, job_id)
-    spec = requests.spec_of(row)
-    if body.edits:
-        spec = edited(spec, row.files, body.edits)
-    job = requests.again(session, caller, row, settings=at.settings, spec=spec)
+    edits, named = with_files(session, caller, body.edits)
+    files = {name: value for name, value in row.files.items() if name not in body.edits} | named
+    spec = edited(requests.spec_of(row), files, edits)
+    job = requests.again(session, caller, row, settings=at.settings, spec=spec, files=files)
     if body.priority is not None and queue.prioritise(session, job.id, body.priority):
         session.refresh(job)
     record(session, caller, "job.retry", job)
@@ -183,14 +186,13 @@ def retry_job(job_id: Id, body: Retry, session: Writing, caller: Converter, at: 
 
 
 def edited(spec: AnySpec, files: Mapping[str, str], edits: Mapping[str, Any]) -> AnySpec:
-    """A job's spec with other values; files that it keeps stay those of the job.
+    """A job's spec with other values, and with these files.
 
     Raises:
         SpecError: a value is not valid.
     """
-    kept = {name: value for name, value in files.items() if name not in edits}
     values = spec.model_dump(mode="json", exclude_unset=True)
-    return requests.parse({**values, **edits, "platform": spec.platform}, kept)
+    return requests.parse({**values, **edits, "platform": spec.platform}, files)
 
 
 def detail(session: Session, row: Job) -> JobOut:

@@ -8,8 +8,9 @@ from fastapi import Query
 from pydantic import BaseModel, Field, ValidationError
 
 from oakmill.api.auth import Anyone, Reader, Reading, TheHub
-from oakmill.api.conversions import FILES, Platform
+from oakmill.api.conversions import Platform
 from oakmill.api.looking import look
+from oakmill.api.parameters import UPLOADED
 from oakmill.api.routing import Id, router
 from oakmill.api.schemas import Body
 from oakmill.errors import Conflict, SpecError
@@ -59,7 +60,7 @@ def get_spec(
     """The parameters, with their defaults; for an instance, with what its NN Archive says of its inputs."""
     kind = SPECS[platform]
     schema = kind.model_json_schema()
-    left_out = set(file_fields(kind)) - set(FILES)
+    left_out = set(file_fields(kind)) - set(UPLOADED)
     for name in left_out | {"platform"}:
         schema["properties"].pop(name, None)
     defaults = kind().model_dump(mode="json", exclude=left_out | {"platform"})

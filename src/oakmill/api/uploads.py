@@ -53,7 +53,15 @@ class ForQuantization(Body):
     job_id: Annotated[str, Field(max_length=64)]
 
 
-Purpose = Annotated[ForInstance | ForDataset | ForQuantization, Field(discriminator="kind")]
+class ForParameter(Body):
+    """A file that a conversion's parameter names, by the upload's identifier, as long as the upload is kept."""
+
+    kind: Literal["file"]
+    parameter: Literal["aimet_encodings", "verification_images", "quantization_data"]
+
+
+AnyPurpose = ForInstance | ForDataset | ForQuantization | ForParameter
+Purpose = Annotated[AnyPurpose, Field(discriminator="kind")]
 
 
 class UploadIn(Body):
@@ -89,6 +97,7 @@ class Completed(Answer):
     status: str | None = Field(None, description="How the instance, or the job, stands now.")
     missing: list[str] = Field(default_factory=list, description="Files that the model still needs.")
     dataset_id: str | None = None
+    reference: str | None = Field(None, description="What a conversion's parameter calls the file.")
     job_id: str | None = None
 
 
@@ -163,7 +172,7 @@ def _require_own(at: Hub, caller: Caller, upload_id: str) -> None:
         seeing.upload(session, caller, upload_id)
 
 
-def _checked(session: Any, caller: Caller, purpose: ForInstance | ForDataset | ForQuantization) -> str:
+def _checked(session: Any, caller: Caller, purpose: AnyPurpose) -> str:
     """The team that the upload is for, once it is certain that it has a purpose there.
 
     Raises:
@@ -181,5 +190,6 @@ def _checked(session: Any, caller: Caller, purpose: ForInstance | ForDataset | F
         if job.status != JobStatus.WAITING:
             raise Conflict(f"Job {job.name} waits for no upload.", subject=job.id)
         return job.team_id
-    caller.require_whole_team()
+    if isinstance(purpose, ForDataset):
+        caller.require_whole_team()
     return caller.own_team()

@@ -42,14 +42,14 @@ def succeeded(db: Database, blobs: BlobStore, held: Held, job: Job, out: Path, s
     paths = _checked([out / name for name in summary["files"]], job.limits.get("output_mb"))
     recipe = _recipe(paths)
     stored = [(path.name, blobs.put_file(path)) for path in paths]
-    kept = {name: value for name, value in summary.items() if name != "files"}
+    kept = {name: value for name, value in summary.items() if name not in ("files", "config")}
     with db.session() as session:
         if not queue.finish(session, held.job_id, held.token, JobStatus.SUCCEEDED, result=kept):
             raise LeaseLost(subject=held.job_id)
         result = session.get(Instance, job.result_id)
         if result is not None:  # else it was deleted meanwhile, and nobody misses it
             _write(session, blobs, result, stored)
-            instances.set_available(session, result, **_facts(result, kept, recipe))
+            instances.set_available(session, result, **_facts(result, summary, recipe))
 
 
 def failed(db: Database, blobs: BlobStore, held: Held, job: Job, out: Path, failure: Mapping[str, Any]) -> None:
@@ -101,7 +101,8 @@ def _write(session: Session, blobs: BlobStore, result: Instance, stored: Sequenc
 
 
 def _facts(result: Instance, summary: Mapping[str, Any], recipe: Recipe | None) -> instances.Facts:
-    found: instances.Facts = {"verdict": summary.get("verdict")}
+    noted = {"config": summary["config"]} if summary.get("config") else {}
+    found: instances.Facts = {"verdict": summary.get("verdict"), "facts": {**result.facts, **noted}}
     if recipe is None:
         return found
     precision = getattr(recipe.spec, "target_precision", None)
@@ -109,7 +110,7 @@ def _facts(result: Instance, summary: Mapping[str, Any], recipe: Recipe | None) 
     found["tool_version"] = recipe.toolchains[-1].name.rpartition("-")[2] if recipe.toolchains else None
     found["input_shape"] = [item["shape"] for item in recipe.inputs if "shape" in item]
     found["parameters"] = {**recipe.spec.model_dump(mode="json"), "inputs": recipe.inputs}
-    found["facts"] = {**result.facts, "source": recipe.source.model_dump(), "toolchains": _named(recipe)}
+    found["facts"] |= {"source": recipe.source.model_dump(), "toolchains": _named(recipe)}
     return found
 
 

@@ -270,8 +270,18 @@ def release_waiting(session: Session, job_id: str, files: Mapping[str, str], *, 
     return job
 
 
-def again(session: Session, caller: Caller, job: Job, *, settings: Settings, spec: AnySpec | None = None) -> Job:
+def again(
+    session: Session,
+    caller: Caller,
+    job: Job,
+    *,
+    settings: Settings,
+    spec: AnySpec | None = None,
+    files: Mapping[str, str] | None = None,
+) -> Job:
     """Ask for an ended job again, as it was or with another spec; the new job says of which it is a retry.
+
+    `files` are those of the other spec; by default those of the job that it has not named otherwise.
 
     Raises:
         Conflict: it has not ended, or its source is gone.
@@ -283,7 +293,8 @@ def again(session: Session, caller: Caller, job: Job, *, settings: Settings, spe
     if source is None:
         raise Conflict(f"The source of job {job.name} was deleted.", subject=job.id, remedy="Upload it again.")
     wanted = spec or spec_of(job)
-    files = {field: value for field, value in job.files.items() if getattr(wanted, field, None) == _placed(job, field)}
+    if files is None:
+        files = {name: value for name, value in job.files.items() if getattr(wanted, name, None) == _placed(job, name)}
     return request(
         session,
         caller,

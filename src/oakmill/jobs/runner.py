@@ -12,6 +12,7 @@ import logging
 import os
 import resource
 import sys
+import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -132,7 +133,8 @@ class _Job:
 
     def _result(self, summary: Mapping[str, Any]) -> dict[str, Any]:
         """What is published: the names of the files, the result first, and what is known of them."""
-        return {**summary, "files": [Path(path).name for path in summary["files"]]}
+        names = [Path(path).name for path in summary["files"]]
+        return {**summary, "files": names, "config": _config(self.out / names[0])}
 
     def _install(self, watch: Tell) -> None:
         """Install toolchains that are missing, where the operator allows it."""
@@ -164,6 +166,15 @@ class _Job:
             _log.warning("no debug bundle: %s", second)
             return failure.as_dict()
         return {**failure.as_dict(), "bundle": target.name}
+
+
+def _config(path: Path) -> Any:
+    """The config of an NN Archive that we have made; None where the result is a bare file."""
+    if not path.name.endswith(".tar.xz"):
+        return None
+    with tarfile.open(path) as archive:
+        found = archive.extractfile("config.json")
+        return json.load(found) if found else None
 
 
 if __name__ == "__main__":
