@@ -101,7 +101,7 @@ def test_a_failed_conversion_is_explained_and_ends_with_its_exit_code(serving: S
     said = shell.run("convert", "open.onnx", "--hub", "--to", "rvc2", code=4, env=there).stderr
     assert "--shape" in said
     shell.run("upload", "open.onnx", "--to", "open:default:1.0.0", env=there)
-    assert "no address" in shell.run("download", "a:b:c:d", code=2, env=there).stderr
+    assert "is not an address" in shell.run("download", "a:b:c:d", code=2, env=there).stderr
     assert "No hub is known" in shell.run("models", code=10).stderr
 
 
