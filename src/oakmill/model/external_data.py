@@ -17,13 +17,13 @@ from oakmill.model.tensors import byte_size, tensors
 _LEADS_OUTSIDE = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\0")
 
 
-def external_files(model: ModelProto, folder: Path) -> tuple[Path, ...]:
+def external_files(model: ModelProto, folder: Path, graph: Path | None = None) -> tuple[Path, ...]:
     """The files beside the graph that hold weights, in the order in which the graph names them.
 
-    Reads no weights.
+    Reads no weights. `graph` is the model's own file, which holds none of these.
 
     Raises:
-        UnsafeSource: a location is absolute, leads out of `folder`, or through a symbolic link.
+        UnsafeSource: a location is absolute, leads out of `folder`, through a symbolic link, or back to `graph`.
         BrokenModel: a file is missing, or a tensor lies beyond its end.
     """
     sizes: dict[str, tuple[Path, int]] = {}
@@ -32,6 +32,8 @@ def external_files(model: ModelProto, folder: Path) -> tuple[Path, ...]:
         location = entries.get("location", "")
         if location not in sizes:
             file = _resolved(location, folder, tensor.name)
+            if file == graph:
+                raise _unsafe(tensor.name, location, "in the model's own file")
             sizes[location] = file, file.stat().st_size
         _check_extent(tensor, entries, sizes[location][1])
     return tuple(dict.fromkeys(file for file, _ in sizes.values()))

@@ -33,7 +33,7 @@ def read_onnx(path: Path, settings: Settings) -> SourceModel:
     data = _read_bytes(path)
     model = _parse(data, path)
     check_structure(model)
-    files = tuple(dict.fromkeys((path, *external_files(model, path.parent))))
+    files = tuple(dict.fromkeys((path, *external_files(model, path.parent, path))))
     size = sum(file.stat().st_size for file in files)
     if size > settings.source_max_mb << 20:
         raise UnsafeSource(

@@ -116,6 +116,33 @@ def test_a_model_with_its_weights_beside_is_complete_when_both_are_there(
         send(hub, inspector, instance, "more.onnx", tmp_path / "m.onnx")
 
 
+def test_weights_in_a_sub_folder_are_found_where_the_model_names_them(
+    hub: Hub, inspector: Inspector, tmp_path: Path
+) -> None:
+    """Exporters write thousands of weights into a folder of their own; such a model could not be uploaded."""
+    (tmp_path / "deep").mkdir()
+    onnx.save(conv_model(), tmp_path / "m.onnx", save_as_external_data=True, location="deep/w.bin", size_threshold=0)
+    instance = pending(hub, "ONNX")
+    assert send(hub, inspector, instance, "m.onnx", tmp_path / "m.onnx")["missing"] == ["deep/w.bin"]
+    with pytest.raises(Conflict):
+        send(hub, inspector, instance, "m.onnx/w.bin", tmp_path / "deep" / "w.bin")
+    assert send(hub, inspector, instance, "deep/w.bin", tmp_path / "deep" / "w.bin")["complete"]
+    with hub.db.reading() as session:
+        roles = {file.name: file.role for file in session.query(InstanceFile).filter_by(instance_id=instance)}
+    assert roles == {"m.onnx": Role.MODEL, "deep/w.bin": Role.PART}
+
+
+def test_weights_that_are_the_model_file_itself_are_refused(inspector: Inspector, tmp_path: Path) -> None:
+    """Nothing beyond the file was ever read, but the graph's own bytes were taken for weights, which no tool writes."""
+    model = conv_model()
+    tensor = model.graph.initializer[0]
+    onnx.external_data_helper.set_external_data(tensor, "self.onnx", 0, 432)
+    tensor.ClearField("raw_data")
+    model.doc_string = "long enough " * 50
+    with pytest.raises(UnsafeSource, match="in the model's own file"):
+        inspector.inspect({"self.onnx": saved(model, tmp_path / "blob")})
+
+
 def test_a_model_of_another_type_than_its_instance_is_refused(hub: Hub, inspector: Inspector, tmp_path: Path) -> None:
     instance = pending(hub, "TFLITE")
     with pytest.raises(NotAModel, match="is ONNX, but the instance is for TFLITE"):
