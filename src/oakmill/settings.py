@@ -126,6 +126,12 @@ class Settings(BaseSettings):
     )
     upload_max_mb: int = Field(16384, ge=1, description="Largest file that the hub takes, in MB.")
     upload_hours: int = Field(24, ge=1, description="Time that an upload may rest before it is given up, in hours.")
+    log_days: int = Field(
+        90, ge=0, description="Time for which the logs of jobs that have ended are kept, in days; 0 keeps them all."
+    )
+    audit_days: int = Field(
+        365, ge=0, description="Time for which it is kept who did what, in days; 0 keeps it for ever."
+    )
     link_seconds: int = Field(3600, ge=1, description="Time that a download link works, in seconds.")
     public_without_key: bool = Field(False, description="Whether public models may be read without a key.")
 

@@ -58,6 +58,7 @@ async def _nothing(request: Request) -> Response:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     hub = app.state.hub = await run_in_threadpool(Hub.open, app.state.settings)
+    hub.housekeeper.start()
     try:
         yield
     finally:

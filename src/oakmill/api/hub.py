@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from oakmill.jobs.bell import Bell
+from oakmill.jobs.housekeeping import Housekeeper
 from oakmill.jobs.intake import Inspector
 from oakmill.registry.tries import Tries
 from oakmill.settings import Settings
@@ -31,6 +32,7 @@ class Hub:
         self.uploads = Uploads(self.db, self.blobs, settings)
         self.bell = Bell.of(settings, self.db)
         self.inspector = Inspector(settings)
+        self.housekeeper = Housekeeper(settings, self.db, self.blobs, self.uploads)
         self.secret = read_secret(settings.hub / "secret")
         self.tries = Tries()
         self.ending = threading.Event()
@@ -51,6 +53,7 @@ class Hub:
     def close(self) -> None:
         """Finish what is being written, and let go of everything."""
         self.ending.set()
+        self.housekeeper.close()
         self.uploads.close()
         self.inspector.close()
         self.bell.close()

@@ -38,6 +38,7 @@ def inspect(files: Sequence[Path], folder: Path, settings: Settings) -> dict[str
         return {"model": None, "complete": False, "missing": ["the model whose weights these are"]}
     graph = _loaded(model)
     wanted = {model.parent / name for name in _wanted(model, graph)}
+    _require_known(files, wanted)
     name, missing = _name_of(model, folder), sorted(_name_of(path, folder) for path in wanted - set(files))
     if missing:
         return {"model": name, "complete": False, "missing": missing}
@@ -60,17 +61,31 @@ def _graph_of(files: Sequence[Path]) -> Path | None:
     """The file that is a model; None where there are only weights, which are known by their names alone.
 
     Raises:
+        NotAModel: there is neither.
+    """
+    weights = [path for path in files if _is_weights(path)]
+    others = [path for path in files if path not in weights]
+    found = next((path for path in (*others, *weights) if identify(path).format is not None), None)
+    if found is None and others:
+        sniff(others[0])
+    if not files:
+        raise NotAModel("There is no file.")
+    return found
+
+
+def _require_known(files: Sequence[Path], wanted: set[Path]) -> None:
+    """Files that a model names may be anything, and have any name; all others are models, or called weights.
+
+    Raises:
         NotAModel: a file is neither.
     """
-    weights = [path for path in files if path.suffix.lower() in WEIGHTS]
-    others = [path for path in files if path not in weights]
-    for path in others:
-        sniff(path)
-    if others:
-        return others[0]
-    if not weights:
-        raise NotAModel("There is no file.")
-    return next((path for path in weights if identify(path).format is not None), None)
+    for path in files:
+        if path not in wanted and not _is_weights(path):
+            sniff(path)
+
+
+def _is_weights(path: Path) -> bool:
+    return path.suffix.lower() in WEIGHTS
 
 
 def _loaded(model: Path) -> onnx.ModelProto | None:

@@ -14,7 +14,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import FileIO
@@ -173,13 +173,14 @@ class Uploads:
     def expire(self, session: Session) -> int:
         """Give up uploads that have rested too long, and remove what crashes have left; how many were given up."""
         old = session.scalars(select(Upload).where(Upload.expires < now())).all()
-        given_up = [upload for upload in old if upload.id not in self._turns]
+        given_up = [upload for upload in old if upload.id not in self._turns and not self._is_sent(upload.id)]
         for upload in given_up:
             self._drop(session, upload)
         known = set(session.scalars(select(Upload.id)))
         for path in self.folder.iterdir():
-            if path.name not in known and _modified(path) < now() - self._rest:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process does the same
+                if path.name not in known and _modified(path) < now() - self._rest:
+                    path.unlink()
         return len(given_up)
 
     def close(self) -> None:
@@ -323,6 +324,14 @@ class Uploads:
     def _locked(self, upload_id: str) -> Iterator[FileIO]:
         with self._lock(upload_id) as file:
             yield file
+
+    def _is_sent(self, upload_id: str) -> bool:
+        """Whether another process is writing it: the row says so only when the connection ends."""
+        try:
+            self._lock(upload_id).close()
+        except Conflict:
+            return self._partial(upload_id).exists()
+        return False
 
     def _drop(self, session: Session, upload: Upload) -> None:
         session.delete(upload)

@@ -132,6 +132,15 @@ def test_weights_in_a_sub_folder_are_found_where_the_model_names_them(
     assert roles == {"m.onnx": Role.MODEL, "deep/w.bin": Role.PART}
 
 
+def test_weights_may_have_any_name_that_the_model_gives_them(inspector: Inspector, tmp_path: Path) -> None:
+    """PyTorch names a file after each tensor: `conv.weight`, `onnx__MatMul_12`; these were taken for broken models."""
+    onnx.save(conv_model(), tmp_path / "m.onnx", save_as_external_data=True, location="conv.weight", size_threshold=0)
+    files = {"m.onnx": tmp_path / "m.onnx", "conv.weight": tmp_path / "conv.weight"}
+    assert inspector.inspect(files)["complete"]
+    with pytest.raises(NotAModel):
+        inspector.inspect(files | {"other.weight": tmp_path / "conv.weight"})
+
+
 def test_weights_that_are_the_model_file_itself_are_refused(inspector: Inspector, tmp_path: Path) -> None:
     """Nothing beyond the file was ever read, but the graph's own bytes were taken for weights, which no tool writes."""
     model = conv_model()

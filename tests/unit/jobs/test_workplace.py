@@ -1,4 +1,4 @@
-"""The folder of an attempt: exported models keep weights in sub-folders, and images come as a zip; both were refused."""
+"""The folder of an attempt: weights may lie in sub-folders, and images come as a zip; both were refused."""
 
 from __future__ import annotations
 
