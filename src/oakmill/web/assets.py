@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 
+from fastapi import Response
 from fastapi.responses import FileResponse
 
 from oakmill.errors import NotFound
@@ -17,14 +18,14 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 @pages.get("/static/{version}/{path:path}")
-def static_file(version: str, path: str) -> FileResponse:
+def static_file(version: str, path: str) -> Response:
     """A file; one of another version than ours is not to be kept."""
     place = (STATIC / path).resolve()
     if not place.is_relative_to(STATIC.resolve()) or not place.is_file():
         raise NotFound(f"There is no file {path!r}.", remedy="Reload the page; ./run fetches the libraries.")
     kind = _TYPES.get(place.suffix) or mimetypes.guess_type(place.name)[0]
     kept = _KEPT if version == tree() else "no-cache"
-    return FileResponse(place, media_type=kind, headers={"Cache-Control": kept})
+    return Response(place.read_bytes(), media_type=kind, headers={"Cache-Control": kept})
 
 
 @pages.get("/favicon.ico")

@@ -17,6 +17,7 @@ from starlette.types import Scope
 
 from oakmill.api import auth
 from oakmill.errors import Forbidden, HubError, NoKey, NotFound, OakmillError, SpecError
+from oakmill.web.compression import compress
 from oakmill.web.render import error_page
 
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -50,6 +51,7 @@ class PageRoute(APIRoute):
                 response = told(request, error)
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
+            compress(request, response)
             return response
 
         return answered
