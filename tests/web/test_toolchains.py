@@ -34,6 +34,6 @@ def test_what_cannot_be_done_is_said(page: Page) -> None:
 def test_a_verification_compiles_for_real_and_is_followed(page: Page) -> None:
     page.goto("/toolchains")
     card = page.locator("[id='rvc2/openvino-2022.2.0']")
-    card.get_by_role("button", name="Verify").click()
+    card.get_by_role("button", name="Verify", exact=True).click()
     page.wait_for_url("**/toolchains#rvc2/openvino-2022.2.0")
     expect(card.locator(".standing")).to_contain_text("Done", timeout=180_000)
