@@ -31,7 +31,8 @@ def postgres_server() -> Iterator[str]:
     if user:
         shutil.chown(folder, user)
     try:
-        with _postgres(folder, user):
+        make_postgres(folder, user)
+        with postgres(folder, user):
             yield f"postgresql+psycopg://hub@/{{name}}?host={folder}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -82,8 +83,8 @@ def s3_store(s3_server: str) -> dict[str, object]:
     return {"store": f"s3://{bucket}/oakmill", "store_options": options}
 
 
-@contextmanager
-def _postgres(folder: Path, user: str | None) -> Iterator[None]:
+def make_postgres(folder: Path, user: str | None) -> None:
+    """The files of a server of our own."""
     data = folder / "data"
     make: list[str | Path] = [
         POSTGRES[0] / "initdb",
@@ -97,15 +98,20 @@ def _postgres(folder: Path, user: str | None) -> Iterator[None]:
         "UTF8",
     ]
     subprocess.check_output(make, user=user, cwd=folder, stderr=subprocess.STDOUT)
+
+
+@contextmanager
+def postgres(folder: Path, user: str | None, end: signal.Signals = signal.SIGQUIT) -> Iterator[None]:
+    """The server, for the time of the block; it ends at once, or by SIGINT so that it keeps what it holds."""
     options = ["-c", "listen_addresses=", "-k", str(folder), "-c", "fsync=off", "-c", "max_connections=200"]
     with (folder / "log").open("wb") as log:
-        start: list[str | Path] = [POSTGRES[0] / "postgres", "-D", data, *options]
+        start: list[str | Path] = [POSTGRES[0] / "postgres", "-D", folder / "data", *options]
         server = subprocess.Popen(start, user=user, cwd=folder, stdout=log, stderr=log)
     try:
         _wait_for(lambda: _connect(folder), server)
         yield
     finally:
-        _end(server, signal.SIGQUIT)  # at once: nobody needs what it holds
+        _end(server, end)
 
 
 def _connect(folder: Path) -> None:

@@ -8,13 +8,14 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from oakmill.errors import HubError, LimitExceeded, OakmillError
 from oakmill.jobs import publish, queue, resources, workplace
@@ -29,6 +30,9 @@ from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
 
+T = TypeVar("T")
+_WITHOUT_DATABASE_SECONDS = 600.0
+"""How long a result waits for the database; whoever has the lease by then decides whether it still counts."""
 _log = logging.getLogger(__name__)
 
 
@@ -154,9 +158,7 @@ class _Attempt:
                 self._failed(message["failure"])
                 return
             self.diary.flush()
-            publish.succeeded(
-                self.worker.db, self.worker.blobs, self.diary.held, self.job, self.place.out, message["result"]
-            )
+            self._patiently(lambda: publish.succeeded(*self._ours(), message["result"]))
         except Cancelled:
             self._end(JobStatus.CANCELLED)
         except Stopping:
@@ -171,7 +173,7 @@ class _Attempt:
     def _converted(self) -> Any:
         """The child's last message; however it ends, nothing of it runs any more."""
         try:
-            self.child.send(self.place.furnish(self.worker.db, self.worker.blobs))
+            self.child.send(self._patiently(lambda: self.place.furnish(self.worker.db, self.worker.blobs)))
             return self.child.follow(self.diary.hear, self.diary.say, self._look, self.heart.wake)
         finally:
             self.child.stop()
@@ -214,14 +216,33 @@ class _Attempt:
         self.diary.failed()
         self.diary.say(str(failure.get("sentence") or failure.get("title")), "error")
         self.diary.flush()
-        publish.failed(self.worker.db, self.worker.blobs, self.diary.held, self.job, self.place.out, failure)
+        self._patiently(lambda: publish.failed(*self._ours(), failure))
 
     def _end(self, status: JobStatus) -> None:
         self.diary.failed()
         self.diary.say(f"the job was {status.value}", "note")
         self.diary.flush()
+        self._patiently(lambda: self._finish(status))
+
+    def _finish(self, status: JobStatus) -> None:
         with self.worker.db.session() as session:
             queue.finish(session, self.job.id, self.diary.held.token, status)
+
+    def _ours(self) -> tuple[Database, BlobStore, Held, Job, Path]:
+        """What publishing an end needs to know of this attempt."""
+        return self.worker.db, self.worker.blobs, self.diary.held, self.job, self.place.out
+
+    def _patiently(self, deed: Callable[[], T]) -> T:
+        """Do it, and while there is no database, again: work that is done is not thrown away for a restart of it."""
+        until = time.monotonic() + _WITHOUT_DATABASE_SECONDS
+        while True:
+            try:
+                return deed()
+            except (OperationalError, InterfaceError) as error:
+                if self.worker.stopping or time.monotonic() > until:
+                    raise
+                _log.warning("job %s waits for the database: %s", self.job.id, error)
+                time.sleep(POLL_SECONDS)
 
     def _give_back(self) -> None:
         self.diary.say("the worker was asked to end; the job waits for another", "note")

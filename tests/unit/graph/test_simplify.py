@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -84,9 +83,7 @@ def test_real_models_stay_equal(shared_data: Path, name: str, capfd: pytest.Capt
     before = names(model)
     data = equality.random_inputs(model)
     wanted = equality.run(model, data)
-    started = time.perf_counter()
     simple = simplify(model)
-    assert time.perf_counter() - started < 3
     assert names(simple) == before
     assert len(simple.graph.node) <= len(model.graph.node)
     equality.require_equal(wanted, equality.run(simple, data))

@@ -83,11 +83,6 @@ def test_output_goes_to_the_log_and_line_by_line_to_the_watcher(tmp_path: Path) 
     assert finished.returncode == 0
 
 
-def test_a_short_run_takes_little_longer_than_the_program(tmp_path: Path) -> None:
-    times = [run(["/bin/true"], cwd=tmp_path, limits=ROOMY).seconds for _ in range(9)]
-    assert min(times) < 0.02  # the least, for the machine may be busy with other things
-
-
 def test_progress_is_passed_on_and_noise_is_not(tmp_path: Path) -> None:
     noise = ["junk", "{}", "[1]", '{"progress": 1}', '{"progress": {"done": 1e999, "of": 2}}', "[" * 9000]
     good = json.dumps({"progress": {"done": 3, "of": 16, "what": "4 SHAVEs"}})
