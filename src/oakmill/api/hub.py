@@ -8,6 +8,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from oakmill.conversion import identity
 from oakmill.jobs.bell import Bell
 from oakmill.jobs.housekeeping import Housekeeper
 from oakmill.jobs.intake import Inspector
@@ -49,6 +50,11 @@ class Hub:
         if not migrate.is_current(hub.db):
             migrate.upgrade(hub.db)
         return hub
+
+    def warm(self) -> None:
+        """Do before anybody waits what else the first upload and the first conversion would wait for."""
+        self.inspector.warm()
+        identity.maker()
 
     def close(self) -> None:
         """Finish what is being written, and let go of everything."""

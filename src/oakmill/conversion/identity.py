@@ -41,8 +41,9 @@ def code() -> str:
     return digest.hexdigest()
 
 
+@lru_cache(maxsize=1)
 def packages() -> dict[str, str]:
-    """Versions of the packages that have a say; without what is not installed."""
+    """Versions of the packages that have a say; without what is not installed. A hub asks at each request."""
     found = {}
     for name in PACKAGES:
         try:

@@ -53,6 +53,7 @@ class WebServer(uvicorn.Server):
         loop.add_reader(sys.stdin, self._end_with_parent)
         os.write(self._ready, b"1")
         os.close(self._ready)
+        loop.run_in_executor(None, self._app.state.hub.warm)
 
     def hand_over(self) -> None:
         """End, while another process goes on."""
