@@ -73,7 +73,7 @@ class Sdk:
             env={**os.environ, **variables},  # noqa: TID251
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1800,
         )
 
 

@@ -12,7 +12,7 @@ from tests.compat.conftest import Running, Sdk
 TESTS = 59
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1900)
 def test_the_clients_own_suite_passes(hub: Running, sdk: Sdk, tmp_path: Path) -> None:
     suite = next((sdk.python.parent.parent / "lib").glob("python3.*/site-packages/tests"))
     done = sdk.run(hub, tmp_path, "-m", "pytest", suite, "-q", "-p", "no:cacheprovider", "--durations=15")

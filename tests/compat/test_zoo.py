@@ -51,7 +51,7 @@ def converted(hub: Running, sdk: Sdk, tmp_path_factory: pytest.TempPathFactory) 
     return "default/zoo-net:zoo-net-32x48"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1900)
 @pytest.mark.parametrize("platform", ["RVC2", "RVC4"])
 def test_depthai_gets_and_opens_the_result(hub: Running, converted: str, platform: str, tmp_path: Path) -> None:
     done = from_zoo(hub, converted, platform, tmp_path, hub.key)
@@ -60,7 +60,7 @@ def test_depthai_gets_and_opens_the_result(hub: Running, converted: str, platfor
     assert found["inputs"] == ["image"] and found["path"].endswith(".tar.xz")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1900)
 def test_what_is_not_there_or_not_to_be_seen_is_said(hub: Running, converted: str, tmp_path: Path) -> None:
     missing = from_zoo(hub, "default/no-such-net", "RVC2", tmp_path, hub.key)
     assert missing.returncode != 0 and "no-such-net" in missing.stdout + missing.stderr
@@ -68,7 +68,7 @@ def test_what_is_not_there_or_not_to_be_seen_is_said(hub: Running, converted: st
     assert unseen.returncode != 0
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1900)
 def test_the_answer_has_what_depthai_wants(hub: Running, converted: str) -> None:
     with hub.client() as client:
         assert client.get("/models/api/v1/health/").status_code == 200

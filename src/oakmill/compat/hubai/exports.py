@@ -87,7 +87,7 @@ def _export(
     job = requests.request(
         session, caller, source, spec, settings=at.settings, files=files, name=body.name, wait_for_upload=waits
     )
-    _note_yolo(session, job, source, body)
+    _note(session, job, source, body, waits=waits)
     record(session, caller, "job.create", job)
     return jobs.shape(session, at, job)
 
@@ -122,7 +122,11 @@ def _calibration(session: Session, caller: Caller, name: str | None) -> tuple[di
         ) from None
 
 
-def _note_yolo(session: Session, job: Job, source: Instance, body: ExportIn) -> None:
+def _note(session: Session, job: Job, source: Instance, body: ExportIn, *, waits: bool) -> None:
+    """What HubAI notes with its instances."""
+    result = session.get_one(Instance, job.result_id)
+    if waits:
+        instances.update(session, result, quantization_data=_CUSTOM)
     if body.version is not None:
-        for row in (source, session.get_one(Instance, job.result_id)):
+        for row in (source, result):
             instances.update(session, row, yolo_version=body.version)
