@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from fastapi import Query
 from fastapi.responses import Response
 
+from oakmill.api.files import base_url
 from oakmill.registry import models, search
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Model, Visibility
@@ -63,6 +64,7 @@ def model_list(
         total=search.count(session, desk.caller, Model, query),
         next_page=_address(asked, found.next_cursor),
         may_add=_may_add(desk.caller),
+        address=base_url(desk.at, desk.request),
         **_choices(),
     )
 

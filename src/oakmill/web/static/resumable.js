@@ -39,12 +39,12 @@ export async function upload(file, purpose, watch) {
   let { id, offset } = await begun(file, purpose, key);
   for (let tries = 0; offset < file.size; ) {
     try {
-      offset = await send(id, offset, file.slice(offset, offset + PIECE), watch);
+      if (tries) offset = Number((await asked("HEAD", `/uploads/${id}`)).headers.get("Upload-Offset"));
+      if (offset < file.size) offset = await send(id, offset, file.slice(offset, offset + PIECE), watch);
       tries = 0;
     } catch (error) {
       if (++tries === TRIES) throw new Error(`The upload stopped: ${error.message}. Choose the file again, and it goes on.`);
       await new Promise((done) => setTimeout(done, 500 * 2 ** tries));
-      offset = Number((await asked("HEAD", `/uploads/${id}`)).headers.get("Upload-Offset"));
     }
   }
   localStorage.removeItem(key);
