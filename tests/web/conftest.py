@@ -29,6 +29,7 @@ class Served(Hub):
     """The hub of these tests, with what is in it by word."""
 
     ids: dict[str, str] = field(default_factory=dict)
+    home: Path = Path()
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +45,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
     try:
         text = _wait_for(process, log, "0 workers")
-        found = Served(re.findall(r"listens on (\S+)", text)[0], re.findall(r"oak_\w+", text)[0])
+        found = Served(re.findall(r"listens on (\S+)", text)[0], re.findall(r"oak_\w+", text)[0], home=home)
         with found.client() as client:
             found.ids.update(furnish(client))
         yield found

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from oakmill.errors import NotAModel
+from oakmill.jobs import logbook, queue
+from oakmill.jobs.estimates import Estimate
+from oakmill.jobs.logbook import Line
+from oakmill.jobs.tables import LIVE, Job, JobStatus
+from oakmill.storage.database import now
+from oakmill.web import job_view
+from oakmill.web.conversions import Row
+from oakmill.web.render import environment
+from tests.web.conftest import Served
+from tests.web.furnish import network
+from tests.web.screenshots import signed_in
+from tests.web.working import SECONDS, asked, database, ran, source, unsupported, worker
+
+
+@pytest.fixture(scope="module")
+def failed(hub: Served) -> dict[str, Any]:
+    return ran(hub, hub.home, asked(hub, source(hub, "Broken head", unsupported(), "broken.onnx")))
+
+
+def test_failed_conversions_have_a_tab_of_their_own(page: Page, failed: dict[str, Any]) -> None:
+    page.goto("/conversions")
+    page.get_by_role("link", name=re.compile("Failed conversions")).click()
+    expect(page).to_have_url(re.compile("status=failed"))
+    row = page.locator("tr", has=page.locator(f"a[href='/jobs/{failed['id']}']"))
+    expect(row).to_contain_text("RVC2 does not have the operator")
+    expect(row).to_contain_text("head/cosh")
+    expect(page.locator("tbody .badge.good")).to_have_count(0)
+
+
+def test_filters_stand_in_the_address(page: Page, failed: dict[str, Any]) -> None:
+    page.goto("/conversions")
+    page.get_by_label("Model").select_option("Broken head")
+    expect(page).to_have_url(re.compile("model=aim_"))
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.reload()
+    expect(page.locator("tbody tr")).to_have_count(1)
+
+
+def test_a_failure_says_where_and_why_and_what_to_change(page: Page, failed: dict[str, Any]) -> None:
+    page.goto(f"/jobs/{failed['id']}")
+    failure = page.locator(".failure")
+    expect(failure).to_contain_text("node 'head/cosh' (Cosh)")
+    expect(failure).to_contain_text("preflight")
+    expect(page.locator(".changes").first).to_contain_text("outputs")
+    expect(page.locator("#way-0")).to_contain_text("--outputs r")
+    expect(page.locator("li[data-status=failed]")).to_contain_text("Preflight")
+    assert "Failed" in page.title()
+    failure.get_by_role("link", name="about this failure").click()
+    expect(page).to_have_url(re.compile("/troubleshooting#unsupported-op-rvc2"))
+
+
+def test_one_click_tries_again_with_the_remedy(page: Page, hub: Served, failed: dict[str, Any]) -> None:
+    page.goto(f"/jobs/{failed['id']}")
+    page.get_by_role("button", name="Retry with this").click()
+    expect(page).to_have_url(re.compile(rf"/jobs/(?!{failed['id']})aij_"))
+    expect(page.locator("body")).to_contain_text("a retry of")
+    with hub.client() as client:
+        job = client.get(f"/jobs/{page.url.rpartition('/')[2]}").json()
+    assert job["spec"]["outputs"] == ["r"]
+    assert job["retry_of"] == failed["id"]
+
+
+def test_the_remedy_is_edited_in_the_form(page: Page, failed: dict[str, Any]) -> None:
+    page.goto(f"/jobs/{failed['id']}")
+    page.locator(".way").get_by_role("link", name="Edit in the form").click()
+    expect(page).to_have_url(re.compile(r"/convert/rvc2\?job="))
+    expect(page.locator("[name=outputs]")).to_have_value("r")
+
+
+def test_a_job_is_followed_to_its_end(page: Page, hub: Served) -> None:
+    job = asked(hub, source(hub, "Followed", network(32)), name="followed")
+    page.goto(f"/jobs/{job['id']}")
+    expect(page.locator(".card.live")).to_contain_text("in the queue")
+    process = worker(hub.home, job["id"])
+    expect(page.locator(".result")).to_be_visible(timeout=SECONDS * 1000)
+    process.wait(SECONDS)
+    expect(page.locator(".result")).to_contain_text("Accurate")
+    expect(page.locator(".result")).to_contain_text("dai.NNArchive")
+    expect(page.locator(".log li.finished")).to_have_count(6)
+    expect(page.locator("li[data-status=done]")).to_have_count(6)
+    expect(page).to_have_title(re.compile("^Success"))
+    numbers = page.locator(".log li").evaluate_all("items => items.map(item => Number(item.dataset.number))")
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_waiting_job_is_moved_and_cancelled(page: Page, hub: Served) -> None:
+    job = asked(hub, source(hub, "Moved", network(40)))
+    page.goto(f"/jobs/{job['id']}")
+    page.get_by_label("Priority").fill("7")
+    page.get_by_role("button", name="Set").click()
+    expect(page.get_by_label("Priority")).to_have_value("7")
+    expect(page.locator(".card.live")).to_contain_text("No. 1 in the queue")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#state .badge").first).to_have_text("Cancelled")
+    expect(page.get_by_role("button", name="Ask again")).to_be_visible()
+
+
+def test_a_long_log_is_searched_filtered_and_taken_along(page: Page, hub: Served) -> None:
+    job = asked(hub, source(hub, "Talkative", network(48)))
+    with database(hub.home) as session:
+        lines = [Line(f"line {number} <b>not bold</b> \x1b[31mred", "compile") for number in range(1, 1501)]
+        logbook.append(session, job["id"], 1, [*lines, Line("careful", "compile", "warning")])
+    page.goto(f"/jobs/{job['id']}")
+    expect(page.locator(".log li")).to_have_count(500)
+    page.get_by_role("link", name="lines before").click()
+    expect(page.locator(".log li")).to_have_count(1501)
+    expect(page.locator(".log li").first).to_have_text("line 1 <b>not bold</b> red")
+    page.get_by_label("Search the log").fill("line 777 ")
+    expect(page.locator(".log .hit")).to_have_count(1)
+    expect(page.locator(".log .hit")).to_be_in_viewport()
+    page.get_by_label("Which lines").select_option("Warnings and errors")
+    expect(page.locator(".log li:visible")).to_have_text(["careful"])
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Logs").click()
+    text = Path(download.value.path()).read_text()
+    assert len(text.splitlines()) == 1501
+    assert "\x1b" not in text
+
+
+def test_the_bundle_holds_no_weights(page: Page, hub: Served, failed: dict[str, Any]) -> None:
+    answer = page.request.get(f"/jobs/{failed['id']}/bundle")
+    with zipfile.ZipFile(io.BytesIO(answer.body())) as bundle:
+        assert {"failure.json", "log.txt", "spec.json", "machine.json", "model.onnx"} <= set(bundle.namelist())
+
+
+def test_a_bundle_is_made_where_the_job_left_none(page: Page, hub: Served) -> None:
+    job = asked(hub, source(hub, "Waiting", network(56)), platform="rvc4", wait_for_upload=True)
+    with database(hub.home) as session:
+        queue.fail_waiting(session, job["id"], NotAModel("The upload is no zip."))
+    answer = page.request.get(f"/jobs/{job['id']}/bundle")
+    with zipfile.ZipFile(io.BytesIO(answer.body())) as bundle:
+        assert json.loads(bundle.read("failure.json"))["sentence"] == "The upload is no zip."
+        assert json.loads(bundle.read("source.json"))["opset"] == 13
+
+
+def test_it_is_all_read_without_javascript(browser: Browser, hub: Served, failed: dict[str, Any]) -> None:
+    context = signed_in(browser, hub.url, hub.key)
+    cookies: Any = context.cookies()
+    context.close()
+    plain = browser.new_context(base_url=hub.url, java_script_enabled=False)
+    plain.add_cookies(cookies)
+    page = plain.new_page()
+    page.goto(f"/jobs/{failed['id']}")
+    assert page.locator(".log li").count() >= 3
+    page.get_by_role("button", name="Retry unchanged").click()
+    expect(page.locator("body")).to_contain_text("a retry of")
+    plain.close()
+
+
+def test_nothing_is_wider_than_a_phone(page: Page, failed: dict[str, Any]) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    for path in ("/conversions", f"/jobs/{failed['id']}"):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+ESTIMATES = (Estimate(wait=0.0), Estimate(1, 3.0, 4.0), Estimate(wait=0.0, run=0.0, fraction=0.99), Estimate(2))
+PROGRESS = ({}, {"stage": "compile", "text": "x", "done": 1, "total": 0}, {"stage": "compile", "done": 1, "total": 4})
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_every_state_is_drawn(status: JobStatus) -> None:
+    for estimate, progress in itertools.product(ESTIMATES, PROGRESS):
+        job = Job(
+            id="aij_1", number=1, name="job", status=status, platform="rvc4", spec={}, limits={}, progress=progress,
+            stages=[{"name": "inspect", "status": "running", "seconds": 0.0}], queued=now(), started=now(), priority=0,
+            attempt=2, max_attempts=2,
+        )  # fmt: skip
+        row = Row(job, "me", None, None, estimate if status in LIVE else None)
+        known: dict[str, Any] = dict.fromkeys(
+            ("source", "result", "file", "snippet", "earlier", "answered", "passport", "command"), None
+        )
+        text = environment().get_template("job_state.html").render(
+            **known, job=job, row=row, state="", is_live=status in LIVE, may_change=True, asked=[], retries=[],
+            stages=job_view.stages_of(job), share=job_view.share_of(job, row.estimate), headlines=[],
+            failure=job_view.failure_of(job, None),
+        )  # fmt: skip
+        assert "job-facts" in text
