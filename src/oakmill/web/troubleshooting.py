@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from oakmill.conversion.failures import Rule, rules
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.callers import Caller
 from oakmill.web.desk import Open, Reading
+from oakmill.web.filters import plain
 from oakmill.web.pages import page_router
 
 pages = page_router()
@@ -66,8 +67,16 @@ def _entry(rule: Rule, count: int) -> Entry:
 
 def _edits(edit: dict[str, object]) -> Iterator[str]:
     for place, value in edit.items():
-        said = "…" if isinstance(value, str) and value.startswith("$") else value
-        yield f"{_shown(place)} = {'the default' if said is None else said}"
+        yield f"{_shown(place)} {_value(value)}"
+
+
+def _value(value: object) -> str:
+    """What an edit writes: a value, the default, one that is computed, or a list without some of its items."""
+    if isinstance(value, Mapping):
+        return f"without {_shown(str(value['without']))}"
+    if isinstance(value, str) and value.startswith("$"):
+        return "= …"
+    return f"= {'the default' if value is None else _shown(plain(value))}"
 
 
 def _shown(template: str) -> str:
