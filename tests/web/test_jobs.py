@@ -169,7 +169,11 @@ def test_nothing_is_wider_than_a_phone(page: Page, failed: dict[str, Any]) -> No
 
 
 ESTIMATES = (Estimate(wait=0.0), Estimate(1, 3.0, 4.0), Estimate(wait=0.0, run=0.0, fraction=0.99), Estimate(2))
-PROGRESS = ({}, {"stage": "compile", "text": "x", "done": 1, "total": 0}, {"stage": "compile", "done": 1, "total": 4})
+PROGRESS: tuple[dict[str, Any], ...] = (
+    {},
+    {"stage": "compile", "text": "x", "done": 1, "total": 0},
+    {"stage": "compile", "done": 1, "total": 4},
+)
 
 
 @pytest.mark.parametrize("status", JobStatus)
