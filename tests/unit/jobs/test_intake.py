@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import signal
 import tarfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 import pytest
 
-from oakmill.errors import BrokenModel, Conflict, NotAModel, OakmillError, UnsafeSource
+from oakmill.errors import BrokenModel, Conflict, LimitExceeded, NotAModel, OakmillError, UnsafeSource
 from oakmill.jobs import intake
 from oakmill.jobs.intake import Inspector
+from oakmill.jobs.supervise import Child
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Role
 from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore
@@ -167,3 +171,35 @@ def test_an_archive_decides_the_type_of_its_instance(hub: Hub, inspector: Inspec
     with hub.db.reading() as session:
         found = session.get_one(Instance, instance)
     assert (found.model_type, found.is_nn_archive, found.status) == ("ONNX", True, InstanceStatus.AVAILABLE)
+
+
+def test_a_file_that_is_looked_at_for_long_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks went one after the other: a hostile file that used up its minute kept all other uploads waiting for it."""
+    inspector = Inspector(Settings(home=tmp_path))
+    path, take, stopped = saved(conv_model(), tmp_path / "blob"), inspector._taken, list[Child]()
+
+    def take_and_stop() -> Child:
+        child = take()
+        child.process.send_signal(signal.SIGSTOP)
+        stopped.append(child)
+        return child
+
+    monkeypatch.setattr(inspector, "_taken", take_and_stop)
+    refused: list[OakmillError] = []
+
+    def look() -> None:
+        try:
+            inspector.inspect({"slow.onnx": path}, "slow")
+        except OakmillError as error:
+            refused.append(error)
+
+    slow = threading.Thread(target=look)
+    slow.start()
+    while not stopped:
+        time.sleep(0.01)
+    monkeypatch.undo()
+    assert inspector.inspect({"fast.onnx": path}, "fast")["complete"]
+    stopped[0].process.kill()
+    slow.join()
+    assert [type(error) for error in refused] in ([NotAModel], [LimitExceeded])
+    inspector.close()
