@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -155,14 +156,14 @@ def test_a_socket_from_systemd_is_taken(tmp_path: Path) -> None:
     """As systemd does it: the socket is number 3, and the variables name the process."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        run = "import os, sys; os.environ['LISTEN_PID'] = str(os.getpid()); os.environ['LISTEN_FDS'] = '1'; "
+        run = f"import os, sys; os.dup2({listener.fileno()}, 3); os.environ['LISTEN_PID'] = str(os.getpid()); "
+        run += "os.environ['LISTEN_FDS'] = '1'; "
         run += "os.execv(sys.executable, [sys.executable, '-m', 'oakmill', 'serve', '--workers', '0'])"
         environment = {**os.environ, "OAKMILL_HOME": str(tmp_path)}  # noqa: TID251 - a server of its own
         with (tmp_path / "log").open("wb") as log:
             process = subprocess.Popen(
-                ["sh", "-c", f'exec 3<&{listener.fileno()}; exec {sys.executable} -c "{run}"'],
-                pass_fds=(listener.fileno(),), stdout=log, stderr=log, env=environment,
-            )  # fmt: skip
+                [sys.executable, "-c", run], pass_fds=(listener.fileno(),), stdout=log, stderr=log, env=environment
+            )
         found = Server(process, tmp_path / "log", tmp_path)
         try:
             found.wait_for(f"listens on http://127.0.0.1:{port}")
@@ -171,6 +172,28 @@ def test_a_socket_from_systemd_is_taken(tmp_path: Path) -> None:
             )
         finally:
             end_server(found)
+
+
+def test_systemd_itself_starts_it_at_the_first_connection(tmp_path: Path) -> None:
+    activate = shutil.which("systemd-socket-activate")
+    if activate is None:
+        pytest.skip("systemd-socket-activate is not installed (apt-get install systemd)")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {**os.environ, "OAKMILL_HOME": str(tmp_path)}  # noqa: TID251 - a server of its own
+    passed = [argument for name in ("OAKMILL_HOME", "PATH") for argument in ("-E", f"{name}={environment[name]}")]
+    serve = [sys.executable, "-m", "oakmill", "serve", "--workers", "0"]
+    with (tmp_path / "log").open("wb") as log:
+        command = [activate, "-l", f"127.0.0.1:{port}", *passed, *serve]
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    found = Server(process, tmp_path / "log", tmp_path)
+    try:
+        found.wait_for("Listening on")
+        with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
+            assert client.get(f"http://127.0.0.1:{port}{API}/health").status_code == 200
+        found.wait_for(f"listens on http://127.0.0.1:{port}")
+    finally:
+        end_server(found)
 
 
 class Listener(threading.Thread):
