@@ -81,6 +81,8 @@ def _value(value: object) -> str:
 
 def _shown(template: str) -> str:
     """A template's blanks as blanks: what stands there is told by the failure itself."""
+    if template == "{remedy}":
+        return "What helps depends on the case: the failed job says it."
     return _BLANK.sub(r"‹\1›", template)
 
 
