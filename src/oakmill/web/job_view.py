@@ -205,7 +205,8 @@ def headlines(passport: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         if levels:
             found.append((decibel_text(min(levels)), "lowest SNR of an output", f"by {check['name']}"))
     images = passport.get("images", {})
-    return [*found[:3], (str(images.get("count", 0)), "images", images.get("held_out") or images.get("source", ""))]
+    whence = "none of them taught" if images.get("held_out") else images.get("source", "")
+    return [*found[:3], (str(images.get("count", 0)), "images", whence)]
 
 
 def decibel(value: Any) -> float:

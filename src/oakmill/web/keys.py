@@ -25,6 +25,8 @@ from oakmill.web.pages import Id, page_router
 pages = page_router()
 
 ON_PAGE = 50
+CHOICES = 200
+"""Of so many models one is chosen in a list; a longer one helps nobody, and weighs."""
 SPANS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year", "": "Never"}
 KINDS = ("model", "variant", "version", "instance", "upload", "dataset", "job", "key", "toolchain")
 """Of what the audit log tells."""
@@ -125,13 +127,15 @@ def _page(
 ) -> Response:
     rows = keys.listed(session, desk.caller)
     team = session.get_one(Team, desk.caller.own_team())
-    models = session.scalars(select(Model).where(Model.team_id == team.id).order_by(Model.name)).all()
+    own = select(Model.id, Model.name).where(Model.team_id == team.id)
+    models = session.execute(own.order_by(Model.updated.desc()).limit(CHOICES)).all()
+    named = session.execute(own.where(Model.id.in_([row.model_id for row in rows if row.model_id]))).all()
     return desk.page(
         "keys.html", status=status, rows=rows, live={row.id for row in rows if keys.is_live(row)}, made=made,
         wrong=wrong, given=given or Fields([]), team=team, used=teams.used_bytes(session, team.id), models=models,
-        names={model.id: model.name for model in models}, log=_log(session, desk.caller, asked, before),
+        names={model.id: model.name for model in named}, log=_log(session, desk.caller, asked, before),
         scopes=SCOPES, meanings=MEANINGS, spans=SPANS, kinds=KINDS, soon=now() + timedelta(days=7),
-        counts=_counts(rows),
+        counts=_counts(rows), choices=CHOICES,
     )  # fmt: skip
 
 

@@ -7,12 +7,12 @@ import { Log } from "./log.js";
 const state = document.querySelector("#state");
 const log = new Log(document.querySelector("[data-log-of]"));
 const job = state.dataset.job;
-let last = Number(state.dataset.last), shown = "", due = false;
+let last = Number(state.dataset.last), shown = "", due = false, beat;
 
 async function draw() {
   due = false;
-  const answer = await fetch(`/jobs/${job}/state`, { headers: { "HX-Request": "true" } });
-  if (!answer.ok) return;
+  const answer = await fetch(`/jobs/${job}/state`, { headers: { "HX-Request": "true" } }).catch(() => null);
+  if (!answer?.ok) return; // the hub is away; the next beat asks again
   const text = await answer.text();
   // A form that somebody is in stays as it is until they are out.
   if (text === shown || state.querySelector("input:focus")) return;
@@ -44,6 +44,7 @@ function follow() {
   events.addEventListener("job", soon);
   events.addEventListener("end", async (event) => {
     events.close();
+    clearInterval(beat);
     await draw();
     document.title = document.title.replace(/^[^·]+/, `${state.querySelector(".badge").textContent.trim()} ${state.querySelector(".number")?.textContent ?? ""} `);
   });
@@ -56,5 +57,5 @@ function follow() {
 
 if ("live" in state.dataset) {
   follow();
-  setInterval(soon, 5000 + Math.random() * 1000); // estimates change although nothing is told
+  beat = setInterval(soon, 5000 + Math.random() * 1000); // estimates change although nothing is told
 }
