@@ -120,7 +120,8 @@ def _imports(address: str, text: str) -> Iterator[str]:
 
 def _paints(browser: Browser, root: str, key: str, path: str) -> dict[str, float]:
     """First contentful paint in milliseconds: with nothing in the browser's cache, and the second time."""
-    cold, warm = [], []
+    cold: list[float] = []
+    warm: list[float] = []
     for _ in range(3):
         context = browser.new_context(base_url=root)
         context.request.post("/session", form={"key": key})

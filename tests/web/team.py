@@ -60,8 +60,8 @@ def _scene(random: np.random.Generator) -> Image.Image:
     image = Image.fromarray(rough.astype(np.uint8)).resize((320, 240), Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(image)
     for _ in range(random.integers(3, 9)):
-        x, y = random.integers(0, 260), random.integers(60, 200)
-        wide, high = random.integers(20, 90, 2)
+        x, y = int(random.integers(0, 260)), int(random.integers(60, 200))
+        wide, high = (int(length) for length in random.integers(20, 90, 2))
         light = random.uniform(0.5, 1.0)
         colour = tuple(int(part * light) for part in WARES[random.integers(len(WARES))])
         draw.rectangle((x, y, x + wide, y + high), fill=colour, outline=tuple(part // 2 for part in colour), width=2)

@@ -30,7 +30,7 @@ PAGES = (
 FAULTS = """async () => {
   const found = await axe.run(document, { resultTypes: ["violations"], iframes: false });
   return found.violations.filter((item) => ["serious", "critical"].includes(item.impact))
-    .map((item) => `${item.id}: ${item.nodes.slice(0, 3).map((node) => node.target + " " + node.failureSummary).join(" | ")}`);
+    .map((item) => [item.id, ...item.nodes.slice(0, 3).map((node) => node.target + " " + node.failureSummary)]);
 }"""
 
 

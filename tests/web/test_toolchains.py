@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from oakmill.settings import Settings
 from oakmill.toolchains import catalog
-from oakmill.toolchains.base import State
+from oakmill.toolchains.base import State, Toolchain
 
 
 def test_every_toolchain_is_there_with_its_state(page: Page) -> None:
@@ -18,7 +18,7 @@ def test_every_toolchain_is_there_with_its_state(page: Page) -> None:
         expect(card).to_contain_text(f"oakmill toolchains {'verify' if _is_there(toolchain) else 'install'}")
 
 
-def _is_there(toolchain: catalog.Toolchain) -> bool:
+def _is_there(toolchain: Toolchain) -> bool:
     return toolchain.status().state is State.INSTALLED
 
 

@@ -66,7 +66,7 @@ def told(place: Path) -> tuple[Any, list[int]]:
     """What depthai's own reader says of a download: the kind of its model, and its first input's shape."""
     import depthai
 
-    archive = depthai.NNArchive(str(place))
+    archive = depthai.NNArchive(place)
     return archive.getModelType(), list(archive.getConfig().model.inputs[0].shape)
 
 
@@ -188,7 +188,7 @@ def _key_of_another_team(hub: Running) -> str:
     for words in (["add-team", "rivals"], ["create", "lead", "--team", "rivals", "--scope", "admin"]):
         command = [sys.executable, "-m", "oakmill", "keys", *words]
         said = subprocess.check_output(command, env=hub.environment, text=True)
-    return re.findall(r"oak_\w+", said)[0]
+    return str(re.findall(r"oak_\w+", said)[0])
 
 
 def test_a_large_upload_goes_on_where_the_connection_was_cut(

@@ -22,6 +22,15 @@ from oakmill.web.pages import Id, page_router
 pages = page_router()
 
 Word = Annotated[str, Query(max_length=255)]
+_ALL = ("RVC2", "RVC3", "RVC4")
+FORMATS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("ONNX", "model.onnx, and its external data where it has any", _ALL),
+    ("OpenVINO IR", "model.xml and model.bin; version 11 for RVC3", ("RVC2", "RVC3")),
+    ("TFLite", "model.tflite, by way of ONNX", _ALL),
+    ("TorchScript", "model.pt with its graph, by way of ONNX; its shape is asked for", _ALL),
+    ("NN Archive", "model.tar.xz: a model with what its inputs and outputs mean", ()),
+)
+"""What may be brought, as which files, and which platforms it reaches."""
 
 
 @pages.get("/models/new")
@@ -93,6 +102,7 @@ def _page(
         variant=variant,
         waiting=waiting,
         first=FIRST,
+        formats=FORMATS,
         visibilities=list(Visibility),
         back=model_path(model) if model else "/models",
     )
