@@ -35,14 +35,10 @@ def _joined_by(name: str, users: Mapping[str, Sequence[NodeProto]], outputs: Col
 
 @dataclass(frozen=True)
 class Ranged:
-    """The float activations of a graph: those to measure, and those that take another tensor's range, by name.
-
-    `clamped` are those of the latter that a Relu or Clip alone reads.
-    """
+    """The float activations of a graph: those to measure, and those that take another tensor's range, by name."""
 
     measured: tuple[str, ...]
     shared: Mapping[str, str]
-    clamped: frozenset[str] = frozenset()
 
     def complete(self, ranges: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
         """The ranges of all activations, from those of the measured ones."""
@@ -63,9 +59,13 @@ class Ranged:
         return {**found, **{name: value for name, value in by_name.items() if name not in self.shared}}
 
     def spread(self, by_name: Mapping[str, T]) -> dict[str, T]:
-        """What is said of tensors, said of what is clamped to them too: else they are computed in another format."""
-        clamped = {name: by_name[self.root(name)] for name in self.clamped if self.root(name) in by_name}
-        return {**clamped, **by_name}
+        """What is said of tensors, said of all that share their range too.
+
+        Else they are computed in another format: onnxruntime's writer would bring a tensor of 16 bits that is reshaped
+        to 8 before it is transposed, and Qualcomm's compiler takes no Transpose from one format to another.
+        """
+        sharing = {name: by_name[self.root(name)] for name in self.shared if self.root(name) in by_name}
+        return {**sharing, **by_name}
 
 
 def activations(model: ModelProto) -> Ranged:
@@ -86,7 +86,6 @@ def activations(model: ModelProto) -> Ranged:
     outputs = {value.name for value in model.graph.output}
     measured = [value.name for value in source_inputs(model) if value.name in floats]
     shared: dict[str, str] = {}
-    clamped: set[str] = set()
     for node in model.graph.node:
         for name in (name for name in node.output if name in floats and node.op_type not in _MAKES_NO_NUMBERS):
             readers = users.get(name, [])
@@ -94,9 +93,8 @@ def activations(model: ModelProto) -> Ranged:
                 shared[name] = node.input[0]
             elif len(readers) == 1 and readers[0].op_type in _CLAMPS and name not in outputs:
                 shared[name] = readers[0].output[0]
-                clamped.add(name)
             elif node.op_type == "Concat" and (outer := _joined_by(name, users, outputs)):
                 shared[name] = outer
             else:
                 measured.append(name)
-    return Ranged(tuple(measured), shared, frozenset(clamped))
+    return Ranged(tuple(measured), shared)
