@@ -65,7 +65,6 @@ set_up_pages() {
     echo "oakmill: installing the pages' libraries of package-lock.json ..." >&2
     (cd "$root" && npm ci --silent) || return 1
     mkdir -p "$vendor"
-    cp "$root/node_modules/htmx.org/dist/htmx.min.js" "$root/node_modules/uplot/dist/uPlot.iife.min.js" \
-        "$root/node_modules/uplot/dist/uPlot.min.css" "$vendor/"
+    cp "$root/node_modules/htmx.org/dist/htmx.min.js" "$vendor/"
     echo "$pages" >"$vendor/.oakmill"
 }
