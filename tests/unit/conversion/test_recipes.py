@@ -86,7 +86,7 @@ def test_what_is_no_recipe_is_refused_quickly(content: bytes, words: str, tmp_pa
     with pytest.raises(BadRecipe, match=words) as caught:
         read(path, settings)
     assert caught.value.remedy or "holds no" in words
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.parametrize("name", ["gone.yaml", "."])

