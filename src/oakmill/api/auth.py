@@ -6,7 +6,7 @@ the key's identifier only. What a caller sees and may do is decided in `oakmill.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
@@ -28,8 +28,8 @@ _SAFE = {"GET", "HEAD", "OPTIONS"}
 _bearer = HTTPBearer(auto_error=False, description="An Oakmill key: oak_...")
 
 
-def hub(connection: HTTPConnection) -> Hub:
-    """The hub of this process."""
+async def hub(connection: HTTPConnection) -> Hub:
+    """The hub of this process. What waits for nothing is async: each thread's turn costs more than it does."""
     found: Hub = connection.app.state.hub
     return found
 
@@ -37,13 +37,22 @@ def hub(connection: HTTPConnection) -> Hub:
 TheHub = Annotated[Hub, Depends(hub)]
 
 
-def session(at: TheHub) -> Iterator[Session]:
+async def among_few(at: TheHub) -> AsyncIterator[None]:
+    """Wait until few enough others are in a transaction; whoever waits here holds neither a connection nor a thread."""
+    async with at.transactions:
+        yield
+
+
+Few = Annotated[None, Depends(among_few, scope="function")]
+
+
+def session(at: TheHub, few: Few) -> Iterator[Session]:
     """One transaction for the request: committed before the answer is sent, rolled back when something is raised."""
     with at.db.session() as opened:
         yield opened
 
 
-def reading(at: TheHub) -> Iterator[Session]:
+def reading(at: TheHub, few: Few) -> Iterator[Session]:
     """One transaction that only reads."""
     with at.db.reading() as opened:
         yield opened
@@ -69,7 +78,7 @@ def who(request: Request, at: TheHub, given: Bearer) -> Caller:
     return callers.anonymous(at.settings, address)
 
 
-def anyone(found: Annotated[Caller, Depends(who)]) -> Caller:
+async def anyone(found: Annotated[Caller, Depends(who)]) -> Caller:
     """Who asks; a key is needed where the operator does not show what is public to everybody.
 
     Raises:
@@ -80,7 +89,7 @@ def anyone(found: Annotated[Caller, Depends(who)]) -> Caller:
     return found
 
 
-def caller(found: Annotated[Caller, Depends(who)]) -> Caller:
+async def caller(found: Annotated[Caller, Depends(who)]) -> Caller:
     """Who asks; a key is needed.
 
     Raises:
@@ -91,10 +100,10 @@ def caller(found: Annotated[Caller, Depends(who)]) -> Caller:
     return found
 
 
-def allowing(scope: Scope) -> Callable[..., Caller]:
+def allowing(scope: Scope) -> Callable[..., Awaitable[Caller]]:
     """The dependency that lets callers through whose key has the scope."""
 
-    def allowed(found: Annotated[Caller, Depends(caller)]) -> Caller:
+    async def allowed(found: Annotated[Caller, Depends(caller)]) -> Caller:
         found.require(scope)
         return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import threading
@@ -20,6 +21,8 @@ from oakmill.storage.database import Database
 from oakmill.storage.uploads import Uploads
 
 SECRET_BYTES = 32
+TRANSACTIONS = 32
+"""Requests that may hold a connection to the database at once; PostgreSQL has 100 for all."""
 
 
 class Hub:
@@ -37,6 +40,7 @@ class Hub:
         self.secret = read_secret(settings.hub / "secret")
         self.tries = Tries()
         self.ending = threading.Event()
+        self.transactions = asyncio.Semaphore(TRANSACTIONS)
 
     @classmethod
     def open(cls, settings: Settings) -> Hub:

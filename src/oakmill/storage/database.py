@@ -18,6 +18,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from oakmill.errors import Unavailable
 from oakmill.settings import Settings
 
+_IN_MEMORY = "sqlite://"
+_POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": -1}
+"""A thread that waits for a connection may be the one that its holder waits for, so none waits. How many are open at
+once is for those to bound who open them."""
 _SQLITE = (
     "pragma journal_mode=wal",
     "pragma busy_timeout=15000",
@@ -106,7 +110,12 @@ class Database:
 
 def _engine(url: str) -> Engine:
     try:
-        engine = create_engine(_with_driver(url), pool_pre_ping=not url.startswith("sqlite"), json_serializer=as_json)
+        engine = create_engine(
+            _with_driver(url),
+            pool_pre_ping=not url.startswith("sqlite"),
+            json_serializer=as_json,
+            **({} if url == _IN_MEMORY else _POOL),
+        )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise Unavailable(
             f"There is no driver for this kind of database: {error}",

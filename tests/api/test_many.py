@@ -1,0 +1,32 @@
+"""Many clients at once.
+
+Two hundred that polled stopped a hub for half a minute: requests that held one of the 15 connections to the database
+waited for a thread, and all 40 threads waited for a connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import httpx
+
+from tests.api.conftest import PATIENCE, Server
+
+CLIENTS, TIMES = 200, 3
+
+
+def test_two_hundred_clients_are_all_answered(server: Server) -> None:
+    async def ask_all() -> Counter[int]:
+        limits = httpx.Limits(max_connections=CLIENTS)
+        async with httpx.AsyncClient(
+            headers=server.headers, timeout=PATIENCE, trust_env=False, limits=limits
+        ) as client:
+
+            async def ask() -> list[int]:
+                return [(await client.get(f"{server.url}/models")).status_code for _ in range(TIMES)]
+
+            return Counter(code for codes in await asyncio.gather(*(ask() for _ in range(CLIENTS))) for code in codes)
+
+    assert asyncio.run(ask_all()) == {200: CLIENTS * TIMES}
+    assert "QueuePool" not in server.log.read_text()
