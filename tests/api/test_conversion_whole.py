@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from oakmill.settings import Settings
 from tests.api.conftest import Server, end_server, make_source, start_server
 from tests.conversion.makers import archived, conv_model, saved
+from tests.tools import link_toolchains
 from tests.unit.model.ir_making import write_ir
 
 PATIENCE = 600.0
@@ -28,12 +28,9 @@ ROLES = {"model", "recipe", "passport", "passport_page"}
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """An admin's client of a hub with the toolchains of this machine."""
-    installed = Settings().toolchains
-    if not all((installed / name).is_dir() for name in ("rvc2", "rvc4")):
-        pytest.skip("toolchains are not installed: oakmill toolchains install rvc2 rvc4")
     folder = tmp_path_factory.mktemp("whole")
     (folder / "home").mkdir()
-    (folder / "home" / "toolchains").symlink_to(installed)
+    link_toolchains(folder / "home")
     server: Server = start_server(folder / "home", folder / "log", workers=1)
     try:
         with server.client() as client:

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from oakmill.client import Hub
-from oakmill.settings import Settings
 from tests.conversion.makers import conv_model, saved
+from tests.tools import link_toolchains
 
 
 @dataclass
@@ -77,11 +77,8 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A hub with one worker and the toolchains of this machine."""
-    installed = Settings().toolchains
-    if not (installed / "rvc2").is_dir():
-        pytest.skip("the RVC2 toolchain is not installed: oakmill toolchains install rvc2")
     home = tmp_path_factory.mktemp("hub")
-    (home / "toolchains").symlink_to(installed)
+    link_toolchains(home)
     found = Serving(home, free_port())
     found.start()
     yield found

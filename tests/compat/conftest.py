@@ -18,13 +18,13 @@ import pytest
 
 from oakmill.calibration.datasets.catalog import COUNT
 from oakmill.settings import current
-from oakmill.toolchains.base import State
 from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
 from oakmill.toolchains.rvc3.quantizers import Quantizer
 from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
 from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
 from oakmill.toolchains.torchscript.toolchain import TorchScriptToolchain
 from tests.conversion.conftest import command
+from tests.tools import CACHE, installed, turn
 from tests.unit.calibration.datasets_server import OpenImages, published, serving
 
 HERE = Path(__file__).parent
@@ -81,15 +81,20 @@ class Sdk:
 def sdk() -> Sdk:
     """hubai-sdk as it is published, made once for each lock."""
     digest = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = Path.home() / ".cache" / "oakmill-tests" / f"hubai-sdk-{digest}"
+    folder = CACHE / f"hubai-sdk-{digest}"
     python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.check_call([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
-        wanted = ["--require-hashes", "-r", str(LOCK)]
-        subprocess.check_call([*uv, "pip", "install", "--quiet", "--python", str(python), *wanted])
-        (folder / "complete").touch()
+    with turn("hubai-sdk"):
+        if not (folder / "complete").exists():
+            _make(folder, python)
     return Sdk(python)
+
+
+def _make(folder: Path, python: Path) -> None:
+    uv = [sys.executable, "-m", "uv"]
+    subprocess.check_call([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
+    wanted = ["--require-hashes", "-r", str(LOCK)]
+    subprocess.check_call([*uv, "pip", "install", "--quiet", "--python", str(python), *wanted])
+    (folder / "complete").touch()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -100,8 +105,7 @@ def toolchains() -> None:
         Rvc2Toolchain(settings), Rvc3Toolchain(settings), Quantizer(settings), Rvc4Toolchain(settings),
         TorchScriptToolchain(settings),
     ):  # fmt: skip
-        if toolchain.status().state is not State.INSTALLED:
-            toolchain.install()
+        installed(toolchain)
 
 
 @pytest.fixture(scope="session")

@@ -18,11 +18,11 @@ from PIL import Image
 from oakmill.calibration import generated
 from oakmill.settings import current
 from oakmill.spec import Encoding
-from oakmill.toolchains.base import State
 from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
 from oakmill.toolchains.rvc3.quantizers import Quantizer
 from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
 from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
+from tests.tools import installed
 
 
 @dataclass
@@ -46,10 +46,7 @@ def command(*arguments: str | Path) -> list[str]:
 @pytest.fixture(scope="session", autouse=True)
 def rvc2_toolchain() -> Rvc2Toolchain:
     """The real RVC2 toolchain; installed into the user's own folder where it is not yet."""
-    toolchain = Rvc2Toolchain(current())
-    if toolchain.status().state is not State.INSTALLED:
-        toolchain.install()
-    return toolchain
+    return installed(Rvc2Toolchain(current()))
 
 
 @pytest.fixture
@@ -64,10 +61,7 @@ def temporary(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def rvc4_toolchain() -> Rvc4Toolchain:
     """The real RVC4 toolchain; installed into the user's own folder where it is not yet."""
-    toolchain = Rvc4Toolchain(current())
-    if toolchain.status().state is not State.INSTALLED:
-        toolchain.install()
-    return toolchain
+    return installed(Rvc4Toolchain(current()))
 
 
 @pytest.fixture
@@ -90,8 +84,7 @@ def convert4(temporary: Path, tmp_path: Path, rvc4_toolchain: Rvc4Toolchain) -> 
 def rvc3_toolchains() -> None:
     """The real tools for RVC3; installed into the user's own folder where they are not yet."""
     for toolchain in (Rvc3Toolchain(current()), Quantizer(current()), Quantizer(current(), "pot")):
-        if toolchain.status().state is not State.INSTALLED:
-            toolchain.install()
+        installed(toolchain)
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from oakmill.graph.preprocessing import Preprocessing
 from oakmill.model.ir_graph import IrGraph
 from oakmill.model.ir_xml import parse
 from oakmill.settings import current
-from oakmill.toolchains.base import State
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
 from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
 from tests.conversion.conftest import Answer, Convert
+from tests.tools import installed
 from tests.unit.model.ir_making import write_ir
 
 STEM = "StatefulPartitionedCall/strided_slice_2/Split"
@@ -30,10 +30,7 @@ PLAIN = ("--encoding-from", "BGR", "--encoding-to", "BGR")
 @pytest.fixture(scope="module", autouse=True)
 def optimizer() -> ModelOptimizer:
     """The real Model Optimizer, whose libraries read IR."""
-    found = ModelOptimizer(current())
-    if found.status().state is not State.INSTALLED:
-        found.install()
-    return found
+    return installed(ModelOptimizer(current()))
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from oakmill.settings import current
-from oakmill.toolchains.base import State
 from oakmill.toolchains.tflite.tiny import ModelOf, OperatorOf, Scalar, TensorOf
 from oakmill.toolchains.tflite.toolchain import TfliteToolchain
 from tests.conversion import tflite_makers as makers
 from tests.conversion.conftest import Convert
+from tests.tools import installed
 
 PREPROCESSED = ["--mean-values", "127.5", "--scale-values", "127.5"]
 CAST, ONE_HOT = 53, 85
@@ -25,10 +25,7 @@ CAST, ONE_HOT = 53, 85
 @pytest.fixture(scope="session", autouse=True)
 def tflite_toolchain() -> TfliteToolchain:
     """The real toolchain; installed into the user's own folder where it is not yet."""
-    toolchain = TfliteToolchain(current())
-    if toolchain.status().state is not State.INSTALLED:
-        toolchain.install()
-    return toolchain
+    return installed(TfliteToolchain(current()))
 
 
 def said(answer: Any, kind: str) -> str:

@@ -15,10 +15,10 @@ from oakmill.conversion import torchscript_source
 from oakmill.conversion.events import Progress, unobserved
 from oakmill.errors import ProofFailed
 from oakmill.settings import current
-from oakmill.toolchains.base import State
 from oakmill.toolchains.torchscript import tiny
 from oakmill.toolchains.torchscript.toolchain import Exported, TorchScriptToolchain
 from tests.conversion.conftest import Convert
+from tests.tools import installed
 
 MAKER = Path(__file__).with_name("torchscript_maker.py")
 PREPROCESSED = ["--scale-values", "255"]
@@ -29,10 +29,7 @@ OUTPUTS = {"output0", "output1", "output2"}
 @pytest.fixture(scope="session")
 def toolchain() -> TorchScriptToolchain:
     """The real toolchain; installed into the user's own folder where it is not yet."""
-    found = TorchScriptToolchain(current())
-    if found.status().state is not State.INSTALLED:
-        found.install()
-    return found
+    return installed(TorchScriptToolchain(current()))
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Base, Database
 from tests.conversion.makers import conv_model, saved
 from tests.hub_servers import postgres_server, postgres_url
+from tests.tools import link_toolchains
 from tests.unit.jobs.conftest import add_source
 
 __all__ = ["postgres_server", "postgres_url"]
@@ -127,11 +128,8 @@ def database(request: pytest.FixtureRequest) -> str | None:
 @pytest.fixture
 def hub(tmp_path: Path, database: str | None) -> Iterator[Hub]:
     """The hub; its source takes some seconds to compile."""
-    installed = Settings().toolchains
-    if not (installed / "rvc2").is_dir():
-        pytest.skip("the RVC2 toolchain is not installed: oakmill toolchains install rvc2")
     (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "toolchains").symlink_to(installed)
+    link_toolchains(tmp_path / "home")
     settings = Settings(home=tmp_path / "home", database=database, lease_seconds=LEASE, beat_seconds=0.5)
     settings.hub.mkdir()
     db = Database(database or f"sqlite:///{settings.hub / 'hub.sqlite'}")

@@ -19,6 +19,7 @@ from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
 from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
 from tests.conversion.conftest import Answer, Convert
 from tests.conversion.makers import SIDE, conv_model, saved, two_input_model
+from tests.tools import installed
 
 MEAN, SCALE = "123.675,116.28,103.53", "58.395,57.12,57.375"
 
@@ -28,8 +29,7 @@ def mo() -> ModelOptimizer:
     """Installed into the user's own folder where it is not yet."""
     toolchain = ModelOptimizer(current())
     try:
-        if toolchain.status().state is not State.INSTALLED:
-            toolchain.install()
+        installed(toolchain)
     except ToolchainMissing as error:
         if isinstance(error, ToolchainBroken) or not error.subject.startswith("Python"):
             raise

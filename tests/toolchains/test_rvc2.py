@@ -19,14 +19,12 @@ from oakmill.toolchains.rvc2 import tiny
 from oakmill.toolchains.rvc2.toolchain import Ports, Rvc2Toolchain
 from tests.conversion.conftest import Convert
 from tests.conversion.makers import conv_model, saved
+from tests.tools import installed
 
 
 @pytest.fixture(scope="session")
 def toolchain() -> Rvc2Toolchain:
-    found = Rvc2Toolchain(current())
-    if found.status().state is not State.INSTALLED:
-        found.install()
-    return found
+    return installed(Rvc2Toolchain(current()))
 
 
 def oakmill(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:

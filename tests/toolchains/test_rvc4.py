@@ -13,18 +13,16 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper, parser
 from oakmill.errors import SpecError, ToolchainBroken, ToolKilled, VerificationFailed
 from oakmill.settings import Settings, current
 from oakmill.toolchains import door, environments
-from oakmill.toolchains.base import State, ToolEvent
+from oakmill.toolchains.base import ToolEvent
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.rvc4 import dlc, failures, tiny
 from oakmill.toolchains.rvc4.toolchain import Compiled, Port, Rvc4Toolchain
+from tests.tools import installed
 
 
 @pytest.fixture(scope="session")
 def toolchain() -> Rvc4Toolchain:
-    found = Rvc4Toolchain(current())
-    if found.status().state is not State.INSTALLED:
-        found.install()
-    return found
+    return installed(Rvc4Toolchain(current()))
 
 
 @pytest.fixture(scope="session")

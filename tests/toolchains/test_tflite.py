@@ -14,20 +14,17 @@ from oakmill.graph.equality import snr_db
 from oakmill.settings import current
 from oakmill.spec import Encoding
 from oakmill.toolchains import catalog
-from oakmill.toolchains.base import State
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.tflite.toolchain import OPSET, TfliteToolchain
 from tests.conversion import tflite_makers as makers
+from tests.tools import installed
 
 PICTURE = np.random.RandomState(1).randint(-60, 60, (1, makers.SIDE, makers.SIDE, 3))
 
 
 @pytest.fixture(scope="session")
 def toolchain() -> TfliteToolchain:
-    found = TfliteToolchain(current())
-    if found.status().state is not State.INSTALLED:
-        found.install()
-    return found
+    return installed(TfliteToolchain(current()))
 
 
 def run(file: Path, picture: np.ndarray) -> np.ndarray:

@@ -12,10 +12,10 @@ import pytest
 from oakmill.errors import ToolchainMissing
 from oakmill.settings import current
 from oakmill.toolchains import catalog, environments, interpreters
-from oakmill.toolchains.base import State
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.torchscript import tiny
 from oakmill.toolchains.torchscript.toolchain import OPSET, TorchScriptToolchain
+from tests.tools import installed
 
 PICTURE = {"left": np.full((1, 3, 2, 2), 3, np.float32), "right": np.ones((1, 3, 2, 2), np.float32)}
 ARGUMENTS = "left: Tensor,\n    right: Tensor"
@@ -23,10 +23,7 @@ ARGUMENTS = "left: Tensor,\n    right: Tensor"
 
 @pytest.fixture(scope="session")
 def toolchain() -> TorchScriptToolchain:
-    found = TorchScriptToolchain(current())
-    if found.status().state is not State.INSTALLED:
-        found.install()
-    return found
+    return installed(TorchScriptToolchain(current()))
 
 
 def test_it_verifies_itself_and_is_the_build_for_the_cpu(toolchain: TorchScriptToolchain) -> None:

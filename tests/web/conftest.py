@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, sync_playwright
 
-from oakmill.settings import Settings
 from oakmill.web.render import STATIC
+from tests.tools import link_toolchains
 from tests.web.furnish import Hub, furnish
 from tests.web.screenshots import CHROMIUM, QUIET, signed_in
 
@@ -37,7 +37,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A hub with models in it. No worker runs: pages are looked at while jobs wait."""
     home = tmp_path_factory.mktemp("hub") / "home"
     home.mkdir()
-    (home / "toolchains").symlink_to(Settings().toolchains)
+    link_toolchains(home)
     log = home / "log"
     environment = {**os.environ, "OAKMILL_HOME": str(home), "OAKMILL_PUBLIC_WITHOUT_KEY": "true"}  # noqa: TID251
     command = [sys.executable, "-m", "oakmill", "serve", "--port", "0", "--workers", "0"]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from oakmill.settings import Settings
+from tests.tools import link_toolchains
 from tests.web.furnish import Hub
 
 STARTING_SECONDS = 120
@@ -26,7 +26,7 @@ class Running(Hub):
         self.home, self._workers = home, workers
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "toolchains").exists():
-            (home / "toolchains").symlink_to(Settings().toolchains)
+            link_toolchains(home)
         self.start()
 
     @property
