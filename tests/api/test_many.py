@@ -1,7 +1,8 @@
 """Many clients at once.
 
 Two hundred that polled stopped a hub for half a minute: requests that held one of the 15 connections to the database
-waited for a thread, and all 40 threads waited for a connection.
+waited for a thread, and all 40 threads waited for a connection. And the hub closed a connection after the very time for
+which clients keep theirs, so that a request now and then met a connection that was just closed.
 """
 
 from __future__ import annotations

@@ -22,7 +22,9 @@ from oakmill.settings import current
 
 HAND_OVER = signal.SIGUSR1
 IDLE_SECONDS = 5
-"""How long a connection is kept for a next request."""
+"""How long clients, such as httpx, keep a connection for a next request."""
+KEPT_SECONDS = 20
+"""How long we keep it: well beyond that, or we would close it while a request is on its way."""
 ENDING_SECONDS = 10
 HANDING_OVER_SECONDS = 1800
 """How long requests that are under way may take: when the hub ends, and when another process goes on."""
@@ -37,7 +39,7 @@ class WebServer(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_keep_alive=IDLE_SECONDS,
+            timeout_keep_alive=KEPT_SECONDS,
             timeout_graceful_shutdown=ENDING_SECONDS,
         )
         super().__init__(config)
