@@ -65,9 +65,9 @@ def rvc4_toolchain() -> Rvc4Toolchain:
 
 
 @pytest.fixture
-def convert(temporary: Path) -> Convert:
-    """Run `oakmill convert --to rvc2` with `--json` to its end."""
-    return converter("rvc2", temporary)
+def convert(temporary: Path, tmp_path: Path, rvc2_toolchain: Rvc2Toolchain) -> Convert:
+    """Run `oakmill convert --to rvc2` with `--json` to its end, with toolchains and nothing else at home: no cache."""
+    return converter("rvc2", temporary, OAKMILL_HOME=str(own_home(tmp_path)))
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def convert(
             publish.require_free(output, names.all(), overwrite=overwrite)
             source = open_source(path, work / "source", settings)
             platform = platform.reading(source)
-            inputs = platform.inputs(_asked_inputs(spec, source, progress), source, progress)
+            inputs = platform.inputs(_asked_inputs(platform.spec, source, progress), source, progress)
             source = foreign.as_onnx(source, inputs, work / "foreign", spec.seed, settings, progress)
             reuse = Reuse.of(platform, source, progress)
         with progress.stage(Stage.PREFLIGHT):
