@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
+NAMED_BYTES = 16
 
 # A shell that starts the tests in the background makes them, and all that they start, deaf to Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -20,3 +21,11 @@ def shared_data() -> Path:
     if not (folder / "MANIFEST.csv").is_file():
         pytest.skip("the folder of real models (../shared/data) is not beside this checkout")
     return folder
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """A short name for long bytes: workers refuse to share tests whose names differ.
+
+    Once a gzip file was part of a name; it holds the second it was made, and two workers made it in different ones.
+    """
+    return f"{len(val)}bytes" if isinstance(val, bytes) and len(val) > NAMED_BYTES else None
