@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,9 @@ class Hub:
     bell: Bell
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def worker(self, **changes: Any) -> subprocess.Popen[bytes]:
+    def worker(self, *arguments: str, **changes: Any) -> subprocess.Popen[bytes]:
         """Start a worker process."""
-        self.workers.append(start_worker(self.settings.model_copy(update=changes)))
+        self.workers.append(start_worker(self.settings.model_copy(update=changes), *arguments))
         return self.workers[-1]
 
     def ask(self, **options: Any) -> Job:
@@ -128,13 +129,20 @@ def database(request: pytest.FixtureRequest) -> str | None:
 @pytest.fixture
 def hub(tmp_path: Path, database: str | None) -> Iterator[Hub]:
     """The hub; its source takes some seconds to compile."""
-    (tmp_path / "home").mkdir()
-    link_toolchains(tmp_path / "home")
-    settings = Settings(home=tmp_path / "home", database=database, lease_seconds=LEASE, beat_seconds=0.5)
+    with made_hub(tmp_path, database) as hub:
+        yield hub
+
+
+@contextmanager
+def made_hub(folder: Path, database: str | None, **store: Any) -> Iterator[Hub]:
+    """A hub in that folder, whose source takes some seconds to compile; its workers end with the block."""
+    (folder / "home").mkdir()
+    link_toolchains(folder / "home")
+    settings = Settings(home=folder / "home", database=database, lease_seconds=LEASE, beat_seconds=0.5, **store)
     settings.hub.mkdir()
     db = Database(database or f"sqlite:///{settings.hub / 'hub.sqlite'}")
     Base.metadata.create_all(db.engine)
-    stored = BlobStore.of(settings).put_file(source_file(tmp_path))
+    stored = BlobStore.of(settings).put_file(source_file(folder))
     with db.session() as session:
         add_source(session, stored.sha256)
     hub = Hub(settings, db, Bell.of(settings, db))

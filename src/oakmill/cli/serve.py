@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,13 +20,14 @@ if TYPE_CHECKING:
 @click.option(
     "--workers", type=click.IntRange(0), help="Worker processes; 0 for none.  [default: as memory and cores allow]"
 )
-def command(host: str | None, port: int | None, workers: int | None) -> None:
+@click.option("--ray", is_flag=True, help="Jobs run on a Ray cluster, as with oakmill worker --ray, and not here.")
+def command(host: str | None, port: int | None, workers: int | None, ray: bool) -> None:
     """Run the hub: its API, its pages and its workers.
 
     The first start makes a team and an admin key, and prints the key once. SIGHUP renews the web process without
     refusing a connection; SIGTERM or Ctrl-C ends everything in order.
     """
-    from oakmill.jobs.executors.local import environment_of
+    from oakmill.jobs.executors.local import LocalWorkers, environment_of
     from oakmill.server.parent import Parent, listen
 
     settings = current()
@@ -35,8 +35,9 @@ def command(host: str | None, port: int | None, workers: int | None) -> None:
     settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
     with listen(settings.host, settings.port) as listener:
         key = _prepare(settings)
-        with _workers(settings) as count:
-            Parent(listener, environment_of(settings), _say).run(lambda: _welcome(settings, listener, key, count))
+        with LocalWorkers(settings, ray=ray) as pool:
+            runs = "jobs run on the Ray cluster" if ray else f"{pool.count} worker{'s' * (pool.count != 1)}"
+            Parent(listener, environment_of(settings), _say).run(lambda: _welcome(settings, listener, key, runs))
     _say("ended")
 
 
@@ -55,22 +56,13 @@ def _prepare(settings: Settings) -> str | None:
         db.close()
 
 
-@contextmanager
-def _workers(settings: Settings) -> Iterator[int]:
-    """The worker processes of this machine, for the time of the block; how many they are."""
-    from oakmill.jobs.executors.local import LocalWorkers
-
-    with LocalWorkers(settings) as pool:
-        yield pool.count
-
-
-def _welcome(settings: Settings, listener: socket.socket, key: str | None, workers: int) -> None:
+def _welcome(settings: Settings, listener: socket.socket, key: str | None, runs: str) -> None:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     _say(f"The hub listens on {settings.public_url or f'http://{shown}:{port}'}")
     if key:
         _say(f"The first admin key, shown this once: {key}")
-    _say(f"{workers} workers" if workers != 1 else "1 worker")
+    _say(runs)
     for line in _remarks(settings, host):
         _say(line)
 

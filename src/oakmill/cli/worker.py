@@ -1,4 +1,4 @@
-"""`oakmill worker`: a process that runs the hub's jobs, one at a time."""
+"""`oakmill worker`: a process that runs the hub's jobs, one at a time, or sends them to a Ray cluster."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ NOTHING_TO_DO = 3
     help="Run one job, the next or the one named, and end: what an engine of your own places on its machines. The exit "
     "code is 0 when there was one, however it ended, and 3 when there was none to take.",
 )  # fmt: skip
-def command(once: str | None) -> None:
+@click.option(
+    "--ray", is_flag=True,
+    help="Run none here: send each to the Ray cluster that RAY_ADDRESS names, or to one that is started on this "
+    "machine, as a task of one core. Needs PostgreSQL and S3.",
+)  # fmt: skip
+def command(once: str | None, ray: bool) -> None:
     """Run jobs of the hub whose database and store the settings name.
 
     `oakmill serve` starts workers by itself; this adds one, on the same machine, or on another one with a hub on
@@ -24,15 +29,24 @@ def command(once: str | None) -> None:
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("oakmill").setLevel(logging.INFO)
+    if ray and once is not None:
+        raise click.UsageError("--ray sends all jobs; --once runs one here.")
     from oakmill.api.hub import open_database
     from oakmill.jobs.bell import Bell
-    from oakmill.jobs.worker import Worker
     from oakmill.settings import current
-    from oakmill.storage.blobs import BlobStore
 
     settings = current()
     db = open_database(settings)
-    worker = Worker(settings, db, BlobStore.of(settings), Bell.of(settings, db))
+    bell = Bell.of(settings, db)
+    if ray:
+        from oakmill.jobs.executors.ray import RayPlacer
+
+        RayPlacer(settings, db, bell).run()
+        return
+    from oakmill.jobs.worker import Worker
+    from oakmill.storage.blobs import BlobStore
+
+    worker = Worker(settings, db, BlobStore.of(settings), bell)
     if once is None:
         worker.run()
     elif not worker.run_once(once or None):

@@ -7,7 +7,7 @@ frozen past its lease, and is woken again, writes nothing. Any process may call 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -213,10 +213,11 @@ def prioritise(session: Session, job_id: str, priority: int) -> bool:
     return moved is not None
 
 
-def queued(session: Session) -> Sequence[str]:
-    """Jobs that wait for a worker, in order."""
+def queued(session: Session) -> list[tuple[str, int]]:
+    """Jobs that wait for a worker, in order, and how often each was tried."""
     order = (Job.priority.desc(), Job.number, Job.id)
-    return session.scalars(select(Job.id).where(Job.status == JobStatus.QUEUED).order_by(*order)).all()
+    rows = session.execute(select(Job.id, Job.attempt).where(Job.status == JobStatus.QUEUED).order_by(*order))
+    return [(row.id, row.attempt) for row in rows]
 
 
 def is_idle(session: Session) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from oakmill.errors import Unavailable
 from oakmill.jobs.bell import Bell
-from oakmill.jobs.executors.ray import RayWorkers, run_worker
+from oakmill.jobs.executors.ray import RayPlacer, run_worker
 from tests.unit.jobs.conftest import Hub
 
 
@@ -41,7 +41,7 @@ class Cluster:
 def test_each_waiting_job_is_sent_once_and_again_when_its_task_ended_without_it(hub: Hub) -> None:
     settings = hub.settings.model_copy(update={"database": "postgresql+psycopg://h/x", "store": "s3://bucket/hub"})
     bell, cluster = Bell.of(hub.settings, hub.db), Cluster()
-    workers = RayWorkers(settings, hub.db, bell, ray=cluster)
+    workers = RayPlacer(settings, hub.db, bell, ray=cluster)
     first, second = hub.add_job(), hub.add_job()
     workers.place()
     workers.place()
@@ -54,4 +54,4 @@ def test_each_waiting_job_is_sent_once_and_again_when_its_task_ended_without_it(
 
 def test_a_hub_whose_files_are_on_one_machine_cannot_be_spread(hub: Hub) -> None:
     with pytest.raises(Unavailable, match="a store that every machine reaches"):
-        RayWorkers(hub.settings, hub.db, Bell.of(hub.settings, hub.db), ray=Cluster())
+        RayPlacer(hub.settings, hub.db, Bell.of(hub.settings, hub.db), ray=Cluster())

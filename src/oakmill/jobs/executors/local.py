@@ -37,11 +37,13 @@ class _Slot:
 
 
 class LocalWorkers:
-    """As many workers as the settings say, for the time of the block. They end with us, even by kill -9."""
+    """As many workers as the settings say, or one for a Ray cluster, for the time of the block. They end with us, even
+    by kill -9."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, ray: bool = False) -> None:
         self._settings = settings
-        self._slots = [_Slot() for _ in range(resources.slots(settings))]
+        self._arguments = ["--ray"] if ray else []
+        self._slots = [_Slot() for _ in range(1 if ray else resources.slots(settings))]
         self._ending = threading.Event()
         # Its own thread starts them, and lives as long as they do: their leash is tied to it.
         self._thread = threading.Thread(target=self._keep, name="workers", daemon=True)
@@ -79,7 +81,7 @@ class LocalWorkers:
             slot.pause = 0.0 if now - slot.started > _HEALTHY_SECONDS else min(2 * slot.pause + 0.5, _LONGEST_PAUSE)
             slot.process, slot.not_before = None, now + slot.pause
         if slot.process is None and now >= slot.not_before:
-            slot.process, slot.started = start_worker(self._settings), now
+            slot.process, slot.started = start_worker(self._settings, *self._arguments), now
 
     def _end(self) -> None:
         alive = [slot.process for slot in self._slots if slot.process is not None]
