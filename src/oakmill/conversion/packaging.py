@@ -18,7 +18,7 @@ from oakmill.spec import Encoding
 
 _DTYPES = {
     "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32",
-    "I32": "int32", "I64": "int64", "FP16": "float16", "FP32": "float32",
+    "I32": "int32", "I64": "int64", "U64": "uint64", "FP16": "float16", "FP32": "float32", "FP64": "float64",
 }  # fmt: skip
 
 

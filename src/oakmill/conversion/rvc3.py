@@ -41,7 +41,7 @@ NOT_PROVEN_BLOB = (
 )
 _CODES = {
     "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "int32": "I32", "uint32": "U32", "int64": "I64",
-    "bool": "U8", "float16": "FP16", "float32": "FP32",
+    "uint64": "U64", "bool": "U8", "float16": "FP16", "float32": "FP32", "float64": "FP64",
 }  # fmt: skip
 
 
