@@ -102,7 +102,7 @@ def real(platform: str, folder: Path) -> Score:
             (report,) = json.loads(found)["platforms"] if code in (0, 4) and found else (None,)
             with tempfile.TemporaryDirectory() as output:
                 given = [*options, *QUICK[platform], "-o", output, "--json"]
-                if platform == "rvc4":
+                if platform != "rvc2":
                     given += ["--quantization-data", str(SHARED / "images" / "coco")]
                 done, _ = _run("convert", path, "--to", platform, *given)
             score.add(code == 0, done == 0, " ".join([path.name, *options]))

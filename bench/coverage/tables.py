@@ -20,9 +20,10 @@ FOLDER = Path(oakmill.model.__file__).parent / "coverage"
 ABOUT = (
     "Made by bench/coverage/measure.py; do not edit. One-operator models at opsets 11 to 20 went through the product's "
     "own stages (prepare, quantize, compile in the toolchain's sandbox), and what compiled was run on the host "
-    "(RVC2: OpenVINO's CPU plugin; RVC4: Qualcomm's emulated processor) and compared with onnxruntime. No device was "
-    "asked. variants: [operator, attributes that matter, type and rank, {mode: 'opsets:outcome ...'}]; an outcome's "
-    "number is its place in outcomes. ok: converted and equal. poor: equal to its simulation, but 8 bits leave little. "
+    "(RVC2 and RVC3: OpenVINO's CPU plugin; RVC4: Qualcomm's emulated processor) and compared with onnxruntime. No "
+    "device was asked. variants: [operator, attributes that matter, type and rank, {mode: 'opsets:outcome ...'}]; an "
+    "outcome's number is its place in outcomes. ok: converted and equal. poor: equal to its simulation, but 8 bits "
+    "leave little. "
     "wrong: compiled, computes something else. refused: by prepare or a check. failed: the compiler refused. crashed: "
     "the tool did. mixed: models of one variant differ."
 )

@@ -12,13 +12,22 @@ from oakmill.conversion.failures.edits import apply, differences
 from oakmill.conversion.failures.facts import SourceFacts, prepared
 from oakmill.conversion.failures.failure import Failure, Place, Remedy
 from oakmill.conversion.failures.rulebook import Rule, RuleRemedy, rules
-from oakmill.errors import OakmillError, SpecError
+from oakmill.errors import (
+    OakmillError,
+    PreparationFailed,
+    SpecError,
+    ToolFailed,
+    UnsupportedModel,
+    VerificationFailed,
+)
 from oakmill.spec import AnySpec
 
 BEFORE = "ask"
 """The stage of what fails before the conversion begins: the request itself, or the installation of a toolchain."""
 
 _AFTER_SOURCE = {"prepare", "calibrate", "compile", "package", "verify"}
+_OF_THE_GRAPH = {kind.exit_code for kind in (UnsupportedModel, PreparationFailed, ToolFailed, VerificationFailed)}
+"""Exit codes of the errors whose subject may be a node; others name a file, a parameter, a calibration set."""
 _TOOL_SAYS = (". The compiler says: ", ". Compiler: ")
 _TAIL = 40
 _SIDE = 224
@@ -121,7 +130,7 @@ def _place(problem: Problem, rule: Rule | None, caught: Mapping[str, str], facts
     ops = (*(rule.ops if rule else ()), caught.get("custom", ""))
     if found := facts.first_of(ops):
         return found
-    after = problem.stage in _AFTER_SOURCE and facts.nodes
+    after = problem.stage in _AFTER_SOURCE and facts.nodes and problem.exit_code in _OF_THE_GRAPH
     return prepared(caught.get("place") or problem.subject) if after else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from oakmill.calibration.datasets.resolve import SetMissing
 from oakmill.conversion.events import Progress, Stage, stage_of
 from oakmill.conversion.failures import SourceFacts, explain
 from oakmill.conversion.failures.facts import SourceNode
@@ -103,6 +104,12 @@ def test_a_name_that_the_source_does_not_have_is_told_as_one_of_the_prepared_gra
     assert place
     assert place.origin is Origin.PREPARED
     assert "the source has none of that name" in place.in_words()
+
+
+def test_the_name_of_a_calibration_set_is_not_told_as_a_node() -> None:
+    """A set that was not installed was once "the node 'general' of the prepared graph"."""
+    error = SetMissing("the calibration set general is not installed", subject="general")
+    assert explain(error, "calibrate", facts=FACTS).place is None
 
 
 def test_an_edit_that_the_spec_cannot_take_leaves_its_words() -> None:
