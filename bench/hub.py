@@ -111,7 +111,8 @@ def make_source(client: httpx.Client) -> str:
 
 def relu() -> bytes:
     """A model of one node."""
-    return graph([helper.make_node("Relu", ["x"], ["y"])], [1, 3, 8, 8]).SerializeToString()
+    data: bytes = graph([helper.make_node("Relu", ["x"], ["y"])], [1, 3, 8, 8]).SerializeToString()
+    return data
 
 
 def model(rows: int) -> ModelProto:
@@ -131,7 +132,8 @@ def slow(seed: int) -> bytes:
     for number in range(DEEP):
         values = (random.normal(size=(3 if number == DEEP - 1 else 48, 48 if number else 3, 3, 3)) / 20).astype("f")
         made.graph.initializer.append(numpy_helper.from_array(values, f"w{number}"))
-    return made.SerializeToString()
+    data: bytes = made.SerializeToString()
+    return data
 
 
 def graph(nodes: list[NodeProto], shape: list[int]) -> ModelProto:
@@ -187,7 +189,7 @@ def pieces(path: Path) -> Iterator[bytes]:
 def fill_in(client: httpx.Client, path: Path) -> None:
     """Upload a model as HubAI's client does: a form, with the fields that the hub gave, and the file behind them."""
     base = str(client.base_url).removesuffix("/api/v1/")
-    asked = {"name": path.name, "size": path.stat().st_size}
+    asked = {"name": path.name, "size": str(path.stat().st_size)}
     url = f"{base}/models/api/v1/modelInstances/{make_source(client)}/upload_async"
     policy = client.post(url, params=asked).raise_for_status().json()["policy"]
     with path.open("rb") as file:

@@ -124,6 +124,17 @@ def test_a_worker_asked_to_end_gives_its_job_back_untried(hub: Hub) -> None:
     assert not hub.processes(job)
 
 
+def test_a_job_whose_failure_cannot_be_explained_ends_all_the_same(hub: Hub) -> None:
+    """A row whose parameters this version does not know once hung until its lease ran out, twice."""
+    job = hub.ask()
+    with hub.db.session() as session:
+        session.get_one(Job, job.id).spec = {"platform": "rvc2", "of_another_version": 1}
+    hub.worker()
+    done = hub.ended(job)
+    assert (done.status, done.attempt) == (JobStatus.FAILED, 1)
+    assert done.failure and "of_another_version" in done.failure["details"]
+
+
 @pytest.mark.parametrize(
     ("limits", "words"),
     [({"memory_mb": 300}, "needed more than 300 MB"), ({"seconds": 5}, "not done after 5 s")],

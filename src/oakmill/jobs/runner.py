@@ -160,8 +160,12 @@ class _Job:
         facts = SourceFacts.read(self.model, self.settings) if readable else SourceFacts()
         failure = explain(error, spec=self.spec, facts=facts)
         target = self.out / f"{self.model.stem}{bundle.ENDING}"
+        log = error.log if isinstance(error, OakmillError) else ""
         try:
-            bundle.write(target, failure, settings=self.settings, model=self.model, events=self.events)
+            bundle.write(
+                target, failure,
+                settings=self.settings, model=self.model, events=self.events, log=log, spec=self.spec,
+            )  # fmt: skip
         except OutputError as second:
             _log.warning("no debug bundle: %s", second)
             return failure.as_dict()

@@ -205,11 +205,18 @@ class _Attempt:
             )
 
     def _explained(self, error: Exception) -> dict[str, Any]:
-        from oakmill.conversion.failures import explain
+        from oakmill.conversion.failures import Failure, explain
         from oakmill.jobs.requests import spec_of
 
         stage = next((item["name"] for item in self.diary.stages if item["status"] == "running"), "")
-        return explain(error, stage, spec_of(self.job)).as_dict()
+        try:
+            return explain(error, stage, spec_of(self.job)).as_dict()
+        except Exception as second:  # noqa: BLE001 - a job ends, even if nobody can say why
+            _log.exception("the failure of job %s cannot be explained", self.job.id)
+            words = error.message if isinstance(error, OakmillError) else f"{type(error).__name__}: {error}"
+            title = "Unknown failure"
+            given = {"stage": stage, "code": "Unexpected", "exit_code": 1, "rule": "", "title": title}
+            return Failure(**given, sentence=words, details=f"{type(second).__name__}: {second}").as_dict()
 
     def _failed(self, failure: dict[str, Any]) -> None:
         """Write the failure, and its words into the log."""
