@@ -139,7 +139,7 @@ class _Job:
         from oakmill.cli.progress import Display
 
         with Display(verbose=self.attempt.verbose) as display:
-            install_missing(self.spec, self.settings, display.installing, self.model)
+            install_needed(self.spec, self.settings, display.installing, self.model)
             converted = self._convert(display.show)
             display.finished(converted)
         found = results.keep_converted(question, converted, compare=self.force)
@@ -150,7 +150,7 @@ class _Job:
     def _for_machines(self, results: Results, question: Question | None) -> None:
         from oakmill.conversion.pipeline import summary
 
-        install_missing(
+        install_needed(
             self.spec, self.settings, lambda words: _line("event", {"kind": "log", "text": words}), self.model
         )
         converted = self._convert(lambda event: _line("event", event.as_dict()))
@@ -180,17 +180,13 @@ def _tell(answer: Answer, began: float) -> None:
     click.echo(f"{answer.files[0]} {size:.2f} MB in {time.monotonic() - began:.2f} s", err=True)
 
 
-def install_missing(spec: AnySpec, settings: Settings, tell: Callable[[str], None], model: Path | None = None) -> None:
+def install_needed(spec: AnySpec, settings: Settings, tell: Callable[[str], None], model: Path | None = None) -> None:
     """Install the toolchains that are needed (also to read `model`) and missing, where the settings allow it."""
     from oakmill.conversion.platforms import needed_toolchains
-    from oakmill.toolchains.base import State
+    from oakmill.toolchains.installing import install_missing
 
-    if not settings.install_toolchains:
-        return
-    for toolchain in needed_toolchains(spec, settings, model):
-        if toolchain.status().state is State.MISSING:
-            tell(f"installing {toolchain.name}: {toolchain.summary}")
-            toolchain.install(lambda event: tell(event.line or event.what))
+    needed = needed_toolchains(spec, settings, model)
+    install_missing(needed, settings, tell, lambda event: tell(event.line or event.what))
 
 
 def _line(kind: str, content: Any) -> None:

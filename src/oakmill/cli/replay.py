@@ -47,7 +47,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     The source model and images are known by their sha256 and looked for beside the recipe. Where the bytes differ,
     what was otherwise is named, and the exit code is 8.
     """
-    from oakmill.cli.convert import install_missing
+    from oakmill.cli.convert import install_needed
     from oakmill.conversion import recipes
     from oakmill.conversion.replay import Given, ReplayDiffers, replay
     from oakmill.settings import current
@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     attempt = Attempt(model, "", output, settings, debug_bundle, as_json, verbose)
     with explained(attempt), _Shown(as_json=as_json, verbose=verbose) as shown:
         attempt.spec = recipes.read(recipe, settings).spec
-        install_missing(attempt.spec, settings, shown.installing)
+        install_needed(attempt.spec, settings, shown.installing)
         watching = attempt.watching(shown.event)
         done = replay(recipe, output, given, settings=settings, observer=watching, overwrite=overwrite)
         shown.said(done.as_dict(), list(done.lines()))

@@ -22,8 +22,9 @@ from oakmill.model.source import SourceFormat, SourceModel, Tensor
 from oakmill.model.tflite import Quantization, TfliteModel, TfliteTensor, describe_tflite
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec
-from oakmill.toolchains.base import State, Toolchain
+from oakmill.toolchains.base import Toolchain
 from oakmill.toolchains.door import RunnerError
+from oakmill.toolchains.installing import install_missing
 from oakmill.toolchains.tflite.toolchain import Converted, TfliteToolchain, command
 
 PICTURES = 2
@@ -73,7 +74,8 @@ def as_onnx(
     if source.format is not SourceFormat.TFLITE:
         return source
     toolchain = TfliteToolchain(settings)
-    _install_missing(toolchain, settings, progress)
+    install_missing([toolchain], settings, progress.note, progress.tool)
+    toolchain.require()
     model = describe_tflite(source.graph, settings)
     samples = _Samples.of(model, source, inputs, seed)
     progress.doing("converting TFLite to ONNX")
@@ -93,13 +95,6 @@ def as_onnx(
     _tell_of_integers(model, samples.inputs, progress)
     read = read_onnx(converted.floating, settings)
     return replace(source, graph=converted.floating, inputs=read.inputs, outputs=read.outputs, opset=read.opset)
-
-
-def _install_missing(toolchain: TfliteToolchain, settings: Settings, progress: Progress) -> None:
-    if settings.install_toolchains and toolchain.status().state is State.MISSING:
-        progress.note(f"installing {toolchain.name}: {toolchain.summary}")
-        toolchain.install(progress.tool)
-    toolchain.require()
 
 
 def _refused(error: RunnerError, name: str) -> UnsupportedModel:

@@ -19,8 +19,8 @@ from oakmill.model import read_onnx
 from oakmill.model.source import SourceModel, Tensor
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec
-from oakmill.toolchains.base import State
 from oakmill.toolchains.door import RunnerError
+from oakmill.toolchains.installing import install_missing
 from oakmill.toolchains.torchscript.toolchain import VERSION, Exported, TorchScriptToolchain
 
 PICTURES = 2
@@ -62,7 +62,8 @@ def as_onnx(
     """
     toolchain = TorchScriptToolchain(settings)
     samples = _samples(source, inputs, seed)
-    _install_missing(toolchain, settings, progress)
+    install_missing([toolchain], settings, progress.note, progress.tool)
+    toolchain.require()
     progress.doing("writing TorchScript as ONNX")
     try:
         exported = toolchain.export(source.graph, job, samples, watch=progress.tool)
@@ -72,13 +73,6 @@ def as_onnx(
     _prove(exported, samples, progress)
     read = read_onnx(exported.onnx, settings)
     return replace(source, graph=exported.onnx, inputs=read.inputs, outputs=read.outputs, opset=read.opset)
-
-
-def _install_missing(toolchain: TorchScriptToolchain, settings: Settings, progress: Progress) -> None:
-    if settings.install_toolchains and toolchain.status().state is State.MISSING:
-        progress.note(f"installing {toolchain.name}: {toolchain.summary}")
-        toolchain.install(progress.tool)
-    toolchain.require()
 
 
 def _samples(source: SourceModel, asked: Sequence[InputSpec], seed: int) -> list[dict[str, NDArray[Any]]]:

@@ -139,17 +139,15 @@ class _Job:
     def _install(self, watch: Tell) -> None:
         """Install toolchains that are missing, where the operator allows it."""
         from oakmill.conversion.platforms import needed_toolchains
-        from oakmill.toolchains.base import State
+        from oakmill.toolchains.installing import install_missing
 
-        def tell(text: str, kind: str = "log") -> None:
+        def tell(kind: str, text: str) -> None:
             watch({"stage": "inspect", "kind": kind, "text": text})
 
-        if not self.settings.install_toolchains:
-            return
-        for toolchain in needed_toolchains(self.spec, self.settings, self.model):
-            if toolchain.status().state is State.MISSING:
-                tell(f"installing {toolchain.name}: {toolchain.summary}", "note")
-                toolchain.install(lambda event: tell(event.line or event.what))
+        needed = needed_toolchains(self.spec, self.settings, self.model)
+        install_missing(
+            needed, self.settings, lambda text: tell("note", text), lambda event: tell("log", event.line or event.what)
+        )
 
     def _explained(self, error: Exception) -> dict[str, Any]:
         """Why it failed, with the evidence packed beside, without weights."""

@@ -1,0 +1,25 @@
+"""Installs the toolchains that a conversion needs and that are not here yet, where the operator allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from oakmill.settings import Settings
+from oakmill.toolchains.base import State, Toolchain, Watcher
+
+
+def install_missing(
+    needed: Sequence[Toolchain], settings: Settings, tell: Callable[[str], None], watch: Watcher
+) -> None:
+    """Install those that are missing, each told by `tell` before; none where the settings do not allow it.
+
+    Raises:
+        ToolchainMissing: an interpreter or package that one needs cannot be had here.
+        ToolchainBroken: one was installed but its verification failed.
+    """
+    if not settings.install_toolchains:
+        return
+    for toolchain in needed:
+        if toolchain.status().state is State.MISSING:
+            tell(f"installing {toolchain.name}: {toolchain.summary}")
+            toolchain.install(watch)
