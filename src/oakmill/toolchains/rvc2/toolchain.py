@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from oakmill.errors import ToolchainBroken, VersionNotAvailable
 from oakmill.settings import Settings
-from oakmill.toolchains import door, environments
+from oakmill.toolchains import arrays, door, environments
 from oakmill.toolchains.base import Status, Watcher, ignore
 from oakmill.toolchains.rvc2 import tiny
 
@@ -176,14 +176,11 @@ class Rvc2Toolchain:
         job.mkdir(parents=True, exist_ok=True)
         request = {
             "action": "infer",
-            "target": "outputs.npz",
-            "samples": [
-                {name: _save(job / f"{index}_{port}.npy", values) for port, (name, values) in enumerate(sample.items())}
-                for index, sample in enumerate(samples)
-            ],
+            "target": arrays.OUTPUTS,
+            "samples": arrays.save_samples(job, samples),
         }
         self._run(model, job, request, ports or Ports(), watch)
-        with np.load(job / "outputs.npz") as outputs:
+        with np.load(job / arrays.OUTPUTS) as outputs:
             names = {key.rpartition("/")[0] for key in outputs.files}
             for index in range(len(samples)):
                 yield {name: outputs[f"{name}/{index}"] for name in names}
@@ -238,11 +235,6 @@ def version_not_available(version: str, settings: Settings) -> VersionNotAvailab
         remedy=f"use --ir-version {here[0]}, or point the setting OAKMILL_RVC2_LIBRARIES to your own OpenVINO "
         f"{version}",
     )
-
-
-def _save(path: Path, values: NDArray[Any]) -> str:
-    np.save(path, np.ascontiguousarray(values))
-    return path.name
 
 
 def _only(folder: Path, pattern: str) -> Path:

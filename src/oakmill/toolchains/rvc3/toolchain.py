@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from oakmill.errors import ToolchainBroken
 from oakmill.settings import Settings
-from oakmill.toolchains import door, environments
+from oakmill.toolchains import arrays, door, environments
 from oakmill.toolchains.base import Watcher, ignore
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
 from oakmill.toolchains.rvc3 import tiny
@@ -105,12 +105,8 @@ class Rvc3Toolchain(ModelOptimizer):
         Raises: as `read`.
         """
         job.mkdir(parents=True, exist_ok=True)
-        files = [
-            {name: _save(job / f"{index}_{port}.npy", values) for port, (name, values) in enumerate(sample.items())}
-            for index, sample in enumerate(samples)
-        ]
-        self._run(ir, job, files, list(samples[0]), outputs, watch)
-        with np.load(job / "outputs.npz") as found:
+        self._run(ir, job, arrays.save_samples(job, samples), list(samples[0]), outputs, watch)
+        with np.load(job / arrays.OUTPUTS) as found:
             for index in range(len(samples)):
                 yield {name: found[f"{name}/{index}"] for name in outputs}
 
@@ -130,13 +126,8 @@ class Rvc3Toolchain(ModelOptimizer):
             "inputs": list(inputs),
             "outputs": list(outputs),
             "samples": samples,
-            "target": "outputs.npz",
+            "target": arrays.OUTPUTS,
         }
         return door.run_runner(
             self.require(), RUNNER, request, job, read=[ir.parent], watch=watch, settings=self._settings
         )
-
-
-def _save(path: Path, values: NDArray[Any]) -> str:
-    np.save(path, np.ascontiguousarray(values))
-    return path.name

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from oakmill.errors import ToolchainBroken, ToolchainMissing, ToolKilled, VerificationFailed, VersionNotAvailable
 from oakmill.settings import Settings
-from oakmill.toolchains import door, environments
+from oakmill.toolchains import arrays, door, environments
 from oakmill.toolchains.base import Status, ToolEvent, Watcher, ignore
 from oakmill.toolchains.rvc4 import dlc, failures, socs, tiny
 
@@ -248,18 +248,15 @@ class Rvc4Toolchain:
             "action": "run",
             "dlc": str(file.absolute()),
             "half": half,
-            "samples": [
-                {name: _save(job / f"{index}_{port}.npy", values) for port, (name, values) in enumerate(sample.items())}
-                for index, sample in enumerate(samples)
-            ],
-            "target": "outputs.npz",
+            "samples": arrays.save_samples(job, samples),
+            "target": arrays.OUTPUTS,
         }
         try:
             answer = self._run(request, job, [file], watch)
         except ToolKilled as error:
             raise failures.aborted(error) from None
         ports = _ports(answer["outputs"])
-        with np.load(job / "outputs.npz") as outputs:
+        with np.load(job / arrays.OUTPUTS) as outputs:
             for index in range(len(samples)):
                 yield {port.name: port.real(outputs[f"{port.name}/{index}"]) for port in ports}
 
@@ -374,8 +371,3 @@ def _unreadable(error: door.RunnerError) -> VerificationFailed | door.RunnerErro
 
 def _ports(described: Sequence[Mapping[str, Any]]) -> tuple[Port, ...]:
     return tuple(Port(one["name"], tuple(one["shape"]), one["dtype"], one["scale"], one["offset"]) for one in described)
-
-
-def _save(path: Path, values: NDArray[Any]) -> str:
-    np.save(path, np.ascontiguousarray(values))
-    return path.name

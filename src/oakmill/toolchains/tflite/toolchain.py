@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from oakmill.errors import ToolchainBroken
 from oakmill.settings import Settings
-from oakmill.toolchains import door, environments
+from oakmill.toolchains import arrays, door, environments
 from oakmill.toolchains.base import Status, Watcher, ignore
 from oakmill.toolchains.tflite import tiny
 
@@ -133,17 +133,10 @@ class TfliteToolchain:
             "opset": OPSET,
             "quantized": quantized,
             "shapes": {name: list(shape) for name, shape in (shapes or {}).items()},
-            "samples": [
-                {name: _save(job / f"{place}_{port}.npy", values) for port, (name, values) in enumerate(sample.items())}
-                for place, sample in enumerate(samples)
-            ],
+            "samples": arrays.save_samples(job, samples),
         }
         result = door.run_runner(self.require(), _HERE, request, job, watch=watch, settings=self._settings)
-        with np.load(job / "outputs.npz") as outputs:
-            answers = tuple(
-                {name: outputs[f"{port}/{place}"] for port, name in enumerate(result["outputs"])}
-                for place in range(len(samples))
-            )
+        answers = arrays.load_answers(job, result["outputs"], len(samples))
         return Converted(job / _FAITHFUL, job / (_FLOAT if quantized else _FAITHFUL), answers)
 
     @property
@@ -155,8 +148,3 @@ def command(model: str) -> list[str]:
     """The command line that says the same as is done to a TFLite file of that name."""
     options = ["--opset", str(OPSET), "--dequantize", "--output", "model.onnx"]
     return ["python", "-m", "tf2onnx.convert", "--tflite", model, *options]
-
-
-def _save(path: Path, values: NDArray[Any]) -> str:
-    np.save(path, np.ascontiguousarray(values))
-    return path.name

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from oakmill.errors import ToolchainBroken
 from oakmill.settings import Settings
-from oakmill.toolchains import door, environments, interpreters
+from oakmill.toolchains import arrays, door, environments, interpreters
 from oakmill.toolchains.base import Status, Watcher, ignore
 from oakmill.toolchains.torchscript import tiny
 
@@ -130,17 +130,10 @@ class TorchScriptToolchain:
             "model": _MODEL,
             "opset": OPSET,
             "inputs": list(samples[0]),
-            "samples": [
-                [_save(job / f"{place}_{port}.npy", values) for port, values in enumerate(sample.values())]
-                for place, sample in enumerate(samples)
-            ],
+            "samples": [list(files.values()) for files in arrays.save_samples(job, samples)],
         }
         result = door.run_runner(self.require(), _HERE, request, job, watch=watch, settings=self._settings)
-        with np.load(job / "outputs.npz") as outputs:
-            answers = tuple(
-                {name: outputs[f"{port}/{place}"] for port, name in enumerate(result["outputs"])}
-                for place in range(len(samples))
-            )
+        answers = arrays.load_answers(job, result["outputs"], len(samples))
         return Exported(job / _ONNX, answers)
 
     @property
@@ -153,8 +146,3 @@ def command(model: str) -> list[str]:
     load = f"torch.jit.load({json.dumps(model)})"
     export = f'torch.onnx.export({load}, EXAMPLE, "model.onnx", opset_version={OPSET}, dynamo=False)'
     return ["python", "-c", f"import torch; {export}"]
-
-
-def _save(path: Path, values: NDArray[Any]) -> str:
-    np.save(path, np.ascontiguousarray(values))
-    return path.name
