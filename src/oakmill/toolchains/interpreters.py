@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from oakmill.errors import ToolchainMissing
@@ -47,6 +47,21 @@ def find(version: str, settings: Settings, watch: Watcher = ignore) -> Path:
         remedy=f"Install it (pyenv install {version}, or uv python install {version}), or name one that is there: "
         f'OAKMILL_PYTHONS=\'{{"{version}": "/path/to/python{version}"}}\'.',
     )
+
+
+def find_first(versions: Sequence[str], settings: Settings, watch: Watcher = ignore) -> Path:
+    """An interpreter of the first of some versions, the best first, that is here or can be had.
+
+    Raises:
+        ToolchainMissing: there is none of any; what is said is of the last.
+    """
+    missing = ToolchainMissing()
+    for version in versions:
+        try:
+            return find(version, settings, watch)
+        except ToolchainMissing as error:
+            missing = error
+    raise missing
 
 
 def _chosen(version: str, python: Path) -> Path:

@@ -12,10 +12,11 @@ from typing import Any
 import onnx
 from onnx import TensorProto, helper
 
-from oakmill.errors import ToolchainBroken, ToolchainMissing
+from oakmill.errors import ToolchainBroken
 from oakmill.settings import Settings
 from oakmill.toolchains import door, environments, interpreters
-from oakmill.toolchains.base import Status, Watcher, ignore
+from oakmill.toolchains.base import Watcher, ignore
+from oakmill.toolchains.single import SingleEnvironment
 
 _HERE = Path(__file__).parent
 
@@ -47,11 +48,11 @@ RELEASES = {
 _FRONTENDS = ("libopenvino_ir_frontend.so", "libopenvino_onnx_frontend.so")
 
 
-class ModelOptimizer:
+class ModelOptimizer(SingleEnvironment):
     """OpenVINO's Model Optimizer (mo), from the package openvino-dev, in its own Python."""
 
     def __init__(self, settings: Settings, version: str = "2022.2.0") -> None:
-        self._settings = settings
+        super().__init__(settings)
         self._release = RELEASES[version]
         self.version = version
 
@@ -74,16 +75,7 @@ class ModelOptimizer:
             ToolchainMissing: it is not installed.
             ToolchainBroken: it is not whole.
         """
-        environment = self._environment()
-        folder = self._compiler_folder(environment)
-        for library in ("libopenvino_c.so", *_FRONTENDS):
-            if not (folder / library).is_file():
-                raise ToolchainBroken(f"{folder} holds no {library}", subject=self.name, remedy=self._remedy)
-        return folder
-
-    def status(self) -> Status:
-        """How it stands here; starts no process."""
-        return environments.status(self.name, self.summary, self.require)
+        return self._require_libraries(self._environment())
 
     def require(self) -> environments.Environment:
         """The environment, once it is certain that it is whole.
@@ -92,28 +84,22 @@ class ModelOptimizer:
             ToolchainMissing: it is not installed.
             ToolchainBroken: it is not whole.
         """
-        assert not self._release.compiler or self.libraries
-        return self._environment()
+        environment = self._environment()
+        if self._release.compiler:
+            self._require_libraries(environment)
+        return environment
 
-    def install(self, watch: Watcher = ignore) -> Status:
-        """Make the environment and verify it by converting a tiny model.
-
-        Raises:
-            ToolchainMissing: a package or interpreter cannot be had here.
-            ToolchainBroken: it was installed but does not convert.
-        """
+    def _make(self, watch: Watcher) -> None:
         environment = environments.create(
             self.name,
             lock=_HERE / f"mo-{self.version}.lock",
-            interpreter=self._interpreter(watch),
+            interpreter=interpreters.find_first(self._release.pythons, self._settings, watch),
             libraries=self._release.compiler,
             settings=self._settings,
             watch=watch,
         )
         if self._release.compiler:
             self._add_frontends(environment)
-        self.verify()
-        return self.status()
 
     def verify(self) -> Mapping[str, Any]:
         """Convert a model of one node.
@@ -158,17 +144,15 @@ class ModelOptimizer:
         return f"oakmill toolchains install {self.name} (it needs Python {pythons})"
 
     def _environment(self) -> environments.Environment:
-        return environments.require(self.name, self._settings, self._remedy)
+        return super().require()
 
-    def _interpreter(self, watch: Watcher) -> Path:
-        """The first of its Pythons that is here or can be had."""
-        missing = ToolchainMissing()
-        for version in self._release.pythons:
-            try:
-                return interpreters.find(version, self._settings, watch)
-            except ToolchainMissing as error:
-                missing = error
-        raise missing
+    def _require_libraries(self, environment: environments.Environment) -> Path:
+        """The folder of `libraries`, with all that belongs into it."""
+        folder = self._compiler_folder(environment)
+        for library in ("libopenvino_c.so", *_FRONTENDS):
+            if not (folder / library).is_file():
+                raise ToolchainBroken(f"{folder} holds no {library}", subject=self.name, remedy=self._remedy)
+        return folder
 
     def _compiler_folder(self, environment: environments.Environment) -> Path:
         return (environment.libraries or environment.folder) / self._release.compiler_folder

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from oakmill.errors import ToolchainBroken, ToolchainMissing
+from oakmill.errors import ToolchainBroken
 from oakmill.settings import Settings
 from oakmill.toolchains import door, environments, interpreters
-from oakmill.toolchains.base import Status, Watcher, ignore
+from oakmill.toolchains.base import Watcher, ignore
 from oakmill.toolchains.rvc3 import tiny
 from oakmill.toolchains.rvc3.toolchain import RUNNER
+from oakmill.toolchains.single import SingleEnvironment
 
 DEVICES = {
     ("nncf", "VPU"): ("NPU", "mixed"),
@@ -59,11 +60,11 @@ class Done:
     report: Mapping[str, Any]
 
 
-class Quantizer:
+class Quantizer(SingleEnvironment):
     """NNCF ("nncf"), or OpenVINO's Post-training Optimization Tool ("pot")."""
 
     def __init__(self, settings: Settings, tool: str = "nncf") -> None:
-        self._settings = settings
+        super().__init__(settings)
         self.tool = tool
         self.version = {"nncf": "3.4.0", "pot": "2022.3.2"}[tool]
 
@@ -82,26 +83,7 @@ class Quantizer:
             "Python 3.10, 3.9, 3.8"
         )
 
-    def status(self) -> Status:
-        """How it stands here; starts no process."""
-        return environments.status(self.name, self.summary, self.require)
-
-    def require(self) -> environments.Environment:
-        """The environment, once it is certain that it is whole.
-
-        Raises:
-            ToolchainMissing: it is not installed.
-            ToolchainBroken: it is not whole.
-        """
-        return environments.require(self.name, self._settings, self._remedy)
-
-    def install(self, watch: Watcher = ignore) -> Status:
-        """Make the environment and verify it by quantizing a tiny network.
-
-        Raises:
-            ToolchainMissing: a package or interpreter cannot be had here.
-            ToolchainBroken: it was installed but does not quantize.
-        """
+    def _make(self, watch: Watcher) -> None:
         environments.create(
             self.name,
             lock=RUNNER / f"{self.tool}-{self.version}.lock",
@@ -109,8 +91,6 @@ class Quantizer:
             settings=self._settings,
             watch=watch,
         )
-        self.verify()
-        return self.status()
 
     def verify(self) -> Mapping[str, Any]:
         """Quantize a network of one convolution.
@@ -161,17 +141,7 @@ class Quantizer:
         )
         return Done(job / "int8.xml", {**report, "device": device, "preset": preset})
 
-    @property
-    def _remedy(self) -> str:
-        return f"oakmill toolchains install {self.name}"
-
     def _interpreter(self, watch: Watcher) -> Path:
         if self.tool == "nncf":
             return Path(sys.executable)
-        missing = ToolchainMissing()
-        for version in ("3.10", "3.9", "3.8"):
-            try:
-                return interpreters.find(version, self._settings, watch)
-            except ToolchainMissing as error:
-                missing = error
-        raise missing
+        return interpreters.find_first(("3.10", "3.9", "3.8"), self._settings, watch)

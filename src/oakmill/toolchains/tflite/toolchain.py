@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oakmill.errors import ToolchainBroken
-from oakmill.settings import Settings
 from oakmill.toolchains import arrays, door, environments
-from oakmill.toolchains.base import Status, Watcher, ignore
+from oakmill.toolchains.base import Watcher, ignore
+from oakmill.toolchains.single import SingleEnvironment
 from oakmill.toolchains.tflite import tiny
 
 VERSION = "1.17.0"
@@ -40,11 +40,8 @@ class Converted:
     answers: tuple[dict[str, NDArray[Any]], ...]
 
 
-class TfliteToolchain:
+class TfliteToolchain(SingleEnvironment):
     """tf2onnx 1.17, with LiteRT in TensorFlow's place, and as the interpreter to compare with."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
 
     @property
     def name(self) -> str:
@@ -56,26 +53,7 @@ class TfliteToolchain:
         """What it is."""
         return "tf2onnx, which writes TFLite models as ONNX, and LiteRT, which says what they compute"
 
-    def status(self) -> Status:
-        """How it stands here; starts no process."""
-        return environments.status(self.name, self.summary, self.require)
-
-    def require(self) -> environments.Environment:
-        """The environment.
-
-        Raises:
-            ToolchainMissing: it is not installed.
-            ToolchainBroken: it is not whole.
-        """
-        return environments.require(self.name, self._settings, self._remedy)
-
-    def install(self, watch: Watcher = ignore) -> Status:
-        """Make the environment and verify it by converting a tiny model.
-
-        Raises:
-            ToolchainMissing: a package or interpreter cannot be had here.
-            ToolchainBroken: it was installed but does not convert.
-        """
+    def _make(self, watch: Watcher) -> None:
         environments.create(
             self.name,
             lock=_HERE / "requirements.lock",
@@ -83,8 +61,6 @@ class TfliteToolchain:
             settings=self._settings,
             watch=watch,
         )
-        self.verify()
-        return self.status()
 
     def verify(self) -> Mapping[str, Any]:
         """Convert and run a model of less than 1 kB.
@@ -138,10 +114,6 @@ class TfliteToolchain:
         result = door.run_runner(self.require(), _HERE, request, job, watch=watch, settings=self._settings)
         answers = arrays.load_answers(job, result["outputs"], len(samples))
         return Converted(job / _FAITHFUL, job / (_FLOAT if quantized else _FAITHFUL), answers)
-
-    @property
-    def _remedy(self) -> str:
-        return f"oakmill toolchains install {self.name}"
 
 
 def command(model: str) -> list[str]:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oakmill.errors import ToolchainBroken
-from oakmill.settings import Settings
 from oakmill.toolchains import arrays, door, environments, interpreters
-from oakmill.toolchains.base import Status, Watcher, ignore
+from oakmill.toolchains.base import Watcher, ignore
+from oakmill.toolchains.single import SingleEnvironment
 from oakmill.toolchains.torchscript import tiny
 
 VERSION = "2.13.0"
@@ -44,11 +44,8 @@ class Exported:
     answers: tuple[dict[str, NDArray[Any]], ...]
 
 
-class TorchScriptToolchain:
+class TorchScriptToolchain(SingleEnvironment):
     """PyTorch 2.13 for the CPU; nothing but TorchScript needs it."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
 
     @property
     def name(self) -> str:
@@ -60,26 +57,7 @@ class TorchScriptToolchain:
         """What it is."""
         return "PyTorch for the CPU (200 MB to download, 1 GB on disk), which writes TorchScript as ONNX"
 
-    def status(self) -> Status:
-        """How it stands here; starts no process."""
-        return environments.status(self.name, self.summary, self.require)
-
-    def require(self) -> environments.Environment:
-        """The environment.
-
-        Raises:
-            ToolchainMissing: it is not installed.
-            ToolchainBroken: it is not whole.
-        """
-        return environments.require(self.name, self._settings, self._remedy)
-
-    def install(self, watch: Watcher = ignore) -> Status:
-        """Make the environment and verify it by exporting a tiny module.
-
-        Raises:
-            ToolchainMissing: a package or interpreter cannot be had here; the build for CUDA is never taken.
-            ToolchainBroken: it was installed but does not work.
-        """
+    def _make(self, watch: Watcher) -> None:
         environments.create(
             self.name,
             lock=_HERE / "requirements.lock",
@@ -88,8 +66,6 @@ class TorchScriptToolchain:
             by_pip=_TORCH,
             watch=watch,
         )
-        self.verify()
-        return self.status()
 
     def verify(self) -> Mapping[str, Any]:
         """Export and run a module of less than 1 kB.
@@ -135,10 +111,6 @@ class TorchScriptToolchain:
         result = door.run_runner(self.require(), _HERE, request, job, watch=watch, settings=self._settings)
         answers = arrays.load_answers(job, result["outputs"], len(samples))
         return Exported(job / _ONNX, answers)
-
-    @property
-    def _remedy(self) -> str:
-        return f"oakmill toolchains install {self.name}"
 
 
 def command(model: str) -> list[str]:

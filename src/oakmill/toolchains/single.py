@@ -1,0 +1,73 @@
+"""A toolchain that is one environment of its own: how it stands, how it is had, and what makes it anew."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from oakmill.settings import Settings
+from oakmill.toolchains import environments
+from oakmill.toolchains.base import Status, Watcher, ignore
+
+
+class SingleEnvironment(ABC):
+    """What such toolchains share; each says what its environment is made of, and verifies it by its own work."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Its full name, which is the environment's too."""
+
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """What it is."""
+
+    def status(self) -> Status:
+        """How it stands here; starts no process."""
+        return environments.status(self.name, self.summary, self.require)
+
+    def require(self) -> environments.Environment:
+        """The environment, once it is certain that it is whole.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it is not whole.
+        """
+        return environments.require(self.name, self._settings, self._remedy)
+
+    def install(self, watch: Watcher = ignore) -> Status:
+        """Make the environment and verify it by work on a tiny model.
+
+        Raises:
+            ToolchainMissing: a package or interpreter cannot be had here.
+            ToolchainBroken: it was installed but does not do its work.
+        """
+        self._make(watch)
+        self.verify()
+        return self.status()
+
+    @abstractmethod
+    def verify(self) -> Mapping[str, Any]:
+        """Work on a tiny model, and tell what was seen.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it does not do what it should.
+        """
+
+    @abstractmethod
+    def _make(self, watch: Watcher) -> None:
+        """Make the environment.
+
+        Raises:
+            ToolchainMissing: a package or interpreter cannot be had here.
+        """
+
+    @property
+    def _remedy(self) -> str:
+        return f"oakmill toolchains install {self.name}"
