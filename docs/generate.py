@@ -46,7 +46,7 @@ def pages() -> dict[str, str]:
 def convert_page() -> str:
     """The parameters of a conversion, from the spec."""
     per_input = {name: field for name, field in InputSpec.model_fields.items() if name != "name"}
-    keys = "".join(f"| `{key}` | {values} |\n" for key, values in compile_tool.CONFIG_KEYS.items())
+    keys = "".join(f"| `{key}` | {described.words} |\n" for key, described in compile_tool.CONFIG_KEYS.items())
     return f"""# oakmill convert
 
     oakmill convert MODEL --to rvc2|rvc4 [options] [-o FOLDER]

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from oakmill.errors import ArgumentRefused
-from oakmill.toolchains.arguments import Option, flag, option, parse, refused
+from oakmill.toolchains.arguments import OURS, Option, flag, one_of, option, read_compile_tool, refused
 
 DEVICE = "VPUX.3400"
 _PRECISION = "FP32|FP16|I32|U32|I16|U16|I8|U8"
@@ -21,20 +20,15 @@ _PRECISIONS = f"{_PORT}:(?:{_PRECISION})(?:,{_PORT}:(?:{_PRECISION}))*"
 _LAYOUTS = f"{_PORT}:(?:{_LAYOUT})(?:,{_PORT}:(?:{_LAYOUT}))*"
 
 CONFIG_KEYS = {
-    "PERFORMANCE_HINT": "THROUGHPUT or LATENCY",
-    "PERF_COUNT": "YES or NO",
-    "VPUX_INFERENCE_SHAVES": "a number",
-    "LOG_LEVEL": "LOG_NONE, LOG_ERROR, LOG_WARNING or LOG_INFO",
+    "PERFORMANCE_HINT": one_of("THROUGHPUT or LATENCY", ("THROUGHPUT", "LATENCY")),
+    "PERF_COUNT": one_of("YES or NO", ("YES", "NO")),
+    "VPUX_INFERENCE_SHAVES": one_of("a number", map(str, range(1, 17))),
+    "LOG_LEVEL": one_of(
+        "LOG_NONE, LOG_ERROR, LOG_WARNING or LOG_INFO", ("LOG_NONE", "LOG_ERROR", "LOG_WARNING", "LOG_INFO")
+    ),
 }
 """The keys of compile_tool's configuration file that can be set, as `-c KEY=VALUE`."""
 
-_VALUES = {
-    "PERFORMANCE_HINT": {"THROUGHPUT", "LATENCY"},
-    "PERF_COUNT": {"YES", "NO"},
-    "VPUX_INFERENCE_SHAVES": {str(count) for count in range(1, 17)},
-    "LOG_LEVEL": {"LOG_NONE", "LOG_ERROR", "LOG_WARNING", "LOG_INFO"},
-}
-_OURS = "the conversion sets it"
 _OPTIONS: dict[str, Option] = {
     "ip": option(_PRECISION, f"precision of all inputs: {_PRECISION}"),
     "op": option(_PRECISION, f"precision of all outputs: {_PRECISION}"),
@@ -46,16 +40,8 @@ _OPTIONS: dict[str, Option] = {
     "oml": option(_LAYOUT, "layout of all outputs in the model: NCHW"),
     "ioml": option(_LAYOUTS, "layouts in the model by name: image:NCHW"),
     "ov_api_1_0": flag("OpenVINO's older API"),
-    "c": option(r"[A-Z_]+[= ]\w+", "one KEY=VALUE of " + ", ".join(CONFIG_KEYS), repeats=True),
-    "m": refused(_OURS),
-    "o": refused(_OURS),
-    "d": refused(f"{_OURS}: {DEVICE}"),
-    "h": refused("it prints help and compiles nothing"),
+    "d": refused(f"{OURS}: {DEVICE}"),
     "log_level": refused("logs are shown with -v; -c LOG_LEVEL=LOG_INFO makes the compiler tell more"),
-    "flagfile": refused("it reads options from any file"),
-    "fromenv": refused("it reads options from the environment"),
-    "tryfromenv": refused("it reads options from the environment"),
-    "undefok": refused("it hides misspelt options"),
 }
 _PASSED_ON = ("il", "ol", "iol", "iml", "oml", "ioml")
 
@@ -77,33 +63,12 @@ def read(arguments: Sequence[str]) -> CompileOptions:
     Raises:
         ArgumentRefused: an argument is unknown, unsafe, set by the conversion itself, or malformed.
     """
-    given: dict[str, str] = {}
-    config: dict[str, str] = {}
-    dashes = {f"{dash}{name}": described for name, described in _OPTIONS.items() for dash in ("-", "--")}
-    for name, value in parse("compile_tool", arguments, dashes):
-        if name.lstrip("-") == "c":
-            config.update([_config_entry(value or "")])
-        elif name.lstrip("-") in given:
-            raise ArgumentRefused(f"compile_tool argument {name!r} is given twice", remedy="give it once")
-        else:
-            given[name.lstrip("-")] = value or ""
-    others = [word for name in _PASSED_ON if name in given for word in (f"-{name}", given[name])]
+    given = read_compile_tool(arguments, _OPTIONS, CONFIG_KEYS)
+    others = [word for name in _PASSED_ON if name in given.values for word in (f"-{name}", given.values[name])]
     return CompileOptions(
-        given.get("ip", ""),
-        given.get("op", ""),
-        {name: value for name, _, value in (part.rpartition(":") for part in given.get("iop", "").split(",") if part)},
-        (*others, *(["-ov_api_1_0"] if "ov_api_1_0" in given else [])),
-        config,
+        given.values.get("ip", ""),
+        given.values.get("op", ""),
+        given.by_port("iop"),
+        (*others, *(["-ov_api_1_0"] if "ov_api_1_0" in given.values else [])),
+        given.config,
     )
-
-
-def _config_entry(text: str) -> tuple[str, str]:
-    key, _, value = text.replace(" ", "=").partition("=")
-    if key not in CONFIG_KEYS:
-        raise ArgumentRefused(
-            f"compile_tool configuration key {key!r} is not one that can be set",
-            remedy=f"known are: {', '.join(CONFIG_KEYS)}",
-        )
-    if value not in _VALUES[key]:
-        raise ArgumentRefused(f"{key} cannot be {value!r}", remedy=f"it takes {CONFIG_KEYS[key]}")
-    return key, value
