@@ -26,12 +26,12 @@ import psutil
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from sqlalchemy import insert, select
 
-from oakmill.api.hub import open_database
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry import instances
 from oakmill.registry.identifiers import new_id
 from oakmill.registry.tables import Instance, Version
 from oakmill.settings import Settings, current
+from oakmill.storage.database import Database
 from oakmill.toolchains.base import State
 from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
 
@@ -221,7 +221,7 @@ def known(client: httpx.Client, settings: Settings, source: str) -> None:
     """A conversion that was made before; here the row says so, for no toolchain is needed to measure the answer."""
     body = {"platform": "rvc2", "spec": {"number_of_shaves": 6}}
     job = post(client, f"/instances/{source}/conversions", **body)
-    db = open_database(settings)
+    db = Database.of(settings)
     with db.session() as session:
         row, made = session.get_one(Job, job["id"]), session.get_one(Instance, job["result_id"])
         row.status, row.key = JobStatus.SUCCEEDED, row.key or "0" * 64
@@ -248,7 +248,7 @@ def lists(client: httpx.Client, settings: Settings, source: str, count: int) -> 
 
 def fill(settings: Settings, source: str, count: int) -> None:
     """Add instances beside a source, by the database."""
-    db = open_database(settings)
+    db = Database.of(settings)
     with db.session() as session:
         version = session.get_one(Version, session.scalar(select(Instance.version_id).where(Instance.id == source)))
         place = {

@@ -19,10 +19,10 @@ from hub import hub, make_source, p95, post, relu, send, timed
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy.orm import Session
 
-from oakmill.api.hub import open_database
 from oakmill.registry import instances, keys, models, variants
 from oakmill.registry.callers import Caller
 from oakmill.settings import Settings
+from oakmill.storage.database import Database
 
 CHROMIUM = "/usr/bin/chromium"
 TIMES = 30
@@ -66,7 +66,7 @@ def shown(client: httpx.Client) -> list[str]:
 
 def seed(settings: Settings, key: str, count: int) -> None:
     """Models as a client would make them, each with a version and an instance of a source."""
-    db = open_database(settings)
+    db = Database.of(settings)
     for start in range(0, count, BATCH):
         with db.session() as session:
             caller = keys.authenticate(session, key)

@@ -31,7 +31,7 @@ class Hub:
     def __init__(self, settings: Settings) -> None:
         settings.hub.mkdir(parents=True, exist_ok=True)
         self.settings = settings
-        self.db = open_database(settings)
+        self.db = Database.of(settings)
         self.blobs = BlobStore.of(settings)
         self.uploads = Uploads(self.db, self.blobs, settings)
         self.bell = Bell.of(settings, self.db)
@@ -68,14 +68,6 @@ class Hub:
         self.inspector.close()
         self.bell.close()
         self.db.close()
-
-
-def open_database(settings: Settings) -> Database:
-    """The hub's database: the one of the settings, else a file in the hub's folder."""
-    if settings.database:
-        return Database(settings.database)
-    settings.hub.mkdir(parents=True, exist_ok=True)
-    return Database(f"sqlite:///{settings.hub / 'hub.sqlite'}")
 
 
 def read_secret(path: Path) -> bytes:

@@ -129,10 +129,10 @@ def add_team(name: str, quota_mb: int | None) -> None:
 @contextmanager
 def _session() -> Iterator[Session]:
     """One transaction on the hub's database, which is made when there is none."""
-    from oakmill.api.hub import open_database
     from oakmill.storage import migrate
+    from oakmill.storage.database import Database
 
-    db = open_database(current())
+    db = Database.of(current())
     try:
         if not migrate.is_current(db):
             migrate.upgrade(db)

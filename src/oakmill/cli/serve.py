@@ -43,11 +43,11 @@ def command(host: str | None, port: int | None, workers: int | None, ray: bool) 
 
 def _prepare(settings: Settings) -> str | None:
     """Bring the database up to date; the first admin key, where there was none."""
-    from oakmill.api.hub import open_database
     from oakmill.registry import keys
     from oakmill.storage import migrate
+    from oakmill.storage.database import Database
 
-    db = open_database(settings)
+    db = Database.of(settings)
     try:
         migrate.upgrade(db)
         with db.session() as session:

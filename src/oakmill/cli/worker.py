@@ -31,12 +31,12 @@ def command(once: str | None, ray: bool) -> None:
     logging.getLogger("oakmill").setLevel(logging.INFO)
     if ray and once is not None:
         raise click.UsageError("--ray sends all jobs; --once runs one here.")
-    from oakmill.api.hub import open_database
     from oakmill.jobs.bell import Bell
     from oakmill.settings import current
+    from oakmill.storage.database import Database
 
     settings = current()
-    db = open_database(settings)
+    db = Database.of(settings)
     bell = Bell.of(settings, db)
     if ray:
         from oakmill.jobs.executors.ray import RayPlacer
