@@ -88,7 +88,7 @@ def install(names: tuple[str, ...], as_json: bool) -> None:
     bring pictures from elsewhere and `oakmill datasets add` them.
     """
     from oakmill.calibration import datasets
-    from oakmill.calibration.datasets.resolve import unknown
+    from oakmill.calibration.datasets.store import unknown
 
     for name in names:  # before anything is fetched
         if name.lower() not in datasets.SETS:
@@ -149,7 +149,7 @@ def _show_added(added: Added) -> None:
 def show(name: str, as_json: bool) -> None:
     """Show what a set is made of, whose the pictures are, and what the doctor says in a word."""
     from oakmill.calibration import datasets
-    from oakmill.calibration.datasets.resolve import unknown
+    from oakmill.calibration.datasets.store import unknown
 
     settings = current()
     wanted = name.lower() if name.lower() in datasets.SETS else name

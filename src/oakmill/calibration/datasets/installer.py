@@ -22,7 +22,6 @@ from oakmill.calibration.datasets.catalog import SEED, SETS, NamedSet
 from oakmill.calibration.datasets.fetch import FetchFailed, Limits, NotThere, fetch
 from oakmill.calibration.datasets.files import digest, problem
 from oakmill.calibration.datasets.open_images import Photo
-from oakmill.calibration.datasets.resolve import unknown
 from oakmill.calibration.datasets.store import FileRecord, Progress, SetRecord, Watcher, ignore
 from oakmill.settings import Settings
 
@@ -65,7 +64,7 @@ def install(name: str, settings: Settings, watch: Watcher = ignore) -> SetRecord
         OutputError: the set cannot be written.
     """
     if name not in SETS:
-        raise unknown(name, settings)
+        raise store.unknown(name, settings)
     with store.alone(name, settings, watch):
         folder = store.folder_of(name, settings)
         if folder.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 from oakmill.calibration.datasets import store
 from oakmill.calibration.datasets.catalog import SETS
 from oakmill.calibration.datasets.files import SUFFIXES, find_files, is_known
+from oakmill.calibration.datasets.installer import install
 from oakmill.calibration.datasets.store import SetRecord
 from oakmill.calibration.datasets.zips import unpack
 from oakmill.errors import SourceError
@@ -21,10 +21,6 @@ DEFAULT = "general"
 
 class SetMissing(SourceError):
     """A calibration set that a conversion needs is not installed."""
-
-
-class UnknownSet(SourceError):
-    """There is no calibration set of that name."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +69,7 @@ def resolve(value: str | None, settings: Settings, work: Path) -> Dataset:
         raise _missing(name, value)
     if Path(name).exists():
         return _from_path(Path(name), settings, work)
-    raise unknown(name, settings)
-
-
-def unknown(name: str, settings: Settings) -> UnknownSet:
-    """The error for a name that is no set's, with what there is and what may have been meant."""
-    there = store.names(settings)
-    close = difflib.get_close_matches(name.lower(), there, 1)
-    meant = f"Did you mean {close[0]}? " if close else ""
-    message = f"there is no calibration set {name!r}, nor a file or folder of that name"
-    return UnknownSet(message, subject=name, remedy=f"{meant}Sets: {', '.join(there)}; or give a folder or zip.")
+    raise store.unknown(name, settings)
 
 
 def _looks_like_path(value: str) -> bool:
@@ -91,8 +78,6 @@ def _looks_like_path(value: str) -> bool:
 
 def _generated(name: str, settings: Settings) -> SetRecord | None:
     """A set that needs nothing from outside is made where it is first asked for."""
-    from oakmill.calibration.datasets.installer import install
-
     if name not in SETS or SETS[name].origin != "generated":
         return None
     return install(name, settings)

@@ -6,6 +6,7 @@ work in progress: `.installing-<name>` goes on where it stopped, `.adding-<name>
 
 from __future__ import annotations
 
+import difflib
 import errno
 import fcntl
 import hashlib
@@ -33,6 +34,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 class SetDamaged(SourceError):
     """A calibration set is installed, but not all of it is there."""
+
+
+class UnknownSet(SourceError):
+    """There is no calibration set of that name."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +190,15 @@ def entries(settings: Settings) -> tuple[Entry, ...]:
 def names(settings: Settings) -> tuple[str, ...]:
     """The names of all sets that are known, installed or not."""
     return tuple(entry.name for entry in entries(settings))
+
+
+def unknown(name: str, settings: Settings) -> UnknownSet:
+    """The error for a name that is no set's, with what there is and what may have been meant."""
+    there = names(settings)
+    close = difflib.get_close_matches(name.lower(), there, 1)
+    meant = f"Did you mean {close[0]}? " if close else ""
+    message = f"there is no calibration set {name!r}, nor a file or folder of that name"
+    return UnknownSet(message, subject=name, remedy=f"{meant}Sets: {', '.join(there)}; or give a folder or zip.")
 
 
 def _folders(settings: Settings) -> Iterable[Path]:
