@@ -66,6 +66,11 @@ class Prepared:
     heads: tuple[Mapping[str, Any], ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def pictures(self) -> list[str]:
+        """The inputs that come in as pixels of 8 bits."""
+        return [item.name for item in self.boundary if item.is_image]
+
     def feeds(self, raw: Mapping[str, equality.Array]) -> dict[str, equality.Array]:
         """What the converted model takes, as the source model takes it.
 

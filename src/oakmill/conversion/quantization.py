@@ -13,6 +13,7 @@ from oakmill.conversion.cache import StageCache, key_of
 from oakmill.conversion.events import Progress
 from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.prepare import Prepared
+from oakmill.conversion.search import Search
 from oakmill.errors import SpecError
 from oakmill.graph import aimet, encodings, quantize
 from oakmill.graph.encodings import Ranged
@@ -34,11 +35,6 @@ class Quantized:
     record: Mapping[str, Any]
 
 
-def pictures_of(prepared: Prepared) -> list[str]:
-    """The inputs that come in as pixels of 8 bits."""
-    return [item.name for item in prepared.boundary if item.is_image]
-
-
 def quantize_graph(
     spec: Rvc4Spec, prepared: Prepared, lessons: Pictures, source: str, settings: Settings, progress: Progress
 ) -> Quantized:
@@ -49,19 +45,17 @@ def quantize_graph(
         SpecError: encodings or overrides do not fit the model.
         PreparationFailed: a tensor is not finite, or the graph cannot be quantized.
     """
-    _require_own(spec, pictures_of(prepared))
+    _require_own(spec, prepared.pictures)
     plan = plan_of(spec, prepared.model, progress)
     ranges = measure(spec, plan, prepared, lessons, settings, progress)
     found: dict[str, Any] = {}
     if spec.quantizer_search:
-        from oakmill.conversion.search import Search
-
         searched = Search(prepared, ranges, plan, lessons, spec.search_seconds).run(progress)
         plan, model, found = searched.plan, searched.model, {"search": searched.as_dict()}
         progress.note(searched.words)
     else:
         progress.doing("writing the quantized graph")
-        model = quantize.quantize(prepared.model, ranges, plan, pictures_of(prepared))
+        model = quantize.quantize(prepared.model, ranges, plan, prepared.pictures)
     record = {
         "set": source,
         "method": spec.ranges.value,

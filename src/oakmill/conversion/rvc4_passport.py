@@ -25,7 +25,6 @@ from oakmill.conversion.passport.observed import neighbours
 from oakmill.conversion.pictures import GENERATED
 from oakmill.conversion.platform import Images, Network
 from oakmill.conversion.prepare import Prepared
-from oakmill.conversion.quantization import pictures_of
 from oakmill.conversion.simulate import Simulated
 from oakmill.graph import equality, half
 from oakmill.model.source import Tensor
@@ -96,7 +95,7 @@ class Measured:
     def _candidate(self) -> Model:
         if self.spec.target_precision.is_float:
             return equality.Session(half.half_estimate(self.prepared.model), optimise=False)
-        return Simulated(self.network.model, pictures_of(self.prepared))
+        return Simulated(self.network.model, self.prepared.pictures)
 
     def _measurement(self, reference: Mapping[str, Any]) -> Measurement:
         tensors = [Tensor(name, values.shape, values.dtype.name) for name, values in reference.items()]
@@ -183,7 +182,7 @@ class Measured:
     def _of_images(self) -> Iterator[Finding]:
         """Lessons of random pixels."""
         lessons = self.images.lessons
-        pictures = pictures_of(self.prepared)
+        pictures = self.prepared.pictures
         if lessons is None or not pictures:
             return
         agree = [neighbours(lessons[index][pictures[0]]) for index in range(min(NOISE_IMAGES, len(lessons)))]

@@ -14,7 +14,6 @@ import onnx
 from oakmill.conversion.events import Progress
 from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.prepare import Prepared
-from oakmill.conversion.quantization import pictures_of
 from oakmill.conversion.simulate import Simulated
 from oakmill.errors import PreparationFailed
 from oakmill.graph import equality
@@ -138,7 +137,7 @@ class Search:
     def _rank(self, progress: Progress) -> tuple[list[tuple[str, float]], bool]:
         """Tensors with the agreement that is left when each alone is rounded, the worst first."""
         ranged = activations(self._prepared.model)
-        pictures = set(pictures_of(self._prepared))
+        pictures = set(self._prepared.pictures)
         names = [name for name in reversed(ranged.measured) if name not in pictures]
         found: list[tuple[str, float]] = []
         for done, name in enumerate(names):
@@ -166,8 +165,8 @@ class Search:
         """A plan with these tensors in 16 bits, its graph, and how well it agrees."""
         encodings = {**self._plan.encodings, **{name: Encoding(16) for name in names}}
         plan = replace(self._plan, encodings=encodings)
-        model = quantize(self._prepared.model, self._ranges, plan, pictures_of(self._prepared))
-        candidate, noise = Simulated(model, pictures_of(self._prepared)), ColumnNoise()
+        model = quantize(self._prepared.model, self._ranges, plan, self._prepared.pictures)
+        candidate, noise = Simulated(model, self._prepared.pictures), ColumnNoise()
         for image, expected in zip(self._images, self._expected, strict=True):
             noise.add(expected, candidate.run(image))
         megabytes = sum(self._bytes.values()) + sum(self._bytes.get(name, 0) for name in names)

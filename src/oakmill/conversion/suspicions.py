@@ -12,7 +12,6 @@ from oakmill.conversion.passport.observed import neighbours
 from oakmill.conversion.pictures import GENERATED, Pictures
 from oakmill.conversion.platform import Images
 from oakmill.conversion.prepare import Prepared
-from oakmill.conversion.quantization import pictures_of
 from oakmill.graph import equality
 from oakmill.model.source import Tensor
 
@@ -33,7 +32,7 @@ def in_onnxruntime(prepared: Prepared) -> Reference:
 
 def of_lessons(prepared: Prepared, images: Images) -> Iterator[Finding]:
     """Lessons of random pixels."""
-    lessons, pictures = images.lessons, pictures_of(prepared)
+    lessons, pictures = images.lessons, prepared.pictures
     if lessons is None or not pictures:
         return
     agree = [neighbours(last_channels(prepared, lessons, index)) for index in range(min(NOISE_IMAGES, len(lessons)))]

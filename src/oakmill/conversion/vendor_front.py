@@ -12,7 +12,6 @@ from oakmill.conversion import snpe_commands
 from oakmill.conversion.events import Progress
 from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.prepare import Prepared, save
-from oakmill.conversion.quantization import pictures_of
 from oakmill.settings import Settings
 from oakmill.spec import Rvc4Spec
 from oakmill.toolchains.rvc4 import snpe_spec
@@ -40,9 +39,7 @@ class VendorFront:
             ToolKilled, LimitExceeded: a tool did not come to its end.
         """
         model = save(prepared.model, job / "model" / "prepared.onnx")
-        overrides = snpe_commands.write_overrides(
-            job / "overrides.json", pictures_of(prepared), self.spec.aimet_encodings
-        )
+        overrides = snpe_commands.write_overrides(job / "overrides.json", prepared.pictures, self.spec.aimet_encodings)
         progress.doing("running snpe-onnx-to-dlc")
         dlc = self.sdk.onnx_to_dlc(
             model,

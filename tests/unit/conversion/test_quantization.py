@@ -12,7 +12,7 @@ from oakmill.calibration import Samples
 from oakmill.conversion.events import Progress
 from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.prepare import Prepared
-from oakmill.conversion.quantization import measure, pictures_of, plan_of, quantize_graph
+from oakmill.conversion.quantization import measure, plan_of, quantize_graph
 from oakmill.conversion.simulate import Simulated
 from oakmill.errors import SpecError
 from oakmill.graph import equality
@@ -206,7 +206,7 @@ def test_the_quantized_graph_is_near_the_float_one_and_its_record_names_every_fi
         "names": list(pictures.names),
         "sha256": list(pictures.sha256),
     }
-    reference, candidate = equality.Session(made.model), Simulated(found.model, pictures_of(made))
+    reference, candidate = equality.Session(made.model), Simulated(found.model, made.pictures)
     for picture in pictures:
         expected, outputs = reference.run(picture), candidate.run(picture)
         assert outputs["map"].dtype == np.float32
@@ -236,7 +236,7 @@ def test_encodings_of_aimet_are_in_the_graph_that_is_compiled(
 
 
 def test_an_input_of_pixels_is_known_by_its_encoding(made: Prepared) -> None:
-    assert pictures_of(made) == ["image"] == [picture_input().name]
+    assert made.pictures == ["image"] == [picture_input().name]
 
 
 @pytest.mark.parametrize("name", ["map", "features"])

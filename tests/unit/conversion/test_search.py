@@ -12,7 +12,7 @@ from oakmill.conversion import search
 from oakmill.conversion.events import Event, Kind, Progress
 from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.prepare import Prepared
-from oakmill.conversion.quantization import measure, pictures_of
+from oakmill.conversion.quantization import measure
 from oakmill.conversion.search import PERFECT, Found, Search
 from oakmill.conversion.simulate import Simulated
 from oakmill.graph import equality
@@ -102,7 +102,7 @@ def test_what_is_kept_makes_the_network_agree(found: Found, home: Settings) -> N
     assert {name: found.plan.encodings[name] for name in found.kept} == dict.fromkeys(found.kept, Encoding(16))
     case = Case(network(), home)
     reference = equality.Session(case.made.model)
-    candidate = Simulated(found.model, pictures_of(case.made))
+    candidate = Simulated(found.model, case.made.pictures)
     ratios = [
         equality.snr_db(reference.run(picture)["scores"], candidate.run(picture)["scores"]) for picture in case.pictures
     ]
