@@ -95,7 +95,7 @@ def convert(
             names = Names.of(spec, path, platform.suffix, platform.part_suffixes)
             publish.require_free(output, names.all(), overwrite=overwrite)
             source = open_source(path, work / "source", settings)
-            platform = platform.reading(source)
+            platform = platforms.reading(platform, source)
             inputs = platform.inputs(_asked_inputs(platform.spec, source, progress), source, progress)
             source = foreign.as_onnx(source, inputs, work / "foreign", spec.seed, settings, progress)
             reuse = Reuse.of(platform, source, progress)

@@ -17,7 +17,6 @@ from oakmill.conversion.prepare import Needs, Prepared, prepare
 from oakmill.errors import SpecError
 from oakmill.graph.outputs import cut_at
 from oakmill.model import load_onnx, require_finite_weights
-from oakmill.model.reach import refusal
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import AnySpec, InputSpec
@@ -106,18 +105,6 @@ class Platform(ABC):
     def inputs(self, asked: tuple[InputSpec, ...], source: SourceModel, progress: Progress) -> tuple[InputSpec, ...]:
         """The inputs with what the platform's own parameters say of them."""
         return asked
-
-    def reading(self, source: SourceModel) -> Platform:
-        """The same conversion, as a source of this format needs it.
-
-        Raises:
-            UnsupportedModel: this platform cannot be reached from there.
-            SpecError: a parameter says nothing to such a source.
-            ToolchainMissing, ToolchainBroken: what reads it is not installed, or not whole.
-        """
-        if error := refusal(source, self.name):
-            raise error
-        return self
 
     @property
     def tool_outputs(self) -> tuple[str, tuple[str, ...]]:

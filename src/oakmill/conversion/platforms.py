@@ -6,8 +6,9 @@ from pathlib import Path
 
 from oakmill.conversion.platform import Platform
 from oakmill.errors import SourceError
+from oakmill.model.reach import refusal
 from oakmill.model.sniff import identify
-from oakmill.model.source import SourceFormat
+from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import AnySpec, Rvc3Spec, Rvc4Spec
 from oakmill.toolchains.base import Toolchain
@@ -32,6 +33,31 @@ def of(spec: AnySpec, settings: Settings) -> Platform:
     from oakmill.conversion.rvc2 import Rvc2
 
     return Rvc2.of(spec, settings)
+
+
+def reading(platform: Platform, source: SourceModel) -> Platform:
+    """The same conversion, as a source of this format needs it.
+
+    Raises:
+        UnsupportedModel: the platform cannot be reached from there.
+        SpecError: a parameter says nothing to such a source, or it is quantized already.
+        ToolchainMissing, ToolchainBroken: what reads it is not installed, or not whole.
+    """
+    if error := refusal(source, platform.name):
+        raise error
+    if source.format is not SourceFormat.OPENVINO_IR:
+        return platform
+    if isinstance(platform.spec, Rvc3Spec):
+        from oakmill.conversion.rvc3 import Rvc3
+        from oakmill.conversion.rvc3_ir import Rvc3Ir
+
+        assert isinstance(platform, Rvc3)
+        return Rvc3Ir.reading_ir(platform, source)
+    from oakmill.conversion.rvc2 import Rvc2
+    from oakmill.conversion.rvc2_ir import Rvc2Ir
+
+    assert isinstance(platform, Rvc2)
+    return Rvc2Ir.reading_ir(platform)
 
 
 def needed_toolchains(spec: AnySpec, settings: Settings, model: Path | None = None) -> list[Toolchain]:

@@ -21,7 +21,7 @@ from oakmill.errors import SpecError, UnsupportedModel, VerificationFailed
 from oakmill.graph.decompose import DECOMPOSITIONS
 from oakmill.graph.outputs import require_fixed
 from oakmill.model import weight_bytes
-from oakmill.model.source import SourceFormat, SourceModel
+from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec, Rvc2Spec
 from oakmill.toolchains.base import Toolchain
@@ -134,19 +134,6 @@ class Rvc2(Platform):
     def tool_outputs(self) -> tuple[str, tuple[str, ...]]:
         """Those that the Mo Args name."""
         return "mo argument --output", self.mo.options.outputs if self.mo else ()
-
-    def reading(self, source: SourceModel) -> Platform:
-        """The same conversion; of an OpenVINO IR, by libraries that read it.
-
-        Raises:
-            SpecError: there are Mo Args for an IR.
-            ToolchainMissing, ToolchainBroken: what reads it is not installed, or not whole.
-        """
-        if source.format is not SourceFormat.OPENVINO_IR:
-            return super().reading(source)
-        from oakmill.conversion.rvc2_ir import Rvc2Ir
-
-        return Rvc2Ir.reading_ir(self)
 
     def images(self, prepared: Prepared, source: SourceModel, work: Path, progress: Progress) -> Images:
         """The user's pictures, else generated ones; nothing is taught.

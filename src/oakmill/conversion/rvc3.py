@@ -20,7 +20,7 @@ from oakmill.conversion.prepare import Needs, Prepared, save
 from oakmill.conversion.rvc3_passport import LABEL
 from oakmill.conversion.rvc3_quantize import Quantization
 from oakmill.errors import CompileFailed, SpecError, VerificationFailed
-from oakmill.model.source import SourceFormat, SourceModel
+from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec, PotTargetDevice, Rvc3Spec
 from oakmill.toolchains.base import Toolchain
@@ -101,20 +101,6 @@ class Rvc3(Platform):
             if tool:
                 tool.require()
         return cls(spec, settings, toolchain, MoStep(given, toolchain), options, quantizer, compiler)
-
-    def reading(self, source: SourceModel) -> Platform:
-        """The same conversion; of an OpenVINO IR, without the Model Optimizer.
-
-        Raises:
-            UnsupportedModel: the IR is of another version than 11.
-            SpecError: there are Mo Args for an IR, or it is quantized already.
-        """
-        plain = super().reading(source)
-        if source.format is not SourceFormat.OPENVINO_IR:
-            return plain
-        from oakmill.conversion.rvc3_ir import Rvc3Ir
-
-        return Rvc3Ir.reading_ir(self, source)
 
     @property
     def suffix(self) -> str:
