@@ -102,7 +102,7 @@ def convert(
         with progress.stage(Stage.PREFLIGHT):
             model = _loaded(platform, source, inputs, progress)
         with progress.stage(Stage.PREPARE):
-            prepared = platform.prepare(model, source, inputs, work / "prepare", progress, reuse)
+            prepared = platform.prepare(model, source, inputs, work / "prepare", progress, reuse.prepared)
             images = platform.images(prepared, source, work, progress)
             network = platform.network(prepared, work / "network", progress)
         if platform.calibrates:

@@ -6,14 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import onnx
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.pictures import Pictures
-from oakmill.conversion.prepare import Needs, Prepared, prepare
+from oakmill.conversion.prepare import Keep, Needs, Prepared, make_anew, prepare
 from oakmill.errors import SpecError
 from oakmill.graph.outputs import cut_at
 from oakmill.model import load_onnx, require_finite_weights
@@ -21,9 +21,6 @@ from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import AnySpec, InputSpec
 from oakmill.toolchains.base import Toolchain
-
-if TYPE_CHECKING:
-    from oakmill.conversion.reuse import Reuse
 
 Ports = Mapping[str, Mapping[str, str]]
 """Number formats at the boundary: {"inputs": {NAME: "U8"}, "outputs": {NAME: "FP16"}}."""
@@ -155,13 +152,13 @@ class Platform(ABC):
         inputs: Sequence[InputSpec],
         work: Path,
         progress: Progress,
-        reuse: Reuse | None = None,
+        keep: Keep = make_anew,
     ) -> Prepared:
         """The network as the compiler reads it rightly, with the preprocessing in it, proved equal to the source.
 
         `work` is a folder that may be made. Raises: as `prepare.prepare`.
         """
-        return prepare(model, source, inputs, self.spec, self.needs, progress, reuse)
+        return prepare(model, source, inputs, self.spec, self.needs, progress, keep)
 
     @abstractmethod
     def preflight(self, model: onnx.ModelProto) -> None:

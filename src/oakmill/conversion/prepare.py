@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,10 +23,12 @@ from oakmill.model import weights
 from oakmill.model.source import SourceModel, Tensor
 from oakmill.spec import ConversionSpec, InputSpec
 
-if TYPE_CHECKING:
-    from oakmill.conversion.reuse import Reuse
-
 PROOF_PICTURES = 2
+
+Make = Callable[[], onnx.ModelProto]
+Keep = Callable[[onnx.ModelProto, object, Make], onnx.ModelProto]
+"""Gives a source graph with fixed shapes, made plain for the compiler: what was made of the same before, or made now.
+What decides how it is made comes second."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,11 @@ class Prepared:
         }
 
 
+def make_anew(fixed: onnx.ModelProto, asked: object, make: Make) -> onnx.ModelProto:
+    """Keep nothing."""
+    return make()
+
+
 def prepare(
     model: onnx.ModelProto,
     source: SourceModel,
@@ -99,11 +106,11 @@ def prepare(
     spec: ConversionSpec,
     needs: Needs,
     progress: Progress,
-    reuse: Reuse | None = None,
+    keep: Keep = make_anew,
 ) -> Prepared:
     """Fix shapes, simplify, lower the opset, decompose, embed the preprocessing, and prove the result equal.
 
-    What `reuse` finds in the cache was proved when it was made, with the same inputs.
+    What `keep` has was proved when it was made, with the same inputs.
 
     Raises:
         SpecError: a value does not fit the model.
@@ -132,7 +139,7 @@ def prepare(
         return plain
 
     decides = [spec.disable_onnx_simplification, spec.seed, needs.as_dict(), list(map(repr, inputs))]
-    plain = reuse.prepared(fixed.model, decides, make) if reuse else make()
+    plain = keep(fixed.model, decides, make)
     prepared = proved[0] if proved else _embedded(plain, fixed.model, inputs, needs, heads)
     for new, old in prepared.names.items():
         if new != old:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oakmill.conversion import verification
 from oakmill.conversion.events import Progress
@@ -14,7 +14,7 @@ from oakmill.conversion.ir_prepare import CannotRun, IrPrepared, load_ended, pre
 from oakmill.conversion.passport import Check, Comparison, Overflow, Passport, overflows
 from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.platform import Built, Images, Network
-from oakmill.conversion.prepare import Prepared
+from oakmill.conversion.prepare import Keep, Prepared, make_anew
 from oakmill.conversion.rvc2 import MEMORY_MB, NOT_PROVEN, Rvc2
 from oakmill.errors import SpecError, UnsupportedModel
 from oakmill.graph.equality import Array
@@ -27,9 +27,6 @@ from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
 from oakmill.toolchains.rvc2 import failures
 from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Ports, Rvc2Toolchain
-
-if TYPE_CHECKING:
-    from oakmill.conversion.reuse import Reuse
 
 HIGHEST_OPSET = 9
 """The newest of OpenVINO's own opsets that its version 2022.2 knows."""
@@ -107,7 +104,7 @@ class Rvc2Ir(Rvc2):
         inputs: Sequence[InputSpec],
         work: Path,
         progress: Progress,
-        reuse: Reuse | None = None,
+        keep: Keep = make_anew,
     ) -> IrPrepared:
         """The network with its preprocessing, proved on the CPU plugin. Raises: as `ir_prepare.prepare_ir`."""
 

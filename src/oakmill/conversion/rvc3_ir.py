@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oakmill.conversion import rvc3_passport, verification
 from oakmill.conversion.events import Progress
 from oakmill.conversion.ir_prepare import CannotRun, IrPrepared, load_ended, prepare_ir
 from oakmill.conversion.platform import Images, Network
-from oakmill.conversion.prepare import Prepared
+from oakmill.conversion.prepare import Keep, Prepared, make_anew
 from oakmill.conversion.rvc3 import Rvc3, Rvc3Built, Rvc3Network
 from oakmill.errors import SpecError
 from oakmill.graph.equality import Array
@@ -21,9 +21,6 @@ from oakmill.model.source import SourceModel
 from oakmill.spec import InputSpec
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.rvc3.toolchain import VERSION
-
-if TYPE_CHECKING:
-    from oakmill.conversion.reuse import Reuse
 
 HIGHEST_OPSET = 10
 """The newest of OpenVINO's own opsets that its version 2022.3 knows."""
@@ -78,7 +75,7 @@ class Rvc3Ir(Rvc3):
         inputs: Sequence[InputSpec],
         work: Path,
         progress: Progress,
-        reuse: Reuse | None = None,
+        keep: Keep = make_anew,
     ) -> IrPrepared:
         """The network with its preprocessing, proved on the CPU plugin. Raises: as `ir_prepare.prepare_ir`."""
         names = [tensor.name for tensor in model.outputs]
