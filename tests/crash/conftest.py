@@ -23,8 +23,8 @@ from oakmill.registry.callers import LOCAL
 from oakmill.registry.tables import Instance
 from oakmill.settings import Settings
 from oakmill.spec import Rvc2Spec
-from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Base, Database
+from oakmill.storage.stores import open_store
 from tests.conversion.makers import conv_model, saved
 from tests.hub_servers import postgres_server, postgres_url
 from tests.tools import link_toolchains
@@ -142,7 +142,7 @@ def made_hub(folder: Path, database: str | None, **store: Any) -> Iterator[Hub]:
     settings.hub.mkdir()
     db = Database(database or f"sqlite:///{settings.hub / 'hub.sqlite'}")
     Base.metadata.create_all(db.engine)
-    stored = BlobStore.of(settings).put_file(source_file(folder))
+    stored = open_store(settings).put_file(source_file(folder))
     with db.session() as session:
         add_source(session, stored.sha256)
     hub = Hub(settings, db, Bell.of(settings, db))

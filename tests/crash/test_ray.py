@@ -13,7 +13,7 @@ import pytest
 from oakmill.jobs.tables import JobStatus
 from oakmill.registry.tables import Instance, InstanceFile
 from oakmill.spec import Rvc2Spec
-from oakmill.storage.blobs import BlobStore
+from oakmill.storage.stores import open_store
 from tests.crash.conftest import Hub, command_line, eventually, living, made_hub
 from tests.hub_servers import s3_server, s3_store
 
@@ -46,7 +46,7 @@ def test_jobs_run_on_the_cluster_and_one_whose_worker_is_killed_is_sent_again(hu
         for job in ends:
             result = session.get_one(Instance, job.result_id)
             files = session.query(InstanceFile).where(InstanceFile.instance_id == result.id).all()
-            assert all(BlobStore.of(hub.settings).has(file.sha256) for file in files) and len(files) == 4
+            assert all(open_store(hub.settings).has(file.sha256) for file in files) and len(files) == 4
     placer.terminate()
     assert placer.wait(30) == 0
     assert eventually(lambda: not [pid for job in ends for pid in workers_of(job.id)])

@@ -11,6 +11,7 @@ from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
 from oakmill.storage.migrate import upgrade
+from oakmill.storage.stores import open_store
 from oakmill.storage.uploads import Uploads
 from tests.hub_servers import postgres_server, postgres_url, s3_server, s3_store
 
@@ -44,7 +45,7 @@ def db(empty_db: Database) -> Database:
 
 @pytest.fixture
 def blobs(settings: Settings) -> BlobStore:
-    return BlobStore.of(settings)
+    return open_store(settings)
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from oakmill.jobs.tables import Job, LogLine
 from oakmill.registry.tables import AuditEntry, Instance, InstanceFile, Model, Team, Variant, Version
 from oakmill.settings import Settings
 from oakmill.storage.backup import backup, restore
-from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Base, Database
 from oakmill.storage.migrate import upgrade
+from oakmill.storage.stores import open_store
 from tests.hub_servers import make_database
 
 BYTES = [b"a model", b"another", b""]
@@ -35,7 +35,7 @@ def settings_of(request: pytest.FixtureRequest, kind: str, store: str, home: Pat
 
 def filled(settings: Settings) -> None:
     """A hub with something in every corner: rows above each other, rows of rows, moments, nothings."""
-    db, blobs = Database.of(settings), BlobStore.of(settings)
+    db, blobs = Database.of(settings), open_store(settings)
     upgrade(db)
     (settings.hub / "secret").write_bytes(b"secret")
     with db.session() as session:
@@ -110,7 +110,7 @@ def test_a_restored_hub_is_the_same(
     assert (manifest.blobs, manifest.size) == (3, 14)
     assert restore(target, tmp_path / "backup") == manifest
     assert rows(target) == rows(source)
-    blobs = BlobStore.of(target)
+    blobs = open_store(target)
     with closing(Database.of(target)) as db, db.reading() as session:
         hashes = session.scalars(select(InstanceFile.sha256).order_by(InstanceFile.id)).all()
     assert [b"".join(blobs.stream(sha256)) for sha256 in hashes] == BYTES

@@ -16,6 +16,7 @@ from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore, Stored
 from oakmill.storage.database import Base, Database, now
 from oakmill.storage.naming import BY_COLUMN
+from oakmill.storage.stores import open_store
 from oakmill.storage.tables import Blob, Upload
 
 DATA = os.urandom(3_000_000)
@@ -78,7 +79,7 @@ def test_what_is_not_there_is_said_by_name(blobs: BlobStore, tmp_path: Path, sha
 
 
 def test_what_is_fetched_is_checked(settings: Settings, tmp_path: Path) -> None:
-    blobs = BlobStore.of(settings)
+    blobs = open_store(settings)
     stored = blobs.put_bytes(DATA)
     blobs.fetch(stored.sha256, tmp_path / "good")
     assert (tmp_path / "good").read_bytes() == DATA
@@ -151,7 +152,7 @@ def test_every_table_that_names_blobs_is_known_to_the_sweep() -> None:
 
 def test_a_bucket_that_does_not_answer_is_named(tmp_path: Path) -> None:
     options = {"endpoint": "http://127.0.0.1:9", "access_key_id": "a", "secret_access_key": "b", "region": "c"}
-    blobs = BlobStore.of(Settings(home=tmp_path, store="s3://bucket", store_options=options))
+    blobs = open_store(Settings(home=tmp_path, store="s3://bucket", store_options=options))
     with pytest.raises(StoreUnreachable, match="s3://bucket"):
         blobs.put_bytes(b"data")
 
@@ -159,4 +160,4 @@ def test_a_bucket_that_does_not_answer_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("store", ["nonsense://bucket", "s3://"])
 def test_an_address_that_makes_no_sense_is_named(tmp_path: Path, store: str) -> None:
     with pytest.raises(StoreUnreachable):
-        BlobStore.of(Settings(home=tmp_path, store=store))
+        open_store(Settings(home=tmp_path, store=store))

@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from oakmill.settings import Settings
-from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
 from oakmill.storage.migrate import upgrade
+from oakmill.storage.stores import open_store
 from oakmill.storage.uploads import Uploads
 
 SIZE = 64 << 20
@@ -23,12 +23,12 @@ SERVER = """
 import asyncio, sys
 from pathlib import Path
 from oakmill.settings import Settings
-from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
+from oakmill.storage.stores import open_store
 from oakmill.storage.uploads import Uploads
 
 settings = Settings(home=Path(sys.argv[1]))
-uploads = Uploads(Database.of(settings), BlobStore.of(settings), settings)
+uploads = Uploads(Database.of(settings), open_store(settings), settings)
 
 async def slow():
     while True:
@@ -46,7 +46,7 @@ async def rest(begin: int) -> AsyncIterator[bytes]:
 
 def test_an_upload_goes_on_after_its_server_was_killed(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    db, blobs = Database.of(settings), BlobStore.of(settings)
+    db, blobs = Database.of(settings), open_store(settings)
     upgrade(db)
     uploads = Uploads(db, blobs, settings)
     with db.session() as session:

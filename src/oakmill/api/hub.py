@@ -16,8 +16,8 @@ from oakmill.jobs.intake import Inspector
 from oakmill.registry.tries import Tries
 from oakmill.settings import Settings
 from oakmill.storage import migrate
-from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
+from oakmill.storage.stores import open_store
 from oakmill.storage.uploads import Uploads
 
 SECRET_BYTES = 32
@@ -32,7 +32,7 @@ class Hub:
         settings.hub.mkdir(parents=True, exist_ok=True)
         self.settings = settings
         self.db = Database.of(settings)
-        self.blobs = BlobStore.of(settings)
+        self.blobs = open_store(settings)
         self.uploads = Uploads(self.db, self.blobs, settings)
         self.bell = Bell.of(settings, self.db)
         self.inspector = Inspector(settings)

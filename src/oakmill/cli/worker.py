@@ -44,9 +44,9 @@ def command(once: str | None, ray: bool) -> None:
         RayPlacer(settings, db, bell).run()
         return
     from oakmill.jobs.worker import Worker
-    from oakmill.storage.blobs import BlobStore
+    from oakmill.storage.stores import open_store
 
-    worker = Worker(settings, db, BlobStore.of(settings), bell)
+    worker = Worker(settings, db, open_store(settings), bell)
     if once is None:
         worker.run()
     elif not worker.run_once(once or None):

@@ -24,6 +24,7 @@ from oakmill.storage import naming
 from oakmill.storage.blobs import BlobStore, key_of
 from oakmill.storage.database import Database, now
 from oakmill.storage.migrate import is_current, upgrade
+from oakmill.storage.stores import open_store
 from oakmill.storage.tables import Blob
 from oakmill.storage.transfer import transfer
 
@@ -56,7 +57,7 @@ def backup(settings: Settings, target: Path) -> Manifest:
     """
     if target.exists():
         raise OutputExists(f"{target} is there already", subject=str(target), remedy="Name a new folder.")
-    blobs = BlobStore.of(settings)
+    blobs = open_store(settings)
     with _opened(settings) as db, _draft(target) as draft, blobs.held():
         _check_current(db)
         _copy_database(db, draft / DATABASE)
@@ -79,7 +80,7 @@ def restore(settings: Settings, source: Path) -> Manifest:
         StoreUnreachable: the bucket does not answer.
     """
     manifest = _read(source)
-    blobs = BlobStore.of(settings)
+    blobs = open_store(settings)
     with _opened(settings) as db:
         _check_empty(db)
         for path in sorted((source / BLOBS).glob("*/*/*")):

@@ -1,6 +1,7 @@
 """The hub's files by content: bytes go in whole, are known by their sha256, and are never changed.
 
-Where they lie is one of two subclasses: a directory of this machine (`directory.py`) or an S3 bucket (`bucket.py`).
+Where they lie is one of two subclasses: a directory of this machine (`directory.py`) or an S3 bucket (`bucket.py`);
+`stores.py` opens it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from typing import IO
 from sqlalchemy.orm import Session
 
 from oakmill.errors import BlobDamaged, NotFound, Unavailable
-from oakmill.settings import Settings
 from oakmill.storage import naming
 from oakmill.storage.database import now
 
@@ -55,22 +55,6 @@ class BlobStore(ABC):
 
     def __init__(self, lock: Path) -> None:
         self._lock = lock
-
-    @classmethod
-    def of(cls, settings: Settings) -> BlobStore:
-        """The store that the settings name: a bucket for `s3://...`, else a directory.
-
-        Raises:
-            StoreUnreachable: the store's address or its options make no sense.
-        """
-        from oakmill.storage.bucket import BucketStore
-        from oakmill.storage.directory import DirectoryStore
-
-        settings.hub.mkdir(parents=True, exist_ok=True)
-        lock = settings.hub / "blobs.lock"
-        if settings.store and "://" in settings.store:
-            return BucketStore(settings.store, settings.store_options, lock)
-        return DirectoryStore(Path(settings.store) if settings.store else settings.hub / "blobs", lock)
 
     @abstractmethod
     def put_file(self, path: Path, *, sha256: str | None = None, move: bool = False) -> Stored:

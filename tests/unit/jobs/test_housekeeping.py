@@ -14,8 +14,8 @@ from oakmill.jobs import housekeeping, workplace
 from oakmill.jobs.housekeeping import Housekeeper, due
 from oakmill.jobs.tables import LogLine
 from oakmill.registry.tables import AuditEntry
-from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import now
+from oakmill.storage.stores import open_store
 from oakmill.storage.tables import Upload
 from oakmill.storage.uploads import Uploads
 from tests.unit.jobs.conftest import Hub
@@ -25,7 +25,7 @@ LONG_AGO = timedelta(days=1000)
 
 @pytest.fixture
 def keeper(hub: Hub) -> Iterator[Housekeeper]:
-    store = BlobStore.of(hub.settings)
+    store = open_store(hub.settings)
     uploads = Uploads(hub.db, store, hub.settings)
     yield Housekeeper(hub.settings, hub.db, store, uploads)
     uploads.close()
@@ -37,7 +37,7 @@ def count(hub: Hub, table: type[Upload] | type[AuditEntry] | type[LogLine]) -> i
 
 
 def test_what_nobody_needs_goes_and_the_rest_stays(hub: Hub, keeper: Housekeeper) -> None:
-    store = BlobStore.of(hub.settings)
+    store = open_store(hub.settings)
     kept, gone = store.put_bytes(b"kept"), store.put_bytes(b"gone")
     for stored in (kept, gone):
         path = store.local(stored.sha256)
@@ -75,7 +75,7 @@ def test_one_process_tidies_at_a_time_and_again_when_the_hour_is_over(hub: Hub) 
 
 
 def test_an_upload_that_another_process_is_writing_is_not_given_up(hub: Hub, keeper: Housekeeper) -> None:
-    uploads = Uploads(hub.db, BlobStore.of(hub.settings), hub.settings)
+    uploads = Uploads(hub.db, open_store(hub.settings), hub.settings)
     with hub.db.session() as session:
         upload = uploads.create(session, team_id="ait_1", key_id=None, name="slow", size=9)
         upload.expires = now() - LONG_AGO

@@ -19,7 +19,7 @@ from oakmill.jobs.intake import Inspector
 from oakmill.jobs.supervise import Child
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Role
 from oakmill.settings import Settings
-from oakmill.storage.blobs import BlobStore
+from oakmill.storage.stores import open_store
 from tests.conversion.makers import archived, conv_model, saved
 from tests.unit.jobs.conftest import Hub
 
@@ -99,7 +99,7 @@ def pending(hub: Hub, model_type: str) -> str:
 
 
 def send(hub: Hub, inspector: Inspector, instance: str, name: str, path: Path) -> intake.Facts:
-    blobs = BlobStore.of(hub.settings)
+    blobs = open_store(hub.settings)
     stored = blobs.put_file(path)
     return intake.receive(hub.db, blobs, inspector, hub.settings, instance, name=name, stored=stored)
 

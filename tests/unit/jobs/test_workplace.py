@@ -15,12 +15,12 @@ from oakmill.jobs.kinds import inside
 from oakmill.jobs.tables import Job
 from oakmill.jobs.workplace import Workplace
 from oakmill.registry.tables import InstanceFile, Role
-from oakmill.storage.blobs import BlobStore
+from oakmill.storage.stores import open_store
 from tests.unit.jobs.conftest import Hub
 
 
 def test_weights_lie_in_their_sub_folder_and_images_are_unpacked(hub: Hub, tmp_path: Path) -> None:
-    blobs = BlobStore.of(hub.settings)
+    blobs = open_store(hub.settings)
     model, weights = blobs.put_bytes(b"model"), blobs.put_bytes(b"weights")
     with zipfile.ZipFile(tmp_path / "z", "w") as archive:
         archive.writestr("cats/one.png", b"picture")

@@ -1,0 +1,24 @@
+"""Opens the store that the settings name: a directory of this machine, or an S3 bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from oakmill.settings import Settings
+from oakmill.storage.blobs import BlobStore
+from oakmill.storage.directory import DirectoryStore
+
+
+def open_store(settings: Settings) -> BlobStore:
+    """A bucket for `s3://...`, else a directory.
+
+    Raises:
+        StoreUnreachable: the store's address or its options make no sense.
+    """
+    settings.hub.mkdir(parents=True, exist_ok=True)
+    lock = settings.hub / "blobs.lock"
+    if settings.store and "://" in settings.store:
+        from oakmill.storage.bucket import BucketStore
+
+        return BucketStore(settings.store, settings.store_options, lock)
+    return DirectoryStore(Path(settings.store) if settings.store else settings.hub / "blobs", lock)
