@@ -26,8 +26,6 @@ import psutil
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from sqlalchemy import insert, select
 
-from oakmill.jobs.tables import Job, JobStatus
-from oakmill.registry import instances
 from oakmill.registry.identifiers import new_id
 from oakmill.registry.tables import Instance, Version
 from oakmill.settings import Settings, current
@@ -40,6 +38,8 @@ PIECE = 1 << 20
 WIDTH = 4096
 DEEP = 40
 ROUNDS = 3
+TRIES = 5
+SETTLE_SECONDS = 4.0
 
 
 @click.command()
@@ -52,7 +52,7 @@ def main(quick: bool) -> None:
         source = make_source(client)
         send(client, source, "relu.onnx", [relu()])
         first_stage(client, source)
-        known(client, settings, source)
+        known(client, source)
         lists(client, settings, source, 100_000 // share)
         polling(client, 200 // share, 10 if quick else 30)
 
@@ -207,32 +207,46 @@ def highest_memory() -> int:
 
 
 def first_stage(client: httpx.Client, source: str) -> None:
-    """From the POST to the worker's first stage."""
-    began = time.monotonic()
-    job = post(client, f"/instances/{source}/conversions", platform="rvc2", name="first")["id"]
-    with client.stream("GET", f"/jobs/{job}/events") as stream:
-        for line in stream.iter_lines():
-            if line.startswith("data:") and '"stage":"' in line and '"stage":""' not in line:
-                break
-    show("conversion, POST to first stage", f"{(time.monotonic() - began) * 1000:.0f} ms", "100 ms wanted")
+    """From the POST to the worker's first stage, with nothing else to do; the jobs run to their ends in between."""
+    times = []
+    for shaves in range(1, TRIES + 1):
+        began = time.monotonic()
+        job = ask(client, source, shaves)["id"]
+        with client.stream("GET", f"/jobs/{job}/events") as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data:") and '"stage":"' in line and '"stage":""' not in line:
+                    times.append(time.monotonic() - began)
+                    break
+        ended(client, job)
+    slowest = f"slowest of {TRIES}: {max(times) * 1000:.0f} ms"
+    show("conversion, POST to first stage", f"{median(times) * 1000:.0f} ms", f"100 ms wanted; {slowest}")
 
 
-def known(client: httpx.Client, settings: Settings, source: str) -> None:
-    """A conversion that was made before; here the row says so, for no toolchain is needed to measure the answer."""
-    body = {"platform": "rvc2", "spec": {"number_of_shaves": 6}}
-    job = post(client, f"/instances/{source}/conversions", **body)
-    db = Database.of(settings)
-    with db.session() as session:
-        row, made = session.get_one(Job, job["id"]), session.get_one(Instance, job["result_id"])
-        row.status, row.key = JobStatus.SUCCEEDED, row.key or "0" * 64
-        file = instances.files_of(session, session.get_one(Instance, source))[0]
-        instances.add_file(session, made, name="made.blob", sha256=file.sha256, size=file.size)
-        instances.set_available(session, made)
-    db.close()
-    times = [timed(lambda: post(client, f"/instances/{source}/conversions", **body)) for _ in range(20)]
-    again = post(client, f"/instances/{source}/conversions", **body)
-    status = client.get(f"/instances/{again['result_id']}").json()["status"]
-    show(f"known conversion, POST to {status}", f"{p95(times) * 1000:.0f} ms p95", "150 ms wanted, no job is run")
+def known(client: httpx.Client, source: str) -> None:
+    """Conversions that were made before, asked for again."""
+    times = []
+    for number in range(20):
+        began = time.monotonic()
+        again = ask(client, source, number % TRIES + 1)
+        status = client.get(f"/instances/{again['result_id']}").raise_for_status().json()["status"]
+        times.append(time.monotonic() - began)
+        if status != "available":
+            raise SystemExit(f"a known conversion's result is {status}")
+    figure = f"{median(times) * 1000:.0f} ms, {p95(times) * 1000:.0f} ms p95"
+    show("known conversion, POST to available", figure, "150 ms wanted")
+
+
+def ask(client: httpx.Client, source: str, shaves: int) -> Any:
+    """Ask for a blob for that many SHAVE cores; the job."""
+    spec = {"blob": True, "number_of_shaves": shaves}
+    return post(client, f"/instances/{source}/conversions", platform="rvc2", name=f"{shaves} shaves", spec=spec)
+
+
+def ended(client: httpx.Client, job: str) -> None:
+    """Wait for a job's end."""
+    while client.get(f"/jobs/{job}").json()["finished"] is None:
+        time.sleep(0.2)
+    time.sleep(SETTLE_SECONDS)  # the worker warms up its next process
 
 
 def lists(client: httpx.Client, settings: Settings, source: str, count: int) -> None:

@@ -65,8 +65,9 @@ def _wait_for(process: subprocess.Popen[bytes], log: Path, words: str) -> str:
     raise AssertionError(log.read_text())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser. While it is there an event loop runs in this thread, so it ends with the file that needs it."""
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed (apt-get install chromium)")
     if not (STATIC / "vendor" / "htmx.min.js").exists():

@@ -42,7 +42,7 @@ def inspect(files: Sequence[Path], folder: Path, settings: Settings) -> dict[str
     name, missing = _name_of(model, folder), sorted(_name_of(path, folder) for path in wanted - set(files))
     if missing:
         return {"model": name, "complete": False, "missing": missing}
-    source = open_source(model, folder / "tmp" / "source", settings)
+    source = open_source(model, folder / "tmp" / "source", settings, graph)
     return {
         "model": name,
         "complete": True,

@@ -19,8 +19,10 @@ from oakmill.settings import Settings
 PROTOBUF_LIMIT = (1 << 31) - 1  # bytes of one message: https://protobuf.dev/programming-guides/proto-limits/
 
 
-def read_onnx(path: Path, settings: Settings) -> SourceModel:
+def read_onnx(path: Path, settings: Settings, parsed: ModelProto | None = None) -> SourceModel:
     """Describe the ONNX model at `path`; external data is hashed as a stream, never loaded.
+
+    `parsed` is what is in that file, where it was read before: it is large.
 
     Raises:
         BrokenModel: the file is damaged, contradicts itself, or lacks its external data.
@@ -30,8 +32,7 @@ def read_onnx(path: Path, settings: Settings) -> SourceModel:
         DynamicShape: an input does not even state its number of dimensions.
         UnsupportedModel: an input or output is not a tensor, or the IR version is unknown.
     """
-    data = _read_bytes(path)
-    model = _parse(data, path)
+    model = parsed or _parse(_read_bytes(path), path)
     check_structure(model)
     files = tuple(dict.fromkeys((path, *external_files(model, path.parent, path))))
     size = sum(file.stat().st_size for file in files)
@@ -46,7 +47,7 @@ def read_onnx(path: Path, settings: Settings) -> SourceModel:
         graph=path,
         files=files,
         name=path.stem,
-        sha256=_digest(data, files[1:]),
+        sha256=_digest(files),
         size=size,
         inputs=tuple(_input(value) for value in graph_inputs(model.graph)),
         outputs=tuple(_tensor(value) for value in model.graph.output),
@@ -106,9 +107,10 @@ def _parse(data: bytes, path: Path) -> ModelProto:
     return model
 
 
-def _digest(graph: bytes, external: tuple[Path, ...]) -> str:
-    digest = hashlib.sha256(graph)
-    for path in external:
+def _digest(files: tuple[Path, ...]) -> str:
+    """Of all files as if they were one."""
+    digest = hashlib.sha256()
+    for path in files:
         with path.open("rb") as file:
             hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from onnx import ModelProto
+
 from oakmill.model.nn_archive import open_nn_archive
 from oakmill.model.onnx_model import read_onnx
 from oakmill.model.openvino_ir import read_ir
@@ -14,13 +16,14 @@ from oakmill.model.torch_files import read_script
 from oakmill.settings import Settings
 
 
-def open_source(path: Path, work: Path, settings: Settings) -> SourceModel:
+def open_source(path: Path, work: Path, settings: Settings, parsed: ModelProto | None = None) -> SourceModel:
     """Find out what a file is, and describe the model in it.
 
     Args:
         path: the model file, of any name.
         work: a folder that does not exist yet; an NN Archive is unpacked into it.
         settings: its source_max_mb is the limit.
+        parsed: what is in the file, where it is ONNX and was read before.
 
     Raises:
         NotAModel, BrokenModel, UnsafeSource: the file is none, damaged, or hostile.
@@ -37,4 +40,4 @@ def open_source(path: Path, work: Path, settings: Settings) -> SourceModel:
     if found is SourceFormat.TORCHSCRIPT:
         return read_script(path, settings)
     only_onnx(found, path)
-    return read_onnx(path, settings)
+    return read_onnx(path, settings, parsed)
