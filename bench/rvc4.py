@@ -43,11 +43,12 @@ BASELINE = Precision.FP16_STANDARD.value
 
 @dataclass(frozen=True)
 class Run:
-    """One conversion: its answer, its seconds and its memory."""
+    """One conversion: its answer, its seconds and its memory; or why there is no result."""
 
     answer: dict[str, Any]
     seconds: float
     megabytes: float
+    refused: str = ""
 
 
 def main() -> None:
@@ -119,7 +120,7 @@ def convert(model: Path, mode: str, images: Path) -> Run:
         process.returncode = os.waitstatus_to_exitcode(status)
         answer = next((line["result"] for line in lines if "result" in line), None)
         if answer is None:
-            raise SystemExit(f"{model.name} {mode}: {lines[-1]}")
+            return Run({}, 0.0, usage.ru_maxrss / 1024, lines[-1]["error"]["message"])
         answer["size"] = sum(Path(file).stat().st_size for file in answer["files"][:1])
         return Run(answer, sum(answer["seconds"].values()), usage.ru_maxrss / 1024)
 
@@ -127,6 +128,8 @@ def convert(model: Path, mode: str, images: Path) -> Run:
 def row(mode: str, runs: list[Run], baseline: list[Run]) -> str:
     """One mode's line."""
     answer = runs[0].answer
+    if not answer:
+        return f"{mode:35} refused: {runs[0].refused}"
     simulated, proof = answer["passport"]["checks"]
     task = next(iter(simulated["tasks"]), None)
     lowest = min(simulated["outputs"], key=lambda output: float(output["snr_db"]))
