@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import yaml
+from oakmill.errors import SpecError
 
-from oakmill.errors import SourceError, SpecError
-from oakmill.spec.yaml_blocks import Request
-from oakmill.spec.yaml_config import translate
+if TYPE_CHECKING:
+    from oakmill.spec.yaml_blocks import Request
 
 LARGEST = 1 << 16  # bytes
-MOST_VALUES = 20_000  # aliases counted as often as they are used
-_DEEPEST = 16
 _KEYS = re.compile(r"""^\s*["']?(input_model|stages)["']?\s*:""", re.MULTILINE)
 _SUFFIXES = (".yaml", ".yml")
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://")
@@ -40,7 +37,10 @@ def read_config(path: Path, platform: str) -> Request:
         SourceError: it cannot be read.
         SpecError: it is no YAML of sane size, or a key is unknown, unsafe or cannot be carried out.
     """
-    document = _load(path)
+    from oakmill.cli.safe_yaml import load
+    from oakmill.spec.yaml_config import translate
+
+    document = load(path, LARGEST)
     if "recipe_version" in document:
         raise SpecError(
             f"{path.name} is the recipe of a conversion, not a configuration",
@@ -56,58 +56,6 @@ def read_config(path: Path, platform: str) -> Request:
             subject="input_bin",
         )
     return request
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's plain values alone; a key that comes twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """A mapping whose keys are text, each of which comes once."""
-        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        if "<<" in names:
-            raise SpecError("the configuration merges keys (<<), which is not read", remedy="write them out")
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise SpecError(f"the key {twice[0]!r} comes twice in the configuration", subject=str(twice[0]))
-        return super().construct_mapping(node, deep)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except OSError as error:
-        raise SourceError(f"{path.name} cannot be read: {error.strerror}", subject=str(path)) from error
-    if len(data) > LARGEST:
-        raise SpecError(f"{path.name} is larger than {LARGEST >> 10} kB, which no configuration is", subject=str(path))
-    try:
-        document = yaml.load(data.decode(), Loader=_Loader)
-        _check_extent(document)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError, TypeError) as error:
-        words = str(getattr(error, "problem", None) or error).splitlines()[:1]
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise SpecError(f"{path.name} is not valid YAML{where}: {''.join(words)}", subject=str(path)) from error
-    if not isinstance(document, dict) or not document:
-        raise SpecError(f"{path.name} holds no keys with values, so no configuration", subject=str(path))
-    return {str(key): value for key, value in document.items()}
-
-
-def _check_extent(document: Any) -> None:
-    """Look at all values as they are once aliases are replaced.
-
-    Raises:
-        ValueError: there are too many, or they are nested too deep.
-    """
-    waiting = [(document, 0)]
-    for _ in range(MOST_VALUES):
-        if not waiting:
-            return
-        item, depth = waiting.pop()
-        if depth > _DEEPEST:
-            raise ValueError("it is nested too deep")
-        inner = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-        waiting.extend((part, depth + 1) for part in inner)
-    raise ValueError(f"it holds more than {MOST_VALUES} values")
 
 
 def _place(key: str, text: str, folder: Path) -> Path:
