@@ -30,7 +30,8 @@ from oakmill.registry.identifiers import new_id
 from oakmill.registry.tables import Instance, Version
 from oakmill.settings import Settings, current
 from oakmill.storage.database import Database
-from oakmill.toolchains.base import State
+from oakmill.toolchains.base import ignore
+from oakmill.toolchains.installing import install_missing
 from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
 
 FIRST = 100
@@ -90,10 +91,9 @@ def hub(folder: Path) -> Iterator[tuple[httpx.Client, Settings]]:
 
 def installed() -> Path:
     """The folder of the user's toolchains, with RVC2's among them."""
-    toolchain = Rvc2Toolchain(current())
-    if toolchain.status().state is not State.INSTALLED:
-        toolchain.install()
-    return current().toolchains
+    settings = current()
+    install_missing([Rvc2Toolchain(settings)], settings, click.echo, ignore)
+    return settings.toolchains
 
 
 def post(client: httpx.Client, path: str, **body: Any) -> Any:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -107,20 +108,34 @@ class Watch:
             self.wrong.append(f"{response.status} {response.request.method} {response.url}")
 
 
-@pytest.fixture
-def watch(hub: Served) -> Iterator[Watch]:
+@contextmanager
+def watching(hub: Hub) -> Iterator[Watch]:
+    """A watch over a hub's windows; at the end of the block nothing may have gone wrong."""
     found = Watch(urlsplit(hub.url).netloc)
     yield found
     assert not found.wrong, found.wrong
 
 
-@pytest.fixture
-def context(browser: Browser, hub: Served, watch: Watch) -> Iterator[BrowserContext]:
+@contextmanager
+def watched_admin(browser: Browser, hub: Hub, watch: Watch) -> Iterator[BrowserContext]:
     """A browser that is signed in as the hub's admin."""
     opened = signed_in(browser, hub.url, hub.key)
     watch.over(opened)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def watch(hub: Served) -> Iterator[Watch]:
+    with watching(hub) as found:
+        yield found
+
+
+@pytest.fixture
+def context(browser: Browser, hub: Served, watch: Watch) -> Iterator[BrowserContext]:
+    """A browser that is signed in as the hub's admin."""
+    with watched_admin(browser, hub, watch) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ class Running(Hub):
                 command,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "OAKMILL_HOME": str(self.home)},  # noqa: TID251
+                env=self.environment,
             )
         text = self._said(log, before)
         self.url = re.findall(r"listens on (\S+)", text)[0]

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from onnx import TensorProto, helper
@@ -17,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from oakmill.settings import Settings
 from oakmill.toolchains import catalog
 from oakmill.toolchains.base import State
-from tests.web.conftest import Watch
+from tests.web.conftest import Watch, watched_admin, watching
 from tests.web.furnish import network
 from tests.web.screenshots import signed_in
 from tests.web.serving import Running, running
@@ -38,18 +37,15 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def watched(way: Running) -> Iterator[Watch]:
-    found = Watch(urlsplit(way.url).netloc)
-    yield found
-    assert not found.wrong, found.wrong
+    with watching(way) as found:
+        yield found
 
 
 @pytest.fixture
 def walker(browser: Browser, way: Running, watched: Watch) -> Iterator[Page]:
     """A window of the hub's admin."""
-    context = signed_in(browser, way.url, way.key)
-    watched.over(context)
-    yield context.new_page()
-    context.close()
+    with watched_admin(browser, way, watched) as context:
+        yield context.new_page()
 
 
 def open_model(size: int = 24) -> bytes:

@@ -20,6 +20,8 @@ _DTYPES = {
     "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32",
     "I32": "int32", "I64": "int64", "U64": "uint64", "FP16": "float16", "FP32": "float32", "FP64": "float64",
 }  # fmt: skip
+CODES = {dtype: code for code, dtype in _DTYPES.items()} | {"bool": "U8"}
+"""OpenVINO's words for number formats, by numpy's; what is kept as bool is a byte at the boundary."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from oakmill.conversion import lessons, rvc3_passport, verification
 from oakmill.conversion.events import Progress
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.model_optimizer import MoStep
+from oakmill.conversion.packaging import CODES
 from oakmill.conversion.passport import Passport, Verdict
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
@@ -39,10 +40,6 @@ NOT_PROVEN_BLOB = (
     "not run on an RVC3 device: the numbers are those of the IR that the vendor's compiler was given",
     "speed and power on the device are not known",
 )
-_CODES = {
-    "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "int32": "I32", "uint32": "U32", "int64": "I64",
-    "uint64": "U64", "bool": "U8", "float16": "FP16", "float32": "FP32", "float64": "FP64",
-}  # fmt: skip
 
 
 def needed_toolchains(spec: Rvc3Spec, settings: Settings) -> list[Toolchain]:
@@ -203,7 +200,7 @@ class Rvc3(Platform):
             job.mkdir(parents=True, exist_ok=True)
             file = Path(shutil.copyfile(network.file, job / "model.xml"))
             weights = Path(shutil.copyfile(network.file.with_suffix(".bin"), job / "model.bin"))
-            ports = {side: {port.name: _CODES[port.dtype] for port in getattr(read, side)} for side in _SIDES}
+            ports = {side: {port.name: CODES[port.dtype] for port in getattr(read, side)} for side in _SIDES}
             return Rvc3Built(file, ports, read, compiled=False, parts=(weights,))
         words = self._compile_words(prepared, read)
         progress.doing("compiling with the vendor's compile_tool")
@@ -247,7 +244,7 @@ class Rvc3(Platform):
             )
         found = {}
         for item, port in zip(inputs, read.inputs, strict=True):
-            default = "U8" if item.is_image else {"I64": "I32"}.get(_CODES[port.dtype], _CODES[port.dtype])
+            default = "U8" if item.is_image else {"I64": "I32"}.get(CODES[port.dtype], CODES[port.dtype])
             found[item.name] = options.precisions.get(item.name) or options.input_precision or default
         return found
 

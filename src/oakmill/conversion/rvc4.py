@@ -12,6 +12,7 @@ import onnx
 
 from oakmill.conversion import lessons, quantization, rvc4_passport, snpe_commands, verification
 from oakmill.conversion.events import Progress
+from oakmill.conversion.packaging import CODES
 from oakmill.conversion.passport import Passport, Verdict
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
@@ -38,11 +39,6 @@ NOT_PROVEN = (
     "that the device's runtime, 2.32 or 2.41, opens a DLC of this version was not tried; a library of 2.36 does",
     "speed and power on the device are not known",
 )
-
-_CODES = {
-    "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "int32": "I32", "uint32": "U32", "bool": "U8",
-    "float16": "FP16", "float32": "FP32",
-}  # fmt: skip
 
 
 def needed_toolchains(spec: Rvc4Spec, settings: Settings) -> list[Toolchain]:
@@ -316,7 +312,7 @@ class Rvc4(Platform):
 
 def _ports(compiled: Compiled) -> dict[str, dict[str, str]]:
     sides = {"inputs": compiled.inputs, "outputs": compiled.outputs}
-    return {side: {port.name: _CODES.get(port.dtype, port.dtype) for port in ports} for side, ports in sides.items()}
+    return {side: {port.name: CODES.get(port.dtype, port.dtype) for port in ports} for side, ports in sides.items()}
 
 
 def _described(port: Port) -> dict[str, Any]:

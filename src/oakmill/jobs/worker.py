@@ -214,9 +214,10 @@ class _Attempt:
         except Exception as second:  # noqa: BLE001 - a job ends, even if nobody can say why
             _log.exception("the failure of job %s cannot be explained", self.job.id)
             words = error.message if isinstance(error, OakmillError) else f"{type(error).__name__}: {error}"
-            title = "Unknown failure"
-            given = {"stage": stage, "code": "Unexpected", "exit_code": 1, "rule": "", "title": title}
-            return Failure(**given, sentence=words, details=f"{type(second).__name__}: {second}").as_dict()
+            return Failure(
+                stage=stage, code="Unexpected", exit_code=1, rule="", title="Unknown failure",
+                sentence=words, details=f"{type(second).__name__}: {second}",
+            ).as_dict()  # fmt: skip
 
     def _failed(self, failure: dict[str, Any]) -> None:
         """Write the failure, and its words into the log."""

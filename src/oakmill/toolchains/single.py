@@ -1,4 +1,4 @@
-"""A toolchain that is one environment of its own: how it stands, how it is had, and what makes it anew."""
+"""What our toolchains share: how they stand and come here; and those that are one environment of their own."""
 
 from __future__ import annotations
 
@@ -11,16 +11,13 @@ from oakmill.toolchains import environments
 from oakmill.toolchains.base import Status, Watcher, ignore
 
 
-class SingleEnvironment(ABC):
-    """What such toolchains share; each says what its environment is made of, and verifies it by its own work."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+class Verified(ABC):
+    """A toolchain that is installed once it did its own work; each says what its environment is made of."""
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """Its full name, which is the environment's too."""
+        """Its full name."""
 
     @property
     @abstractmethod
@@ -31,6 +28,7 @@ class SingleEnvironment(ABC):
         """How it stands here; starts no process."""
         return environments.status(self.name, self.summary, self.require)
 
+    @abstractmethod
     def require(self) -> environments.Environment:
         """The environment, once it is certain that it is whole.
 
@@ -38,13 +36,12 @@ class SingleEnvironment(ABC):
             ToolchainMissing: it is not installed.
             ToolchainBroken: it is not whole.
         """
-        return environments.require(self.name, self._settings, self._remedy)
 
     def install(self, watch: Watcher = ignore) -> Status:
         """Make the environment and verify it by work on a tiny model.
 
         Raises:
-            ToolchainMissing: a package or interpreter cannot be had here.
+            ToolchainMissing: a package or interpreter cannot be had here, or the system lacks what it needs.
             ToolchainBroken: it was installed but does not do its work.
         """
         self._make(watch)
@@ -65,8 +62,24 @@ class SingleEnvironment(ABC):
         """Make the environment.
 
         Raises:
-            ToolchainMissing: a package or interpreter cannot be had here.
+            ToolchainMissing: a package or interpreter cannot be had here, or the system lacks what it needs.
         """
+
+
+class SingleEnvironment(Verified):
+    """A toolchain whose environment has its name, and nothing else in it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def require(self) -> environments.Environment:
+        """The environment, once it is certain that it is whole.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it is not whole.
+        """
+        return environments.require(self.name, self._settings, self._remedy)
 
     @property
     def _remedy(self) -> str:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from oakmill.errors import ToolchainBroken, VersionNotAvailable
 from oakmill.settings import Settings
 from oakmill.toolchains import arrays, door, environments
-from oakmill.toolchains.base import Status, Watcher, ignore
+from oakmill.toolchains.base import Watcher, ignore
 from oakmill.toolchains.rvc2 import tiny
+from oakmill.toolchains.single import Verified
 
 PUBLIC_VERSION = "2022.2.0"
 _HERE = Path(__file__).parent
@@ -52,7 +53,7 @@ class Compiled:
     blobs: Mapping[int, str]
 
 
-class Rvc2Toolchain:
+class Rvc2Toolchain(Verified):
     """OpenVINO 2022.2's MyriadX compiler and CPU plugin, from the package onnxruntime-openvino 1.13.1.
 
     Another version's libraries can stand in by the setting `rvc2_libraries`, and another folder of the same version
@@ -78,10 +79,6 @@ class Rvc2Toolchain:
     def _environment_name(self) -> str:
         return f"rvc2/openvino-{PUBLIC_VERSION}"
 
-    def status(self) -> Status:
-        """How it stands here; starts no process."""
-        return environments.status(self.name, self.summary, self.require)
-
     def require(self) -> environments.Environment:
         """The environment, once it is certain that there is something to compile with.
 
@@ -94,13 +91,7 @@ class Rvc2Toolchain:
         self._libraries(found)
         return found
 
-    def install(self, watch: Watcher = ignore) -> Status:
-        """Make the environment and verify it by compiling a tiny model.
-
-        Raises:
-            ToolchainMissing: a package or interpreter cannot be had here.
-            ToolchainBroken: it was installed but does not compile.
-        """
+    def _make(self, watch: Watcher) -> None:
         environments.create(
             self._environment_name,
             lock=_HERE / "requirements.lock",
@@ -109,8 +100,6 @@ class Rvc2Toolchain:
             settings=self._settings,
             watch=watch,
         )
-        self.verify()
-        return self.status()
 
     def verify(self) -> Mapping[str, Any]:
         """Compile a model of 1 kB and run it on the CPU plugin.

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from oakmill.errors import ToolchainBroken, ToolchainMissing, ToolKilled, VerificationFailed, VersionNotAvailable
 from oakmill.settings import Settings
 from oakmill.toolchains import arrays, door, environments
-from oakmill.toolchains.base import Status, ToolEvent, Watcher, ignore
+from oakmill.toolchains.base import ToolEvent, Watcher, ignore
 from oakmill.toolchains.rvc4 import dlc, failures, socs, tiny
+from oakmill.toolchains.single import Verified
 
 PUBLIC_VERSION = "2.51"
 """QAIRT in onnxruntime-qnn 2.7.0."""
@@ -80,7 +81,7 @@ class Compiled:
     qairt: str
 
 
-class Rvc4Toolchain:
+class Rvc4Toolchain(Verified):
     """QAIRT 2.51 from the package onnxruntime-qnn 2.7.0: writes DLCs, prepares them for chips, and runs them emulated.
 
     Another version's libraries can stand in by `libraries`, a folder with the user's own libQnnHtp.so, libQnnIr.so
@@ -106,10 +107,6 @@ class Rvc4Toolchain:
     def _environment_name(self) -> str:
         return f"rvc4/qairt-{PUBLIC_VERSION}"
 
-    def status(self) -> Status:
-        """How it stands here; starts no process."""
-        return environments.status(self.name, self.summary, self.require)
-
     def require(self) -> environments.Environment:
         """The environment, once it is certain that there is something to compile with.
 
@@ -123,13 +120,7 @@ class Rvc4Toolchain:
         self._libraries(found)
         return found
 
-    def install(self, watch: Watcher = ignore) -> Status:
-        """Make the environment and verify it by compiling a tiny model and running it.
-
-        Raises:
-            ToolchainMissing: a package or interpreter cannot be had here, or the system lacks what it needs.
-            ToolchainBroken: it was installed but does not compile.
-        """
+    def _make(self, watch: Watcher) -> None:
         _require_system(self.name)
         watch(ToolEvent(line=_LICENCE))
         environments.create(
@@ -139,8 +130,6 @@ class Rvc4Toolchain:
             settings=self._settings,
             watch=watch,
         )
-        self.verify()
-        return self.status()
 
     def verify(self) -> Mapping[str, Any]:
         """Compile a model of 1 kB, run the finished file on the emulated processor, and compare the numbers.
