@@ -19,10 +19,10 @@ from typing import Any
 
 import yaml
 
-from oakmill.conversion.identity import sha256
+from oakmill.conversion.cache.identity import sha256
+from oakmill.conversion.images.samples import Pictures
 from oakmill.conversion.inputs import ResolvedInput
-from oakmill.conversion.pictures import Pictures
-from oakmill.conversion.verification import batches
+from oakmill.conversion.output.verification import batches
 from oakmill.settings import current
 from oakmill.spec import Encoding, Resize
 from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain

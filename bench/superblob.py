@@ -27,10 +27,10 @@ import bsdiff4
 import onnx
 from models import write_resnet18
 
-from oakmill.conversion import packaging
+from oakmill.conversion.output import nn_archive
 from oakmill.graph import opset, shapes, simplify
+from oakmill.processes.run import Limits, run
 from oakmill.settings import Settings, current
-from oakmill.toolchains.process import Limits, run
 from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -102,7 +102,7 @@ def oakmill_way(graph: Path, folder: Path) -> dict[str, float]:
     began = time.perf_counter()
     compiled = Rvc2Toolchain(current()).compile(graph, folder / "job")
     archive = folder / "model.tar.xz"
-    packaging.write_archive(archive, compiled.file, {})
+    nn_archive.write_archive(archive, compiled.file, {})
     return figures(time.perf_counter() - began, compiled.file, archive)
 
 

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from oakmill import errors
 from oakmill.conversion.failures.rulebook import Rule, RuleRemedy, rules
-from oakmill.model import preflight_table
+from oakmill.preflight import tables
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, InputSpec, Rvc2Spec, Rvc4Spec
 from oakmill.spec.flags import flag_of
@@ -179,9 +179,9 @@ def shown_template(text: str) -> str:
 
 def operators_page() -> str:
     """Which operators each platform takes, from the measured tables."""
-    measured = list(preflight_table.tables().values())
+    measured = list(tables.tables().values())
     columns = [(item, mode) for item in measured for mode in item.modes]
-    cells: dict[str, dict[tuple[str, str], list[preflight_table.Outcome]]] = {}
+    cells: dict[str, dict[tuple[str, str], list[tables.Outcome]]] = {}
     for item in measured:
         for variant, modes in item.variants():
             for mode, by_opset in modes.items():
@@ -211,7 +211,7 @@ that has it; "no" means in none. Operators whose inputs are all constant are com
 {details}"""
 
 
-def share(outcomes: list[preflight_table.Outcome]) -> str:
+def share(outcomes: list[tables.Outcome]) -> str:
     """How many of an operator's variants convert."""
     good = sum(not outcome.is_bad for outcome in outcomes)
     if not outcomes:
@@ -219,12 +219,12 @@ def share(outcomes: list[preflight_table.Outcome]) -> str:
     return "yes" if good == len(outcomes) else "no" if not good else f"{good} of {len(outcomes)}"
 
 
-def failing(item: preflight_table.Table) -> str:
+def failing(item: tables.Table) -> str:
     """The variants of a table that do not convert, with the opsets and the reason."""
     rows = []
     for variant, modes in item.variants():
         for mode, by_opset in modes.items():
-            spans: dict[preflight_table.Outcome, list[int]] = {}
+            spans: dict[tables.Outcome, list[int]] = {}
             for opset, outcome in by_opset.items():
                 spans.setdefault(outcome, []).append(opset)
             for outcome, opsets in spans.items():

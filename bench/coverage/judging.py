@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto, defs, helper
 
 from oakmill.calibration.samples import Samples
-from oakmill.conversion import platforms
+from oakmill.conversion import registry
 from oakmill.conversion.events import Progress
-from oakmill.conversion.pictures import Pictures
+from oakmill.conversion.images.samples import Pictures
 from oakmill.conversion.platform import Images, Network, Platform
 from oakmill.conversion.prepare import Prepared, prepare
-from oakmill.conversion.simulate import Simulated
+from oakmill.conversion.rvc4.simulate import Simulated
 from oakmill.errors import CompileFailed, LimitExceeded, OakmillError, ToolFailed, ToolKilled
 from oakmill.graph import equality
 from oakmill.graph.skeleton import dimensions, freeze
@@ -72,7 +72,7 @@ class Judge:
     def __init__(self, platform: str, settings: Settings, folder: Path) -> None:
         self.name = platform
         self.folder = folder
-        self._platforms = {mode: platforms.of(spec, settings) for mode, spec in MODES[platform].items()}
+        self._platforms = {mode: registry.of(spec, settings) for mode, spec in MODES[platform].items()}
         self._known: dict[str, Outcome] = {}
         self._case = ""
         self._numbers = itertools.count()

@@ -6,7 +6,7 @@ Every case of cases.py is made at every opset from 11 to 20 that has it and sent
 prepare, quantize where the mode does, compile in the toolchain's sandbox. What compiles is run, on OpenVINO's CPU
 plugin for RVC2, and on Qualcomm's emulated processor for RVC4, and compared with onnxruntime on the source model. Equal
 prepared graphs, whose operators are of the same versions, are compiled once. Answers are kept in the work folder, and
-not asked for again. Writes src/oakmill/model/coverage/*.json, which the preflight reads.
+not asked for again. Writes src/oakmill/preflight/coverage/*.json, which the preflight reads.
 
 RVC4's graphs are compiled in INT8 and in FP16. A platform whose toolchain is not installed is left out.
 """

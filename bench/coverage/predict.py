@@ -28,8 +28,8 @@ from onnx import ModelProto, helper
 from warm import Warm
 
 from oakmill.errors import OakmillError
-from oakmill.model.preflight import Preflight
-from oakmill.model.preflight_table import BAD, WRONG
+from oakmill.preflight.check import Preflight
+from oakmill.preflight.tables import BAD, WRONG
 from oakmill.settings import Settings, current
 from oakmill.toolchains import catalog
 from oakmill.toolchains.base import State

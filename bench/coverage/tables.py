@@ -12,9 +12,9 @@ from typing import Any
 from making import EARLY, OPSETS, Case
 
 import oakmill.model
-from oakmill.model.preflight_graph import Facts
-from oakmill.model.preflight_table import BAD, MIXED, OK, POOR
-from oakmill.model.preflight_variants import variant_of
+from oakmill.preflight.graph import Facts
+from oakmill.preflight.tables import BAD, MIXED, OK, POOR
+from oakmill.preflight.variants import variant_of
 
 FOLDER = Path(oakmill.model.__file__).parent / "coverage"
 ABOUT = (

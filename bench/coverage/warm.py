@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from oakmill.processes.run import Finished
+from oakmill.processes.sandbox import Limits
 from oakmill.settings import Settings
 from oakmill.toolchains import door
 from oakmill.toolchains.base import Watcher, ignore
 from oakmill.toolchains.environments import Environment
-from oakmill.toolchains.process import Finished
-from oakmill.toolchains.sandbox import Limits
 
 HERE = Path(__file__).parent
 _NUMBERS = itertools.count()

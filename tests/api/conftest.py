@@ -20,7 +20,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from oakmill.api.app import create_app
-from oakmill.api.hub import Hub
+from oakmill.hub.state import Hub
 from oakmill.registry import callers, instances, keys, models, teams, variants
 from oakmill.registry.tables import Key
 from oakmill.settings import Settings

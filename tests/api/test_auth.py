@@ -186,7 +186,7 @@ def test_wrong_keys_are_slowed_down_and_right_ones_are_not(world: World) -> None
 
 
 def test_links_expire_and_cannot_be_made_up(world: World) -> None:
-    from oakmill.api import links
+    from oakmill.hub import links
 
     token = links.sign(world.hub.secret, "file", {"file": "aimf_none"}, seconds=-1)
     other = links.sign(world.hub.secret, "session", {"file": "aimf_none"}, seconds=60)

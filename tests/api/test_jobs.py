@@ -7,8 +7,8 @@ import threading
 import time
 from typing import Any
 
-from oakmill.jobs import logbook, queue
-from oakmill.jobs.logbook import Line
+from oakmill.jobs import job_log, queue
+from oakmill.jobs.job_log import Line
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import Instance
 from tests.api.conftest import API, World
@@ -28,7 +28,7 @@ def add_jobs(world: World, count: int, status: JobStatus = JobStatus.QUEUED) -> 
 
 def say(world: World, job_id: str, *texts: str) -> None:
     with world.hub.db.session() as session:
-        logbook.append(session, job_id, 1, [Line(text) for text in texts])
+        job_log.append(session, job_id, 1, [Line(text) for text in texts])
 
 
 def end(world: World, job_id: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
-from oakmill.jobs import logbook, queue
+from oakmill.jobs import job_log, queue
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.storage.database import Database
 from tests.api.conftest import API, PATIENCE, Server, end_server, make_source, start_server
@@ -244,13 +244,13 @@ def test_a_stream_goes_on_after_its_server_is_killed(server: Server) -> None:
     with db.session() as session:
         queue.add(session, Job(id="aij_1", name="j", team_id=team, source_id=source, platform="rvc2"))
         held = queue.claim(session, "here", timedelta(hours=1))
-        logbook.append(session, "aij_1", 1, [logbook.Line(f"line {number}") for number in range(3)])
+        job_log.append(session, "aij_1", 1, [job_log.Line(f"line {number}") for number in range(3)])
     listener = Listener(server, "aij_1")
     listener.start()
     assert listener.first.wait(PATIENCE)
     os.kill(server.web_pid(), signal.SIGKILL)
     with db.session() as session:
-        logbook.append(session, "aij_1", 1, [logbook.Line(f"line {number}") for number in range(3, 6)])
+        job_log.append(session, "aij_1", 1, [job_log.Line(f"line {number}") for number in range(3, 6)])
     server.wait_for("ended with -9; starting another")
     with db.session() as session:
         assert held is not None

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from oakmill.jobs import publish, queue
-from oakmill.jobs.diary import Held
+from oakmill.jobs.job_log_writer import Held
 from oakmill.jobs.tables import Job
 from oakmill.registry.identifiers import new_id
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Origin, Role, Version

@@ -14,9 +14,9 @@ import onnx
 import pytest
 
 from oakmill.api.app import create_app
-from oakmill.api.hub import Hub
 from oakmill.compat.hubai.routes import router as hubai
 from oakmill.compat.zoo.routes import router as zoo
+from oakmill.hub.state import Hub
 from oakmill.jobs import queue
 from oakmill.jobs.tables import Job
 from oakmill.registry import keys, teams

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oakmill.conversion.ir_edit import Editor
-from oakmill.conversion.verification import read_with_depthai
+from oakmill.conversion.output.verification import read_with_depthai
+from oakmill.conversion.sources.ir_edit import Editor
 from oakmill.graph.preprocessing import Preprocessing
 from oakmill.model.ir_graph import IrGraph
 from oakmill.model.ir_xml import parse

@@ -107,7 +107,7 @@ def test_squeezenet_classifies_the_photos_as_before(
 def prepared_squeezenet(source: Path, target: Path) -> Path:
     from oakmill.conversion.events import Progress
     from oakmill.conversion.prepare import prepare
-    from oakmill.conversion.rvc2 import NEEDS
+    from oakmill.conversion.rvc2.platform import NEEDS
     from oakmill.model import load_onnx, read_onnx
     from oakmill.spec import InputSpec, Rvc2Spec
 

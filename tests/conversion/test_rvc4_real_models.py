@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from oakmill.conversion.events import Progress
 from oakmill.conversion.platform import Images, Network
 from oakmill.conversion.prepare import Prepared, prepare
-from oakmill.conversion.rvc4 import Rvc4, Rvc4Built
-from oakmill.conversion.simulate import Simulated
+from oakmill.conversion.rvc4.platform import Rvc4, Rvc4Built
+from oakmill.conversion.rvc4.simulate import Simulated
 from oakmill.errors import VerificationFailed
 from oakmill.graph import equality, half
 from oakmill.model import load_onnx, open_source
@@ -101,7 +101,7 @@ class Converted:
         return self.platform.compile(self.prepared, self.network, self.work / "compile", self.progress)
 
     def read(self, path: Path) -> dict[str, NDArray[Any]]:
-        from oakmill.conversion.pictures import reader
+        from oakmill.conversion.images.samples import reader
 
         (item,) = self.prepared.boundary
         return {item.name: reader(item, self.platform.spec.resize)(path)}

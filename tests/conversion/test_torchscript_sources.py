@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from oakmill.conversion import torchscript_source
 from oakmill.conversion.events import Progress, unobserved
+from oakmill.conversion.sources import torchscript
 from oakmill.errors import ProofFailed
 from oakmill.settings import current
 from oakmill.toolchains.torchscript import tiny
@@ -118,4 +118,4 @@ def test_an_onnx_that_computes_something_else_is_not_converted(toolchain: TorchS
     exported = toolchain.export(tiny.write_model(tmp_path / "tiny.pt"), tmp_path / "job", [sample])
     lying = Exported(exported.onnx, ({"output0": tiny.ANSWER + 1},))
     with pytest.raises(ProofFailed, match="'output0'"):
-        torchscript_source._prove(lying, [sample], Progress(unobserved))
+        torchscript._prove(lying, [sample], Progress(unobserved))

@@ -15,9 +15,9 @@ import numpy as np
 import onnx
 import pytest
 
-from oakmill.jobs import queue, requests
-from oakmill.jobs.bell import Bell, job_topic
+from oakmill.jobs import queue, submit
 from oakmill.jobs.executors.local import start_worker
+from oakmill.jobs.notify import Bell, job_topic
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.callers import LOCAL
 from oakmill.registry.tables import Instance
@@ -55,7 +55,7 @@ class Hub:
         spec = options.pop("spec", None) or Rvc2Spec(blob=True, number_of_shaves=4)
         with self.db.session() as session:
             source = session.get_one(Instance, "aimi_1")
-            return requests.request(session, LOCAL, source, spec, settings=self.settings, **options)
+            return submit.request(session, LOCAL, source, spec, settings=self.settings, **options)
 
     def job(self, job: Job) -> Job:
         with self.db.reading() as session:

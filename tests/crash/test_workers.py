@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from oakmill.jobs import logbook
+from oakmill.jobs import job_log
 from oakmill.jobs.tables import Job, JobStatus, LogLine
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus
 from oakmill.spec import Rvc2Spec
@@ -50,7 +50,7 @@ def test_a_worker_killed_in_mid_compile_is_followed_by_another_within_the_lease(
 
 def lines(hub: Hub, job: Job) -> list[LogLine]:
     with hub.db.reading() as session:
-        return list(logbook.read(session, job.id, limit=100_000))
+        return list(job_log.read(session, job.id, limit=100_000))
 
 
 def test_a_worker_frozen_past_its_lease_and_woken_cannot_overwrite(hub: Hub) -> None:
@@ -189,7 +189,7 @@ def test_eight_claimers_take_four_hundred_jobs_once_each(hub: Hub) -> None:
 
 ASKER = """
 import sys
-from oakmill.jobs import requests
+from oakmill.jobs import submit
 from oakmill.registry.callers import LOCAL
 from oakmill.registry.tables import Instance
 from oakmill.settings import Settings
@@ -199,7 +199,7 @@ db = Database(sys.argv[1])
 sys.stdin.readline()
 with db.session() as session:
     source = session.get_one(Instance, "aimi_1")
-    print(requests.request(session, LOCAL, source, Rvc2Spec(), settings=Settings(home=sys.argv[2])).id)
+    print(submit.request(session, LOCAL, source, Rvc2Spec(), settings=Settings(home=sys.argv[2])).id)
 """
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from oakmill.web import passport_view, sights
+from oakmill.web import passport_images, passport_view
 from tests.web.conftest import Served
 from tests.web.furnish import network
 from tests.web.working import asked, ran, source
@@ -76,7 +76,7 @@ def test_a_source_says_where_it_can_go(page: Page, hub: Served) -> None:
 
 
 def test_of_a_stored_page_only_numbers_and_pixels_are_taken() -> None:
-    (pair,) = sights.read(WORST)
+    (pair,) = passport_images.read(WORST)
     assert pair.image == "a <b>.jpg"
     first, second = pair.drawings
     assert first.layers == ["data:image/jpeg;base64,AAAA"]

@@ -12,9 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from oakmill.errors import NotAModel
-from oakmill.jobs import logbook, queue
+from oakmill.jobs import job_log, queue
 from oakmill.jobs.estimates import Estimate
-from oakmill.jobs.logbook import Line
+from oakmill.jobs.job_log import Line
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.storage.database import now
 from oakmill.web import job_view
@@ -113,7 +113,7 @@ def test_a_long_log_is_searched_filtered_and_taken_along(page: Page, hub: Served
     job = asked(hub, source(hub, "Talkative", network(48)))
     with database(hub.home) as session:
         lines = [Line(f"line {number} <b>not bold</b> \x1b[31mred", "compile") for number in range(1, 1501)]
-        logbook.append(session, job["id"], 1, [*lines, Line("careful", "compile", "warning")])
+        job_log.append(session, job["id"], 1, [*lines, Line("careful", "compile", "warning")])
     page.goto(f"/jobs/{job['id']}")
     expect(page.locator(".log li")).to_have_count(500)
     page.get_by_role("link", name="lines before").click()

@@ -12,9 +12,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.telemetry import TelemetryConfig
 
 from oakmill import __version__
-from oakmill.api import problems
-from oakmill.api.hub import Hub
-from oakmill.api.routing import problem_schema
+from oakmill.hub import problems
+from oakmill.hub.routing import problem_schema
+from oakmill.hub.state import Hub
 from oakmill.settings import Settings
 
 PREFIX = "/api/v1"

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from oakmill.api.auth import Converter, TheHub, Writing
 from oakmill.api.jobs import JobOut, Priority, detail, record
 from oakmill.api.parameters import with_files as with_files  # noqa: PLC0414 - others look for it here
-from oakmill.api.routing import Id, router
-from oakmill.api.schemas import Body, Text
-from oakmill.jobs import requests
+from oakmill.hub.auth import Converter, TheHub, Writing
+from oakmill.hub.routing import Id, router
+from oakmill.hub.wire import Body, Text
+from oakmill.jobs import submit
 from oakmill.registry import access
 from oakmill.registry.tables import Instance
 
@@ -51,8 +51,8 @@ def convert(instance_id: Id, body: ConversionIn, session: Writing, caller: Conve
     """Convert a source. The same request gets the same job while it lives, and is answered at once when it was made."""
     source = access.changeable(session, caller, Instance, instance_id)
     values, files = with_files(session, caller, body.spec)
-    spec = requests.parse({**values, "platform": body.platform}, files)
-    job = requests.request(
+    spec = submit.parse({**values, "platform": body.platform}, files)
+    job = submit.request(
         session,
         caller,
         source,

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 from fastapi import Path, Response
 from pydantic import BaseModel, Field
 
-from oakmill.api.auth import Converter, Reader, Reading, TheHub, Writing
-from oakmill.api.routing import Id, router
-from oakmill.api.schemas import Answer, Listed
 from oakmill.calibration.datasets import SETS, State, entries
 from oakmill.errors import NotFound
+from oakmill.hub.auth import Converter, Reader, Reading, TheHub, Writing
+from oakmill.hub.routing import Id, router
+from oakmill.hub.wire import Answer, Listed
 from oakmill.registry import datasets
 from oakmill.registry.tables import Dataset
 

@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import Response
 from sqlalchemy.orm import Session
 
-from oakmill.api.auth import Anyone, Reading, TheHub
-from oakmill.api.hub import Hub
-from oakmill.api.routing import Id, router
 from oakmill.errors import NotFound
+from oakmill.hub.auth import Anyone, Reading, TheHub
+from oakmill.hub.routing import Id, router
+from oakmill.hub.state import Hub
 from oakmill.registry import instances
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Role

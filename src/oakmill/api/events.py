@@ -11,13 +11,13 @@ from fastapi import Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from oakmill.api import seeing
-from oakmill.api.auth import Reader, TheHub
-from oakmill.api.hub import Hub
 from oakmill.api.jobs import JobOut, LineOut, detail
-from oakmill.api.routing import Id, router
-from oakmill.jobs import logbook
-from oakmill.jobs.bell import job_topic
+from oakmill.hub import visibility
+from oakmill.hub.auth import Reader, TheHub
+from oakmill.hub.routing import Id, router
+from oakmill.hub.state import Hub
+from oakmill.jobs import job_log
+from oakmill.jobs.notify import job_topic
 from oakmill.jobs.tables import LIVE
 from oakmill.registry.callers import Caller
 
@@ -69,8 +69,8 @@ class _Look:
 
 def _look(at: Hub, caller: Caller, job_id: str, after: int) -> _Look:
     with at.db.reading() as session:
-        job = detail(session, seeing.job(session, caller, job_id))
-        lines = logbook.read(session, job_id, after, LINES)
+        job = detail(session, visibility.job(session, caller, job_id))
+        lines = job_log.read(session, job_id, after, LINES)
         return _Look([LineOut.model_validate(line) for line in lines], job)
 
 

@@ -11,11 +11,11 @@ from fastapi import Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 from sqlalchemy.orm import Session
 
-from oakmill.api import links
-from oakmill.api.auth import Anyone, Reading, TheHub
-from oakmill.api.hub import Hub
-from oakmill.api.routing import Id, router
-from oakmill.api.schemas import FileLink, Listed
+from oakmill.hub import links
+from oakmill.hub.auth import Anyone, Reading, TheHub
+from oakmill.hub.routing import Id, router
+from oakmill.hub.state import Hub
+from oakmill.hub.wire import FileLink, Listed
 from oakmill.registry import instances, models
 from oakmill.registry.tables import Instance, InstanceFile, Role
 from oakmill.storage.database import now

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from sqlalchemy import text
 
 from oakmill import __version__
-from oakmill.api.auth import Reading
-from oakmill.api.routing import router
+from oakmill.hub.auth import Reading
+from oakmill.hub.routing import router
 
 routes = router("hub")
 

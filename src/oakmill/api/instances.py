@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from oakmill.api.auth import Anyone, Converter, Reading, Writing
 from oakmill.api.models import Several, Sort, Word, Words
-from oakmill.api.routing import Id, router
-from oakmill.api.schemas import Cursor, InstanceChanges, InstanceIn, InstanceOut, Limit, Listed, stated
+from oakmill.hub.auth import Anyone, Converter, Reading, Writing
+from oakmill.hub.routing import Id, router
+from oakmill.hub.wire import Cursor, InstanceChanges, InstanceIn, InstanceOut, Limit, Listed, stated
 from oakmill.registry import access, instances, search
 from oakmill.registry.tables import Instance, InstanceStatus, Origin, Visibility
 

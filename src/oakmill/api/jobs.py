@@ -12,13 +12,13 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from oakmill.api import seeing
-from oakmill.api.auth import Converter, Reader, Reading, TheHub, Writing
 from oakmill.api.parameters import with_files
-from oakmill.api.routing import Id, router
-from oakmill.api.schemas import Answer, Body, Cursor, Limit, Listed
 from oakmill.errors import Conflict, SpecError
-from oakmill.jobs import estimates, logbook, queue, requests
+from oakmill.hub import visibility
+from oakmill.hub.auth import Converter, Reader, Reading, TheHub, Writing
+from oakmill.hub.routing import Id, router
+from oakmill.hub.wire import Answer, Body, Cursor, Limit, Listed
+from oakmill.jobs import estimates, job_log, queue, submit
 from oakmill.jobs.estimates import Estimate
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry import audit
@@ -114,7 +114,7 @@ def list_jobs(
     cursor: Cursor = None,
 ) -> Listed[JobOut]:
     """The team's jobs, the latest first."""
-    conditions = [seeing.jobs(caller)]
+    conditions = [visibility.jobs(caller)]
     if status:
         conditions.append(Job.status.in_(status))
     for column, value in ((Job.model_id, model_id), (Job.source_id, source_id), (Job.platform, platform)):
@@ -126,19 +126,19 @@ def list_jobs(
 @routes.get("/failures")
 def list_failures(session: Reading, caller: Reader, limit: Limit = 50, cursor: Cursor = None) -> Listed[JobOut]:
     """The team's failed jobs, the latest first, with what each failure was and what helps."""
-    return _page(session, select(Job).where(seeing.jobs(caller), Job.status == JobStatus.FAILED), limit, cursor)
+    return _page(session, select(Job).where(visibility.jobs(caller), Job.status == JobStatus.FAILED), limit, cursor)
 
 
 @routes.get("/jobs/{job_id}")
 def get_job(job_id: Id, session: Reading, caller: Reader) -> JobOut:
     """A job, and what is expected of it."""
-    return detail(session, seeing.job(session, caller, job_id))
+    return detail(session, visibility.job(session, caller, job_id))
 
 
 @routes.patch("/jobs/{job_id}")
 def change_job(job_id: Id, body: Changes, session: Writing, caller: Converter) -> JobOut:
     """Move a job that waits before or behind others."""
-    row = seeing.changeable_job(session, caller, job_id)
+    row = visibility.changeable_job(session, caller, job_id)
     if not queue.prioritise(session, job_id, body.priority):
         raise Conflict(f"Job {row.name} waits no more.", subject=job_id)
     audit.record(session, caller, "job.prioritise", job_id, of_team=row.team_id, priority=body.priority)
@@ -155,8 +155,8 @@ def get_log(
     limit: Limit = 1000,
 ) -> Listed[LineOut]:
     """The lines of the log that follow; `/events` streams them as they come."""
-    seeing.job(session, caller, job_id)
-    lines = logbook.read(session, job_id, after, limit)
+    visibility.job(session, caller, job_id)
+    lines = job_log.read(session, job_id, after, limit)
     more = str(lines[-1].number) if len(lines) == limit else None
     return Listed(items=[LineOut.model_validate(line) for line in lines], next_cursor=more)
 
@@ -164,7 +164,7 @@ def get_log(
 @routes.post("/jobs/{job_id}/cancel")
 def cancel_job(job_id: Id, session: Writing, caller: Converter) -> JobOut:
     """Cancel: at once where no worker has it, else the worker hears of it. A job that has ended stays as it ended."""
-    row = seeing.changeable_job(session, caller, job_id)
+    row = visibility.changeable_job(session, caller, job_id)
     queue.cancel(session, job_id)
     audit.record(session, caller, "job.cancel", job_id, of_team=row.team_id, name=row.name)
     session.refresh(row)
@@ -174,11 +174,11 @@ def cancel_job(job_id: Id, session: Writing, caller: Converter) -> JobOut:
 @routes.post("/jobs/{job_id}/retry", status_code=201)
 def retry_job(job_id: Id, body: Retry, session: Writing, caller: Converter, at: TheHub) -> JobOut:
     """Ask for an ended job again, as it was or with edits; the new job names it in `retry_of`."""
-    row = seeing.changeable_job(session, caller, job_id)
+    row = visibility.changeable_job(session, caller, job_id)
     edits, named = with_files(session, caller, body.edits)
     files = {name: value for name, value in row.files.items() if name not in body.edits} | named
-    spec = edited(requests.spec_of(row), files, edits)
-    job = requests.again(session, caller, row, settings=at.settings, spec=spec, files=files)
+    spec = edited(submit.spec_of(row), files, edits)
+    job = submit.again(session, caller, row, settings=at.settings, spec=spec, files=files)
     if body.priority is not None and queue.prioritise(session, job.id, body.priority):
         session.refresh(job)
     record(session, caller, "job.retry", job)
@@ -192,7 +192,7 @@ def edited(spec: AnySpec, files: Mapping[str, str], edits: Mapping[str, Any]) ->
         SpecError: a value is not valid.
     """
     values = spec.model_dump(mode="json", exclude_unset=True)
-    return requests.parse({**values, **edits, "platform": spec.platform}, files)
+    return submit.parse({**values, **edits, "platform": spec.platform}, files)
 
 
 def detail(session: Session, row: Job) -> JobOut:

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import AwareDatetime, Field
 
-from oakmill.api.auth import Admin, Reading, Writing
-from oakmill.api.routing import Id, router
-from oakmill.api.schemas import Answer, Body, Listed, Text
+from oakmill.hub.auth import Admin, Reading, Writing
+from oakmill.hub.routing import Id, router
+from oakmill.hub.wire import Answer, Body, Listed, Text
 from oakmill.registry import audit, keys
 from oakmill.registry.callers import Scope
 from oakmill.registry.tables import Key, Team

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from oakmill import errors
-from oakmill.api.hub import Hub
 from oakmill.errors import OakmillError, ToolFailed
+from oakmill.hub.state import Hub
 from oakmill.jobs.kinds import inside
-from oakmill.toolchains import process
-from oakmill.toolchains.process import Limits
+from oakmill.processes import run
+from oakmill.processes.run import Limits
 
 SECONDS = 120
 THUMBNAILS = 24
@@ -61,7 +61,7 @@ def _answer(at: Hub, folder: Path) -> dict[str, Any]:
     without = [word for name in _SECRETS for word in ("-u", name)]
     command = ["env", *without, sys.executable, "-m", "oakmill.api.looking", str(folder)]
     limits = Limits(SECONDS, at.settings.tool_memory_mb, 1024)
-    done = process.run(command, cwd=folder, limits=limits, name="The look at the file")
+    done = run.run(command, cwd=folder, limits=limits, name="The look at the file")
     try:
         answer: dict[str, Any] = json.loads((folder / "answer.json").read_text())
     except FileNotFoundError:
@@ -126,8 +126,8 @@ def _look_at_model(folder: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     import onnx
 
     from oakmill.model import merge_inputs, open_source, prefill
-    from oakmill.model.preflight import Preflight, unread
     from oakmill.model.source import SourceFormat
+    from oakmill.preflight.check import Preflight, unread
     from oakmill.settings import Settings
     from oakmill.spec import InputSpec
 

@@ -7,19 +7,9 @@ from typing import Annotated, Literal
 from fastapi import Query, Response
 from sqlalchemy.orm import Session, joinedload
 
-from oakmill.api.auth import Anyone, Converter, Reading, Writing
-from oakmill.api.routing import Id, router
-from oakmill.api.schemas import (
-    Cursor,
-    InstanceOut,
-    Limit,
-    Listed,
-    ModelChanges,
-    ModelDetail,
-    ModelIn,
-    ModelOut,
-    stated,
-)
+from oakmill.hub.auth import Anyone, Converter, Reading, Writing
+from oakmill.hub.routing import Id, router
+from oakmill.hub.wire import Cursor, InstanceOut, Limit, Listed, ModelChanges, ModelDetail, ModelIn, ModelOut, stated
 from oakmill.registry import access, models, search
 from oakmill.registry.resolve import resolve
 from oakmill.registry.tables import Model, Visibility

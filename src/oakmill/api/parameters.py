@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from oakmill.api import seeing
 from oakmill.calibration.datasets import SETS
 from oakmill.errors import Conflict, NotFound, SpecError
+from oakmill.hub import visibility
 from oakmill.registry import datasets
 from oakmill.registry.callers import Caller
 from oakmill.storage import naming
@@ -49,7 +49,7 @@ def with_files(session: Session, caller: Caller, asked: dict[str, Any]) -> tuple
 
 def _upload(session: Session, caller: Caller, field: str, upload_id: str) -> str:
     """The bytes of an upload; from here to the commit they are not freed, and then the job names them."""
-    row = seeing.upload(session, caller, upload_id)
+    row = visibility.upload(session, caller, upload_id)
     if row.purpose.get("kind") != KIND:
         raise Conflict(f"{field}: the upload of {row.name} is for something else.", subject=field)
     if row.status != UploadStatus.COMPLETE or row.sha256 is None:

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import BaseModel, Field, ValidationError
 
-from oakmill.api.auth import Anyone, Reader, Reading, TheHub
 from oakmill.api.conversions import Platform
 from oakmill.api.looking import look
 from oakmill.api.parameters import UPLOADED
-from oakmill.api.routing import Id, router
-from oakmill.api.schemas import Body
 from oakmill.errors import Conflict, SpecError
+from oakmill.hub.auth import Anyone, Reader, Reading, TheHub
+from oakmill.hub.routing import Id, router
+from oakmill.hub.wire import Body
 from oakmill.jobs.kinds import SPECS
-from oakmill.jobs.requests import file_fields
+from oakmill.jobs.submit import file_fields
 from oakmill.model import merge_inputs, prefill
 from oakmill.model.source import Tensor
 from oakmill.registry import instances

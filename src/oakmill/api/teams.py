@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from oakmill.api.auth import Reader, Reading
-from oakmill.api.routing import router
-from oakmill.api.schemas import Me, TeamOut
+from oakmill.hub.auth import Reader, Reading
+from oakmill.hub.routing import router
+from oakmill.hub.wire import Me, TeamOut
 from oakmill.registry import teams
 from oakmill.registry.tables import Team
 

@@ -12,9 +12,9 @@ from fastapi import Path
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from oakmill.api import seeing
-from oakmill.api.auth import Admin, Reader, TheHub, Writing
-from oakmill.api.routing import router
+from oakmill.hub import visibility
+from oakmill.hub.auth import Admin, Reader, TheHub, Writing
+from oakmill.hub.routing import router
 from oakmill.registry import audit
 from oakmill.toolchains import catalog, machine
 from oakmill.toolchains.base import State
@@ -58,7 +58,7 @@ def install(
     name: Annotated[str, Path(max_length=100)], session: Writing, caller: Admin, at: TheHub
 ) -> StreamingResponse:
     """Install a toolchain, and tell how it goes. It downloads packages; it goes on when the connection breaks."""
-    seeing.require_tools(caller)
+    visibility.require_tools(caller)
     toolchain = catalog.find(name, at.settings)
     audit.record(session, caller, "toolchain.install", toolchain.name)
     return StreamingResponse(_installing(toolchain.name), media_type="application/x-ndjson")

@@ -12,12 +12,12 @@ from fastapi import Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field, StringConstraints
 
-from oakmill.api import arrivals, seeing
-from oakmill.api.auth import Converter, Reading, TheHub, Writing
-from oakmill.api.hub import Hub
-from oakmill.api.routing import Id, router
-from oakmill.api.schemas import Answer, Body, Sha256
 from oakmill.errors import Conflict
+from oakmill.hub import upload_completion, visibility
+from oakmill.hub.auth import Converter, Reading, TheHub, Writing
+from oakmill.hub.routing import Id, router
+from oakmill.hub.state import Hub
+from oakmill.hub.wire import Answer, Body, Sha256
 from oakmill.jobs.tables import JobStatus
 from oakmill.registry import access, audit, teams
 from oakmill.registry.callers import Caller
@@ -125,7 +125,7 @@ def create_upload(body: UploadIn, session: Writing, caller: Converter, at: TheHu
 @routes.head("/uploads/{upload_id}", include_in_schema=False)
 def get_upload(upload_id: Id, session: Reading, caller: Converter, at: TheHub, response: Response) -> UploadOut:
     """How far an upload has come; HEAD says the same by its headers."""
-    found = UploadOut.model_validate(seeing.upload(session, caller, upload_id))
+    found = UploadOut.model_validate(visibility.upload(session, caller, upload_id))
     found.offset = at.uploads.offset(upload_id)
     response.headers.update({"Upload-Offset": str(found.offset), "Cache-Control": "no-store"})
     if found.size is not None:
@@ -154,22 +154,22 @@ async def append(upload_id: Id, request: Request, caller: Converter, at: TheHub,
 def complete(upload_id: Id, caller: Converter, at: TheHub) -> Completed:
     """Check what has come, and let it become what it is for. Asked again, it says the same."""
     with at.db.reading() as session:
-        row = seeing.upload(session, caller, upload_id)
-    arrived = arrivals.arrive(at, caller, row)
+        row = visibility.upload(session, caller, upload_id)
+    arrived = upload_completion.arrive(at, caller, row)
     return Completed(upload_id=upload_id, **arrived)
 
 
 @routes.delete("/uploads/{upload_id}", status_code=204)
 def abandon(upload_id: Id, session: Writing, caller: Converter, at: TheHub) -> None:
     """Give an upload up; its bytes are freed."""
-    row = seeing.upload(session, caller, upload_id)
+    row = visibility.upload(session, caller, upload_id)
     at.uploads.abandon(session, upload_id)
     audit.record(session, caller, "upload.delete", upload_id, of_team=row.team_id, name=row.name)
 
 
 def _require_own(at: Hub, caller: Caller, upload_id: str) -> None:
     with at.db.reading() as session:
-        seeing.upload(session, caller, upload_id)
+        visibility.upload(session, caller, upload_id)
 
 
 def _checked(session: Any, caller: Caller, purpose: AnyPurpose) -> str:
@@ -186,7 +186,7 @@ def _checked(session: Any, caller: Caller, purpose: AnyPurpose) -> str:
             raise Conflict(f"The instance {row.name} takes no more files.", subject=row.id)
         return row.team_id
     if isinstance(purpose, ForQuantization):
-        job = seeing.changeable_job(session, caller, purpose.job_id)
+        job = visibility.changeable_job(session, caller, purpose.job_id)
         if job.status != JobStatus.WAITING:
             raise Conflict(f"Job {job.name} waits for no upload.", subject=job.id)
         return job.team_id

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import Response
 
-from oakmill.api.auth import Anyone, Converter, Reading, Writing
-from oakmill.api.routing import Id, router
-from oakmill.api.schemas import Listed, VariantOut, VersionChanges, VersionIn, VersionOut, stated
+from oakmill.hub.auth import Anyone, Converter, Reading, Writing
+from oakmill.hub.routing import Id, router
+from oakmill.hub.wire import Listed, VariantOut, VersionChanges, VersionIn, VersionOut, stated
 from oakmill.registry import variants
 
 routes = router("versions")

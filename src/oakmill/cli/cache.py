@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from oakmill.conversion.cache import Kept
+    from oakmill.conversion.cache.store import Kept
 
 _WORDS = {
     "results": "whole conversions",
@@ -32,7 +32,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def show(as_json: bool) -> None:
     """Show what is in it."""
-    from oakmill.conversion.cache import Store
+    from oakmill.conversion.cache.store import Store
     from oakmill.settings import current
 
     store = Store.of(current())
@@ -49,7 +49,7 @@ def show(as_json: bool) -> None:
 @command.command("clear")
 def clear() -> None:
     """Remove everything in it."""
-    from oakmill.conversion.cache import Store
+    from oakmill.conversion.cache.store import Store
     from oakmill.settings import current
 
     store = Store.of(current())

@@ -15,8 +15,8 @@ from oakmill.errors import UnsupportedModel
 from oakmill.spec import AnySpec, Rvc2Spec
 
 if TYPE_CHECKING:
-    from oakmill.model.preflight_findings import Finding, Report
     from oakmill.model.source import SourceModel
+    from oakmill.preflight.findings import Finding, Report
 
 PLATFORMS = tuple(map(platform_of, get_args(AnySpec)))
 
@@ -63,8 +63,8 @@ def examine(path: Path, platforms: tuple[str, ...], shapes: tuple[str, ...]) -> 
     import onnx
 
     from oakmill.model import merge_inputs, open_source, prefill
-    from oakmill.model.preflight import Preflight, unread
     from oakmill.model.source import SourceFormat
+    from oakmill.preflight.check import Preflight, unread
     from oakmill.settings import current
 
     with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:

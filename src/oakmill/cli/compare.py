@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from oakmill.conversion.compare import Comparison, Row
+    from oakmill.conversion.output.compare import Comparison, Row
 
 _MOST = 40
 """Lines of one section that are shown; --json has all."""
@@ -25,7 +25,7 @@ def command(a: Path, b: Path, as_json: bool, everything: bool) -> None:
 
     Each is an NN Archive, a bare converted file, a passport.json, a recipe.yaml, or a folder that holds one result.
     """
-    from oakmill.conversion.compare import compare
+    from oakmill.conversion.output.compare import compare
     from oakmill.settings import current
 
     found = compare(a, b, current())

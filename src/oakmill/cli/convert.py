@@ -14,7 +14,7 @@ import click
 
 from oakmill.cli.failing import Attempt, explained
 from oakmill.cli.options import build_spec, spec_options
-from oakmill.conversion.results import Answer, Question, Results
+from oakmill.conversion.cache.results import Answer, Question, Results
 from oakmill.spec import AnySpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _tell(answer: Answer, began: float) -> None:
 
 def install_needed(spec: AnySpec, settings: Settings, tell: Callable[[str], None], model: Path | None = None) -> None:
     """Install the toolchains that are needed (also to read `model`) and missing, where the settings allow it."""
-    from oakmill.conversion.platforms import needed_toolchains
+    from oakmill.conversion.registry import needed_toolchains
     from oakmill.toolchains.installing import install_missing
 
     needed = needed_toolchains(spec, settings, model)

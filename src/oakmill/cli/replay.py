@@ -48,15 +48,15 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     what was otherwise is named, and the exit code is 8.
     """
     from oakmill.cli.convert import install_needed
-    from oakmill.conversion import recipes
-    from oakmill.conversion.replay import Given, ReplayDiffers, replay
+    from oakmill.conversion.recipe import read
+    from oakmill.conversion.recipe.replay import Given, ReplayDiffers, replay
     from oakmill.settings import current
 
     settings, given = current(), Given(source, quantization_data, images)
     model = source if source and source.is_file() else recipe
     attempt = Attempt(model, "", output, settings, debug_bundle, as_json, verbose)
     with explained(attempt), _Shown(as_json=as_json, verbose=verbose) as shown:
-        attempt.spec = recipes.read(recipe, settings).spec
+        attempt.spec = read.read(recipe, settings).spec
         install_needed(attempt.spec, settings, shown.installing)
         watching = attempt.watching(shown.event)
         done = replay(recipe, output, given, settings=settings, observer=watching, overwrite=overwrite)

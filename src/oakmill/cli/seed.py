@@ -15,7 +15,7 @@ from oakmill.settings import current
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from oakmill.api.hub import Hub
+    from oakmill.hub.state import Hub
     from oakmill.registry.callers import Caller
     from oakmill.registry.tables import Instance, Version
 
@@ -49,7 +49,7 @@ def command() -> None:
 @click.option("--team", help="Slug of the team that is to own it.  [default: the first]")
 def sdk_suite(team: str | None) -> None:
     """Make the models that hubai-sdk's own tests expect on the server. Asked again, it does nothing."""
-    from oakmill.api.hub import Hub
+    from oakmill.hub.state import Hub
 
     at = Hub.open(current())
     try:
@@ -69,7 +69,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _seed(at: Hub, team: str | None, files: dict[str, Path]) -> None:
     """Make what is not there. The files are taken in as uploads are, each looked at once."""
-    from oakmill.jobs import intake
+    from oakmill.jobs import ingest
     from oakmill.registry import instances
     from oakmill.registry.tables import Model, Role
 
@@ -86,7 +86,7 @@ def _seed(at: Hub, team: str | None, files: dict[str, Path]) -> None:
                 instances.add_file(
                     session, row, name=source.file, sha256=stored.sha256, size=stored.size, role=Role.PART
                 )
-                intake.accept(session, row, facts)
+                ingest.accept(session, row, facts)
 
 
 def _owner(session: Session, team: str | None) -> Caller:

@@ -31,7 +31,7 @@ def command(once: str | None, ray: bool) -> None:
     logging.getLogger("oakmill").setLevel(logging.INFO)
     if ray and once is not None:
         raise click.UsageError("--ray sends all jobs; --once runs one here.")
-    from oakmill.jobs.bell import Bell
+    from oakmill.jobs.notify import Bell
     from oakmill.settings import current
     from oakmill.storage.database import Database
 

@@ -11,9 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
-from oakmill.api import problems
-from oakmill.api.routing import LimitedRoute
 from oakmill.errors import OakmillError
+from oakmill.hub import problems
+from oakmill.hub.routing import LimitedRoute
 
 MODELS = "/models/api/v1"
 JOBS = "/jobs/api/v1"

@@ -13,18 +13,23 @@ from typing import Any
 from onnx import ModelProto
 
 import oakmill
-from oakmill.conversion import foreign, identity, packaging, platforms, publish, recipes
+from oakmill.conversion import registry
+from oakmill.conversion.cache import identity
+from oakmill.conversion.cache.stages import Reuse
 from oakmill.conversion.events import Observer, Progress, Stage, failing_in, unobserved
+from oakmill.conversion.output import nn_archive, publish
 from oakmill.conversion.passport import Passport, Verdict, page
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
-from oakmill.conversion.reuse import Reuse
-from oakmill.model import merge_inputs, open_source, prefill, preflight
+from oakmill.conversion.recipe import read
+from oakmill.conversion.sources import as_onnx
+from oakmill.model import merge_inputs, open_source, prefill
 from oakmill.model.source import SourceModel
+from oakmill.preflight import check
+from oakmill.processes import sandbox
 from oakmill.settings import Settings
 from oakmill.spec import AnySpec, InputSpec, OutputFormat
 from oakmill.spec.recipe import Recipe, SourceRecord, ToolchainRecord
-from oakmill.toolchains import sandbox
 
 _ENDINGS = re.compile(r"(\.rvc\d)?(\.onnx|\.xml|\.tflite|\.pth?|\.torchscript|\.tar(\.\w+)?|\.zip)?$")
 _DOCUMENTS = ("passport.json", "passport.html", "recipe.yaml")
@@ -91,13 +96,13 @@ def convert(
     progress = Progress(observer)
     with publish.work_folder() as work:
         with progress.stage(Stage.INSPECT):
-            platform = platforms.of(spec, settings)
+            platform = registry.of(spec, settings)
             names = Names.of(spec, path, platform.suffix, platform.part_suffixes)
             publish.require_free(output, names.all(), overwrite=overwrite)
             source = open_source(path, work / "source", settings)
-            platform = platforms.reading(platform, source)
+            platform = registry.reading(platform, source)
             inputs = platform.inputs(_asked_inputs(platform.spec, source, progress), source, progress)
-            source = foreign.as_onnx(source, inputs, work / "foreign", spec.seed, settings, progress)
+            source = as_onnx.as_onnx(source, inputs, work / "foreign", spec.seed, settings, progress)
             reuse = Reuse.of(platform, source, progress)
         with progress.stage(Stage.PREFLIGHT):
             model = _loaded(platform, source, inputs, progress)
@@ -122,7 +127,7 @@ def convert(
         files = {
             names.result: archive or built.file,
             **({} if archive else {part.name: part for part in built.parts}),
-            f"{names.stem}.passport.json": _write(work / "passport.json", packaging.as_json(passport.as_dict())),
+            f"{names.stem}.passport.json": _write(work / "passport.json", nn_archive.as_json(passport.as_dict())),
             f"{names.stem}.passport.html": _write(
                 work / "passport.html", _page(spec, source, passport, images, recipe)
             ),
@@ -150,9 +155,9 @@ def _loaded(platform: Platform, source: SourceModel, inputs: Sequence[InputSpec]
         UnsupportedModel: an operator was measured to fail, in this very variant; or as `Platform.load`.
     """
     model = platform.load(source)
-    mode = preflight.mode_of(platform.spec, [item.name for item in platform.toolchains])
+    mode = check.mode_of(platform.spec, [item.name for item in platform.toolchains])
     if isinstance(model, ModelProto):
-        for finding in preflight.require(model, platform.name, mode, inputs):
+        for finding in check.require(model, platform.name, mode, inputs):
             progress.note(f"node {finding.node!r}: {finding.message}")
     return model
 
@@ -200,18 +205,18 @@ def _recipe(
     names: Names,
 ) -> Recipe:
     isolation = sandbox.choose(platform.settings).level.value
-    before = foreign.toolchains(source.format, platform.settings)
+    before = as_onnx.toolchains(source.format, platform.settings)
     used = [toolchain.status() for toolchain in (*before, *platform.toolchains)]
     return Recipe(
         oakmill=oakmill.__version__,
         code=identity.code(),
         source=source,
-        spec=recipes.portable(spec),
+        spec=read.portable(spec),
         inputs=[item.as_dict() for item in prepared.inputs],
         toolchains=[ToolchainRecord(name=item.name, digest=item.digest, isolation=isolation) for item in used],
         packages=identity.packages(),
         commands=[
-            *map(shlex.join, foreign.commands(source.format, source.name)),
+            *map(shlex.join, as_onnx.commands(source.format, source.name)),
             *map(shlex.join, platform.commands(prepared, names.artefact).values()),
         ],
         images=list(images.held_out.sha256),
@@ -253,16 +258,16 @@ def _archive(
     """The NN Archive, or None where the bare file was asked for."""
     if names.result == names.artefact:
         return None
-    named = packaging.Named(names.stem, names.artefact, platform.precision, prepared.names)
-    config = packaging.config(named, prepared.boundary, prepared.outputs, built.ports, source.archive)
+    named = nn_archive.Named(names.stem, names.artefact, platform.precision, prepared.names)
+    config = nn_archive.config(named, prepared.boundary, prepared.outputs, built.ports, source.archive)
     build_info = platform.build_info(built, platform.commands(prepared, names.artefact))
     documents = {
-        "config.json": packaging.as_json(config),
-        "buildinfo.json": packaging.as_json(build_info),
+        "config.json": nn_archive.as_json(config),
+        "buildinfo.json": nn_archive.as_json(build_info),
         "recipe.yaml": recipe.as_yaml(),
     }
     archive = work / names.result
-    packaging.write_archive(archive, built.file, documents, built.parts)
+    nn_archive.write_archive(archive, built.file, documents, built.parts)
     return archive
 
 

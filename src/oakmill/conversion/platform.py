@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import onnx
 
 from oakmill.conversion.events import Progress
+from oakmill.conversion.images.samples import Pictures
 from oakmill.conversion.passport import Passport
-from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.prepare import Keep, Needs, Prepared, make_anew, prepare
 from oakmill.errors import SpecError
 from oakmill.graph.outputs import cut_at

@@ -12,8 +12,8 @@ import onnx
 from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
 from oakmill.conversion.events import Progress
+from oakmill.conversion.images.samples import Pictures
 from oakmill.conversion.inputs import ResolvedInput, match, resolve, warnings
-from oakmill.conversion.pictures import Pictures
 from oakmill.errors import PreparationFailed
 from oakmill.graph import boundary, decompose, equality, large, opset, preprocessing, shapes, simplify
 from oakmill.graph.outputs import keep_names

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from oakmill.conversion import identity
-from oakmill.conversion.cache import key_of
+from oakmill.conversion.cache import identity
+from oakmill.conversion.cache.store import key_of
 from oakmill.errors import NotFound
 from oakmill.registry.tables import Dataset, Instance, InstanceFile, Role
 from oakmill.settings import Settings

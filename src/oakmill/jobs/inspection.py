@@ -13,9 +13,9 @@ from oakmill.errors import NotAModel
 from oakmill.jobs.kinds import SOURCE, SPECS
 from oakmill.model import merge_inputs, open_source, prefill, sniff
 from oakmill.model.external_data import external_tensors
-from oakmill.model.preflight import Preflight, unread
 from oakmill.model.sniff import identify
 from oakmill.model.source import SourceFormat, SourceModel, Tensor
+from oakmill.preflight.check import Preflight, unread
 from oakmill.settings import Settings
 
 TYPES = {"onnx": "ONNX", "openvino_ir": "IR", "tflite": "TFLITE", "torchscript": "PYTORCH"}

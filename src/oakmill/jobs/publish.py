@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from oakmill.errors import LimitExceeded, ToolKilled
 from oakmill.jobs import queue
-from oakmill.jobs.diary import Held, LeaseLost
+from oakmill.jobs.job_log_writer import Held, LeaseLost
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry import instances
 from oakmill.registry.tables import Instance, Role

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from oakmill.errors import OakmillError
-from oakmill.jobs.bell import QUEUE, control_topic, job_topic, ring_at_commit
+from oakmill.jobs.notify import QUEUE, control_topic, job_topic, ring_at_commit
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceStatus
 from oakmill.storage.database import now

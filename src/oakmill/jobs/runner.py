@@ -26,9 +26,9 @@ from oakmill.settings import Settings
 Tell = Callable[[Mapping[str, Any]], None]
 
 _NEEDED = (
-    "oakmill.conversion.failures.bundle", "oakmill.conversion.pipeline", "oakmill.conversion.results",
-    "oakmill.conversion.rvc2", "oakmill.conversion.rvc3", "oakmill.conversion.rvc4", "oakmill.jobs.inspection",
-    "luxonis_ml.nn_archive", "onnxruntime", "onnxslim", "PIL.Image",
+    "oakmill.conversion.failures.bundle", "oakmill.conversion.pipeline", "oakmill.conversion.cache.results",
+    "oakmill.conversion.rvc2.platform", "oakmill.conversion.rvc3.platform", "oakmill.conversion.rvc4.platform",
+    "oakmill.jobs.inspection", "luxonis_ml.nn_archive", "onnxruntime", "onnxslim", "PIL.Image",
 )  # fmt: skip
 """What a conversion loads in the end; it takes seconds, so it is loaded while nobody waits."""
 _NICER = 5
@@ -53,8 +53,8 @@ def main() -> None:
 
 def _warm() -> None:
     """Load what every conversion needs, and ask once what is asked at each."""
-    from oakmill.conversion import identity
-    from oakmill.toolchains import sandbox
+    from oakmill.conversion.cache import identity
+    from oakmill.processes import sandbox
 
     for name in _NEEDED:
         import_module(name)
@@ -109,8 +109,8 @@ class _Job:
             return {"failure": self._explained(error)}
 
     def _convert(self, watch: Tell) -> dict[str, Any]:
+        from oakmill.conversion.cache.results import Results
         from oakmill.conversion.pipeline import convert, summary
-        from oakmill.conversion.results import Results
 
         results = Results(self.settings)
         question = results.ask(self.model, self.spec)
@@ -138,7 +138,7 @@ class _Job:
 
     def _install(self, watch: Tell) -> None:
         """Install toolchains that are missing, where the operator allows it."""
-        from oakmill.conversion.platforms import needed_toolchains
+        from oakmill.conversion.registry import needed_toolchains
         from oakmill.toolchains.installing import install_missing
 
         def tell(kind: str, text: str) -> None:

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oakmill.errors import ToolKilled
-from oakmill.jobs.bell import Ear
-from oakmill.toolchains import sandbox
-from oakmill.toolchains.log import Lines
-from oakmill.toolchains.tree import Tree
+from oakmill.jobs.notify import Ear
+from oakmill.processes import sandbox
+from oakmill.processes.log import Lines
+from oakmill.processes.tree import Tree
 
 GRACE_SECONDS = 0.3
 LOOK_SECONDS = 0.1

@@ -19,9 +19,9 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from oakmill.errors import HubError, LimitExceeded, OakmillError
 from oakmill.jobs import publish, queue, resources, workplace
-from oakmill.jobs.bell import POLL_SECONDS, QUEUE, Bell, Ear
-from oakmill.jobs.diary import Diary, Held, LeaseLost
-from oakmill.jobs.heart import Heart
+from oakmill.jobs.job_log_writer import Diary, Held, LeaseLost
+from oakmill.jobs.lease import Heart
+from oakmill.jobs.notify import POLL_SECONDS, QUEUE, Bell, Ear
 from oakmill.jobs.queue import Verdict
 from oakmill.jobs.supervise import Child
 from oakmill.jobs.tables import Job, JobStatus
@@ -206,7 +206,7 @@ class _Attempt:
 
     def _explained(self, error: Exception) -> dict[str, Any]:
         from oakmill.conversion.failures import Failure, explain
-        from oakmill.jobs.requests import spec_of
+        from oakmill.jobs.submit import spec_of
 
         stage = next((item["name"] for item in self.diary.stages if item["status"] == "running"), "")
         try:

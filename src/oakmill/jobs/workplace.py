@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from oakmill.errors import NotFound
 from oakmill.jobs.identity import named_file
 from oakmill.jobs.kinds import SOURCE, inside
-from oakmill.jobs.requests import file_name
+from oakmill.jobs.submit import file_name
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import InstanceFile, Role
 from oakmill.settings import Settings

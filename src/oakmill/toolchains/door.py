@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.errors import LimitExceeded, OutputError, ToolFailed, ToolKilled
+from oakmill.processes import sandbox
+from oakmill.processes.log import new_file
+from oakmill.processes.run import Finished, run
+from oakmill.processes.sandbox import Limits
 from oakmill.settings import Settings
-from oakmill.toolchains import sandbox
 from oakmill.toolchains.base import Watcher, ignore
 from oakmill.toolchains.environments import Environment
-from oakmill.toolchains.log import new_file
-from oakmill.toolchains.process import Finished, run
-from oakmill.toolchains.sandbox import Limits
 
 REQUEST = "request.json"
 RESULT = "result.json"

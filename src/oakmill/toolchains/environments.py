@@ -23,12 +23,12 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing
+from oakmill.processes import sandbox
+from oakmill.processes.run import Limits, run
+from oakmill.processes.tree import ask
 from oakmill.settings import Settings
-from oakmill.toolchains import sandbox
 from oakmill.toolchains.base import State, Status, ToolEvent, Watcher, ignore
 from oakmill.toolchains.interpreters import uv
-from oakmill.toolchains.process import Limits, run
-from oakmill.toolchains.tree import ask
 
 RECORD = "toolchain.json"
 LIBRARIES = "libraries"

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from oakmill.errors import ToolchainMissing
+from oakmill.processes.tree import ask
 from oakmill.settings import Settings
 from oakmill.toolchains.base import ToolEvent, Watcher, ignore
-from oakmill.toolchains.tree import ask
 
 _START_SECONDS = 10
 _DOWNLOAD_SECONDS = 600

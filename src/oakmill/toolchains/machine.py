@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from oakmill import __version__
+from oakmill.processes import sandbox
 from oakmill.settings import Settings
-from oakmill.toolchains import catalog, sandbox
+from oakmill.toolchains import catalog
 
 PACKAGES = ("depthai", "luxonis-ml", "numpy", "onnx", "onnxruntime", "onnxslim", "pydantic", "uv")
 

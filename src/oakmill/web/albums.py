@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oakmill.api.hub import Hub
 from oakmill.calibration.datasets import SetRecord, store
 from oakmill.errors import NotFound
+from oakmill.hub.state import Hub
 from oakmill.registry.tables import Dataset
 from oakmill.settings import Settings
 from oakmill.web.apart import Bench, bench

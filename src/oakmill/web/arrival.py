@@ -14,9 +14,9 @@ from oakmill.registry.identifiers import Address
 from oakmill.registry.semver import FIRST
 from oakmill.registry.tables import Instance, Model, Visibility
 from oakmill.registry.words import ModelType
-from oakmill.web.desk import Changing, Desk, Open, Reading, Writing
 from oakmill.web.filters import model_path
 from oakmill.web.forms import Fields, Form
+from oakmill.web.page_context import Changing, Desk, Open, Reading, Writing
 from oakmill.web.pages import Id, page_router
 
 pages = page_router()

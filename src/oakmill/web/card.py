@@ -14,9 +14,9 @@ from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceStatus, Model, Origin, Variant, Version, Visibility
 from oakmill.registry.words import PLATFORMS, License, Task
-from oakmill.web.desk import Changing, Desk, Known, Open, Reading, Writing
 from oakmill.web.filters import markdown, model_path, safe_link
 from oakmill.web.forms import Fields, Form
+from oakmill.web.page_context import Changing, Desk, Known, Open, Reading, Writing
 from oakmill.web.pages import Id, page_router
 
 pages = page_router()

@@ -16,23 +16,23 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from oakmill.api.hub import Hub
 from oakmill.calibration.datasets import SETS, load
 from oakmill.calibration.datasets.files import is_picture
 from oakmill.calibration.samples import draw
 from oakmill.errors import NotFound, SourceError, TooLarge, UnsupportedModel
+from oakmill.hub.state import Hub
 from oakmill.registry import datasets
 from oakmill.registry.callers import Caller
 from oakmill.spec import InputSpec
-from oakmill.web import albums, kept
+from oakmill.web import albums, answer_cache
 from oakmill.web.albums import SetFiles
 from oakmill.web.apart import bench
-from oakmill.web.desk import Desk, Known, Reading
 from oakmill.web.examination import Divisors, Numbers, query_of
 from oakmill.web.filters import model_path
+from oakmill.web.page_context import Desk, Known, Reading
 from oakmill.web.pages import Id, page_router
+from oakmill.web.preprocessing_variants import IMAGENET, Pair, Way, best_of, is_clear, others, regrouped, tiles
 from oakmill.web.source import Source, source_of
-from oakmill.web.ways import IMAGENET, Pair, Way, best_of, is_clear, others, regrouped, tiles
 
 pages = page_router()
 
@@ -131,7 +131,7 @@ async def take_picture(instance_id: Id, request: Request, desk: Known) -> Respon
     if not _MAGIC.match(body):
         raise SourceError("This is no JPEG, PNG, WebP, TIFF, BMP or PPM.", remedy="Choose a picture of such a format.")
     digest = hashlib.sha256(body).hexdigest()
-    await run_in_threadpool(kept.put, _pictures(desk) / digest, bytes(body), KEPT)
+    await run_in_threadpool(answer_cache.put, _pictures(desk) / digest, bytes(body), KEPT)
     return desk.go(f"/instances/{instance_id}/colours?picture={digest}")
 
 
@@ -198,9 +198,9 @@ def _proof(desk: Desk, source: Source, asked: Asked, chosen: Choice | None, pair
     small = others(large, encodings)
     question = _question(desk, source, asked, chosen, [way.asked for way in (*large, *small)])
     folder = desk.at.settings.hub.absolute() / "colours"
-    if not asked.wait and kept.known(folder, question) is None:
+    if not asked.wait and answer_cache.known(folder, question) is None:
         return None
-    found = kept.answer(folder, question, lambda: _ask(desk, source, chosen, question))
+    found = answer_cache.answer(folder, question, lambda: _ask(desk, source, chosen, question))
     for way, said in zip((*large, *small), found["ways"], strict=True):
         way.sees, way.values = said["sees"], said["values"]
     if origin == ASSUMED:

@@ -12,16 +12,16 @@ from fastapi import Query
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from oakmill.api.hub import Hub
 from oakmill.api.looking import look
-from oakmill.conversion import compare as results
+from oakmill.conversion.output import compare as results
 from oakmill.errors import OakmillError
+from oakmill.hub.state import Hub
 from oakmill.registry import instances, resolve, search
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceStatus, Origin, Role
 from oakmill.web import documents, filters
-from oakmill.web.desk import Desk, Open, Reading
 from oakmill.web.job_view import file_of, headlines
+from oakmill.web.page_context import Desk, Open, Reading
 from oakmill.web.pages import page_router
 
 pages = page_router()

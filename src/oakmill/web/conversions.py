@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from oakmill.api import seeing
+from oakmill.hub import visibility
 from oakmill.jobs import estimates
 from oakmill.jobs.estimates import Estimate
 from oakmill.jobs.tables import LIVE, Job, JobStatus
@@ -20,7 +20,7 @@ from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Instance, Key, Model
 from oakmill.registry.words import PLATFORMS
 from oakmill.storage.database import now
-from oakmill.web.desk import Known, Reading
+from oakmill.web.page_context import Known, Reading
 from oakmill.web.pages import page_router
 
 pages = page_router()
@@ -72,7 +72,7 @@ def conversions(
 ) -> Response:
     """A page of jobs, the latest first; those under way are looked at again and again."""
     asked = {"status": status, "platform": platform, "model": model}
-    wanted = [seeing.jobs(desk.caller), *_filters(platform, model)]
+    wanted = [visibility.jobs(desk.caller), *_filters(platform, model)]
     here = [*wanted, *_in(status)]
     query = select(Job).where(*here, *([Job.number < before] if before else []))
     found = list(session.scalars(query.order_by(Job.number.desc()).limit(ON_PAGE + 1)))
@@ -136,7 +136,7 @@ def _counts(session: Session, wanted: Sequence[ColumnElement[bool]]) -> dict[str
 
 def _models(session: Session, caller: Caller) -> list[tuple[str, str]]:
     """The models that have jobs, by name."""
-    with_jobs = select(Job.model_id).where(seeing.jobs(caller)).distinct()
+    with_jobs = select(Job.model_id).where(visibility.jobs(caller)).distinct()
     query = select(Model.id, Model.name).where(or_(Model.id.in_(with_jobs))).order_by(Model.name).limit(MOST_MODELS)
     return [(row.id, row.name) for row in session.execute(query)]
 

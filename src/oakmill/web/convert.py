@@ -8,20 +8,21 @@ from fastapi import Query
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from oakmill.api import files, seeing
+from oakmill.api import files
 from oakmill.api.conversions import with_files
 from oakmill.api.jobs import record
 from oakmill.api.looking import look
 from oakmill.errors import OakmillError
-from oakmill.jobs import requests
+from oakmill.hub import visibility
+from oakmill.jobs import submit
 from oakmill.jobs.kinds import SPECS
 from oakmill.registry import access
 from oakmill.registry.tables import Instance, Role
 from oakmill.toolchains import catalog
 from oakmill.web import retrying, spec_values
-from oakmill.web.desk import Changing, Desk, Known, Open, Reading, Writing
 from oakmill.web.filters import model_path, plain
 from oakmill.web.forms import Fields, Form
+from oakmill.web.page_context import Changing, Desk, Known, Open, Reading, Writing
 from oakmill.web.pages import Id, page_router
 from oakmill.web.source import Source, source_of
 from oakmill.web.spec_choices import choices_of
@@ -70,7 +71,7 @@ def form_page(
     source = source_of(session, desk.caller, instance_id)
     stated: dict[str, Any] = {}
     if job:
-        row = seeing.job(session, desk.caller, job)
+        row = visibility.job(session, desk.caller, job)
         own = {name: value.removeprefix("dataset:") for name, value in row.files.items()}
         edited = retrying.edited(row, remedy).model_dump(mode="json", exclude_unset=True)
         stated = {**edited, **{name: value for name, value in own.items() if edited.get(name) == row.spec.get(name)}}
@@ -115,12 +116,12 @@ def export(instance_id: Id, platform: Platform, desk: Changing, session: Writing
     if found.spec is not None:
         try:
             values, named = with_files(session, desk.caller, found.values)
-            spec = requests.parse({**values, "platform": platform}, named)
+            spec = submit.parse({**values, "platform": platform}, named)
         except OakmillError as error:
             found.errors[error.subject if error.subject in values_known(platform) else ""] = error.message
         else:
             row = access.changeable(session, desk.caller, Instance, source.row.id)
-            job = requests.request(session, desk.caller, row, spec, settings=desk.at.settings, files=named)
+            job = submit.request(session, desk.caller, row, spec, settings=desk.at.settings, files=named)
             record(session, desk.caller, "job.create", job)
             return desk.go(f"/jobs/{job.id}")
     return _form(desk, session, source, platform, _texts(form), found, status=422)

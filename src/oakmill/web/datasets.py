@@ -9,16 +9,16 @@ from fastapi import Path as InPath
 from fastapi import Query
 from fastapi.responses import Response
 
-from oakmill.api import seeing
 from oakmill.calibration.datasets import RANDOM_WARNING, SETS, Entry, State, entries, load
 from oakmill.calibration.doctor import ENOUGH
 from oakmill.errors import NotFound
+from oakmill.hub import visibility
 from oakmill.registry import audit, datasets
 from oakmill.registry.callers import Caller
 from oakmill.web import albums, installing
 from oakmill.web.albums import SetFiles
-from oakmill.web.desk import Changing, Desk, Known, Reading, Ruling, Writing
 from oakmill.web.examination import LESSONS, Asked, examine
+from oakmill.web.page_context import Changing, Desk, Known, Reading, Ruling, Writing
 from oakmill.web.pages import Id, page_router
 
 pages = page_router()
@@ -72,7 +72,7 @@ def may_install(caller: Caller) -> bool:
 @pages.post("/datasets/named/{name}/install")
 def install(name: Name, desk: Ruling, session: Writing) -> Response:
     """Begin to install a named set, in the background."""
-    seeing.require_tools(desk.caller)
+    visibility.require_tools(desk.caller)
     _require_named(name)
     audit.record(session, desk.caller, "dataset.install", name)
     installing.begin(desk.at, "set", name)

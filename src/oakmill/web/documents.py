@@ -9,9 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from oakmill.api.hub import Hub
-from oakmill.conversion.recipes import parse
+from oakmill.conversion.recipe.read import parse
 from oakmill.errors import OakmillError, TooLarge
+from oakmill.hub.state import Hub
 from oakmill.registry.tables import InstanceFile
 
 LARGEST = 32 << 20

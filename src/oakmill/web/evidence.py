@@ -13,16 +13,17 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from oakmill.api import files, links, seeing
-from oakmill.api.hub import Hub
+from oakmill.api import files
 from oakmill.conversion.failures import Failure, bundle
 from oakmill.errors import NotFound
-from oakmill.jobs import logbook
+from oakmill.hub import links, visibility
+from oakmill.hub.state import Hub
+from oakmill.jobs import job_log
 from oakmill.jobs.publish import DEBUG_BUNDLE
 from oakmill.jobs.tables import Job, JobStatus, LogLine
 from oakmill.registry.tables import Instance, InstanceFile
-from oakmill.web.desk import Known, Reading
 from oakmill.web.filters import readable
+from oakmill.web.page_context import Known, Reading
 from oakmill.web.pages import Id, page_router
 
 pages = page_router()
@@ -33,7 +34,7 @@ PIECE = 1000
 @pages.get("/jobs/{job_id}/log.txt")
 def log_text(job_id: Id, desk: Known, session: Reading) -> Response:
     """The whole log."""
-    job = seeing.job(session, desk.caller, job_id)
+    job = visibility.job(session, desk.caller, job_id)
     return StreamingResponse(
         _lines(desk.at, job_id),
         media_type="text/plain; charset=utf-8",
@@ -46,7 +47,7 @@ def _lines(at: Hub, job_id: str) -> Iterator[str]:
     last = 0
     while True:
         with at.db.reading() as session:
-            lines = logbook.read(session, job_id, last, PIECE)
+            lines = job_log.read(session, job_id, last, PIECE)
             text = "".join(_line(line) for line in lines)
         if not lines:
             return
@@ -61,7 +62,7 @@ def _line(line: LogLine) -> str:
 @pages.get("/jobs/{job_id}/bundle")
 def debug_bundle(job_id: Id, desk: Known, session: Reading) -> Response:
     """The bundle that the job left; else one of its failure, its log and what is known of its source."""
-    job = seeing.job(session, desk.caller, job_id)
+    job = visibility.job(session, desk.caller, job_id)
     kept = select(InstanceFile).where(InstanceFile.instance_id == job.result_id, InstanceFile.role == DEBUG_BUNDLE)
     file = session.scalars(kept.order_by(InstanceFile.created.desc())).first()
     if file is not None:
@@ -77,7 +78,7 @@ def _bundled(at: Hub, session: Session, job: Job) -> bytes:
     """The source itself is not opened here, in the process that serves: what its inspection found stands for it."""
     source = session.get(Instance, job.source_id) if job.source_id else None
     known = {"name": source.name, "sha256": source.sha256, "size": source.size, **source.facts} if source else {}
-    failure = _failure(job, logbook.tail(session, job.id, PIECE))
+    failure = _failure(job, job_log.tail(session, job.id, PIECE))
     with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
         target = Path(folder) / "bundle.zip"
         bundle.write(target, failure, settings=at.settings)

@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from oakmill.api.hub import Hub
 from oakmill.calibration.doctor import ENOUGH
-from oakmill.conversion.lessons import Split, split
+from oakmill.conversion.images.choose import Split, split
+from oakmill.hub.state import Hub
 from oakmill.spec import Precision, Rvc4Spec
 from oakmill.web import albums
 from oakmill.web.albums import Album, SetFiles

@@ -16,14 +16,14 @@ from typing import Any
 
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
-from oakmill.api.hub import Hub
 from oakmill.errors import NotFound, UnsupportedModel
+from oakmill.hub.state import Hub
 from oakmill.registry import instances, resolve
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceFile, Role
 from oakmill.web.apart import bench
-from oakmill.web.desk import Open, Reading
 from oakmill.web.filters import model_path
+from oakmill.web.page_context import Open, Reading
 from oakmill.web.pages import Id, page_router
 
 pages = page_router()

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from oakmill.api.hub import Hub
 from oakmill.errors import Conflict, OakmillError
+from oakmill.hub.state import Hub
 from oakmill.jobs.executors.local import environment_of
 from oakmill.settings import current
 

@@ -9,16 +9,17 @@ from fastapi import Query
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from oakmill.api import files, seeing
+from oakmill.api import files
 from oakmill.errors import NotFound, OakmillError
+from oakmill.hub import visibility
 from oakmill.jobs.tables import Job
 from oakmill.registry import instances, resolve, search
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Origin, Role, Variant, Version
-from oakmill.web import documents, passport_view, sights, snippets
-from oakmill.web.desk import Desk, Open, Reading
+from oakmill.web import documents, passport_images, passport_view, snippets
 from oakmill.web.job_view import file_of
 from oakmill.web.jobs import datasets_of
+from oakmill.web.page_context import Desk, Open, Reading
 from oakmill.web.pages import Id, page_router
 from oakmill.web.parameters import parameters_of
 
@@ -107,7 +108,7 @@ def _job(desk: Desk, session: Session, row: Instance) -> Job | None:
     if row.job_id is None or not desk.caller.is_known:
         return None
     try:
-        return seeing.job(session, desk.caller, row.job_id)
+        return visibility.job(session, desk.caller, row.job_id)
     except OakmillError:  # a public model of another team's: its jobs are nobody else's business
         return None
 
@@ -115,7 +116,7 @@ def _job(desk: Desk, session: Session, row: Instance) -> Job | None:
 def _passport(desk: Desk, session: Session, row: Instance) -> dict[str, Any]:
     document = documents.json_of(desk.at, file_of(row.files, Role.PASSPORT))
     page = file_of(row.files, Role.PASSPORT_PAGE)
-    pictures = sights.read(documents.read(desk.at, page).decode(errors="replace")) if page else ()
+    pictures = passport_images.read(documents.read(desk.at, page).decode(errors="replace")) if page else ()
     recipe = documents.yaml_of(desk.at, file_of(row.files, Role.RECIPE))
     return {"view": passport_view.of(document, recipe, pictures), "page_file": page}
 

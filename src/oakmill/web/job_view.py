@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from oakmill.conversion.failures import Failure, Place, Remedy, apply, options, rules
 from oakmill.errors import OakmillError
-from oakmill.jobs import requests
+from oakmill.jobs import submit
 from oakmill.jobs.estimates import Estimate
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceFile
@@ -136,7 +136,7 @@ def _way(job: Job, source: Instance | None, number: int, remedy: Remedy) -> Way:
     if not remedy.edit:
         return Way(number, remedy)
     try:
-        old = requests.spec_of(job)
+        old = submit.spec_of(job)
         new = apply(remedy.edit, old)
     except (OakmillError, ValidationError, KeyError):  # the spec is of an older version: its words still help
         return Way(number, remedy)
@@ -176,7 +176,7 @@ def command_of(spec: AnySpec, source: Instance | None) -> str:
 def command_of_job(job: Job, source: Instance | None, sets: Mapping[str, str]) -> str:
     """The job's own conversion as a command; empty where its spec is not known any more."""
     try:
-        command = command_of(requests.spec_of(job), source)
+        command = command_of(submit.spec_of(job), source)
     except (ValidationError, KeyError):
         return ""
     for name, slug in sets.items():

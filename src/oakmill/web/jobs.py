@@ -9,15 +9,15 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from oakmill.api import seeing
-from oakmill.jobs import logbook
+from oakmill.hub import visibility
+from oakmill.jobs import job_log
 from oakmill.jobs.publish import DEBUG_BUNDLE
 from oakmill.jobs.tables import LIVE, Job, JobStatus, LogLine
 from oakmill.registry import instances
 from oakmill.registry.tables import Dataset, Instance, InstanceFile, Role
 from oakmill.web import job_view, snippets
 from oakmill.web.conversions import Row, rows_of
-from oakmill.web.desk import Desk, Known, Reading
+from oakmill.web.page_context import Desk, Known, Reading
 from oakmill.web.pages import Id, page_router
 
 pages = page_router()
@@ -43,8 +43,8 @@ def old_list() -> RedirectResponse:
 @pages.get("/jobs/{job_id}")
 def job_page(job_id: Id, desk: Known, session: Reading) -> Response:
     """One job, with the end of its log."""
-    job = seeing.job(session, desk.caller, job_id)
-    lines = logbook.tail(session, job_id, LINES)
+    job = visibility.job(session, desk.caller, job_id)
+    lines = job_log.tail(session, job_id, LINES)
     count = session.scalar(select(func.count()).select_from(LogLine).where(LogLine.job_id == job_id)) or 0
     last = lines[-1].number if lines else 0
     return desk.page("job.html", lines=lines, count=count, last=last, **state_of(desk, session, job))
@@ -53,7 +53,7 @@ def job_page(job_id: Id, desk: Known, session: Reading) -> Response:
 @pages.get("/jobs/{job_id}/state")
 def job_state(job_id: Id, desk: Known, session: Reading) -> Response:
     """All of the page but the log, for one that is open while the job goes on."""
-    job = seeing.job(session, desk.caller, job_id)
+    job = visibility.job(session, desk.caller, job_id)
     return desk.part("job_state.html", **state_of(desk, session, job))
 
 

@@ -18,8 +18,8 @@ from oakmill.registry import audit, keys, teams
 from oakmill.registry.callers import SCOPES, Caller
 from oakmill.registry.tables import Key, Model, Team
 from oakmill.storage.database import now
-from oakmill.web.desk import Desk, Known, Reading, Ruling, Writing
 from oakmill.web.forms import Fields, Form
+from oakmill.web.page_context import Desk, Known, Reading, Ruling, Writing
 from oakmill.web.pages import Id, page_router
 
 pages = page_router()

@@ -13,7 +13,7 @@ from oakmill.registry import models, search
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Model, Visibility
 from oakmill.registry.words import PLATFORMS, Task
-from oakmill.web.desk import Open, Reading
+from oakmill.web.page_context import Open, Reading
 from oakmill.web.pages import page_router
 
 pages = page_router()

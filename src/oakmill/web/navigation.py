@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from oakmill.api import seeing
-from oakmill.api.hub import Hub
+from oakmill.hub import visibility
+from oakmill.hub.state import Hub
 from oakmill.jobs.tables import LIVE, Job
 from oakmill.registry import datasets, search
 from oakmill.registry.callers import Caller
@@ -34,7 +34,7 @@ def _models(session: Session, caller: Caller) -> int | None:
 
 
 def _live_jobs(session: Session, caller: Caller) -> int | None:
-    return session.query(Job.id).where(seeing.jobs(caller), Job.status.in_(LIVE)).count()
+    return session.query(Job.id).where(visibility.jobs(caller), Job.status.in_(LIVE)).count()
 
 
 def _own_sets(session: Session, caller: Caller) -> int | None:

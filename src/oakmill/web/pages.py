@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from oakmill.api import auth
 from oakmill.errors import Forbidden, HubError, NoKey, NotFound, OakmillError, SpecError
+from oakmill.hub import auth
 from oakmill.web.compression import compress
 from oakmill.web.render import error_page
 

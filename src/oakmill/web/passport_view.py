@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oakmill.web.job_view import decibel, decibel_text, headlines
-from oakmill.web.sights import Drawing, Pair
+from oakmill.web.passport_images import Drawing, Pair
 
 TOP_DB = 60.0
 """The SNR at which a bar is full: beyond, two outputs are equal to any application."""

@@ -14,8 +14,8 @@ from oakmill.registry import access, deletion, instances, models, resolve, varia
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, Model, Variant, Version
-from oakmill.web.desk import Changing, Reading, Writing
 from oakmill.web.filters import model_path
+from oakmill.web.page_context import Changing, Reading, Writing
 from oakmill.web.pages import Id, page_router
 
 pages = page_router()

@@ -5,15 +5,15 @@ from __future__ import annotations
 from fastapi.responses import Response
 
 from oakmill.api import jobs as api
-from oakmill.api import seeing
 from oakmill.conversion.failures import Failure, apply
 from oakmill.errors import Conflict, SpecError
-from oakmill.jobs import queue, requests
+from oakmill.hub import visibility
+from oakmill.jobs import queue, submit
 from oakmill.jobs.tables import Job
 from oakmill.registry import audit
 from oakmill.spec import AnySpec
-from oakmill.web.desk import Changing, Writing
 from oakmill.web.forms import Form
+from oakmill.web.page_context import Changing, Writing
 from oakmill.web.pages import Id, page_router
 
 pages = page_router()
@@ -24,7 +24,7 @@ HIGHEST = 100
 @pages.post("/jobs/{job_id}/cancel")
 def cancel(job_id: Id, desk: Changing, session: Writing) -> Response:
     """Cancel: at once where no worker has it, else the worker hears of it."""
-    row = seeing.changeable_job(session, desk.caller, job_id)
+    row = visibility.changeable_job(session, desk.caller, job_id)
     queue.cancel(session, job_id)
     audit.record(session, desk.caller, "job.cancel", job_id, of_team=row.team_id, name=row.name)
     return desk.go(f"/jobs/{job_id}")
@@ -33,7 +33,7 @@ def cancel(job_id: Id, desk: Changing, session: Writing) -> Response:
 @pages.post("/jobs/{job_id}/priority")
 def prioritise(job_id: Id, desk: Changing, session: Writing, form: Form) -> Response:
     """Move a job that waits before or behind others."""
-    row = seeing.changeable_job(session, desk.caller, job_id)
+    row = visibility.changeable_job(session, desk.caller, job_id)
     priority = _number(form.get("priority"))
     if not queue.prioritise(session, job_id, priority):
         raise Conflict(f"Job {row.name} waits no more.", subject=job_id, remedy="Look at where it stands now.")
@@ -44,8 +44,8 @@ def prioritise(job_id: Id, desk: Changing, session: Writing, form: Form) -> Resp
 @pages.post("/jobs/{job_id}/retry")
 def retry(job_id: Id, desk: Changing, session: Writing, form: Form) -> Response:
     """Ask for an ended job again: as it was, or with the edit of the remedy that the form numbers."""
-    row = seeing.changeable_job(session, desk.caller, job_id)
-    job = requests.again(
+    row = visibility.changeable_job(session, desk.caller, job_id)
+    job = submit.again(
         session, desk.caller, row, settings=desk.at.settings, spec=edited(row, form.get("remedy")) or None
     )
     api.record(session, desk.caller, "job.retry", job)
@@ -58,7 +58,7 @@ def edited(job: Job, remedy: str) -> AnySpec:
     Raises:
         SpecError: there is no such remedy, or its edit does not fit.
     """
-    spec = requests.spec_of(job)
+    spec = submit.spec_of(job)
     if not remedy:
         return spec
     remedies = Failure.model_validate(job.failure or {}).remedies

@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from oakmill.api import auth
 from oakmill.errors import NoKey, OakmillError
+from oakmill.hub import auth
 from oakmill.registry import callers
 from oakmill.registry.callers import Caller
-from oakmill.web.desk import Desk
 from oakmill.web.forms import Form
+from oakmill.web.page_context import Desk
 from oakmill.web.pages import page_router
 
 pages = page_router()

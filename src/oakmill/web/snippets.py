@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from oakmill.api.files import base_url
 from oakmill.registry.tables import Instance, Model
-from oakmill.web.desk import Desk
+from oakmill.web.page_context import Desk
 
 _NODE = """\
 with dai.Pipeline() as pipeline:

@@ -11,17 +11,17 @@ from typing import Annotated, Literal
 from fastapi import Path as InPath
 from fastapi.responses import Response
 
-from oakmill.api import seeing
-from oakmill.api.hub import Hub
-from oakmill.conversion.platforms import needed_toolchains
+from oakmill.conversion.registry import needed_toolchains
+from oakmill.hub import visibility
+from oakmill.hub.state import Hub
 from oakmill.registry import audit
 from oakmill.settings import Settings
 from oakmill.spec import AnySpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
 from oakmill.toolchains import catalog, machine
 from oakmill.toolchains.base import State, Status, Toolchain
-from oakmill.web import filters, installing, kept
+from oakmill.web import answer_cache, filters, installing
 from oakmill.web.datasets import may_install
-from oakmill.web.desk import Desk, Known, Ruling, Writing
+from oakmill.web.page_context import Desk, Known, Ruling, Writing
 from oakmill.web.pages import page_router
 
 pages = page_router()
@@ -96,7 +96,7 @@ def standing(name: Name, deed: Deed, desk: Known) -> Response:
 @pages.post("/toolchains/{name:path}/{deed}")
 def begin(name: Name, deed: Deed, desk: Ruling, session: Writing) -> Response:
     """Begin to install or to verify a toolchain, in the background."""
-    seeing.require_tools(desk.caller)
+    visibility.require_tools(desk.caller)
     toolchain = catalog.find(name, desk.at.settings)
     audit.record(session, desk.caller, f"toolchain.{deed}", toolchain.name)
     installing.begin(desk.at, WORKS[deed], toolchain.name)
@@ -109,7 +109,7 @@ def _row(desk: Desk, toolchain: Toolchain) -> Row:
         installing.standing(desk.at, "toolchain", toolchain.name),
         installing.standing(desk.at, "verification", toolchain.name),
     )
-    known = kept.known(_sizes(desk.at), _identity(status))
+    known = answer_cache.known(_sizes(desk.at), _identity(status))
     return Row(status, known["bytes"] if known else None, works)
 
 
@@ -117,7 +117,7 @@ def _row(desk: Desk, toolchain: Toolchain) -> Row:
 def size(name: Name, desk: Known) -> Response:
     """What a toolchain takes on the disk: a piece of the page, as there are many thousands of files to ask."""
     status = catalog.find(name, desk.at.settings).status()
-    found = kept.answer(_sizes(desk.at), _identity(status), lambda: {"bytes": _bytes(status.folder)})
+    found = answer_cache.answer(_sizes(desk.at), _identity(status), lambda: {"bytes": _bytes(status.folder)})
     return Response(filters.size(found["bytes"]), media_type="text/plain")
 
 

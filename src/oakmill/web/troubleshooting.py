@@ -12,12 +12,12 @@ from fastapi.responses import Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from oakmill.api import seeing
 from oakmill.conversion.failures import Rule, rules
+from oakmill.hub import visibility
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.callers import Caller
-from oakmill.web.desk import Open, Reading
 from oakmill.web.filters import plain
+from oakmill.web.page_context import Open, Reading
 from oakmill.web.pages import page_router
 
 pages = page_router()
@@ -96,7 +96,7 @@ def _counts(session: Session, caller: Caller) -> dict[str, int]:
     if not caller.is_known:
         return {}
     rule = Job.failure["rule"].as_string()
-    failed = select(Job.id).where(seeing.jobs(caller), Job.status == JobStatus.FAILED)
+    failed = select(Job.id).where(visibility.jobs(caller), Job.status == JobStatus.FAILED)
     latest = failed.order_by(Job.number.desc()).limit(RECENT)
     rows = session.execute(select(rule, func.count()).where(Job.id.in_(latest)).group_by(rule))
     return {str(name): count for name, count in rows.all()}

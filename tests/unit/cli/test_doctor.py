@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from oakmill.cli.doctor import command
+from oakmill.processes import sandbox
+from oakmill.processes.sandbox import Isolation, Level
 from oakmill.settings import current
-from oakmill.toolchains import sandbox
-from oakmill.toolchains.sandbox import Isolation, Level
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from oakmill import errors
-from oakmill.api import problems
 from oakmill.client import Hub, Job, Line
 from oakmill.client.answers import File, Upload
 from oakmill.client.connection import address_of
@@ -31,6 +30,7 @@ from oakmill.errors import (
     ToolFailed,
     Unavailable,
 )
+from oakmill.hub import problems
 
 Handler = Callable[[httpx.Request], httpx.Response]
 NAMED = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, OakmillError)]

@@ -11,8 +11,8 @@ from PIL import Image
 
 from oakmill.calibration import generated
 from oakmill.conversion.events import Progress
+from oakmill.conversion.images.samples import Pictures
 from oakmill.conversion.inputs import ResolvedInput
-from oakmill.conversion.pictures import Pictures
 from oakmill.conversion.prepare import Needs, Prepared, prepare
 from oakmill.model.source import SourceFormat, SourceModel, Tensor
 from oakmill.spec import Encoding, InputSpec, Rvc4Spec

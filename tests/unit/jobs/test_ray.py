@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from oakmill.errors import Unavailable
-from oakmill.jobs.bell import Bell
 from oakmill.jobs.executors.ray import RayPlacer, run_worker
+from oakmill.jobs.notify import Bell
 from tests.unit.jobs.conftest import Hub
 
 

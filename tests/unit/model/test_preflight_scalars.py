@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from oakmill.errors import UnsupportedModel
-from oakmill.model import preflight
+from oakmill.preflight import check
 
 
 @pytest.mark.parametrize("mode", ["fp16", None])
@@ -20,5 +20,5 @@ def test_a_truth_value_without_dimensions_is_refused_before_the_proof(mode: str 
     node = helper.make_node("Where", ["flag", "x", "x"], ["y"], "choose")
     model = helper.make_model(helper.make_graph([node], "g", inputs, outputs))
     with pytest.raises(UnsupportedModel, match="input 'flag' is a single number without dimensions"):
-        preflight.require(model, "rvc2", mode)
-    assert "scalar" in {item.code for item in preflight.Preflight(model).report("rvc4").findings}
+        check.require(model, "rvc2", mode)
+    assert "scalar" in {item.code for item in check.Preflight(model).report("rvc4").findings}

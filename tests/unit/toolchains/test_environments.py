@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from oakmill.errors import ToolchainBroken, ToolchainMissing
+from oakmill.processes.tree import ask
 from oakmill.settings import Settings
 from oakmill.toolchains import environments, interpreters
 from oakmill.toolchains.environments import Environment, Libraries
-from oakmill.toolchains.tree import ask
 
 NAME = "toy/tool-1.0"
 OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"

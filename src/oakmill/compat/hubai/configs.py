@@ -8,9 +8,9 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from oakmill.api.hub import Hub
 from oakmill.compat.wire import Json
 from oakmill.errors import NotFound
+from oakmill.hub.state import Hub
 from oakmill.registry.tables import Instance, Role
 
 if TYPE_CHECKING:

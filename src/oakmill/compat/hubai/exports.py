@@ -7,19 +7,20 @@ from typing import Any
 from fastapi import Request, Response
 from sqlalchemy.orm import Session
 
-from oakmill.api import links, uploads
-from oakmill.api.auth import Converter, TheHub, Writing
+from oakmill.api import uploads
 from oakmill.api.conversions import with_files
 from oakmill.api.files import base_url
-from oakmill.api.hub import Hub
 from oakmill.api.jobs import record
-from oakmill.api.routing import Id
 from oakmill.calibration.datasets import SETS
 from oakmill.compat.hubai import inputs, jobs, storage
 from oakmill.compat.hubai.asks import ExportIn, Rvc2In, Rvc3In, Rvc4In
 from oakmill.compat.wire import MODELS, STORAGE, Json, router
 from oakmill.errors import NotFound, SpecError, ToolchainMissing
-from oakmill.jobs import requests
+from oakmill.hub import links
+from oakmill.hub.auth import Converter, TheHub, Writing
+from oakmill.hub.routing import Id
+from oakmill.hub.state import Hub
+from oakmill.jobs import submit
 from oakmill.jobs.tables import Job
 from oakmill.registry import access, instances
 from oakmill.registry.callers import Caller
@@ -83,8 +84,8 @@ def _export(
     values["inputs"] = inputs.translate(body.inputs or [], source, is_yolo=body.version is not None)
     waits = (body.quantization_data or "").upper() == _CUSTOM
     data, files = ({}, {}) if waits else _calibration(session, caller, body.quantization_data)
-    spec = requests.parse(values | data, files)
-    job = requests.request(
+    spec = submit.parse(values | data, files)
+    job = submit.request(
         session, caller, source, spec, settings=at.settings, files=files, name=body.name, wait_for_upload=waits
     )
     _note(session, job, source, body, waits=waits)

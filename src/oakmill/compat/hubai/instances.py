@@ -9,13 +9,13 @@ from fastapi import Request
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from oakmill.api.auth import Anyone, Converter, Reading, TheHub, Writing
-from oakmill.api.routing import Id
 from oakmill.compat import downloads
 from oakmill.compat.hubai import configs, lists, shapes, words
 from oakmill.compat.hubai.lists import Listing, Word
 from oakmill.compat.wire import MODELS, Asked, Json, router
 from oakmill.errors import Conflict, SpecError
+from oakmill.hub.auth import Anyone, Converter, Reading, TheHub, Writing
+from oakmill.hub.routing import Id
 from oakmill.registry import instances, search
 from oakmill.registry.tables import Instance, InstanceStatus, Origin
 

@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from oakmill.api import seeing
-from oakmill.api.auth import Reader, Reading, TheHub
-from oakmill.api.hub import Hub
-from oakmill.api.routing import Id
 from oakmill.calibration.datasets import State, entries
 from oakmill.compat.hubai import words
 from oakmill.compat.wire import JOBS, Json, in_words, naive, router
-from oakmill.jobs import logbook
+from oakmill.hub import visibility
+from oakmill.hub.auth import Reader, Reading, TheHub
+from oakmill.hub.routing import Id
+from oakmill.hub.state import Hub
+from oakmill.jobs import job_log
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import InstanceFile
 from oakmill.storage.tables import Upload, UploadStatus
@@ -33,8 +33,8 @@ _NO_SET = "SetMissing"
 def get_job(job_id: Id, session: Reading, caller: Reader, at: TheHub) -> Json:
     """How a job stands."""
     if job_id.startswith(_UPLOAD):
-        return upload_shape(session, seeing.upload(session, caller, job_id))
-    return shape(session, at, seeing.job(session, caller, job_id))
+        return upload_shape(session, visibility.upload(session, caller, job_id))
+    return shape(session, at, visibility.job(session, caller, job_id))
 
 
 def shape(session: Session, at: Hub, row: Job) -> Json:
@@ -46,7 +46,7 @@ def shape(session: Session, at: Hub, row: Job) -> Json:
         "started_at": _naive(row.started),
         "finished_at": _naive(row.finished),
         "arguments": row.spec,
-        "logs": "\n".join(line.text for line in logbook.tail(session, row.id, _LINES)),
+        "logs": "\n".join(line.text for line in job_log.tail(session, row.id, _LINES)),
         "exception": "\n".join(_why(at, row)) or None,
         "result": {"resulting_model_instance_id": row.result_id} if done else None,
         "steps": [{"name": item["name"], "status": words.STAGE_STATES[item["status"]]} for item in row.stages],

@@ -8,12 +8,12 @@ from fastapi import Query as Parameters
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from oakmill.api.auth import Anyone, Converter, Reading, Writing
-from oakmill.api.routing import Id
 from oakmill.compat.hubai import lists, shapes
 from oakmill.compat.hubai.lists import Listing, Word
 from oakmill.compat.wire import MODELS, Asked, Json, router
 from oakmill.errors import Conflict
+from oakmill.hub.auth import Anyone, Converter, Reading, Writing
+from oakmill.hub.routing import Id
 from oakmill.registry import access, models, search
 from oakmill.registry.tables import Model
 

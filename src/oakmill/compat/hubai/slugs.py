@@ -7,11 +7,11 @@ from typing import Annotated
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from oakmill.api.auth import Anyone, Reading
 from oakmill.compat.hubai import shapes
 from oakmill.compat.hubai.lists import Word
 from oakmill.compat.wire import MODELS, Asked, Json, router
 from oakmill.errors import SpecError
+from oakmill.hub.auth import Anyone, Reading
 from oakmill.registry import resolve
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address

@@ -8,15 +8,16 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from oakmill.api import arrivals, links, uploads
-from oakmill.api.auth import Converter, TheHub, Writing
+from oakmill.api import uploads
 from oakmill.api.files import base_url
-from oakmill.api.hub import Hub
-from oakmill.api.routing import Id
 from oakmill.compat.hubai import jobs
 from oakmill.compat.hubai.forms import UploadForm
 from oakmill.compat.wire import MODELS, STORAGE, Json, in_words, router
 from oakmill.errors import NotAModel, OakmillError, SpecError
+from oakmill.hub import links, upload_completion
+from oakmill.hub.auth import Converter, TheHub, Writing
+from oakmill.hub.routing import Id
+from oakmill.hub.state import Hub
 from oakmill.registry.callers import LOCAL
 from oakmill.storage.tables import Upload, UploadStatus
 
@@ -90,7 +91,7 @@ def _arrive(at: Hub, upload_id: str) -> None:
     with at.db.reading() as session:
         upload = session.get_one(Upload, upload_id)
     try:
-        arrived = arrivals.arrive(at, LOCAL, upload)
+        arrived = upload_completion.arrive(at, LOCAL, upload)
         if missing := arrived.get("missing"):
             raise _incomplete(upload.name, missing)
     except OakmillError as error:

@@ -8,11 +8,11 @@ from fastapi import Query, Request
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from oakmill.api.auth import Anyone, Reading, TheHub
 from oakmill.compat import downloads, wire
 from oakmill.compat.hubai import words
 from oakmill.compat.wire import MODELS, Asked, Json
 from oakmill.errors import NotFound
+from oakmill.hub.auth import Anyone, Reading, TheHub
 from oakmill.registry.callers import Caller
 from oakmill.registry.resolve import resolve
 from oakmill.registry.tables import Instance

@@ -1,9 +1,9 @@
 """The accuracy passport: the float model against the converted one, with the method beside each number."""
 
 from oakmill.conversion.passport.agreement import Comparison, OutputAgreement
+from oakmill.conversion.passport.choose_tasks import of as tasks_of
 from oakmill.conversion.passport.confidence import Confidence
-from oakmill.conversion.passport.heads import of as tasks_of
-from oakmill.conversion.passport.killers import Finding, sorted_by_level
+from oakmill.conversion.passport.detectors import Finding, sorted_by_level
 from oakmill.conversion.passport.measurement import Measurement
 from oakmill.conversion.passport.observed import OutputEncoding, neighbours
 from oakmill.conversion.passport.report import FP16_LARGEST, Check, Overflow, Passport, overflows

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from oakmill.conversion.passport import heads as choosing
-from oakmill.conversion.passport import killers
+from oakmill.conversion.passport import choose_tasks as choosing
+from oakmill.conversion.passport import detectors
 from oakmill.conversion.passport.agreement import Comparison, Outputs
-from oakmill.conversion.passport.decoders import Size
-from oakmill.conversion.passport.heads import Head, TensorLike
-from oakmill.conversion.passport.killers import Finding
+from oakmill.conversion.passport.choose_tasks import Head, TensorLike
+from oakmill.conversion.passport.detectors import Finding
 from oakmill.conversion.passport.observed import OutputEncoding, Watch
 from oakmill.conversion.passport.report import Check
+from oakmill.heads.decoders import Size
 
 QUANTIZED_PASS_DB, QUANTIZED_FAIL_DB = 25.0, 15.0
 """Where no task is known, an output of a quantized model passes from 25 dB: the noise is a twentieth of the signal,
@@ -62,4 +62,4 @@ class Measurement:
     def findings(self) -> tuple[Finding, ...]:
         """The silent killers that the run shows."""
         tasks = tuple(task.agreement() for task in self.tasks)
-        return killers.find(self.watch.outputs, self.watch.encodings, self.comparison.outputs(), tasks)
+        return detectors.find(self.watch.outputs, self.watch.encodings, self.comparison.outputs(), tasks)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from oakmill.conversion.passport.agreement import OutputAgreement
-from oakmill.conversion.passport.killers import Finding
+from oakmill.conversion.passport.detectors import Finding
 from oakmill.conversion.passport.tasks import FEW, TaskAgreement
 from oakmill.conversion.passport.verdict import Verdict, worst_of
 

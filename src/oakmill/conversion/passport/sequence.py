@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oakmill.conversion.passport.agreement import Outputs
-from oakmill.conversion.passport.classifier import SURE, probabilities
+from oakmill.conversion.passport.classification import SURE, probabilities
 from oakmill.conversion.passport.tasks import Seen, Sight, TaskAgreement, WorstImage, WorstImages, share
 from oakmill.conversion.passport.verdict import Metric
 

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from oakmill.jobs import resources
+from oakmill.processes import sandbox
 from oakmill.settings import Settings
-from oakmill.toolchains import sandbox
 
 END_SECONDS = 10.0
 

@@ -19,11 +19,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from oakmill.errors import Unavailable
 from oakmill.jobs import queue
-from oakmill.jobs.bell import QUEUE, Bell, Ear
 from oakmill.jobs.executors.local import environment_of
+from oakmill.jobs.notify import QUEUE, Bell, Ear
+from oakmill.processes import sandbox
 from oakmill.settings import Settings
 from oakmill.storage.database import Database
-from oakmill.toolchains import sandbox
 
 _AGAIN_SECONDS = 5.0
 _log = logging.getLogger(__name__)

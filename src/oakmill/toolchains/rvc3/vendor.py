@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.errors import CompileFailed, ToolchainBroken, ToolchainMissing
+from oakmill.processes import sandbox
+from oakmill.processes.run import Finished, Limits, run
+from oakmill.processes.tree import ask
 from oakmill.settings import Settings
-from oakmill.toolchains import environments, sandbox
+from oakmill.toolchains import environments
 from oakmill.toolchains.base import State, Status, Watcher, ignore
-from oakmill.toolchains.process import Finished, Limits, run
 from oakmill.toolchains.rvc3 import blob, tiny
 from oakmill.toolchains.rvc3.compile_tool import DEVICE
-from oakmill.toolchains.tree import ask
 
 BLOB = "model.blob"
 CONFIG = "compile_tool.conf"

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oakmill.errors import ToolchainMissing
+from oakmill.processes import sandbox
+from oakmill.processes.tree import ask
 from oakmill.settings import Settings
-from oakmill.toolchains import interpreters, sandbox
+from oakmill.toolchains import interpreters
 from oakmill.toolchains.base import Watcher, ignore
-from oakmill.toolchains.tree import ask
 
 PACKAGES = ("numpy", "onnx", "pandas", "yaml", "packaging")
 """What the converter cannot start without; the SDK's bin/check-python-dependency knows all."""

@@ -16,10 +16,10 @@ from typing import Any, Literal
 
 import oakmill
 from oakmill import errors
-from oakmill.api.hub import Hub
 from oakmill.errors import OakmillError, SourceError, ToolFailed, Unavailable
-from oakmill.toolchains import process, sandbox
-from oakmill.toolchains.process import Limits
+from oakmill.hub.state import Hub
+from oakmill.processes import run, sandbox
+from oakmill.processes.run import Limits
 
 Kind = Literal["pictures", "anatomy", "colours"]
 """The modules of this package, each with a function `answer(inside, outside, request)`."""
@@ -54,7 +54,7 @@ class Bench:
             Unavailable: others are being looked at.
         """
         with _place():
-            done = process.run(
+            done = run.run(
                 self._command(kind, request, read),
                 cwd=self.outside,
                 limits=self._limits(),

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from oakmill.calibration import read_image
-from oakmill.conversion.passport import Measurement, OutputEncoding, Verdict, killers, tasks_of
+from oakmill.conversion.passport import Measurement, OutputEncoding, Verdict, detectors, tasks_of
 from oakmill.conversion.passport.confidence import measure
 from oakmill.graph import boundary, encodings, equality, opset, preprocessing, quantize, simplify
 from oakmill.graph.preprocessing import Preprocessing
@@ -118,9 +118,9 @@ def test_exchanged_colours_are_found_on_photos(squeezenet: tuple[onnx.ModelProto
     right = measure(tasks, (session.run({entry: image}) for image in images))
     wrong = measure(tasks, (session.run({entry: np.ascontiguousarray(image[:, ::-1])}) for image in images))
     assert right is not None and wrong is not None
-    assert killers.colour_order(wrong, right) is not None
-    assert killers.colour_order(right, wrong) is None
-    assert killers.low_confidence(right) is None
+    assert detectors.colour_order(wrong, right) is not None
+    assert detectors.colour_order(right, wrong) is None
+    assert detectors.low_confidence(right) is None
 
 
 def test_a_detector_that_loses_its_boxes_in_8_bits_keeps_them_in_16(shared_data: Path) -> None:

@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from oakmill.conversion.passport import Metric, Task, TaskAgreement, Verdict
-from oakmill.conversion.passport.classifier import Classifier, probabilities
-from oakmill.conversion.passport.decoders import Pair
-from oakmill.conversion.passport.detector import Detector
+from oakmill.conversion.passport.classification import Classifier, probabilities
+from oakmill.conversion.passport.detection import Detector
 from oakmill.conversion.passport.segmentation import Segmentation
 from oakmill.conversion.passport.sequence import ScoredRows, Sequence
 from oakmill.conversion.passport.tasks import Sight, WorstImage, WorstImages
+from oakmill.heads.decoders import Pair
 
 
 def scores(top: int, classes: int = 10, probability: float = 0.9) -> NDArray[np.float64]:

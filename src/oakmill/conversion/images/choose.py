@@ -1,0 +1,152 @@
+"""Chooses the images that teach a quantization, and others that test it: never the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from oakmill.calibration import datasets
+from oakmill.calibration.datasets.files import find_files
+from oakmill.calibration.samples import draw, find_images, from_files
+from oakmill.conversion.events import Progress
+from oakmill.conversion.images.samples import Pictures, reader
+from oakmill.conversion.inputs import ResolvedInput
+from oakmill.conversion.platform import Images
+from oakmill.errors import SpecError
+from oakmill.settings import Settings
+from oakmill.spec import Quantizing
+
+HELD_OUT_SHARE = 5
+"""One file in so many is kept back for the test, where the set is too small for both."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Files in the order in which the seed drew them: those to learn from, those to test on."""
+
+    lessons: tuple[Path, ...]
+    held_out: tuple[Path, ...]
+
+
+def split(files: Sequence[Path], lessons: int, held_out: int, seed: int) -> Split:
+    """Draw at most so many of each, no file in both; a single file is a lesson.
+
+    Of a set that is too small for both, one file in five is kept back. Lessons are the beginning of the drawn order,
+    what is kept back its end: more of either begins with what fewer would be.
+    """
+    ordered = draw(files, len(files), seed)
+    kept = min(held_out, max(len(ordered) - lessons, len(ordered) // HELD_OUT_SHARE))
+    kept = max(kept, 1) if len(ordered) > 1 else 0
+    return Split(ordered[: len(ordered) - kept][:lessons], ordered[::-1][:kept])
+
+
+def choose(
+    spec: Quantizing, inputs: Sequence[ResolvedInput], work: Path, settings: Settings, progress: Progress
+) -> Images:
+    """The images of a conversion that quantizes.
+
+    Raises:
+        SourceError: there are none, a set is not installed, or one cannot be read.
+        SpecError: an input that is no picture has no files of its own.
+    """
+    found = datasets.resolve(spec.quantization_data, settings, work)
+    if found.note:
+        progress.warn(found.note) if found.name == "random" else progress.note(found.note)
+    own = _folders_of_inputs(found.folder, inputs) if found.kind in ("folder", "zip", "own") else {}
+    main = next((item.name for item in inputs if item.is_image), inputs[0].name)
+    files = own[main] if own else found.files
+    parts = split(files, spec.max_quantization_images, spec.max_verification_images, spec.seed)
+    lessons = _pictures(parts.lessons, found.folder, inputs, own, main, spec)
+    progress.note(f"{len(parts.lessons)} images of {found.name!r} teach the quantization")
+    if spec.verification_images is not None:
+        held_out = _others(spec, inputs, lessons)
+    elif parts.held_out:
+        held_out = _pictures(parts.held_out, found.folder, inputs, own, main, spec)
+    else:
+        progress.warn("the set has one image only: accuracy is measured on generated pictures, which proves little")
+        held_out = Pictures.generated(inputs, spec.max_verification_images, spec.seed)
+    return Images(held_out, lessons, found.name)
+
+
+def choose_untaught(spec: Quantizing, inputs: Sequence[ResolvedInput]) -> Images:
+    """The images of a conversion that quantizes nothing: the user's, else generated ones.
+
+    Raises:
+        SourceError: there are none, or one cannot be read.
+    """
+    count, seed = spec.max_verification_images, spec.seed
+    if spec.verification_images is None:
+        return Images(Pictures.generated(inputs, count, seed))
+    return Images(Pictures.of_files(inputs, spec.verification_images, count, seed, spec.resize))
+
+
+def _folders_of_inputs(folder: Path, inputs: Sequence[ResolvedInput]) -> dict[str, tuple[Path, ...]]:
+    """Files by input, where the folder has a sub-folder of each input's name; else nothing.
+
+    Raises:
+        SpecError: the sub-folders do not hold as many files each.
+    """
+    folders = {item.name: folder / item.name for item in inputs}
+    if not all(path.is_dir() for path in folders.values()):
+        return {}
+    files = {name: find_files(path) for name, path in folders.items()}
+    if not any(files.values()):
+        return {}
+    if len({len(found) for found in files.values()}) > 1:
+        counts = ", ".join(f"{name}: {len(found)}" for name, found in files.items())
+        raise SpecError(
+            f"the inputs' folders in {folder.name} hold different numbers of files ({counts})",
+            subject=str(folder),
+            remedy="one sample is one file in each folder, in the order of their names",
+        )
+    return files
+
+
+def _pictures(
+    paths: Sequence[Path],
+    folder: Path,
+    inputs: Sequence[ResolvedInput],
+    own: dict[str, tuple[Path, ...]],
+    main: str,
+    spec: Quantizing,
+) -> Pictures:
+    """These files for every input, or for each input those of its own folder at the same places."""
+    if not own:
+        _require_pictures(inputs)
+    places = {path: place for place, path in enumerate(own[main])} if own else {}
+    samples = []
+    for item in inputs:
+        files = [own[item.name][places[path]] for path in paths] if own else paths
+        samples.append(from_files(tuple(files), folder, reader(item, spec.resize)))
+    return Pictures(tuple(inputs), tuple(samples))
+
+
+def _require_pictures(inputs: Sequence[ResolvedInput]) -> None:
+    others = [item.name for item in inputs if not item.is_image]
+    if others and len(inputs) > 1:
+        raise SpecError(
+            f"input {others[0]!r} is no picture, and a folder of pictures teaches nothing about it",
+            subject=others[0],
+            remedy=f"give a folder with a sub-folder for each input ({', '.join(item.name for item in inputs)}), "
+            "of pictures or of .npy files",
+        )
+
+
+def _others(spec: Quantizing, inputs: Sequence[ResolvedInput], lessons: Pictures) -> Pictures:
+    """The user's own test images, without those that were lessons."""
+    assert spec.verification_images is not None
+    source = spec.verification_images
+    known = set(lessons.sha256)
+    every = from_files(find_images(source), source, lambda path: np.zeros(0))
+    fresh = [path for path, digest in zip(find_images(source), every.sha256, strict=True) if digest not in known]
+    if not fresh:
+        raise SpecError(
+            f"every image of {source.name} is among those that teach the quantization",
+            subject=str(source),
+            remedy="give other images with --images, or leave it away: then some of the set are kept back",
+        )
+    paths = draw(fresh, spec.max_verification_images, spec.seed)
+    return Pictures.of_paths(inputs, paths, source, spec.seed, spec.resize)

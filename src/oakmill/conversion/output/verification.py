@@ -1,0 +1,130 @@
+"""The verify stage: the vendor's own reader on the artefact, and the numbers of the accuracy passport."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.passport import Comparison, Overflow, overflows
+from oakmill.conversion.prepare import Prepared
+from oakmill.errors import VerificationFailed
+from oakmill.graph import equality, half
+from oakmill.processes.run import Limits, run
+from oakmill.settings import Settings
+
+Outputs = Mapping[str, NDArray[Any]]
+BATCH = 16
+"""Samples that one run of a toolchain's simulator gets: few enough for memory, enough to hide its start."""
+
+
+def read_with_depthai(files: Sequence[Path], work: Path, settings: Settings) -> list[dict[str, Any]]:
+    """What depthai finds in each file, as `depthai_reader.read` tells it.
+
+    Raises:
+        VerificationFailed: depthai cannot read them.
+    """
+    work.mkdir(exist_ok=True)
+    answer = work / "depthai.json"
+    finished = run(
+        [sys.executable, "-m", "oakmill.conversion.output.depthai_reader", str(answer), *map(str, files)],
+        cwd=work,
+        limits=Limits.of(settings),
+        name="depthai",
+    )
+    if finished.returncode or not answer.is_file():
+        said = finished.log_tail.strip().splitlines() or ["it said nothing"]
+        raise VerificationFailed(
+            f"depthai cannot read {files[-1].name}: {said[-1]}", subject=files[-1].name, log=finished.log_tail
+        )
+    found: list[dict[str, Any]] = json.loads(answer.read_text())
+    return found
+
+
+def check_boundary(found: Mapping[str, Any], prepared: Prepared, ports: Mapping[str, Mapping[str, str]]) -> None:
+    """That depthai sees the inputs and outputs that were asked for: names, sizes and types.
+
+    Raises:
+        VerificationFailed: it sees others.
+    """
+    wanted = {item.name: item.shape for item in prepared.boundary}
+    _check_tensors("input", found["inputs"], wanted, ports["inputs"])
+    shapes = {tensor.name: tensor.shape for tensor in prepared.outputs}
+    _check_tensors("output", found["outputs"], shapes, ports["outputs"])
+
+
+def _check_tensors(
+    kind: str,
+    found: Sequence[Mapping[str, Any]],
+    wanted: Mapping[str, tuple[Any, ...]],
+    precisions: Mapping[str, str],
+) -> None:
+    by_name = {tensor["name"]: tensor for tensor in found}
+    if set(by_name) != set(wanted):
+        raise VerificationFailed(f"depthai sees the {kind}s {sorted(by_name)}, the model has {sorted(wanted)}")
+    for name, shape in wanted.items():
+        dims, dtype = by_name[name]["dims"], by_name[name]["dtype"]
+        if all(isinstance(size, int) for size in shape) and np.prod(dims) != np.prod(shape):
+            raise VerificationFailed(f"depthai sees {kind} {name!r} as {dims}, the model has it as {list(shape)}")
+        if dtype not in _DEPTHAI_TYPES.get(precisions[name], {dtype}):
+            raise VerificationFailed(f"depthai sees {kind} {name!r} as {dtype}, asked was {precisions[name]}")
+
+
+_DEPTHAI_TYPES = {"U8": {"U8F"}, "FP16": {"FP16"}, "FP32": {"FP32"}, "I32": {"INT"}, "I8": {"I8"}}
+
+
+def compare_simulated(
+    prepared: Prepared,
+    pictures: Pictures,
+    simulate: Callable[[Sequence[Outputs]], Iterable[Outputs]],
+) -> Comparison:
+    """Compare a simulator of the converted model, on raw input, with the source model in onnxruntime."""
+    comparison = Comparison()
+    reference = equality.Session(prepared.original)
+    names = iter(pictures.names)
+    for batch in batches(pictures):
+        for raw, outputs in zip(batch, simulate(batch), strict=True):
+            comparison.add(next(names), reference.run(prepared.feeds(raw)), prepared.restored(outputs))
+    return comparison
+
+
+def estimate_half(prepared: Prepared, pictures: Pictures) -> Comparison:
+    """Compare the prepared model with weights and activations stored in FP16 with itself in float32."""
+    comparison = Comparison()
+    reference = equality.Session(prepared.model)
+    candidate = equality.Session(half.half_estimate(prepared.model), optimise=False)
+    for name, raw in zip(pictures.names, pictures, strict=True):
+        comparison.add(name, reference.run(raw), candidate.run(raw))
+    return comparison
+
+
+def find_overflows(prepared: Prepared, pictures: Pictures) -> tuple[Overflow, ...]:
+    """The tensors that leave the range of FP16 on some picture."""
+    model = half.activation_peaks(prepared.model)
+    session = equality.Session(model)
+    wanted = [value.name for value in model.graph.output if value.name.startswith(half.PEAK)]
+    if not wanted:  # whole numbers and truth values only
+        return ()
+    found = (
+        (name, {key.removeprefix(half.PEAK): float(peak) for key, peak in session.run(raw, wanted).items()})
+        for name, raw in zip(pictures.names, pictures, strict=True)
+    )
+    return overflows(found)
+
+
+def batches(pictures: Iterable[Outputs]) -> Iterator[list[Outputs]]:
+    """The pictures, `BATCH` of them at a time."""
+    batch: list[Outputs] = []
+    for raw in pictures:
+        batch.append(raw)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,1 @@
+"""Recipes: read, and followed again to the same bytes."""

@@ -1,0 +1,187 @@
+"""A conversion to RVC2 from OpenVINO IR: the same stages, with the network edited and run in OpenVINO's own format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from oakmill.conversion.events import Progress
+from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.output import verification
+from oakmill.conversion.passport import Check, Comparison, Overflow, Passport, overflows
+from oakmill.conversion.platform import Built, Images, Network
+from oakmill.conversion.prepare import Keep, Prepared, make_anew
+from oakmill.conversion.rvc2.platform import MEMORY_MB, NOT_PROVEN, Rvc2
+from oakmill.conversion.sources.ir_edit import PEAK
+from oakmill.conversion.sources.ir_prepare import CannotRun, IrPrepared, load_ended, prepare_ir
+from oakmill.errors import SpecError, UnsupportedModel
+from oakmill.graph.equality import Array
+from oakmill.model.ir_graph import IrGraph
+from oakmill.model.openvino_ir import stored_bytes
+from oakmill.model.source import SourceModel
+from oakmill.spec import InputSpec
+from oakmill.toolchains.base import Toolchain
+from oakmill.toolchains.door import RunnerError
+from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
+from oakmill.toolchains.rvc2 import failures
+from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Ports, Rvc2Toolchain
+
+HIGHEST_OPSET = 9
+"""The newest of OpenVINO's own opsets that its version 2022.2 knows."""
+
+SIMULATED = "float32", "prepared network on OpenVINO's CPU plugin in float32, against the source network there"
+STORED = (
+    "FP16 weights",
+    "the prepared network with its weights rounded to FP16, on OpenVINO's CPU plugin in float32, against itself "
+    "without",
+)
+NOT_ESTIMATED = "what activations lose in FP16 is not estimated for an OpenVINO IR, only where they overflow"
+
+
+def reader(rvc2: Rvc2) -> ModelOptimizer | None:
+    """The toolchain whose libraries read IR; None where the user's own OpenVINO compiles, which reads it itself."""
+    public = rvc2.spec.ir_version == PUBLIC_VERSION and PUBLIC_VERSION not in rvc2.settings.rvc2_libraries
+    return ModelOptimizer(rvc2.settings) if public else None
+
+
+@dataclass(frozen=True)
+class Rvc2Ir(Rvc2):
+    """One conversion of an IR to RVC2."""
+
+    @classmethod
+    def reading_ir(cls, rvc2: Rvc2) -> Rvc2Ir:
+        """The same conversion, for an IR.
+
+        Raises:
+            SpecError: there are Mo Args.
+            ToolchainMissing, ToolchainBroken: what reads IR is not installed, or not whole.
+        """
+        if rvc2.mo:
+            raise SpecError(
+                "Mo Args say nothing to an OpenVINO IR, which came out of the Model Optimizer already",
+                subject="--mo-args",
+                remedy="leave them away: shape, mean, scale, colours and outputs have options of their own",
+            )
+        values = {item.name: getattr(rvc2, item.name) for item in fields(rvc2)}
+        if optimizer := reader(rvc2):
+            values["toolchain"] = Rvc2Toolchain(rvc2.settings, rvc2.spec.ir_version, optimizer.libraries)
+        return cls(**values)
+
+    @property
+    def toolchains(self) -> list[Toolchain]:
+        """All that take part: what reads IR, and what compiles."""
+        optimizer = reader(self)
+        return [*([optimizer] if optimizer else []), self.toolchain]
+
+    @property
+    def network_name(self) -> str:
+        """What the compiler's network is called in the command line."""
+        return "prepared.xml"
+
+    def load(self, source: SourceModel) -> IrGraph:
+        """The network, ended where it is to end.
+
+        Raises:
+            SpecError: it cannot end there.
+            BrokenModel: a weight is NaN, or the files have changed.
+            UnsupportedModel: it is too large, or of operations that OpenVINO 2022.2 does not know.
+        """
+        graph = load_ended(source, self.ends, HIGHEST_OPSET, "RVC2's compiler")
+        stored = stored_bytes(graph) >> 20
+        if stored > MEMORY_MB:
+            raise UnsupportedModel(
+                f"the model's weights take {stored} MB in FP16, and RVC2 has {MEMORY_MB} MB of memory",
+                remedy="use a smaller model",
+            )
+        return graph
+
+    def prepare(
+        self,
+        model: Any,
+        source: SourceModel,
+        inputs: Sequence[InputSpec],
+        work: Path,
+        progress: Progress,
+        keep: Keep = make_anew,
+    ) -> IrPrepared:
+        """The network with its preprocessing, proved on the CPU plugin. Raises: as `ir_prepare.prepare_ir`."""
+
+        def run(file: Path, batch: Sequence[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
+            try:
+                yield from self.toolchain.infer(file, work / f"run-{file.stem}", batch, watch=progress.tool)
+            except RunnerError as error:
+                raise CannotRun(f"OpenVINO cannot run the network: {error.message}", log=error.log) from error
+
+        return prepare_ir(model, source, inputs, self.spec, work, run, progress)
+
+    def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:
+        """The prepared network."""
+        assert isinstance(prepared, IrPrepared)
+        return Network(prepared.file, prepared.model)
+
+    def passport(
+        self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path, progress: Progress
+    ) -> Passport:
+        """Measure the prepared network on the pictures, all of it on OpenVINO's CPU plugin."""
+        assert isinstance(prepared, IrPrepared)
+        measuring = _Measuring(self.toolchain, prepared, network.file, work / "simulate")
+        progress.doing("running it on OpenVINO's CPU plugin")
+        simulated, stored = measuring.compare(images.held_out)
+        progress.doing("looking for values beyond FP16")
+        overflowing = measuring.overflows(images.held_out, progress)
+        return Passport(
+            platform="rvc2",
+            images=images.held_out.source,
+            image_names=images.held_out.names,
+            checks=(
+                Check(*SIMULATED, simulated.outputs(), pass_above_db=60, fail_below_db=40, resolution=1e-6),
+                Check(*STORED, stored.outputs(), pass_above_db=30, fail_below_db=15, resolution=2**-11),
+            ),
+            overflows=overflowing,
+            not_proven=(*NOT_PROVEN, NOT_ESTIMATED),
+        )
+
+
+@dataclass(frozen=True)
+class _Measuring:
+    """Runs the networks of one conversion on pictures."""
+
+    toolchain: Rvc2Toolchain
+    prepared: IrPrepared
+    file: Path
+    work: Path
+
+    def compare(self, pictures: Pictures) -> tuple[Comparison, Comparison]:
+        """The prepared network against the source's; and with rounded weights, against itself."""
+        simulated, stored = Comparison(), Comparison()
+        rounded = self.prepared.editor.write(self.work / "rounded" / "rounded.xml", halve=True)
+        names = iter(pictures.names)
+        for batch in verification.batches(pictures):
+            sources = self._run(self.prepared.source_file, [self.prepared.feeds(raw) for raw in batch])
+            converted, halves = self._run(self.file, batch, raw=True), self._run(rounded, batch, raw=True)
+            for name, source, found, half in zip(names, sources, converted, halves, strict=False):
+                simulated.add(name, source, self.prepared.restored(found))
+                stored.add(name, found, half)
+        return simulated, stored
+
+    def overflows(self, pictures: Pictures, progress: Progress) -> tuple[Overflow, ...]:
+        """The layers whose values leave the range of FP16 on some picture."""
+        self.prepared.editor.watch_peaks()
+        watched = self.prepared.editor.write(self.work / "watched" / "watched.xml")
+        found: list[tuple[str, dict[str, float]]] = []
+        names = iter(pictures.names)
+        try:
+            for batch in verification.batches(pictures):
+                for name, outputs in zip(names, self._run(watched, batch, raw=True), strict=False):
+                    found.append((name, {key.removeprefix(PEAK): float(value.max())
+                                         for key, value in outputs.items() if key.startswith(PEAK)}))  # fmt: skip
+        except RunnerError as error:
+            progress.warn(f"values beyond FP16 were not looked for: {failures.explain(error.message).message}")
+            return ()
+        return overflows(iter(found))
+
+    def _run(self, file: Path, batch: Sequence[Mapping[str, Array]], *, raw: bool = False) -> list[dict[str, Array]]:
+        pixels = {item.name: {"precision": "U8"} for item in self.prepared.inputs if raw and item.is_image}
+        return list(self.toolchain.infer(file, self.work / f"run-{file.stem}", batch, ports=Ports(pixels)))

@@ -1,0 +1,370 @@
+"""A conversion to RVC2, stage by stage: what this platform needs between the prepared graph and the verified file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import onnx
+
+from oakmill.conversion.events import Progress
+from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.inputs import ResolvedInput
+from oakmill.conversion.output import verification
+from oakmill.conversion.passport import Check, OutputAgreement, Passport, Verdict
+from oakmill.conversion.platform import Built, Images, Network, Platform
+from oakmill.conversion.prepare import Needs, Prepared, save
+from oakmill.conversion.sources.model_optimizer import MoStep
+from oakmill.errors import SpecError, UnsupportedModel, VerificationFailed
+from oakmill.graph.decompose import DECOMPOSITIONS
+from oakmill.graph.outputs import require_fixed
+from oakmill.model import weight_bytes
+from oakmill.model.source import SourceModel
+from oakmill.settings import Settings
+from oakmill.spec import InputSpec, Rvc2Spec
+from oakmill.toolchains.base import Toolchain
+from oakmill.toolchains.door import RunnerError
+from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
+from oakmill.toolchains.rvc2 import compile_tool, failures
+from oakmill.toolchains.rvc2.blob import read_header, read_superblob
+from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Ports, Rvc2Toolchain
+
+NEEDS = Needs(highest_opset=16, decompose=tuple(set(DECOMPOSITIONS) - {"LSTM"}))
+MEMORY_MB = 512
+"""RVC2's memory, which holds weights in FP16, activations and firmware."""
+
+SIMULATED = "float32", "prepared network on OpenVINO's CPU plugin in float32, against the source model in onnxruntime"
+OPTIMIZED = (
+    "float32",
+    "the Model Optimizer's network on OpenVINO's CPU plugin in float32, against the source model in onnxruntime",
+)
+COMPRESSED = (
+    "FP16 weights",
+    "the Model Optimizer's network, its weights stored in FP16, on OpenVINO's CPU plugin in float32, against the "
+    "source model in onnxruntime",
+)
+STORED = (
+    "FP16 estimate",
+    "estimate of FP16 storage: weights and activations rounded to FP16 in onnxruntime, against the prepared network "
+    "in float32",
+)
+NOT_PROVEN = (
+    "not run on an RVC2 device",
+    "the order in which the device adds, and its approximations of functions, are not modelled",
+)
+
+
+def needed_toolchains(spec: Rvc2Spec, settings: Settings, *, reads_ir: bool = False) -> list[Toolchain]:
+    """The toolchains that a conversion takes, installed or not; with `reads_ir`, also what reads OpenVINO IR."""
+    own = spec.ir_version in settings.rvc2_libraries
+    optimizer: list[Toolchain] = [ModelOptimizer(settings)] if spec.mo_args or (reads_ir and not own) else []
+    return [*optimizer, Rvc2Toolchain(settings, spec.ir_version)]
+
+
+@dataclass(frozen=True)
+class Rvc2Built(Built):
+    """A superblob or blob, with each blob's sha256 by its SHAVEs."""
+
+    blobs: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Rvc2(Platform):
+    """One conversion to RVC2 with its toolchain."""
+
+    name: ClassVar[str] = "rvc2"
+    needs: ClassVar[Needs] = NEEDS
+    runs_the_file: ClassVar[bool] = False
+
+    spec: Rvc2Spec
+    settings: Settings
+    toolchain: Rvc2Toolchain
+    options: compile_tool.CompileOptions
+    mo: MoStep | None = None
+
+    @classmethod
+    def of(cls, spec: Rvc2Spec, settings: Settings) -> Rvc2:
+        """Check what can be checked before the model is read.
+
+        Raises:
+            ArgumentRefused: a compile_tool or mo argument cannot be carried out.
+            SpecError: values contradict each other.
+            ToolchainMissing, VersionNotAvailable: there is nothing to compile with.
+        """
+        options = compile_tool.read(spec.compile_tool_args)
+        fixed = {"MYRIAD_NUMBER_OF_SHAVES", "MYRIAD_NUMBER_OF_CMX_SLICES"} & set(options.config)
+        if fixed and not spec.blob:
+            raise SpecError(
+                f"{sorted(fixed)[0]} is given for a superblob, which holds 1 to 16 SHAVEs",
+                remedy="ask for a .blob (--blob), or leave the key away",
+            )
+        mo = MoStep.of(spec.mo_args, settings)
+        # A user's own OpenVINO reads what mo writes; the public package cannot, but the libraries beside mo can.
+        public = spec.ir_version == PUBLIC_VERSION and spec.ir_version not in settings.rvc2_libraries
+        toolchain = Rvc2Toolchain(settings, spec.ir_version, mo.toolchain.libraries if mo and public else None)
+        toolchain.require()
+        return cls(spec, settings, toolchain, options, mo)
+
+    @property
+    def suffix(self) -> str:
+        """superblob, or blob where that was asked for."""
+        return "blob" if self.spec.blob else "superblob"
+
+    @property
+    def precision(self) -> str:
+        """RVC2 computes in FP16."""
+        return "float16"
+
+    @property
+    def toolchains(self) -> list[Toolchain]:
+        """All that take part, in order."""
+        return [*([self.mo.toolchain] if self.mo else []), self.toolchain]
+
+    def inputs(self, asked: tuple[InputSpec, ...], source: SourceModel, progress: Progress) -> tuple[InputSpec, ...]:
+        """The inputs with what the Mo Args say of them.
+
+        Raises:
+            SpecError: they do not fit the model.
+        """
+        return self.mo.inputs(asked, source.inputs, progress) if self.mo else asked
+
+    @property
+    def tool_outputs(self) -> tuple[str, tuple[str, ...]]:
+        """Those that the Mo Args name."""
+        return "mo argument --output", self.mo.options.outputs if self.mo else ()
+
+    def images(self, prepared: Prepared, source: SourceModel, work: Path, progress: Progress) -> Images:
+        """The user's pictures, else generated ones; nothing is taught.
+
+        Raises:
+            SourceError: there are none, or one cannot be read.
+        """
+        spec, inputs = self.spec, prepared.boundary
+        if spec.verification_images is None:
+            return Images(Pictures.generated(inputs, spec.max_verification_images, spec.seed))
+        found = Pictures.of_files(
+            inputs, spec.verification_images, spec.max_verification_images, spec.seed, spec.resize
+        )
+        return Images(found)
+
+    def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:
+        """The network to compile: where Mo Args are given, the Model Optimizer's, else the prepared graph.
+
+        Raises:
+            UnsupportedModel: how much an output holds depends on the data.
+            CompileFailed: mo could not convert it.
+            ToolKilled, LimitExceeded: it did not come to an end.
+        """
+        require_fixed(prepared.model)
+        model = self.mo.graph(prepared) if self.mo else prepared.model
+        graph = save(model, job / "graph" / "prepared.onnx")
+        return Network(self.mo.run(prepared, graph, job / "optimize", progress) if self.mo else graph, model)
+
+    @property
+    def network_name(self) -> str:
+        """What the compiler's network is called in the command line."""
+        return "prepared.xml" if self.mo else "prepared.onnx"
+
+    @property
+    def shaves(self) -> int:
+        """The number of SHAVEs of a .blob."""
+        return self.options.shaves or self.spec.number_of_shaves
+
+    def preflight(self, model: onnx.ModelProto) -> None:
+        """Refuse what cannot fit the device.
+
+        Raises:
+            UnsupportedModel: the weights are larger than RVC2's memory.
+        """
+        stored = weight_bytes(model) // 2 >> 20
+        if stored > MEMORY_MB:
+            raise UnsupportedModel(
+                f"the model's weights take {stored} MB in FP16, and RVC2 has {MEMORY_MB} MB of memory",
+                remedy="use a smaller model, or convert to RVC4",
+            )
+
+    def ports(self, inputs: Sequence[ResolvedInput], outputs: Sequence[str]) -> Ports:
+        """Precisions and layouts at the boundary: pixels as U8, other floats as FP16; the user's values win."""
+        options = self.options
+        _require_known({*options.precisions, *options.layouts}, [item.name for item in inputs] + list(outputs))
+        asked_in = {
+            item.name: _port(
+                options.precisions.get(item.name) or options.input_precision or _default_precision(item),
+                options.layouts.get(item.name) or options.input_layout,
+            )
+            for item in inputs
+        }
+        asked_out = {
+            name: _port(
+                options.precisions.get(name) or options.output_precision,
+                options.layouts.get(name) or options.output_layout,
+            )
+            for name in outputs
+        }
+        return Ports(asked_in, asked_out)
+
+    def compile(self, prepared: Prepared, network: Network, job: Path, progress: Progress) -> Rvc2Built:
+        """Compile; OpenVINO's refusals name the ONNX node.
+
+        Raises:
+            CompileFailed: the compiler refused the model.
+            ToolKilled, LimitExceeded: it did not come to an end.
+            VerificationFailed: an input or output has another name than in the model.
+        """
+        try:
+            compiled = self.toolchain.compile(
+                network.file,
+                job,
+                superblob=not self.spec.blob,
+                shaves=self.shaves,
+                ports=self.ports(prepared.inputs, [tensor.name for tensor in prepared.outputs]),
+                config=self.options.config,
+                watch=progress.tool,
+            )
+        except RunnerError as error:
+            raise failures.explain(error.message, prepared.model) from error
+        _require_names("input", compiled.ports["inputs"], [item.name for item in prepared.inputs])
+        _require_names("output", compiled.ports["outputs"], [tensor.name for tensor in prepared.outputs])
+        return Rvc2Built(compiled.file, compiled.ports, compiled.blobs)
+
+    def commands(self, prepared: Prepared, artefact: str) -> dict[str, list[str]]:
+        """The tools' command lines by the tool's name: mo's, and the compile_tool's that says the same as was done."""
+        ports = self.ports(prepared.inputs, [tensor.name for tensor in prepared.outputs])
+        named = {**ports.inputs, **ports.outputs}
+        precisions = ",".join(f"{name}:{port['precision']}" for name, port in named.items() if "precision" in port)
+        layouts = ",".join(f"{name}:{port['layout']}" for name, port in named.items() if "layout" in port)
+        config = ",".join(f"{key}={value}" for key, value in self.options.config.items())
+        words = ["compile_tool", "-d", "MYRIAD", "-m", self.network_name, "-o", artefact]
+        words += ["-iop", precisions, "-op", "FP16"]
+        words += ["-iol", layouts] if layouts else []
+        words += ["-c", config] if config else []
+        mo = {"model_optimizer": self.mo.command(prepared)} if self.mo else {}
+        return {**mo, "compile_tool": words}
+
+    def check(self, built: Rvc2Built, archive: Path | None, prepared: Prepared, work: Path) -> dict[str, Any]:
+        """That depthai reads the files as what was asked for, each blob of a superblob byte for byte.
+
+        Raises:
+            VerificationFailed: it does not.
+        """
+        files = [built.file, *([archive] if archive else [])]
+        found, *packed = verification.read_with_depthai(files, work, self.settings)
+        verification.check_boundary(found, prepared, built.ports)
+        self._check_blobs(built, found)
+        if packed and "RVC2" not in packed[0].get("platforms", ()):
+            raise VerificationFailed(f"depthai reads the archive as {packed[0]['kind']}, not as one for RVC2")
+        return {"name": "depthai", **{key: found[key] for key in ("kind", "inputs", "outputs", "stages")}}
+
+    def _check_blobs(self, built: Rvc2Built, found: Mapping[str, Any]) -> None:
+        if self.spec.blob:
+            header = read_header(built.file.read_bytes())
+            if header.shaves != self.shaves or found["shaves"] != self.shaves:
+                raise VerificationFailed(f"the blob is for {header.shaves} SHAVEs, asked was {self.shaves}")
+            return
+        given = {int(shaves): digest for shaves, digest in found["blobs"].items()}
+        for shaves, digest in built.blobs.items():
+            if given.get(shaves) != digest:
+                raise VerificationFailed(f"the superblob does not give back the blob for {shaves} SHAVEs")
+
+    def passport(
+        self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path, progress: Progress
+    ) -> Passport:
+        """Measure the prepared network on the pictures.
+
+        Raises:
+            CompileFailed: OpenVINO's CPU plugin refused what the compiler took.
+            ToolKilled, LimitExceeded: it did not come to an end.
+        """
+        pictures = images.held_out
+        ports = Ports({item.name: {"precision": "U8"} for item in prepared.inputs if item.is_image})
+
+        def simulate(batch: Sequence[verification.Outputs]) -> Any:
+            return self.toolchain.infer(network.file, work / "simulate", batch, ports=ports)
+
+        progress.doing("running it on OpenVINO's CPU plugin")
+        try:
+            simulated = verification.compare_simulated(prepared, pictures, simulate)
+        except RunnerError as error:
+            raise failures.explain(error.message, prepared.model) from error
+        progress.doing("estimating what FP16 does to it")
+        stored = verification.estimate_half(prepared, pictures)
+        overflowing = verification.find_overflows(prepared, pictures)
+        return Passport(
+            platform="rvc2",
+            images=pictures.source,
+            image_names=pictures.names,
+            checks=(
+                self._simulated(simulated.outputs()),
+                Check(*STORED, stored.outputs(), pass_above_db=30, fail_below_db=15, resolution=2**-11),
+            ),
+            overflows=overflowing,
+            not_proven=NOT_PROVEN,
+        )
+
+    def _simulated(self, outputs: tuple[OutputAgreement, ...]) -> Check:
+        """The check of the network that was compiled; the Model Optimizer may have rounded its weights."""
+        if self.mo and self.mo.options.compress:
+            return Check(*COMPRESSED, outputs, pass_above_db=40, fail_below_db=20, resolution=2**-11)
+        method = OPTIMIZED if self.mo else SIMULATED
+        return Check(*method, outputs, pass_above_db=60, fail_below_db=40, resolution=1e-6)
+
+    def require_fit(self, passport: Passport) -> None:
+        """Refuse a network that computes something else than its source.
+
+        Raises:
+            VerificationFailed: the simulated network differs from the source model.
+        """
+        for output in passport.checks[0].outputs_with(Verdict.FAIL):
+            raise VerificationFailed(
+                f"the converted network does not compute what the source model does: output {output.name!r} has "
+                f"{output.snr_db:.1f} dB, worst on {output.worst}",
+                subject=output.name,
+                remedy="convert with --disable-onnx-simplification, and compare the passports",
+            )
+
+    def build_info(self, built: Rvc2Built, commands: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+        """What the archive says of how it was made, with the keys that the reference converter writes."""
+        shaves = [self.shaves] if self.spec.blob else list(range(1, 17))
+        details: dict[str, Any] = {}
+        if not self.spec.blob:
+            base, patches = read_superblob(built.file)
+            details = {"base_bytes": len(base), "patch_bytes": [len(patch) for patch in patches]}
+        return {
+            "cmd_info": {tool: list(words) for tool, words in commands.items()},
+            **({"model_optimizer_version": self.mo.toolchain.version} if self.mo else {}),
+            "compile_tool_version": self.spec.ir_version,
+            "target_devices": ["MYRIAD"],
+            "is_superblob": not self.spec.blob,
+            "number_of_shaves": shaves,
+            "number_of_cmx_slices": int(self.options.config.get("MYRIAD_NUMBER_OF_CMX_SLICES", self.shaves)),
+            "not_proven": list(NOT_PROVEN),
+            **details,
+        }
+
+
+def _default_precision(item: ResolvedInput) -> str:
+    if not item.dtype.startswith("float"):
+        return ""
+    return "U8" if item.is_image else "FP16"
+
+
+def _port(precision: str, layout: str) -> dict[str, str]:
+    return {key: value for key, value in (("precision", precision), ("layout", layout)) if value}
+
+
+def _require_known(asked: set[str], known: Sequence[str]) -> None:
+    if unknown := sorted(asked - set(known)):
+        raise SpecError(
+            f"compile_tool arguments name {unknown[0]!r}, which is no input or output",
+            remedy=f"the model has {', '.join(known)}",
+        )
+
+
+def _require_names(kind: str, found: Mapping[str, str], wanted: Sequence[str]) -> None:
+    if set(found) != set(wanted):
+        raise VerificationFailed(
+            f"the compiled network has the {kind}s {', '.join(found)}, the model {', '.join(wanted)}",
+            remedy="give the tensors other names in the model" if kind == "output" else "",
+        )

@@ -1,0 +1,40 @@
+"""Sources that are not ONNX and are written as ONNX before their conversion: by whose tools, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from oakmill.conversion.events import Progress
+from oakmill.conversion.sources import tflite, torchscript
+from oakmill.model.source import SourceFormat, SourceModel
+from oakmill.settings import Settings
+from oakmill.spec import InputSpec
+from oakmill.toolchains.base import Toolchain
+from oakmill.toolchains.torchscript import toolchain as torch_tools
+
+
+def toolchains(source_format: str, settings: Settings) -> list[Toolchain]:
+    """What a conversion of such a source takes besides its platform's toolchains."""
+    if source_format == SourceFormat.TORCHSCRIPT:
+        return [torch_tools.TorchScriptToolchain(settings)]
+    return tflite.toolchains(source_format, settings)
+
+
+def commands(source_format: str, name: str) -> list[list[str]]:
+    """The command lines that say the same as is done to such a source of that name before its conversion."""
+    if source_format == SourceFormat.TORCHSCRIPT:
+        return [torch_tools.command(name)]
+    return tflite.commands(source_format, name)
+
+
+def as_onnx(
+    source: SourceModel, inputs: Sequence[InputSpec], job: Path, seed: int, settings: Settings, progress: Progress
+) -> SourceModel:
+    """The same source with a graph in ONNX, if its format is one of these; all others are given back as they are.
+
+    Arguments and errors are those of `tflite_source.as_onnx` and `torchscript_source.as_onnx`.
+    """
+    if source.format is SourceFormat.TORCHSCRIPT:
+        return torchscript.as_onnx(source, inputs, job, seed, settings, progress)
+    return tflite.as_onnx(source, inputs, job, seed, settings, progress)

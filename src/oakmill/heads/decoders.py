@@ -1,0 +1,276 @@
+"""Decoders of detectors' outputs, one for each family of heads: raw tensors in, boxes with scores out.
+
+Formulas of the YOLO families: depthai-core, src/pipeline/utilities/DetectionParser/DetectionParserUtils.cpp, which is
+what runs on the camera; YOLOX's: its own demo_utils.demo_postprocess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oakmill.heads.boxes import Boxes, Floats
+
+Outputs = Mapping[str, NDArray[Any]]
+Size = tuple[int, int]
+"""Height and width of the input, in pixels."""
+
+TLBR = frozenset({"yolov6", "yolov6r2", "yolov8", "yolov8n", "yolov9", "yolov10", "yolov11", "yolov12", "yolov3-u"})
+V5 = frozenset({"yolov5", "yolov7", "yolo-p"})
+V3 = frozenset({"yolov3", "yolov3-tiny"})
+R1 = frozenset({"yolov6r1"})
+LARGEST_EXPONENT = 20.0
+
+
+class Decoder(Protocol):
+    """Turns one image's outputs into boxes, every candidate with its best class, before any suppression."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The outputs that it reads."""
+
+    @property
+    def words(self) -> str:
+        """What it takes them for."""
+
+    def settled(self, outputs: Outputs) -> Decoder:
+        """The same, with what only a first image's outputs can tell."""
+
+    def decode(self, outputs: Outputs) -> Boxes:
+        """The boxes."""
+
+
+@dataclass(frozen=True)
+class YoloGrid:
+    """The heads that Luxonis' exporter leaves: [1, A (5 + K), H, W] each, one for each stride.
+
+    `subtype` is of one of the families TLBR (distances to the four sides in cells; the fifth channel is the best
+    class' score), V5 and V3 (anchors; the fifth is the objectness) and R1 (boxes in pixels, with objectness).
+    """
+
+    outputs: tuple[str, ...]
+    subtype: str
+    classes: int
+    size: Size
+    anchors: tuple[Any, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What it takes them for."""
+        return f"{self.subtype} heads, decoded as the camera does"
+
+    def settled(self, outputs: Outputs) -> YoloGrid:
+        """Nothing is left to tell."""
+        return self
+
+    def decode(self, outputs: Outputs) -> Boxes:
+        """The boxes of all heads."""
+        return _joined([self._head(place, outputs[name]) for place, name in enumerate(self.outputs)])
+
+    def _head(self, place: int, head: NDArray[Any]) -> Boxes:
+        rows, columns = head.shape[2:]
+        block = 5 + self.classes
+        values = head.astype(np.float64).reshape(-1, block, rows, columns)  # [anchors, block, rows, columns]
+        stride = np.array([self.size[1] / columns, self.size[0] / rows]).reshape(1, 2, 1, 1)
+        cell = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)))[None].astype(np.float64)
+        anchors = np.array(self.anchors[place] if self.anchors else [[1, 1]], np.float64).reshape(-1, 2, 1, 1)
+        corners, values = self._corners(values, cell, stride, anchors)
+        scores, labels = values[:, 5:].max(axis=1), values[:, 5:].argmax(axis=1)
+        if self.subtype not in TLBR:
+            scores = scores * values[:, 4]
+        flat = np.moveaxis(corners, 1, -1).reshape(-1, 4)
+        return Boxes(flat / np.tile(self.size[::-1], 2), scores.ravel(), labels.ravel())
+
+    def _corners(self, values: Floats, cell: Floats, stride: Floats, anchors: Floats) -> tuple[Floats, Floats]:
+        """Corners in pixels [anchors, 4, rows, columns], and the values with scores of 0 to 1."""
+        if self.subtype in TLBR:
+            low, high = (cell + 0.5 - values[:, :2]) * stride, (cell + 0.5 + values[:, 2:4]) * stride
+            return np.concatenate([low, high], 1), values
+        if self.subtype in V3:
+            values = np.concatenate([_sigmoid(values[:, :2]), values[:, 2:4], _sigmoid(values[:, 4:])], 1)
+            middle, size = (cell + values[:, :2]) * stride, _exp(values[:, 2:4]) * anchors
+        elif self.subtype in V5:
+            middle = (values[:, :2] * 2 - 0.5 + cell) * stride
+            size = (values[:, 2:4] * 2) ** 2 * anchors
+        else:
+            middle, size = values[:, :2], values[:, 2:4]
+        return np.concatenate([middle - size / 2, middle + size / 2], 1), values
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One output of a row for each box: [1, N, C], or [1, C, N] where `transposed`.
+
+    Of `C` columns the first four are the box's centre and size in pixels, in parts of the input, or in YOLOX's raw
+    form, relative to its cell; `form` says which, and the first image tells where it does not. `objectness`: whether
+    a fifth stands before the classes.
+    """
+
+    output: str
+    size: Size
+    objectness: bool
+    transposed: bool = False
+    form: str = ""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The one output."""
+        return (self.output,)
+
+    @property
+    def words(self) -> str:
+        """What it takes them for."""
+        columns = f"rows of centre, size{', objectness' if self.objectness else ''} and class scores"
+        return f"{columns}, {_FORMS.get(self.form, 'of unknown form')}"
+
+    def settled(self, outputs: Outputs) -> Rows:
+        """With the form that one image's outputs have.
+
+        Decoded centres follow the grid of cells, in pixels or in parts of the input; raw ones are offsets from it.
+        """
+        if self.form:
+            return self
+        rows = self._rows(outputs)
+        if len(rows) != cells_of(self.size):
+            return replace(self, form="pixels" if rows[:, :2].max(initial=0) > 2 else "parts")
+        cells, steps = _cells(self.size)
+        slope = float((rows[:, 0] @ (centres := (cells[:, 0] + 0.5) * steps[:, 0])) / (centres @ centres))
+        follows = abs(_correlation(rows[:, 0], centres)) > 0.9
+        decoded = "pixels" if slope > 2 / self.size[1] else "parts"
+        return replace(self, form=decoded if follows else "cells")
+
+    def _rows(self, outputs: Outputs) -> Floats:
+        rows: Floats = outputs[self.output][0].astype(np.float64)
+        return rows.T if self.transposed else rows
+
+    def decode(self, outputs: Outputs) -> Boxes:
+        """The boxes of all rows."""
+        rows = self._rows(outputs)
+        middle, size = rows[:, :2], rows[:, 2:4]
+        if self.form == "cells":
+            cells, steps = _cells(self.size)
+            middle, size = (middle + cells) * steps, _exp(size) * steps
+        classes = rows[:, 5 if self.objectness else 4 :]
+        scores = classes.max(axis=1) * (rows[:, 4] if self.objectness else 1.0)
+        corners = np.concatenate([middle - size / 2, middle + size / 2], 1)
+        whole = 1.0 if self.form == "parts" else np.tile(self.size[::-1], 2)
+        return Boxes(corners / whole, scores, classes.argmax(axis=1))
+
+
+_FORMS = {
+    "cells": "relative to cells of 8, 16 and 32 pixels (as YOLOX leaves them)",
+    "pixels": "in pixels",
+    "parts": "in parts of the input",
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Corners [1, N, 4], and scores [1, N, K]; `background`: whether class 0 of several is nothing.
+
+    The corners are in parts of the input, or in pixels where `pixels`; the first image tells.
+    """
+
+    boxes: str
+    scores: str
+    size: Size | None = None
+    background: bool = True
+    pixels: bool = False
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The two outputs."""
+        return (self.boxes, self.scores)
+
+    @property
+    def words(self) -> str:
+        """What it takes them for."""
+        return "corners of boxes and scores of classes" + (", class 0 being the background" if self.background else "")
+
+    def settled(self, outputs: Outputs) -> Pair:
+        """With pixels or parts, as one image's outputs have it."""
+        return replace(self, pixels=bool(np.abs(outputs[self.boxes]).max(initial=0) > 4))
+
+    def decode(self, outputs: Outputs) -> Boxes:
+        """The boxes of all rows."""
+        corners = outputs[self.boxes].astype(np.float64).reshape(-1, 4)
+        if self.pixels:
+            corners = corners / (np.tile(self.size[::-1], 2) if self.size else max(float(corners.max(initial=0)), 1.0))
+        scores = outputs[self.scores].astype(np.float64).reshape(len(corners), -1)
+        first = 1 if self.background and scores.shape[1] > 1 else 0
+        return Boxes(corners, scores[:, first:].max(axis=1), scores[:, first:].argmax(axis=1) + first)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The finished detections of an SSD: [1, 1, N, 7], each image, class, score and four corners in parts."""
+
+    output: str
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The one output."""
+        return (self.output,)
+
+    @property
+    def words(self) -> str:
+        """What it takes them for."""
+        return "detections of image, class, score and corners (SSD)"
+
+    def settled(self, outputs: Outputs) -> Found:
+        """Nothing is left to tell."""
+        return self
+
+    def decode(self, outputs: Outputs) -> Boxes:
+        """The boxes up to the first row that is marked as the end."""
+        rows = outputs[self.output].reshape(-1, 7).astype(np.float64)
+        ends = np.flatnonzero(rows[:, 0] < 0)
+        rows = rows[: ends[0]] if ends.size else rows
+        return Boxes(rows[:, 3:7], rows[:, 2], np.nan_to_num(rows[:, 1]).astype(np.int64))
+
+
+STRIDES = (8, 16, 32)
+
+
+def cells_of(size: Size, strides: Sequence[int] = STRIDES) -> int:
+    """How many cells the grids of an input have together."""
+    return sum((size[0] // stride) * (size[1] // stride) for stride in strides)
+
+
+def _cells(size: Size, strides: Sequence[int] = STRIDES) -> tuple[Floats, Floats]:
+    """Column and row of each cell [n, 2], and its stride [n, 1]."""
+    cells, steps = [], []
+    for stride in strides:
+        grid = np.meshgrid(np.arange(size[1] // stride), np.arange(size[0] // stride))
+        cells.append(np.stack(grid, -1).reshape(-1, 2))
+        steps.append(np.full((len(cells[-1]), 1), stride))
+    return np.concatenate(cells).astype(np.float64), np.concatenate(steps).astype(np.float64)
+
+
+def _joined(parts: Sequence[Boxes]) -> Boxes:
+    return Boxes(
+        np.concatenate([part.corners for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+    )
+
+
+def _correlation(a: Floats, b: Floats) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    lengths = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / lengths if lengths > 0 else 0.0
+
+
+def _sigmoid(values: Floats) -> Floats:
+    result: Floats = 1 / (1 + np.exp(-np.clip(values, -60, 60)))
+    return result
+
+
+def _exp(values: Floats) -> Floats:
+    """e^x, where a broken model's x would overflow held at a box beyond any picture."""
+    result: Floats = np.exp(np.minimum(values, LARGEST_EXPONENT))
+    return result

@@ -1,0 +1,85 @@
+"""What a process of the hub holds: its settings, database, store, uploads, inspector, bell and secret."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+from oakmill.conversion.cache import identity
+from oakmill.jobs.housekeeping import Housekeeper
+from oakmill.jobs.ingest import Inspector
+from oakmill.jobs.notify import Bell
+from oakmill.registry.tries import Tries
+from oakmill.settings import Settings
+from oakmill.storage import migrate
+from oakmill.storage.database import Database
+from oakmill.storage.stores import open_store
+from oakmill.storage.uploads import Uploads
+
+SECRET_BYTES = 32
+TRANSACTIONS = 32
+"""Requests that may hold a connection to the database at once; PostgreSQL has 100 for all."""
+
+
+class Hub:
+    """One process's hold on the hub. `ending` is set when the process is asked to end, so that streams end too."""
+
+    def __init__(self, settings: Settings) -> None:
+        settings.hub.mkdir(parents=True, exist_ok=True)
+        self.settings = settings
+        self.db = Database.of(settings)
+        self.blobs = open_store(settings)
+        self.uploads = Uploads(self.db, self.blobs, settings)
+        self.bell = Bell.of(settings, self.db)
+        self.inspector = Inspector(settings)
+        self.housekeeper = Housekeeper(settings, self.db, self.blobs, self.uploads)
+        self.secret = read_secret(settings.hub / "secret")
+        self.tries = Tries()
+        self.ending = threading.Event()
+        self.transactions = asyncio.Semaphore(TRANSACTIONS)
+
+    @classmethod
+    def open(cls, settings: Settings) -> Hub:
+        """The hub, with its database brought up to date where it is not.
+
+        Raises:
+            Unavailable: the database was written by a newer Oakmill.
+            StoreUnreachable: the store's address or its options make no sense.
+        """
+        hub = cls(settings)
+        if not migrate.is_current(hub.db):
+            migrate.upgrade(hub.db)
+        return hub
+
+    def warm(self) -> None:
+        """Do before anybody waits what else the first upload and the first conversion would wait for."""
+        self.inspector.warm()
+        identity.maker()
+
+    def close(self) -> None:
+        """Finish what is being written, and let go of everything."""
+        self.ending.set()
+        self.housekeeper.close()
+        self.uploads.close()
+        self.inspector.close()
+        self.bell.close()
+        self.db.close()
+
+
+def read_secret(path: Path) -> bytes:
+    """What links and sessions are signed with; made when it is not there, by whichever process comes first."""
+    with suppress(FileNotFoundError):
+        return path.read_bytes()
+    draft = path.with_name(f".secret-{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(secrets.token_bytes(SECRET_BYTES))
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
+    return path.read_bytes()

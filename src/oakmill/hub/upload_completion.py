@@ -1,0 +1,139 @@
+"""What becomes of an upload that has come whole: a file of an instance, a calibration set, or what a job reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from oakmill.api.looking import look
+from oakmill.errors import Conflict, HashMismatch, OakmillError, TooLarge
+from oakmill.hub.state import Hub
+from oakmill.jobs import ingest, queue, submit
+from oakmill.jobs.tables import Job
+from oakmill.registry import datasets, teams
+from oakmill.registry.callers import Caller
+from oakmill.registry.tables import Dataset, Instance, InstanceFile
+from oakmill.storage.blobs import Stored
+from oakmill.storage.tables import Upload, UploadStatus
+
+Arrived = dict[str, Any]
+"""sha256, size, and what the purpose says: see `uploads.Completed`."""
+
+
+def arrive(at: Hub, caller: Caller, upload: Upload) -> Arrived:
+    """Complete an upload; asked again, it says the same. One that is refused is over, and says why from then on.
+
+    Raises:
+        OffsetConflict: bytes are missing; `subject` says from which on.
+        Conflict: it was refused before, or what it is for takes it no more.
+        HashMismatch: it is not what was announced.
+        TooLarge: it is more than the team's quota leaves room for.
+        SourceError, UnsupportedModel, LimitExceeded: it is not what it is to be, or cannot be read.
+    """
+    try:
+        stored = at.uploads.finish(upload.id)
+    except HashMismatch as error:
+        _tell_job(at, upload, error)
+        raise
+    try:
+        _require_room(at, upload, stored)
+        arrived = _ARRIVALS[upload.purpose["kind"]](at, caller, upload, stored)
+    except OakmillError as error:
+        if error.status in {413, 422}:
+            _refuse(at, upload, error)
+        raise
+    return {"sha256": stored.sha256, "size": stored.size, **arrived}
+
+
+def _require_room(at: Hub, upload: Upload, stored: Stored) -> None:
+    """Several uploads may fit one by one, and not together."""
+    with at.db.reading() as session:
+        left = teams.quota_left(session, upload.team_id)
+        if left is not None and stored.size > left and not _is_named(session, stored.sha256, upload.team_id):
+            raise TooLarge(
+                f"{upload.name} has {stored.size} bytes; the team's quota leaves {left}.",
+                subject=upload.name,
+                remedy="Delete what the team does not need, or ask the operator for more.",
+            )
+
+
+def _is_named(session: Session, sha256: str, team_id: str) -> bool:
+    """Whether the team has these bytes already: they count once."""
+    files = select(InstanceFile.id).join(Instance).where(InstanceFile.sha256 == sha256, Instance.team_id == team_id)
+    sets = select(Dataset.id).where(Dataset.sha256 == sha256, Dataset.team_id == team_id)
+    return session.scalar(files.limit(1)) is not None or session.scalar(sets.limit(1)) is not None
+
+
+def _refuse(at: Hub, upload: Upload, error: OakmillError) -> None:
+    with at.db.session() as session:
+        row = session.get(Upload, upload.id)
+        if row is not None:
+            row.status, row.error, row.sha256 = UploadStatus.FAILED, error.message[:2000], None
+    _tell_job(at, upload, error)
+
+
+def _tell_job(at: Hub, upload: Upload, error: OakmillError) -> None:
+    """A job that waits for what was refused has failed."""
+    if upload.purpose["kind"] == "quantization":
+        with at.db.session() as session:
+            queue.fail_waiting(session, upload.purpose["job_id"], error)
+
+
+def _instance(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Arrived:
+    instance_id = upload.purpose["instance_id"]
+    if not _has_file(at, instance_id, upload, stored):
+        ingest.receive(at.db, at.blobs, at.inspector, at.settings, instance_id, name=upload.name, stored=stored)
+    with at.db.reading() as session:
+        row = session.get_one(Instance, instance_id)
+        return {"instance_id": row.id, "status": row.status, "missing": list(row.facts.get("missing") or [])}
+
+
+def _has_file(at: Hub, instance_id: str, upload: Upload, stored: Stored) -> bool:
+    """Whether the answer to an earlier request was lost."""
+    same = select(InstanceFile.id).where(InstanceFile.instance_id == instance_id)
+    same = same.where(InstanceFile.name == upload.name, InstanceFile.sha256 == stored.sha256)
+    with at.db.reading() as session:
+        return session.scalar(same) is not None
+
+
+def _dataset(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Arrived:
+    name = upload.purpose["name"]
+    with at.db.reading() as session:
+        for row in datasets.listed(session, caller):
+            if row.name == name.strip() and row.sha256 == stored.sha256:
+                return {"dataset_id": row.id}
+    report = look(at, "set", {"set.zip": stored.sha256}, owner=upload.team_id, max_mb=at.settings.datasets_max_mb)
+    with at.db.session() as session:
+        at.blobs.record(session, stored)
+        made = datasets.create(
+            session, caller, name=name, sha256=stored.sha256, size=stored.size, count=report["count"], report=report
+        )
+        return {"dataset_id": made.id}
+
+
+def _quantization(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Arrived:
+    job_id, file = upload.purpose["job_id"], f"{stored.sha256}:{upload.name}"
+    with at.db.session() as session:
+        job = session.get(Job, job_id)
+        if job is None:
+            raise Conflict("The job that waited for this upload is gone.", subject=job_id)
+        if job.files.get("quantization_data") != file:
+            at.blobs.record(session, stored)
+            job = submit.release_waiting(session, job_id, {"quantization_data": file}, settings=at.settings)
+        return {"job_id": job.id, "status": job.status}
+
+
+def _parameter(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Arrived:
+    """A file for a parameter; the job that names it reads it in its own process, and says what is wrong with it."""
+    return {"reference": upload.id}
+
+
+_ARRIVALS: dict[str, Callable[[Hub, Caller, Upload, Stored], Arrived]] = {
+    "instance": _instance,
+    "dataset": _dataset,
+    "quantization": _quantization,
+    "file": _parameter,
+}

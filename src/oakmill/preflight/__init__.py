@@ -1,0 +1,1 @@
+"""What stands in the way: a model is looked at before it is converted, node by node."""

@@ -1,0 +1,241 @@
+"""Says before a conversion whether a model can go to a platform, node by node, by what was measured of its compiler.
+
+Weights are not looked at: a model of 100 MB takes a fraction of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from onnx import ModelProto, NodeProto
+
+from oakmill.errors import UnsupportedModel
+from oakmill.model.source import SourceFormat, SourceModel
+from oakmill.model.tensors import weight_bytes
+from oakmill.preflight.findings import Code, Finding, Level, Report, Verdict
+from oakmill.preflight.graph import STANDARD, Facts
+from oakmill.preflight.inputs import Inputs
+from oakmill.preflight.reach import refusal
+from oakmill.preflight.tables import POOR, WRONG, Answer, Table, tables
+from oakmill.preflight.variants import Variant, variant_of
+from oakmill.spec import AnySpec, InputSpec, Rvc2Spec, Rvc3Spec
+
+__all__ = ["MODES", "Code", "Finding", "Level", "Preflight", "Report", "Verdict", "mode_of", "require", "unread"]
+
+MODES = {"rvc2": "fp16", "rvc3": "ir", "rvc4": "int8"}
+"""What each table is asked for where nothing else is: a number format, or the IR that RVC3's conversions begin with."""
+
+LARGEST_MB = {"rvc2": 512, "rvc4": 3500}
+"""MB of weights as the platform stores them: RVC2's memory; a DLC that older readers open."""
+
+_BYTES = {"fp16": 2, "ir": 2, "int8": 1}
+_MEASURED_DOMAINS = ("com.microsoft",)
+_NAMED = 3
+_FORMATS = {
+    SourceFormat.OPENVINO_IR: "an OpenVINO IR",
+    SourceFormat.TFLITE: "a TFLite model",
+    SourceFormat.TORCHSCRIPT: "a TorchScript module",
+}
+_OPS = (Code.UNSUPPORTED_OP, Code.MISREAD_OP, Code.UNKNOWN_DOMAIN)
+
+_REMEDIES = {
+    "NonMaxSuppression": "end the network before it ({cut}); DepthAI's parsers select boxes on the camera",
+    "NonZero": "end the network before it ({cut}), or keep all values and a mask",
+    "If": "export the model for one case: its condition depends on the data",
+    "Loop": "export the model with the loop unrolled",
+    "Scan": "export the model with the loop unrolled",
+}
+_REMEDY = "end the network before it ({cut}), or replace it in the model"
+
+
+class Preflight:
+    """One model, looked at once for all platforms.
+
+    Args:
+        model: with or without its weights; is not changed.
+        asked: what is asked of its inputs, an NN Archive's values among them.
+    """
+
+    def __init__(self, model: ModelProto, asked: Sequence[InputSpec] = ()) -> None:
+        self.model = model
+        facts = Facts(model)
+        self.inputs = Inputs(facts, asked)
+        shapes = self.inputs.filled()
+        changed = any(facts.shape(name) != shape for name, shape in shapes.items())
+        self.facts = Facts(model, shapes) if changed else facts
+        self._variants: list[tuple[NodeProto, Variant]] | None = None
+
+    @property
+    def variants(self) -> list[tuple[NodeProto, Variant]]:
+        """The nodes that are computed on the device, and what they are."""
+        if self._variants is None:
+            self._variants = [(node, variant_of(node, self.facts)) for node in self.facts.nodes]
+        return self._variants
+
+    def report(self, platform: str, mode: str = "") -> Report:
+        """All findings for a platform, in a mode of its table."""
+        mode = mode or MODES[platform]
+        table = tables().get(platform)
+        found = [*self.inputs.findings(platform), *self._model(platform, mode)]
+        if table is None or mode not in table.modes:
+            found.append(_not_measured(platform, mode))
+        else:
+            found += _together(self._nodes(table, mode))
+        order = list(Level)
+        ordered = sorted(found, key=lambda finding: order.index(finding.level))
+        return Report(platform, mode, table.toolchain if table else "", tuple(ordered))
+
+    def _model(self, platform: str, mode: str) -> Iterator[Finding]:
+        """What is said of the whole."""
+        stored = weight_bytes(self.model) * _BYTES.get(mode, 2) // 4 >> 20
+        largest = LARGEST_MB.get(platform)
+        if largest is not None and stored > largest:
+            yield Finding(
+                Code.WEIGHTS, Level.ERROR,
+                f"its weights take {stored} MB as {mode}, and {platform.upper()} holds {largest} MB",
+                remedy="use a smaller model" if platform != "rvc2" else "use a smaller model, or convert to RVC4",
+            )  # fmt: skip
+
+    def _nodes(self, table: Table, mode: str) -> Iterator[Finding]:
+        """What is said of each node."""
+        functions = {(item.domain, item.name) for item in self.model.functions}
+        opset = self.facts.opset
+        for node, variant in self.variants:
+            if (node.domain, node.op_type) in functions:
+                continue
+            if node.domain not in (*STANDARD, *_MEASURED_DOMAINS):
+                yield self._foreign(node)
+                continue
+            version = opset if node.domain in STANDARD else table.last_opset
+            answer = table.ask(variant, version, mode)
+            if answer is None:
+                yield self._untried(node, variant, table)
+            elif answer.outcome.is_bad:
+                yield self._bad(node, variant, answer, table, mode)
+            elif answer.outcome.word == POOR and answer.exact:
+                yield Finding(
+                    Code.POOR_IN_8_BITS, Level.NOTE, f"{variant.words}: {answer.outcome.reason} when it stands alone",
+                    self.facts.label(node), node.op_type, "--quantizer-search finds what needs 16 bits",
+                )  # fmt: skip
+
+    def _foreign(self, node: NodeProto) -> Finding:
+        return Finding(
+            Code.UNKNOWN_DOMAIN, Level.ERROR,
+            f"{node.op_type} is of the domain {node.domain!r}, whose operators nobody here can run",
+            self.facts.label(node), node.op_type, self._remedy(node),
+        )  # fmt: skip
+
+    def _untried(self, node: NodeProto, variant: Variant, table: Table) -> Finding:
+        return Finding(
+            Code.UNCERTAIN_OP, Level.WARNING, f"{variant.op} was never tried with {table.toolchain}",
+            self.facts.label(node), node.op_type, "try the conversion: its compiler decides",
+        )  # fmt: skip
+
+    def _bad(self, node: NodeProto, variant: Variant, answer: Answer, table: Table, mode: str) -> Finding:
+        name, reason, remedy = self.facts.label(node), answer.outcome.reason, self._remedy(node)
+        if not answer.exact:
+            what = f"of {variant.op}, {answer.tried} variant{'s' * (answer.tried > 1)} much like it failed"
+            message = f"{variant.words} was not tried with {table.toolchain}; {what}: {reason}"
+            return Finding(Code.UNCERTAIN_OP, Level.WARNING, message, name, node.op_type, remedy)
+        if other := self._mode_that_works(variant, table, mode):
+            remedy = f"--target-precision {other.upper()}, where it works; or {remedy}"
+        if answer.outcome.word == WRONG:
+            # The check of the numbers refuses the whole where they are floats; RVC4's may let it pass.
+            level = Level.WARNING if table.platform == "rvc4" else Level.ERROR
+            message = f"{variant.words} compiles, but computes something else: {reason}"
+            return Finding(Code.MISREAD_OP, level, message, name, node.op_type, remedy)
+        return Finding(Code.UNSUPPORTED_OP, Level.ERROR, f"{variant.words}: {reason}", name, node.op_type, remedy)
+
+    def _mode_that_works(self, variant: Variant, table: Table, mode: str) -> str:
+        for other in table.modes:
+            answer = table.ask(variant, self.facts.opset, other) if other != mode else None
+            if answer is not None and answer.exact and not answer.outcome.is_bad:
+                return other
+        return ""
+
+    def _remedy(self, node: NodeProto) -> str:
+        computed = [name for name in node.input if name and not self.facts.is_constant(name)]
+        inputs = {value.name for value in self.facts.inputs}
+        cut = ",".join(name for name in computed if name not in inputs)
+        text = _REMEDIES.get(node.op_type, _REMEDY)
+        return text.format(cut=f"--outputs {cut}") if cut else text.replace(" ({cut})", "")
+
+
+def _together(found: Iterator[Finding]) -> list[Finding]:
+    """One finding for all nodes of which the same is said."""
+    kept: dict[tuple[str, ...], Finding] = {}
+    for item in found:
+        key = (item.code, item.level, item.message)
+        first = kept.setdefault(key, item)
+        if first is not item:
+            others = (*first.others, item.node)
+            kept[key] = Finding(first.code, first.level, first.message, first.node, first.op, first.remedy, others)
+    return list(kept.values())
+
+
+def unread(source: SourceModel, platform: str) -> Report:
+    """What can be said of a source that is not ONNX, whose operators are not looked at."""
+    if error := refusal(source, platform):
+        found = Finding(Code.FORMAT, Level.ERROR, error.message, remedy=error.remedy)
+    else:
+        found = Finding(
+            Code.FORMAT, Level.WARNING, f"the operators of {_FORMATS[source.format]} are not looked at",
+            remedy="try the conversion: its compiler decides",
+        )  # fmt: skip
+    return Report(platform, MODES[platform], "", (found,))
+
+
+def _not_measured(platform: str, mode: str) -> Finding:
+    return Finding(
+        Code.NOT_MEASURED, Level.WARNING, f"which operators {platform.upper()} takes in {mode} was not measured here",
+        remedy="try the conversion: its compiler decides",
+    )  # fmt: skip
+
+
+def mode_of(spec: AnySpec, toolchains: Sequence[str]) -> str | None:
+    """The mode whose table speaks of a conversion by these toolchains; None where another compiler has the word."""
+    table = tables().get(spec.platform)
+    if isinstance(spec, Rvc3Spec):
+        return None if table is None or spec.mo_args or table.toolchain not in toolchains else "ir"
+    if table is None or list(toolchains) != [table.toolchain]:
+        return None
+    if isinstance(spec, Rvc2Spec):
+        return "fp16"
+    precision = spec.target_precision
+    if precision.is_float:
+        return "fp16"
+    return "int8" if (precision.activation_bits, precision.weight_bits) == (8, 8) else None
+
+
+def require(model: ModelProto, platform: str, mode: str | None, asked: Sequence[InputSpec] = ()) -> tuple[Finding, ...]:
+    """Refuse a model with operators that were measured, in this very variant, to fail; returns what is uncertain.
+
+    Args:
+        model: as it is to be converted: cut where it ends.
+        platform: rvc2, rvc4.
+        mode: of the platform's table; None asks none.
+        asked: what is asked of the inputs; their shapes count.
+
+    Raises:
+        UnsupportedModel: names the first such node, and the others; or an input without dimensions.
+    """
+    looked_at = Preflight(model, asked)
+    for item in looked_at.inputs.findings(platform):
+        if item.code is Code.SCALAR:
+            raise UnsupportedModel(item.message, subject=item.node, remedy=item.remedy)
+    if mode is None:
+        return ()
+    report = looked_at.report(platform, mode)
+    certain = [item for item in report.at(Level.ERROR) if item.code in _OPS]
+    if not certain:
+        return tuple(item for item in report.at(Level.WARNING) if item.code is Code.UNCERTAIN_OP)
+    first = certain[0]
+    nodes = [(name, item.op) for item in certain for name in (item.node, *item.others)][1:]
+    others = ", ".join(f"{name!r} ({op})" for name, op in nodes[:_NAMED])
+    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
+    words = f". So do {others}{more}" if nodes else ""
+    raise UnsupportedModel(
+        f"{platform.upper()} cannot run the node {first.node!r} ({first.op}): {first.message}{words}",
+        subject=first.node,
+        remedy=first.remedy,
+    )

@@ -1,0 +1,103 @@
+"""The measured tables of operators: what became of one-operator models in each toolchain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from oakmill.preflight.variants import Variant
+
+FOLDER = Path(__file__).parent / "coverage"
+
+OK, POOR, WRONG, REFUSED, FAILED, CRASHED, MIXED = "ok", "poor", "wrong", "refused", "failed", "crashed", "mixed"
+BAD = frozenset({WRONG, REFUSED, FAILED, CRASHED})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a variant at an opset: a word, and why, in the tool's words; `mixed` is both good and bad."""
+
+    word: str
+    reason: str = ""
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether no model of it was converted rightly."""
+        return self.word in BAD
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a table says of a variant: `exact` where this very one was measured at this opset."""
+
+    outcome: Outcome
+    exact: bool
+    tried: int = 1
+
+
+class Table:
+    """The measured operators of one toolchain, in its modes (number formats)."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.platform: str = document["platform"]
+        self.toolchain: str = document["toolchain"]
+        self.first_opset, self.last_opset = document["opsets"]
+        self.modes: tuple[str, ...] = tuple(document["modes"])
+        self.cases: int = document["cases"]
+        self._outcomes = [Outcome(word, reason) for word, reason in document["outcomes"]]
+        self._rows: dict[str, dict[Variant, Mapping[str, str]]] = {}
+        for op, details, tensors, modes in document["variants"]:
+            self._rows.setdefault(op, {})[Variant(op, details, tensors)] = modes
+
+    def variants(self) -> Iterable[tuple[Variant, Mapping[str, Mapping[int, Outcome]]]]:
+        """All variants and their outcomes by mode and opset."""
+        for rows in self._rows.values():
+            for variant, modes in rows.items():
+                yield variant, {mode: self._by_opset(modes.get(mode, "")) for mode in self.modes}
+
+    def ask(self, variant: Variant, opset: int, mode: str) -> Answer | None:
+        """What is known of a variant; None where its operator was never tried.
+
+        Where this very variant was not measured at this opset, the answer is of those most like it: of the same
+        details, else of the same operator. It is bad only if all of them were.
+        """
+        rows = self._rows.get(variant.op, {})
+        near = min(max(opset, self.first_opset), self.last_opset)
+        if variant in rows and (found := self._at(rows[variant], near, mode)):
+            return Answer(found, exact=near == opset)
+        for alike in (
+            [rows[variant]] if variant in rows else [],
+            [modes for item, modes in rows.items() if item.details == variant.details],
+            list(rows.values()),
+        ):
+            tried = [self._at(modes, near, mode) or self._any(modes, mode) for modes in alike]
+            if known := [item for item in tried if item is not None]:
+                bad = [item for item in known if item.is_bad]
+                return Answer(bad[0] if len(bad) == len(known) else Outcome(OK), exact=False, tried=len(known))
+        return None
+
+    def _at(self, modes: Mapping[str, str], opset: int, mode: str) -> Outcome | None:
+        return self._by_opset(modes.get(mode, "")).get(opset)
+
+    def _any(self, modes: Mapping[str, str], mode: str) -> Outcome | None:
+        return next(iter(self._by_opset(modes.get(mode, "")).values()), None)
+
+    def _by_opset(self, text: str) -> dict[int, Outcome]:
+        """Of `11-12:3 13-20:0`: the outcome's number by opset."""
+        found = {}
+        for part in text.split():
+            span, _, number = part.partition(":")
+            first, _, last = span.partition("-")
+            found.update(dict.fromkeys(range(int(first), int(last or first) + 1), self._outcomes[int(number)]))
+        return found
+
+
+@lru_cache
+def tables() -> Mapping[str, Table]:
+    """All tables by platform."""
+    found = (Table(json.loads(path.read_text())) for path in sorted(FOLDER.glob("*.json")))
+    return {table.platform: table for table in found}

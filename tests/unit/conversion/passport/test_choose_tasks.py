@@ -1,0 +1,116 @@
+"""Tasks are chosen by what the archive declares, and by shapes only where they leave no doubt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from oakmill.conversion.passport import tasks_of
+from oakmill.conversion.passport.classification import Classifier
+from oakmill.conversion.passport.detection import Detector
+from oakmill.conversion.passport.segmentation import Segmentation
+from oakmill.conversion.passport.sequence import ScoredRows, Sequence
+from oakmill.heads.decoders import Found, Pair, Rows, YoloGrid
+from tests.unit.conversion.passport.building import Out
+
+YOLO = {"classes": ["a", "b", "c"], "n_classes": 3, "conf_threshold": 0.4, "iou_threshold": 0.6}
+
+
+def yolo(subtype: str = "yolov8", **more: Any) -> list[dict[str, Any]]:
+    return [{"parser": "YOLO", "outputs": ["x", "y"], "metadata": {**YOLO, "subtype": subtype, **more}}]
+
+
+def decoder_of(*outputs: Out, heads: list[dict[str, Any]] | None = None, size: tuple[int, int] = (64, 64)) -> Any:
+    (task,) = tasks_of(outputs, heads, size)
+    assert isinstance(task, Detector)
+    return task.decoder
+
+
+def test_declared_yolo_heads_with_their_thresholds() -> None:
+    outputs = Out("x", (1, 8, 8, 8)), Out("y", (1, 8, 4, 4))
+    (task,) = tasks_of(outputs, yolo(yolo_outputs=["x", "y"]), (64, 64))
+    assert isinstance(task, Detector)
+    assert task.decoder == YoloGrid(("x", "y"), "yolov8", 3, (64, 64))
+    assert (task.confidence, task.iou, task.names, task.guessed) == (0.4, 0.6, ("a", "b", "c"), False)
+
+
+def test_anchors_make_more_channels() -> None:
+    anchors = [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
+    outputs = Out("x", (1, 16, 8, 8)), Out("y", (1, 16, 4, 4))
+    found = decoder_of(*outputs, heads=yolo("yolov5", anchors=anchors))
+    assert (found.subtype, found.anchors) == ("yolov5", tuple(anchors))
+
+
+def test_heads_whose_shapes_do_not_fit_are_not_decoded() -> None:
+    outputs = Out("x", (1, 9, 8, 8)), Out("y", (1, 9, 4, 4))
+    assert tasks_of(outputs, yolo(), (64, 64)) == ()
+    assert tasks_of(outputs, yolo(), None) == ()
+    assert tasks_of((Out("other", (1, 9, 8, 8)),), yolo(), (64, 64)) == ()
+
+
+def test_a_declared_detector_of_one_output_of_rows() -> None:
+    heads = [{"parser": "YOLO", "metadata": YOLO, "outputs": None}]
+    assert decoder_of(Out("x", (1, 84, 8)), heads=heads) == Rows("x", (64, 64), objectness=True)
+    assert decoder_of(Out("x", (1, 7, 84)), heads=heads) == Rows("x", (64, 64), objectness=False, transposed=True)
+
+
+def test_declared_ssd() -> None:
+    assert decoder_of(Out("x", (1, 1, 100, 7)), heads=[{"parser": "SSD", "metadata": YOLO}]) == Found("x")
+    pair = {**YOLO, "boxes_outputs": "b", "scores_outputs": "s"}
+    outputs = Out("b", (1, 9, 4)), Out("s", (1, 9, 3))
+    found = decoder_of(*outputs, heads=[{"parser": "SSDParser", "metadata": pair}])
+    assert found == Pair("b", "s", (64, 64), background=False)
+
+
+@pytest.mark.parametrize(
+    ("parser", "shape", "kind"),
+    [
+        ("ClassificationParser", (1, 3), Classifier),
+        ("SegmentationParser", (1, 3, 8, 8), Segmentation),
+        ("ClassificationSequenceParser", (1, 8, 3), Sequence),
+    ],
+)
+def test_other_declared_parsers(parser: str, shape: tuple[int, ...], kind: type[Any]) -> None:
+    (task,) = tasks_of([Out("x", shape)], [{"parser": parser, "metadata": {"classes": ["a"], "is_softmax": True}}])
+    assert isinstance(task, kind)
+    assert not task.guessed
+
+
+@pytest.mark.parametrize("parser", ["NobodysParser", "YuNetParser", "ClassificationParser"])
+def test_a_parser_that_is_unknown_or_does_not_fit_falls_back_to_the_shapes(parser: str) -> None:
+    assert tasks_of([Out("x", (1, 3, 8, 8))], [{"parser": parser, "metadata": {}}]) == ()
+
+
+@pytest.mark.parametrize("shape", [(1, 10), (1, 10, 1, 1), (10,)])
+def test_a_vector_is_taken_for_a_classifier(shape: tuple[int, ...]) -> None:
+    (task,) = tasks_of([Out("x", shape)])
+    assert isinstance(task, Classifier)
+    assert task.guessed
+
+
+def test_detectors_are_guessed_where_the_rows_are_the_grids_cells() -> None:
+    cells = 64 + 16 + 4
+    assert decoder_of(Out("x", (1, cells, 9))) == Rows("x", (64, 64), objectness=True)
+    assert decoder_of(Out("x", (1, 9, cells))) == Rows("x", (64, 64), objectness=False, transposed=True)
+    assert decoder_of(Out("b", (1, 400, 4)), Out("s", (1, 400, 2))) == Pair("b", "s", (64, 64))
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        [Out("x", (1, 3, 64, 64))],  # a picture, or masks
+        [Out("x", (1, 9, 84)), Out("proto", (1, 32, 16, 16))],  # classes, or coefficients of masks
+        [Out("a", (1, 4)), Out("x", (1, 200, 4))],
+        [Out("x", (1, "n", 5))],
+        [Out("x", ())],
+    ],
+)
+def test_no_detector_is_guessed_where_shapes_leave_doubts(outputs: list[Out]) -> None:
+    assert not any(isinstance(task, Detector) for task in tasks_of(outputs, None, (64, 64)))
+
+
+def test_sequences_and_scored_rows_are_guessed() -> None:
+    assert isinstance(tasks_of([Out("x", (1, 21, 78))])[0], Sequence)
+    outputs = [Out("cls", (1, 6400, 1)), Out("kps", (1, 6400, 10)), Out("obj", (1, 6400, 3))]
+    assert [type(task) for task in tasks_of(outputs)] == [ScoredRows] * 3

@@ -1,0 +1,221 @@
+"""Each silent killer is found by its name where it is, and not where things are well."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from oakmill.conversion.passport import (
+    Comparison,
+    Confidence,
+    Measurement,
+    OutputEncoding,
+    Verdict,
+    detectors,
+    neighbours,
+)
+from oakmill.conversion.passport.classification import Classifier
+from oakmill.conversion.passport.confidence import measure
+from oakmill.conversion.passport.observed import Watch
+from tests.unit.conversion.passport.building import Out
+
+RANDOM = np.random.default_rng(0)
+
+
+def head(random: np.random.Generator, rows: int = 84, classes: int = 5) -> NDArray[Any]:
+    """A decoded head [1, rows, 5 + classes]: boxes in pixels up to 640, scores of 0 to 1."""
+    boxes = random.uniform(0, 640, (1, rows, 4))
+    scores = random.uniform(0, 1, (1, rows, 1 + classes)) ** 4
+    return np.concatenate([boxes, scores], 2)
+
+
+def rounded(values: NDArray[Any], encoding: OutputEncoding) -> NDArray[Any]:
+    stored = np.clip(np.round(values / encoding.scale) - encoding.offset, 0, 2**encoding.bits - 1)
+    return (stored + encoding.offset) * encoding.scale
+
+
+def findings(values: list[NDArray[Any]], found: list[NDArray[Any]], encoding: OutputEncoding) -> dict[str, Verdict]:
+    watch, comparison = Watch({"out": encoding}), Comparison()
+    for reference, candidate in zip(values, found, strict=True):
+        watch.add({"out": reference}, {"out": candidate})
+        comparison.add("image", {"out": reference}, {"out": candidate})
+    return {item.code: item.level for item in detectors.find(watch.outputs, watch.encodings, comparison.outputs())}
+
+
+def test_one_scale_over_boxes_and_scores_is_found_while_the_snr_reads_37_db() -> None:
+    """A decoded YOLO head in one uint8 tensor: all scores rounded to 0, and the SNR told of nothing."""
+    encoding = OutputEncoding(640 / 255)
+    values = [head(RANDOM) for _ in range(4)]
+    lost = [rounded(value, encoding) for value in values]
+    comparison = Comparison()
+    for a, b in zip(values, lost, strict=True):
+        comparison.add("image", {"out": a}, {"out": b})
+    assert comparison.outputs()[0].snr_db > 37
+    assert all(value[..., 4:].max() == 0 for value in lost)
+    assert findings(values, lost, encoding) == {"joined_scales": Verdict.FAIL}
+
+
+@pytest.mark.parametrize("turn", [(0, 1, 2), (0, 2, 1)])
+def test_it_is_found_along_either_axis_with_its_numbers(turn: tuple[int, ...]) -> None:
+    watch = Watch({"out": (encoding := OutputEncoding(2.5))})
+    for _ in range(3):
+        watch.add({"out": (value := head(RANDOM).transpose(turn))}, {"out": value})
+    finding = detectors.joined_scales("out", watch.outputs["out"], encoding)
+    assert finding is not None
+    assert (finding.evidence["axis"], finding.evidence["first"]) == (turn.index(2), 4)
+    assert finding.evidence["steps"] == pytest.approx(0.4, abs=0.05)
+    assert "0 steps" in finding.what
+
+
+def test_coarse_scores_are_amber_and_sixteen_bits_are_enough() -> None:
+    values = [head(RANDOM) * ([0.01] * 4 + [1] * 6) for _ in range(4)]
+    coarse = OutputEncoding(6.4 / 255)
+    assert findings(values, values, coarse) == {"joined_scales": Verdict.WARN}
+    assert findings(values, values, OutputEncoding(6.4 / 65535, bits=16)) == {}
+
+
+def test_a_class_that_hardly_ever_occurs_is_no_group() -> None:
+    """The last of 80 classes, seen once with a score of 0.001, was taken for values under too wide a scale."""
+    values = [np.concatenate([RANDOM.uniform(0, 1, (1, 84, 9)), RANDOM.uniform(0, 1e-3, (1, 84, 1))], 2)]
+    wide = [np.concatenate([value[..., :5] * 8, value[..., 5:]], 2) for value in values]
+    found = findings(wide, wide, OutputEncoding(8 / 255))
+    assert found == {"joined_scales": Verdict.WARN}
+    assert findings(values, values, OutputEncoding(1 / 255)) == {}
+
+
+def test_an_output_that_does_not_change_is_dead() -> None:
+    values = [RANDOM.normal(size=(1, 8)) for _ in range(4)]
+    dead = [np.zeros((1, 8))] * 4
+    assert findings(values, dead, OutputEncoding(0.1, -128)) == {"dead_output": Verdict.FAIL}
+    assert findings(dead, dead, OutputEncoding(0.1, -128)) == {}
+
+
+@pytest.mark.parametrize(("top", "level"), [(2.0, Verdict.FAIL), (2.4, Verdict.WARN), (4.0, None)])
+def test_values_beyond_the_encoding_are_cut_off(top: float, level: Verdict | None) -> None:
+    values = [np.abs(RANDOM.normal(size=(1, 4000))) for _ in range(2)]
+    watch = Watch({"out": (encoding := OutputEncoding(top / 255 / 1.25))})
+    for value in values:
+        watch.add({"out": value}, {"out": value})
+    finding = detectors.saturated("out", watch.outputs["out"], encoding)
+    assert (finding and finding.level) is level
+
+
+@pytest.mark.parametrize(("gain", "level"), [(2.0, Verdict.FAIL), (0.85, Verdict.WARN), (1.02, None)])
+def test_a_wrong_factor_is_named(gain: float, level: Verdict | None) -> None:
+    comparison = Comparison()
+    comparison.add("image", {"out": (value := RANDOM.normal(size=(1, 50)))}, {"out": value * gain})
+    finding = detectors.wrong_scale(comparison.outputs()[0])
+    assert (finding and finding.level) is level
+
+
+def classified(reference: list[int], candidate: list[int]) -> Any:
+    task = Classifier("out")
+    for a, b in zip(reference, candidate, strict=True):
+        task.add("image", {"out": np.eye(10)[a][None]}, {"out": np.eye(10)[b][None]})
+    return task.agreement()
+
+
+def test_collapse_to_one_class() -> None:
+    various = [index % 10 for index in range(20)]
+    finding = detectors.class_collapse(classified(various, [7] * 18 + [1, 2]))
+    assert finding is not None and finding.level is Verdict.FAIL
+    assert "18 of 20" in finding.what
+    assert detectors.class_collapse(classified(various, various)) is None
+    assert detectors.class_collapse(classified([7] * 20, [7] * 20)) is None
+
+
+def test_classes_that_never_come() -> None:
+    finding = detectors.lost_classes(classified([1] * 5 + [2] * 40, [2] * 45))
+    assert finding is not None and finding.level is Verdict.WARN
+    assert finding.evidence["classes"] == ["class 1"]
+    assert detectors.lost_classes(classified([1] * 3 + [2] * 40, [2] * 43)) is None
+
+
+def test_wrong_colour_order_is_found_by_the_certainty_of_the_same_pictures() -> None:
+    right = Confidence(tuple(RANDOM.uniform(0.4, 0.9, 64)), 1000)
+    wrong = Confidence(tuple(np.array(right.values) - 0.12 + RANDOM.normal(0, 0.1, 64)))
+    finding = detectors.colour_order(wrong, right)
+    assert finding is not None and finding.level is Verdict.FAIL
+    assert detectors.colour_order(right, wrong) is None
+    assert detectors.colour_order(right, right) is None
+    assert detectors.colour_order(Confidence((0.1,) * 4), Confidence((0.9,) * 4)) is None
+
+
+@pytest.mark.parametrize(
+    ("mean", "classes", "found"),
+    [(0.02, 1000, True), (0.4, 1000, False), (0.55, 2, True), (0.9, 2, False), (0.05, 0, True), (0.3, 0, False)],
+)
+def test_a_model_that_is_sure_of_nothing(mean: float, classes: int, found: bool) -> None:
+    assert bool(detectors.low_confidence(Confidence((mean,) * 8, classes))) is found
+
+
+def test_certainty_is_measured_by_the_first_task() -> None:
+    measured = measure([Classifier("out")], [{"out": np.eye(10)[3][None]}] * 3)
+    assert measured == Confidence((1.0, 1.0, 1.0), 10)
+    assert measure([], []) is None
+    assert math.isnan(Confidence(()).mean)
+
+
+def test_noise_is_told_from_photos() -> None:
+    noise = RANDOM.integers(0, 256, (1, 64, 64, 3))
+    smooth = np.linspace(0, 255, 64 * 64 * 3).reshape(64, 64, 3)
+    assert abs(neighbours(noise)) < 0.1
+    assert neighbours(smooth) > 0.9
+    assert neighbours(smooth[..., 0]) > 0.9
+    assert neighbours(np.zeros((8, 8, 3))) == 1.0
+    assert (detectors.random_calibration(0.02) or pytest.fail("not found")).level is Verdict.FAIL
+    assert detectors.random_calibration(0.9) is None
+
+
+MEAN, SCALE = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+
+
+@pytest.mark.parametrize(
+    ("mean", "scale", "code"),
+    [
+        (SCALE, MEAN, "swapped_mean_scale"),
+        (SCALE[::-1], MEAN[::-1], "swapped_mean_scale"),
+        ((58.4, 57.1, 57.4), (123.7, 116.3, 103.5), "swapped_mean_scale"),
+        ((0.229, 0.224, 0.225), (0.485, 0.456, 0.406), "swapped_mean_scale"),
+        ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "scale_255_missing"),
+        ((0.5,), (0.5,), "scale_255_missing"),
+        (None, (1 / 255,), "scale_255_missing"),
+        (MEAN, SCALE, None),
+        (None, None, None),
+        ((0.0,), (255.0,), None),
+        ((127.0,) * 3, (128.0,) * 3, None),
+        (None, (1.0,), None),
+    ],
+)
+def test_mean_and_scale_that_are_known_mistakes(mean: Any, scale: Any, code: str | None) -> None:
+    found = detectors.preprocessing("images", mean, scale)
+    assert (found[0].code if found else None) == code
+    assert all(item.level is Verdict.FAIL for item in found)
+
+
+@pytest.mark.parametrize(("bits", "codes"), [(8, ["coarse_boxes"]), (16, [])])
+def test_small_boxes_under_a_coarse_scale(bits: int, codes: list[str]) -> None:
+    """A face detector in 8 bits lost a third of its boxes while both outputs read 42 dB."""
+    encodings = {"boxes": OutputEncoding(1.5 / (2**bits - 1), bits=bits), "scores": OutputEncoding(1 / 255)}
+    measurement = Measurement([Out("boxes", (1, 200, 4)), Out("scores", (1, 200, 2))], None, (64, 64), encodings)
+    corners = np.tile([0.2, 0.2, 0.23, 0.25], (1, 200, 1)) + RANDOM.uniform(0, 0.5, (1, 200, 1))
+    for index in range(3):
+        outputs = {"boxes": corners, "scores": np.full((1, 200, 2), 0.5 + index / 10)}
+        measurement.add(f"{index}", outputs, outputs)
+    assert [item.code for item in measurement.findings()] == codes
+
+
+def test_a_measurement_finds_them_from_the_run() -> None:
+    encoding = OutputEncoding(640 / 255)
+    measurement = Measurement([Out("out", (1, 84, 10))], None, (64, 64), {"out": encoding})
+    for index in range(3):
+        measurement.add(f"{index}", {"out": (value := head(RANDOM))}, {"out": rounded(value, encoding)})
+    codes = [item.code for item in measurement.findings()]
+    assert codes[0] == "joined_scales"
+    check = measurement.check("QDQ", "method")
+    assert check.outputs[0].snr_db > 37
+    assert check.verdict is Verdict.FAIL

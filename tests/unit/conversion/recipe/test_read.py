@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import io
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+
+from oakmill.conversion.recipe.read import LARGEST, BadRecipe, portable, read
+from oakmill.settings import Settings
+from oakmill.spec import Precision, Rvc2Spec, Rvc4Spec
+from oakmill.spec.recipe import Recipe, SourceRecord
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path)
+
+
+def recipe() -> Recipe:
+    digests = ["a" * 64, "b" * 64]
+    return Recipe(
+        oakmill="0.1.0",
+        source=SourceRecord(name="model.onnx", format="onnx", sha256="c" * 64),
+        spec=Rvc2Spec(seed=3),
+        inputs=[{"name": "x", "shape": [1, 3, 2, 2]}],
+        toolchains=[],
+        packages={"onnx": "1.17.0"},
+        commands=[],
+        images=digests,
+        calibration={"sha256": digests, "names": digests},
+        artefact={"name": "model.superblob", "sha256": "d" * 64},
+    )
+
+
+def test_a_recipe_comes_back_as_it_was(tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe().as_yaml())
+    assert read(path, settings) == recipe()
+
+
+def packed(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w:xz") as tar:
+        for name, data in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return path
+
+
+def test_an_archive_holds_its_recipe(tmp_path: Path, settings: Settings) -> None:
+    path = packed(tmp_path / "model.tar.xz", {"recipe.yaml": recipe().as_yaml().encode()})
+    assert read(path, settings) == recipe()
+
+
+def test_an_archive_of_another_converter_has_none(tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(BadRecipe, match=r"holds no recipe\.yaml: another converter made it"):
+        read(packed(tmp_path / "model.tar.xz", {"config.json": b"{}"}), settings)
+
+
+BOMB = b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "no recipe"),
+        (b"recipe_version: [", "not YAML"),
+        (b"\xff\xff", "not YAML"),
+        (b"- 1", "no recipe"),
+        (b"recipe_version: 99\n", "of version 99"),
+        (b"oakmill: 1\n", "no recipe_version"),
+        (b"recipe_version: 1\n", "oakmill: Field required"),
+        (b"x: !!python/object/apply:os.system ['true']", "not YAML"),
+        (BOMB, r"YAML reference \(\*a\)"),
+        (b"x: " + b"[" * 5_000, "not YAML"),
+        (b"\0" * 10, "nor an NN Archive"),
+        (b"x" * (LARGEST + 1), "more than 16 MB"),
+    ],
+)
+def test_what_is_no_recipe_is_refused_quickly(content: bytes, words: str, tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_bytes(content)
+    began = time.monotonic()
+    with pytest.raises(BadRecipe, match=words) as caught:
+        read(path, settings)
+    assert caught.value.remedy or "holds no" in words
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("name", ["gone.yaml", "."])
+def test_a_file_that_is_not_there_is_refused(name: str, tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(BadRecipe, match="cannot be read"):
+        read(tmp_path / name, settings)
+
+
+def test_a_field_that_this_oakmill_does_not_know_is_named(tmp_path: Path, settings: Settings) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe().as_yaml() + "novelty: 1\n")
+    with pytest.raises(BadRecipe, match="novelty"):
+        read(path, settings)
+
+
+def test_a_recipe_holds_no_place_of_this_machine(tmp_path: Path) -> None:
+    """A recipe told all its readers the name of a home folder, in quantization_data as it had been typed."""
+    spec = Rvc4Spec(
+        target_precision=Precision.CUSTOM,
+        quantization_data=str(tmp_path / "photos"),
+        aimet_encodings=tmp_path / "encodings.json",
+        verification_images=tmp_path,
+    )
+    kept = portable(spec)
+    assert isinstance(kept, Rvc4Spec)
+    assert (kept.quantization_data, kept.aimet_encodings) == ("photos", Path("encodings.json"))
+    assert kept.verification_images is None
+    assert str(tmp_path) not in kept.model_dump_json()
+    assert portable(Rvc4Spec(quantization_data="photos/")).model_dump()["quantization_data"] == "photos/"

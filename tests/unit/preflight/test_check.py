@@ -1,0 +1,188 @@
+"""The preflight refuses what was measured to fail, in that very variant, and only warns of the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from oakmill.errors import UnsupportedModel
+from oakmill.model.source import SourceFormat, SourceModel
+from oakmill.preflight import check
+from oakmill.preflight import tables as coverage
+from oakmill.preflight.check import Code, Level, Preflight, Report, Verdict, mode_of, require, unread
+from oakmill.preflight.tables import Table, tables
+from oakmill.preflight.variants import Variant
+from oakmill.spec import Rvc2Spec, Rvc4Spec
+
+MAP = (1, 8, 16, 16)
+
+
+def model(*nodes: NodeProto, opset: int = 17, weights: int = 4) -> ModelProto:
+    """x -> nodes -> y, on a map; `w` are weights of so many floats."""
+    graph = helper.make_graph(
+        list(nodes),
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, MAP)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.zeros((weights, 8, 1, 1), np.float32), "w")],
+    )
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("my.domain", 1)], ir_version=8
+    )
+
+
+def node(op: str, name: str, x: str = "x", y: str = "y", **given: Any) -> NodeProto:
+    return helper.make_node(op, [x], [y], name, **given)
+
+
+def report(made: ModelProto, platform: str = "rvc2", mode: str = "") -> Report:
+    return Preflight(made).report(platform, mode)
+
+
+def test_what_every_compiler_takes_is_found_good() -> None:
+    made = model(helper.make_node("Conv", ["x", "w"], ["a"], "conv"), node("Relu", "relu", "a"))
+    for platform in tables():
+        assert report(made, platform).verdict is Verdict.YES
+
+
+def test_a_node_that_was_measured_to_fail_is_named_with_a_remedy() -> None:
+    found = report(model(node("Relu", "first", y="a"), node("Sin", "wave", "a", "b"), node("Sin", "again", "b")))
+    (item,) = found.findings
+    assert found.verdict is Verdict.NO
+    assert (item.code, item.level, item.node, item.op) == (Code.UNSUPPORTED_OP, Level.ERROR, "wave", "Sin")
+    assert item.others == ("again",)
+    assert item.remedy == "end the network before it (--outputs a), or replace it in the model"
+
+
+def test_a_nameless_node_is_named_after_what_it_computes() -> None:
+    (item,) = report(model(node("Sin", ""))).findings
+    assert item.node == "y"
+
+
+def test_a_silent_misreading_is_told_in_other_ranks_than_the_measured_too() -> None:
+    indices = numpy_helper.from_array(np.zeros((1, 8, 16, 16), np.int64), "i")
+    scatter = helper.make_node("ScatterElements", ["x", "i", "x"], ["y"], "scatter", reduction="add")
+    made = model(scatter)
+    made.graph.initializer.append(indices)
+    (item,) = report(made).findings
+    assert (item.level, item.node) == (Level.WARNING, "scatter")
+    assert "reduction add" in item.message
+
+
+def test_the_opset_that_changed_an_operator_matters() -> None:
+    assert report(model(node("Softmax", "s", axis=1), opset=11)).findings[0].code is Code.MISREAD_OP
+    assert report(model(node("Softmax", "s", axis=1), opset=13)).verdict is Verdict.YES
+
+
+def test_what_was_never_tried_is_a_warning() -> None:
+    found = report(model(node("StringNormalizer", "odd")))
+    assert found.verdict is Verdict.WARNINGS
+    assert found.findings[0].code is Code.UNCERTAIN_OP
+
+
+def test_an_older_opset_is_not_certain() -> None:
+    assert report(model(node("Sin", "wave"), opset=9)).findings[0].code is Code.UNCERTAIN_OP
+
+
+def test_a_domain_that_nobody_knows_is_refused_unless_the_model_defines_it() -> None:
+    made = model(helper.make_node("Wave", ["x"], ["y"], "wave", domain="my.domain"))
+    assert report(made).findings[0].code is Code.UNKNOWN_DOMAIN
+    body = [helper.make_node("Relu", ["a"], ["b"])]
+    made.functions.append(helper.make_function("my.domain", "Wave", ["a"], ["b"], body, made.opset_import))
+    assert report(made).verdict is Verdict.YES
+
+
+def test_weights_that_a_platform_cannot_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(check.LARGEST_MB, "rvc2", 0)
+    made = model(helper.make_node("Conv", ["x", "w"], ["y"], "conv"), weights=1 << 17)
+    assert report(made).findings[0].code is Code.WEIGHTS
+
+
+def test_a_platform_without_a_table_says_so() -> None:
+    found = report(model(node("Relu", "r")), "rvc2", "int4")
+    assert [item.code for item in found.findings] == [Code.NOT_MEASURED]
+
+
+def test_other_formats_are_not_looked_into() -> None:
+    assert unread(other(SourceFormat.TFLITE), "rvc4").verdict is Verdict.WARNINGS
+    assert unread(other(SourceFormat.OPENVINO_IR, 10), "rvc2").verdict is Verdict.WARNINGS
+    assert unread(other(SourceFormat.OPENVINO_IR, 11), "rvc3").verdict is Verdict.WARNINGS
+    assert unread(other(SourceFormat.OPENVINO_IR, 11), "rvc4").verdict is Verdict.NO
+
+
+def test_an_ir_that_is_too_old_for_rvc3_is_told_before_its_conversion() -> None:
+    """`check` said yes to an IR of version 10 for RVC3, which the conversion then refused."""
+    (found,) = unread(other(SourceFormat.OPENVINO_IR, 10), "rvc3").findings
+    assert found.level is Level.ERROR
+    assert "it is of version 10" in found.message
+
+
+def other(form: SourceFormat, ir_version: int | None = None) -> SourceModel:
+    file = Path("model.any")
+    return SourceModel(form, file, (file,), "model", "0" * 64, 1, (), (), ir_version=ir_version)
+
+
+def test_require_refuses_only_what_is_certain() -> None:
+    with pytest.raises(UnsupportedModel, match="RVC2 cannot run the node 'wave'") as caught:
+        require(model(node("Sin", "wave")), "rvc2", "fp16")
+    assert caught.value.subject == "wave"
+    assert not require(model(node("Sin", "wave")), "rvc2", None)
+    (item,) = require(model(node("StringNormalizer", "odd")), "rvc2", "fp16")
+    assert item.node == "odd"
+
+
+def test_the_table_speaks_of_its_own_toolchain_alone() -> None:
+    assert mode_of(Rvc2Spec(), ["rvc2/openvino-2022.2.0"]) == "fp16"
+    assert mode_of(Rvc2Spec(), ["rvc2/openvino-2022.3.0"]) is None
+    assert mode_of(Rvc2Spec(), ["mo/2022.2.0", "rvc2/openvino-2022.2.0"]) is None
+    name = [tables()["rvc4"].toolchain]
+    precisions = {"INT8": "int8", "FP16": "fp16", "INT8_INT16_MIXED": None, "INT8_ACCURACY_FOCUSED": "int8"}
+    for precision, mode in precisions.items():
+        assert mode_of(Rvc4Spec.model_validate({"target_precision": precision}), name) == mode
+
+
+@pytest.fixture
+def table() -> Table:
+    return Table(
+        {
+            "platform": "p",
+            "toolchain": "p/1",
+            "opsets": [11, 20],
+            "modes": ["fp16"],
+            "cases": 3,
+            "outcomes": [["ok", ""], ["failed", "no"]],
+            "variants": [
+                ["Op", "a", "float32 4-D", {"fp16": "11-12:1 13-20:0"}],
+                ["Op", "b", "float32 4-D", {"fp16": "11-20:1"}],
+                ["No", "", "float32 4-D", {"fp16": "18-20:1"}],
+            ],
+        }
+    )
+
+
+def test_the_table_answers_exactly_then_by_likeness(table: Table) -> None:
+    exact = table.ask(Variant("Op", "a", "float32 4-D"), 12, "fp16")
+    assert exact == coverage.Answer(coverage.Outcome("failed", "no"), exact=True)
+    alike = table.ask(Variant("Op", "b", "float32 3-D"), 17, "fp16")
+    assert alike is not None
+    assert (alike.exact, alike.outcome.is_bad) == (False, True)
+    operator = table.ask(Variant("Op", "c", ""), 17, "fp16")
+    assert operator is not None
+    assert not operator.outcome.is_bad
+    elsewhere = table.ask(Variant("No", "", "float32 4-D"), 17, "fp16")
+    assert elsewhere is not None
+    assert (elsewhere.exact, elsewhere.outcome.is_bad) == (False, True)
+    assert table.ask(Variant("Other"), 17, "fp16") is None
+
+
+def test_the_committed_tables_are_whole_and_small() -> None:
+    assert {"rvc2", "rvc4"} <= set(tables())
+    for path in coverage.FOLDER.glob("*.json"):
+        assert path.stat().st_size < 200_000
+    for item in tables().values():
+        assert item.cases >= 120
+        assert len({variant.op for variant, _ in item.variants()}) > 100
