@@ -16,7 +16,7 @@ from oakmill.registry.tables import Instance, Model, Visibility
 from oakmill.registry.words import ModelType
 from oakmill.web.filters import model_path
 from oakmill.web.forms import Fields, Form
-from oakmill.web.page_context import Changing, Desk, Open, Reading, Writing
+from oakmill.web.page_context import Changing, Open, PageContext, Reading, Writing
 from oakmill.web.pages import Id, page_router
 
 pages = page_router()
@@ -34,59 +34,59 @@ FORMATS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 
 
 @pages.get("/models/new")
-def new_page(desk: Changing) -> Response:
+def new_page(context: Changing) -> Response:
     """A new model, beginning with its files."""
-    desk.caller.require_whole_team()
-    return _page(desk, None, here="/models/new")
+    context.caller.require_whole_team()
+    return _page(context, None, here="/models/new")
 
 
 @pages.post("/models/new")
-def create(desk: Changing, session: Writing, form: Form) -> Response:
+def create(context: Changing, session: Writing, form: Form) -> Response:
     """The model with its first version and a source that waits for its files."""
     model = models.create(
         session,
-        desk.caller,
+        context.caller,
         name=form.get("name"),
         summary=form.get("summary").strip(),
         visibility=form.get("visibility") or Visibility.TEAM,
     )
-    return _placed(_source(session, desk.caller, model.id, form))
+    return _placed(_source(session, context.caller, model.id, form))
 
 
 @pages.get("/models/{model_id}/upload")
-def version_page(model_id: Id, desk: Changing, session: Reading, variant: Word = "") -> Response:
+def version_page(model_id: Id, context: Changing, session: Reading, variant: Word = "") -> Response:
     """A new version of a model."""
-    model = resolve.model(session, desk.caller, Address(model_id))
-    access.changeable(session, desk.caller, Model, model.id)
-    names = [row.name for row in variants.of_model(session, desk.caller, model.id)]
-    return _page(desk, model, here=f"/models/{model.id}/upload", names=names, variant=variant)
+    model = resolve.model(session, context.caller, Address(model_id))
+    access.changeable(session, context.caller, Model, model.id)
+    names = [row.name for row in variants.of_model(session, context.caller, model.id)]
+    return _page(context, model, here=f"/models/{model.id}/upload", names=names, variant=variant)
 
 
 @pages.post("/models/{model_id}/upload")
-def add_version(model_id: Id, desk: Changing, session: Writing, form: Form) -> Response:
+def add_version(model_id: Id, context: Changing, session: Writing, form: Form) -> Response:
     """The version, and a source that waits for its files."""
-    return _placed(_source(session, desk.caller, model_id, form))
+    return _placed(_source(session, context.caller, model_id, form))
 
 
 @pages.get("/instances/{instance_id}/upload")
-def resume_page(instance_id: Id, desk: Changing, session: Reading) -> Response:
+def resume_page(instance_id: Id, context: Changing, session: Reading) -> Response:
     """A source that still waits for files: after a reload, or another day."""
-    row = access.changeable(session, desk.caller, Instance, instance_id)
-    row = instances.instance(session, desk.caller, row.id)
-    model = resolve.model(session, desk.caller, Address(row.model_id))
-    return _page(desk, model, here="", waiting=row)
+    row = access.changeable(session, context.caller, Instance, instance_id)
+    row = instances.instance(session, context.caller, row.id)
+    model = resolve.model(session, context.caller, Address(row.model_id))
+    return _page(context, model, here="", waiting=row)
 
 
 @pages.get("/instances/{instance_id}/detected")
-def detected(instance_id: Id, desk: Open, session: Reading) -> Response:
+def detected(instance_id: Id, context: Open, session: Reading) -> Response:
     """What was found in the files that have come."""
-    row = instances.instance(session, desk.caller, instance_id)
-    model = resolve.model(session, desk.caller, Address(row.model_id))
-    return desk.part("detected.html", row=row, back=model_path(model))
+    row = instances.instance(session, context.caller, instance_id)
+    model = resolve.model(session, context.caller, Address(row.model_id))
+    return context.part("detected.html", row=row, back=model_path(model))
 
 
 def _page(
-    desk: Desk,
+    context: PageContext,
     model: Model | None,
     *,
     here: str,
@@ -94,7 +94,7 @@ def _page(
     variant: str = "",
     waiting: Instance | None = None,
 ) -> Response:
-    return desk.page(
+    return context.page(
         "arrival.html",
         model=model,
         here=here,

@@ -16,7 +16,7 @@ from oakmill.registry.tables import Instance, InstanceStatus, Model, Origin, Var
 from oakmill.registry.words import PLATFORMS, License, Task
 from oakmill.web.filters import markdown, model_path, safe_link
 from oakmill.web.forms import Fields, Form
-from oakmill.web.page_context import Changing, Desk, Known, Open, Reading, Writing
+from oakmill.web.page_context import Changing, Known, Open, PageContext, Reading, Writing
 from oakmill.web.pages import Id, page_router
 
 pages = page_router()
@@ -69,49 +69,49 @@ class Flavour:
 
 
 @pages.get("/models/{model_id}/edit")
-def edit_page(model_id: Id, desk: Changing, session: Reading) -> Response:
+def edit_page(model_id: Id, context: Changing, session: Reading) -> Response:
     """The card's form."""
-    row = resolve.model(session, desk.caller, Address(model_id))
-    return _form(desk, row, _shown(row))
+    row = resolve.model(session, context.caller, Address(model_id))
+    return _form(context, row, _shown(row))
 
 
 @pages.post("/models/{model_id}/edit")
-def edit(model_id: Id, desk: Changing, session: Writing, form: Form) -> Response:
+def edit(model_id: Id, context: Changing, session: Writing, form: Form) -> Response:
     """Change the card."""
     changes = _changes(form)
-    row = models.update_card(session, desk.caller, model_id, **changes)
+    row = models.update_card(session, context.caller, model_id, **changes)
     session.flush()
-    return desk.go(model_path(resolve.model(session, desk.caller, Address(row.id))))
+    return context.go(model_path(resolve.model(session, context.caller, Address(row.id))))
 
 
 @pages.post("/models/preview")
-def preview(desk: Known, form: Form) -> Response:
+def preview(context: Known, form: Form) -> Response:
     """A card's Markdown, as it will be shown."""
-    return desk.part("model_preview.html", text=markdown(form.get("card")[: models.LONGEST_CARD]))
+    return context.part("model_preview.html", text=markdown(form.get("card")[: models.LONGEST_CARD]))
 
 
 @pages.get("/models/{model_id}")
-def model_by_id(model_id: Id, desk: Open, session: Reading) -> Response:
+def model_by_id(model_id: Id, context: Open, session: Reading) -> Response:
     """A model by its identifier."""
-    return _page(desk, session, Address(model_id))
+    return _page(context, session, Address(model_id))
 
 
 @pages.get("/models/{team}/{slug}")
-def model_by_name(team: str, slug: str, desk: Open, session: Reading) -> Response:
+def model_by_name(team: str, slug: str, context: Open, session: Reading) -> Response:
     """A model by its address."""
-    return _page(desk, session, Address(slug, team))
+    return _page(context, session, Address(slug, team))
 
 
-def _page(desk: Desk, session: Session, address: Address) -> Response:
-    shelves = shelves_of(session, desk.caller, resolve.model(session, desk.caller, address).id)
-    row = resolve.model(session, desk.caller, address)  # again: a list of instances loads models without their teams
-    return desk.page(
+def _page(context: PageContext, session: Session, address: Address) -> Response:
+    shelves = shelves_of(session, context.caller, resolve.model(session, context.caller, address).id)
+    row = resolve.model(session, context.caller, address)  # again: a list of instances loads models without their teams
+    return context.page(
         "model.html",
         model=row,
         counts=models.counts(session, [row.id])[row.id],
-        flavours=flavours_of(variants.of_model(session, desk.caller, row.id), shelves),
+        flavours=flavours_of(variants.of_model(session, context.caller, row.id), shelves),
         shelves=shelves,
-        may_change=may_change(desk.caller, row),
+        may_change=may_change(context.caller, row),
     )
 
 
@@ -140,9 +140,9 @@ def flavours_of(rows: Iterable[Variant], shelves: Iterable[Shelf]) -> list[Flavo
     return [Flavour(row, by_variant[row.id]) for row in rows if row.id in by_variant]
 
 
-def _form(desk: Desk, row: Model, values: dict[str, Any]) -> Response:
+def _form(context: PageContext, row: Model, values: dict[str, Any]) -> Response:
     words: dict[str, Any] = {"licenses": list(License), "tasks": list(Task), "visibilities": list(Visibility)}
-    return desk.page("model_edit.html", model=row, values=values, **words)
+    return context.page("model_edit.html", model=row, values=values, **words)
 
 
 def _shown(row: Model) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from oakmill.web.albums import SetFiles
 from oakmill.web.apart import bench
 from oakmill.web.examination import Divisors, Numbers, query_of
 from oakmill.web.filters import model_path
-from oakmill.web.page_context import Desk, Known, Reading
+from oakmill.web.page_context import Known, PageContext, Reading
 from oakmill.web.pages import Id, page_router
 from oakmill.web.preprocessing_variants import IMAGENET, Pair, Way, best_of, is_clear, others, regrouped, tiles
 from oakmill.web.source import Source, source_of
@@ -94,24 +94,24 @@ class Proof:
 
 
 @pages.get("/instances/{instance_id}/colours")
-def colours_page(instance_id: Id, desk: Known, session: Reading, asked: Annotated[Asked, Query()]) -> Response:
+def colours_page(instance_id: Id, context: Known, session: Reading, asked: Annotated[Asked, Query()]) -> Response:
     """The picture in its tiles."""
-    source = source_of(session, desk.caller, instance_id)
+    source = source_of(session, context.caller, instance_id)
     _require_onnx(source)
-    choices = _choices(session, desk)
+    choices = _choices(session, context)
     chosen = next((item for item in choices if item.key == asked.set), choices[0] if choices else None)
     pair, origin = _pair(source, asked)
     proof = None
     if asked.picture or chosen:
-        proof = _proof(desk, source, asked, chosen, pair, origin)
-    return desk.page(
+        proof = _proof(context, source, asked, chosen, pair, origin)
+    return context.page(
         "colours.html",
         source=source,
         back=model_path(source.model),
         asked=asked,
         choices=choices,
         chosen=chosen,
-        strip=_strip(desk.at, chosen) if chosen else [],
+        strip=_strip(context.at, chosen) if chosen else [],
         pair=pair,
         origin=origin,
         proof=proof,
@@ -120,9 +120,9 @@ def colours_page(instance_id: Id, desk: Known, session: Reading, asked: Annotate
 
 
 @pages.post("/instances/{instance_id}/colours/pictures")
-async def take_picture(instance_id: Id, request: Request, desk: Known) -> Response:
+async def take_picture(instance_id: Id, request: Request, context: Known) -> Response:
     """Take a picture in, as the bare body of the request."""
-    await run_in_threadpool(_require_seen, desk, instance_id)
+    await run_in_threadpool(_require_seen, context, instance_id)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -131,18 +131,18 @@ async def take_picture(instance_id: Id, request: Request, desk: Known) -> Respon
     if not _MAGIC.match(body):
         raise SourceError("This is no JPEG, PNG, WebP, TIFF, BMP or PPM.", remedy="Choose a picture of such a format.")
     digest = hashlib.sha256(body).hexdigest()
-    await run_in_threadpool(answer_cache.put, _pictures(desk) / digest, bytes(body), KEPT)
-    return desk.go(f"/instances/{instance_id}/colours?picture={digest}")
+    await run_in_threadpool(answer_cache.put, _pictures(context) / digest, bytes(body), KEPT)
+    return context.go(f"/instances/{instance_id}/colours?picture={digest}")
 
 
-def _require_seen(desk: Desk, instance_id: str) -> None:
-    with desk.at.db.reading() as session:
-        source_of(session, desk.caller, instance_id)
+def _require_seen(context: PageContext, instance_id: str) -> None:
+    with context.at.db.reading() as session:
+        source_of(session, context.caller, instance_id)
 
 
-def _pictures(desk: Desk) -> Path:
+def _pictures(context: PageContext) -> Path:
     """Pictures that were taken in: of one team, no other one's business."""
-    return desk.at.settings.hub.absolute() / "pictures" / str(desk.caller.team_id)
+    return context.at.settings.hub.absolute() / "pictures" / str(context.caller.team_id)
 
 
 def _require_onnx(source: Source) -> None:
@@ -155,10 +155,10 @@ def _require_onnx(source: Source) -> None:
         )
 
 
-def _choices(session: Session, desk: Desk) -> list[Choice]:
+def _choices(session: Session, context: PageContext) -> list[Choice]:
     """The team's own sets, then the named ones that are installed and show something."""
-    own = [Choice(row.id, row.name, SetFiles.of_row(row)) for row in _own(session, desk.caller)]
-    settings = desk.at.settings
+    own = [Choice(row.id, row.name, SetFiles.of_row(row)) for row in _own(session, context.caller)]
+    settings = context.at.settings
     records = [load(name, settings) for name in SETS if name != "random"]
     return [*own, *(Choice(item.name, item.name, SetFiles.of_record(item, settings)) for item in records if item)]
 
@@ -189,18 +189,20 @@ def _channels(shape: Sequence[Any]) -> int:
     return next((size for size in (shape[1], shape[3]) if size in (1, 3)), 0)
 
 
-def _proof(desk: Desk, source: Source, asked: Asked, chosen: Choice | None, pair: Pair, origin: str) -> Proof | None:
+def _proof(
+    context: PageContext, source: Source, asked: Asked, chosen: Choice | None, pair: Pair, origin: str
+) -> Proof | None:
     """The proof; None where it takes a while and the page has not asked to wait."""
     channels = _channels(source.tensors[_picture_place(source)]["shape"])
     encodings = ("GRAY",) if channels == 1 else ("RGB", "BGR")
     words = f"{origin} mean and scale" if origin == ASSUMED else f"mean and scale {origin}"
     large = tiles(pair, encodings, words)
     small = others(large, encodings)
-    question = _question(desk, source, asked, chosen, [way.asked for way in (*large, *small)])
-    folder = desk.at.settings.hub.absolute() / "colours"
+    question = _question(context, source, asked, chosen, [way.asked for way in (*large, *small)])
+    folder = context.at.settings.hub.absolute() / "colours"
     if not asked.wait and answer_cache.known(folder, question) is None:
         return None
-    found = answer_cache.answer(folder, question, lambda: _ask(desk, source, chosen, question))
+    found = answer_cache.answer(folder, question, lambda: _ask(context, source, chosen, question))
     for way, said in zip((*large, *small), found["ways"], strict=True):
         way.sees, way.values = said["sees"], said["values"]
     if origin == ASSUMED:
@@ -209,12 +211,12 @@ def _proof(desk: Desk, source: Source, asked: Asked, chosen: Choice | None, pair
 
 
 def _question(
-    desk: Desk, source: Source, asked: Asked, chosen: Choice | None, ways: list[dict[str, Any]]
+    context: PageContext, source: Source, asked: Asked, chosen: Choice | None, ways: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """All that decides the answer."""
     name = source.tensors[_picture_place(source)]["name"]
     inputs = [InputSpec(name=name, shape=tuple(int(side) for side in asked.shape))] if len(asked.shape) == 4 else []
-    picture: dict[str, Any] = {"upload": asked.picture, "team": desk.caller.team_id} if asked.picture else {}
+    picture: dict[str, Any] = {"upload": asked.picture, "team": context.caller.team_id} if asked.picture else {}
     if not asked.picture and chosen:
         picture = {"set": chosen.files.sha256, "number": asked.number, "further": FURTHER}
     return {
@@ -226,14 +228,14 @@ def _question(
     }
 
 
-def _ask(desk: Desk, source: Source, chosen: Choice | None, question: Mapping[str, Any]) -> dict[str, Any]:
-    at = desk.at
+def _ask(context: PageContext, source: Source, chosen: Choice | None, question: Mapping[str, Any]) -> dict[str, Any]:
+    at = context.at
     with bench(at) as place:
         for file in source.row.files:
             place.lay(file.name, file.sha256)
         request, read = {**question, "source_max_mb": at.settings.source_max_mb}, []
         if "upload" in question:
-            _lay_picture(_pictures(desk) / question["upload"], place.inside / question["upload"])
+            _lay_picture(_pictures(context) / question["upload"], place.inside / question["upload"])
         elif chosen:
             laid, folders = chosen.files.laid(place)
             request, read = {**request, **laid}, list(folders)

@@ -21,7 +21,7 @@ from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceStatus, Origin, Role
 from oakmill.web import documents, filters
 from oakmill.web.job_view import file_of, headlines
-from oakmill.web.page_context import Desk, Open, Reading
+from oakmill.web.page_context import Open, PageContext, Reading
 from oakmill.web.pages import page_router
 
 pages = page_router()
@@ -92,13 +92,13 @@ class Section:
 
 
 @pages.get("/compare")
-def compare_page(desk: Open, session: Reading, a: Name = "", b: Name = "") -> Response:
+def compare_page(context: Open, session: Reading, a: Name = "", b: Name = "") -> Response:
     """The comparison; with one instance or none, what could be compared."""
-    sides = [instances.instance(session, desk.caller, name) for name in (a, b) if name]
-    sections, problem = _compared(desk, session, sides) if len(sides) == 2 else ([], None)
-    choices = _choices(desk, session, sides)
-    models = {row.model_id: resolve.model(session, desk.caller, Address(row.model_id)) for row in sides}
-    return desk.page(
+    sides = [instances.instance(session, context.caller, name) for name in (a, b) if name]
+    sections, problem = _compared(context, session, sides) if len(sides) == 2 else ([], None)
+    choices = _choices(context, session, sides)
+    models = {row.model_id: resolve.model(session, context.caller, Address(row.model_id)) for row in sides}
+    return context.page(
         "compare.html",
         sides=sides,
         models=models,
@@ -110,7 +110,7 @@ def compare_page(desk: Open, session: Reading, a: Name = "", b: Name = "") -> Re
     )
 
 
-def _choices(desk: Desk, session: Session, sides: Sequence[Instance]) -> list[Instance]:
+def _choices(context: PageContext, session: Session, sides: Sequence[Instance]) -> list[Instance]:
     """What can be chosen: the instances of the same model; where none is chosen yet, the latest that one sees."""
     query = search.Query(
         model_id=sides[0].model_id if sides else None,
@@ -119,21 +119,23 @@ def _choices(desk: Desk, session: Session, sides: Sequence[Instance]) -> list[In
         sort="created",
         limit=MOST,
     )
-    found = list(search.instances(session, desk.caller, query).items)
+    found = list(search.instances(session, context.caller, query).items)
     return [*(row for row in sides if row.id not in {item.id for item in found}), *found]
 
 
-def _compared(desk: Desk, session: Session, sides: Sequence[Instance]) -> tuple[list[Section], OakmillError | None]:
+def _compared(
+    context: PageContext, session: Session, sides: Sequence[Instance]
+) -> tuple[list[Section], OakmillError | None]:
     """All sections; and what kept the files from being compared, if anything did."""
     a, b = sides
     rows: dict[str, list[Row]] = {"instance": list(_rows(_about(a), _about(b)))}
-    rows["accuracy"] = list(_rows(*(_measured(desk.at, row) for row in sides)))
+    rows["accuracy"] = list(_rows(*(_measured(context.at, row) for row in sides)))
     problem = None
     try:
         if all(row.origin == Origin.CONVERTED for row in sides):
-            for row in _results(desk.at, a, b):
+            for row in _results(context.at, a, b):
                 rows.setdefault(row.section, []).append(Row(row.what, row.a, row.b))
-        rows["operators"] = list(_operators(desk, session, a, b))
+        rows["operators"] = list(_operators(context, session, a, b))
     except OakmillError as error:
         problem = error
     return [Section(title, tuple(rows[name])) for name, title in SECTIONS.items() if rows.get(name)], problem
@@ -179,19 +181,19 @@ def _fetched(at: Hub, row: Instance, folder: Path) -> Path:
     return folder
 
 
-def _operators(desk: Desk, session: Session, a: Instance, b: Instance) -> Iterator[Row]:
+def _operators(context: PageContext, session: Session, a: Instance, b: Instance) -> Iterator[Row]:
     """How often each operator stands in the two sources; where both came from one, that alone."""
-    sources = [_source(desk, session, row) for row in (a, b)]
+    sources = [_source(context, session, row) for row in (a, b)]
     if sources[0].sha256 == sources[1].sha256:
         yield Row("source", *(f"{row.name}, sha256 {filters.short(row.sha256)}" for row in sources))
         return
-    counts = [_count(desk.at, row) for row in sources]
+    counts = [_count(context.at, row) for row in sources]
     yield from _rows(*({"all nodes": sum(found.values()), **found} for found in counts))
 
 
-def _source(desk: Desk, session: Session, row: Instance) -> Instance:
+def _source(context: PageContext, session: Session, row: Instance) -> Instance:
     above = instances.lineage(session, row)
-    return instances.instance(session, desk.caller, above[-1].id) if above else row
+    return instances.instance(session, context.caller, above[-1].id) if above else row
 
 
 def _count(at: Hub, source: Instance) -> dict[str, int]:

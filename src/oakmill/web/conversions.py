@@ -63,7 +63,7 @@ def seconds_of(job: Job) -> float | None:
 
 @pages.get("/conversions")
 def conversions(
-    desk: Known,
+    context: Known,
     session: Reading,
     status: Tab = "",
     platform: Word = "",
@@ -72,7 +72,7 @@ def conversions(
 ) -> Response:
     """A page of jobs, the latest first; those under way are looked at again and again."""
     asked = {"status": status, "platform": platform, "model": model}
-    wanted = [visibility.jobs(desk.caller), *_filters(platform, model)]
+    wanted = [visibility.jobs(context.caller), *_filters(platform, model)]
     here = [*wanted, *_in(status)]
     query = select(Job).where(*here, *([Job.number < before] if before else []))
     found = list(session.scalars(query.order_by(Job.number.desc()).limit(ON_PAGE + 1)))
@@ -86,11 +86,11 @@ def conversions(
         "next_page": _address(asked, last) if last else None,
         "total": session.scalar(select(func.count()).select_from(Job).where(*here)) or 0,
     }
-    if desk.is_htmx:
-        return desk.part("conversions_rows.html", **values)
-    values |= {"tabs": TABS, "platforms": PLATFORMS[:3], "models": _models(session, desk.caller)}
+    if context.is_htmx:
+        return context.part("conversions_rows.html", **values)
+    values |= {"tabs": TABS, "platforms": PLATFORMS[:3], "models": _models(session, context.caller)}
     values["addresses"] = {tab: _address({**asked, "status": tab}, None) for tab in TABS}
-    return desk.page("conversions.html", **values)
+    return context.page("conversions.html", **values)
 
 
 def rows_of(session: Session, jobs: Sequence[Job]) -> list[Row]:

@@ -22,7 +22,7 @@ from oakmill.toolchains import catalog
 from oakmill.web import retrying, spec_values
 from oakmill.web.filters import model_path, plain
 from oakmill.web.forms import Fields, Form
-from oakmill.web.page_context import Changing, Desk, Known, Open, Reading, Writing
+from oakmill.web.page_context import Changing, Known, Open, PageContext, Reading, Writing
 from oakmill.web.pages import Id, page_router
 from oakmill.web.source import Source, source_of
 from oakmill.web.spec_choices import choices_of
@@ -48,13 +48,13 @@ PRESETS = {
 
 
 @pages.get("/instances/{instance_id}/convert")
-def platforms(instance_id: Id, desk: Open, session: Reading) -> Response:
+def platforms(instance_id: Id, context: Open, session: Reading) -> Response:
     """Every platform: where the source can go, and where not and why."""
-    source = source_of(session, desk.caller, instance_id)
+    source = source_of(session, context.caller, instance_id)
     reports = [source.report(name) for name in SPECS]
-    states = {name: catalog.find(name, desk.at.settings).status() for name in SPECS}
-    draw = desk.part if desk.is_htmx else desk.page
-    template = "convert_choice.html" if desk.is_htmx else "convert_platforms.html"
+    states = {name: catalog.find(name, context.at.settings).status() for name in SPECS}
+    draw = context.part if context.is_htmx else context.page
+    template = "convert_choice.html" if context.is_htmx else "convert_platforms.html"
     return draw(template, source=source, reports=reports, about=ABOUT, states=states, back=model_path(source.model))
 
 
@@ -62,69 +62,69 @@ def platforms(instance_id: Id, desk: Open, session: Reading) -> Response:
 def form_page(
     instance_id: Id,
     platform: Platform,
-    desk: Changing,
+    context: Changing,
     session: Reading,
     job: Annotated[str, Query(max_length=64)] = "",
     remedy: Annotated[str, Query(max_length=8)] = "",
 ) -> Response:
     """The platform's form; with the identifier of a job, as that job asked; with values of inputs, with these."""
-    source = source_of(session, desk.caller, instance_id)
+    source = source_of(session, context.caller, instance_id)
     stated: dict[str, Any] = {}
     if job:
-        row = visibility.job(session, desk.caller, job)
+        row = visibility.job(session, context.caller, job)
         own = {name: value.removeprefix("dataset:") for name, value in row.files.items()}
         edited = retrying.edited(row, remedy).model_dump(mode="json", exclude_unset=True)
         stated = {**edited, **{name: value for name, value in own.items() if edited.get(name) == row.spec.get(name)}}
     names = [item["name"] for item in source.tensors]
-    given = Fields([item for item in desk.request.query_params.multi_items() if item[0].startswith("inputs.")])
-    found = spec_values.read(SPECS[platform], given, source.archive, desk.at.settings) if list(given) else None
+    given = Fields([item for item in context.request.query_params.multi_items() if item[0].startswith("inputs.")])
+    found = spec_values.read(SPECS[platform], given, source.archive, context.at.settings) if list(given) else None
     texts = {**spec_values.shown(stated, names), **_texts(given)}
-    return _form(desk, session, source, platform, texts, found or Checked(stated))
+    return _form(context, session, source, platform, texts, found or Checked(stated))
 
 
 @pages.post("/instances/{instance_id}/convert/{platform}/check")
-def check(instance_id: Id, platform: Platform, desk: Known, session: Reading, form: Form) -> Response:
+def check(instance_id: Id, platform: Platform, context: Known, session: Reading, form: Form) -> Response:
     """What is wrong with the form as it stands, field by field, and the same conversion in other tongues."""
-    source = source_of(session, desk.caller, instance_id)
-    found = spec_values.read(SPECS[platform], form, source.archive, desk.at.settings)
+    source = source_of(session, context.caller, instance_id)
+    found = spec_values.read(SPECS[platform], form, source.archive, context.at.settings)
     fields = [item.name for item in fields_of(SPECS[platform])]
     for at in range(len(source.tensors)):
         fields += [f"inputs.{at}", *(f"inputs.{at}.{item.name}" for item in input_fields())]
-    words = _words(desk, source, platform, found)
-    return desk.part("convert_check.html", found=found, fields=["", *fields], words=words)
+    words = _words(context, source, platform, found)
+    return context.part("convert_check.html", found=found, fields=["", *fields], words=words)
 
 
 @pages.post("/instances/{instance_id}/convert/{platform}/preflight")
-def preflight(instance_id: Id, platform: Platform, desk: Known, session: Reading, form: Form) -> Response:
+def preflight(instance_id: Id, platform: Platform, context: Known, session: Reading, form: Form) -> Response:
     """Whether the source can go to the platform with the shapes that the form asks for."""
-    source = source_of(session, desk.caller, instance_id)
-    found = spec_values.read(SPECS[platform], form, source.archive, desk.at.settings)
+    source = source_of(session, context.caller, instance_id)
+    found = spec_values.read(SPECS[platform], form, source.archive, context.at.settings)
     shapes = [item for item in found.spec.inputs if item.shape] if found.spec else []
     report = source.report(platform)
     if shapes:
         asked = [item.model_dump(mode="json", exclude_unset=True) for item in shapes]
         parts = {file.name: file.sha256 for file in source.row.files if file.role in (Role.MODEL, Role.PART)}
-        report = look(desk.at, "model", parts, model=source.file, inputs=asked, platforms=[platform])[platform]
-    return desk.part("convert_verdict.html", report=report)
+        report = look(context.at, "model", parts, model=source.file, inputs=asked, platforms=[platform])[platform]
+    return context.part("convert_verdict.html", report=report)
 
 
 @pages.post("/instances/{instance_id}/convert/{platform}")
-def export(instance_id: Id, platform: Platform, desk: Changing, session: Writing, form: Form) -> Response:
+def export(instance_id: Id, platform: Platform, context: Changing, session: Writing, form: Form) -> Response:
     """Ask for the conversion, and go to its job; where the form is wrong, it is shown again."""
-    source = source_of(session, desk.caller, instance_id)
-    found = spec_values.read(SPECS[platform], form, source.archive, desk.at.settings)
+    source = source_of(session, context.caller, instance_id)
+    found = spec_values.read(SPECS[platform], form, source.archive, context.at.settings)
     if found.spec is not None:
         try:
-            values, named = with_files(session, desk.caller, found.values)
+            values, named = with_files(session, context.caller, found.values)
             spec = submit.parse({**values, "platform": platform}, named)
         except OakmillError as error:
             found.errors[error.subject if error.subject in values_known(platform) else ""] = error.message
         else:
-            row = access.changeable(session, desk.caller, Instance, source.row.id)
-            job = submit.request(session, desk.caller, row, spec, settings=desk.at.settings, files=named)
-            record(session, desk.caller, "job.create", job)
-            return desk.go(f"/jobs/{job.id}")
-    return _form(desk, session, source, platform, _texts(form), found, status=422)
+            row = access.changeable(session, context.caller, Instance, source.row.id)
+            job = submit.request(session, context.caller, row, spec, settings=context.at.settings, files=named)
+            record(session, context.caller, "job.create", job)
+            return context.go(f"/jobs/{job.id}")
+    return _form(context, session, source, platform, _texts(form), found, status=422)
 
 
 def values_known(platform: str) -> set[str]:
@@ -138,7 +138,7 @@ def _texts(form: Fields) -> dict[str, str]:
 
 
 def _form(
-    desk: Desk,
+    context: PageContext,
     session: Session,
     source: Source,
     platform: str,
@@ -147,12 +147,12 @@ def _form(
     *,
     status: int = 200,
 ) -> Response:
-    kind, settings = SPECS[platform], desk.at.settings
-    choices = choices_of(session, desk.caller, platform, settings)
+    kind, settings = SPECS[platform], context.at.settings
+    choices = choices_of(session, context.caller, platform, settings)
     before = {
         f"inputs.{at}.{name}": plain(value) for at, item in enumerate(source.archive) for name, value in item.items()
     }
-    return desk.page(
+    return context.page(
         "convert_form.html",
         status=status,
         source=source,
@@ -165,12 +165,12 @@ def _form(
         found=found,
         presets=PRESETS,
         report=source.report(platform),
-        words=_words(desk, source, platform, found),
+        words=_words(context, source, platform, found),
         back=model_path(source.model),
     )
 
 
-def _words(desk: Desk, source: Source, platform: str, found: Checked) -> Any:
+def _words(context: PageContext, source: Source, platform: str, found: Checked) -> Any:
     values = {name: value for name, value in found.values.items() if name != "platform"}
-    url = files.base_url(desk.at, desk.request)
+    url = files.base_url(context.at, context.request)
     return words_of(SPECS[platform], values, address=source.address, file=source.file, url=url)

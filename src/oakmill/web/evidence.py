@@ -32,11 +32,11 @@ PIECE = 1000
 
 
 @pages.get("/jobs/{job_id}/log.txt")
-def log_text(job_id: Id, desk: Known, session: Reading) -> Response:
+def log_text(job_id: Id, context: Known, session: Reading) -> Response:
     """The whole log."""
-    job = visibility.job(session, desk.caller, job_id)
+    job = visibility.job(session, context.caller, job_id)
     return StreamingResponse(
-        _lines(desk.at, job_id),
+        _lines(context.at, job_id),
         media_type="text/plain; charset=utf-8",
         headers={"Content-Disposition": f"attachment; filename*=UTF-8''{links.quoted(job.name)}.log.txt"},
     )
@@ -60,18 +60,18 @@ def _line(line: LogLine) -> str:
 
 
 @pages.get("/jobs/{job_id}/bundle")
-def debug_bundle(job_id: Id, desk: Known, session: Reading) -> Response:
+def debug_bundle(job_id: Id, context: Known, session: Reading) -> Response:
     """The bundle that the job left; else one of its failure, its log and what is known of its source."""
-    job = visibility.job(session, desk.caller, job_id)
+    job = visibility.job(session, context.caller, job_id)
     kept = select(InstanceFile).where(InstanceFile.instance_id == job.result_id, InstanceFile.role == DEBUG_BUNDLE)
     file = session.scalars(kept.order_by(InstanceFile.created.desc())).first()
     if file is not None:
-        return RedirectResponse(files.link(desk.at, desk.request, file).url, 303)
+        return RedirectResponse(files.link(context.at, context.request, file).url, 303)
     if job.status != JobStatus.FAILED:
         raise NotFound(f"Job {job.name} did not fail, so it leaves no evidence.", subject=job_id, remedy="See its log.")
     name = links.quoted(f"{job.name}{bundle.ENDING}")
     headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
-    return Response(_bundled(desk.at, session, job), media_type="application/zip", headers=headers)
+    return Response(_bundled(context.at, session, job), media_type="application/zip", headers=headers)
 
 
 def _bundled(at: Hub, session: Session, job: Job) -> bytes:

@@ -93,16 +93,16 @@ class Anatomy:
 
 
 @pages.get("/instances/{instance_id}/graph")
-def graph_page(instance_id: Id, desk: Open, session: Reading, wait: bool = False) -> Response:
+def graph_page(instance_id: Id, context: Open, session: Reading, wait: bool = False) -> Response:
     """The graph of a source."""
-    row = instances.instance(session, desk.caller, instance_id)
-    model = resolve.model(session, desk.caller, Address(row.model_id))
+    row = instances.instance(session, context.caller, instance_id)
+    model = resolve.model(session, context.caller, Address(row.model_id))
     _require_drawn(row)
-    folder = folder_of(desk.at, row)
+    folder = folder_of(context.at, row)
     if wait and not folder.is_dir():
-        _take_apart(desk.at, row, folder)
+        _take_apart(context.at, row, folder)
     found = json.loads((folder / "anatomy.json").read_text()) if folder.is_dir() else None
-    return desk.page(
+    return context.page(
         "graph.html",
         row=row,
         model=model,
@@ -113,7 +113,7 @@ def graph_page(instance_id: Id, desk: Open, session: Reading, wait: bool = False
 
 
 @pages.get("/graph/netron/{path:path}")
-def netron(path: str, desk: Open) -> Response:
+def netron(path: str, context: Open) -> Response:
     """Netron's own files. Its page is told that it is not packaged: it counts nobody, and never grows too old."""
     place = (NETRON / path).resolve()
     if not place.is_relative_to(NETRON.resolve()) or not place.is_file() or place.suffix == ".py":
@@ -127,18 +127,20 @@ def netron(path: str, desk: Open) -> Response:
 
 
 @pages.get("/graph/files/{instance_id}/{name}")
-def graph_file(instance_id: Id, name: str, desk: Open, session: Reading) -> Response:
+def graph_file(instance_id: Id, name: str, context: Open, session: Reading) -> Response:
     """A file of the graph, for those who may see the instance."""
-    row = instances.instance(session, desk.caller, instance_id)
+    row = instances.instance(session, context.caller, instance_id)
     headers = {"Content-Security-Policy": "sandbox", "Cache-Control": "private, max-age=3600"}
-    shown = folder_of(desk.at, row) / "view"
+    shown = folder_of(context.at, row) / "view"
     if shown.is_file() and not name.endswith(".bin"):
         return FileResponse(shown, media_type="application/octet-stream", headers=headers)
     file = next((file for file in row.files if file.name == name), None)
     if file is None:
         raise NotFound(f"The instance has no file {name!r}.", subject=name)
     headers["Content-Length"] = str(file.size)
-    return StreamingResponse(desk.at.blobs.stream(file.sha256), media_type="application/octet-stream", headers=headers)
+    return StreamingResponse(
+        context.at.blobs.stream(file.sha256), media_type="application/octet-stream", headers=headers
+    )
 
 
 def folder_of(at: Hub, row: Instance) -> Path:

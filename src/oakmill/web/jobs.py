@@ -17,7 +17,7 @@ from oakmill.registry import instances
 from oakmill.registry.tables import Dataset, Instance, InstanceFile, Role
 from oakmill.web import job_view, snippets
 from oakmill.web.conversions import Row, rows_of
-from oakmill.web.page_context import Desk, Known, Reading
+from oakmill.web.page_context import Known, PageContext, Reading
 from oakmill.web.pages import Id, page_router
 
 pages = page_router()
@@ -41,23 +41,23 @@ def old_list() -> RedirectResponse:
 
 
 @pages.get("/jobs/{job_id}")
-def job_page(job_id: Id, desk: Known, session: Reading) -> Response:
+def job_page(job_id: Id, context: Known, session: Reading) -> Response:
     """One job, with the end of its log."""
-    job = visibility.job(session, desk.caller, job_id)
+    job = visibility.job(session, context.caller, job_id)
     lines = job_log.tail(session, job_id, LINES)
     count = session.scalar(select(func.count()).select_from(LogLine).where(LogLine.job_id == job_id)) or 0
     last = lines[-1].number if lines else 0
-    return desk.page("job.html", lines=lines, count=count, last=last, **state_of(desk, session, job))
+    return context.page("job.html", lines=lines, count=count, last=last, **state_of(context, session, job))
 
 
 @pages.get("/jobs/{job_id}/state")
-def job_state(job_id: Id, desk: Known, session: Reading) -> Response:
+def job_state(job_id: Id, context: Known, session: Reading) -> Response:
     """All of the page but the log, for one that is open while the job goes on."""
-    job = visibility.job(session, desk.caller, job_id)
-    return desk.part("job_state.html", **state_of(desk, session, job))
+    job = visibility.job(session, context.caller, job_id)
+    return context.part("job_state.html", **state_of(context, session, job))
 
 
-def state_of(desk: Desk, session: Session, job: Job) -> dict[str, Any]:
+def state_of(context: PageContext, session: Session, job: Job) -> dict[str, Any]:
     """What the page shows of where the job stands."""
     row = rows_of(session, [job])[0]
     source = session.get(Instance, job.source_id) if job.source_id else None
@@ -78,8 +78,8 @@ def state_of(desk: Desk, session: Session, job: Job) -> dict[str, Any]:
         "failure": job_view.failure_of(job, source),
         "file": job_view.file_of(files, Role.MODEL),
         "has_bundle": job_view.file_of(files, DEBUG_BUNDLE) is not None,
-        "may_change": desk.caller.may("convert"),
-        **_made(desk, job, row, result, files),
+        "may_change": context.caller.may("convert"),
+        **_made(context, job, row, result, files),
         **_relatives(session, job),
     }
 
@@ -91,14 +91,16 @@ def datasets_of(session: Session, names: Iterable[str | None]) -> dict[str, str]
     return {row[0]: row[1] for row in rows}
 
 
-def _made(desk: Desk, job: Job, row: Row, result: Instance | None, files: list[InstanceFile]) -> dict[str, Any]:
+def _made(
+    context: PageContext, job: Job, row: Row, result: Instance | None, files: list[InstanceFile]
+) -> dict[str, Any]:
     """What a job that succeeded has to show."""
     passport = (job.result or {}).get("passport") or {}
     file = job_view.file_of(files, Role.MODEL)
     told = {"passport": passport, "headlines": job_view.headlines(passport) if passport else []}
     if job.status != JobStatus.SUCCEEDED or result is None or file is None or row.model is None:
         return {**told, "snippet": None}
-    return {**told, "snippet": snippets.of(desk, model=row.model, instance=result, file=file.name)}
+    return {**told, "snippet": snippets.of(context, model=row.model, instance=result, file=file.name)}
 
 
 def _relatives(session: Session, job: Job) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from oakmill.registry.callers import SCOPES, Caller
 from oakmill.registry.tables import Key, Model, Team
 from oakmill.storage.database import now
 from oakmill.web.forms import Fields, Form
-from oakmill.web.page_context import Desk, Known, Reading, Ruling, Writing
+from oakmill.web.page_context import Known, PageContext, Reading, Ruling, Writing
 from oakmill.web.pages import Id, page_router
 
 pages = page_router()
@@ -57,7 +57,7 @@ class Made:
 
 @pages.get("/keys")
 def list_page(
-    desk: Known,
+    context: Known,
     session: Reading,
     of: Word = "",
     key: Word = "",
@@ -65,9 +65,9 @@ def list_page(
     before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
 ) -> Response:
     """The team's keys, for its admins; who is none sees their own."""
-    if not may_rule(desk.caller):
-        return desk.page("keys_own.html")
-    return _page(desk, session, {"of": of, "key": key, "subject": subject}, before)
+    if not may_rule(context.caller):
+        return context.page("keys_own.html")
+    return _page(context, session, {"of": of, "key": key, "subject": subject}, before)
 
 
 def may_rule(caller: Caller) -> bool:
@@ -76,9 +76,9 @@ def may_rule(caller: Caller) -> bool:
 
 
 @pages.post("/keys")
-def create(desk: Ruling, session: Writing, form: Form) -> Response:
+def create(context: Ruling, session: Writing, form: Form) -> Response:
     """Make a key, and show it."""
-    team = session.get_one(Team, desk.caller.own_team())
+    team = session.get_one(Team, context.caller.own_team())
     try:
         row, raw = keys.create(
             session,
@@ -87,11 +87,11 @@ def create(desk: Ruling, session: Writing, form: Form) -> Response:
             scopes=form.all("scope"),
             model_id=form.get("model_id") or None,
             expires=expiry(form.get("expires")),
-            by=desk.caller,
+            by=context.caller,
         )
     except SpecError as error:
-        return _page(desk, session, {}, wrong=error, given=form, status=422)
-    return _page(desk, session, {}, made=Made(row.name, raw))
+        return _page(context, session, {}, wrong=error, given=form, status=422)
+    return _page(context, session, {}, made=Made(row.name, raw))
 
 
 def expiry(days: str) -> datetime | None:
@@ -108,14 +108,14 @@ def expiry(days: str) -> datetime | None:
 
 
 @pages.post("/keys/{key_id}/revoke")
-def revoke(key_id: Id, desk: Ruling, session: Writing) -> Response:
+def revoke(key_id: Id, context: Ruling, session: Writing) -> Response:
     """End a key's force."""
-    keys.revoke(session, desk.caller, key_id)
-    return desk.go("/keys")
+    keys.revoke(session, context.caller, key_id)
+    return context.go("/keys")
 
 
 def _page(
-    desk: Desk,
+    context: PageContext,
     session: Session,
     asked: Mapping[str, str],
     before: int | None = None,
@@ -125,15 +125,15 @@ def _page(
     given: Fields | None = None,
     status: int = 200,
 ) -> Response:
-    rows = keys.listed(session, desk.caller)
-    team = session.get_one(Team, desk.caller.own_team())
+    rows = keys.listed(session, context.caller)
+    team = session.get_one(Team, context.caller.own_team())
     own = select(Model.id, Model.name).where(Model.team_id == team.id)
     models = session.execute(own.order_by(Model.updated.desc()).limit(CHOICES)).all()
     named = session.execute(own.where(Model.id.in_([row.model_id for row in rows if row.model_id]))).all()
-    return desk.page(
+    return context.page(
         "keys.html", status=status, rows=rows, live={row.id for row in rows if keys.is_live(row)}, made=made,
         wrong=wrong, given=given or Fields([]), team=team, used=teams.used_bytes(session, team.id), models=models,
-        names={model.id: model.name for model in named}, log=_log(session, desk.caller, asked, before),
+        names={model.id: model.name for model in named}, log=_log(session, context.caller, asked, before),
         scopes=SCOPES, meanings=MEANINGS, spans=SPANS, kinds=KINDS, soon=now() + timedelta(days=7),
         counts=_counts(rows), choices=CHOICES,
     )  # fmt: skip

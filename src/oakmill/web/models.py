@@ -32,7 +32,7 @@ _VISIBILITIES: dict[str, tuple[Visibility, ...]] = {
 
 @pages.get("/models")
 def model_list(
-    desk: Open,
+    context: Open,
     session: Reading,
     text: Word = "",
     task: Word = "",
@@ -47,24 +47,24 @@ def model_list(
         tasks=(task,) if task else (),
         platforms=(platform,) if platform else (),
         visibility=_VISIBILITIES[scope],
-        team_id=desk.caller.team_id if scope in ("own", "team") else None,
+        team_id=context.caller.team_id if scope in ("own", "team") else None,
         sort=sort,
         descending=sort != "name",
         limit=ON_PAGE,
         cursor=cursor,
     )
-    found = search.models(session, desk.caller, query)
+    found = search.models(session, context.caller, query)
     asked = {"text": text, "task": task, "platform": platform, "scope": scope, "sort": sort}
-    return desk.page(
+    return context.page(
         "models.html",
         rows=found.items,
         counts=models.counts(session, [row.id for row in found.items]),
         asked=asked,
         is_filtered=bool(text or task or platform or scope),
-        total=search.count(session, desk.caller, Model, query),
+        total=search.count(session, context.caller, Model, query),
         next_page=_address(asked, found.next_cursor),
-        may_add=_may_add(desk.caller),
-        address=base_url(desk.at, desk.request),
+        may_add=_may_add(context.caller),
+        address=base_url(context.at, context.request),
         **_choices(),
     )
 

@@ -19,7 +19,7 @@ Writing = auth.Writing
 
 
 @dataclass(frozen=True)
-class Desk:
+class PageContext:
     """One request for a page, and all that it is answered with."""
 
     request: Request
@@ -48,17 +48,17 @@ class Desk:
         return "hx-request" in self.request.headers
 
 
-def _desk(kind: Any) -> Any:
-    def found(request: Request, at: auth.TheHub, caller: kind) -> Desk:
+def _given(kind: Any) -> Any:
+    def found(request: Request, at: auth.TheHub, caller: kind) -> PageContext:
         request.state.caller = caller if caller.is_known else None  # for the page that tells an error
-        return Desk(request, at, caller)
+        return PageContext(request, at, caller)
 
     found.__annotations__["caller"] = kind
     return Depends(found)
 
 
-Open = Annotated[Desk, _desk(auth.Anyone)]
+Open = Annotated[PageContext, _given(auth.Anyone)]
 """For everybody whom the operator lets in without a key, too."""
-Known = Annotated[Desk, _desk(auth.Reader)]
-Changing = Annotated[Desk, _desk(auth.Converter)]
-Ruling = Annotated[Desk, _desk(auth.Admin)]
+Known = Annotated[PageContext, _given(auth.Reader)]
+Changing = Annotated[PageContext, _given(auth.Converter)]
+Ruling = Annotated[PageContext, _given(auth.Admin)]

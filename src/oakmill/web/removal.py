@@ -34,21 +34,21 @@ class Doomed:
 
 
 @pages.get("/{kind}/{row_id}/delete")
-def delete_page(kind: Kind, row_id: Id, desk: Changing, session: Reading) -> Response:
+def delete_page(kind: Kind, row_id: Id, context: Changing, session: Reading) -> Response:
     """What would go along."""
-    found = _found(session, desk.caller, kind, row_id)
-    model = resolve.model(session, desk.caller, Address(found.model_id))
+    found = _found(session, context.caller, kind, row_id)
+    model = resolve.model(session, context.caller, Address(found.model_id))
     along = deletion.dependants(session, found.row)
-    return desk.page("delete.html", found=found, kind=kind, along=along, back=model_path(model), model=model)
+    return context.page("delete.html", found=found, kind=kind, along=along, back=model_path(model), model=model)
 
 
 @pages.post("/{kind}/{row_id}/delete")
-def delete(kind: Kind, row_id: Id, desk: Changing, session: Writing) -> Response:
+def delete(kind: Kind, row_id: Id, context: Changing, session: Writing) -> Response:
     """Delete it with all that goes along: the page before has said what that is."""
-    model = resolve.model(session, desk.caller, Address(_found(session, desk.caller, kind, row_id).model_id))
+    model = resolve.model(session, context.caller, Address(_found(session, context.caller, kind, row_id).model_id))
     back = "/models" if kind == "models" else model_path(model)
-    _DELETES[kind](session, desk.caller, row_id, force=True)
-    return desk.go(back)
+    _DELETES[kind](session, context.caller, row_id, force=True)
+    return context.go(back)
 
 
 _DELETES: dict[Kind, Callable[..., None]] = {

@@ -22,34 +22,34 @@ HIGHEST = 100
 
 
 @pages.post("/jobs/{job_id}/cancel")
-def cancel(job_id: Id, desk: Changing, session: Writing) -> Response:
+def cancel(job_id: Id, context: Changing, session: Writing) -> Response:
     """Cancel: at once where no worker has it, else the worker hears of it."""
-    row = visibility.changeable_job(session, desk.caller, job_id)
+    row = visibility.changeable_job(session, context.caller, job_id)
     queue.cancel(session, job_id)
-    audit.record(session, desk.caller, "job.cancel", job_id, of_team=row.team_id, name=row.name)
-    return desk.go(f"/jobs/{job_id}")
+    audit.record(session, context.caller, "job.cancel", job_id, of_team=row.team_id, name=row.name)
+    return context.go(f"/jobs/{job_id}")
 
 
 @pages.post("/jobs/{job_id}/priority")
-def prioritise(job_id: Id, desk: Changing, session: Writing, form: Form) -> Response:
+def prioritise(job_id: Id, context: Changing, session: Writing, form: Form) -> Response:
     """Move a job that waits before or behind others."""
-    row = visibility.changeable_job(session, desk.caller, job_id)
+    row = visibility.changeable_job(session, context.caller, job_id)
     priority = _number(form.get("priority"))
     if not queue.prioritise(session, job_id, priority):
         raise Conflict(f"Job {row.name} waits no more.", subject=job_id, remedy="Look at where it stands now.")
-    audit.record(session, desk.caller, "job.prioritise", job_id, of_team=row.team_id, priority=priority)
-    return desk.go(f"/jobs/{job_id}")
+    audit.record(session, context.caller, "job.prioritise", job_id, of_team=row.team_id, priority=priority)
+    return context.go(f"/jobs/{job_id}")
 
 
 @pages.post("/jobs/{job_id}/retry")
-def retry(job_id: Id, desk: Changing, session: Writing, form: Form) -> Response:
+def retry(job_id: Id, context: Changing, session: Writing, form: Form) -> Response:
     """Ask for an ended job again: as it was, or with the edit of the remedy that the form numbers."""
-    row = visibility.changeable_job(session, desk.caller, job_id)
+    row = visibility.changeable_job(session, context.caller, job_id)
     job = submit.again(
-        session, desk.caller, row, settings=desk.at.settings, spec=edited(row, form.get("remedy")) or None
+        session, context.caller, row, settings=context.at.settings, spec=edited(row, form.get("remedy")) or None
     )
-    api.record(session, desk.caller, "job.retry", job)
-    return desk.go(f"/jobs/{job.id}")
+    api.record(session, context.caller, "job.retry", job)
+    return context.go(f"/jobs/{job.id}")
 
 
 def edited(job: Job, remedy: str) -> AnySpec:

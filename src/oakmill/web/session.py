@@ -12,7 +12,7 @@ from oakmill.hub import auth
 from oakmill.registry import callers
 from oakmill.registry.callers import Caller
 from oakmill.web.forms import Form
-from oakmill.web.page_context import Desk
+from oakmill.web.page_context import PageContext
 from oakmill.web.pages import page_router
 
 pages = page_router()
@@ -24,8 +24,8 @@ def session_page(
 ) -> Response:
     """Who one is here; the form for a key where one is nobody."""
     found = _who(request, at)
-    desk = Desk(request, at, found or callers.anonymous(at.settings))
-    response: Response = desk.page("session.html", back=own_path(next), wrong=None)
+    context = PageContext(request, at, found or callers.anonymous(at.settings))
+    response: Response = context.page("session.html", back=own_path(next), wrong=None)
     if found is None and auth.COOKIE in request.cookies:
         auth.end_session(response)
     return response
@@ -39,8 +39,8 @@ def sign_in(request: Request, at: auth.TheHub, form: Form) -> Response:
     try:
         found = auth.identify(at, form.get("key").strip(), address)
     except OakmillError as error:
-        desk = Desk(request, at, callers.anonymous(at.settings, address))
-        return desk.page("session.html", status=error.status, back=back, wrong=error)
+        context = PageContext(request, at, callers.anonymous(at.settings, address))
+        return context.page("session.html", status=error.status, back=back, wrong=error)
     response = RedirectResponse(back, 303)
     secure = request.url.scheme == "https" or (at.settings.public_url or "").startswith("https://")
     auth.begin_session(at, response, found, secure=secure)

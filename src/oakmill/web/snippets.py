@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from oakmill.api.files import base_url
 from oakmill.registry.tables import Instance, Model
-from oakmill.web.page_context import Desk
+from oakmill.web.page_context import PageContext
 
 _NODE = """\
 with dai.Pipeline() as pipeline:
@@ -28,10 +28,10 @@ class Snippet:
     address: str
 
 
-def of(desk: Desk, *, model: Model, instance: Instance, file: str) -> Snippet:
+def of(context: PageContext, *, model: Model, instance: Instance, file: str) -> Snippet:
     """Both ways; the file is an archive, or a blob that stands alone."""
     address = f"{model.team.slug}/{model.slug}:{_variant(instance)}:{(instance.sha256 or '')[:7]}"
-    hub = f"{base_url(desk.at, desk.request)}/models/api/v1"
+    hub = f"{base_url(context.at, context.request)}/models/api/v1"
     said = f'model="{address}", platform="{instance.model_type}"'
     zoo = (
         "import depthai as dai\n\n"

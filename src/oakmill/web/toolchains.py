@@ -21,7 +21,7 @@ from oakmill.toolchains import catalog, machine
 from oakmill.toolchains.base import State, Status, Toolchain
 from oakmill.web import answer_cache, filters, installing
 from oakmill.web.datasets import may_install
-from oakmill.web.page_context import Desk, Known, Ruling, Writing
+from oakmill.web.page_context import Known, PageContext, Ruling, Writing
 from oakmill.web.pages import page_router
 
 pages = page_router()
@@ -70,54 +70,54 @@ class Need:
 
 
 @pages.get("/toolchains")
-def list_page(desk: Known) -> Response:
+def list_page(context: Known) -> Response:
     """All toolchains."""
-    settings = desk.at.settings
-    rows = [_row(desk, toolchain) for toolchain in catalog.all_toolchains(settings)]
+    settings = context.at.settings
+    rows = [_row(context, toolchain) for toolchain in catalog.all_toolchains(settings)]
     found = machine.examine(settings)
-    return desk.page(
+    return context.page(
         "toolchains.html",
         rows=rows,
         needs=needs(settings),
         isolation=found["isolation"],
         wall=ISOLATION[found["isolation"]["level"]],
         folders=found["folders"],
-        may_install=may_install(desk.caller),
+        may_install=may_install(context.caller),
     )
 
 
 @pages.get("/toolchains/{name:path}/standing/{deed}")
-def standing(name: Name, deed: Deed, desk: Known) -> Response:
+def standing(name: Name, deed: Deed, context: Known) -> Response:
     """How far an installation or verification is: a piece of the page."""
-    work = installing.standing(desk.at, WORKS[deed], catalog.find(name, desk.at.settings).name)
-    return desk.part("standing.html", work=work, address=f"/toolchains/{name}/standing/{deed}")
+    work = installing.standing(context.at, WORKS[deed], catalog.find(name, context.at.settings).name)
+    return context.part("standing.html", work=work, address=f"/toolchains/{name}/standing/{deed}")
 
 
 @pages.post("/toolchains/{name:path}/{deed}")
-def begin(name: Name, deed: Deed, desk: Ruling, session: Writing) -> Response:
+def begin(name: Name, deed: Deed, context: Ruling, session: Writing) -> Response:
     """Begin to install or to verify a toolchain, in the background."""
-    visibility.require_tools(desk.caller)
-    toolchain = catalog.find(name, desk.at.settings)
-    audit.record(session, desk.caller, f"toolchain.{deed}", toolchain.name)
-    installing.begin(desk.at, WORKS[deed], toolchain.name)
-    return desk.go(f"/toolchains#{toolchain.name}")
+    visibility.require_tools(context.caller)
+    toolchain = catalog.find(name, context.at.settings)
+    audit.record(session, context.caller, f"toolchain.{deed}", toolchain.name)
+    installing.begin(context.at, WORKS[deed], toolchain.name)
+    return context.go(f"/toolchains#{toolchain.name}")
 
 
-def _row(desk: Desk, toolchain: Toolchain) -> Row:
+def _row(context: PageContext, toolchain: Toolchain) -> Row:
     status = toolchain.status()
     works = (
-        installing.standing(desk.at, "toolchain", toolchain.name),
-        installing.standing(desk.at, "verification", toolchain.name),
+        installing.standing(context.at, "toolchain", toolchain.name),
+        installing.standing(context.at, "verification", toolchain.name),
     )
-    known = answer_cache.known(_sizes(desk.at), _identity(status))
+    known = answer_cache.known(_sizes(context.at), _identity(status))
     return Row(status, known["bytes"] if known else None, works)
 
 
 @pages.get("/toolchains/{name:path}/size")
-def size(name: Name, desk: Known) -> Response:
+def size(name: Name, context: Known) -> Response:
     """What a toolchain takes on the disk: a piece of the page, as there are many thousands of files to ask."""
-    status = catalog.find(name, desk.at.settings).status()
-    found = answer_cache.answer(_sizes(desk.at), _identity(status), lambda: {"bytes": _bytes(status.folder)})
+    status = catalog.find(name, context.at.settings).status()
+    found = answer_cache.answer(_sizes(context.at), _identity(status), lambda: {"bytes": _bytes(status.folder)})
     return Response(filters.size(found["bytes"]), media_type="text/plain")
 
 

@@ -45,13 +45,13 @@ class Entry:
 
 @pages.get("/troubleshooting")
 def troubleshooting(
-    desk: Open, session: Reading, text: Annotated[str, Query(max_length=255)] = "", platform: str = ""
+    context: Open, session: Reading, text: Annotated[str, Query(max_length=255)] = "", platform: str = ""
 ) -> Response:
     """All entries, or those that match."""
-    counts = _counts(session, desk.caller)
+    counts = _counts(session, context.caller)
     entries = [_entry(rule, counts.get(rule.id, 0)) for rule in rules()]
     found = [entry for entry in entries if _matches(entry, text.lower().split(), platform)]
-    return desk.page(
+    return context.page(
         "troubleshooting.html",
         entries=found,
         total=len(entries),
