@@ -26,11 +26,11 @@ import psutil
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from sqlalchemy import insert, select
 
+from oakmill.processes.events import ignore
 from oakmill.registry.identifiers import new_id
 from oakmill.registry.tables import Instance, Version
 from oakmill.settings import Settings, current
 from oakmill.storage.database import Database
-from oakmill.toolchains.base import ignore
 from oakmill.toolchains.installing import install_missing
 from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
 

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.run import Finished
 from oakmill.processes.sandbox import Limits
 from oakmill.settings import Settings
 from oakmill.toolchains import door
-from oakmill.toolchains.base import Watcher, ignore
 from oakmill.toolchains.environments import Environment
 
 HERE = Path(__file__).parent

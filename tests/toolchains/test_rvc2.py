@@ -12,8 +12,9 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper, parser
 
 from oakmill.errors import ToolchainMissing, VersionNotAvailable
+from oakmill.processes.events import ToolEvent
 from oakmill.settings import Settings, current
-from oakmill.toolchains.base import State, ToolEvent
+from oakmill.toolchains.base import State
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.rvc2 import tiny
 from oakmill.toolchains.rvc2.toolchain import Ports, Rvc2Toolchain

@@ -11,9 +11,9 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper, parser
 
 from oakmill.errors import SpecError, ToolchainBroken, ToolKilled, VerificationFailed
+from oakmill.processes.events import ToolEvent
 from oakmill.settings import Settings, current
 from oakmill.toolchains import door, environments
-from oakmill.toolchains.base import ToolEvent
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.rvc4 import dlc, failures, tiny
 from oakmill.toolchains.rvc4.toolchain import Compiled, Port, Rvc4Toolchain

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from oakmill.processes.events import ToolEvent, Watcher
 from oakmill.settings import current
 from oakmill.toolchains import catalog
-from oakmill.toolchains.base import State, Status, ToolEvent, Watcher
+from oakmill.toolchains.base import State, Status
 
 if TYPE_CHECKING:
     from rich.table import Table

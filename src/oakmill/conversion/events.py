@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from oakmill.toolchains.base import ToolEvent
+from oakmill.processes.events import ToolEvent
 
 
 class Stage(StrEnum):

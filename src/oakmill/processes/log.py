@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from oakmill.errors import OutputError
-from oakmill.toolchains.base import ToolEvent, Watcher
+from oakmill.processes.events import ToolEvent, Watcher
 
 _TAIL_BYTES = 1 << 16
 _LONGEST_LINE = 1 << 13

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oakmill.errors import LimitExceeded, ToolchainBroken
+from oakmill.processes.events import ToolEvent, Watcher, ignore
 from oakmill.processes.log import Lines, Log
 from oakmill.processes.sandbox import EVENTS_FD, Limits
 from oakmill.processes.tree import Tree
-from oakmill.toolchains.base import ToolEvent, Watcher, ignore
 
 __all__ = ["Finished", "Limits", "run"]
 

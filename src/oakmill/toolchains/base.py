@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
+
+from oakmill.processes.events import Watcher, ignore
 
 
 class State(StrEnum):
@@ -29,23 +31,6 @@ class Status:
     digest: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     detail: str = ""
-
-
-@dataclass(frozen=True)
-class ToolEvent:
-    """Something that a running tool said: a line of its log, or progress as `done` of `total` in units of `what`."""
-
-    line: str = ""
-    done: int = 0
-    total: int = 0
-    what: str = ""
-
-
-Watcher = Callable[[ToolEvent], None]
-
-
-def ignore(event: ToolEvent) -> None:
-    """Watch nothing."""
 
 
 class Toolchain(Protocol):

@@ -14,11 +14,11 @@ from typing import Any
 
 from oakmill.errors import LimitExceeded, OutputError, ToolFailed, ToolKilled
 from oakmill.processes import sandbox
+from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.log import new_file
 from oakmill.processes.run import Finished, run
 from oakmill.processes.sandbox import Limits
 from oakmill.settings import Settings
-from oakmill.toolchains.base import Watcher, ignore
 from oakmill.toolchains.environments import Environment
 
 REQUEST = "request.json"

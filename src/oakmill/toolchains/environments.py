@@ -24,10 +24,11 @@ from pathlib import Path
 
 from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing
 from oakmill.processes import sandbox
+from oakmill.processes.events import ToolEvent, Watcher, ignore
 from oakmill.processes.run import Limits, run
 from oakmill.processes.tree import ask
 from oakmill.settings import Settings
-from oakmill.toolchains.base import State, Status, ToolEvent, Watcher, ignore
+from oakmill.toolchains.base import State, Status
 from oakmill.toolchains.interpreters import uv
 
 RECORD = "toolchain.json"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from oakmill.processes.events import Watcher
 from oakmill.settings import Settings
-from oakmill.toolchains.base import State, Toolchain, Watcher
+from oakmill.toolchains.base import State, Toolchain
 
 
 def install_missing(

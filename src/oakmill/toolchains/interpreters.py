@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from oakmill.errors import ToolchainMissing
+from oakmill.processes.events import ToolEvent, Watcher, ignore
 from oakmill.processes.tree import ask
 from oakmill.settings import Settings
-from oakmill.toolchains.base import ToolEvent, Watcher, ignore
 
 _START_SECONDS = 10
 _DOWNLOAD_SECONDS = 600

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+from oakmill.processes.events import Watcher, ignore
 from oakmill.settings import Settings
 from oakmill.toolchains import environments
-from oakmill.toolchains.base import Status, Watcher, ignore
+from oakmill.toolchains.base import Status
 
 
 class Verified(ABC):

@@ -17,10 +17,10 @@ import pytest
 
 from oakmill.errors import LimitExceeded, OutputError, ToolchainBroken, ToolKilled
 from oakmill.processes import sandbox
+from oakmill.processes.events import ToolEvent
 from oakmill.processes.run import Limits, run
 from oakmill.processes.sandbox import Isolation, Level
 from oakmill.settings import Settings
-from oakmill.toolchains.base import ToolEvent
 from oakmill.toolchains.door import RunnerError, run_runner
 from oakmill.toolchains.environments import Environment
 

@@ -13,9 +13,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from oakmill.errors import ToolchainBroken
+from oakmill.processes.events import Watcher, ignore
 from oakmill.settings import Settings
 from oakmill.toolchains import door, environments, interpreters
-from oakmill.toolchains.base import Watcher, ignore
 from oakmill.toolchains.single import SingleEnvironment
 
 _HERE = Path(__file__).parent

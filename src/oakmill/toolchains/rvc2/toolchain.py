@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oakmill.errors import ToolchainBroken, VersionNotAvailable
+from oakmill.processes.events import Watcher, ignore
 from oakmill.settings import Settings
 from oakmill.toolchains import arrays, door, environments
-from oakmill.toolchains.base import Watcher, ignore
 from oakmill.toolchains.rvc2 import tiny
 from oakmill.toolchains.single import Verified
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from oakmill.errors import ToolchainBroken
+from oakmill.processes.events import Watcher, ignore
 from oakmill.settings import Settings
 from oakmill.toolchains import door, environments, interpreters
-from oakmill.toolchains.base import Watcher, ignore
 from oakmill.toolchains.rvc3 import tiny
 from oakmill.toolchains.rvc3.toolchain import RUNNER
 from oakmill.toolchains.single import SingleEnvironment

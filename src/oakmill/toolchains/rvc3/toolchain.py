@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oakmill.errors import ToolchainBroken
+from oakmill.processes.events import Watcher, ignore
 from oakmill.settings import Settings
 from oakmill.toolchains import arrays, door, environments
-from oakmill.toolchains.base import Watcher, ignore
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
 from oakmill.toolchains.rvc3 import tiny
 

@@ -19,11 +19,12 @@ from typing import Any
 
 from oakmill.errors import CompileFailed, ToolchainBroken, ToolchainMissing
 from oakmill.processes import sandbox
+from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.run import Finished, Limits, run
 from oakmill.processes.tree import ask
 from oakmill.settings import Settings
 from oakmill.toolchains import environments
-from oakmill.toolchains.base import State, Status, Watcher, ignore
+from oakmill.toolchains.base import State, Status
 from oakmill.toolchains.rvc3 import blob, tiny
 from oakmill.toolchains.rvc3.compile_tool import DEVICE
 

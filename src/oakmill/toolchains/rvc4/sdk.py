@@ -17,10 +17,10 @@ from pathlib import Path
 
 from oakmill.errors import CompileFailed, OutputError, ToolchainBroken, ToolchainMissing, ToolKilled
 from oakmill.processes import sandbox
+from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.run import Finished, run
 from oakmill.processes.sandbox import Limits
 from oakmill.settings import Settings
-from oakmill.toolchains.base import Watcher, ignore
 from oakmill.toolchains.rvc4.sdk_python import Python, converter_python
 from oakmill.toolchains.rvc4.snpe_options import GRAPH_PREPARE, ONNX_TO_DLC, QUANT
 

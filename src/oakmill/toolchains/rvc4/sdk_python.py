@@ -9,10 +9,10 @@ from pathlib import Path
 
 from oakmill.errors import ToolchainMissing
 from oakmill.processes import sandbox
+from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.tree import ask
 from oakmill.settings import Settings
 from oakmill.toolchains import interpreters
-from oakmill.toolchains.base import Watcher, ignore
 
 PACKAGES = ("numpy", "onnx", "pandas", "yaml", "packaging")
 """What the converter cannot start without; the SDK's bin/check-python-dependency knows all."""

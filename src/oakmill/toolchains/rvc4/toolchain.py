@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oakmill.errors import ToolchainBroken, ToolchainMissing, ToolKilled, VerificationFailed, VersionNotAvailable
+from oakmill.processes.events import ToolEvent, Watcher, ignore
 from oakmill.settings import Settings
 from oakmill.toolchains import arrays, door, environments
-from oakmill.toolchains.base import ToolEvent, Watcher, ignore
 from oakmill.toolchains.rvc4 import dlc, failures, socs, tiny
 from oakmill.toolchains.single import Verified
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oakmill.errors import ToolchainBroken
+from oakmill.processes.events import Watcher, ignore
 from oakmill.toolchains import arrays, door, environments
-from oakmill.toolchains.base import Watcher, ignore
 from oakmill.toolchains.single import SingleEnvironment
 from oakmill.toolchains.tflite import tiny
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from oakmill.errors import CompileFailed, LimitExceeded, ToolchainBroken, ToolchainMissing, ToolKilled
+from oakmill.processes.events import ToolEvent
 from oakmill.settings import Settings
-from oakmill.toolchains.base import ToolEvent
 from oakmill.toolchains.rvc4 import sdk_python
 from oakmill.toolchains.rvc4.sdk import HOST, LIBRARIES, Sdk, last_words
 
