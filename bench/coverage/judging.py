@@ -122,8 +122,8 @@ class Judge:
         samples = [_raw(item.feeds(place), prepared) for place in range(2)]
         network: Network = platform.network(prepared, job / "network", progress)
         if platform.calibrates:
-            lessons = _pictures(prepared, samples)
-            network = platform.calibrate(prepared, Images(lessons, lessons), network, job / "calibrate", progress)
+            drawn = _pictures(prepared, samples)
+            network = platform.calibrate(prepared, Images(drawn, drawn), network, job / "calibrate", progress)
         built = platform.compile(prepared, network, job / "compile", progress)
         ran = list(self._run(prepared, network, built, samples, platform, job / "run"))
         if item.attributes.get("sorted", 1) == 0:

@@ -62,7 +62,7 @@ def archived(path: Path, model: Path) -> Path:
     return path
 
 
-def lessons(path: Path, count: int = 3) -> Path:
+def calibration_images(path: Path, count: int = 3) -> Path:
     """A zip of arrays that teach a quantization, as the client's users make it: without the batch."""
     random = np.random.default_rng(5)
     with zipfile.ZipFile(path, "w") as archive:

@@ -303,7 +303,7 @@ def test_an_export_with_its_own_pictures_waits_for_them(world: World, ready: Jso
     job = export(world, ready, "rvc4", {"quantization_data": "CUSTOM"})
     assert job["status"] == "QUEUED"
     place = world.post(f"{M}/modelInstances/export/{job['id']}/upload_quantization_zip")["upload_url"]
-    zipped = makers.lessons(tmp_path / "own.zip").read_bytes()
+    zipped = makers.calibration_images(tmp_path / "own.zip").read_bytes()
     assert world.client.put(place, content=zipped, headers={"Authorization": ""}).status_code == 200
     with world.hub.db.reading() as session:
         row = session.get_one(Job, job["id"])

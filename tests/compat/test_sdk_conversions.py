@@ -38,7 +38,7 @@ def made(hub: Running, sdk: Sdk, tmp_path_factory: pytest.TempPathFactory) -> di
     folder = tmp_path_factory.mktemp("user")
     model = makers.tiny(folder / "tiny.onnx")
     sources = {"onnx": model, "archive": makers.archived(folder / "tiny.tar.xz", model)}
-    makers.lessons(folder / "lessons.zip")
+    makers.calibration_images(folder / "lessons.zip")
     calls = {
         f"{mode} {kind}": (target, {"path": str(source), "name": f"Tiny {mode} {kind}", **more})
         for mode, (target, more) in MODES.items()

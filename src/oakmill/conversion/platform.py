@@ -31,8 +31,8 @@ class Images:
     """What a conversion looks at: pictures that teach its quantization, if it has one, and others that test it."""
 
     held_out: Pictures
-    lessons: Pictures | None = None
-    lessons_from: str = ""
+    calibration_images: Pictures | None = None
+    calibration_set: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Network:
     file: Path
     model: onnx.ModelProto
     calibration: Mapping[str, Any] = field(default_factory=dict)
-    lessons: Pictures | None = None
+    calibration_images: Pictures | None = None
 
 
 @dataclass(frozen=True)

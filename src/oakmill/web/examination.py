@@ -131,7 +131,7 @@ class Report:
     @property
     def needs(self) -> list[Need]:
         """What each mode needs of images that teach."""
-        have = len(self.drawn.lessons)
+        have = len(self.drawn.calibration_images)
         return [Need(precision, red, amber, have) for precision, (red, amber) in ENOUGH.items()]
 
     @property
@@ -150,7 +150,7 @@ def examine(at: Hub, files: SetFiles, asking: Asked) -> Report:
     album = albums.album(at, files)
     doctor = albums.diagnosis(at, files, asking.expected) if asking.expected else album.doctor
     drawn = split([Path(name) for name in album.names], asking.count, HELD_OUT, asking.seed)
-    shown = {"drawn": drawn.lessons, "kept": drawn.held_out}.get(asking.show)
+    shown = {"drawn": drawn.calibration_images, "kept": drawn.held_out}.get(asking.show)
     places = range(len(album.names)) if shown is None else [album.place_of(path.as_posix()) for path in shown]
     first = (asking.page - 1) * ON_PAGE
     backwards = asking.encoding == "BGR"

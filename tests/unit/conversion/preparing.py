@@ -70,6 +70,6 @@ def prepared(model: ModelProto, asked: Sequence[InputSpec] = (), spec: Rvc4Spec 
     return prepare(model, source, asked, spec or Rvc4Spec(), NEEDS, Progress())
 
 
-def lessons(made: Prepared, count: int = 6, seed: int = 0) -> Pictures:
+def samples_of(made: Prepared, count: int = 6, seed: int = 0) -> Pictures:
     """Generated pictures for its inputs."""
     return Pictures.generated(made.boundary, count, seed)

@@ -85,7 +85,7 @@ class Reuse:
             name, record = lent.about["name"], decode(lent.about["calibration"])
             model = _parsed(lent.read(name))
             _copied(lent, job)
-            return Network(job / name, model, record, images.lessons)
+            return Network(job / name, model, record, images.calibration_images)
 
         return self._once(
             "calibrate",
@@ -231,7 +231,11 @@ def _facts(prepared: Prepared) -> list[object]:
 
 def _seen(images: Images) -> list[object]:
     """The pictures by name and content, in their order, for each input."""
-    return [images.lessons_from, _listed(images.held_out), _listed(images.lessons) if images.lessons else None]
+    return [
+        images.calibration_set,
+        _listed(images.held_out),
+        _listed(images.calibration_images) if images.calibration_images else None,
+    ]
 
 
 def _listed(pictures: Pictures) -> list[object]:

@@ -27,20 +27,20 @@ HELD_OUT_SHARE = 5
 class Split:
     """Files in the order in which the seed drew them: those to learn from, those to test on."""
 
-    lessons: tuple[Path, ...]
+    calibration_images: tuple[Path, ...]
     held_out: tuple[Path, ...]
 
 
-def split(files: Sequence[Path], lessons: int, held_out: int, seed: int) -> Split:
-    """Draw at most so many of each, no file in both; a single file is a lesson.
+def split(files: Sequence[Path], calibrating: int, held_out: int, seed: int) -> Split:
+    """Draw at most so many of each, no file in both; a single file teaches.
 
-    Of a set that is too small for both, one file in five is kept back. Lessons are the beginning of the drawn order,
-    what is kept back its end: more of either begins with what fewer would be.
+    Of a set that is too small for both, one file in five is kept back. Those that teach are the beginning of the drawn
+    order, what is kept back its end: more of either begins with what fewer would be.
     """
     ordered = draw(files, len(files), seed)
-    kept = min(held_out, max(len(ordered) - lessons, len(ordered) // HELD_OUT_SHARE))
+    kept = min(held_out, max(len(ordered) - calibrating, len(ordered) // HELD_OUT_SHARE))
     kept = max(kept, 1) if len(ordered) > 1 else 0
-    return Split(ordered[: len(ordered) - kept][:lessons], ordered[::-1][:kept])
+    return Split(ordered[: len(ordered) - kept][:calibrating], ordered[::-1][:kept])
 
 
 def choose(
@@ -59,16 +59,16 @@ def choose(
     main = next((item.name for item in inputs if item.is_image), inputs[0].name)
     files = own[main] if own else found.files
     parts = split(files, spec.max_quantization_images, spec.max_verification_images, spec.seed)
-    lessons = _pictures(parts.lessons, found.folder, inputs, own, main, spec)
-    progress.note(f"{len(parts.lessons)} images of {found.name!r} teach the quantization")
+    calibration_images = _pictures(parts.calibration_images, found.folder, inputs, own, main, spec)
+    progress.note(f"{len(parts.calibration_images)} images of {found.name!r} teach the quantization")
     if spec.verification_images is not None:
-        held_out = _others(spec, inputs, lessons)
+        held_out = _others(spec, inputs, calibration_images)
     elif parts.held_out:
         held_out = _pictures(parts.held_out, found.folder, inputs, own, main, spec)
     else:
         progress.warn("the set has one image only: accuracy is measured on generated pictures, which proves little")
         held_out = Pictures.generated(inputs, spec.max_verification_images, spec.seed)
-    return Images(held_out, lessons, found.name)
+    return Images(held_out, calibration_images, found.name)
 
 
 def choose_untaught(spec: Quantizing, inputs: Sequence[ResolvedInput]) -> Images:
@@ -135,11 +135,11 @@ def _require_pictures(inputs: Sequence[ResolvedInput]) -> None:
         )
 
 
-def _others(spec: Quantizing, inputs: Sequence[ResolvedInput], lessons: Pictures) -> Pictures:
-    """The user's own test images, without those that were lessons."""
+def _others(spec: Quantizing, inputs: Sequence[ResolvedInput], calibration_images: Pictures) -> Pictures:
+    """The user's own test images, without that teach the quantization."""
     assert spec.verification_images is not None
     source = spec.verification_images
-    known = set(lessons.sha256)
+    known = set(calibration_images.sha256)
     every = from_files(find_images(source), source, lambda path: np.zeros(0))
     fresh = [path for path, digest in zip(find_images(source), every.sha256, strict=True) if digest not in known]
     if not fresh:

@@ -173,7 +173,7 @@ def _spec(a: Side, b: Side) -> Iterator[Row]:
     yield from _rows("spec", {"source": _source(a)}, {"source": _source(b)})
     yield from _differing("spec", *(_asked(side) for side in (a, b)))
     yield from _differing("spec", *(_by_name(side.recipe.get("inputs", []), "input") for side in (a, b)))
-    yield from _differing("spec", *(_lessons(side) for side in (a, b)))
+    yield from _differing("spec", *(_calibration(side) for side in (a, b)))
 
 
 def _asked(side: Side) -> dict[str, Any]:
@@ -186,11 +186,11 @@ def _source(side: Side) -> str:
     return f"{source.get('name', '?')}, sha256 {str(source.get('sha256', '?'))[:16]}"
 
 
-def _lessons(side: Side) -> dict[str, Any]:
+def _calibration(side: Side) -> dict[str, Any]:
     """The calibration in short: its hundreds of digests as one."""
-    lessons = side.recipe.get("calibration", {})
-    short = {key: value for key, value in lessons.items() if key not in ("names", "sha256", "search")}
-    return {"calibration": {**short, "list of images": _digest(lessons.get("sha256"))}} if lessons else {}
+    recorded = side.recipe.get("calibration", {})
+    short = {key: value for key, value in recorded.items() if key not in ("names", "sha256", "search")}
+    return {"calibration": {**short, "list of images": _digest(recorded.get("sha256"))}} if recorded else {}
 
 
 def _digest(value: Any) -> str:

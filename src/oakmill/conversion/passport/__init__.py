@@ -7,7 +7,7 @@ from oakmill.conversion.passport.detectors import Finding, sorted_by_level
 from oakmill.conversion.passport.measurement import Measurement
 from oakmill.conversion.passport.observed import OutputEncoding, neighbours
 from oakmill.conversion.passport.report import FP16_LARGEST, Check, Overflow, Passport, overflows
-from oakmill.conversion.passport.tasks import ClassAgreement, Seen, Sight, Task, TaskAgreement, WorstImage
+from oakmill.conversion.passport.tasks import ClassAgreement, Seen, Sighting, Task, TaskAgreement, WorstImage
 from oakmill.conversion.passport.verdict import Metric, Verdict, worst_of
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
     "Overflow",
     "Passport",
     "Seen",
-    "Sight",
+    "Sighting",
     "Task",
     "TaskAgreement",
     "Verdict",

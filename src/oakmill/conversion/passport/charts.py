@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oakmill.conversion.passport.histogram import JointHistogram
-from oakmill.conversion.passport.tasks import Seen, Sight
+from oakmill.conversion.passport.tasks import Seen, Sighting
 
 THUMBNAIL = 260
 """The longer side of a picture on the page, in pixels."""
@@ -77,19 +77,19 @@ def heat(values: JointHistogram) -> Markup:
     ).format(href=_png(cells), low=f"{low:.3g}", high=f"{high:.3g}")
 
 
-def picture(pixels: NDArray[Any], sight: Sight) -> Markup:
+def picture(pixels: NDArray[Any], sighting: Sighting) -> Markup:
     """A picture, small, with what a model says of it drawn in: boxes, a mask.
 
     Args:
         pixels: [H, W, 3] RGB or [H, W, 1] or [H, W] gray, uint8.
-        sight: what is drawn.
+        sighting: what is drawn.
     """
     image = _thumbnail(pixels)
     width, height = image.size
-    boxes = [seen for seen in sight.seen if seen.box]
+    boxes = [seen for seen in sighting.seen if seen.box]
     drawn = Markup("").join(_box(seen, width, height, named=place < LABELS) for place, seen in enumerate(boxes))
-    if sight.mask is not None:
-        drawn = _mask(sight.mask, width, height) + drawn
+    if sighting.mask is not None:
+        drawn = _mask(sighting.mask, width, height) + drawn
     return Markup(
         '<svg class="picture" viewBox="0 0 {w} {h}" role="img">'
         '<image width="{w}" height="{h}" href="{href}"/>{drawn}</svg>'

@@ -13,7 +13,7 @@ from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.tasks import (
     ClassAgreement,
     Seen,
-    Sight,
+    Sighting,
     TaskAgreement,
     WorstImage,
     WorstImages,
@@ -95,19 +95,19 @@ class Classifier:
     def _keep(self, image: str, a: Floats, b: Floats, agreement: float) -> None:
         self._by_image.append(agreement)
         if self._worst.would_keep(agreement):
-            self._worst.add(WorstImage(image, agreement, self._sight(a), self._sight(b)))
+            self._worst.add(WorstImage(image, agreement, self._sighting(a), self._sighting(b)))
 
-    def _sight(self, scores: Floats) -> Sight:
+    def _sighting(self, scores: Floats) -> Sighting:
         best = np.argsort(-scores, kind="stable")[:5]
-        return Sight(tuple(Seen(label(self.names, int(index)), float(scores[index])) for index in best))
+        return Sighting(tuple(Seen(label(self.names, int(index)), float(scores[index])) for index in best))
 
     def certainty(self, outputs: Outputs) -> float:
         """The highest probability."""
         return float(probabilities(outputs[self.output], self.is_softmax).max())
 
-    def sees(self, outputs: Outputs) -> Sight:
+    def sees(self, outputs: Outputs) -> Sighting:
         """The five classes that a model finds likeliest on one image."""
-        return self._sight(probabilities(outputs[self.output], self.is_softmax))
+        return self._sighting(probabilities(outputs[self.output], self.is_softmax))
 
     def agreement(self) -> TaskAgreement:
         """What was found so far."""

@@ -11,7 +11,7 @@ from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.tasks import (
     ClassAgreement,
     Seen,
-    Sight,
+    Sighting,
     TaskAgreement,
     WorstImage,
     WorstImages,
@@ -90,12 +90,12 @@ class Detector:
         self._by_image.append(agreement)
         lone = len(first) + len(second) - 2 * len(pairs.iou)
         if self._worst.would_keep(agreement, lone):
-            sights = self._sight(first, pairs.reference), self._sight(second, pairs.candidate)
-            self._worst.add(WorstImage(image, agreement, *sights), lone)
+            sightings = self._sighting(first, pairs.reference), self._sighting(second, pairs.candidate)
+            self._worst.add(WorstImage(image, agreement, *sightings), lone)
 
-    def _sight(self, boxes: Boxes, matched: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Sight:
+    def _sighting(self, boxes: Boxes, matched: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Sighting:
         paired = set(matched.tolist())
-        return Sight(
+        return Sighting(
             tuple(
                 Seen(
                     label(self.names, int(boxes.labels[index])),
@@ -115,9 +115,9 @@ class Detector:
         best = suppress(found, self.iou, most=3).scores
         return float(best.mean()) if best.size else 0.0
 
-    def sees(self, outputs: Outputs) -> Sight:
+    def sees(self, outputs: Outputs) -> Sighting:
         """The boxes that an application would get of one image."""
-        return self._sight(self._boxes(outputs), np.zeros(0, np.int64))
+        return self._sighting(self._boxes(outputs), np.zeros(0, np.int64))
 
     def agreement(self) -> TaskAgreement:
         """What was found so far."""

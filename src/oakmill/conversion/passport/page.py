@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from oakmill.conversion.passport import charts
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.report import Check, Passport
-from oakmill.conversion.passport.tasks import ClassAgreement, Sight, TaskAgreement
+from oakmill.conversion.passport.tasks import ClassAgreement, Sighting, TaskAgreement
 from oakmill.conversion.passport.verdict import Metric, Verdict
 
 FOLDER = Path(__file__).parent
@@ -139,9 +139,9 @@ def _classes(task: TaskAgreement) -> tuple[ClassAgreement, ...]:
     return tuple(by_loss[:CLASSES])
 
 
-def _picture(pictures: Mapping[str, NDArray[Any]], name: str, sight: Sight) -> Markup:
+def _picture(pictures: Mapping[str, NDArray[Any]], name: str, sighting: Sighting) -> Markup:
     pixels = pictures.get(name)
-    return charts.picture(np.asarray(pixels), sight) if pixels is not None else Markup("")
+    return charts.picture(np.asarray(pixels), sighting) if pixels is not None else Markup("")
 
 
 def _words(value: Any) -> str:

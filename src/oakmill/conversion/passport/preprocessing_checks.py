@@ -30,13 +30,16 @@ def in_onnxruntime(prepared: Prepared) -> Reference:
     return lambda samples: (session.run(prepared.feeds(raw)) for raw in samples)
 
 
-def of_lessons(prepared: Prepared, images: Images) -> Iterator[Finding]:
+def of_calibration_images(prepared: Prepared, images: Images) -> Iterator[Finding]:
     """Lessons of random pixels."""
-    lessons, pictures = images.lessons, prepared.pictures
-    if lessons is None or not pictures:
+    calibration_images, pictures = images.calibration_images, prepared.pictures
+    if calibration_images is None or not pictures:
         return
-    agree = [neighbours(last_channels(prepared, lessons, index)) for index in range(min(NOISE_IMAGES, len(lessons)))]
-    if found := detectors.random_calibration(float(np.mean(agree)), declared=images.lessons_from == "random"):
+    agree = [
+        neighbours(last_channels(prepared, calibration_images, index))
+        for index in range(min(NOISE_IMAGES, len(calibration_images)))
+    ]
+    if found := detectors.random_calibration(float(np.mean(agree)), declared=images.calibration_set == "random"):
         yield found
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.tasks import (
     ClassAgreement,
-    Sight,
+    Sighting,
     TaskAgreement,
     WorstImage,
     WorstImages,
@@ -59,7 +59,7 @@ class Segmentation:
         agreement = float(same.mean()) if same.size else 1.0
         self._by_image.append(agreement)
         if self._worst.would_keep(agreement):
-            self._worst.add(WorstImage(image, agreement, _sight(a), _sight(b)))
+            self._worst.add(WorstImage(image, agreement, _sighting(a), _sighting(b)))
 
     def certainty(self, outputs: Outputs) -> float:
         """The mean over the pixels of the winner's score, where scores are probabilities; else 0."""
@@ -127,6 +127,6 @@ def _added(counts: Counts, classes: Counts, size: int) -> Counts:
     return result
 
 
-def _sight(classes: Counts) -> Sight:
+def _sighting(classes: Counts) -> Sighting:
     step = max(1, -(-max(classes.shape) // SHOWN))
-    return Sight(mask=np.minimum(classes[::step, ::step], 255).astype(np.uint8))
+    return Sighting(mask=np.minimum(classes[::step, ::step], 255).astype(np.uint8))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.classification import SURE, probabilities
-from oakmill.conversion.passport.tasks import Seen, Sight, TaskAgreement, WorstImage, WorstImages, share
+from oakmill.conversion.passport.tasks import Seen, Sighting, TaskAgreement, WorstImage, WorstImages, share
 from oakmill.conversion.passport.verdict import Metric
 
 BLANK_SHARE = 0.3
@@ -55,14 +55,14 @@ class Sequence:
         agreement = float((a == b).mean()) if a.size else 1.0
         self._by_image.append(agreement)
         if self._worst.would_keep(agreement):
-            sights = (self._sight(reference, a), self._sight(candidate, b))
-            self._worst.add(WorstImage(image, agreement, *sights))
+            sightings = (self._sighting(reference, a), self._sighting(candidate, b))
+            self._worst.add(WorstImage(image, agreement, *sightings))
 
-    def _sight(self, outputs: Outputs, tops: NDArray[Any]) -> Sight:
+    def _sighting(self, outputs: Outputs, tops: NDArray[Any]) -> Sighting:
         blank = self.blank if self.blank is not None else self._found_blank()
         words = [self._character(index) for index in _collapsed(tops) if index != blank]
         certainty = Seen("mean confidence", self.certainty(outputs))
-        return Sight((certainty,), text=("" if self.names else " ").join(words) or "(nothing)")
+        return Sighting((certainty,), text=("" if self.names else " ").join(words) or "(nothing)")
 
     def _character(self, index: int) -> str:
         return self.names[index] if index < len(self.names) else str(index)

@@ -30,7 +30,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Sight:
+class Sighting:
     """All that a model says of an image; `mask` [height, width] holds class numbers."""
 
     seen: tuple[Seen, ...] = ()
@@ -44,8 +44,8 @@ class WorstImage:
 
     image: str
     agreement: float
-    reference: Sight
-    candidate: Sight
+    reference: Sighting
+    candidate: Sighting
 
 
 @dataclass(frozen=True)
@@ -134,16 +134,16 @@ class TaskAgreement:
 
 
 def _sights(item: WorstImage) -> dict[str, Any]:
-    return {"float": _sight(item.reference), "converted": _sight(item.candidate)}
+    return {"float": _sighting(item.reference), "converted": _sighting(item.candidate)}
 
 
-def _sight(sight: Sight) -> dict[str, Any]:
+def _sighting(sighting: Sighting) -> dict[str, Any]:
     seen = [
         {"label": one.label, "score": _finite(one.score)}
         | ({"box": [_finite(value) for value in one.box]} if one.box else {})
-        for one in sight.seen
+        for one in sighting.seen
     ]
-    return {"seen": seen} | ({"text": sight.text} if sight.text else {})
+    return {"seen": seen} | ({"text": sighting.text} if sighting.text else {})
 
 
 def _finite(value: float) -> float | None:

@@ -165,8 +165,8 @@ def _dataset(data: str | None, given: str | None, work: Path, settings: Settings
 
 def _drawn(spec: Any, files: Sequence[Path]) -> list[str]:
     """The images that a conversion would learn from."""
-    lessons = split(files, spec.max_quantization_images, spec.max_verification_images, spec.seed).lessons
-    return [sha256(file) for file in lessons]
+    parts = split(files, spec.max_quantization_images, spec.max_verification_images, spec.seed)
+    return [sha256(file) for file in parts.calibration_images]
 
 
 def _arranged(recipe: Recipe, spec: AnySpec, found: Dataset, wanted: list[str], work: Path) -> AnySpec:
@@ -174,7 +174,7 @@ def _arranged(recipe: Recipe, spec: AnySpec, found: Dataset, wanted: list[str], 
     by_digest = {sha256(file): file for file in found.files}
     _require_all(recipe, wanted, by_digest, found)
     held_out = [by_digest[digest] for digest in recipe.images if digest in by_digest and digest not in wanted]
-    # One image is always kept back; where none of those is here, a lesson stands in, and accuracy is not compared.
+    # One image is always kept back; where none is here, a calibration image stands in, and accuracy is not compared.
     called = re.sub(r"[^\w.-]", "_", str(recipe.calibration.get("set", ""))).lstrip(".") or "images"
     for kept_back in (held_out, [*held_out, by_digest[wanted[0]]][:1]):
         arranged = _laid_out(spec, [by_digest[digest] for digest in wanted], kept_back, work, called)
@@ -184,11 +184,11 @@ def _arranged(recipe: Recipe, spec: AnySpec, found: Dataset, wanted: list[str], 
     return result
 
 
-def _laid_out(spec: Any, lessons: Sequence[Path], held_out: Sequence[Path], work: Path, called: str) -> Any:
-    """The spec with a folder in which the seed's draw begins with the lessons and ends with what is held out."""
-    ordered = [*lessons, *reversed(held_out)]
+def _laid_out(spec: Any, calibrating: Sequence[Path], held_out: Sequence[Path], work: Path, called: str) -> Any:
+    """The spec with a folder in which the seed's draw begins with what calibrates and ends with what is held out."""
+    ordered = [*calibrating, *reversed(held_out)]
     places = np.random.RandomState(spec.seed).permutation(len(ordered))
-    folder = Path(tempfile.mkdtemp(dir=work, prefix="lessons-")) / called
+    folder = Path(tempfile.mkdtemp(dir=work, prefix="calibration-")) / called
     folder.mkdir()
     for file, place in zip(ordered, places, strict=True):
         shutil.copyfile(file, folder / f"{place:08}{file.suffix.lower()}")

@@ -75,7 +75,7 @@ class Measured:
             checks.append(self._stored(progress))
         own = found["quantized" if quantized else "plain"].findings()
         suspected = (
-            *preprocessing_checks.of_lessons(self.prepared, self.images),
+            *preprocessing_checks.of_calibration_images(self.prepared, self.images),
             *preprocessing_checks.of_inputs(self.prepared, pictures, self.reference),
         )
         status = () if self.compiled else (NOT_COMPILED,)
@@ -87,13 +87,17 @@ class Measured:
             overflows=() if quantized or self.reference else verification.find_overflows(self.prepared, pictures),
             not_proven=self.not_proven,
             findings=detectors.sorted_by_level([*own, *suspected, *status]),
-            calibration=self._lessons(),
+            calibration=self._calibration(),
             held_out=self._kept_apart(),
         )
 
     def _kept_apart(self) -> str:
-        lessons = self.images.lessons
-        return f"none of them is among the {len(lessons)} images that taught the quantization" if lessons else ""
+        calibration_images = self.images.calibration_images
+        return (
+            f"none of them is among the {len(calibration_images)} images that taught the quantization"
+            if calibration_images
+            else ""
+        )
 
     def _measure(self, runs: Mapping[str, Run], progress: Progress) -> dict[str, Measurement]:
         """Each IR on all held-out images."""
@@ -119,7 +123,7 @@ class Measured:
         found = verification.estimate_half(self.prepared, self.images.held_out)
         return Check(*STORED, found.outputs(), pass_above_db=30, fail_below_db=15, resolution=2**-11)
 
-    def _lessons(self) -> dict[str, Any]:
+    def _calibration(self) -> dict[str, Any]:
         record = self.network.calibration
         wanted = ("set", "method", "images", "quantizer", "control")
         return {

@@ -181,11 +181,11 @@ class Rvc3(Platform):
             CompileFailed: the quantizer refused the network.
             ToolKilled, LimitExceeded: it did not come to an end.
         """
-        assert images.lessons is not None
+        assert images.calibration_images is not None
         assert self.quantizer is not None
         step = Quantization(self.spec, self.settings, self.quantizer)
-        made = step.run(network, images.lessons, images.lessons_from, job, progress)
-        return Rvc3Network(made.file, made.model, made.calibration, made.lessons, plain=network.file)
+        made = step.run(network, images.calibration_images, images.calibration_set, job, progress)
+        return Rvc3Network(made.file, made.model, made.calibration, made.calibration_images, plain=network.file)
 
     def compile(self, prepared: Prepared, network: Network, job: Path, progress: Progress) -> Rvc3Built:
         """Read the IR back in OpenVINO 2022.3.2, and compile it where there is a compiler.

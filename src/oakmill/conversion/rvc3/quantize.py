@@ -1,4 +1,4 @@
-"""The calibrate stage of RVC3: lessons into files, NNCF or POT on the IR, the result kept by content."""
+"""The calibrate stage of RVC3: calibration images into files, NNCF or POT on the IR, the result kept by content."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _KIND = "rvc3-int8"
 
 @dataclass(frozen=True)
 class Shares:
-    """How many of the lessons teach, and how many behind them control."""
+    """How many of the calibration images teach, and how many behind them control."""
 
     teach: int
     control: int = 0
@@ -60,7 +60,7 @@ class Quantization:
     settings: Settings
     quantizer: Quantizer
 
-    def run(self, network: Network, lessons: Pictures, source: str, job: Path, progress: Progress) -> Network:
+    def run(self, network: Network, samples: Pictures, source: str, job: Path, progress: Progress) -> Network:
         """The quantized IR, made or out of the cache.
 
         Raises:
@@ -69,22 +69,22 @@ class Quantization:
             CompileFailed: the tool cannot quantize the network.
             ToolKilled, LimitExceeded: it did not come to an end.
         """
-        shares, job = Shares.of(self.spec, len(lessons)), job / "int8"
-        store, key = Store.of(self.settings), self._key(network, lessons, shares)
+        shares, job = Shares.of(self.spec, len(samples)), job / "int8"
+        store, key = Store.of(self.settings), self._key(network, samples, shares)
         kept = _from(store, key, job)
         if kept is not None:
             progress.note("reused from the cache: the quantized IR, of the same network and images")
-        report = kept if kept is not None else self._make(network, lessons, shares, job, progress)
+        report = kept if kept is not None else self._make(network, samples, shares, job, progress)
         file = job / "int8.xml"
         if kept is None and not report.get("control", {}).get("out_of_time"):
             store.put(_KIND, key, {path.name: path for path in (file, file.with_suffix(".bin"))}, {"report": report})
         self._tell(report, progress)
-        return Network(file, network.model, self._record(report, lessons, source, shares), lessons)
+        return Network(file, network.model, self._record(report, samples, source, shares), samples)
 
-    def _make(self, network: Network, lessons: Pictures, shares: Shares, job: Path, progress: Progress) -> Any:
+    def _make(self, network: Network, samples: Pictures, shares: Shares, job: Path, progress: Progress) -> Any:
         spec = self.spec
         control = Control(spec.accuracy_drop, spec.accuracy_seconds) if spec.accuracy_control else None
-        files = write_lessons(lessons, job.with_name("lessons"), progress)
+        files = write_samples(samples, job.with_name("calibration"), progress)
         order = Order(
             files, shares.teach, spec.pot_target_device.value, spec.ignored_names, spec.ignored_types, control
         )
@@ -94,7 +94,7 @@ class Quantization:
         except RunnerError as error:
             raise self._explained(error) from error
         finally:
-            shutil.rmtree(job.with_name("lessons"), ignore_errors=True)
+            shutil.rmtree(job.with_name("calibration"), ignore_errors=True)
         return {name: value for name, value in done.report.items() if name != "seconds"}
 
     def _explained(self, error: RunnerError) -> SpecError | CompileFailed:
@@ -114,15 +114,15 @@ class Quantization:
             log=error.log,
         )
 
-    def _key(self, network: Network, lessons: Pictures, shares: Shares) -> str:
+    def _key(self, network: Network, samples: Pictures, shares: Shares) -> str:
         """By all that decides the result: the IR, the images in their order, how they are read, the parameters."""
         spec = self.spec
         asked = spec.model_dump(
             mode="json", include={"quantizer", "pot_target_device", "ignored_names", "ignored_types", "resize"}
         )
         control = [spec.accuracy_drop, spec.accuracy_seconds] if spec.accuracy_control else None
-        inputs = [[item.name, item.layout, list(item.shape), str(item.encoding_to)] for item in lessons.inputs]
-        images = [list(samples.sha256) for samples in lessons.samples]
+        inputs = [[item.name, item.layout, list(item.shape), str(item.encoding_to)] for item in samples.inputs]
+        images = [list(each.sha256) for each in samples.samples]
         files = [identity.sha256(network.file.with_suffix(ending)) for ending in (".xml", ".bin")]
         tool = self.quantizer.status().digest
         return key_of(identity.maker(), tool, asked, control, [shares.teach, shares.control], inputs, images, files)
@@ -144,7 +144,7 @@ class Quantization:
             why = "in the time it had" if control["out_of_time"] else "by any layer put back"
             progress.warn(f"--accuracy-control did not reach an agreement of {1 - self.spec.accuracy_drop:g} {why}")
 
-    def _record(self, report: Mapping[str, Any], lessons: Pictures, source: str, shares: Shares) -> dict[str, Any]:
+    def _record(self, report: Mapping[str, Any], samples: Pictures, source: str, shares: Shares) -> dict[str, Any]:
         control = report.get("control")
         return {
             "set": source,
@@ -153,8 +153,8 @@ class Quantization:
             "images": shares.teach,
             **({"control": dict(control)} if control else {}),
             **({"ignored": list(report["ignored"])} if report["ignored"] else {}),
-            "names": list(lessons.names),
-            "sha256": list(lessons.sha256),
+            "names": list(samples.names),
+            "sha256": list(samples.sha256),
         }
 
     @property
@@ -176,19 +176,19 @@ def _from(store: Store, key: str, job: Path) -> dict[str, Any] | None:
         return report
 
 
-def write_lessons(lessons: Pictures, folder: Path, progress: Progress) -> dict[str, Path]:
+def write_samples(samples: Pictures, folder: Path, progress: Progress) -> dict[str, Path]:
     """Each input's samples as one array in a file, [samples, *shape]: pixels as bytes, other numbers as they are."""
     folder.mkdir(parents=True)
     files: dict[str, Path] = {}
     arrays: dict[str, Any] = {}
-    pixels = {item.name for item in lessons.inputs if item.is_image}
-    for index, sample in enumerate(lessons):
-        progress.doing("reading the images", index + 1, len(lessons))
+    pixels = {item.name for item in samples.inputs if item.is_image}
+    for index, sample in enumerate(samples):
+        progress.doing("reading the images", index + 1, len(samples))
         for name, values in sample.items():
             if name not in arrays:
                 files[name] = folder / f"{len(files)}.npy"
                 kind = np.uint8 if name in pixels else values.dtype
-                shape = (len(lessons), *values.shape)
+                shape = (len(samples), *values.shape)
                 arrays[name] = np.lib.format.open_memmap(files[name], "w+", np.dtype(kind), shape)
             arrays[name][index] = np.rint(values) if name in pixels else values
     for array in arrays.values():

@@ -84,13 +84,17 @@ class Measured:
             checks=(simulated, emulated),
             not_proven=self.not_proven,
             findings=detectors.sorted_by_level([*proof, *self._of_images(), *self._of_inputs(), *own.findings()]),
-            calibration=self._lessons(),
+            calibration=self._calibration(),
             held_out=self._kept_apart(),
         )
 
     def _kept_apart(self) -> str:
-        lessons = self.images.lessons
-        return f"none of them is among the {len(lessons)} images that taught the quantization" if lessons else ""
+        calibration_images = self.images.calibration_images
+        return (
+            f"none of them is among the {len(calibration_images)} images that taught the quantization"
+            if calibration_images
+            else ""
+        )
 
     def _candidate(self) -> Model:
         if self.spec.target_precision.is_float:
@@ -181,16 +185,19 @@ class Measured:
 
     def _of_images(self) -> Iterator[Finding]:
         """Lessons of random pixels."""
-        lessons = self.images.lessons
+        calibration_images = self.images.calibration_images
         pictures = self.prepared.pictures
-        if lessons is None or not pictures:
+        if calibration_images is None or not pictures:
             return
-        agree = [neighbours(lessons[index][pictures[0]]) for index in range(min(NOISE_IMAGES, len(lessons)))]
-        noise = self.images.lessons_from == "random"
+        agree = [
+            neighbours(calibration_images[index][pictures[0]])
+            for index in range(min(NOISE_IMAGES, len(calibration_images)))
+        ]
+        noise = self.images.calibration_set == "random"
         if found := detectors.random_calibration(float(np.mean(agree)), declared=noise):
             yield found
 
-    def _lessons(self) -> dict[str, Any]:
+    def _calibration(self) -> dict[str, Any]:
         record = self.network.calibration
         wanted = ("set", "method", "images", "search")
         return {"precision": self.spec.target_precision.value} | {key: record[key] for key in wanted if key in record}

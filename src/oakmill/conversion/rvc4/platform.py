@@ -179,11 +179,11 @@ class Rvc4(Platform):
             SpecError: encodings or overrides do not fit the model.
             PreparationFailed: a tensor is not finite, or the graph cannot be quantized.
         """
-        assert images.lessons is not None
+        assert images.calibration_images is not None
         made = quantize.quantize_graph(
-            self.spec, prepared, images.lessons, images.lessons_from, self.settings, progress
+            self.spec, prepared, images.calibration_images, images.calibration_set, self.settings, progress
         )
-        return Network(save(made.model, job / "quantized.onnx"), made.model, made.record, images.lessons)
+        return Network(save(made.model, job / "quantized.onnx"), made.model, made.record, images.calibration_images)
 
     def compile(self, prepared: Prepared, network: Network, job: Path, progress: Progress) -> Rvc4Built:
         """Make the DLC; what the processor cannot take is named by node.
@@ -195,7 +195,7 @@ class Rvc4(Platform):
         """
         front = VendorFront(self.sdk, self.spec, self.options, self.settings) if self.sdk else None
         if front and self.options.vendor_front:
-            file = front.convert(prepared, network.lessons, job, progress, cache=self.policy.cache)
+            file = front.convert(prepared, network.calibration_images, job, progress, cache=self.policy.cache)
             compiled = self.toolchain.read(file, job / "read", progress.tool)
         else:
             compiled = self._compile(network, job, progress)

@@ -1,4 +1,4 @@
-"""The calibrate stage: from the prepared float graph and its lessons to a quantized graph, ranges cached by content."""
+"""The calibrate stage: from the prepared float graph and its samples to a quantized graph, ranges cached by content."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Quantized:
 
 
 def quantize_graph(
-    spec: Rvc4Spec, prepared: Prepared, lessons: Pictures, source: str, settings: Settings, progress: Progress
+    spec: Rvc4Spec, prepared: Prepared, samples: Pictures, source: str, settings: Settings, progress: Progress
 ) -> Quantized:
     """Measure the ranges, or find them in the cache, and write the quantized graph.
 
@@ -47,10 +47,10 @@ def quantize_graph(
     """
     _require_own(spec, prepared.pictures)
     plan = plan_of(spec, prepared.model, progress)
-    ranges = measure(spec, plan, prepared, lessons, settings, progress)
+    ranges = measure(spec, plan, prepared, samples, settings, progress)
     found: dict[str, Any] = {}
     if spec.quantizer_search:
-        searched = Search(prepared, ranges, plan, lessons, spec.search_seconds).run(progress)
+        searched = Search(prepared, ranges, plan, samples, spec.search_seconds).run(progress)
         plan, model, found = searched.plan, searched.model, {"search": searched.as_dict()}
         progress.note(searched.words)
     else:
@@ -59,9 +59,9 @@ def quantize_graph(
     record = {
         "set": source,
         "method": spec.ranges.value,
-        "images": len(lessons),
-        "names": list(lessons.names),
-        "sha256": list(lessons.sha256),
+        "images": len(samples),
+        "names": list(samples.names),
+        "sha256": list(samples.sha256),
         **found,
     }
     return Quantized(model, ranges, plan, record)
@@ -113,7 +113,7 @@ def _require_own(spec: Rvc4Spec, pictures: Sequence[str]) -> None:
 
 
 def measure(
-    spec: Rvc4Spec, plan: Plan, prepared: Prepared, lessons: Pictures, settings: Settings, progress: Progress
+    spec: Rvc4Spec, plan: Plan, prepared: Prepared, samples: Pictures, settings: Settings, progress: Progress
 ) -> dict[str, Interval]:
     """The range of every activation, from the cache where the same was measured before.
 
@@ -123,7 +123,7 @@ def measure(
     bits = {name: item.bits for name, item in plan.encodings.items()}
     bits = {name: bits.get(name, plan.activation_bits) for name in ranged.measured}
     cache = StageCache.of(settings, "ranges")
-    key = _key(spec, bits, prepared, lessons)
+    key = _key(spec, bits, prepared, samples)
     known = cache.load(key)
     if known is not None and known.keys() == set(ranged.measured):
         progress.note(f"the ranges of {len(known)} tensors were measured before, on the same images")
@@ -131,11 +131,11 @@ def measure(
     found = collect(
         prepared.model,
         ranged.measured,
-        lessons,
+        samples,
         method=spec.ranges,
         bits=bits,
         checkpoint=cache.beside(key),
-        report=lambda done: progress.doing(f"measuring {len(bits)} tensors", done, len(lessons)),
+        report=lambda done: progress.doing(f"measuring {len(bits)} tensors", done, len(samples)),
     )
     cache.store(key, {name: [item.low, item.high] for name, item in found.items()})
     if partial := cache.beside(key):
@@ -147,10 +147,10 @@ def _interval(item: Range) -> Interval:
     return item.low, item.high
 
 
-def _key(spec: Rvc4Spec, bits: Mapping[str, int], prepared: Prepared, lessons: Pictures) -> str:
+def _key(spec: Rvc4Spec, bits: Mapping[str, int], prepared: Prepared, samples: Pictures) -> str:
     """By all that decides the ranges: the graph, the images in their order, how they are read, the method."""
-    inputs = [[item.layout, list(item.shape), str(item.encoding_to)] for item in lessons.inputs]
-    images = [list(samples.sha256) for samples in lessons.samples]
+    inputs = [[item.layout, list(item.shape), str(item.encoding_to)] for item in samples.inputs]
+    images = [list(each.sha256) for each in samples.samples]
     wanted = dict(bits) if spec.ranges is RangeMethod.MSE else sorted(bits)
     graph = prepared.model.SerializeToString(deterministic=True)
     return key_of(_RANGES, spec.ranges.value, spec.resize.value, wanted, inputs, images, graph)

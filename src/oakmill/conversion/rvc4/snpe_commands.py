@@ -61,11 +61,11 @@ def equal_commands(
     return found
 
 
-def write_input_list(folder: Path, lessons: Pictures) -> Path:
-    """Write each lesson as raw float32, and the list that names them as snpe-dlc-quant reads it."""
+def write_input_list(folder: Path, samples: Pictures) -> Path:
+    """Write each sample as raw float32, and the list that names them as snpe-dlc-quant reads it."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
-    for index, raw in enumerate(lessons):
+    for index, raw in enumerate(samples):
         words = []
         for place, (name, values) in enumerate(raw.items()):
             path = folder / f"{index}_{place}.raw"

@@ -29,7 +29,7 @@ class VendorFront:
     settings: Settings
 
     def convert(
-        self, prepared: Prepared, lessons: Pictures | None, job: Path, progress: Progress, *, cache: bool
+        self, prepared: Prepared, samples: Pictures | None, job: Path, progress: Progress, *, cache: bool
     ) -> Path:
         """The DLC.
 
@@ -50,9 +50,9 @@ class VendorFront:
             overrides=overrides,
             watch=progress.tool,
         )
-        if lessons is not None:
+        if samples is not None:
             progress.doing("running snpe-dlc-quant")
-            images = snpe_commands.write_input_list(job / "images", lessons)
+            images = snpe_commands.write_input_list(job / "images", samples)
             dlc = self.sdk.quantize(
                 dlc,
                 images,

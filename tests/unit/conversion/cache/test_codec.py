@@ -10,7 +10,7 @@ import pytest
 
 from oakmill.conversion.cache.codec import decode, encode
 from oakmill.conversion.passport import Check, Comparison, Finding, Overflow, Passport, Verdict
-from oakmill.conversion.passport.tasks import Seen, Sight, TaskAgreement, WorstImage
+from oakmill.conversion.passport.tasks import Seen, Sighting, TaskAgreement, WorstImage
 from oakmill.conversion.passport.verdict import Metric
 
 
@@ -48,10 +48,10 @@ def test_a_passport_comes_back_whole() -> None:
     for name in ("one.png", "two.png"):
         scores = rng.random((1, 10), np.float32)
         comparison.add(name, {"scores": scores}, {"scores": scores + 0.01})
-    sight = Sight((Seen("cat", 0.5, (0.0, 0.1, 0.2, 0.3)),), mask=np.zeros((2, 2), np.uint8))
+    sighting = Sighting((Seen("cat", 0.5, (0.0, 0.1, 0.2, 0.3)),), mask=np.zeros((2, 2), np.uint8))
     task = TaskAgreement(
         "Classification", "classifier", ("scores",), (Metric("top1", "same class", math.nan, green=0.9, red=0.5),), 2,
-        "by shape", worst=(WorstImage("one.png", 0.5, sight, sight),),
+        "by shape", worst=(WorstImage("one.png", 0.5, sighting, sighting),),
     )  # fmt: skip
     passport = Passport(
         "rvc2", "photos", ("one.png", "two.png"),

@@ -22,32 +22,32 @@ FILES = [Path(f"{index:04}.png") for index in range(400)]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 30, 256, 257, 300, 320, 321, 400])
-@pytest.mark.parametrize(("lessons", "held_out"), [(256, 64), (1, 1), (4096, 4096), (10, 64)])
-def test_no_file_is_in_both_parts_and_none_is_there_twice(count: int, lessons: int, held_out: int) -> None:
-    found = split(FILES[:count], lessons, held_out, seed=3)
-    everything = [*found.lessons, *found.held_out]
+@pytest.mark.parametrize(("calibrating", "held_out"), [(256, 64), (1, 1), (4096, 4096), (10, 64)])
+def test_no_file_is_in_both_parts_and_none_is_there_twice(count: int, calibrating: int, held_out: int) -> None:
+    found = split(FILES[:count], calibrating, held_out, seed=3)
+    everything = [*found.calibration_images, *found.held_out]
     assert len(set(everything)) == len(everything) <= count
-    assert 1 <= len(found.lessons) <= lessons
+    assert 1 <= len(found.calibration_images) <= calibrating
     assert len(found.held_out) <= held_out
     assert found.held_out or count == 1
 
 
 def test_enough_files_give_as_many_as_were_asked_for() -> None:
     found = split(FILES, 256, 64, seed=0)
-    assert (len(found.lessons), len(found.held_out)) == (256, 64)
+    assert (len(found.calibration_images), len(found.held_out)) == (256, 64)
 
 
 def test_of_too_few_files_one_in_five_is_kept_back() -> None:
     found = split(FILES[:100], 256, 64, seed=0)
-    assert (len(found.lessons), len(found.held_out)) == (80, 20)
+    assert (len(found.calibration_images), len(found.held_out)) == (80, 20)
 
 
 @pytest.mark.parametrize("fewer", [1, 20, 50, 79])
-def test_fewer_lessons_are_the_beginning_of_the_same_order(fewer: int) -> None:
-    """The lessons began behind what was kept back: 50 of 100 images were others than the first 50 of 80."""
+def test_fewer_images_are_the_beginning_of_the_same_order(fewer: int) -> None:
+    """The calibration images began behind what was kept back: 50 of 100 images were others than the first 50 of 80."""
     more = split(FILES[:100], 256, 64, seed=0)
     less = split(FILES[:100], fewer, 64, seed=0)
-    assert less.lessons == more.lessons[:fewer]
+    assert less.calibration_images == more.calibration_images[:fewer]
     assert less.held_out[: len(more.held_out)] == more.held_out
 
 
@@ -61,11 +61,11 @@ def test_the_order_is_the_seeds_and_not_the_lists() -> None:
 
 
 def test_one_file_teaches_and_of_two_one_tests() -> None:
-    assert split(FILES[:1], 256, 64, seed=0).lessons == (FILES[0],)
+    assert split(FILES[:1], 256, 64, seed=0).calibration_images == (FILES[0],)
     assert split(FILES[:1], 256, 64, seed=0).held_out == ()
     two = split(FILES[:2], 256, 64, seed=0)
-    assert {*two.lessons, *two.held_out} == set(FILES[:2])
-    assert len(two.lessons) == len(two.held_out) == 1
+    assert {*two.calibration_images, *two.held_out} == set(FILES[:2])
+    assert len(two.calibration_images) == len(two.held_out) == 1
 
 
 # chosen
@@ -82,26 +82,26 @@ class Chosen:
         self.images: Images = choose(spec, inputs, work, settings, self.progress)
 
     @property
-    def lessons(self) -> list[dict[str, np.ndarray]]:
-        assert self.images.lessons is not None
-        return list(self.images.lessons)
+    def calibration_images(self) -> list[dict[str, np.ndarray]]:
+        assert self.images.calibration_images is not None
+        return list(self.images.calibration_images)
 
 
 def test_a_folder_teaches_and_tests_with_different_pictures(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 10)
     chosen = Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input()], tmp_path)
-    assert chosen.images.lessons is not None
-    assert (len(chosen.images.lessons), len(chosen.images.held_out)) == (8, 2)
-    assert not set(chosen.images.lessons.sha256) & set(chosen.images.held_out.sha256)
-    assert chosen.images.lessons_from == "photos"
+    assert chosen.images.calibration_images is not None
+    assert (len(chosen.images.calibration_images), len(chosen.images.held_out)) == (8, 2)
+    assert not set(chosen.images.calibration_images.sha256) & set(chosen.images.held_out.sha256)
+    assert chosen.images.calibration_set == "photos"
     assert "8 images of 'photos' teach the quantization" in chosen.progress.notes
-    assert chosen.lessons[0]["image"].shape == (1, 8, 8, 3)
+    assert chosen.calibration_images[0]["image"].shape == (1, 8, 8, 3)
 
 
-def test_one_picture_is_a_lesson_and_the_test_is_said_to_prove_little(tmp_path: Path) -> None:
+def test_one_picture_teaches_and_the_test_is_said_to_prove_little(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 1)
     chosen = Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input()], tmp_path)
-    assert len(chosen.lessons) == 1
+    assert len(chosen.calibration_images) == 1
     assert chosen.images.held_out.source == GENERATED
     assert any("proves little" in warning for warning in chosen.progress.warnings)
 
@@ -112,19 +112,19 @@ def test_a_set_that_is_not_installed_is_not_replaced(tmp_path: Path) -> None:
     assert "oakmill datasets install food" in caught.value.remedy
 
 
-def test_the_users_own_test_images_are_taken_without_the_lessons(tmp_path: Path) -> None:
+def test_the_users_own_test_images_are_taken_without_those_that_teach(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 6)
     others = photos(tmp_path / "others", 3, seed=9)
-    (others / "a_lesson.png").write_bytes((folder / "000.png").read_bytes())
+    (others / "it_teaches.png").write_bytes((folder / "000.png").read_bytes())
     spec = Rvc4Spec(quantization_data=str(folder), max_quantization_images=6, verification_images=others)
     chosen = Chosen(spec, [picture_input()], tmp_path)
-    assert chosen.images.lessons is not None
-    was_taught = "000.png" in chosen.images.lessons.names
-    assert ("a_lesson.png" in chosen.images.held_out.names) is not was_taught
-    assert not set(chosen.images.held_out.sha256) & set(chosen.images.lessons.sha256)
+    assert chosen.images.calibration_images is not None
+    was_taught = "000.png" in chosen.images.calibration_images.names
+    assert ("it_teaches.png" in chosen.images.held_out.names) is not was_taught
+    assert not set(chosen.images.held_out.sha256) & set(chosen.images.calibration_images.sha256)
 
 
-def test_test_images_that_are_all_lessons_are_refused(tmp_path: Path) -> None:
+def test_test_images_that_all_teach_are_refused(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 1)
     spec = Rvc4Spec(quantization_data=str(folder), verification_images=folder)
     with pytest.raises(SpecError, match="among those that teach"):
@@ -134,7 +134,7 @@ def test_test_images_that_are_all_lessons_are_refused(tmp_path: Path) -> None:
 def test_without_quantization_pictures_are_the_users_or_made(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 4)
     made = choose_untaught(Rvc4Spec(target_precision="FP16", max_verification_images=3), [picture_input()])
-    assert (made.held_out.source, len(made.held_out), made.lessons) == (GENERATED, 3, None)
+    assert (made.held_out.source, len(made.held_out), made.calibration_images) == (GENERATED, 3, None)
     own = choose_untaught(Rvc4Spec(target_precision="FP16", verification_images=folder), [picture_input()])
     assert (own.held_out.source, len(own.held_out)) == ("photos", 4)
 
@@ -153,7 +153,7 @@ def test_random_pixels_are_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_same_pictures_go_to_every_input_of_pixels(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 4)
     chosen = Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input("left"), picture_input("right")], tmp_path)
-    for sample in chosen.lessons:
+    for sample in chosen.calibration_images:
         np.testing.assert_array_equal(sample["left"], sample["right"])
 
 
@@ -183,12 +183,12 @@ def test_a_folder_for_each_input_gives_samples_that_belong_together(zipped: bool
         source = tmp_path / "pairs.zip"
     chosen = Chosen(Rvc4Spec(quantization_data=str(source)), [numbers_input(), picture_input()], tmp_path)
     images = chosen.images
-    assert images.lessons is not None
-    for part in (images.lessons, images.held_out):
+    assert images.calibration_images is not None
+    for part in (images.calibration_images, images.held_out):
         pictures = next(samples for samples in part.samples if samples.names[0].endswith(".png"))
         for name, sample in zip(pictures.names, part, strict=True):
             assert (sample["state"] == int(Path(name).stem)).all()
-    assert (len(images.lessons), len(images.held_out)) == (8, 2)
+    assert (len(images.calibration_images), len(images.held_out)) == (8, 2)
 
 
 def test_folders_of_different_length_are_refused_with_the_numbers(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_folders_of_different_length_are_refused_with_the_numbers(tmp_path: Path
 def test_empty_folders_of_the_inputs_names_are_passed_over(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 3)
     (folder / "image").mkdir()
-    assert len(Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input()], tmp_path).lessons) == 2
+    assert len(Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input()], tmp_path).calibration_images) == 2
 
 
 # arrays
@@ -225,7 +225,7 @@ def test_arrays_of_the_sources_layout_land_in_that_of_the_device(
 ) -> None:
     array = planes().astype(dtype)
     folder = arrays(tmp_path / "arrays", array if batched else array[0])
-    (sample,) = Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input()], tmp_path).lessons
+    (sample,) = Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input()], tmp_path).calibration_images
     assert sample["image"].dtype == np.float32
     np.testing.assert_array_equal(sample["image"], planes().transpose(0, 2, 3, 1))
 
@@ -236,19 +236,19 @@ def test_raw_files_are_bare_numbers_of_the_sources_layout(dtype: type[np.generic
     folder = tmp_path / "raws"
     folder.mkdir()
     (folder / "0.raw").write_bytes(planes().astype(dtype).tobytes())
-    (sample,) = Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input()], tmp_path).lessons
+    (sample,) = Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input()], tmp_path).calibration_images
     np.testing.assert_array_equal(sample["image"], planes().transpose(0, 2, 3, 1))
     (folder / "0.raw").write_bytes(bytes(100))
     chosen = Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input()], tmp_path)
     with pytest.raises(SpecError, match="has 100 bytes"):
-        list(chosen.lessons)
+        list(chosen.calibration_images)
 
 
 @pytest.mark.parametrize("array", [planes() - 1, planes() * 2], ids=["below", "above"])
 def test_values_that_no_camera_gives_are_refused(array: np.ndarray, tmp_path: Path) -> None:
     chosen = Chosen(Rvc4Spec(quantization_data=str(arrays(tmp_path / "arrays", array))), [picture_input()], tmp_path)
     with pytest.raises(SpecError, match="holds values from") as caught:
-        list(chosen.lessons)
+        list(chosen.calibration_images)
     assert "mean and scale are applied inside" in caught.value.remedy
 
 
@@ -265,4 +265,4 @@ def test_values_that_no_camera_gives_are_refused(array: np.ndarray, tmp_path: Pa
 def test_arrays_of_another_shape_or_kind_are_refused(array: np.ndarray, words: str, tmp_path: Path) -> None:
     chosen = Chosen(Rvc4Spec(quantization_data=str(arrays(tmp_path / "arrays", array))), [picture_input()], tmp_path)
     with pytest.raises((SpecError, SourceError), match=words):
-        list(chosen.lessons)
+        list(chosen.calibration_images)

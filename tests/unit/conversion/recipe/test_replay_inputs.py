@@ -116,8 +116,8 @@ def taught(folder: Path, **values: Any) -> Recipe:
     parts = split(find_images(folder), spec.max_quantization_images, spec.max_verification_images, spec.seed)
     calibration = {
         "set": folder.name,
-        "names": [path.name for path in parts.lessons],
-        "sha256": [digest(path) for path in parts.lessons],
+        "names": [path.name for path in parts.calibration_images],
+        "sha256": [digest(path) for path in parts.calibration_images],
     }
     record = SourceRecord(name="model.onnx", format="onnx", sha256="")
     return recipe(record, spec=spec, calibration=calibration, images=[digest(path) for path in parts.held_out])
@@ -126,7 +126,7 @@ def taught(folder: Path, **values: Any) -> Recipe:
 def draws(spec: Any) -> tuple[list[str], list[str]]:
     files = find_images(Path(spec.quantization_data))
     parts = split(files, spec.max_quantization_images, spec.max_verification_images, spec.seed)
-    return [digest(path) for path in parts.lessons], [digest(path) for path in parts.held_out]
+    return [digest(path) for path in parts.calibration_images], [digest(path) for path in parts.held_out]
 
 
 SIZES = [
@@ -147,8 +147,8 @@ def test_images_under_other_names_are_drawn_in_the_recorded_order(
         path.rename(now / f"{index % 3}-{index}.png")
     (now / "more.png").write_bytes(b"a picture that was not there then")
     spec = with_lessons(wanted, wanted.spec, f"{now.parent}/", tmp_path, work, settings)
-    lessons, held_out = draws(spec)
-    assert lessons == wanted.calibration["sha256"]
+    calibration_images, held_out = draws(spec)
+    assert calibration_images == wanted.calibration["sha256"]
     assert held_out == wanted.images or count == 1
 
 

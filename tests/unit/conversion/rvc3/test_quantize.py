@@ -1,4 +1,4 @@
-"""What RVC3's quantizers are told: who teaches and who controls, lessons as files, refusals as remedies."""
+"""What RVC3's quantizers are told: who teaches and who controls, calibration images as files, refusals as remedies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Pictures
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.platform import Network
-from oakmill.conversion.rvc3.quantize import Quantization, Shares, write_lessons
+from oakmill.conversion.rvc3.quantize import Quantization, Shares, write_samples
 from oakmill.errors import CompileFailed, OakmillError, SpecError
 from oakmill.settings import Settings
 from oakmill.spec import Encoding, Rvc3Spec
@@ -58,8 +58,8 @@ def network(folder: Path) -> Network:
 
 def quantize(folder: Path, quantizer: Quantizer, spec: Rvc3Spec, count: int = 8, job: str = "job") -> tuple[Any, ...]:
     step = Quantization(spec, Settings(home=folder / "home"), quantizer)
-    lessons, progress = Pictures.generated(INPUTS, count, 0), Progress()
-    return step.run(network(folder), lessons, "mine", folder / job, progress), progress
+    samples, progress = Pictures.generated(INPUTS, count, 0), Progress()
+    return step.run(network(folder), samples, "mine", folder / job, progress), progress
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_too_few_images_cannot_control() -> None:
         Shares.of(Rvc3Spec(accuracy_control=True), 7)
 
 
-def test_lessons_become_files_pixels_as_bytes(tmp_path: Path) -> None:
-    lessons = Pictures.generated(INPUTS, 3, 0)
-    files = write_lessons(lessons, tmp_path / "lessons", Progress())
+def test_samples_become_files_pixels_as_bytes(tmp_path: Path) -> None:
+    samples = Pictures.generated(INPUTS, 3, 0)
+    files = write_samples(samples, tmp_path / "calibration", Progress())
     image, state = (np.load(files[name]) for name in ("image", "state"))
     assert (image.dtype.name, image.shape) == ("uint8", (3, 1, 3, 8, 8))
     assert (state.dtype.name, state.shape) == ("float32", (3, 1, 4))
-    assert (image[2] == lessons[2]["image"]).all()
+    assert (image[2] == samples[2]["image"]).all()
 
 
 def test_the_tool_is_told_what_was_asked(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_tool_is_told_what_was_asked(tmp_path: Path) -> None:
     assert made.calibration["quantizer"] == "pot 2022.3.2, target ANY, preset performance"
     assert made.calibration["images"] == 8
     assert "seconds" not in str(made.calibration)
-    assert not (tmp_path / "job" / "lessons").exists()
+    assert not (tmp_path / "job" / "calibration").exists()
 
 
 def test_the_same_question_is_answered_from_the_cache(tmp_path: Path) -> None:

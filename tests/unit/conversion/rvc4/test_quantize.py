@@ -20,7 +20,7 @@ from oakmill.graph.encodings import activations
 from oakmill.graph.quantize import Encoding, Interval, Plan
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec, Precision, RangeMethod, Resize, Rvc4Spec
-from tests.unit.conversion.preparing import classifier, lessons, photos, picture_input, prepared
+from tests.unit.conversion.preparing import classifier, photos, picture_input, prepared, samples_of
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,9 @@ def test_a_tensor_that_is_not_computed_is_refused(name: str, made: Prepared) -> 
 def test_pixels_cannot_have_16_bits(made: Prepared, settings: Settings) -> None:
     """It was taken, and then overruled without a word."""
     with pytest.raises(SpecError, match="8 bits that the camera gives"):
-        quantize_graph(Rvc4Spec(tensor_overrides=("image=int16",)), made, lessons(made), "made", settings, Progress())
+        quantize_graph(
+            Rvc4Spec(tensor_overrides=("image=int16",)), made, samples_of(made), "made", settings, Progress()
+        )
 
 
 def test_encodings_from_outside_are_counted_and_those_left_out_named(made: Prepared, tmp_path: Path) -> None:
@@ -99,7 +101,7 @@ def test_encodings_from_outside_are_counted_and_those_left_out_named(made: Prepa
 
 
 def test_ranges_are_those_of_the_images(made: Prepared, settings: Settings) -> None:
-    pictures = lessons(made)
+    pictures = samples_of(made)
     found, _ = measured(made, pictures, settings)
     assert set(found) == {*activations(made.model).measured, *activations(made.model).shared}
     session = equality.Session(made.model)
@@ -111,9 +113,9 @@ def test_ranges_are_those_of_the_images(made: Prepared, settings: Settings) -> N
 
 
 def test_the_second_time_they_come_from_the_cache(made: Prepared, settings: Settings) -> None:
-    first, notes = measured(made, lessons(made), settings)
+    first, notes = measured(made, samples_of(made), settings)
     assert not notes
-    again, notes = measured(made, lessons(made), settings)
+    again, notes = measured(made, samples_of(made), settings)
     assert again == first
     assert len(notes) == 1
     assert "measured before, on the same images" in notes[0]
@@ -133,13 +135,17 @@ def _reversed(samples: Samples) -> Samples:
 
 
 def test_other_images_or_another_order_are_measured_anew(made: Prepared, settings: Settings) -> None:
-    measured(made, lessons(made, 4), settings)
-    for pictures in (lessons(made, 5), lessons(made, 4, seed=1), reordered(lessons(made, 4))):
+    measured(made, samples_of(made, 4), settings)
+    for pictures in (
+        samples_of(made, 5),
+        samples_of(made, 4, seed=1),
+        reordered(samples_of(made, 4)),
+    ):
         assert not measured(made, pictures, settings)[1]
 
 
 def test_another_method_resize_or_model_is_measured_anew(made: Prepared, settings: Settings) -> None:
-    pictures = lessons(made, 4)
+    pictures = samples_of(made, 4)
     for spec in (
         Rvc4Spec(),
         Rvc4Spec(range_method=RangeMethod.MSE),
@@ -153,7 +159,7 @@ def test_another_method_resize_or_model_is_measured_anew(made: Prepared, setting
 
 
 def test_bits_matter_to_ranges_of_least_error_alone(made: Prepared, settings: Settings) -> None:
-    pictures = lessons(made, 4)
+    pictures = samples_of(made, 4)
     mixed = Precision.INT8_INT16_MIXED
     measured(made, pictures, settings)
     assert measured(made, pictures, settings, Rvc4Spec(target_precision=mixed))[1]
@@ -162,18 +168,18 @@ def test_bits_matter_to_ranges_of_least_error_alone(made: Prepared, settings: Se
 
 
 def test_an_entry_of_other_tensors_is_not_believed(made: Prepared, settings: Settings) -> None:
-    first, _ = measured(made, lessons(made), settings)
+    first, _ = measured(made, samples_of(made), settings)
     (entry,) = (settings.home / "cache" / "ranges").iterdir()
     for content in ("{}", '{"map": [0, 1]}', "{"):
         entry.write_text(content)
-        found, notes = measured(made, lessons(made), settings)
+        found, notes = measured(made, samples_of(made), settings)
         assert found == first
         assert not notes
 
 
 def test_without_a_place_for_the_cache_it_works_as_well(made: Prepared, tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file")
-    found, _ = measured(made, lessons(made), Settings(home=tmp_path / "home"))
+    found, _ = measured(made, samples_of(made), Settings(home=tmp_path / "home"))
     assert "map" in found
 
 
@@ -216,7 +222,7 @@ def test_the_quantized_graph_is_near_the_float_one_and_its_record_names_every_fi
 def test_the_searchs_findings_are_part_of_the_record(made: Prepared, settings: Settings) -> None:
     progress = Progress()
     spec = Rvc4Spec(quantizer_search=True, search_seconds=20)
-    found = quantize_graph(spec, made, lessons(made), "made", settings, progress)
+    found = quantize_graph(spec, made, samples_of(made), "made", settings, progress)
     assert json.loads(json.dumps(found.record))["search"]["curve"][0]["tensors"] == 0
     assert any("stay in 16 bits" in note for note in progress.notes)
 
@@ -228,7 +234,7 @@ def test_encodings_of_aimet_are_in_the_graph_that_is_compiled(
     entry = {"bitwidth": 8, "dtype": "int", "is_symmetric": "False", "scale": 0.75, "offset": -5}
     path.write_text(json.dumps({"activation_encodings": {"means": [entry]}, "param_encodings": {}}))
     spec = Rvc4Spec(target_precision=Precision.CUSTOM, aimet_encodings=path)
-    found = quantize_graph(spec, made, lessons(made), "made", settings, Progress())
+    found = quantize_graph(spec, made, samples_of(made), "made", settings, Progress())
     constants = {item.name: item for item in found.model.graph.initializer}
     scales = [float(numpy_helper.to_array(item)) for item in constants.values()
               if item.data_type == TensorProto.FLOAT and not item.dims]  # fmt: skip
@@ -253,7 +259,7 @@ def test_what_is_said_of_a_tensor_is_said_of_where_its_encoding_is_decided(name:
 def test_an_output_of_16_bits_is_computed_in_16_bits(
     words: tuple[str, ...], kind: int, made: Prepared, settings: Settings
 ) -> None:
-    found = quantize_graph(Rvc4Spec(tensor_overrides=words), made, lessons(made, 2), "made", settings, Progress())
+    found = quantize_graph(Rvc4Spec(tensor_overrides=words), made, samples_of(made, 2), "made", settings, Progress())
     kinds = {item.name: item.data_type for item in found.model.graph.initializer}
     writers = {name: node for node in found.model.graph.node for name in node.output}
     conv = next(node for node in found.model.graph.node if node.op_type == "Conv")

@@ -19,7 +19,7 @@ from oakmill.graph import equality
 from oakmill.graph.quantize import Encoding, Plan
 from oakmill.settings import Settings
 from oakmill.spec import Rvc4Spec
-from tests.unit.conversion.preparing import classifier, lessons, prepared
+from tests.unit.conversion.preparing import classifier, prepared, samples_of
 
 SIDE = 8
 EVIL = "evil"
@@ -63,7 +63,7 @@ class Case:
 
     def __init__(self, model: ModelProto, home: Settings, seconds: float = 60) -> None:
         self.made: Prepared = prepared(model)
-        self.pictures: Pictures = lessons(self.made, 12)
+        self.pictures: Pictures = samples_of(self.made, 12)
         self.ranges = measure(Rvc4Spec(), Plan(), self.made, self.pictures, home, Progress())
         self.search = Search(self.made, self.ranges, Plan(), self.pictures, seconds)
 

@@ -19,7 +19,7 @@ from oakmill.conversion.rvc4.snpe_commands import (
 from oakmill.spec import Precision, Rvc4Spec
 from oakmill.toolchains.rvc4.snpe_arguments import SnpeOptions, read
 from oakmill.toolchains.rvc4.snpe_options import GRAPH_PREPARE, ONNX_TO_DLC, QUANT
-from tests.unit.conversion.preparing import classifier, lessons, numbers_input, picture_input, prepared
+from tests.unit.conversion.preparing import classifier, numbers_input, picture_input, prepared, samples_of
 
 PIXELS = {"bitwidth": 8, "min": 0.0, "max": 255.0, "scale": 1.0, "offset": 0, "is_symmetric": "False"}
 
@@ -104,7 +104,7 @@ def test_what_quantizes_is_told_of_the_images_and_the_encodings_of_pixels(made: 
     assert commands[QUANT][3:5] == ["--input_list", "images.txt"]
 
 
-def test_every_lesson_is_a_line_of_files_by_input(tmp_path: Path) -> None:
+def test_every_sample_is_a_line_of_files_by_input(tmp_path: Path) -> None:
     pictures = Pictures.generated([picture_input("left"), numbers_input("a:0")], 3, 0)
     path = write_input_list(tmp_path / "images", pictures)
     lines = path.read_text().splitlines()
@@ -145,6 +145,6 @@ def test_pixels_win_in_the_form_of_lists_too(tmp_path: Path) -> None:
     assert (image["name"], image["scale"], image["offset"], image["bw"]) == ("image", [1.0], [0], 8)
 
 
-def test_lessons_of_a_prepared_model_fit_its_boundary(made: Prepared, tmp_path: Path) -> None:
-    write_input_list(tmp_path / "images", lessons(made, 1))
+def test_samples_of_a_prepared_model_fit_its_boundary(made: Prepared, tmp_path: Path) -> None:
+    write_input_list(tmp_path / "images", samples_of(made, 1))
     assert (tmp_path / "images" / "0_0.raw").stat().st_size == 8 * 8 * 3 * 4

@@ -21,7 +21,7 @@ from oakmill.spec import Precision, Rvc4Spec
 from oakmill.toolchains.rvc4 import sdk_python
 from oakmill.toolchains.rvc4.sdk import HOST, LIBRARIES, Sdk
 from oakmill.toolchains.rvc4.snpe_arguments import read
-from tests.unit.conversion.preparing import classifier, lessons, prepared
+from tests.unit.conversion.preparing import classifier, prepared, samples_of
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -100,7 +100,7 @@ def test_three_tools_make_one_file_in_their_order(
 ) -> None:
     events: list[Event] = []
     own = front(root, settings, Rvc4Spec(device_runtime="2.41"), quant=["--algorithms", "cle"])
-    file = own.convert(made, lessons(made, 3), tmp_path / "job", Progress(events.append), cache=True)
+    file = own.convert(made, samples_of(made, 3), tmp_path / "job", Progress(events.append), cache=True)
     converter, quantizer, preparer = steps(file)
     assert converter["tool"] == "converter"
     assert (quantizer["tool"], preparer["tool"]) == ("snpe-dlc-quant", "snpe-dlc-graph-prepare")
@@ -142,7 +142,7 @@ def test_a_tool_that_refuses_is_named_with_its_own_words(
     program(root / "bin" / HOST / tool, "#!/bin/sh\necho 'ERROR: axis 3 of conv is not known'; exit 1\n")
     own = front(root, settings, Rvc4Spec())
     with pytest.raises(CompileFailed, match=f"{tool} failed .* axis 3 of conv is not known"):
-        own.convert(made, lessons(made, 1), tmp_path / "job", Progress(), cache=True)
+        own.convert(made, samples_of(made, 1), tmp_path / "job", Progress(), cache=True)
 
 
 def test_without_a_python_for_the_converter_the_remedy_is_told(
@@ -161,7 +161,7 @@ def test_encodings_of_the_users_reach_the_converter(
     entry = {"bitwidth": 8, "scale": 0.5, "offset": 0}
     encodings.write_text(json.dumps({"activation_encodings": {"means": [entry]}, "param_encodings": {}}))
     spec = Rvc4Spec(target_precision=Precision.CUSTOM, aimet_encodings=encodings)
-    file = front(root, settings, spec).convert(made, lessons(made, 1), tmp_path / "job", Progress(), cache=False)
+    file = front(root, settings, spec).convert(made, samples_of(made, 1), tmp_path / "job", Progress(), cache=False)
     overrides = steps(file)[0]["overrides"]
     assert isinstance(overrides, dict)
     assert set(overrides["activation_encodings"]) == {"image", "means"}
