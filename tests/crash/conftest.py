@@ -17,7 +17,7 @@ import pytest
 
 from oakmill.jobs import queue, submit
 from oakmill.jobs.executors.local import start_worker
-from oakmill.jobs.notify import Bell, job_topic
+from oakmill.jobs.notify import Notifier, job_topic
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.callers import LOCAL
 from oakmill.registry.tables import Instance
@@ -43,7 +43,7 @@ ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 class Hub:
     settings: Settings
     db: Database
-    bell: Bell
+    notifier: Notifier
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def worker(self, *arguments: str, **changes: Any) -> subprocess.Popen[bytes]:
@@ -68,11 +68,11 @@ class Hub:
     def wait(self, job: Job, until: Callable[[Job], bool], seconds: float = PATIENCE) -> Job:
         """The job as it is when that holds."""
         deadline = time.monotonic() + seconds
-        with self.bell.listening(job_topic(job.id)) as ear:
+        with self.notifier.subscribe(job_topic(job.id)) as subscription:
             while not until(found := self.job(job)):
                 late = time.monotonic() > deadline or found.status in ENDED
                 assert not late, (found.status, found.stages, found.error, found.failure)
-                ear.wait(0.2)
+                subscription.wait(0.2)
         return found
 
     def ended(self, job: Job) -> Job:
@@ -145,7 +145,7 @@ def made_hub(folder: Path, database: str | None, **store: Any) -> Iterator[Hub]:
     stored = open_store(settings).put_file(source_file(folder))
     with db.session() as session:
         add_source(session, stored.sha256)
-    hub = Hub(settings, db, Bell.of(settings, db))
+    hub = Hub(settings, db, Notifier.of(settings, db))
     yield hub
     for worker in hub.workers:
         if worker.poll() is None:
@@ -153,7 +153,7 @@ def made_hub(folder: Path, database: str | None, **store: Any) -> Iterator[Hub]:
             worker.terminate()
     for worker in hub.workers:
         worker.wait(PATIENCE)
-    hub.bell.close()
+    hub.notifier.close()
     db.close()
 
 

@@ -25,7 +25,7 @@ routes = router("jobs")
 
 LINES = 500
 _LOOK_SECONDS = 5.0
-"""How often the database is asked although nobody rang."""
+"""How often the database is asked although nobody notified."""
 _SIGN_OF_LIFE_SECONDS = 15.0
 _RETRY_MS = 500
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -78,7 +78,7 @@ async def _events(at: Hub, caller: Caller, job_id: str, known: int, look: _Look)
     yield f"retry: {_RETRY_MS}\n\n"
     shown = ""
     looked = written = time.monotonic()
-    with at.bell.listening(job_topic(job_id)) as ear:
+    with at.notifier.subscribe(job_topic(job_id)) as subscription:
         while not at.ending.is_set():
             for line in look.lines:
                 known = line.number
@@ -91,8 +91,8 @@ async def _events(at: Hub, caller: Caller, job_id: str, known: int, look: _Look)
                 return
             if look.lines:
                 written = time.monotonic()
-            more = len(look.lines) == LINES
-            while not (more or at.ending.is_set() or await ear.heard(1.0) or time.monotonic() - looked > _LOOK_SECONDS):
+            due = looked + (0 if len(look.lines) == LINES else _LOOK_SECONDS)
+            while not at.ending.is_set() and time.monotonic() < due and not await subscription.wait_async(1.0):
                 if time.monotonic() - written > _SIGN_OF_LIFE_SECONDS:
                     written = time.monotonic()
                     yield ": still here\n\n"

@@ -163,7 +163,7 @@ def get_log(
 
 @routes.post("/jobs/{job_id}/cancel")
 def cancel_job(job_id: Id, session: Writing, caller: Converter) -> JobOut:
-    """Cancel: at once where no worker has it, else the worker hears of it. A job that has ended stays as it ended."""
+    """Cancel: at once where no worker has it, else the worker is told. A job that has ended stays as it ended."""
     row = visibility.changeable_job(session, caller, job_id)
     queue.cancel(session, job_id)
     audit.record(session, caller, "job.cancel", job_id, of_team=row.team_id, name=row.name)

@@ -51,7 +51,7 @@ def look(at: Hub, kind: str, files: Mapping[str, str], *, owner: str = "", **ask
             at.blobs.fetch(sha256, inside(folder / _FILES, name))
         request = {"kind": kind, "files": [f"{_FILES}/{name}" for name in files], **asked}
         (folder / "request.json").write_text(json.dumps(request))
-        with at.inspector.turns.turn(owner):
+        with at.inspector.semaphore.slot(owner):
             return _answer(at, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

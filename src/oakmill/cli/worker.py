@@ -31,22 +31,22 @@ def command(once: str | None, ray: bool) -> None:
     logging.getLogger("oakmill").setLevel(logging.INFO)
     if ray and once is not None:
         raise click.UsageError("--ray sends all jobs; --once runs one here.")
-    from oakmill.jobs.notify import Bell
+    from oakmill.jobs.notify import Notifier
     from oakmill.settings import current
     from oakmill.storage.database import Database
 
     settings = current()
     db = Database.of(settings)
-    bell = Bell.of(settings, db)
+    notifier = Notifier.of(settings, db)
     if ray:
         from oakmill.jobs.executors.ray import RayPlacer
 
-        RayPlacer(settings, db, bell).run()
+        RayPlacer(settings, db, notifier).run()
         return
     from oakmill.jobs.worker import Worker
     from oakmill.storage.stores import open_store
 
-    worker = Worker(settings, db, open_store(settings), bell)
+    worker = Worker(settings, db, open_store(settings), notifier)
     if once is None:
         worker.run()
     elif not worker.run_once(once or None):

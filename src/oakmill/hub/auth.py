@@ -29,7 +29,7 @@ _bearer = HTTPBearer(auto_error=False, description="An Oakmill key: oak_...")
 
 
 async def hub(connection: HTTPConnection) -> Hub:
-    """The hub of this process. What waits for nothing is async: each thread's turn costs more than it does."""
+    """The hub of this process. What waits for nothing is async: a thread each costs more than it does."""
     found: Hub = connection.app.state.hub
     return found
 

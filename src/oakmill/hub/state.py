@@ -1,4 +1,4 @@
-"""What a process of the hub holds: its settings, database, store, uploads, inspector, bell and secret."""
+"""What a process of the hub holds: its settings, database, store, uploads, inspector, notifier and secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from oakmill.conversion.cache import identity
 from oakmill.jobs.housekeeping import Housekeeper
 from oakmill.jobs.ingest import Inspector
-from oakmill.jobs.notify import Bell
+from oakmill.jobs.notify import Notifier
 from oakmill.registry.tries import Tries
 from oakmill.settings import Settings
 from oakmill.storage import migrate
@@ -34,7 +34,7 @@ class Hub:
         self.db = Database.of(settings)
         self.blobs = open_store(settings)
         self.uploads = Uploads(self.db, self.blobs, settings)
-        self.bell = Bell.of(settings, self.db)
+        self.notifier = Notifier.of(settings, self.db)
         self.inspector = Inspector(settings)
         self.housekeeper = Housekeeper(settings, self.db, self.blobs, self.uploads)
         self.secret = read_secret(settings.hub / "secret")
@@ -66,7 +66,7 @@ class Hub:
         self.housekeeper.close()
         self.uploads.close()
         self.inspector.close()
-        self.bell.close()
+        self.notifier.close()
         self.db.close()
 
 

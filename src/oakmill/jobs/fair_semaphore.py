@@ -1,4 +1,4 @@
-"""Gives out few turns at once, so that what one owner asks for never takes the machine, or the server, from others."""
+"""Lets few run at once, so that what one owner asks for never takes the machine, or the server, from others."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class _Ticket:
     owner: str
 
 
-class Turns:
-    """At most `at_once` turns run, and one less of any single owner; more than `waiting` callers are sent away."""
+class FairSemaphore:
+    """At most `at_once` slots, and one less for any single owner; more than `waiting` callers are sent away."""
 
     def __init__(self, at_once: int = AT_ONCE, waiting: int = WAITING, seconds: float = WAIT_SECONDS) -> None:
         self._at_once, self._most, self._seconds = at_once, waiting, seconds
@@ -31,8 +31,8 @@ class Turns:
         self._changed = threading.Condition()
 
     @contextmanager
-    def turn(self, owner: str) -> Iterator[None]:
-        """A turn for the time of the block.
+    def slot(self, owner: str) -> Iterator[None]:
+        """A slot for the time of the block.
 
         Raises:
             Unavailable: too many wait already, or none came free in time.
@@ -60,7 +60,7 @@ class Turns:
                 self._changed.notify_all()
 
     def _next(self) -> _Ticket | None:
-        """Whose turn it is: the first that waits whose owner has one to spare."""
+        """Who goes next: the first that waits whose owner has a slot to spare."""
         if self._running.total() >= self._at_once:
             return None
         share = max(1, self._at_once - 1)

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from oakmill.errors import OakmillError
-from oakmill.jobs import workplace
+from oakmill.jobs import workspace
 from oakmill.jobs.tables import Job, LogLine
 from oakmill.registry.tables import AuditEntry
 from oakmill.settings import Settings
@@ -71,7 +71,7 @@ class Housekeeper:
             self._uploads.expire(session)
 
     def _work_left(self) -> None:
-        workplace.sweep(self._settings, self._db)
+        workspace.sweep(self._settings, self._db)
 
     def _logs(self) -> None:
         self._repeat(lambda session: trim_logs(session, self._settings.log_days))

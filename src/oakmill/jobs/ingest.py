@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from oakmill import errors
 from oakmill.errors import Conflict, LimitExceeded, NotAModel, NotFound, OakmillError, ToolKilled
-from oakmill.jobs.fair_semaphore import Turns
+from oakmill.jobs.fair_semaphore import FairSemaphore
 from oakmill.jobs.kinds import INSPECT, SOURCE, inside
 from oakmill.jobs.supervise import Child
 from oakmill.registry import instances
@@ -39,7 +39,7 @@ class Inspector:
     """Looks at files, a few at once, in processes of which one is warm before it is needed."""
 
     def __init__(self, settings: Settings) -> None:
-        self.turns = Turns()
+        self.semaphore = FairSemaphore()
         self._settings = settings
         self._lock = threading.Lock()
         self._child: Child | None = None
@@ -62,7 +62,7 @@ class Inspector:
         folder = self._settings.hub.absolute() / "work" / f"{INSPECT}-{secrets.token_hex(8)}"
         try:
             places = _laid_out(files, folder)
-            with self.turns.turn(owner):
+            with self.semaphore.slot(owner):
                 child = self._taken()
                 try:
                     answer = self._asked(child, folder, places)

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
-from oakmill.jobs.notify import job_topic, ring_at_commit
+from oakmill.jobs.notify import job_topic, notify_at_commit
 from oakmill.jobs.tables import LogLine
 from oakmill.storage.database import now
 
@@ -42,7 +42,7 @@ def append(session: Session, job_id: str, attempt: int, lines: Sequence[Line]) -
         kept.append(Line(_FULL, lines[-1].stage, "warning"))
     rows = [_row(job_id, attempt, number, line) for number, line in enumerate(kept, last + 1)]
     session.execute(insert(LogLine), rows)
-    ring_at_commit(session, job_topic(job_id))
+    notify_at_commit(session, job_topic(job_id))
     return last + len(kept)
 
 

@@ -40,7 +40,7 @@ class Held:
 
 
 @dataclass
-class Diary:
+class JobLogWriter:
     """What one attempt has told. Stages and progress are written as they stand, lines once each, in order."""
 
     held: Held
@@ -48,10 +48,10 @@ class Diary:
     stages: list[dict[str, Any]] = field(default_factory=list)
     progress: dict[str, Any] = field(default_factory=dict)
     _lines: list[Line] = field(default_factory=list)
-    _news: bool = False
+    _changed: bool = False
     _flushed: float = 0.0
 
-    def hear(self, event: Mapping[str, Any]) -> None:
+    def add_event(self, event: Mapping[str, Any]) -> None:
         """Take an event of the conversion."""
         stage, kind, text = str(event["stage"]), str(event["kind"]), str(event.get("text", ""))
         if kind == "started":
@@ -65,18 +65,18 @@ class Diary:
             self.progress = {"stage": stage, "text": storable(text)[:_LONGEST_TEXT], "done": done, "total": total}
         if kind != "progress":
             self._lines.append(Line(text or stage, stage, kind))
-        self._news = True
+        self._changed = True
         if kind == "started":
             self.flush_soon()
 
-    def say(self, text: str, kind: str = "log") -> None:
+    def add_line(self, text: str, kind: str = "log") -> None:
         """Take a line that belongs to no event."""
         self._lines.append(Line(text, self.progress.get("stage", ""), kind))
-        self._news = True
+        self._changed = True
 
     def flush_soon(self) -> None:
         """Write what there is, unless something was written just now."""
-        if self._news and time.monotonic() - self._flushed >= FLUSH_SECONDS:
+        if self._changed and time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -97,11 +97,11 @@ class Diary:
             _log.warning("the log of job %s waits for the database: %s", self.held.job_id, error)
             self._lines = self._lines[-job_log.MOST_LINES :]
             return
-        self._lines, self._news = [], False
+        self._lines, self._changed = [], False
 
     def failed(self) -> None:
         """The stage that was running is where it ended."""
         for stage in self.stages:
             if stage["status"] == "running":
                 stage["status"] = "failed"
-        self._news = True
+        self._changed = True

@@ -1,7 +1,7 @@
 """Wakes whoever waits for something to happen to a job, at once: workers, and the streams that people watch.
 
-A ring is a hint and may be lost; whoever hears one, or has waited POLL_SECONDS, looks into the database, which alone
-knows. On SQLite each process has a datagram socket in the hub's folder `bells`; PostgreSQL carries rings by NOTIFY.
+A notification is a hint and may be lost; whoever gets one, or has waited POLL_SECONDS, looks into the database, which
+alone knows. On SQLite each process has a datagram socket in one folder of the hub; PostgreSQL carries them by NOTIFY.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from oakmill.storage.database import Database
 QUEUE = "queue"
 """The topic of all that may change what a worker can claim, or who waits for whom."""
 POLL_SECONDS = 1.0
+FOLDER = "bells"
+"""The hub's folder of sockets; processes of an Oakmill before this one look for each other there, too."""
 
-_LONGEST_RING = 1024
-_AT_COMMIT = "oakmill rings"
+_LONGEST_TOPIC = 1024
+_AT_COMMIT = "oakmill notifications"
 _log = logging.getLogger(__name__)
 
 
@@ -40,19 +42,19 @@ def job_topic(job_id: str) -> str:
 
 
 def control_topic(job_id: str) -> str:
-    """The topic of what a job's worker is to hear: that it is cancelled."""
+    """The topic of what a job's worker is to be told: that it is cancelled."""
     return f"control:{job_id}"
 
 
-def ring_at_commit(session: Session, *topics: str) -> None:
-    """Ring for these topics once the session's transaction is committed; nothing is rung if it is not."""
+def notify_at_commit(session: Session, *topics: str) -> None:
+    """Notify of these topics once the session's transaction is committed; of nothing if it is not."""
     session.info.setdefault(_AT_COMMIT, {}).update(dict.fromkeys(topics))
 
 
-class Ear:
-    """Hears the rings of some topics; a ring while nobody waits is kept for the next wait.
+class Subscription:
+    """Is woken for some topics; a notification while nobody waits is kept for the next wait.
 
-    `fileno` is readable while there is a ring, so that whoever waits for more than rings can wait for all at once.
+    `fileno` is readable while there is one, so that whoever waits for more can wait for all at once.
     """
 
     def __init__(self, topics: frozenset[str] = frozenset()) -> None:
@@ -63,42 +65,42 @@ class Ear:
         """The descriptor to wait for."""
         return self._count
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake who waits; any thread and any signal handler may call it."""
         os.eventfd_write(self._count, 1)
 
     def clear(self) -> bool:
-        """Take note of the rings so far; False when there was none."""
+        """Take note of the notifications so far; False when there was none."""
         try:
             return bool(os.eventfd_read(self._count))
         except BlockingIOError:
             return False
 
     def wait(self, seconds: float = POLL_SECONDS) -> bool:
-        """Wait for a ring; False when there was none in that time."""
+        """Wait for a notification; False when there was none in that time."""
         select.select([self], [], [], seconds)
         return self.clear()
 
-    async def heard(self, seconds: float = POLL_SECONDS) -> bool:
+    async def wait_async(self, seconds: float = POLL_SECONDS) -> bool:
         """As `wait`, for streams: only the task that awaits it waits."""
-        loop, rung = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(self, rung.set)
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self, woken.set)
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(rung.wait(), seconds)
+                await asyncio.wait_for(woken.wait(), seconds)
         finally:
             loop.remove_reader(self)
         return self.clear()
 
     def close(self) -> None:
-        """Hear no more."""
+        """Give back the descriptor."""
         os.close(self._count)
 
 
 class Carrier(Protocol):
-    """What carries rings from process to process."""
+    """What carries topics from process to process."""
 
-    def ring(self, topic: str) -> None:
+    def send(self, topic: str) -> None:
         """Send a topic to all processes that listen, this one too."""
 
     def receive(self) -> Iterator[str]:
@@ -108,65 +110,65 @@ class Carrier(Protocol):
         """Listen no more."""
 
 
-class Bell:
-    """One process's bell: rings at commits on its database, and lets ears hear what any process rings."""
+class Notifier:
+    """One process's notifier: sends at commits on its database, and wakes subscriptions for what any process sends."""
 
     def __init__(self, carrier: Carrier, db: Database) -> None:
         self._carrier = carrier
         self._db = db
-        self._ears: set[Ear] = set()
+        self._subscriptions: set[Subscription] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         event.listen(Session, "after_commit", self._after_commit)
 
     @classmethod
-    def of(cls, settings: Settings, db: Database) -> Bell:
-        """The bell of a hub; no socket or connection is opened before something is rung or heard."""
-        return cls(Sockets(settings.hub / "bells") if db.is_sqlite else Notifications(db), db)
+    def of(cls, settings: Settings, db: Database) -> Notifier:
+        """The notifier of a hub; no socket or connection is opened before something is sent or subscribed to."""
+        return cls(SocketCarrier(settings.hub / FOLDER) if db.is_sqlite else PostgresCarrier(db), db)
 
-    def ring(self, *topics: str) -> None:
-        """Wake all who listen to one of these topics. Never fails: who is not woken looks by himself soon."""
+    def notify(self, *topics: str) -> None:
+        """Wake all who subscribed to one of these topics. Never fails: who is not woken looks by himself soon."""
         for topic in topics:
-            self._carrier.ring(topic)
+            self._carrier.send(topic)
 
     @contextmanager
-    def listening(self, *topics: str) -> Iterator[Ear]:
-        """An ear for these topics, for the time of the block. Listen first, then look into the database."""
-        ear = Ear(frozenset(topics))
+    def subscribe(self, *topics: str) -> Iterator[Subscription]:
+        """A subscription to these topics, for the time of the block. Subscribe first, then look into the database."""
+        subscription = Subscription(frozenset(topics))
         with self._lock:
-            self._ears.add(ear)
+            self._subscriptions.add(subscription)
             self._start()
         try:
-            yield ear
+            yield subscription
         finally:
             with self._lock:
-                self._ears.discard(ear)
-                ear.close()
+                self._subscriptions.discard(subscription)
+                subscription.close()
 
     def close(self) -> None:
-        """Ring and hear no more."""
+        """Send and receive no more."""
         event.remove(Session, "after_commit", self._after_commit)
         self._carrier.close()
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._hear, name="bell", daemon=True)
+            self._thread = threading.Thread(target=self._receive, name="notifier", daemon=True)
             self._thread.start()
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         for topic in self._carrier.receive():
             with self._lock:
-                for ear in self._ears:
-                    if not topic or topic in ear.topics:
-                        ear.ring()
+                for subscription in self._subscriptions:
+                    if not topic or topic in subscription.topics:
+                        subscription.wake()
 
     def _after_commit(self, session: Session) -> None:
         if session.get_bind().engine.url == self._db.engine.url:
-            self.ring(*session.info.pop(_AT_COMMIT, ()))
+            self.notify(*session.info.pop(_AT_COMMIT, ()))
 
 
-class Sockets:
-    """Carries rings between the processes of one machine: a datagram socket for each in one folder."""
+class SocketCarrier:
+    """Carries topics between the processes of one machine: a datagram socket for each in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -175,7 +177,7 @@ class Sockets:
         self._sender.setblocking(False)
         self._receiver: socket.socket | None = None
 
-    def ring(self, topic: str) -> None:
+    def send(self, topic: str) -> None:
         """Send to every socket in the folder; one that nobody reads any more is removed."""
         with suppress(OSError), self._short_path() as folder:
             for name in os.listdir(folder):  # noqa: PTH208 - many times a second
@@ -194,7 +196,7 @@ class Sockets:
             receiver.bind(f"{folder}/{self._name}")
         with receiver, suppress(OSError):
             yield ""
-            while data := receiver.recv(_LONGEST_RING):
+            while data := receiver.recv(_LONGEST_TOPIC):
                 yield data.decode(errors="replace")
 
     def close(self) -> None:
@@ -215,8 +217,8 @@ class Sockets:
             os.close(handle)
 
 
-class Notifications:
-    """Carries rings between machines, by PostgreSQL's NOTIFY and LISTEN."""
+class PostgresCarrier:
+    """Carries topics between machines, by PostgreSQL's NOTIFY and LISTEN."""
 
     CHANNEL = "oakmill"
 
@@ -224,8 +226,8 @@ class Notifications:
         self._db = db
         self._closed = threading.Event()
 
-    def ring(self, topic: str) -> None:
-        """Send by the database; without a connection nothing is rung."""
+    def send(self, topic: str) -> None:
+        """Send by the database; without a connection nothing is sent."""
         with suppress(SQLAlchemyError), self._db.engine.begin() as connection:
             connection.execute(text("select pg_notify(:channel, :topic)"), {"channel": self.CHANNEL, "topic": topic})
 
@@ -235,7 +237,7 @@ class Notifications:
             try:
                 yield from self._over_one_connection()
             except Exception as error:  # noqa: BLE001 - the driver is optional, so its errors have no name here
-                _log.warning("the database does not ring: %s", str(error).strip().partition("\n")[0])
+                _log.warning("the database does not notify: %s", str(error).strip().partition("\n")[0])
                 self._closed.wait(POLL_SECONDS)
 
     def _over_one_connection(self) -> Iterator[str]:

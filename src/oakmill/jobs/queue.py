@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from oakmill.errors import OakmillError
-from oakmill.jobs.notify import QUEUE, control_topic, job_topic, ring_at_commit
+from oakmill.jobs.notify import QUEUE, control_topic, job_topic, notify_at_commit
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceStatus
 from oakmill.storage.database import now
@@ -29,11 +29,11 @@ _NUMBERS = 7_115_023
 """The lock under which PostgreSQL gives numbers; SQLite has one writer at a time anyway."""
 
 
-class Verdict(StrEnum):
-    """What a worker is to do with its job."""
+class LeaseState(StrEnum):
+    """How a worker's lease of its job stands."""
 
-    RUN = "run"
-    CANCEL = "cancel"
+    HELD = "held"
+    CANCEL = "cancel"  #: held, and to be cancelled
     LOST = "lost"  #: the job is another worker's: end everything, write nothing
 
 
@@ -89,13 +89,13 @@ def _held(job_id: str, token: str) -> ColumnElement[bool]:
     return and_(Job.id == job_id, Job.lease_token == token, Job.status == JobStatus.RUNNING)
 
 
-def beat(session: Session, job_id: str, token: str, lease: timedelta) -> Verdict:
-    """Extend the lease, and hear what to do."""
+def beat(session: Session, job_id: str, token: str, lease: timedelta) -> LeaseState:
+    """Extend the lease; how it stands, and so what the worker is to do."""
     extended = update(Job).where(_held(job_id, token)).values(lease_until=moment(session) + lease)
     row = session.execute(extended.returning(Job.cancel_requested)).first()
     if row is None:
-        return Verdict.LOST
-    return Verdict.CANCEL if row[0] else Verdict.RUN
+        return LeaseState.LOST
+    return LeaseState.CANCEL if row[0] else LeaseState.HELD
 
 
 def record(session: Session, job_id: str, token: str, **values: Any) -> bool:
@@ -103,7 +103,7 @@ def record(session: Session, job_id: str, token: str, **values: Any) -> bool:
     changed = session.execute(
         update(Job).where(_held(job_id, token)).values(values or {"lease_token": token}).returning(Job.id)
     ).first()
-    ring_at_commit(session, job_topic(job_id))
+    notify_at_commit(session, job_topic(job_id))
     return changed is not None
 
 
@@ -150,7 +150,7 @@ def _end(session: Session, which: ColumnElement[bool], status: JobStatus, **valu
 def changed(session: Session, *job_ids: str) -> None:
     """Ring, at the commit, for jobs whose state has changed."""
     if job_ids:
-        ring_at_commit(session, QUEUE, *map(job_topic, job_ids))
+        notify_at_commit(session, QUEUE, *map(job_topic, job_ids))
 
 
 def expire(session: Session, upload_wait: timedelta = timedelta(hours=24)) -> list[str]:
@@ -192,7 +192,7 @@ def fail_waiting(session: Session, job_id: str, error: OakmillError) -> bool:
 
 
 def cancel(session: Session, job_id: str) -> JobStatus | None:
-    """Cancel a job: at once where no worker has it; else its worker hears of it. Returns the state, None for no job.
+    """Cancel a job: at once where no worker has it; else its worker is told. Returns the state, None for no job.
 
     A job that has ended stays as it ended.
     """
@@ -200,7 +200,7 @@ def cancel(session: Session, job_id: str) -> JobStatus | None:
     if not _end(session, unheld, JobStatus.CANCELLED, cancel_requested=True):
         running = and_(Job.id == job_id, Job.status == JobStatus.RUNNING)
         session.execute(update(Job).where(running).values(cancel_requested=True))
-        ring_at_commit(session, job_topic(job_id), control_topic(job_id))
+        notify_at_commit(session, job_topic(job_id), control_topic(job_id))
     status = session.scalar(select(Job.status).where(Job.id == job_id))
     return JobStatus(status) if status else None
 
@@ -209,7 +209,7 @@ def prioritise(session: Session, job_id: str, priority: int) -> bool:
     """Move a waiting job before those of lower priority; False when it waits no more."""
     waiting = and_(Job.id == job_id, Job.status.in_((JobStatus.WAITING, JobStatus.QUEUED)))
     moved = session.execute(update(Job).where(waiting).values(priority=priority).returning(Job.id)).first()
-    ring_at_commit(session, QUEUE, job_topic(job_id))
+    notify_at_commit(session, QUEUE, job_topic(job_id))
     return moved is not None
 
 
@@ -221,7 +221,7 @@ def queued(session: Session) -> list[tuple[str, int]]:
 
 
 def is_idle(session: Session) -> bool:
-    """Whether there is nothing to claim, nothing to expire: looking needs no writer's turn."""
+    """Whether there is nothing to claim, nothing to expire: looking waits for no writer."""
     some = or_(Job.status == JobStatus.QUEUED, and_(Job.status == JobStatus.RUNNING, Job.lease_until < moment(session)))
     return session.scalar(select(Job.id).where(some).limit(1)) is None
 

@@ -1,4 +1,4 @@
-"""Starts the process that runs a job, hears what it tells, and ends it with all that it started."""
+"""Starts the process that runs a job, follows what it tells, and ends it with all that it started."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oakmill.errors import ToolKilled
-from oakmill.jobs.notify import Ear
+from oakmill.jobs.notify import Subscription
 from oakmill.processes import sandbox
 from oakmill.processes.log import Lines
 from oakmill.processes.tree import Tree
@@ -78,11 +78,11 @@ class Child:
         hear: Callable[[Message], None],
         say: Callable[[str], None],
         look: Callable[[], None],
-        wake: Ear | None = None,
+        wake: Subscription | None = None,
     ) -> Message:
         """Hand on events to `hear` and bare output to `say` until the last message, which is returned.
 
-        `look` is called every LOOK_SECONDS, and at once when `wake` is rung; what it raises ends the run.
+        `look` is called every LOOK_SECONDS, and at once when `wake` is notified; what it raises ends the run.
 
         Raises:
             ToolKilled: the process ended without a last message.
@@ -97,7 +97,9 @@ class Child:
             raise self._killed()
         return last
 
-    def _told(self, say: Callable[[str], None], look: Callable[[], None], wake: Ear | None) -> Iterator[Message]:
+    def _told(
+        self, say: Callable[[str], None], look: Callable[[], None], wake: Subscription | None
+    ) -> Iterator[Message]:
         """The messages until the process has closed its descriptor."""
         assert self.process.stdout is not None
 
@@ -160,7 +162,7 @@ def _carry(stream: int, take: Callable[[bytes], None], *, more: bool = False) ->
 
 
 @contextmanager
-def _selecting(*streams: int | Ear) -> Iterator[selectors.BaseSelector]:
+def _selecting(*streams: int | Subscription) -> Iterator[selectors.BaseSelector]:
     with selectors.DefaultSelector() as selector:
         for stream in streams:
             if isinstance(stream, int):

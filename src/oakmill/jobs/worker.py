@@ -18,14 +18,14 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from oakmill.errors import HubError, LimitExceeded, OakmillError
-from oakmill.jobs import publish, queue, resources, workplace
-from oakmill.jobs.job_log_writer import Diary, Held, LeaseLost
-from oakmill.jobs.lease import Heart
-from oakmill.jobs.notify import POLL_SECONDS, QUEUE, Bell, Ear
-from oakmill.jobs.queue import Verdict
+from oakmill.jobs import publish, queue, resources, workspace
+from oakmill.jobs.job_log_writer import Held, JobLogWriter, LeaseLost
+from oakmill.jobs.lease import LeaseKeeper
+from oakmill.jobs.notify import POLL_SECONDS, QUEUE, Notifier, Subscription
+from oakmill.jobs.queue import LeaseState
 from oakmill.jobs.supervise import Child
 from oakmill.jobs.tables import Job, JobStatus
-from oakmill.jobs.workplace import Workplace
+from oakmill.jobs.workspace import Workspace
 from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
@@ -47,25 +47,25 @@ class Stopping(HubError):
 class Worker:
     """Claims, runs and ends jobs, one at a time. Run it in a main thread: its children end with its thread."""
 
-    def __init__(self, settings: Settings, db: Database, blobs: BlobStore, bell: Bell) -> None:
-        self.settings, self.db, self.blobs, self.bell = settings, db, blobs, bell
+    def __init__(self, settings: Settings, db: Database, blobs: BlobStore, notifier: Notifier) -> None:
+        self.settings, self.db, self.blobs, self.notifier = settings, db, blobs, notifier
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
         self.memory_mb = resources.job_memory_mb(settings)
         self.stopping = False
-        self._ear: Ear | None = None
+        self._subscription: Subscription | None = None
         self._child: Child | None = None
 
     def run(self) -> None:
         """Take jobs until the worker is asked to end; a job that runs then is given back, untried."""
-        with self._working() as ear:
-            workplace.sweep(self.settings, self.db)
+        with self._working() as subscription:
+            workspace.sweep(self.settings, self.db)
             while not self.stopping:
                 self.warm()
                 job = self._next()
                 if job is not None:
                     self._work(job)
                 elif not self.stopping:
-                    ear.wait(POLL_SECONDS)
+                    subscription.wait(POLL_SECONDS)
 
     def run_once(self, job_id: str | None = None) -> bool:
         """Take one job, the named one or the next, and run it to its end; False when there was none to take."""
@@ -76,21 +76,21 @@ class Worker:
             return job is not None
 
     @contextmanager
-    def _working(self) -> Iterator[Ear]:
+    def _working(self) -> Iterator[Subscription]:
         previous = signal.signal(signal.SIGTERM, self._asked_to_end)
         try:
-            with self.bell.listening(QUEUE) as self._ear:
+            with self.notifier.subscribe(QUEUE) as self._subscription:
                 self.warm()
-                yield self._ear
+                yield self._subscription
         finally:
             signal.signal(signal.SIGTERM, previous)
-            self._ear = None
+            self._subscription = None
             self._dismiss()
 
     def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
-        if self._ear:
-            self._ear.ring()
+        if self._subscription:
+            self._subscription.wake()
 
     def warm(self) -> Child:
         """The process that waits for the next job."""
@@ -120,26 +120,28 @@ class Worker:
 
     def _work(self, job: Job) -> None:
         """Run a job to its end, whatever happens: this is where everything is caught."""
-        diary, place = Diary(Held.of(job), self.db), Workplace(self.settings, job)
+        writer, workspace = JobLogWriter(Held.of(job), self.db), Workspace(self.settings, job)
         _log.info("job %s (%s), attempt %d", job.id, job.name, job.attempt)
         child, self._child = self.warm(), None
         try:
-            with Heart(diary.held, self.db, self.bell, self.settings) as heart:
-                _Attempt(self, job, diary, place, heart, child).run()
+            with LeaseKeeper(writer.held, self.db, self.notifier, self.settings) as keeper:
+                _Attempt(self, job, writer, workspace, keeper, child).run()
         except LeaseLost:
             _log.warning("job %s was lost to another worker; nothing of this attempt is kept", job.id)
         except Exception:  # noqa: BLE001 - the worker goes on with the next job
             _log.exception("job %s cannot be ended; its lease will run out", job.id)
         finally:
             child.stop()
-            place.clear()
+            workspace.clear()
 
 
 class _Attempt:
     """One attempt at a job."""
 
-    def __init__(self, worker: Worker, job: Job, diary: Diary, place: Workplace, heart: Heart, child: Child) -> None:
-        self.worker, self.job, self.diary, self.place, self.heart = worker, job, diary, place, heart
+    def __init__(
+        self, worker: Worker, job: Job, writer: JobLogWriter, workspace: Workspace, keeper: LeaseKeeper, child: Child
+    ) -> None:
+        self.worker, self.job, self.writer, self.workspace, self.keeper = worker, job, writer, workspace, keeper
         self.child = child
         limits = job.limits or {}
         self.memory_mb = min(worker.memory_mb, limits.get("memory_mb") or worker.memory_mb)
@@ -157,7 +159,7 @@ class _Attempt:
             if "failure" in message:
                 self._failed(message["failure"])
                 return
-            self.diary.flush()
+            self.writer.flush()
             self._patiently(lambda: publish.succeeded(*self._ours(), message["result"]))
         except Cancelled:
             self._end(JobStatus.CANCELLED)
@@ -173,22 +175,22 @@ class _Attempt:
     def _converted(self) -> Any:
         """The child's last message; however it ends, nothing of it runs any more."""
         try:
-            self.child.send(self._patiently(lambda: self.place.furnish(self.worker.db, self.worker.blobs)))
-            return self.child.follow(self.diary.hear, self.diary.say, self._look, self.heart.wake)
+            self.child.send(self._patiently(lambda: self.workspace.furnish(self.worker.db, self.worker.blobs)))
+            return self.child.follow(self.writer.add_event, self.writer.add_line, self._look, self.keeper.changed)
         finally:
             self.child.stop()
             self.worker.warm()
 
     def _look(self) -> None:
         """What is done every tenth of a second: write what was told, keep the limits, do as the hub says."""
-        self.heart.wake.clear()
-        if self.heart.verdict is Verdict.LOST:
+        self.keeper.changed.clear()
+        if self.keeper.state is LeaseState.LOST:
             raise LeaseLost(subject=self.job.id)
-        if self.heart.verdict is Verdict.CANCEL:
+        if self.keeper.state is LeaseState.CANCEL:
             raise Cancelled(subject=self.job.id)
         if self.worker.stopping:
             raise Stopping(subject=self.job.id)
-        self.diary.flush_soon()
+        self.writer.flush_soon()
         self._keep_limits()
 
     def _keep_limits(self) -> None:
@@ -208,7 +210,7 @@ class _Attempt:
         from oakmill.conversion.failures import Failure, explain
         from oakmill.jobs.submit import spec_of
 
-        stage = next((item["name"] for item in self.diary.stages if item["status"] == "running"), "")
+        stage = next((item["name"] for item in self.writer.stages if item["status"] == "running"), "")
         try:
             return explain(error, stage, spec_of(self.job)).as_dict()
         except Exception as second:  # noqa: BLE001 - a job ends, even if nobody can say why
@@ -221,24 +223,24 @@ class _Attempt:
 
     def _failed(self, failure: dict[str, Any]) -> None:
         """Write the failure, and its words into the log."""
-        self.diary.failed()
-        self.diary.say(str(failure.get("sentence") or failure.get("title")), "error")
-        self.diary.flush()
+        self.writer.failed()
+        self.writer.add_line(str(failure.get("sentence") or failure.get("title")), "error")
+        self.writer.flush()
         self._patiently(lambda: publish.failed(*self._ours(), failure))
 
     def _end(self, status: JobStatus) -> None:
-        self.diary.failed()
-        self.diary.say(f"the job was {status.value}", "note")
-        self.diary.flush()
+        self.writer.failed()
+        self.writer.add_line(f"the job was {status.value}", "note")
+        self.writer.flush()
         self._patiently(lambda: self._finish(status))
 
     def _finish(self, status: JobStatus) -> None:
         with self.worker.db.session() as session:
-            queue.finish(session, self.job.id, self.diary.held.token, status)
+            queue.finish(session, self.job.id, self.writer.held.token, status)
 
     def _ours(self) -> tuple[Database, BlobStore, Held, Job, Path]:
         """What publishing an end needs to know of this attempt."""
-        return self.worker.db, self.worker.blobs, self.diary.held, self.job, self.place.out
+        return self.worker.db, self.worker.blobs, self.writer.held, self.job, self.workspace.out
 
     def _patiently(self, deed: Callable[[], T]) -> T:
         """Do it, and while there is no database, again: work that is done is not thrown away for a restart of it."""
@@ -253,7 +255,7 @@ class _Attempt:
                 time.sleep(POLL_SECONDS)
 
     def _give_back(self) -> None:
-        self.diary.say("the worker was asked to end; the job waits for another", "note")
-        self.diary.flush()
+        self.writer.add_line("the worker was asked to end; the job waits for another", "note")
+        self.writer.flush()
         with self.worker.db.session() as session:
-            queue.release(session, self.job.id, self.diary.held.token)
+            queue.release(session, self.job.id, self.writer.held.token)

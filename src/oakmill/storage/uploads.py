@@ -39,7 +39,7 @@ _SPOOL = "spool-"
 
 
 @dataclass
-class _Turn:
+class _Sending:
     """A connection that is writing an upload."""
 
     task: asyncio.Task[Any]
@@ -59,7 +59,7 @@ class Uploads:
         self._rest = timedelta(hours=settings.upload_hours)
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="upload")
         self._digests: dict[str, tuple[int, _Hash]] = {}
-        self._turns: dict[str, _Turn] = {}
+        self._sending: dict[str, _Sending] = {}
 
     def create(
         self,
@@ -104,7 +104,7 @@ class Uploads:
             Conflict: it is over already, or another connection is sending it or has taken over.
             TooLarge: more came than was announced or than there is room for; what came before stays.
         """
-        async with self._turn(upload_id):
+        async with self._alone(upload_id):
             sink = await asyncio.get_running_loop().run_in_executor(self._pool, self._open, upload_id, offset)
             try:
                 await pump(chunks, sink, self._pool)
@@ -173,7 +173,7 @@ class Uploads:
     def expire(self, session: Session) -> int:
         """Give up uploads that have rested too long, and remove what crashes have left; how many were given up."""
         old = session.scalars(select(Upload).where(Upload.expires < now())).all()
-        given_up = [upload for upload in old if upload.id not in self._turns and not self._is_sent(upload.id)]
+        given_up = [upload for upload in old if upload.id not in self._sending and not self._is_sent(upload.id)]
         for upload in given_up:
             self._drop(session, upload)
         known = set(session.scalars(select(Upload.id)))
@@ -190,24 +190,24 @@ class Uploads:
     # What append does
 
     @asynccontextmanager
-    async def _turn(self, upload_id: str) -> AsyncIterator[None]:
+    async def _alone(self, upload_id: str) -> AsyncIterator[None]:
         task = asyncio.current_task()
         assert task is not None  # a coroutine that runs is in a task
-        while other := self._turns.get(upload_id):
+        while other := self._sending.get(upload_id):
             other.overtaken = True
             other.task.cancel()
             await other.left.wait()
-        turn = self._turns[upload_id] = _Turn(task)
+        mine = self._sending[upload_id] = _Sending(task)
         try:
             yield
         except asyncio.CancelledError:
-            if not turn.overtaken:
+            if not mine.overtaken:
                 raise
             task.uncancel()
             raise Conflict("Another connection goes on with this upload", subject=upload_id) from None
         finally:
-            del self._turns[upload_id]
-            turn.left.set()
+            del self._sending[upload_id]
+            mine.left.set()
 
     def _open(self, upload_id: str, offset: int) -> Sink:
         upload = self._row(upload_id)

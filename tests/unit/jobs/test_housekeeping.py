@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from oakmill.jobs import housekeeping, workplace
+from oakmill.jobs import housekeeping, workspace
 from oakmill.jobs.housekeeping import Housekeeper, due
 from oakmill.jobs.tables import LogLine
 from oakmill.registry.tables import AuditEntry
@@ -95,7 +95,7 @@ def test_what_fails_is_told_and_the_rest_is_done(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(workplace, "sweep", full)
+    monkeypatch.setattr(workspace, "sweep", full)
     with hub.db.session() as session:
         session.add(AuditEntry(id=1, at=now() - LONG_AGO, action="model.create"))
     assert keeper.tidy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from oakmill.jobs import queue
-from oakmill.jobs.queue import Verdict
+from oakmill.jobs.queue import LeaseState
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceStatus
 from tests.unit.jobs.conftest import Hub
@@ -52,7 +52,7 @@ def test_a_worker_that_was_frozen_past_its_lease_writes_nothing(hub: Hub) -> Non
         assert queue.expire(session) == [name]
     second = token(claim(hub, "next"))
     with hub.db.session() as session:
-        assert queue.beat(session, name, first, MINUTE) is Verdict.LOST
+        assert queue.beat(session, name, first, MINUTE) is LeaseState.LOST
         assert not queue.record(session, name, first, progress={"text": "woken"})
         assert not queue.finish(session, name, first, JobStatus.FAILED, error="woken")
         assert queue.finish(session, name, second, JobStatus.SUCCEEDED, result={})
@@ -86,7 +86,7 @@ def test_cancelled_while_running_is_heard_at_the_next_beat(hub: Hub) -> None:
     held = token(claim(hub))
     with hub.db.session() as session:
         assert queue.cancel(session, name) is JobStatus.RUNNING
-        assert queue.beat(session, name, held, MINUTE) is Verdict.CANCEL
+        assert queue.beat(session, name, held, MINUTE) is LeaseState.CANCEL
 
 
 def test_cancelled_after_its_end_stays_as_it_ended(hub: Hub) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from oakmill.errors import Unavailable
 from oakmill.jobs.executors.ray import RayPlacer, run_worker
-from oakmill.jobs.notify import Bell
+from oakmill.jobs.notify import Notifier
 from tests.unit.jobs.conftest import Hub
 
 
@@ -40,8 +40,8 @@ class Cluster:
 
 def test_each_waiting_job_is_sent_once_and_again_when_its_task_ended_without_it(hub: Hub) -> None:
     settings = hub.settings.model_copy(update={"database": "postgresql+psycopg://h/x", "store": "s3://bucket/hub"})
-    bell, cluster = Bell.of(hub.settings, hub.db), Cluster()
-    workers = RayPlacer(settings, hub.db, bell, ray=cluster)
+    notifier, cluster = Notifier.of(hub.settings, hub.db), Cluster()
+    workers = RayPlacer(settings, hub.db, notifier, ray=cluster)
     first, second = hub.add_job(), hub.add_job()
     workers.place()
     workers.place()
@@ -49,9 +49,9 @@ def test_each_waiting_job_is_sent_once_and_again_when_its_task_ended_without_it(
     cluster.ended = [1]
     workers.place()
     assert cluster.sent == [first, second, first]
-    bell.close()
+    notifier.close()
 
 
 def test_a_hub_whose_files_are_on_one_machine_cannot_be_spread(hub: Hub) -> None:
     with pytest.raises(Unavailable, match="a store that every machine reaches"):
-        RayPlacer(hub.settings, hub.db, Bell.of(hub.settings, hub.db), ray=Cluster())
+        RayPlacer(hub.settings, hub.db, Notifier.of(hub.settings, hub.db), ray=Cluster())

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from oakmill.errors import Unavailable
 from oakmill.jobs import queue
 from oakmill.jobs.executors.local import environment_of
-from oakmill.jobs.notify import QUEUE, Bell, Ear
+from oakmill.jobs.notify import QUEUE, Notifier, Subscription
 from oakmill.processes import sandbox
 from oakmill.settings import Settings
 from oakmill.storage.database import Database
@@ -38,7 +38,9 @@ def run_worker(job_id: str, environment: dict[str, str]) -> int:
 class RayPlacer:
     """Sends every job that waits to the cluster. Run it in a main thread: it ends by SIGTERM or SIGINT."""
 
-    def __init__(self, settings: Settings, db: Database, bell: Bell, *, cores: float = 1, ray: Any = None) -> None:
+    def __init__(
+        self, settings: Settings, db: Database, notifier: Notifier, *, cores: float = 1, ray: Any = None
+    ) -> None:
         """Use the cluster that RAY_ADDRESS names, else one of this machine's own; or `ray`, a module of that interface.
 
         Raises:
@@ -50,29 +52,29 @@ class RayPlacer:
                 remedy="Set OAKMILL_DATABASE=postgresql+psycopg://... and OAKMILL_STORE=s3://...",
             )
         self._ray = ray or _load()
-        self._db, self._bell = db, bell
+        self._db, self._notifier = db, notifier
         self._environment = environment_of(settings)
         self._task = self._ray.remote(run_worker).options(num_cpus=cores, max_retries=0)
         self._sent: dict[tuple[str, int], Any] = {}
-        self._ear: Ear | None = None
+        self._subscription: Subscription | None = None
         self._ending = False
 
     def run(self) -> None:
         """Send jobs until asked to end; what runs on the cluster then ends by itself."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._asked_to_end)
-        with self._bell.listening(QUEUE) as self._ear:
+        with self._notifier.subscribe(QUEUE) as self._subscription:
             while not self._ending:
                 try:
                     self.place()
                 except SQLAlchemyError as error:
                     _log.warning("the queue cannot be read: %s", error)
-                self._ear.wait(_AGAIN_SECONDS)
+                self._subscription.wait(_AGAIN_SECONDS)
 
     def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
         self._ending = True
-        if self._ear:
-            self._ear.ring()
+        if self._subscription:
+            self._subscription.wake()
 
     def place(self) -> None:
         """Send the jobs that wait and were not sent yet, or whose task has ended without them."""

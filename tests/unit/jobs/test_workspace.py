@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from oakmill.errors import UnsafeSource
-from oakmill.jobs import workplace
+from oakmill.jobs import workspace
 from oakmill.jobs.kinds import inside
 from oakmill.jobs.tables import Job
-from oakmill.jobs.workplace import Workplace
+from oakmill.jobs.workspace import Workspace
 from oakmill.registry.tables import InstanceFile, Role
 from oakmill.storage.stores import open_store
 from tests.unit.jobs.conftest import Hub
@@ -30,13 +30,13 @@ def test_weights_lie_in_their_sub_folder_and_images_are_unpacked(hub: Hub, tmp_p
         part = {"name": "deep/weights.bin", "role": Role.PART, "sha256": weights.sha256, "size": 7}
         session.add(InstanceFile(id="aimf_2", instance_id="aimi_1", **part))
     job = hub.job(hub.add_job(source_id="aimi_1", files={"verification_images": f"{images.sha256}:pets.zip"}))
-    place = Workplace(hub.settings, job)
-    request = place.furnish(hub.db, blobs)
+    workspace = Workspace(hub.settings, job)
+    request = workspace.furnish(hub.db, blobs)
     source = Path(request["model"]).parent
     assert (source / "deep" / "weights.bin").read_bytes() == b"weights"
     assert (Path(request["spec"]["verification_images"]) / "cats" / "one.png").read_bytes() == b"picture"
-    place.clear()
-    assert not place.folder.exists()
+    workspace.clear()
+    assert not workspace.folder.exists()
 
 
 @pytest.mark.parametrize("name", ["", "..", "../a", "/a", "a/../../b", "a//b", "a\\b", "a/.", "a\0"])
@@ -54,5 +54,5 @@ def test_a_worker_that_starts_leaves_a_look_alone_that_is_going_on(hub: Hub) -> 
     with hub.db.session() as session:
         session.add(Job(id="aij_runs", number=1, name="j", team_id="ait_1", status="running"))
     (work / "aij_runs").mkdir()
-    workplace.sweep(hub.settings, hub.db)
+    workspace.sweep(hub.settings, hub.db)
     assert {path.name for path in work.iterdir()} == {"inspect-1", "look-1", "aij_runs"}

@@ -32,7 +32,7 @@ IMAGES = "verification_images"
 _ABANDONED_SECONDS = 3600
 
 
-class Workplace:
+class Workspace:
     """The folder of one attempt."""
 
     def __init__(self, settings: Settings, job: Job) -> None:
