@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from oakmill.web.compare import Row, Section
+from oakmill.web.pages.compare import Row, Section
 from tests.web.conftest import Served
 from tests.web.furnish import network
 from tests.web.working import asked, ran, source, unsupported

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from oakmill.web import passport_images, passport_view
+from oakmill.web.views import passport as passport_view
+from oakmill.web.views import passport_images
 from tests.web.conftest import Served
 from tests.web.furnish import network
 from tests.web.working import asked, ran, source

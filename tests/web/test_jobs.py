@@ -17,9 +17,9 @@ from oakmill.jobs.estimates import Estimate
 from oakmill.jobs.job_log import Line
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.storage.database import now
-from oakmill.web import job_view
-from oakmill.web.conversions import Row
+from oakmill.web.pages.conversions import Row
 from oakmill.web.render import environment
+from oakmill.web.views import job as job_view
 from tests.web.conftest import Served
 from tests.web.furnish import network
 from tests.web.screenshots import signed_in
@@ -188,7 +188,7 @@ def test_every_state_is_drawn(status: JobStatus) -> None:
         known: dict[str, Any] = dict.fromkeys(
             ("source", "result", "file", "snippet", "earlier", "answered", "passport", "command"), None
         )
-        text = environment().get_template("job_state.html").render(
+        text = environment().get_template("job/state.html").render(
             **known, job=job, row=row, state="", is_live=status in LIVE, may_change=True, asked=[], retries=[],
             stages=job_view.stages_of(job), share=job_view.share_of(job, row.estimate), headlines=[],
             failure=job_view.failure_of(job, None),

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 
-from oakmill.web.pages import Nowhere
+from oakmill.web.pages import (
+    arrival,
+    assets,
+    card,
+    colours,
+    compare,
+    conversions,
+    convert,
+    datasets,
+    evidence,
+    graph,
+    instances,
+    job_actions,
+    jobs,
+    keys,
+    models,
+    removal,
+    session,
+    toolchains,
+    troubleshooting,
+)
+from oakmill.web.routing import Nowhere
 
 PARTS = (
-    "assets", "session", "models", "removal", "arrival", "card", "instances", "convert", "conversions", "jobs",
-    "retrying", "evidence", "troubleshooting", "compare", "datasets", "toolchains", "keys", "graph", "colours",
+    assets, session, models, removal, arrival, card, instances, convert, conversions, jobs, job_actions, evidence,
+    troubleshooting, compare, datasets, toolchains, keys, graph, colours,
 )  # fmt: skip
-"""Modules of `oakmill.web` with `pages`, a router of their own."""
+"""In the order in which their routes are tried."""
 
 router = APIRouter()
 for part in PARTS:
-    router.include_router(import_module(f"oakmill.web.{part}").pages)
+    router.include_router(part.pages)
 
 
 @router.get("/")

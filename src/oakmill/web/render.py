@@ -12,9 +12,9 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from oakmill.errors import OakmillError
-from oakmill.web import filters
 from oakmill.web.icons import icon
 from oakmill.web.navigation import uncounted
+from oakmill.web.views import filters
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"

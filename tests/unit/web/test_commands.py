@@ -15,7 +15,7 @@ MARKED = re.compile(
     r"<code>(.*?)</code>|`([^`\n]+)`|^ {4}(oakmill .*)$|m\.code\('(.*?)'|data-copy[^>]*>(.*?)</button>", re.M
 )
 TOLD = re.compile(r"oakmill ([a-z][^\n`'\"<|#\\&(]*)")
-PLACES = [*PROJECT.glob("src/oakmill/web/templates/*.html"), *PROJECT.glob("docs/howto/*.md"), PROJECT / "README.md"]
+PLACES = [*PROJECT.glob("src/oakmill/web/templates/**/*.html"), *PROJECT.glob("docs/howto/*.md"), PROJECT / "README.md"]
 
 
 def commands(text: str) -> list[str]:

@@ -1,0 +1,194 @@
+"""Reads a conversion's form: what it states beyond the defaults, checked by the platform's own spec and allow-lists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from oakmill.errors import ArgumentRefused, OakmillError
+from oakmill.settings import Settings
+from oakmill.spec import AnySpec
+from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
+from oakmill.web.forms.fields import Field, fields_of, input_fields
+from oakmill.web.forms.submitted import Fields
+from oakmill.web.views.filters import plain
+
+_SEPARATORS = re.compile(r"[\s,;\[\]()]+|(?<=\d)[x×](?=\d)")
+_NOTHING = {"mean_values": "0", "scale_values": "1"}
+"""What an emptied field says where the archive says something else."""
+_NEAR = 2.0
+
+
+@dataclass
+class Checked:
+    """What a form asks for: the values that it states, the spec where they are right, and what is wrong by field."""
+
+    values: dict[str, Any]
+    spec: AnySpec | None = None
+    errors: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
+
+
+def read(kind: type[AnySpec], form: Fields, archive: Sequence[Mapping[str, Any]], settings: Settings) -> Checked:
+    """The form, checked; `archive` is what is said of each input without it."""
+    inputs, places = _inputs(form, archive)
+    values: dict[str, Any] = {}
+    errors: dict[str, str] = {}
+    for item in fields_of(kind):
+        try:
+            value = _value(item, form)
+        except ValueError as error:
+            errors[item.name] = str(error)
+        else:
+            values |= {} if value is None else {item.name: value}
+    found = Checked(values | ({"inputs": inputs} if inputs else {}), errors=errors)
+    found.warnings = dict(_swapped(inputs, places))
+    found.errors |= dict(wrong_arguments(str(kind.model_fields["platform"].default), values, settings))
+    _check(kind, found, places)
+    return found
+
+
+def shown(spec: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
+    """A spec's values as a form's fields have them, by name; `names` are the model's inputs in order."""
+    texts = {name: _text(name, value) for name, value in spec.items() if name not in ("inputs", "platform")}
+    for item in spec.get("inputs") or []:
+        at = names.index(item["name"]) if item.get("name") in names else 0
+        texts |= {f"inputs.{at}.{name}": plain(value) for name, value in item.items() if name != "name"}
+    return texts
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return shlex.join(value) if name.endswith("_args") else "\n".join(map(plain, value))
+    return plain(value)
+
+
+def _value(item: Field, form: Fields) -> Any | None:
+    """What the form states of a field; None where it is the default, or nothing."""
+    text = form.get(item.name).strip()
+    if item.kind == "switch":
+        return True if text == "yes" else None
+    if item.kind == "several":
+        chosen = form.all(item.name)
+        return chosen if chosen and ", ".join(chosen) != item.default else None
+    if not text or text == item.default:
+        return None
+    if item.kind == "lines":
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    return _words(text) if item.kind == "arguments" else text
+
+
+def _words(text: str) -> list[str]:
+    """Tool arguments, split as a shell does.
+
+    Raises:
+        ValueError: a quotation does not end.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ValueError(f"These cannot be split into arguments: {error}") from None
+
+
+def _inputs(form: Fields, archive: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[int]]:
+    """What is stated of the inputs, and the place in the form of each that something is stated of."""
+    found, places = [], []
+    for at, said in enumerate(archive):
+        values = dict(_of_input(form, at, said))
+        if values:
+            found.append({"name": said["name"], **values})
+            places.append(at)
+    return found, places
+
+
+def _of_input(form: Fields, at: int, said: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for item in input_fields():
+        name = f"inputs.{at}.{item.name}"
+        text, before = form.get(name).strip(), plain(said.get(item.name))
+        if name not in form or _same(text, before):
+            continue
+        if text:
+            yield item.name, _numbers(text) if item.kind == "numbers" else text
+        elif item.name in _NOTHING:
+            yield item.name, [_NOTHING[item.name]] * len(said[item.name])
+
+
+def _numbers(text: str) -> list[str]:
+    return [part for part in _SEPARATORS.split(text) if part]
+
+
+def _same(text: str, other: str) -> bool:
+    return text == other or (bool(text) and _numbers(text) == _numbers(other))
+
+
+def _check(kind: type[AnySpec], found: Checked, places: Sequence[int]) -> None:
+    try:
+        spec = kind.model_validate(found.values)
+    except ValidationError as error:
+        for item in error.errors():
+            where = _place([str(part) for part in item["loc"]], places)
+            found.errors.setdefault(where, str(item["msg"]).removeprefix("Value error, "))
+        return
+    found.spec = None if found.errors else spec
+
+
+def _place(where: Sequence[str], places: Sequence[int]) -> str:
+    """The form's field of a place in the spec; of the whole, nothing."""
+    if where[:1] == ["inputs"] and len(where) > 1:
+        return ".".join(["inputs", str(places[int(where[1])]), *where[2:3]])
+    return where[0] if where else ""
+
+
+def wrong_arguments(platform: str, values: Mapping[str, Any], settings: Settings) -> Iterator[tuple[str, str]]:
+    """Of each field of tool arguments that its tool's allow-list refuses, why."""
+    for name, read_it in _readers(platform, settings):
+        words = values.get(name)
+        try:
+            if words:
+                read_it(words)
+        except ArgumentRefused as error:
+            yield name, _told(error)
+
+
+def _readers(platform: str, settings: Settings) -> Iterator[tuple[str, Any]]:
+    from oakmill.toolchains.model_optimizer import options as mo
+    from oakmill.toolchains.rvc2 import compile_tool as for_rvc2
+    from oakmill.toolchains.rvc3 import compile_tool as for_rvc3
+    from oakmill.toolchains.rvc4 import snpe_arguments
+
+    sdk = settings.qairt_root is not None
+    yield "mo_args", mo.read
+    yield "compile_tool_args", (for_rvc2 if platform == "rvc2" else for_rvc3).read
+    for tool in ("onnx_to_dlc", "quant", "graph_prepare"):
+        field = f"snpe_{tool}_args" if tool == "onnx_to_dlc" else f"snpe_dlc_{tool}_args"
+        yield field, lambda words, tool=tool: snpe_arguments.read(**{tool: words}, sdk=sdk, files=False)
+
+
+def _told(error: OakmillError) -> str:
+    return f"{error.message}. {error.remedy}" if error.remedy else f"{error.message}."
+
+
+def _swapped(inputs: Sequence[Mapping[str, Any]], places: Sequence[int]) -> Iterator[tuple[str, str]]:
+    """The ImageNet pair is often given the wrong way round: documentation that many follow has it so."""
+    for item, at in zip(inputs, places, strict=True):
+        near = _is_near(item.get("mean_values"), IMAGENET_SCALE) or _is_near(item.get("scale_values"), IMAGENET_MEAN)
+        if near:
+            yield (
+                f"inputs.{at}",
+                "Mean and scale look swapped: ImageNet's mean is 123.675, 116.28, 103.53, its scale 58.395, 57.12, "
+                "57.375.",
+            )
+
+
+def _is_near(given: Any, known: Sequence[float]) -> bool:
+    try:
+        numbers = sorted(float(value) for value in given or ())
+    except (TypeError, ValueError):
+        return False
+    pairs = zip(numbers, sorted(known), strict=False)
+    return len(numbers) == len(known) and all(abs(one - other) < _NEAR for one, other in pairs)

@@ -1,0 +1,34 @@
+"""Static files: style, modules and libraries, which browsers keep for good under an address that says their content."""
+
+from __future__ import annotations
+
+import mimetypes
+
+from fastapi import Response
+from fastapi.responses import FileResponse
+
+from oakmill.errors import NotFound
+from oakmill.web.render import STATIC, tree
+from oakmill.web.routing import page_router
+
+pages = page_router()
+
+_KEPT = "public, max-age=31536000, immutable"
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+
+@pages.get("/static/{version}/{path:path}")
+def static_file(version: str, path: str) -> Response:
+    """A file; one of another version than ours is not to be kept."""
+    place = (STATIC / path).resolve()
+    if not place.is_relative_to(STATIC.resolve()) or not place.is_file():
+        raise NotFound(f"There is no file {path!r}.", remedy="Reload the page; ./run fetches the libraries.")
+    kind = _TYPES.get(place.suffix) or mimetypes.guess_type(place.name)[0]
+    kept = _KEPT if version == tree() else "no-cache"
+    return Response(place.read_bytes(), media_type=kind, headers={"Cache-Control": kept})
+
+
+@pages.get("/favicon.ico")
+def favicon() -> FileResponse:
+    """Browsers ask for it here, whatever the page says."""
+    return FileResponse(STATIC / "icon.svg", media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})

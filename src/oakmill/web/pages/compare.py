@@ -1,0 +1,202 @@
+"""Two instances side by side: asked, tools, size, accuracy and graph; what differs first, what is equal folded."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Query
+from fastapi.responses import Response
+from sqlalchemy.orm import Session
+
+from oakmill.api.looking import look
+from oakmill.conversion.output import compare as results
+from oakmill.errors import OakmillError
+from oakmill.hub.state import Hub
+from oakmill.registry import instances, resolve, search
+from oakmill.registry.identifiers import Address
+from oakmill.registry.tables import Instance, InstanceStatus, Origin, Role
+from oakmill.web.page_context import Open, PageContext, Reading
+from oakmill.web.routing import page_router
+from oakmill.web.views import documents, filters
+from oakmill.web.views.job import file_of, headlines
+
+pages = page_router()
+
+MOST = 200
+Name = Annotated[str, Query(max_length=64, pattern=r"^[A-Za-z0-9_-]*$")]
+SECTIONS = {
+    "instance": "The instances",
+    "accuracy": "Accuracy",
+    "size": "Size",
+    "spec": "What was asked",
+    "tools": "Tools",
+    "graph": "Graph",
+    "operators": "Operators of the sources",
+    "files": "Inside the files",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the comparison."""
+
+    what: str
+    a: str
+    b: str
+
+    @property
+    def same(self) -> bool:
+        """Whether both sides are equal."""
+        return self.a == self.b
+
+    @property
+    def is_single(self) -> bool:
+        """Whether only one side has it."""
+        return not self.same and bool({self.a, self.b} & {"-", "–", "not there"})
+
+    @property
+    def change(self) -> str:
+        """By how much the second is more than the first, where both are numbers."""
+        try:
+            old, new = float(self.a), float(self.b)
+        except ValueError:
+            return ""
+        return f"{new - old:+.4g}"
+
+
+@dataclass(frozen=True)
+class Section:
+    """Lines that belong together."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+    @property
+    def different(self) -> list[Row]:
+        """Those that both sides have, and that differ."""
+        return [row for row in self.rows if not row.same and not row.is_single]
+
+    @property
+    def single(self) -> list[Row]:
+        """Those that one side alone has: another platform asks for other things."""
+        return [row for row in self.rows if row.is_single]
+
+    @property
+    def equal(self) -> list[Row]:
+        """Those that do not."""
+        return [row for row in self.rows if row.same]
+
+
+@pages.get("/compare")
+def compare_page(context: Open, session: Reading, a: Name = "", b: Name = "") -> Response:
+    """The comparison; with one instance or none, what could be compared."""
+    sides = [instances.instance(session, context.caller, name) for name in (a, b) if name]
+    sections, problem = _compared(context, session, sides) if len(sides) == 2 else ([], None)
+    choices = _choices(context, session, sides)
+    models = {row.model_id: resolve.model(session, context.caller, Address(row.model_id)) for row in sides}
+    return context.page(
+        "compare.html",
+        sides=sides,
+        models=models,
+        choices=choices,
+        chosen=(a, b),
+        sections=sections,
+        problem=problem,
+        equal_bytes=len(sides) == 2 and sides[0].sha256 == sides[1].sha256,
+    )
+
+
+def _choices(context: PageContext, session: Session, sides: Sequence[Instance]) -> list[Instance]:
+    """What can be chosen: the instances of the same model; where none is chosen yet, the latest that one sees."""
+    query = search.Query(
+        model_id=sides[0].model_id if sides else None,
+        status=InstanceStatus.AVAILABLE,
+        origin=None if sides else Origin.CONVERTED,
+        sort="created",
+        limit=MOST,
+    )
+    found = list(search.instances(session, context.caller, query).items)
+    return [*(row for row in sides if row.id not in {item.id for item in found}), *found]
+
+
+def _compared(
+    context: PageContext, session: Session, sides: Sequence[Instance]
+) -> tuple[list[Section], OakmillError | None]:
+    """All sections; and what kept the files from being compared, if anything did."""
+    a, b = sides
+    rows: dict[str, list[Row]] = {"instance": list(_rows(_about(a), _about(b)))}
+    rows["accuracy"] = list(_rows(*(_measured(context.at, row) for row in sides)))
+    problem = None
+    try:
+        if all(row.origin == Origin.CONVERTED for row in sides):
+            for row in _results(context.at, a, b):
+                rows.setdefault(row.section, []).append(Row(row.what, row.a, row.b))
+        rows["operators"] = list(_operators(context, session, a, b))
+    except OakmillError as error:
+        problem = error
+    return [Section(title, tuple(rows[name])) for name, title in SECTIONS.items() if rows.get(name)], problem
+
+
+def _about(row: Instance) -> dict[str, str]:
+    return {
+        "platform or format": row.model_type,
+        "precision": filters.precision(row.precision or "") or "–",
+        "tool version": row.tool_version or "–",
+        "verdict": row.verdict or "–",
+        "input shapes": ", ".join(map(filters.shape, row.input_shape)) or "–",
+        "file": f"{filters.size(row.size)}, sha256 {filters.short(row.sha256)}",
+        "opset": filters.plain(row.facts.get("opset")) or "–",
+    }
+
+
+def _measured(at: Hub, row: Instance) -> dict[str, str]:
+    """The numbers that say most, whatever the method: two platforms are measured by different ones."""
+    found: dict[str, str] = {}
+    for number, words, method in headlines(documents.json_of(at, file_of(row.files, Role.PASSPORT)))[:-1]:
+        found[words] = f"{found[words]}; {number} {method}" if words in found else f"{number} {method}"
+    return found
+
+
+def _rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Row]:
+    for what in dict.fromkeys((*a, *b)):
+        yield Row(what, str(a.get(what, "–")), str(b.get(what, "–")))
+
+
+def _results(at: Hub, a: Instance, b: Instance) -> tuple[results.Row, ...]:
+    """What `oakmill compare` says of the two."""
+    with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
+        places = [_fetched(at, row, Path(folder) / side) for row, side in ((a, "a"), (b, "b"))]
+        return results.compare(places[0], places[1], at.settings).rows
+
+
+def _fetched(at: Hub, row: Instance, folder: Path) -> Path:
+    folder.mkdir()
+    for file in row.files:
+        if file.role in (Role.MODEL, Role.PASSPORT, Role.RECIPE):
+            at.blobs.fetch(file.sha256, folder / Path(file.name).name)
+    return folder
+
+
+def _operators(context: PageContext, session: Session, a: Instance, b: Instance) -> Iterator[Row]:
+    """How often each operator stands in the two sources; where both came from one, that alone."""
+    sources = [_source(context, session, row) for row in (a, b)]
+    if sources[0].sha256 == sources[1].sha256:
+        yield Row("source", *(f"{row.name}, sha256 {filters.short(row.sha256)}" for row in sources))
+        return
+    counts = [_count(context.at, row) for row in sources]
+    yield from _rows(*({"all nodes": sum(found.values()), **found} for found in counts))
+
+
+def _source(context: PageContext, session: Session, row: Instance) -> Instance:
+    above = instances.lineage(session, row)
+    return instances.instance(session, context.caller, above[-1].id) if above else row
+
+
+def _count(at: Hub, source: Instance) -> dict[str, int]:
+    parts = {file.name: file.sha256 for file in source.files if file.role in (Role.MODEL, Role.PART)}
+    file = file_of(source.files, Role.MODEL)
+    return {} if file is None else dict(look(at, "operators", parts, model=file.name)["counts"])

@@ -1,0 +1,177 @@
+"""Converting: which platforms a source can go to, the form that is drawn from the spec, its check, and the request."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import Query
+from fastapi.responses import Response
+from sqlalchemy.orm import Session
+
+from oakmill.api import files
+from oakmill.api.conversions import with_files
+from oakmill.api.jobs import record
+from oakmill.api.looking import look
+from oakmill.errors import OakmillError
+from oakmill.hub import visibility
+from oakmill.jobs import submit
+from oakmill.jobs.kinds import SPECS
+from oakmill.registry import access
+from oakmill.registry.tables import Instance, Role
+from oakmill.toolchains import catalog
+from oakmill.web.forms import values as spec_values
+from oakmill.web.forms.choices import choices_of
+from oakmill.web.forms.fields import fields_of, groups_of, input_fields
+from oakmill.web.forms.source import Source, source_of
+from oakmill.web.forms.submitted import Fields, Form
+from oakmill.web.forms.values import Checked
+from oakmill.web.forms.words import words_of
+from oakmill.web.page_context import Changing, Known, Open, PageContext, Reading, Writing
+from oakmill.web.pages import job_actions
+from oakmill.web.routing import Id, page_router
+from oakmill.web.views.filters import model_path, plain
+
+pages = page_router()
+
+Platform = Literal["rvc2", "rvc3", "rvc4"]
+ABOUT = {
+    "rvc2": ("OAK-1, OAK-D and their family", "Intel MyriadX. FP16, no calibration images."),
+    "rvc3": ("OAK-D-3 series", "Intel Keem Bay. INT8 or FP16; without the vendor's compiler, an IR."),
+    "rvc4": ("OAK4 series", "Qualcomm QCS8550. INT8, INT16 or FP16."),
+}
+PRESETS = {
+    "": "Preset …",
+    "none": "None",
+    "unit": "0 to 1 (scale 255)",
+    "imagenet": "ImageNet",
+    "signed": "−1 to 1 (127.5)",
+}
+
+
+@pages.get("/instances/{instance_id}/convert")
+def platforms(instance_id: Id, context: Open, session: Reading) -> Response:
+    """Every platform: where the source can go, and where not and why."""
+    source = source_of(session, context.caller, instance_id)
+    reports = [source.report(name) for name in SPECS]
+    states = {name: catalog.find(name, context.at.settings).status() for name in SPECS}
+    draw = context.part if context.is_htmx else context.page
+    template = "convert/choice.html" if context.is_htmx else "convert/platforms.html"
+    return draw(template, source=source, reports=reports, about=ABOUT, states=states, back=model_path(source.model))
+
+
+@pages.get("/instances/{instance_id}/convert/{platform}")
+def form_page(
+    instance_id: Id,
+    platform: Platform,
+    context: Changing,
+    session: Reading,
+    job: Annotated[str, Query(max_length=64)] = "",
+    remedy: Annotated[str, Query(max_length=8)] = "",
+) -> Response:
+    """The platform's form; with the identifier of a job, as that job asked; with values of inputs, with these."""
+    source = source_of(session, context.caller, instance_id)
+    stated: dict[str, Any] = {}
+    if job:
+        row = visibility.job(session, context.caller, job)
+        own = {name: value.removeprefix("dataset:") for name, value in row.files.items()}
+        edited = job_actions.edited(row, remedy).model_dump(mode="json", exclude_unset=True)
+        stated = {**edited, **{name: value for name, value in own.items() if edited.get(name) == row.spec.get(name)}}
+    names = [item["name"] for item in source.tensors]
+    given = Fields([item for item in context.request.query_params.multi_items() if item[0].startswith("inputs.")])
+    found = spec_values.read(SPECS[platform], given, source.archive, context.at.settings) if list(given) else None
+    texts = {**spec_values.shown(stated, names), **_texts(given)}
+    return _form(context, session, source, platform, texts, found or Checked(stated))
+
+
+@pages.post("/instances/{instance_id}/convert/{platform}/check")
+def check(instance_id: Id, platform: Platform, context: Known, session: Reading, form: Form) -> Response:
+    """What is wrong with the form as it stands, field by field, and the same conversion in other tongues."""
+    source = source_of(session, context.caller, instance_id)
+    found = spec_values.read(SPECS[platform], form, source.archive, context.at.settings)
+    fields = [item.name for item in fields_of(SPECS[platform])]
+    for at in range(len(source.tensors)):
+        fields += [f"inputs.{at}", *(f"inputs.{at}.{item.name}" for item in input_fields())]
+    words = _words(context, source, platform, found)
+    return context.part("convert/check.html", found=found, fields=["", *fields], words=words)
+
+
+@pages.post("/instances/{instance_id}/convert/{platform}/preflight")
+def preflight(instance_id: Id, platform: Platform, context: Known, session: Reading, form: Form) -> Response:
+    """Whether the source can go to the platform with the shapes that the form asks for."""
+    source = source_of(session, context.caller, instance_id)
+    found = spec_values.read(SPECS[platform], form, source.archive, context.at.settings)
+    shapes = [item for item in found.spec.inputs if item.shape] if found.spec else []
+    report = source.report(platform)
+    if shapes:
+        asked = [item.model_dump(mode="json", exclude_unset=True) for item in shapes]
+        parts = {file.name: file.sha256 for file in source.row.files if file.role in (Role.MODEL, Role.PART)}
+        report = look(context.at, "model", parts, model=source.file, inputs=asked, platforms=[platform])[platform]
+    return context.part("convert/verdict.html", report=report)
+
+
+@pages.post("/instances/{instance_id}/convert/{platform}")
+def export(instance_id: Id, platform: Platform, context: Changing, session: Writing, form: Form) -> Response:
+    """Ask for the conversion, and go to its job; where the form is wrong, it is shown again."""
+    source = source_of(session, context.caller, instance_id)
+    found = spec_values.read(SPECS[platform], form, source.archive, context.at.settings)
+    if found.spec is not None:
+        try:
+            values, named = with_files(session, context.caller, found.values)
+            spec = submit.parse({**values, "platform": platform}, named)
+        except OakmillError as error:
+            found.errors[error.subject if error.subject in values_known(platform) else ""] = error.message
+        else:
+            row = access.changeable(session, context.caller, Instance, source.row.id)
+            job = submit.request(session, context.caller, row, spec, settings=context.at.settings, files=named)
+            record(session, context.caller, "job.create", job)
+            return context.go(f"/jobs/{job.id}")
+    return _form(context, session, source, platform, _texts(form), found, status=422)
+
+
+def values_known(platform: str) -> set[str]:
+    """The names of the platform's fields."""
+    return {item.name for item in fields_of(SPECS[platform])}
+
+
+def _texts(form: Fields) -> dict[str, str]:
+    """The form's fields as they were sent."""
+    return {name: ", ".join(form.all(name)) if len(form.all(name)) > 1 else form.get(name) for name in form}
+
+
+def _form(
+    context: PageContext,
+    session: Session,
+    source: Source,
+    platform: str,
+    texts: dict[str, str],
+    found: Checked,
+    *,
+    status: int = 200,
+) -> Response:
+    kind, settings = SPECS[platform], context.at.settings
+    choices = choices_of(session, context.caller, platform, settings)
+    before = {
+        f"inputs.{at}.{name}": plain(value) for at, item in enumerate(source.archive) for name, value in item.items()
+    }
+    return context.page(
+        "convert/form.html",
+        status=status,
+        source=source,
+        platform=platform,
+        about=ABOUT[platform],
+        groups=groups_of(kind, texts, found.errors, choices),
+        input_fields=input_fields(),
+        texts={**before, **texts},
+        origins=source.prefilled(),
+        found=found,
+        presets=PRESETS,
+        report=source.report(platform),
+        words=_words(context, source, platform, found),
+        back=model_path(source.model),
+    )
+
+
+def _words(context: PageContext, source: Source, platform: str, found: Checked) -> Any:
+    values = {name: value for name, value in found.values.items() if name != "platform"}
+    url = files.base_url(context.at, context.request)
+    return words_of(SPECS[platform], values, address=source.address, file=source.file, url=url)

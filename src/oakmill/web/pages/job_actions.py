@@ -1,0 +1,79 @@
+"""What people do with a job: cancel it, move it in the queue, try it again, as it was or as a remedy says."""
+
+from __future__ import annotations
+
+from fastapi.responses import Response
+
+from oakmill.api import jobs as api
+from oakmill.conversion.failures import Failure, apply
+from oakmill.errors import Conflict, SpecError
+from oakmill.hub import visibility
+from oakmill.jobs import queue, submit
+from oakmill.jobs.tables import Job
+from oakmill.registry import audit
+from oakmill.spec import AnySpec
+from oakmill.web.forms.submitted import Form
+from oakmill.web.page_context import Changing, Writing
+from oakmill.web.routing import Id, page_router
+
+pages = page_router()
+
+HIGHEST = 100
+
+
+@pages.post("/jobs/{job_id}/cancel")
+def cancel(job_id: Id, context: Changing, session: Writing) -> Response:
+    """Cancel: at once where no worker has it, else the worker hears of it."""
+    row = visibility.changeable_job(session, context.caller, job_id)
+    queue.cancel(session, job_id)
+    audit.record(session, context.caller, "job.cancel", job_id, of_team=row.team_id, name=row.name)
+    return context.go(f"/jobs/{job_id}")
+
+
+@pages.post("/jobs/{job_id}/priority")
+def prioritise(job_id: Id, context: Changing, session: Writing, form: Form) -> Response:
+    """Move a job that waits before or behind others."""
+    row = visibility.changeable_job(session, context.caller, job_id)
+    priority = _number(form.get("priority"))
+    if not queue.prioritise(session, job_id, priority):
+        raise Conflict(f"Job {row.name} waits no more.", subject=job_id, remedy="Look at where it stands now.")
+    audit.record(session, context.caller, "job.prioritise", job_id, of_team=row.team_id, priority=priority)
+    return context.go(f"/jobs/{job_id}")
+
+
+@pages.post("/jobs/{job_id}/retry")
+def retry(job_id: Id, context: Changing, session: Writing, form: Form) -> Response:
+    """Ask for an ended job again: as it was, or with the edit of the remedy that the form numbers."""
+    row = visibility.changeable_job(session, context.caller, job_id)
+    job = submit.again(
+        session, context.caller, row, settings=context.at.settings, spec=edited(row, form.get("remedy")) or None
+    )
+    api.record(session, context.caller, "job.retry", job)
+    return context.go(f"/jobs/{job.id}")
+
+
+def edited(job: Job, remedy: str) -> AnySpec:
+    """A job's spec, with the edit of one of its failure's remedies where one is numbered.
+
+    Raises:
+        SpecError: there is no such remedy, or its edit does not fit.
+    """
+    spec = submit.spec_of(job)
+    if not remedy:
+        return spec
+    remedies = Failure.model_validate(job.failure or {}).remedies
+    if not remedy.isdecimal() or int(remedy) >= len(remedies):
+        raise SpecError(f"The job has no remedy {remedy!r}.", subject=job.id, remedy="Reload the page of the job.")
+    return apply(remedies[int(remedy)].edit, spec)
+
+
+def _number(text: str) -> int:
+    try:
+        found = int(text)
+    except ValueError:
+        found = HIGHEST + 1
+    if abs(found) > HIGHEST:
+        raise SpecError(
+            f"A priority is a number from -{HIGHEST} to {HIGHEST}.", subject="priority", remedy="0 is usual."
+        )
+    return found

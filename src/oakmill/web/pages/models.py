@@ -1,0 +1,85 @@
+"""The list of models: public ones, the team's and one's own; every filter stands in the address."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from fastapi import Query
+from fastapi.responses import Response
+
+from oakmill.api.files import base_url
+from oakmill.registry import models, search
+from oakmill.registry.callers import Caller
+from oakmill.registry.tables import Model, Visibility
+from oakmill.registry.words import PLATFORMS, Task
+from oakmill.web.page_context import Open, Reading
+from oakmill.web.routing import page_router
+
+pages = page_router()
+
+ON_PAGE = 30
+Word = Annotated[str, Query(max_length=255)]
+SORTS = {"updated": "Latest change", "name": "Name", "downloads": "Downloads", "created": "Newest"}
+SCOPES = {"": "All models", "own": "Private", "team": "Team", "public": "Public"}
+_VISIBILITIES: dict[str, tuple[Visibility, ...]] = {
+    "": tuple(Visibility),
+    "own": (Visibility.PRIVATE,),
+    "team": (Visibility.TEAM,),
+    "public": (Visibility.PUBLIC,),
+}
+
+
+@pages.get("/models")
+def model_list(
+    context: Open,
+    session: Reading,
+    text: Word = "",
+    task: Word = "",
+    platform: Word = "",
+    scope: Literal["", "own", "team", "public"] = "",
+    sort: Literal["updated", "name", "downloads", "created"] = "updated",
+    cursor: Annotated[str | None, Query(max_length=2000)] = None,
+) -> Response:
+    """A page of models."""
+    query = search.Query(
+        text=text,
+        tasks=(task,) if task else (),
+        platforms=(platform,) if platform else (),
+        visibility=_VISIBILITIES[scope],
+        team_id=context.caller.team_id if scope in ("own", "team") else None,
+        sort=sort,
+        descending=sort != "name",
+        limit=ON_PAGE,
+        cursor=cursor,
+    )
+    found = search.models(session, context.caller, query)
+    asked = {"text": text, "task": task, "platform": platform, "scope": scope, "sort": sort}
+    return context.page(
+        "models.html",
+        rows=found.items,
+        counts=models.counts(session, [row.id for row in found.items]),
+        asked=asked,
+        is_filtered=bool(text or task or platform or scope),
+        total=search.count(session, context.caller, Model, query),
+        next_page=_address(asked, found.next_cursor),
+        may_add=_may_add(context.caller),
+        address=base_url(context.at, context.request),
+        **_choices(),
+    )
+
+
+def _choices() -> dict[str, Any]:
+    return {"tasks": list(Task), "platforms": list(PLATFORMS[:3]), "sorts": SORTS, "scopes": SCOPES}
+
+
+def _may_add(caller: Caller) -> bool:
+    return caller.may("convert") and caller.model_id is None
+
+
+def _address(asked: dict[str, str], cursor: str | None) -> str | None:
+    """The address of the next page, with the filters that say something."""
+    if cursor is None:
+        return None
+    said = {name: value for name, value in asked.items() if value and (name, value) != ("sort", "updated")}
+    return f"/models?{urlencode({**said, 'cursor': cursor})}"

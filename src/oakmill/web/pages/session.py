@@ -1,0 +1,68 @@
+"""Signing in and out: a key is pasted once, and the browser holds a signed cookie with the key's identifier alone."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query, Request
+from fastapi.responses import RedirectResponse, Response
+
+from oakmill.errors import NoKey, OakmillError
+from oakmill.hub import auth
+from oakmill.registry import callers
+from oakmill.registry.callers import Caller
+from oakmill.web.forms.submitted import Form
+from oakmill.web.page_context import PageContext
+from oakmill.web.routing import page_router
+
+pages = page_router()
+
+
+@pages.get("/session")
+def session_page(
+    request: Request, at: auth.TheHub, next: Annotated[str, Query(max_length=2000)] = "/models"
+) -> Response:
+    """Who one is here; the form for a key where one is nobody."""
+    found = _who(request, at)
+    context = PageContext(request, at, found or callers.anonymous(at.settings))
+    response: Response = context.page("session.html", back=own_path(next), wrong=None)
+    if found is None and auth.COOKIE in request.cookies:
+        auth.end_session(response)
+    return response
+
+
+@pages.post("/session")
+def sign_in(request: Request, at: auth.TheHub, form: Form) -> Response:
+    """Let the holder of a key in."""
+    back = own_path(form.get("next"))
+    address = request.client.host if request.client else ""
+    try:
+        found = auth.identify(at, form.get("key").strip(), address)
+    except OakmillError as error:
+        context = PageContext(request, at, callers.anonymous(at.settings, address))
+        return context.page("session.html", status=error.status, back=back, wrong=error)
+    response = RedirectResponse(back, 303)
+    secure = request.url.scheme == "https" or (at.settings.public_url or "").startswith("https://")
+    auth.begin_session(at, response, found, secure=secure)
+    return response
+
+
+@pages.post("/session/end")
+def sign_out() -> Response:
+    """Forget who it was."""
+    response = RedirectResponse("/session", 303)
+    auth.end_session(response)
+    return response
+
+
+def own_path(text: str) -> str:
+    """A path on this hub, whatever was asked for: no other site is sent to."""
+    plain = text.startswith("/") and not text.startswith("//") and "\\" not in text and text.isprintable()
+    return text if plain and not text.startswith("/session") else "/models"
+
+
+def _who(request: Request, at: auth.TheHub) -> Caller | None:
+    try:
+        return auth.who(request, at, None)
+    except NoKey:
+        return None

@@ -1,0 +1,229 @@
+"""What a job's page shows, made of its row: stages with their times, what is left, and the ways out of a failure."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from oakmill.conversion.failures import Failure, Place, Remedy, apply, options, rules
+from oakmill.errors import OakmillError
+from oakmill.jobs import submit
+from oakmill.jobs.estimates import Estimate
+from oakmill.jobs.tables import LIVE, Job, JobStatus
+from oakmill.registry.tables import Instance, InstanceFile
+from oakmill.spec import AnySpec
+from oakmill.web.views.filters import plain
+
+STAGES: Mapping[str, str] = {
+    "inspect": "Reads the model and its tensors",
+    "preflight": "Holds every operator against the platform's table",
+    "prepare": "Fixes shapes, simplifies, puts preprocessing inside, proves it equal",
+    "calibrate": "Collects the activations' ranges over the images",
+    "compile": "Runs the vendor's compiler",
+    "package": "Wraps the result as an NN Archive",
+    "verify": "Reads the file with the vendor's reader, and measures its accuracy",
+}
+"""In order, with what each does."""
+_NOT_REACHED = {JobStatus.FAILED, JobStatus.CANCELLED}
+
+
+@dataclass(frozen=True)
+class StageView:
+    """A stage: done, running, failed, waiting or skipped; seconds where it has ended, its start where it runs."""
+
+    name: str
+    about: str
+    status: str
+    seconds: float | None = None
+    since: datetime | None = None
+    share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Way:
+    """A remedy as it is offered: which parameters change from what to what, and the command that says the same."""
+
+    number: int
+    remedy: Remedy
+    changes: tuple[tuple[str, str, str], ...] = ()
+    command: str = ""
+
+    @property
+    def is_one_click(self) -> bool:
+        """Whether it can be tried at once."""
+        return bool(self.changes)
+
+
+@dataclass(frozen=True)
+class FailureView:
+    """What failed, with the ways out; `rule` names its entry in the book, if it has one."""
+
+    failure: Failure
+    ways: tuple[Way, ...]
+    anchor: str
+
+    @property
+    def place(self) -> str:
+        """Where in the model, in words."""
+        found: Place | None = self.failure.place
+        return found.in_words() if found else ""
+
+
+def stages_of(job: Job) -> list[StageView]:
+    """All stages that the job goes through, also those that have not begun."""
+    done = {str(stage["name"]): stage for stage in job.stages}
+    total = sum(float(stage.get("seconds") or 0) for stage in job.stages) or 1.0
+    return [_stage(job, name, done.get(name), total) for name in STAGES if name in done or _is_due(job, name)]
+
+
+def _stage(job: Job, name: str, found: Mapping[str, Any] | None, total: float) -> StageView:
+    if found is None:
+        return StageView(name, STAGES[name], "skipped" if job.status in _NOT_REACHED else "waiting")
+    status, seconds = str(found["status"]), float(found.get("seconds") or 0)
+    if status == "running" and job.status not in LIVE:
+        status = "failed" if job.status == JobStatus.FAILED else "skipped"
+    since = _began(job, found) if status == "running" else None
+    return StageView(name, STAGES[name], status, seconds if status == "done" else None, since, seconds / total)
+
+
+def _began(job: Job, stage: Mapping[str, Any]) -> datetime | None:
+    before = sum(float(other.get("seconds") or 0) for other in job.stages if other is not stage)
+    return job.started + timedelta(seconds=before) if job.started else None
+
+
+def _is_due(job: Job, name: str) -> bool:
+    """Whether a job that is not through will come to a stage; one that is answered from elsewhere has none."""
+    if job.status == JobStatus.SUCCEEDED:
+        return False
+    if name != "calibrate":
+        return True
+    precision = str(job.spec.get("target_precision", "INT8"))
+    return job.platform in ("rvc3", "rvc4") and not precision.startswith("FP")
+
+
+def share_of(job: Job, estimate: Estimate | None) -> float | None:
+    """How much is done, 0 to 1: by the time of past runs; where there are none, by the stages."""
+    if job.status != JobStatus.RUNNING:
+        return None
+    if estimate and estimate.fraction is not None:
+        return estimate.fraction
+    stages = stages_of(job)
+    done = sum(stage.status == "done" for stage in stages)
+    steps = job.progress.get("done", 0) / job.progress["total"] if job.progress.get("total") else 0.0
+    return min(0.99, (done + min(1.0, steps)) / max(1, len(stages)))
+
+
+def failure_of(job: Job, source: Instance | None) -> FailureView | None:
+    """The failure with what can be done; also one that only left a sentence."""
+    if job.status != JobStatus.FAILED:
+        return None
+    try:
+        failure = Failure.model_validate(job.failure or {})
+    except ValidationError:
+        sentence = job.error or "The job failed, and left no word."
+        failure = Failure(stage="", code="HubError", exit_code=10, rule="", title="It failed", sentence=sentence)
+    ways = tuple(_way(job, source, number, remedy) for number, remedy in enumerate(failure.remedies))
+    return FailureView(failure, ways, failure.rule if any(rule.id == failure.rule for rule in rules()) else "")
+
+
+def _way(job: Job, source: Instance | None, number: int, remedy: Remedy) -> Way:
+    if not remedy.edit:
+        return Way(number, remedy)
+    try:
+        old = submit.spec_of(job)
+        new = apply(remedy.edit, old)
+    except (OakmillError, ValidationError, KeyError):  # the spec is of an older version: its words still help
+        return Way(number, remedy)
+    return Way(number, remedy, tuple(changes(old, new)), command_of(new, source))
+
+
+def changes(old: AnySpec, new: AnySpec) -> Iterator[tuple[str, str, str]]:
+    """Each parameter that differs: its name, the old value, the new one."""
+    before, after = dict(flat(old.model_dump(mode="json"))), dict(flat(new.model_dump(mode="json")))
+    for name in dict.fromkeys((*before, *after)):
+        if before.get(name) != after.get(name) and not name.endswith(".name"):
+            yield name, before.get(name) or "default", after.get(name) or "default"
+
+
+def flat(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A spec's parameters as text; those of an input behind its name."""
+    for name, value in values.items():
+        if name == "inputs":
+            for item in value:
+                begin = f"inputs.{item.get('name') or 0}"
+                yield from ((f"{begin}.{key}", plain(inner)) for key, inner in item.items() if inner is not None)
+        else:
+            yield name, plain(value)
+
+
+def command_of(spec: AnySpec, source: Instance | None) -> str:
+    """The conversion as a command."""
+    model = source.name if source else "model.onnx"
+    lines: list[list[str]] = [["oakmill", "convert", model, "--to", spec.platform]]
+    for word in options(spec):
+        if word.startswith("--"):
+            lines.append([])
+        lines[-1].append(word)
+    return " \\\n  ".join(shlex.join(line) for line in lines)
+
+
+def command_of_job(job: Job, source: Instance | None, sets: Mapping[str, str]) -> str:
+    """The job's own conversion as a command; empty where its spec is not known any more."""
+    try:
+        command = command_of(submit.spec_of(job), source)
+    except (ValidationError, KeyError):
+        return ""
+    for name, slug in sets.items():
+        command = command.replace(name, slug)
+    return command
+
+
+def parameters(job: Job, sets: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What was asked for, beyond the defaults; calibration sets by their slugs."""
+    return [
+        (name, sets.get(text, text))
+        for name, text in flat(job.spec)
+        if name != "platform" and not name.endswith(".name")
+    ]
+
+
+def headlines(passport: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The few numbers of a passport that say most: a number, its words, and by what method."""
+    found = []
+    for check in passport.get("checks", []):
+        for task in check.get("tasks", [])[:1]:
+            metric: Mapping[str, Any] = next(iter(task.get("metrics", {}).values()), {})
+            if metric.get("value") is not None:
+                found.append((f"{100 * metric['value']:.1f} %", metric["words"], f"by {check['name']}"))
+        levels = [decibel(output.get("snr_db")) for output in check.get("outputs", [])]
+        if levels:
+            found.append((decibel_text(min(levels)), "lowest SNR of an output", f"by {check['name']}"))
+    images = passport.get("images", {})
+    whence = "none of them taught" if images.get("held_out") else images.get("source", "")
+    return [*found[:3], (str(images.get("count", 0)), "images", whence)]
+
+
+def decibel(value: Any) -> float:
+    """An SNR as the passport's JSON has it: a number, or a word for what is infinite or none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def decibel_text(value: float) -> str:
+    """23.4 dB; `equal` where nothing differs."""
+    if math.isnan(value):
+        return "none"
+    return ("equal" if value > 0 else "none") if math.isinf(value) else f"{value:.1f} dB"
+
+
+def file_of(files: list[InstanceFile], *roles: str) -> InstanceFile | None:
+    """The first file of one of those roles."""
+    return next((file for file in files if file.role in roles), None)

@@ -1,0 +1,45 @@
+"""The parameters that made an instance, beside the defaults and what each is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic_core import PydanticUndefined
+
+from oakmill.jobs.kinds import SPECS
+from oakmill.registry.tables import Instance
+from oakmill.spec.flags import flag_of
+from oakmill.web.views.filters import plain
+
+_ELSEWHERE = ("inputs", "platform")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a conversion: its option, its value in effect, and the default."""
+
+    name: str
+    flag: str
+    value: str
+    default: str
+    about: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether somebody asked for it."""
+        return self.value != self.default
+
+
+def parameters_of(row: Instance) -> list[Parameter]:
+    """All but the inputs, those that differ from the defaults first."""
+    kind = SPECS.get(row.model_type.lower())
+    if kind is None:
+        return []
+    found = []
+    for name, about in kind.model_fields.items():
+        if name in _ELSEWHERE or name not in row.parameters:
+            continue
+        default = None if about.default is PydanticUndefined else about.get_default(call_default_factory=False)
+        value, usual = plain(row.parameters[name]), plain(default)
+        found.append(Parameter(name, flag_of(name, about), value, usual, about.description or ""))
+    return sorted(found, key=lambda item: not item.differs)
