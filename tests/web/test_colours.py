@@ -48,8 +48,8 @@ def red(path: Path) -> Path:
 
 def test_the_models_own_answer_turns_with_the_colours(page: Page, classifier: str, tmp_path: Path) -> None:
     page.goto(f"/instances/{classifier}/colours")
-    page.set_input_files("[data-picture] input", red(tmp_path / "red.png"))
-    page.wait_for_url(re.compile("picture="))
+    page.set_input_files("[data-image] input", red(tmp_path / "red.png"))
+    page.wait_for_url(re.compile("image="))
     tiles = page.locator(".tile")
     expect(tiles).to_have_count(4, timeout=SLOW)
     right, reversed_ = (tiles.nth(place).locator(".bars li").first for place in (0, 1))
@@ -59,8 +59,8 @@ def test_the_models_own_answer_turns_with_the_colours(page: Page, classifier: st
 
 def test_the_surest_way_is_taken_into_the_form(page: Page, classifier: str, tmp_path: Path) -> None:
     page.goto(f"/instances/{classifier}/colours")
-    page.set_input_files("[data-picture] input", red(tmp_path / "red.png"))
-    page.wait_for_url(re.compile("picture="))
+    page.set_input_files("[data-image] input", red(tmp_path / "red.png"))
+    page.wait_for_url(re.compile("image="))
     row = page.locator("tr", has_text="0 to 1").filter(has_text="RGB")
     row.get_by_role("link", name="RVC4").click(timeout=SLOW)
     expect(page.locator("[name='inputs.0.scale_values']")).to_have_value("255")
@@ -82,5 +82,5 @@ def test_what_is_no_picture_is_refused_in_words(page: Page, classifier: str, tmp
     watch.expected = {422}
     (tmp_path / "a.png").write_text("<svg/>")
     page.goto(f"/instances/{classifier}/colours")
-    page.set_input_files("[data-picture] input", tmp_path / "a.png")
-    expect(page.locator("#picture-error")).to_contain_text("no JPEG")
+    page.set_input_files("[data-image] input", tmp_path / "a.png")
+    expect(page.locator("#image-error")).to_contain_text("no JPEG")

@@ -56,7 +56,7 @@ def test_a_failure_says_where_and_why_and_what_to_change(page: Page, failed: dic
     expect(failure).to_contain_text("node 'head/cosh' (Cosh)")
     expect(failure).to_contain_text("preflight")
     expect(page.locator(".changes").first).to_contain_text("outputs")
-    expect(page.locator("#way-0")).to_contain_text("--outputs r")
+    expect(page.locator("#step-0")).to_contain_text("--outputs r")
     expect(page.locator("li[data-status=failed]")).to_contain_text("Preflight")
     assert "Failed" in page.title()
     failure.get_by_role("link", name="about this failure").click()
@@ -76,7 +76,7 @@ def test_one_click_tries_again_with_the_remedy(page: Page, hub: Served, failed: 
 
 def test_the_remedy_is_edited_in_the_form(page: Page, failed: dict[str, Any]) -> None:
     page.goto(f"/jobs/{failed['id']}")
-    page.locator(".way").get_by_role("link", name="Edit in the form").click()
+    page.locator(".next-step").get_by_role("link", name="Edit in the form").click()
     expect(page).to_have_url(re.compile(r"/convert/rvc2\?job="))
     expect(page.locator("[name=outputs]")).to_have_value("r")
 

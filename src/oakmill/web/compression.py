@@ -10,7 +10,7 @@ from fastapi import Request, Response
 SMALLEST = 1000
 """Below, the packet is as full as it was."""
 _TEXT = ("text/html", "text/css", "text/javascript", "application/json", "image/svg+xml")
-_KEPT_LEVEL, _MADE_LEVEL = 9, 4
+_CACHED_LEVEL, _MADE_LEVEL = 9, 4
 
 
 def compress(request: Request, response: Response) -> None:
@@ -21,8 +21,8 @@ def compress(request: Request, response: Response) -> None:
     response.headers.add_vary_header("Accept-Encoding")
     if "content-encoding" in response.headers or not _takes_gzip(request):
         return
-    is_kept = "immutable" in response.headers.get("cache-control", "")
-    response.body = _packed(bytes(body)) if is_kept else gzip.compress(body, _MADE_LEVEL, mtime=0)
+    is_cached = "immutable" in response.headers.get("cache-control", "")
+    response.body = _packed(bytes(body)) if is_cached else gzip.compress(body, _MADE_LEVEL, mtime=0)
     response.headers["Content-Encoding"] = "gzip"
     response.headers["Content-Length"] = str(len(response.body))
 
@@ -34,4 +34,4 @@ def _takes_gzip(request: Request) -> bool:
 
 @lru_cache(maxsize=64)
 def _packed(body: bytes) -> bytes:
-    return gzip.compress(body, _KEPT_LEVEL, mtime=0)
+    return gzip.compress(body, _CACHED_LEVEL, mtime=0)

@@ -29,10 +29,13 @@ def choices_of(session: Session, caller: Caller, platform: str, settings: Settin
     own = list(_own_sets(session, caller))
     found = {
         "quantization_data": [*_named_sets(settings), *own],
-        "verification_images": [Option("", "Those of the quantization", "held out, never those that taught it"), *own],
+        "verification_images": [
+            Option("", "Those of the quantization", "held out, never those that calibrated it"),
+            *own,
+        ],
     }
     if platform == "rvc2":
-        found["verification_images"][0] = Option("", "Generated", "pictures made here; nothing is quantized")
+        found["verification_images"][0] = Option("", "Generated", "images made here; nothing is quantized")
     if platform in _FAMILIES:
         field, family = _FAMILIES[platform]
         found[field] = list(_versions(f"{platform}/{family}", field, settings))

@@ -13,19 +13,19 @@ from oakmill.web.routing import page_router
 
 pages = page_router()
 
-_KEPT = "public, max-age=31536000, immutable"
+_FOR_GOOD = "public, max-age=31536000, immutable"
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 @pages.get("/static/{version}/{path:path}")
 def static_file(version: str, path: str) -> Response:
-    """A file; one of another version than ours is not to be kept."""
+    """A file; one of another version than ours is not to be cached."""
     place = (STATIC / path).resolve()
     if not place.is_relative_to(STATIC.resolve()) or not place.is_file():
         raise NotFound(f"There is no file {path!r}.", remedy="Reload the page; ./run fetches the libraries.")
     kind = _TYPES.get(place.suffix) or mimetypes.guess_type(place.name)[0]
-    kept = _KEPT if version == tree() else "no-cache"
-    return Response(place.read_bytes(), media_type=kind, headers={"Cache-Control": kept})
+    caching = _FOR_GOOD if version == tree() else "no-cache"
+    return Response(place.read_bytes(), media_type=kind, headers={"Cache-Control": caching})
 
 
 @pages.get("/favicon.ico")

@@ -1,4 +1,4 @@
-"""The proof of colours and normalisation: one picture, fed in several ways, and what the model itself says of it."""
+"""The proof of colours and normalisation: one image, fed in several variants, and what the model itself says of it."""
 
 from __future__ import annotations
 
@@ -33,23 +33,32 @@ from oakmill.web.views import albums
 from oakmill.web.views.albums import SetFiles
 from oakmill.web.views.examination import Divisors, Numbers, query_of
 from oakmill.web.views.filters import model_path
-from oakmill.web.views.preprocessing_variants import IMAGENET, Pair, Way, best_of, is_clear, others, regrouped, tiles
+from oakmill.web.views.preprocessing_variants import (
+    IMAGENET,
+    Pair,
+    Variant,
+    best_of,
+    is_clear,
+    others,
+    regrouped,
+    tiles,
+)
 
 pages = page_router()
 
 ASSUMED = "ImageNet's"
 """Where neither the archive nor anybody says what is right."""
 LARGEST = 32 << 20
-KEPT = 40
-"""Pictures of each team that were taken in; the oldest go."""
+MOST_UPLOADS = 40
+"""Images of each team that were taken in; the oldest go."""
 FURTHER = 31
-"""Pictures of the set that tell, beside the one shown, how sure the model is."""
+"""Images of the set that tell, beside the one shown, how sure the model is."""
 STRIP = 16
 _MAGIC = re.compile(rb"\xff\xd8\xff|\x89PNG|BM|II\*\0|MM\0\*|P[56]\s|RIFF....WEBP", re.DOTALL)
 
 
 class Asked(BaseModel):
-    """What the page is asked: the picture, and the mean and scale that are taken for right."""
+    """What the page is asked: the image, and the mean and scale that are taken for right."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -57,7 +66,7 @@ class Asked(BaseModel):
     scale: Divisors = ()
     set: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{0,64}$")] = ""
     number: Annotated[int, Field(ge=0, lt=100_000)] = 0
-    picture: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    image: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
     shape: Numbers = ()
     wait: bool = False
 
@@ -68,7 +77,7 @@ class Asked(BaseModel):
 
 @dataclass(frozen=True)
 class Choice:
-    """A set that a picture can be taken from."""
+    """A set that an image can be taken from."""
 
     key: str
     name: str
@@ -77,15 +86,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Proof:
-    """All ways with what the model said of each; the tiles come first."""
+    """All variants with what the model said of each; the tiles come first."""
 
-    tiles: Sequence[Way]
-    others: Sequence[Way]
+    tiles: Sequence[Variant]
+    others: Sequence[Variant]
     found: Mapping[str, Any]
 
     @property
-    def best(self) -> Way | None:
-        """The way that the model is surest with."""
+    def best(self) -> Variant | None:
+        """The variant that the model is surest with."""
         return best_of([*self.tiles, *self.others])
 
     @property
@@ -96,14 +105,14 @@ class Proof:
 
 @pages.get("/instances/{instance_id}/colours")
 def colours_page(instance_id: Id, context: Known, session: Reading, asked: Annotated[Asked, Query()]) -> Response:
-    """The picture in its tiles."""
+    """The image in its tiles."""
     source = source_of(session, context.caller, instance_id)
     _require_onnx(source)
     choices = _choices(session, context)
     chosen = next((item for item in choices if item.key == asked.set), choices[0] if choices else None)
     pair, origin = _pair(source, asked)
     proof = None
-    if asked.picture or chosen:
+    if asked.image or chosen:
         proof = _proof(context, source, asked, chosen, pair, origin)
     return context.page(
         "colours.html",
@@ -116,24 +125,24 @@ def colours_page(instance_id: Id, context: Known, session: Reading, asked: Annot
         pair=pair,
         origin=origin,
         proof=proof,
-        place=_picture_place(source),
+        place=_image_place(source),
     )
 
 
-@pages.post("/instances/{instance_id}/colours/pictures")
-async def take_picture(instance_id: Id, request: Request, context: Known) -> Response:
-    """Take a picture in, as the bare body of the request."""
+@pages.post("/instances/{instance_id}/colours/images")
+async def take_image(instance_id: Id, request: Request, context: Known) -> Response:
+    """Take an image in, as the bare body of the request."""
     await run_in_threadpool(_require_seen, context, instance_id)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > LARGEST:
-            raise TooLarge("The picture is larger than 32 MB.", remedy="Make it smaller: a model sees few pixels.")
+            raise TooLarge("The image is larger than 32 MB.", remedy="Make it smaller: a model sees few pixels.")
     if not _MAGIC.match(body):
-        raise SourceError("This is no JPEG, PNG, WebP, TIFF, BMP or PPM.", remedy="Choose a picture of such a format.")
+        raise SourceError("This is no JPEG, PNG, WebP, TIFF, BMP or PPM.", remedy="Choose an image of such a format.")
     digest = hashlib.sha256(body).hexdigest()
-    await run_in_threadpool(answer_cache.put, _pictures(context) / digest, bytes(body), KEPT)
-    return context.go(f"/instances/{instance_id}/colours?picture={digest}")
+    await run_in_threadpool(answer_cache.put, _images(context) / digest, bytes(body), MOST_UPLOADS)
+    return context.go(f"/instances/{instance_id}/colours?image={digest}")
 
 
 def _require_seen(context: PageContext, instance_id: str) -> None:
@@ -141,8 +150,8 @@ def _require_seen(context: PageContext, instance_id: str) -> None:
         source_of(session, context.caller, instance_id)
 
 
-def _pictures(context: PageContext) -> Path:
-    """Pictures that were taken in: of one team, no other one's business."""
+def _images(context: PageContext) -> Path:
+    """Images that were taken in: of one team, no other one's business."""
     return context.at.settings.hub.absolute() / "pictures" / str(context.caller.team_id)
 
 
@@ -170,7 +179,7 @@ def _own(session: Session, caller: Caller) -> list[Any]:
 
 def _pair(source: Source, asked: Asked) -> tuple[Pair, str]:
     """Mean and scale that are taken for right, and why."""
-    said = source.archive[_picture_place(source)] if source.archive else {}
+    said = source.archive[_image_place(source)] if source.archive else {}
     if asked.mean or asked.scale:
         return (asked.mean, asked.scale), "as given"
     if said.get("mean_values") or said.get("scale_values"):
@@ -178,13 +187,13 @@ def _pair(source: Source, asked: Asked) -> tuple[Pair, str]:
     return IMAGENET, ASSUMED
 
 
-def _picture_place(source: Source) -> int:
-    """Which of the inputs takes the picture."""
+def _image_place(source: Source) -> int:
+    """Which of the inputs takes the image."""
     return next((place for place, item in enumerate(source.tensors) if _channels(item["shape"])), 0)
 
 
 def _channels(shape: Sequence[Any]) -> int:
-    """Of a picture's shape the colour channels; 0 where it is none."""
+    """Of an image's shape the colour channels; 0 where it is none."""
     if len(shape) != 4:
         return 0
     return next((size for size in (shape[1], shape[3]) if size in (1, 3)), 0)
@@ -194,38 +203,38 @@ def _proof(
     context: PageContext, source: Source, asked: Asked, chosen: Choice | None, pair: Pair, origin: str
 ) -> Proof | None:
     """The proof; None where it takes a while and the page has not asked to wait."""
-    channels = _channels(source.tensors[_picture_place(source)]["shape"])
+    channels = _channels(source.tensors[_image_place(source)]["shape"])
     encodings = ("GRAY",) if channels == 1 else ("RGB", "BGR")
     words = f"{origin} mean and scale" if origin == ASSUMED else f"mean and scale {origin}"
     large = tiles(pair, encodings, words)
     small = others(large, encodings)
-    question = _question(context, source, asked, chosen, [way.asked for way in (*large, *small)])
+    question = _question(context, source, asked, chosen, [variant.asked for variant in (*large, *small)])
     folder = context.at.settings.hub.absolute() / "colours"
     if not asked.wait and answer_cache.known(folder, question) is None:
         return None
     found = answer_cache.answer(folder, question, lambda: _ask(context, source, chosen, question))
-    for way, said in zip((*large, *small), found["ways"], strict=True):
-        way.sees, way.values = said["sees"], said["values"]
+    for variant, said in zip((*large, *small), found["ways"], strict=True):
+        variant.sees, variant.values = said["sees"], said["values"]
     if origin == ASSUMED:
         large, small = regrouped(large, small)
     return Proof(large, small, found)
 
 
 def _question(
-    context: PageContext, source: Source, asked: Asked, chosen: Choice | None, ways: list[dict[str, Any]]
+    context: PageContext, source: Source, asked: Asked, chosen: Choice | None, variants: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """All that decides the answer."""
-    name = source.tensors[_picture_place(source)]["name"]
+    name = source.tensors[_image_place(source)]["name"]
     inputs = [InputSpec(name=name, shape=tuple(int(side) for side in asked.shape))] if len(asked.shape) == 4 else []
-    picture: dict[str, Any] = {"upload": asked.picture, "team": context.caller.team_id} if asked.picture else {}
-    if not asked.picture and chosen:
-        picture = {"set": chosen.files.sha256, "number": asked.number, "further": FURTHER}
+    image: dict[str, Any] = {"upload": asked.image, "team": context.caller.team_id} if asked.image else {}
+    if not asked.image and chosen:
+        image = {"set": chosen.files.sha256, "number": asked.number, "further": FURTHER}
     return {
         "model": source.file,
         "sha256": source.row.sha256,
         "inputs": [item.model_dump(mode="json", exclude_none=True) for item in inputs],
-        "ways": ways,
-        **picture,
+        "ways": variants,
+        **image,
     }
 
 
@@ -236,24 +245,24 @@ def _ask(context: PageContext, source: Source, chosen: Choice | None, question: 
             place.lay(file.name, file.sha256)
         request, read = {**question, "source_max_mb": at.settings.source_max_mb}, []
         if "upload" in question:
-            _lay_picture(_pictures(context) / question["upload"], place.inside / question["upload"])
+            _lay_image(_images(context) / question["upload"], place.inside / question["upload"])
         elif chosen:
             laid, folders = chosen.files.laid(place)
             request, read = {**request, **laid}, list(folders)
         return place.ask("colours", request, read=read)
 
 
-def _lay_picture(kept_at: Path, target: Path) -> None:
+def _lay_image(source: Path, target: Path) -> None:
     try:
-        target.write_bytes(kept_at.read_bytes())
+        target.write_bytes(source.read_bytes())
     except FileNotFoundError:
-        raise NotFound("That picture is no longer kept.", remedy="Choose it again.") from None
+        raise NotFound("That image is not there any more.", remedy="Choose it again.") from None
 
 
 def _strip(at: Hub, chosen: Choice) -> list[int]:
-    """The numbers, in the album, of the pictures that can be chosen with a click, in the order of their draw."""
+    """The numbers, in the album, of the images that can be chosen with a click, in the order of their draw."""
     if not albums.is_made(at, chosen.files):
         return []
     album = albums.album(at, chosen.files)
-    pictures = [path for path in map(Path, album.names) if is_picture(path)]
-    return [album.place_of(path.as_posix()) for path in itertools.islice(draw(pictures, len(pictures), 0), STRIP)]
+    images = [path for path in map(Path, album.names) if is_picture(path)]
+    return [album.place_of(path.as_posix()) for path in itertools.islice(draw(images, len(images), 0), STRIP)]

@@ -20,7 +20,7 @@ from oakmill.web.page_context import Changing, Known, PageContext, Reading, Ruli
 from oakmill.web.routing import Id, page_router
 from oakmill.web.views import albums
 from oakmill.web.views.albums import SetFiles
-from oakmill.web.views.examination import LESSONS, Asked, examine
+from oakmill.web.views.examination import CALIBRATION_IMAGES, Asked, examine
 
 pages = page_router()
 
@@ -45,20 +45,20 @@ def list_page(context: Known, session: Reading) -> Response:
         may_install=may_install(context.caller),
         may_add=context.caller.may("convert") and context.caller.model_id is None,
         largest=settings.datasets_max_mb,
-        default=LESSONS,
+        default=CALIBRATION_IMAGES,
     )
 
 
 @dataclass(frozen=True)
 class _Named:
-    """A named set, and the numbers of the small pictures that the list shows."""
+    """A named set, and the numbers of the small images that the list shows."""
 
     entry: Entry
     small: range
 
 
 def _small(context: PageContext, entry: Entry) -> range:
-    """Pictures are shown once the set's page was looked at, for to make them takes a while."""
+    """Images are shown once the set's page was looked at, for to make them takes a while."""
     if entry.state is not State.INSTALLED or not (record := load(entry.name, context.at.settings)):
         return range(0)
     there = albums.is_made(context.at, SetFiles.of_record(record, context.at.settings))
@@ -90,7 +90,7 @@ def standing(name: Name, context: Known) -> Response:
 
 @pages.get("/datasets/named/{name}")
 def named_page(name: Name, context: Known, asking: Asking) -> Response:
-    """A named set: what it is, and what it would teach."""
+    """A named set: what it is, and what it would do as calibration."""
     _require_named(name)
     entry = next(entry for entry in entries(context.at.settings) if entry.name == name)
     record = load(name, context.at.settings) if entry.state is State.INSTALLED else None
@@ -101,13 +101,13 @@ def named_page(name: Name, context: Known, asking: Asking) -> Response:
     )  # fmt: skip
 
 
-@pages.get("/datasets/named/{name}/pictures/{number}.jpg")
-def named_picture(name: Name, number: int, context: Known) -> Response:
-    """A small picture of what is in a named set."""
+@pages.get("/datasets/named/{name}/images/{number}.jpg")
+def named_image(name: Name, number: int, context: Known) -> Response:
+    """A small image of what is in a named set."""
     record = load(name, context.at.settings) if name in SETS else None
     if record is None:
         raise NotFound(f"The set {name!r} is not installed.", subject=name)
-    return _picture(context, SetFiles.of_record(record, context.at.settings), number)
+    return _image(context, SetFiles.of_record(record, context.at.settings), number)
 
 
 @pages.get("/datasets/{dataset_id}")
@@ -118,10 +118,10 @@ def own_page(dataset_id: Id, context: Known, session: Reading, asking: Asking) -
     return _page(context, SetFiles.of_row(row), asking, title=row.name, address=address, row=row)
 
 
-@pages.get("/datasets/{dataset_id}/pictures/{number}.jpg")
-def own_picture(dataset_id: Id, number: int, context: Known, session: Reading) -> Response:
-    """A small picture of what is in a set of the team's own."""
-    return _picture(context, SetFiles.of_row(datasets.seen(session, context.caller, dataset_id)), number)
+@pages.get("/datasets/{dataset_id}/images/{number}.jpg")
+def own_image(dataset_id: Id, number: int, context: Known, session: Reading) -> Response:
+    """A small image of what is in a set of the team's own."""
+    return _image(context, SetFiles.of_row(datasets.seen(session, context.caller, dataset_id)), number)
 
 
 @pages.post("/datasets/{dataset_id}/remove")
@@ -138,11 +138,11 @@ def _require_named(name: str) -> None:
         raise NotFound(f"There is no named set {name!r}.", subject=name, remedy=f"There are: {', '.join(SETS)}.")
 
 
-def _picture(context: PageContext, files: SetFiles, number: int) -> Response:
-    if not albums.is_made(context.at, files):  # made for the page, never for each of its pictures
+def _image(context: PageContext, files: SetFiles, number: int) -> Response:
+    if not albums.is_made(context.at, files):  # made for the page, never for each of its images
         raise NotFound("The set was not looked at yet.", remedy="Open its page.")
     headers = {"Cache-Control": "private, max-age=86400"}
-    return Response(albums.album(context.at, files).picture(number), media_type="image/jpeg", headers=headers)
+    return Response(albums.album(context.at, files).image(number), media_type="image/jpeg", headers=headers)
 
 
 def _page(context: PageContext, files: SetFiles | None, asking: Asked, **shown: Any) -> Response:

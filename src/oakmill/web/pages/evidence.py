@@ -63,8 +63,8 @@ def _line(line: LogLine) -> str:
 def debug_bundle(job_id: Id, context: Known, session: Reading) -> Response:
     """The bundle that the job left; else one of its failure, its log and what is known of its source."""
     job = visibility.job(session, context.caller, job_id)
-    kept = select(InstanceFile).where(InstanceFile.instance_id == job.result_id, InstanceFile.role == DEBUG_BUNDLE)
-    file = session.scalars(kept.order_by(InstanceFile.created.desc())).first()
+    wanted = select(InstanceFile).where(InstanceFile.instance_id == job.result_id, InstanceFile.role == DEBUG_BUNDLE)
+    file = session.scalars(wanted.order_by(InstanceFile.created.desc())).first()
     if file is not None:
         return RedirectResponse(files.link(context.at, context.request, file).url, 303)
     if job.status != JobStatus.FAILED:

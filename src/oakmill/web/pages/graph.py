@@ -144,7 +144,7 @@ def graph_file(instance_id: Id, name: str, context: Open, session: Reading) -> R
 
 
 def folder_of(at: Hub, row: Instance) -> Path:
-    """Where what is known of the instance's graph is kept."""
+    """Where what is known of the instance's graph is cached."""
     return at.settings.hub.absolute() / "graphs" / str(row.sha256)
 
 

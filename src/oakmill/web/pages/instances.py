@@ -58,7 +58,9 @@ def instance_page(instance_id: Id, context: Open, session: Reading, tab: Tab = "
         row=row,
         model=model,
         file=file,
-        taught_by=datasets_of(session, [row.quantization_data]).get(row.quantization_data or "", row.quantization_data),
+        calibrated_with=datasets_of(session, [row.quantization_data]).get(
+            row.quantization_data or "", row.quantization_data
+        ),
         variant=session.get_one(Variant, row.variant_id),
         version=session.get_one(Version, row.version_id),
         above=instances.lineage(session, row),
@@ -86,7 +88,7 @@ def download(
 
 @pages.get("/instances/{instance_id}/passport")
 def stored_passport(instance_id: Id, context: Open, session: Reading) -> Response:
-    """The passport's own page, as it was stored; it may show its pictures and its style, and do nothing else."""
+    """The passport's own page, as it was stored; it may show its images and its style, and do nothing else."""
     row = instances.instance(session, context.caller, instance_id)
     file = file_of(row.files, Role.PASSPORT_PAGE)
     if file is None:
@@ -118,9 +120,9 @@ def _job(context: PageContext, session: Session, row: Instance) -> Job | None:
 def _passport(context: PageContext, session: Session, row: Instance) -> dict[str, Any]:
     document = documents.json_of(context.at, file_of(row.files, Role.PASSPORT))
     page = file_of(row.files, Role.PASSPORT_PAGE)
-    pictures = passport_images.read(documents.read(context.at, page).decode(errors="replace")) if page else ()
+    images = passport_images.read(documents.read(context.at, page).decode(errors="replace")) if page else ()
     recipe = documents.yaml_of(context.at, file_of(row.files, Role.RECIPE))
-    return {"view": passport_view.of(document, recipe, pictures), "page_file": page}
+    return {"view": passport_view.of(document, recipe, images), "page_file": page}
 
 
 def _nothing(context: PageContext, session: Session, row: Instance) -> dict[str, Any]:

@@ -32,7 +32,7 @@ form.addEventListener("submit", async (event) => {
     const rate = sent / ((performance.now() - started) / 1000);
     bar.value = sent;
     words.textContent = `${megabytes(sent)} of ${megabytes(file.size)} MB, ${megabytes(rate)} MB/s`;
-    if (sent >= file.size) words.textContent = `${megabytes(file.size)} MB have come; every picture is looked at now`;
+    if (sent >= file.size) words.textContent = `${megabytes(file.size)} MB have come; every image is looked at now`;
   };
   try {
     const made = await upload(file, { kind: "dataset", name: name.value }, watch);

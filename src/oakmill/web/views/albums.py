@@ -1,4 +1,4 @@
-"""Albums of calibration sets: small pictures, names and the doctor's report, made once by a process apart and kept."""
+"""Albums of calibration sets: small images, names and the doctor's report, made once by a process apart and cached."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from oakmill.registry.tables import Dataset
 from oakmill.settings import Settings
 from oakmill.web.apart import Bench, bench
 
-KEPT = 64
-"""Albums that are kept; the one that was made first goes first."""
+MOST = 64
+"""More albums are not stored; the one that was made first goes first."""
 _INDEX = "index.json"
 
 
@@ -59,7 +59,7 @@ class SetFiles:
 
 @dataclass(frozen=True)
 class Album:
-    """What is known of a set's files, in the order of their names; `sizes` are of those that are pictures."""
+    """What is known of a set's files, in the order of their names; `sizes` are of those that are images."""
 
     folder: Path
     names: tuple[str, ...]
@@ -75,8 +75,8 @@ class Album:
             self._places.update({name: place for place, name in enumerate(self.names)})
         return self._places[name]
 
-    def picture(self, number: int) -> bytes:
-        """The small picture (JPEG) of a file.
+    def image(self, number: int) -> bytes:
+        """The small image (JPEG) of a file.
 
         Raises:
             NotFound: there is none.
@@ -84,7 +84,7 @@ class Album:
         try:
             return (self.folder / f"{number}.jpg").read_bytes()
         except FileNotFoundError:
-            raise NotFound(f"The set has no picture {number}.", subject=str(number)) from None
+            raise NotFound(f"The set has no image {number}.", subject=str(number)) from None
 
 
 def album(at: Hub, files: SetFiles) -> Album:
@@ -95,7 +95,7 @@ def album(at: Hub, files: SetFiles) -> Album:
     """
     folder = _folder(at, files)
     if not (folder / _INDEX).is_file():
-        _keep(folder, files.ask(at))
+        _store(folder, files.ask(at))
     found = json.loads((folder / _INDEX).read_text())
     return Album(
         folder,
@@ -108,11 +108,11 @@ def album(at: Hub, files: SetFiles) -> Album:
 
 
 def diagnosis(at: Hub, files: SetFiles, expected: Mapping[str, Any]) -> dict[str, Any]:
-    """What the doctor says of the set for a model of which something is known; kept, as it takes a while."""
+    """What the doctor says of the set for a model of which something is known; cached, as it takes a while."""
     path = _report(_folder(at, files), expected)
     if path.is_file():
-        kept: dict[str, Any] = json.loads(path.read_text())
-        return kept
+        cached: dict[str, Any] = json.loads(path.read_text())
+        return cached
     found: dict[str, Any] = files.ask(at, expected=expected, diagnosis_only=True)["doctor"]
     if path.parent.is_dir():
         partial = path.with_suffix(f".{secrets.token_hex(4)}")
@@ -141,7 +141,7 @@ def _report(folder: Path, expected: Mapping[str, Any]) -> Path:
     return folder / f"doctor-{asked}.json"
 
 
-def _keep(folder: Path, found: dict[str, Any]) -> None:
+def _store(folder: Path, found: dict[str, Any]) -> None:
     """Write an album, whole or not at all; of two at once the first stays."""
     made = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     made.mkdir(parents=True)
@@ -159,5 +159,5 @@ def _keep(folder: Path, found: dict[str, Any]) -> None:
 def _thin_out(place: Path) -> None:
     with suppress(OSError):
         found = sorted((entry for entry in os.scandir(place)), key=lambda entry: entry.stat().st_mtime)
-        for entry in found[:-KEPT]:
+        for entry in found[:-MOST]:
             shutil.rmtree(entry.path, ignore_errors=True)

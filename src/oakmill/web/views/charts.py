@@ -1,4 +1,4 @@
-"""Numbers of charts that templates draw as SVG: lines and bands in the units of the picture."""
+"""Numbers of charts that templates draw as SVG: lines and bands in the units of the image."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from oakmill.web.views.charts import Channel, channels
 
 ON_PAGE = 60
 HELD_OUT = Rvc4Spec.model_fields["max_verification_images"].default
-"""Images that a conversion keeps back, to measure the accuracy on."""
-LESSONS = Rvc4Spec.model_fields["max_quantization_images"].default
+"""Images that a conversion holds out, to measure the accuracy on."""
+CALIBRATION_IMAGES = Rvc4Spec.model_fields["max_quantization_images"].default
 
 LARGEST = 1e6
 
@@ -69,8 +69,8 @@ class Asked(BaseModel):
     scale: Divisors = ()
     encoding: Literal["RGB", "BGR"] = "RGB"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    count: Annotated[int, Field(ge=1, le=100_000)] = LESSONS
-    show: Literal["drawn", "kept", "all"] = "drawn"
+    count: Annotated[int, Field(ge=1, le=100_000)] = CALIBRATION_IMAGES
+    show: Literal["drawn", "held_out", "all"] = "drawn"
     page: Annotated[int, Field(ge=1, le=10_000)] = 1
     wait: bool = False
 
@@ -130,13 +130,13 @@ class Report:
 
     @property
     def needs(self) -> list[Need]:
-        """What each mode needs of images that teach."""
+        """What each mode needs of calibration images."""
         have = len(self.drawn.calibration_images)
         return [Need(precision, red, amber, have) for precision, (red, amber) in ENOUGH.items()]
 
     @property
     def sides(self) -> str:
-        """Width and height of the median picture."""
+        """Width and height of the median image."""
         sizes = [size for size in self.album.sizes if size]
         return " × ".join(f"{median(sides):.0f}" for sides in zip(*sizes, strict=True)) if sizes else "–"
 
@@ -150,7 +150,7 @@ def examine(at: Hub, files: SetFiles, asking: Asked) -> Report:
     album = albums.album(at, files)
     doctor = albums.diagnosis(at, files, asking.expected) if asking.expected else album.doctor
     drawn = split([Path(name) for name in album.names], asking.count, HELD_OUT, asking.seed)
-    shown = {"drawn": drawn.calibration_images, "kept": drawn.held_out}.get(asking.show)
+    shown = {"drawn": drawn.calibration_images, "held_out": drawn.held_out}.get(asking.show)
     places = range(len(album.names)) if shown is None else [album.place_of(path.as_posix()) for path in shown]
     first = (asking.page - 1) * ON_PAGE
     backwards = asking.encoding == "BGR"

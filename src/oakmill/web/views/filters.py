@@ -18,7 +18,7 @@ from oakmill.registry.tables import Model
 OWN_WORDS = frozenset({"edit", "delete", "new"})
 """Last parts of pages' addresses below a model's identifier."""
 _FOR_TERMINALS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
-_KEPT_UPPER = {"OPTICAL_CHARACTER_RECOGNITION": "OCR"}
+_ACRONYMS = {"OPTICAL_CHARACTER_RECOGNITION": "OCR"}
 
 
 def size(count: int | None) -> str:
@@ -79,7 +79,7 @@ def shape(dimensions: Iterable[Any]) -> str:
 
 def task(word: str) -> str:
     """OBJECT_DETECTION as a person writes it."""
-    return _KEPT_UPPER.get(word) or word.replace("_", " ").capitalize()
+    return _ACRONYMS.get(word) or word.replace("_", " ").capitalize()
 
 
 def precision(word: str) -> str:
@@ -134,7 +134,7 @@ def safe_link(address: str) -> str:
 
 @lru_cache(maxsize=256)
 def markdown(text: str) -> Markup:
-    """A card's Markdown: no HTML of its own, and no picture that the browser would fetch from elsewhere."""
+    """A card's Markdown: no HTML of its own, and no image that the browser would fetch from elsewhere."""
     # markdown-it-py escapes all text and refuses javascript: links itself; html is off in this preset.
     return Markup(_reader().render(text))
 

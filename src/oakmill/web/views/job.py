@@ -1,4 +1,4 @@
-"""What a job's page shows, made of its row: stages with their times, what is left, and the ways out of a failure."""
+"""What a job's page shows, made of its row: stages with their times, what is left, what helps against a failure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class StageView:
 
 
 @dataclass(frozen=True)
-class Way:
+class NextStep:
     """A remedy as it is offered: which parameters change from what to what, and the command that says the same."""
 
     number: int
@@ -62,10 +62,10 @@ class Way:
 
 @dataclass(frozen=True)
 class FailureView:
-    """What failed, with the ways out; `rule` names its entry in the book, if it has one."""
+    """What failed, with what can be done next; `rule` names its entry in the book, if it has one."""
 
     failure: Failure
-    ways: tuple[Way, ...]
+    next_steps: tuple[NextStep, ...]
     anchor: str
 
     @property
@@ -128,19 +128,19 @@ def failure_of(job: Job, source: Instance | None) -> FailureView | None:
     except ValidationError:
         sentence = job.error or "The job failed, and left no word."
         failure = Failure(stage="", code="HubError", exit_code=10, rule="", title="It failed", sentence=sentence)
-    ways = tuple(_way(job, source, number, remedy) for number, remedy in enumerate(failure.remedies))
-    return FailureView(failure, ways, failure.rule if any(rule.id == failure.rule for rule in rules()) else "")
+    next_steps = tuple(_next_step(job, source, number, remedy) for number, remedy in enumerate(failure.remedies))
+    return FailureView(failure, next_steps, failure.rule if any(rule.id == failure.rule for rule in rules()) else "")
 
 
-def _way(job: Job, source: Instance | None, number: int, remedy: Remedy) -> Way:
+def _next_step(job: Job, source: Instance | None, number: int, remedy: Remedy) -> NextStep:
     if not remedy.edit:
-        return Way(number, remedy)
+        return NextStep(number, remedy)
     try:
         old = submit.spec_of(job)
         new = apply(remedy.edit, old)
     except (OakmillError, ValidationError, KeyError):  # the spec is of an older version: its words still help
-        return Way(number, remedy)
-    return Way(number, remedy, tuple(changes(old, new)), command_of(new, source))
+        return NextStep(number, remedy)
+    return NextStep(number, remedy, tuple(changes(old, new)), command_of(new, source))
 
 
 def changes(old: AnySpec, new: AnySpec) -> Iterator[tuple[str, str, str]]:
@@ -205,7 +205,7 @@ def headlines(passport: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         if levels:
             found.append((decibel_text(min(levels)), "lowest SNR of an output", f"by {check['name']}"))
     images = passport.get("images", {})
-    whence = "none of them taught" if images.get("held_out") else images.get("source", "")
+    whence = "none used for calibration" if images.get("held_out") else images.get("source", "")
     return [*found[:3], (str(images.get("count", 0)), "images", whence)]
 
 

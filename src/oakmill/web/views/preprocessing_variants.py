@@ -1,4 +1,4 @@
-"""The ways to feed a picture that are tried side by side, and which of them the model is surest with."""
+"""The variants to feed an image that are tried side by side, and which of them the model is surest with."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ PRESETS: dict[str, Pair] = {
 }
 """Conventions in use, in the order of red, green and blue."""
 MANY = 8
-"""Pictures below which nothing is clear."""
+"""Images below which nothing is clear."""
 CLEAR, ERRORS = 0.02, 3.0
-"""How much surer a way has to be to be called so, on average and in standard errors: as the passport judges colours."""
+"""By how much one must be surer, on average and in standard errors: as the passport judges colours."""
 
 
 @dataclass
-class Way:
-    """One way, and what the model said: what it sees on the picture, and how sure it is of that and of further ones."""
+class Variant:
+    """A variant, and what the model said: what it sees on the image, and how sure it is of that and of further ones."""
 
     title: str
     encoding: str
@@ -42,12 +42,12 @@ class Way:
 
     @property
     def sure(self) -> float | None:
-        """How sure the model is of the picture that is shown."""
+        """How sure the model is of the image that is shown."""
         return self.values[0] if self.values else None
 
     @property
     def confidence(self) -> Confidence:
-        """How sure it is of each picture."""
+        """How sure it is of each image."""
         return Confidence(tuple(value for value in self.values if value is not None))
 
     @property
@@ -57,7 +57,7 @@ class Way:
 
     @property
     def order(self) -> float:
-        """By what ways are sorted: those that say nothing come last."""
+        """By what variants are sorted: those that say nothing come last."""
         return -1.0 if self.mean_sure is None else self.mean_sure
 
     @property
@@ -82,44 +82,48 @@ def swapped(pair: Pair) -> tuple[str, Pair]:
     return "no mean, no scale", ((), ())
 
 
-def tiles(pair: Pair, encodings: Sequence[str], known_as: str) -> list[Way]:
+def tiles(pair: Pair, encodings: Sequence[str], known_as: str) -> list[Variant]:
     """The four that are shown large: both orders of colours, values right and swapped."""
     wrong, other = swapped(pair)
     rows = [(known_as, pair), (wrong, other)]
     if pair == other:
         rows = rows[:1]
-    return [Way(f"{encoding}, {words}", encoding, *values) for words, values in rows for encoding in encodings]
+    return [Variant(f"{encoding}, {words}", encoding, *values) for words, values in rows for encoding in encodings]
 
 
-def others(shown: Sequence[Way], encodings: Sequence[str]) -> list[Way]:
+def others(shown: Sequence[Variant], encodings: Sequence[str]) -> list[Variant]:
     """The conventions in use that are not among the tiles."""
-    there = {(way.mean, way.scale) for way in shown}
+    there = {(variant.mean, variant.scale) for variant in shown}
     return [
-        Way(f"{encoding}, {name}", encoding, *(pair if encoding != "BGR" else (pair[0][::-1], pair[1][::-1])))
+        Variant(f"{encoding}, {name}", encoding, *(pair if encoding != "BGR" else (pair[0][::-1], pair[1][::-1])))
         for name, pair in PRESETS.items()
         if pair not in there
         for encoding in encodings
     ]
 
 
-def regrouped(shown: Sequence[Way], rest: Sequence[Way]) -> tuple[list[Way], list[Way]]:
+def regrouped(shown: Sequence[Variant], rest: Sequence[Variant]) -> tuple[list[Variant], list[Variant]]:
     """Tiles and others where nobody said what is right: the surest convention above, what was taken for it below."""
     best = best_of([*shown, *rest])
     if best is None or best in shown:
         return list(shown), list(rest)
     words = best.title.partition(", ")[2]
-    first = [way for way in rest if way.title.partition(", ")[2] == words]
+    first = [variant for variant in rest if variant.title.partition(", ")[2] == words]
     tiles = [*first, *shown[: len(first)]]
-    return tiles, [way for way in (*shown, *rest) if way not in tiles]
+    return tiles, [variant for variant in (*shown, *rest) if variant not in tiles]
 
 
-def best_of(ways: Sequence[Way]) -> Way | None:
+def best_of(variants: Sequence[Variant]) -> Variant | None:
     """The surest; none where nothing says how sure it is."""
-    known = [way for way in ways if way.mean_sure is not None]
-    return max(known, key=lambda way: way.mean_sure or 0.0) if known else None
+    known = [variant for variant in variants if variant.mean_sure is not None]
+    return max(known, key=lambda variant: variant.mean_sure or 0.0) if known else None
 
 
-def is_clear(best: Way, ways: Sequence[Way]) -> bool:
+def is_clear(best: Variant, variants: Sequence[Variant]) -> bool:
     """Whether it is surer than every other by more than chance does."""
-    found = [paired(way.confidence, best.confidence) for way in ways if way is not best and way.mean_sure is not None]
+    found = [
+        paired(variant.confidence, best.confidence)
+        for variant in variants
+        if variant is not best and variant.mean_sure is not None
+    ]
     return len(best.values) >= MANY and all(item.mean >= CLEAR and item.errors >= ERRORS for item in found)
