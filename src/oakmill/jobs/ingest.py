@@ -92,15 +92,15 @@ class Inspector:
 
     def _ready(self) -> Child:
         """The waiting process; it may be started by any thread, so it is not tied to the one that starts it."""
-        if self._child is None or self._child.process.poll() is not None:
-            self._child = Child.start(leashed=False)
+        if self._child is None or self._child.has_ended:
+            self._child = Child(leashed=False)
         return self._child
 
     def _asked(self, child: Child, folder: Path, files: list[Path]) -> Mapping[str, Any]:
         deadline, memory_mb = time.monotonic() + _SECONDS, self._settings.tool_memory_mb
 
         def look() -> None:
-            if child.tree.exceeds(memory_mb) or time.monotonic() > deadline:
+            if child.exceeds(memory_mb) or time.monotonic() > deadline:
                 raise LimitExceeded(
                     f"Looking at {files[0].name} took more than {_SECONDS} s or {memory_mb} MB.", subject=files[0].name
                 )

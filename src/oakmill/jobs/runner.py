@@ -1,8 +1,8 @@
 """The process in which one job runs: warm before there is one, it reads a request from stdin and tells what happens.
 
-It is started as `python -m oakmill.jobs.runner EVENTS`, where EVENTS is the number of a descriptor for JSON lines:
-{"ready": true}, then {"event": {...}} as often as there is something to tell, and {"result": ...} or {"failure": ...}
-at the end. The conversion runs in the main thread, for sandboxes die with the thread that started them.
+It writes JSON lines on the descriptor that the variable OAKMILL_EVENTS_FD names: {"ready": true}, then {"event": {...}}
+as often as there is something to tell, and {"result": ...} or {"failure": ...} at the end. The conversion runs in the
+main thread, for sandboxes die with the thread that started them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 from oakmill.errors import OakmillError
 from oakmill.jobs.kinds import INSPECT, REBUILD, SPECS
+from oakmill.processes.running import EVENTS_FD
 from oakmill.settings import Settings
 
 Tell = Callable[[Mapping[str, Any]], None]
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 def main() -> None:
     """Wait for one request, do it, and end; end at once when stdin does."""
-    events = os.fdopen(int(sys.argv[1]), "w", buffering=1)
+    events = os.fdopen(int(os.environ[EVENTS_FD]), "w", buffering=1)  # noqa: TID251
     os.set_inheritable(events.fileno(), False)
 
     def tell(message: Mapping[str, Any]) -> None:
@@ -49,6 +50,8 @@ def main() -> None:
     line = sys.stdin.readline()
     if line:
         tell(_done(json.loads(line), tell))
+        sys.stdout.flush()
+        os._exit(0)  # whoever asked waits for the end, and to tidy up all that was loaded takes long
 
 
 def _warm() -> None:

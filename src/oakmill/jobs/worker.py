@@ -94,9 +94,9 @@ class Worker:
 
     def warm(self) -> Child:
         """The process that waits for the next job."""
-        if self._child is None or self._child.process.poll() is not None:
+        if self._child is None or self._child.has_ended:
             self._dismiss()
-            self._child = Child.start()
+            self._child = Child()
         return self._child
 
     def _dismiss(self) -> None:
@@ -194,7 +194,7 @@ class _Attempt:
         self._keep_limits()
 
     def _keep_limits(self) -> None:
-        if self.child.tree.exceeds(self.memory_mb):
+        if self.child.exceeds(self.memory_mb):
             self.child.stop(grace=0)
             raise LimitExceeded(
                 f"The job needed more than {self.memory_mb} MB of memory, and was ended.",

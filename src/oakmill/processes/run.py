@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import selectors
-import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from oakmill.errors import LimitExceeded, ToolchainBroken
 from oakmill.processes.events import ToolEvent, Watcher, ignore
 from oakmill.processes.log import Lines, Log
-from oakmill.processes.sandbox import EVENTS_FD, Limits
+from oakmill.processes.running import Running
+from oakmill.processes.sandbox import Limits
 from oakmill.processes.tree import Tree
 
 __all__ = ["Finished", "Limits", "run"]
 
 LOG = "log.txt"
 
-_CHUNK = 1 << 16
 _LOG_MB = 64
-_FIRST_LOOK, _LONGEST_LOOK = 0.025, 0.2
 
 
 @dataclass(frozen=True)
@@ -63,43 +59,26 @@ def run(
         ToolchainBroken: it cannot be started.
         OutputError: its log cannot be written.
     """
-    started = time.monotonic()
-    with ExitStack() as stack:
-        log = stack.enter_context(Log(cwd / LOG, min(limits.output_mb, _LOG_MB) << 20, watch))
-        events, sending = os.pipe()
-        stack.callback(os.close, events)
-        try:
-            process = _start(command, cwd, sending, name)
-        finally:
-            os.close(sending)
-        tree = Tree(process.pid)
-        stack.callback(process.wait)
-        stack.callback(tree.stop)  # callbacks run last first
-        assert process.stdout is not None
-        stack.enter_context(process.stdout)
-        guard = _Guard(tree, limits, name, log)
-        streams = {process.stdout.fileno(): log.feed, events: Lines(lambda line: _tell(line, watch)).feed}
-        _follow(process.pid, streams, guard)
-    return Finished(process.returncode, log.tail(), tree.peak_mb, time.monotonic() - started)
-
-
-def _start(command: Sequence[str], cwd: Path, sending: int, name: str) -> subprocess.Popen[bytes]:
-    """Start the command in a session of its own."""
+    # A command without a sandbox, such as uv, needs the user's own variables: proxies, certificates.
     try:
-        return subprocess.Popen(
-            list(command),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(sending,),
-            start_new_session=True,
-            bufsize=0,
-            # A command without a sandbox, such as uv, needs the user's own variables: proxies, certificates.
-            env={**os.environ, EVENTS_FD: str(sending)},  # noqa: TID251
-        )
+        running = Running.start(command, cwd=cwd, env=os.environ)  # noqa: TID251
     except OSError as error:
         raise ToolchainBroken(f"{name} does not start: {command[0]}: {error.strerror}") from None
+    return finish(running, cwd=cwd, limits=limits, watch=watch, name=name)
+
+
+def finish(running: Running, *, cwd: Path, limits: Limits, watch: Watcher = ignore, name: str) -> Finished:
+    """Carry a process that was started to its end, as `run` does; its time counts from now.
+
+    Raises:
+        LimitExceeded, OutputError: as `run`.
+    """
+    started = time.monotonic()
+    with running, Log(cwd / LOG, min(limits.output_mb, _LOG_MB) << 20, watch) as log:
+        guard = _Guard(running.tree, limits, name, log)
+        running.follow(log.feed, Lines(lambda line: _tell(line, watch)).feed, guard.check)
+        running.stop()
+    return Finished(running.process.returncode, log.tail(), running.tree.peak_mb, time.monotonic() - started)
 
 
 @dataclass
@@ -129,56 +108,6 @@ class _Guard:
             remedy=f"Allow it more, for example {more}, if the machine has it.",
             log=self.log.tail(),
         )
-
-
-def _follow(pid: int, streams: Mapping[int, Callable[[bytes], None]], guard: _Guard) -> None:
-    """Carry what the process writes to its readers until it ends, and keep its limits meanwhile."""
-    pause = _FIRST_LOOK
-    next_look = time.monotonic() + pause
-    with ExitStack() as stack:
-        selector = stack.enter_context(selectors.DefaultSelector())
-        ended = os.pidfd_open(pid)
-        stack.callback(os.close, ended)
-        selector.register(ended, selectors.EVENT_READ)
-        for stream in streams:
-            os.set_blocking(stream, False)
-            selector.register(stream, selectors.EVENT_READ)
-        while True:
-            ready = {key.fd for key, _ in selector.select(max(0.0, next_look - time.monotonic()))}
-            for stream in ready & streams.keys():
-                if not _carry(stream, streams[stream]):
-                    selector.unregister(stream)
-            if ended in ready:
-                break
-            if time.monotonic() >= next_look:
-                guard.check()
-                pause = min(2 * pause, _LONGEST_LOOK)
-                next_look = time.monotonic() + pause
-    for stream, take in streams.items():
-        _drain(stream, take)
-
-
-def _carry(stream: int, take: Callable[[bytes], None]) -> bool:
-    """Hand on one piece; False when there is none and will be none."""
-    try:
-        piece = os.read(stream, _CHUNK)
-    except BlockingIOError:
-        return True
-    take(piece)
-    return bool(piece)
-
-
-def _drain(stream: int, take: Callable[[bytes], None]) -> None:
-    """Hand on what a pipe still holds, and its end, without waiting for what a leftover process adds."""
-    for _ in range(1 + (1 << 20) // _CHUNK):  # a pipe holds 1 MB at most
-        try:
-            piece = os.read(stream, _CHUNK)
-        except BlockingIOError:
-            break
-        if not piece:
-            break
-        take(piece)
-    take(b"")
 
 
 def _tell(line: str, watch: Watcher) -> None:

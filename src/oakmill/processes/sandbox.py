@@ -15,9 +15,8 @@ from pathlib import Path
 
 from oakmill.errors import ToolchainMissing
 from oakmill.processes import landlock, tree
+from oakmill.processes.running import EVENTS_FD
 from oakmill.settings import Settings
-
-EVENTS_FD = "OAKMILL_EVENTS_FD"
 
 _LAUNCH = (sys.executable, "-I", "-S", landlock.__file__)
 _PROBE_SECONDS = 10

@@ -180,7 +180,7 @@ def test_a_file_that_is_looked_at_for_long_holds_up_nobody(tmp_path: Path, monke
 
     def take_and_stop() -> Child:
         child = take()
-        child.process.send_signal(signal.SIGSTOP)
+        child._running.process.send_signal(signal.SIGSTOP)
         stopped.append(child)
         return child
 
@@ -199,7 +199,7 @@ def test_a_file_that_is_looked_at_for_long_holds_up_nobody(tmp_path: Path, monke
         time.sleep(0.01)
     monkeypatch.undo()
     assert inspector.inspect({"fast.onnx": path}, "fast")["complete"]
-    stopped[0].process.kill()
+    stopped[0]._running.process.kill()
     slow.join()
     assert [type(error) for error in refused] in ([NotAModel], [LimitExceeded])
     inspector.close()
