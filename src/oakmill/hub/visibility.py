@@ -66,7 +66,7 @@ def _sees(caller: Caller, found: Upload) -> bool:
         return True
     if found.team_id != caller.team_id:
         return False
-    return found.key_id == caller.key_id or (caller.may("admin") and caller.model_id is None)
+    return found.key_id == caller.key_id or caller.may_for_whole_team("admin")
 
 
 def require_tools(caller: Caller) -> None:

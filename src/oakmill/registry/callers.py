@@ -38,6 +38,14 @@ class Caller:
         """Whether the key allows it."""
         return any(held in self.scopes for held in SCOPES[SCOPES.index(scope) :])
 
+    def may_for_whole_team(self, scope: Scope) -> bool:
+        """Whether the key allows it, and is not narrowed to one model."""
+        return self.may(scope) and self.model_id is None
+
+    def may_change(self, team_id: str) -> bool:
+        """Whether the key allows changing what the caller sees of that team's."""
+        return self.may("convert") and (self.everywhere or self.team_id == team_id)
+
     def require(self, scope: Scope) -> None:
         """Go on only when the key allows it.
 

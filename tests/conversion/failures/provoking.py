@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.conversion.failures import apply
-from oakmill.conversion.failures import options as spec_options
 from oakmill.settings import current
 from oakmill.spec import AnySpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
+from oakmill.spec.flags import options_of
 from tests.conversion.failures import models
 
 Meddle = Callable[["Run"], None]
@@ -199,4 +199,6 @@ def fix(provocation: Provocation, folder: Path, outcome: Outcome) -> Outcome:
     """Convert again with the first edit that the explanation offers, applied as a web form or a worker would."""
     edit = next(item["edit"] for item in outcome.failure["remedies"] if item["edit"])
     asked = SPECS[provocation.platform].model_validate(outcome.failure["spec"])
-    return convert(provocation, folder, model_of(folder), spec_options(apply(edit, asked)))
+    return convert(
+        provocation, folder, model_of(folder), [word for option in options_of(apply(edit, asked)) for word in option]
+    )

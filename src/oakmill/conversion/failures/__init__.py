@@ -1,6 +1,6 @@
 """Says why a conversion failed and what to change: by a book of rules, in the source model's names, as data."""
 
-from oakmill.conversion.failures.edits import apply, edited, options
+from oakmill.conversion.failures.edits import apply, edited
 from oakmill.conversion.failures.explaining import Problem, explain
 from oakmill.conversion.failures.facts import SourceFacts
 from oakmill.conversion.failures.failure import Edit, Failure, Place, Remedy
@@ -17,6 +17,5 @@ __all__ = [
     "apply",
     "edited",
     "explain",
-    "options",
     "rules",
 ]

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from enum import Enum
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from oakmill.conversion.failures.failure import Edit
 from oakmill.errors import SpecError
-from oakmill.spec import AnySpec, ConversionSpec, InputSpec
-from oakmill.spec.flags import flag_of
+from oakmill.spec import AnySpec, ConversionSpec
+from oakmill.spec.flags import options_of
 
 _INPUTS = "inputs."
 _EVERY = "*"
@@ -96,52 +95,9 @@ def _edit_inputs(inputs: list[dict[str, Any]], name: str, field: str, value: Any
         _set(item, field, value)
 
 
-def options(spec: AnySpec) -> tuple[str, ...]:
-    """A spec as the options of `oakmill convert` that ask for it, without --to."""
-    given = spec.model_dump(exclude_unset=True, exclude={"platform", "inputs"})
-    words = [word for name, value in given.items() for word in _field_options(type(spec), name, value)]
-    for item in spec.inputs:
-        for field, value in item.model_dump(exclude_unset=True, exclude={"name"}).items():
-            words += _input_option(item.name, field, value) if value is not None else []
-    return tuple(words)
-
-
-def _field_options(kind: type[ConversionSpec], name: str, value: Any) -> list[str]:
-    flag = flag_of(name, kind.model_fields[name])
-    if isinstance(value, bool):
-        return [flag] if value else []
-    values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    return [word for item in values if item is not None for word in _option(flag, _text(item))]
-
-
-def _option(flag: str, text: str) -> list[str]:
-    """A value that begins with a dash would be taken for an option of its own."""
-    return [f"{flag}={text}"] if text.startswith("-") else [flag, text]
-
-
-def _input_option(name: str | None, field: str, value: Any) -> list[str]:
-    text = ",".join(map(_text, value)) if isinstance(value, list | tuple) else _text(value)
-    return _option(flag_of(field, InputSpec.model_fields[field]), f"{name}={text}" if name else text)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, Enum):
-        return str(value.value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def differences(old: AnySpec, new: AnySpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The options to add to those of `old` and to leave away from them, so that they ask for `new`."""
-    before, after = list(_pairs(options(old))), list(_pairs(options(new)))
-    added = [word for pair in after if pair not in before for word in pair]
-    gone = [shlex.join(pair) for pair in before if pair not in after]
+    """The options to add to those of `old` and to omit of them, so that they ask for `new`."""
+    before, after = options_of(old), options_of(new)
+    added = [word for option in after if option not in before for word in option]
+    gone = [shlex.join(option) for option in before if option not in after]
     return tuple(added), tuple(gone)
-
-
-def _pairs(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Each option with its value."""
-    start = 0
-    for index in range(1, len(words) + 1):
-        if index == len(words) or words[index].startswith("--"):
-            yield tuple(words[start:index])
-            start = index

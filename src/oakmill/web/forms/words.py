@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pprint
 import shlex
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
 from oakmill.jobs.kinds import SPECS
-from oakmill.spec import AnySpec, InputSpec
-from oakmill.spec.flags import flag_of
+from oakmill.spec import AnySpec
+from oakmill.spec.flags import options
 from oakmill.web.forms.fields import fields_of, input_fields
-from oakmill.web.views.filters import plain
 
 _YAML_BLOCK = {
     "rvc2": ("number_of_shaves", "mo_args", "compile_tool_args"),
@@ -34,40 +33,18 @@ class Words:
     yaml: str
 
 
-def words_of(kind: type[AnySpec], values: Mapping[str, Any], *, address: str, file: str, url: str) -> Words:
-    """What is stated, for a source at an address of the hub at `url`; its file's name is for the YAML."""
+def words_of(
+    kind: type[AnySpec], values: Mapping[str, Any], *, address: str, file: str, url: str, inputs: int = 1
+) -> Words:
+    """What is stated, for a source with so many inputs at an address of the hub at `url`; its file is for the YAML."""
     platform = str(kind.model_fields["platform"].default)
-    parts = [["oakmill", "convert", address], ["--to", platform, "--hub", url], *options_of(kind, values)]
+    parts = [
+        ["oakmill", "convert", address],
+        ["--to", platform, "--hub", url],
+        *options(kind, values, named=inputs > 1),
+    ]
     command = " \\\n  ".join(shlex.join(part) for part in parts)
     return Words(command, _python(platform, values, address, url), _yaml(kind, platform, values, file))
-
-
-def options_of(kind: type[AnySpec], values: Mapping[str, Any]) -> list[list[str]]:
-    """Each value as an option of `oakmill convert`, with what it takes."""
-    inputs: Sequence[Mapping[str, Any]] = values.get("inputs", ())
-    found = [words for item in inputs for words in _of_input(item, alone=len(inputs) == 1)]
-    for name, value in values.items():
-        if name != "inputs":
-            found += _of_field(flag_of(name, kind.model_fields[name]), name, value)
-    return found
-
-
-def _of_input(item: Mapping[str, Any], *, alone: bool) -> Iterator[list[str]]:
-    prefix = "" if alone or not item.get("name") else f"{item['name']}="
-    for name, value in item.items():
-        if name != "name":
-            text = ",".join(map(plain, value)) if isinstance(value, list) else str(value)
-            yield [flag_of(name, InputSpec.model_fields[name]), prefix + text]
-
-
-def _of_field(flag: str, name: str, value: Any) -> list[list[str]]:
-    if value is True:
-        return [[flag]]
-    if name.endswith("_args"):
-        return [[flag, shlex.join(value)]]
-    if isinstance(value, list):
-        return [[flag, plain(item)] for item in value]
-    return [[flag, plain(value)]]
 
 
 def _python(platform: str, values: Mapping[str, Any], address: str, url: str) -> str:
@@ -116,7 +93,7 @@ def _yaml(kind: type[AnySpec], platform: str, values: Mapping[str, Any], file: s
     block |= {"superblob": False} if values.get("blob") else {}
     document |= {platform: block} if block else {}
     said = {"inputs", "outputs", *_YAML_BLOCK[platform], "blob"}
-    rest = options_of(kind, {name: value for name, value in values.items() if name not in said})
+    rest = options(kind, {name: value for name, value in values.items() if name not in said})
     command = shlex.join(
         ["oakmill", "convert", "config.yaml", "--to", platform, *(word for part in rest for word in part)]
     )

@@ -111,13 +111,8 @@ def _page(context: PageContext, session: Session, address: Address) -> Response:
         counts=models.counts(session, [row.id])[row.id],
         flavours=flavours_of(variants.of_model(session, context.caller, row.id), shelves),
         shelves=shelves,
-        may_change=may_change(context.caller, row),
+        may_change=context.caller.may_change(row.team_id),
     )
-
-
-def may_change(caller: Caller, row: Model) -> bool:
-    """Whether the caller may change what they see."""
-    return caller.may("convert") and (caller.everywhere or caller.team_id == row.team_id)
 
 
 def shelves_of(session: Session, caller: Caller, model_id: str) -> list[Shelf]:

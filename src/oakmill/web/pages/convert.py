@@ -174,4 +174,6 @@ def _form(
 def _words(context: PageContext, source: Source, platform: str, found: Checked) -> Any:
     values = {name: value for name, value in found.values.items() if name != "platform"}
     url = files.base_url(context.at, context.request)
-    return words_of(SPECS[platform], values, address=source.address, file=source.file, url=url)
+    return words_of(
+        SPECS[platform], values, address=source.address, file=source.file, url=url, inputs=len(source.tensors)
+    )

@@ -14,7 +14,6 @@ from oakmill.calibration.doctor import ENOUGH
 from oakmill.errors import NotFound
 from oakmill.hub import visibility
 from oakmill.registry import audit, datasets
-from oakmill.registry.callers import Caller
 from oakmill.web import installing
 from oakmill.web.page_context import Changing, Known, PageContext, Reading, Ruling, Writing
 from oakmill.web.routing import Id, page_router
@@ -42,8 +41,8 @@ def list_page(context: Known, session: Reading) -> Response:
         works={item.entry.name: installing.standing(context.at, "set", item.entry.name) for item in named},
         own=datasets.listed(session, context.caller),
         random_warning=RANDOM_WARNING,
-        may_install=may_install(context.caller),
-        may_add=context.caller.may("convert") and context.caller.model_id is None,
+        may_install=context.caller.may_for_whole_team("admin"),
+        may_add=context.caller.may_for_whole_team("convert"),
         largest=settings.datasets_max_mb,
         default=CALIBRATION_IMAGES,
     )
@@ -63,11 +62,6 @@ def _small(context: PageContext, entry: Entry) -> range:
         return range(0)
     there = albums.is_made(context.at, SetFiles.of_record(record, context.at.settings))
     return range(min(SHOWN_IN_LIST, entry.images)) if there else range(0)
-
-
-def may_install(caller: Caller) -> bool:
-    """Whether the caller may change what the whole hub uses."""
-    return caller.may("admin") and caller.model_id is None
 
 
 @pages.post("/datasets/named/{name}/install")
@@ -97,7 +91,7 @@ def named_page(name: Name, context: Known, asking: Asking) -> Response:
     found = SetFiles.of_record(record, context.at.settings) if record else None
     return _page(
         context, found, asking, title=name, address=f"/datasets/named/{name}", named=SETS[name], entry=entry,
-        record=record, work=installing.standing(context.at, "set", name), may_install=may_install(context.caller),
+        record=record, work=installing.standing(context.at, "set", name),
     )  # fmt: skip
 
 
@@ -147,10 +141,10 @@ def _image(context: PageContext, files: SetFiles, number: int) -> Response:
 
 def _page(context: PageContext, files: SetFiles | None, asking: Asked, **shown: Any) -> Response:
     """A set's page; what takes a while is left out, and asked for by the page itself, unless it is there."""
-    told = {"row": None, "named": None, "record": None, "entry": None, "work": None, "may_install": False} | shown
+    told = {"row": None, "named": None, "record": None, "entry": None, "work": None} | shown
     ready = files is not None and (asking.wait or albums.is_made(context.at, files, asking.expected))
     report = examine(context.at, files, asking) if ready and files else None
     return context.page(
         "dataset.html", files=files, asking=asking, report=report, precisions=list(ENOUGH), query=asking.query,
-        may_delete=context.caller.may("convert"), **told,
+        may_install=context.caller.may_for_whole_team("admin"), may_delete=context.caller.may("convert"), **told,
     )  # fmt: skip

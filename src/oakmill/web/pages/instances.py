@@ -68,8 +68,7 @@ def instance_page(instance_id: Id, context: Open, session: Reading, tab: Tab = "
         tabs=tabs,
         tab=chosen,
         snippet=snippets.of(context, model=model, instance=row, file=file.name) if file else None,
-        may_change=context.caller.may("convert")
-        and (context.caller.everywhere or context.caller.team_id == row.team_id),
+        may_change=context.caller.may_change(row.team_id),
         **shown,
     )
 

@@ -65,14 +65,9 @@ def list_page(
     before: Annotated[int | None, Query(ge=1, lt=2**63)] = None,
 ) -> Response:
     """The team's keys, for its admins; who is none sees their own."""
-    if not may_rule(context.caller):
+    if not context.caller.may_for_whole_team("admin"):
         return context.page("keys_own.html")
     return _page(context, session, {"of": of, "key": key, "subject": subject}, before)
-
-
-def may_rule(caller: Caller) -> bool:
-    """Whether the caller manages the team's keys."""
-    return caller.may("admin") and caller.model_id is None
 
 
 @pages.post("/keys")

@@ -10,7 +10,6 @@ from fastapi.responses import Response
 
 from oakmill.api.files import base_url
 from oakmill.registry import models, search
-from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Model, Visibility
 from oakmill.registry.words import PLATFORMS, Task
 from oakmill.web.page_context import Open, Reading
@@ -63,7 +62,7 @@ def model_list(
         is_filtered=bool(text or task or platform or scope),
         total=search.count(session, context.caller, Model, query),
         next_page=_address(asked, found.next_cursor),
-        may_add=_may_add(context.caller),
+        may_add=context.caller.may_for_whole_team("convert"),
         address=base_url(context.at, context.request),
         **_choices(),
     )
@@ -71,10 +70,6 @@ def model_list(
 
 def _choices() -> dict[str, Any]:
     return {"tasks": list(Task), "platforms": list(PLATFORMS[:3]), "sorts": SORTS, "scopes": SCOPES}
-
-
-def _may_add(caller: Caller) -> bool:
-    return caller.may("convert") and caller.model_id is None
 
 
 def _address(asked: dict[str, str], cursor: str | None) -> str | None:

@@ -21,7 +21,6 @@ from oakmill.toolchains import catalog, machine
 from oakmill.toolchains.base import State, Status, Toolchain
 from oakmill.web import answer_cache, installing
 from oakmill.web.page_context import Known, PageContext, Ruling, Writing
-from oakmill.web.pages.datasets import may_install
 from oakmill.web.routing import page_router
 from oakmill.web.views import filters
 
@@ -83,7 +82,7 @@ def list_page(context: Known) -> Response:
         isolation=found["isolation"],
         wall=ISOLATION[found["isolation"]["level"]],
         folders=found["folders"],
-        may_install=may_install(context.caller),
+        may_install=context.caller.may_for_whole_team("admin"),
     )
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from oakmill.conversion.failures import Failure, Place, Remedy, apply, options, rules
+from oakmill.conversion.failures import Failure, Place, Remedy, apply, rules
 from oakmill.errors import OakmillError
 from oakmill.jobs import submit
 from oakmill.jobs.estimates import Estimate
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceFile
 from oakmill.spec import AnySpec
+from oakmill.spec.flags import options_of
 from oakmill.web.views.filters import plain
 
 STAGES: Mapping[str, str] = {
@@ -165,12 +166,8 @@ def flat(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def command_of(spec: AnySpec, source: Instance | None) -> str:
     """The conversion as a command."""
     model = source.name if source else "model.onnx"
-    lines: list[list[str]] = [["oakmill", "convert", model, "--to", spec.platform]]
-    for word in options(spec):
-        if word.startswith("--"):
-            lines.append([])
-        lines[-1].append(word)
-    return " \\\n  ".join(shlex.join(line) for line in lines)
+    lines = [["oakmill", "convert", model, "--to", spec.platform], *options_of(spec)]
+    return " \\\n  ".join(map(shlex.join, lines))
 
 
 def command_of_job(job: Job, source: Instance | None, sets: Mapping[str, str]) -> str:

@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from oakmill.cli.options import build_spec, spec_options
-from oakmill.conversion.failures import apply, edited, options
+from oakmill.conversion.failures import apply, edited
 from oakmill.errors import SpecError
 from oakmill.spec import AnySpec, InputSpec, Rvc2Spec, Rvc4Spec
+from oakmill.spec.flags import options_of
 
 
 def test_a_field_is_set_and_put_back() -> None:
@@ -56,7 +57,7 @@ def test_a_form_that_is_not_valid_yet_can_be_edited_too() -> None:
     "spec",
     [
         Rvc2Spec(),
-        Rvc2Spec(blob=True, number_of_shaves=4, outputs=("a", "b"), compile_tool_args=("-c", "A=B")),
+        Rvc2Spec(blob=True, number_of_shaves=4, outputs=("a", "b"), compile_tool_args=("-c", "A=B C")),
         Rvc2Spec(inputs=(InputSpec(name="x", shape=(1, 3, 8, 8), mean_values=(123.675, -1, 0)),)),
         Rvc4Spec(target_precision="INT8_INT16_MIXED", tensor_overrides=("a=int16",), htp_socs=("sm8650",)),
     ],
@@ -69,6 +70,8 @@ def test_options_ask_for_the_same_spec(spec: AnySpec) -> None:
     def command(**values: Any) -> None:
         found.append(build_spec(type(spec), values))
 
-    result = CliRunner().invoke(command, options(spec), catch_exceptions=False)
+    result = CliRunner().invoke(
+        command, [word for option in options_of(spec) for word in option], catch_exceptions=False
+    )
     assert result.exit_code == 0, result.output
     assert found == [spec]

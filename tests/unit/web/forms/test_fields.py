@@ -137,7 +137,8 @@ FULL: dict[type[AnySpec], dict[str, Any]] = {
 
 @pytest.mark.parametrize("kind", FULL)
 def test_the_command_says_the_same_as_the_form(kind: type[AnySpec], monkeypatch: pytest.MonkeyPatch) -> None:
-    words = words_of(kind, FULL[kind], address="team/m:v:abcd", file="m.onnx", url="http://hub")
+    inputs = len(FULL[kind].get("inputs", ()))
+    words = words_of(kind, FULL[kind], address="team/m:v:abcd", file="m.onnx", url="http://hub", inputs=inputs)
     arguments = shlex.split(words.command.replace("\\\n", " "))[2:]
     given: dict[str, Any] = {}
     monkeypatch.setattr(cli_convert.command, "callback", lambda **values: given.update(values))
@@ -156,6 +157,12 @@ def _alone(kind: type[AnySpec]) -> AnySpec:
     if len(values.get("inputs", ())) == 1:
         values["inputs"] = [{**values["inputs"][0], "name": None}]
     return kind.model_validate(values)
+
+
+def test_an_input_of_several_is_named_on_the_command_line_though_nothing_is_said_of_the_others() -> None:
+    about: dict[str, Any] = {"address": "a", "file": "m.onnx", "url": "http://hub"}
+    assert "--shape x=1,3,8,8" in words_of(Rvc2Spec, FULL[Rvc2Spec], **about, inputs=2).command
+    assert "--shape 1,3,8,8" in words_of(Rvc2Spec, FULL[Rvc2Spec], **about, inputs=1).command
 
 
 @pytest.mark.parametrize("kind", FULL)
