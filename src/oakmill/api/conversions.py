@@ -6,12 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from oakmill.api.jobs import JobOut, Priority, detail, record
-from oakmill.api.parameters import with_files as with_files  # noqa: PLC0414 - others look for it here
+from oakmill.api.jobs import JobOut, Priority, detail
+from oakmill.hub import jobs
 from oakmill.hub.auth import Converter, TheHub, Writing
 from oakmill.hub.routing import Id, router
 from oakmill.hub.wire import Body, Text
-from oakmill.jobs import submit
 from oakmill.registry import access
 from oakmill.registry.tables import Instance
 
@@ -50,14 +49,13 @@ class ConversionIn(Body):
 def convert(instance_id: Id, body: ConversionIn, session: Writing, caller: Converter, at: TheHub) -> JobOut:
     """Convert a source. The same request gets the same job while it lives, and is answered at once when it was made."""
     source = access.changeable(session, caller, Instance, instance_id)
-    values, files = with_files(session, caller, body.spec)
-    spec = submit.parse({**values, "platform": body.platform}, files)
-    job = submit.request(
+    spec, files = jobs.parse(session, caller, body.platform, body.spec)
+    job = jobs.convert(
         session,
         caller,
+        at,
         source,
         spec,
-        settings=at.settings,
         files=files,
         name=body.name,
         priority=body.priority,
@@ -65,5 +63,4 @@ def convert(instance_id: Id, body: ConversionIn, session: Writing, caller: Conve
         force=body.force,
         wait_for_upload=body.wait_for_upload,
     )
-    record(session, caller, "job.create", job)
     return detail(session, job)

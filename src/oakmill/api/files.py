@@ -1,37 +1,28 @@
-"""The bytes of instances' files: signed links that expire, and downloads that resume."""
+"""The bytes of instances' files over HTTP: links to them, and what is behind a link."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.responses import FileResponse, StreamingResponse
 from sqlalchemy.orm import Session
 
-from oakmill.hub import links
+from oakmill.hub import files, links
 from oakmill.hub.auth import Anyone, Reading, TheHub
 from oakmill.hub.routing import Id, router
 from oakmill.hub.state import Hub
 from oakmill.hub.wire import FileLink, Listed
 from oakmill.registry import instances, models
 from oakmill.registry.tables import Instance, InstanceFile, Role
-from oakmill.storage.database import now
 
 routes = router("files")
-
-_LINK = "file"
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-_PLAIN = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-transform", "Accept-Ranges": "bytes"}
 
 
 @routes.get("/instances/{instance_id}/files", tags=["instances"])
 def list_files(instance_id: Id, request: Request, session: Reading, caller: Anyone, at: TheHub) -> Listed[FileLink]:
     """The instance's files, each with a link to its bytes that works for a while, without a key."""
     row = instances.instance(session, caller, instance_id)
-    return Listed(items=[link(at, request, file) for file in row.files])
+    return Listed(items=[files.link(at, request, file) for file in row.files])
 
 
 @routes.get(
@@ -42,73 +33,12 @@ def list_files(instance_id: Id, request: Request, session: Reading, caller: Anyo
 @routes.head("/files/{token}/{name}", include_in_schema=False)
 def get_file(token: str, name: str, request: Request, session: Reading, at: TheHub) -> Response:
     """The bytes behind a link, or a part of them (`Range`). The name is for people; the token decides."""
-    file = session.get(InstanceFile, links.read(at.secret, _LINK, token)["file"])
+    file = session.get(InstanceFile, files.named(at, token))
     if file is None:
         raise links.expired()
     if request.method == "GET" and _is_start(request) and file.role == Role.MODEL:
         _count(at, session, file)
-    return send(at, request, file.sha256, file.size, file.name)
-
-
-def link(at: Hub, request: Request, file: InstanceFile) -> FileLink:
-    """A file, with a link to it."""
-    seconds = at.settings.link_seconds
-    token = links.sign(at.secret, _LINK, {"file": file.id}, seconds=seconds)
-    own = {name: getattr(file, name) for name in ("id", "name", "role", "sha256", "size")}
-    url = f"{base_url(at, request)}/api/v1/files/{token}/{links.quoted(_plain(file.name))}"
-    return FileLink(**own, url=url, expires=now() + timedelta(seconds=seconds))
-
-
-def base_url(at: Hub, request: Request) -> str:
-    """The hub's address, as the settings or else the client say it."""
-    return (at.settings.public_url or str(request.base_url)).rstrip("/")
-
-
-def send(at: Hub, request: Request, sha256: str, size: int, name: str) -> Response:
-    """A blob as an answer, whole or in part. Also for the other APIs, where the caller has been checked.
-
-    Raises:
-        NotFound: the store has no such bytes.
-    """
-    headers = {
-        **_PLAIN,
-        "ETag": f'"{sha256}"',
-        "Content-Disposition": f"attachment; filename*=UTF-8''{links.quoted(_plain(name))}",
-    }
-    path = at.blobs.local(sha256)
-    if path is not None:
-        return FileResponse(path, headers=headers, media_type="application/octet-stream")
-    return _from_bucket(at, request, sha256, size, headers)
-
-
-def _plain(name: str) -> str:
-    """A file's name without the sub-folders that external data may lie in."""
-    return name.rpartition("/")[2]
-
-
-def _from_bucket(at: Hub, request: Request, sha256: str, size: int, headers: Mapping[str, str]) -> Response:
-    wanted = _part(request, sha256, size)
-    if wanted is None:
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
-    start, end = wanted
-    extra = {**headers, "Content-Length": str(end - start)}
-    if (start, end) != (0, size):
-        extra["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
-    body = iter(()) if request.method == "HEAD" else at.blobs.stream(sha256, start, end)
-    status = 206 if "Content-Range" in extra else 200
-    return StreamingResponse(body, status, headers=extra, media_type="application/octet-stream")
-
-
-def _part(request: Request, sha256: str, size: int) -> tuple[int, int] | None:
-    """Start and end of what is wanted; None where there is nothing there. What is no single range means the whole."""
-    found = _RANGE.fullmatch(request.headers.get("range", "").strip())
-    if found is None or found.group() == "bytes=-" or request.headers.get("if-range", f'"{sha256}"') != f'"{sha256}"':
-        return 0, size
-    first, last = found.groups()
-    if not first:
-        return (max(0, size - int(last)), size) if int(last) and size else None
-    start, end = int(first), min(int(last) + 1 if last else size, size)
-    return (start, end) if start < end else None
+    return files.send(at, request, file.sha256, file.size, file.name)
 
 
 def _is_start(request: Request) -> bool:

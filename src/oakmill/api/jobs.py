@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,18 +11,14 @@ from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from oakmill.api.parameters import with_files
-from oakmill.errors import Conflict, SpecError
-from oakmill.hub import visibility
+from oakmill.errors import SpecError
+from oakmill.hub import jobs, visibility
 from oakmill.hub.auth import Converter, Reader, Reading, TheHub, Writing
 from oakmill.hub.routing import Id, router
 from oakmill.hub.wire import Answer, Body, Cursor, Limit, Listed
-from oakmill.jobs import estimates, job_log, queue, submit
+from oakmill.jobs import estimates, job_log, queue
 from oakmill.jobs.estimates import Estimate
 from oakmill.jobs.tables import LIVE, Job, JobStatus
-from oakmill.registry import audit
-from oakmill.registry.callers import Caller
-from oakmill.spec import AnySpec
 
 routes = router("jobs")
 
@@ -138,12 +133,7 @@ def get_job(job_id: Id, session: Reading, caller: Reader) -> JobOut:
 @routes.patch("/jobs/{job_id}")
 def change_job(job_id: Id, body: Changes, session: Writing, caller: Converter) -> JobOut:
     """Move a job that waits before or behind others."""
-    row = visibility.changeable_job(session, caller, job_id)
-    if not queue.prioritise(session, job_id, body.priority):
-        raise Conflict(f"Job {row.name} waits no more.", subject=job_id)
-    audit.record(session, caller, "job.prioritise", job_id, of_team=row.team_id, priority=body.priority)
-    session.refresh(row)
-    return detail(session, row)
+    return detail(session, jobs.prioritise(session, caller, job_id, body.priority))
 
 
 @routes.get("/jobs/{job_id}/log")
@@ -164,45 +154,22 @@ def get_log(
 @routes.post("/jobs/{job_id}/cancel")
 def cancel_job(job_id: Id, session: Writing, caller: Converter) -> JobOut:
     """Cancel: at once where no worker has it, else the worker is told. A job that has ended stays as it ended."""
-    row = visibility.changeable_job(session, caller, job_id)
-    queue.cancel(session, job_id)
-    audit.record(session, caller, "job.cancel", job_id, of_team=row.team_id, name=row.name)
-    session.refresh(row)
-    return detail(session, row)
+    return detail(session, jobs.cancel(session, caller, job_id))
 
 
 @routes.post("/jobs/{job_id}/retry", status_code=201)
 def retry_job(job_id: Id, body: Retry, session: Writing, caller: Converter, at: TheHub) -> JobOut:
     """Ask for an ended job again, as it was or with edits; the new job names it in `retry_of`."""
     row = visibility.changeable_job(session, caller, job_id)
-    edits, named = with_files(session, caller, body.edits)
-    files = {name: value for name, value in row.files.items() if name not in body.edits} | named
-    spec = edited(submit.spec_of(row), files, edits)
-    job = submit.again(session, caller, row, settings=at.settings, spec=spec, files=files)
+    job = jobs.retry(session, caller, at, row, *jobs.edited(session, caller, row, body.edits))
     if body.priority is not None and queue.prioritise(session, job.id, body.priority):
         session.refresh(job)
-    record(session, caller, "job.retry", job)
     return detail(session, job)
-
-
-def edited(spec: AnySpec, files: Mapping[str, str], edits: Mapping[str, Any]) -> AnySpec:
-    """A job's spec with other values, and with these files.
-
-    Raises:
-        SpecError: a value is not valid.
-    """
-    values = spec.model_dump(mode="json", exclude_unset=True)
-    return submit.parse({**values, **edits, "platform": spec.platform}, files)
 
 
 def detail(session: Session, row: Job) -> JobOut:
     """A job with what is expected of it."""
     return JobOut.of(row, estimates.estimate(session, row) if row.status in LIVE else None)
-
-
-def record(session: Session, caller: Caller, action: str, job: Job) -> None:
-    """Note in the audit log what was asked for."""
-    audit.record(session, caller, action, job.id, of_team=job.team_id, name=job.name, platform=job.platform)
 
 
 def _page(session: Session, query: Any, limit: int, cursor: str | None) -> Listed[JobOut]:

@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field, ValidationError
 
 from oakmill.api.conversions import Platform
 from oakmill.api.looking import look
-from oakmill.api.parameters import UPLOADED
 from oakmill.errors import Conflict, SpecError
 from oakmill.hub.auth import Anyone, Reader, Reading, TheHub
+from oakmill.hub.parameters import UPLOADED
 from oakmill.hub.routing import Id, router
 from oakmill.hub.wire import Body
 from oakmill.jobs.kinds import SPECS

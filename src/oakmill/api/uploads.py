@@ -6,62 +6,25 @@ Of what has come, nothing is seen before the upload is completed, and a model no
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from oakmill.errors import Conflict
-from oakmill.hub import upload_completion, visibility
+from oakmill.hub import upload_completion, uploads, visibility
 from oakmill.hub.auth import Converter, Reading, TheHub, Writing
 from oakmill.hub.routing import Id, router
 from oakmill.hub.state import Hub
+from oakmill.hub.uploads import FileName, Purpose
 from oakmill.hub.wire import Answer, Body, Sha256
-from oakmill.jobs.tables import JobStatus
-from oakmill.registry import access, audit, teams
+from oakmill.registry import audit
 from oakmill.registry.callers import Caller
-from oakmill.registry.tables import Instance, InstanceStatus
 from oakmill.storage.tables import UploadStatus
 
 routes = router("uploads")
 
 Offset = Annotated[int, Header(ge=0, lt=2**63, description="The byte at which this request goes on.")]
-_PART = r"[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f.]"
-"""A word of a name: never `.` nor `..`."""
-FileName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=f"^({_PART}/)*{_PART}$")]
-
-
-class ForInstance(Body):
-    """A file of a source instance that is pending: the model, its external data, or an IR's weights."""
-
-    kind: Literal["instance"]
-    instance_id: Annotated[str, Field(max_length=64)]
-
-
-class ForDataset(Body):
-    """A calibration set of the team's own: a zip of pictures."""
-
-    kind: Literal["dataset"]
-    name: Annotated[str, Field(min_length=1, max_length=255)]
-
-
-class ForQuantization(Body):
-    """What a job waits for: a zip of pictures that teach its quantization."""
-
-    kind: Literal["quantization"]
-    job_id: Annotated[str, Field(max_length=64)]
-
-
-class ForParameter(Body):
-    """A file that a conversion's parameter names, by the upload's identifier, as long as the upload is kept."""
-
-    kind: Literal["file"]
-    parameter: Literal["aimet_encodings", "verification_images", "quantization_data"]
-
-
-AnyPurpose = ForInstance | ForDataset | ForQuantization | ForParameter
-Purpose = Annotated[AnyPurpose, Field(discriminator="kind")]
 
 
 class UploadIn(Body):
@@ -104,19 +67,7 @@ class Completed(Answer):
 @routes.post("/uploads", status_code=201)
 def create_upload(body: UploadIn, session: Writing, caller: Converter, at: TheHub, response: Response) -> UploadOut:
     """Announce an upload; its bytes are sent to it by PATCH."""
-    team_id = _checked(session, caller, body.purpose)
-    row = at.uploads.create(
-        session,
-        team_id=team_id,
-        key_id=caller.key_id,
-        name=body.name,
-        size=body.size,
-        sha256=body.sha256,
-        purpose=body.purpose.model_dump(),
-        quota_left=teams.quota_left(session, team_id),
-    )
-    session.flush()
-    audit.record(session, caller, "upload.create", row.id, of_team=team_id, name=row.name, size=row.size)
+    row = uploads.announce(session, caller, at, body.purpose, name=body.name, size=body.size, sha256=body.sha256)
     response.headers.update({"Location": f"/api/v1/uploads/{row.id}", "Upload-Offset": "0"})
     return UploadOut.model_validate(row)
 
@@ -170,26 +121,3 @@ def abandon(upload_id: Id, session: Writing, caller: Converter, at: TheHub) -> N
 def _require_own(at: Hub, caller: Caller, upload_id: str) -> None:
     with at.db.reading() as session:
         visibility.upload(session, caller, upload_id)
-
-
-def _checked(session: Any, caller: Caller, purpose: AnyPurpose) -> str:
-    """The team that the upload is for, once it is certain that it has a purpose there.
-
-    Raises:
-        NotFound: the caller does not see what it is for.
-        Forbidden: it is another team's, or the key is for one model and this is for the team.
-        Conflict: it waits for no file.
-    """
-    if isinstance(purpose, ForInstance):
-        row = access.changeable(session, caller, Instance, purpose.instance_id)
-        if row.status != InstanceStatus.PENDING or row.parent_id is not None:
-            raise Conflict(f"The instance {row.name} takes no more files.", subject=row.id)
-        return row.team_id
-    if isinstance(purpose, ForQuantization):
-        job = visibility.changeable_job(session, caller, purpose.job_id)
-        if job.status != JobStatus.WAITING:
-            raise Conflict(f"Job {job.name} waits for no upload.", subject=job.id)
-        return job.team_id
-    if isinstance(purpose, ForDataset):
-        caller.require_whole_team()
-    return caller.own_team()

@@ -6,7 +6,7 @@ import re
 
 from fastapi import Request
 
-from oakmill.api import files
+from oakmill.hub import files
 from oakmill.hub.state import Hub
 from oakmill.registry.instances import SHORT
 from oakmill.registry.tables import Instance, InstanceFile, Role

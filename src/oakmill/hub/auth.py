@@ -14,8 +14,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
 
-from oakmill.errors import Forbidden, NoKey, NotFound
+from oakmill.errors import NoKey, NotFound
 from oakmill.hub import links
+from oakmill.hub.csrf import require_own_page
 from oakmill.hub.state import Hub
 from oakmill.registry import callers, keys
 from oakmill.registry.callers import Caller, Scope
@@ -24,7 +25,6 @@ from oakmill.registry.tables import Key, Team
 COOKIE = "oakmill_session"
 SESSION_SECONDS = 12 * 3600
 _SESSION = "session"
-_SAFE = {"GET", "HEAD", "OPTIONS"}
 _bearer = HTTPBearer(auto_error=False, description="An Oakmill key: oak_...")
 
 
@@ -153,8 +153,7 @@ def _of_cookie(request: Request, at: Hub, token: str, address: str) -> Caller:
         NoKey: the session is over.
         Forbidden: the request was made by another site.
     """
-    if request.method not in _SAFE and not _is_own_page(request):
-        raise Forbidden("This request was made by a page of another site.", remedy="Use the hub's own pages, or a key.")
+    require_own_page(request)
     try:
         key_id = links.read(at.secret, _SESSION, token)["key"]
     except NotFound:
@@ -170,13 +169,6 @@ def _of_cookie(request: Request, at: Hub, token: str, address: str) -> Caller:
     )  # fmt: skip
     _note_use(at, found)
     return found
-
-
-def _is_own_page(request: Request) -> bool:
-    origin = request.headers.get("origin")
-    if origin is not None:
-        return origin.partition("://")[2] == request.headers.get("host")
-    return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
 
 
 def _note_use(at: Hub, found: Caller) -> None:

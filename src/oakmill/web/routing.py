@@ -15,13 +15,13 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from oakmill.errors import Forbidden, HubError, NoKey, NotFound, OakmillError, SpecError
+from oakmill.errors import HubError, NoKey, NotFound, OakmillError, SpecError
 from oakmill.hub import auth
+from oakmill.hub.csrf import SAFE, require_own_page
 from oakmill.web.compression import compress
 from oakmill.web.render import error_page
 
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-SAFE = frozenset({"GET", "HEAD"})
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'self'",
@@ -60,23 +60,6 @@ class PageRoute(APIRoute):
 def page_router() -> APIRouter:
     """A router for one kind of page."""
     return APIRouter(route_class=PageRoute)
-
-
-def require_own_page(request: Request) -> None:
-    """Refuse what changes something and was not asked for by one of the hub's own pages.
-
-    Raises:
-        Forbidden: the browser says that another site's page asks.
-    """
-    if request.method in SAFE:
-        return
-    origin = request.headers.get("origin")
-    if origin is not None:
-        own = origin.partition("://")[2] == request.headers.get("host")
-    else:
-        own = request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
-    if not own:
-        raise Forbidden("This request was made by a page of another site.", remedy="Use the hub's own pages.")
 
 
 def told(request: Request, error: Exception) -> Response:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from fastapi import Request, Response
+from fastapi import Request
 from sqlalchemy.orm import Session
 
-from oakmill.api import uploads
-from oakmill.api.conversions import with_files
-from oakmill.api.files import base_url
-from oakmill.api.jobs import record
 from oakmill.calibration.datasets import SETS
 from oakmill.compat.hubai import inputs, jobs, storage
 from oakmill.compat.hubai.asks import ExportIn, Rvc2In, Rvc3In, Rvc4In
 from oakmill.compat.wire import MODELS, STORAGE, Json, router
 from oakmill.errors import NotFound, SpecError, ToolchainMissing
-from oakmill.hub import links
+from oakmill.hub import jobs as services
+from oakmill.hub import links, uploads
 from oakmill.hub.auth import Converter, TheHub, Writing
+from oakmill.hub.files import base_url
 from oakmill.hub.routing import Id
 from oakmill.hub.state import Hub
-from oakmill.jobs import submit
+from oakmill.hub.uploads import ForQuantization
 from oakmill.jobs.tables import Job
 from oakmill.registry import access, instances
 from oakmill.registry.callers import Caller
@@ -65,12 +61,10 @@ def export_hailo(instance_id: Id, caller: Converter) -> Json:
 
 
 @routes.post(f"{MODELS}/modelInstances/export/{{job_id}}/upload_quantization_zip")
-def announce_zip(
-    job_id: Id, request: Request, session: Writing, caller: Converter, at: TheHub, response: Response
-) -> Json:
+def announce_zip(job_id: Id, request: Request, session: Writing, caller: Converter, at: TheHub) -> Json:
     """Where the zip of pictures is to be put that an export with CUSTOM waits for."""
-    purpose = uploads.ForQuantization(kind="quantization", job_id=job_id)
-    made = uploads.create_upload(uploads.UploadIn(name=_ZIP, purpose=purpose), session, caller, at, response)
+    purpose = ForQuantization(kind="quantization", job_id=job_id)
+    made = uploads.announce(session, caller, at, purpose, name=_ZIP)
     token = links.sign(at.secret, storage.PURPOSE, {"upload": made.id}, seconds=at.settings.link_seconds)
     return {"upload_url": f"{base_url(at, request)}{STORAGE}/quantization/{token}"}
 
@@ -80,16 +74,17 @@ def _export(
 ) -> Json:
     source = access.changeable(session, caller, Instance, instance_id)
     _require_checkpoint(body, source)
-    values = body.values(legacy=legacy) | {"platform": platform}
+    values = body.values(legacy=legacy)
     values["inputs"] = inputs.translate(body.inputs or [], source, is_yolo=body.version is not None)
     waits = (body.quantization_data or "").upper() == _CUSTOM
-    data, files = ({}, {}) if waits else _calibration(session, caller, body.quantization_data)
-    spec = submit.parse(values | data, files)
-    job = submit.request(
-        session, caller, source, spec, settings=at.settings, files=files, name=body.name, wait_for_upload=waits
-    )
+    if not waits:
+        values["quantization_data"] = _calibration_set(body.quantization_data)
+    try:
+        spec, files = services.parse(session, caller, platform, values)
+    except NotFound:
+        raise _no_set(body.quantization_data) from None
+    job = services.convert(session, caller, at, source, spec, files=files, name=body.name, wait_for_upload=waits)
     _note(session, job, source, body, waits=waits)
-    record(session, caller, "job.create", job)
     return jobs.shape(session, at, job)
 
 
@@ -103,24 +98,18 @@ def _require_checkpoint(body: ExportIn, source: Instance) -> None:
         )
 
 
-def _calibration(session: Session, caller: Caller, name: str | None) -> tuple[dict[str, Any], dict[str, str]]:
-    """Calibration data as our spec names it, and the team's own set where it is one.
+def _calibration_set(name: str | None) -> str | None:
+    """Ours of that name, which HubAI writes large, or a set of the team's own as it is."""
+    return name.lower() if name is not None and name.lower() in SETS else name
 
-    Raises:
-        SpecError: there is no such set.
-    """
-    if name is None:
-        return {}, {}
-    ours = name.lower() if name.lower() in SETS else name
-    try:
-        return with_files(session, caller, {"quantization_data": ours})
-    except NotFound:
-        known = ", ".join(item.upper() for item in SETS)
-        raise SpecError(
-            f"There is no calibration set {name!r}.",
-            subject="quantization_data",
-            remedy=f"Take one of {known}, a set of the team's own by its identifier (aid_...), or a zip.",
-        ) from None
+
+def _no_set(name: str | None) -> SpecError:
+    known = ", ".join(item.upper() for item in SETS)
+    return SpecError(
+        f"There is no calibration set {name!r}.",
+        subject="quantization_data",
+        remedy=f"Take one of {known}, a set of the team's own by its identifier (aid_...), or a zip.",
+    )
 
 
 def _note(session: Session, job: Job, source: Instance, body: ExportIn, *, waits: bool) -> None:

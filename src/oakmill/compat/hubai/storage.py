@@ -8,16 +8,16 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from oakmill.api import uploads
-from oakmill.api.files import base_url
 from oakmill.compat.hubai import jobs
 from oakmill.compat.hubai.forms import UploadForm
 from oakmill.compat.wire import MODELS, STORAGE, Json, in_words, router
 from oakmill.errors import NotAModel, OakmillError, SpecError
-from oakmill.hub import links, upload_completion
+from oakmill.hub import links, upload_completion, uploads
 from oakmill.hub.auth import Converter, TheHub, Writing
+from oakmill.hub.files import base_url
 from oakmill.hub.routing import Id
 from oakmill.hub.state import Hub
+from oakmill.hub.uploads import FileName, ForInstance
 from oakmill.registry.callers import LOCAL
 from oakmill.storage.tables import Upload, UploadStatus
 
@@ -35,14 +35,12 @@ def announce(
     session: Writing,
     caller: Converter,
     at: TheHub,
-    response: Response,
     size: Annotated[int, Query(ge=1, lt=2**63)],
-    name: Annotated[uploads.FileName, Query()],
+    name: Annotated[FileName, Query()],
 ) -> Json:
     """The form in which the file is to be sent, and the job that takes it in."""
-    purpose = uploads.ForInstance(kind="instance", instance_id=instance_id)
-    asked = uploads.UploadIn(name=name, size=size, purpose=purpose)
-    made = uploads.create_upload(asked, session, caller, at, response)
+    purpose = ForInstance(kind="instance", instance_id=instance_id)
+    made = uploads.announce(session, caller, at, purpose, name=name, size=size)
     token = links.sign(at.secret, PURPOSE, {"upload": made.id}, seconds=at.settings.link_seconds)
     fields = {
         "key": f"{made.id}/{name}",
@@ -53,7 +51,7 @@ def announce(
         "x-goog-date": "none",
         SIGNATURE: token,
     }
-    job = jobs.upload_shape(session, session.get_one(Upload, made.id))
+    job = jobs.upload_shape(session, made)
     return {"job": job, "policy": {"url": f"{base_url(at, request)}{STORAGE}/upload", "fields": fields}}
 
 

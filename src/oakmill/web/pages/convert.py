@@ -8,13 +8,9 @@ from fastapi import Query
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from oakmill.api import files
-from oakmill.api.conversions import with_files
-from oakmill.api.jobs import record
 from oakmill.api.looking import look
 from oakmill.errors import OakmillError
-from oakmill.hub import visibility
-from oakmill.jobs import submit
+from oakmill.hub import files, jobs, visibility
 from oakmill.jobs.kinds import SPECS
 from oakmill.registry import access
 from oakmill.registry.tables import Instance, Role
@@ -116,14 +112,12 @@ def export(instance_id: Id, platform: Platform, context: Changing, session: Writ
     found = spec_values.read(SPECS[platform], form, source.archive, context.at.settings)
     if found.spec is not None:
         try:
-            values, named = with_files(session, context.caller, found.values)
-            spec = submit.parse({**values, "platform": platform}, named)
+            spec, named = jobs.parse(session, context.caller, platform, found.values)
         except OakmillError as error:
             found.errors[error.subject if error.subject in values_known(platform) else ""] = error.message
         else:
             row = access.changeable(session, context.caller, Instance, source.row.id)
-            job = submit.request(session, context.caller, row, spec, settings=context.at.settings, files=named)
-            record(session, context.caller, "job.create", job)
+            job = jobs.convert(session, context.caller, context.at, row, spec, files=named)
             return context.go(f"/jobs/{job.id}")
     return _form(context, session, source, platform, _texts(form), found, status=422)
 

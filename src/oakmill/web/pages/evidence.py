@@ -13,10 +13,9 @@ from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from oakmill.api import files
 from oakmill.conversion.failures import Failure, bundle
 from oakmill.errors import NotFound
-from oakmill.hub import links, visibility
+from oakmill.hub import files, links, visibility
 from oakmill.hub.state import Hub
 from oakmill.jobs import job_log
 from oakmill.jobs.publish import DEBUG_BUNDLE

@@ -9,9 +9,8 @@ from fastapi import Query
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from oakmill.api import files
 from oakmill.errors import NotFound, OakmillError
-from oakmill.hub import visibility
+from oakmill.hub import files, visibility
 from oakmill.jobs.tables import Job
 from oakmill.registry import instances, resolve, search
 from oakmill.registry.identifiers import Address

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from fastapi.responses import Response
 
-from oakmill.api import jobs as api
 from oakmill.conversion.failures import Failure, apply
-from oakmill.errors import Conflict, SpecError
-from oakmill.hub import visibility
-from oakmill.jobs import queue, submit
+from oakmill.errors import SpecError
+from oakmill.hub import jobs, visibility
+from oakmill.jobs import submit
 from oakmill.jobs.tables import Job
-from oakmill.registry import audit
 from oakmill.spec import AnySpec
 from oakmill.web.forms.submitted import Form
 from oakmill.web.page_context import Changing, Writing
@@ -24,20 +22,14 @@ HIGHEST = 100
 @pages.post("/jobs/{job_id}/cancel")
 def cancel(job_id: Id, context: Changing, session: Writing) -> Response:
     """Cancel: at once where no worker has it, else the worker hears of it."""
-    row = visibility.changeable_job(session, context.caller, job_id)
-    queue.cancel(session, job_id)
-    audit.record(session, context.caller, "job.cancel", job_id, of_team=row.team_id, name=row.name)
+    jobs.cancel(session, context.caller, job_id)
     return context.go(f"/jobs/{job_id}")
 
 
 @pages.post("/jobs/{job_id}/priority")
 def prioritise(job_id: Id, context: Changing, session: Writing, form: Form) -> Response:
     """Move a job that waits before or behind others."""
-    row = visibility.changeable_job(session, context.caller, job_id)
-    priority = _number(form.get("priority"))
-    if not queue.prioritise(session, job_id, priority):
-        raise Conflict(f"Job {row.name} waits no more.", subject=job_id, remedy="Look at where it stands now.")
-    audit.record(session, context.caller, "job.prioritise", job_id, of_team=row.team_id, priority=priority)
+    jobs.prioritise(session, context.caller, job_id, _number(form.get("priority")))
     return context.go(f"/jobs/{job_id}")
 
 
@@ -45,10 +37,7 @@ def prioritise(job_id: Id, context: Changing, session: Writing, form: Form) -> R
 def retry(job_id: Id, context: Changing, session: Writing, form: Form) -> Response:
     """Ask for an ended job again: as it was, or with the edit of the remedy that the form numbers."""
     row = visibility.changeable_job(session, context.caller, job_id)
-    job = submit.again(
-        session, context.caller, row, settings=context.at.settings, spec=edited(row, form.get("remedy")) or None
-    )
-    api.record(session, context.caller, "job.retry", job)
+    job = jobs.retry(session, context.caller, context.at, row, edited(row, form.get("remedy")))
     return context.go(f"/jobs/{job.id}")
 
 

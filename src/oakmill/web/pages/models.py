@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import Query
 from fastapi.responses import Response
 
-from oakmill.api.files import base_url
+from oakmill.hub.files import base_url
 from oakmill.registry import models, search
 from oakmill.registry.tables import Model, Visibility
 from oakmill.registry.words import PLATFORMS, Task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from oakmill.api.files import base_url
+from oakmill.hub.files import base_url
 from oakmill.registry.tables import Instance, Model
 from oakmill.web.page_context import PageContext
 

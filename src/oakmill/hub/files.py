@@ -1,0 +1,90 @@
+"""Hands out the bytes of instances' files: signed links that expire, and downloads that resume."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+
+from fastapi import Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
+
+from oakmill.hub import links
+from oakmill.hub.state import Hub
+from oakmill.hub.wire import FileLink
+from oakmill.registry.tables import InstanceFile
+from oakmill.storage.database import now
+
+_LINK = "file"
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_PLAIN = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-transform", "Accept-Ranges": "bytes"}
+
+
+def link(at: Hub, request: Request, file: InstanceFile) -> FileLink:
+    """A file, with a link to it."""
+    seconds = at.settings.link_seconds
+    token = links.sign(at.secret, _LINK, {"file": file.id}, seconds=seconds)
+    own = {name: getattr(file, name) for name in ("id", "name", "role", "sha256", "size")}
+    url = f"{base_url(at, request)}/api/v1/files/{token}/{links.quoted(_plain(file.name))}"
+    return FileLink(**own, url=url, expires=now() + timedelta(seconds=seconds))
+
+
+def named(at: Hub, token: str) -> str:
+    """The identifier of the file that a link's token is for.
+
+    Raises:
+        NotFound: the link does not work, or no more.
+    """
+    return str(links.read(at.secret, _LINK, token)["file"])
+
+
+def base_url(at: Hub, request: Request) -> str:
+    """The hub's address, as the settings or else the client say it."""
+    return (at.settings.public_url or str(request.base_url)).rstrip("/")
+
+
+def send(at: Hub, request: Request, sha256: str, size: int, name: str) -> Response:
+    """A blob as an answer, whole or in part. Whether the caller may have it was checked before.
+
+    Raises:
+        NotFound: the store has no such bytes.
+    """
+    headers = {
+        **_PLAIN,
+        "ETag": f'"{sha256}"',
+        "Content-Disposition": f"attachment; filename*=UTF-8''{links.quoted(_plain(name))}",
+    }
+    path = at.blobs.local(sha256)
+    if path is not None:
+        return FileResponse(path, headers=headers, media_type="application/octet-stream")
+    return _from_bucket(at, request, sha256, size, headers)
+
+
+def _plain(name: str) -> str:
+    """A file's name without the sub-folders that external data may lie in."""
+    return name.rpartition("/")[2]
+
+
+def _from_bucket(at: Hub, request: Request, sha256: str, size: int, headers: Mapping[str, str]) -> Response:
+    wanted = _part(request, sha256, size)
+    if wanted is None:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
+    start, end = wanted
+    extra = {**headers, "Content-Length": str(end - start)}
+    if (start, end) != (0, size):
+        extra["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    body = iter(()) if request.method == "HEAD" else at.blobs.stream(sha256, start, end)
+    status = 206 if "Content-Range" in extra else 200
+    return StreamingResponse(body, status, headers=extra, media_type="application/octet-stream")
+
+
+def _part(request: Request, sha256: str, size: int) -> tuple[int, int] | None:
+    """Start and end of what is wanted; None where there is nothing there. What is no single range means the whole."""
+    found = _RANGE.fullmatch(request.headers.get("range", "").strip())
+    if found is None or found.group() == "bytes=-" or request.headers.get("if-range", f'"{sha256}"') != f'"{sha256}"':
+        return 0, size
+    first, last = found.groups()
+    if not first:
+        return (max(0, size - int(last)), size) if int(last) and size else None
+    start, end = int(first), min(int(last) + 1 if last else size, size)
+    return (start, end) if start < end else None

@@ -1,0 +1,109 @@
+"""What people do with conversions, whichever face they use: ask for one, try it again, cancel it, move it.
+
+Each is noted in the audit log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Unpack
+
+from sqlalchemy.orm import Session
+
+from oakmill.errors import Conflict
+from oakmill.hub import visibility
+from oakmill.hub.parameters import with_files
+from oakmill.hub.state import Hub
+from oakmill.jobs import queue, submit
+from oakmill.jobs.submit import Options
+from oakmill.jobs.tables import Job
+from oakmill.registry import audit
+from oakmill.registry.callers import Caller
+from oakmill.registry.tables import Instance
+from oakmill.spec import AnySpec
+
+Files = dict[str, str]
+"""What a spec's fields mean in this hub; see `submit.Options`."""
+
+
+def parse(session: Session, caller: Caller, platform: str, values: Mapping[str, Any]) -> tuple[AnySpec, Files]:
+    """The spec that plain values ask for, and the hub's files that they name.
+
+    Raises:
+        SpecError: a value is not valid, or names no file of the hub.
+        NotFound: the team has no such calibration set, the key has no such upload.
+        Conflict: the upload is not complete, or is for something else.
+    """
+    plain, files = with_files(session, caller, dict(values))
+    return submit.parse({**plain, "platform": platform}, files), files
+
+
+def convert(
+    session: Session, caller: Caller, at: Hub, source: Instance, spec: AnySpec, **options: Unpack[Options]
+) -> Job:
+    """The job that converts a source; the same request gets the same job while it lives.
+
+    Raises:
+        SpecError, NotFound, Conflict: as `submit.request`.
+    """
+    job = submit.request(session, caller, source, spec, settings=at.settings, **options)
+    _note(session, caller, "job.create", job, platform=job.platform)
+    return job
+
+
+def edited(session: Session, caller: Caller, job: Job, edits: Mapping[str, Any]) -> tuple[AnySpec, Files]:
+    """A job's spec with other values, None for a default; files that are not named stay those of the job.
+
+    Raises:
+        SpecError, NotFound, Conflict: as `parse`.
+    """
+    before = submit.spec_of(job)
+    plain, named = with_files(session, caller, dict(edits))
+    files = {name: value for name, value in job.files.items() if name not in edits} | named
+    values = before.model_dump(mode="json", exclude_unset=True)
+    return submit.parse({**values, **plain, "platform": before.platform}, files), files
+
+
+def retry(
+    session: Session, caller: Caller, at: Hub, job: Job, spec: AnySpec | None = None, files: Files | None = None
+) -> Job:
+    """Ask for an ended job again, as it was or with another spec; the new job names it in `retry_of`.
+
+    Raises:
+        SpecError, NotFound, Conflict: as `submit.again`.
+    """
+    made = submit.again(session, caller, job, settings=at.settings, spec=spec, files=files)
+    _note(session, caller, "job.retry", made, platform=made.platform)
+    return made
+
+
+def cancel(session: Session, caller: Caller, job_id: str) -> Job:
+    """Cancel: at once where no worker has it, else the worker is told. A job that has ended stays as it ended.
+
+    Raises:
+        NotFound, Forbidden: as `visibility.changeable_job`.
+    """
+    job = visibility.changeable_job(session, caller, job_id)
+    queue.cancel(session, job_id)
+    _note(session, caller, "job.cancel", job)
+    session.refresh(job)
+    return job
+
+
+def prioritise(session: Session, caller: Caller, job_id: str, priority: int) -> Job:
+    """Move a job that waits before or behind others.
+
+    Raises:
+        NotFound, Forbidden: as `visibility.changeable_job`.
+        Conflict: it waits no more.
+    """
+    job = visibility.changeable_job(session, caller, job_id)
+    if not queue.prioritise(session, job_id, priority):
+        raise Conflict(f"Job {job.name} waits no more.", subject=job_id, remedy="Look at where it stands now.")
+    audit.record(session, caller, "job.prioritise", job_id, of_team=job.team_id, priority=priority)
+    session.refresh(job)
+    return job
+
+
+def _note(session: Session, caller: Caller, action: str, job: Job, **more: Any) -> None:
+    audit.record(session, caller, action, job.id, of_team=job.team_id, name=job.name, **more)
