@@ -205,7 +205,7 @@ def test_recurrent_layers_are_mo_s_own(op: str, gates: int, photos: Path, tmp_pa
         (["--target-precision", "INT16"], "SpecError", "RVC3 has INT8_STANDARD and FP16_STANDARD"),
         (["--mo-args", "--extensions /tmp"], "ArgumentRefused", "runs code|run code"),
         (["--compile-tool-args", "-m x"], "ArgumentRefused", "the conversion sets it"),
-        (["--shaves", "8"], "SpecError", "--shaves says nothing to a conversion to rvc3"),
+        (["--shaves", "8"], "SpecError", "--shaves does not apply to a conversion to rvc3"),
         (["--ignored-type", "a.*"], "SpecError", "--ignored-type"),
     ],
 )

@@ -195,7 +195,7 @@ def test_a_cache_is_made_for_a_device_that_can_load_it(
         (["--snpe-dlc-quant-args", "--act_bitwith 16"], "ArgumentRefused", "not one that is known", "--act_bitwidth"),
         (["--snpe-onnx-to-dlc-args", "-o /tmp/x.dlc"], "ArgumentRefused", "the conversion sets it", ""),
         (["--snpe-dlc-graph-prepare-args", "--vtcm_override 4"], "SpecError", "concern the prepared cache", "--device"),
-        (["--shaves", "4"], "SpecError", "--shaves says nothing to a conversion to rvc4", "leave it away"),
+        (["--shaves", "4"], "SpecError", "--shaves does not apply to a conversion to rvc4", "omit it"),
         (["--target-precision", "CUSTOM"], "SpecError", "CUSTOM needs AIMET's encodings", ""),
         (["--tensor", "gone=int16"], "SpecError", "no float tensor of that name", "--quantizer-search"),
         (["--tensor", "image=int16"], "SpecError", "the 8 bits that the camera gives", "leave it away"),

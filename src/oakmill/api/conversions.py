@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -13,10 +13,9 @@ from oakmill.hub.routing import Id, router
 from oakmill.hub.wire import Body, Text
 from oakmill.registry import access
 from oakmill.registry.tables import Instance
+from oakmill.spec.platforms import PlatformName
 
 routes = router("conversions")
-
-Platform = Literal["rvc2", "rvc3", "rvc4"]
 
 
 class Limits(Body):
@@ -36,7 +35,7 @@ class ConversionIn(Body):
     `file`.
     """
 
-    platform: Platform
+    platform: PlatformName
     spec: dict[str, Any] = Field(default_factory=dict)
     name: Text | None = None
     priority: Priority = 0

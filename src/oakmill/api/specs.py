@@ -7,20 +7,19 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import BaseModel, Field, ValidationError
 
-from oakmill.api.conversions import Platform
 from oakmill.api.looking import look
 from oakmill.errors import Conflict, SpecError
 from oakmill.hub.auth import Anyone, Reader, Reading, TheHub
 from oakmill.hub.parameters import UPLOADED
 from oakmill.hub.routing import Id, router
 from oakmill.hub.wire import Body
-from oakmill.jobs.kinds import SPECS
 from oakmill.jobs.submit import file_fields
 from oakmill.model import merge_inputs, prefill
 from oakmill.model.source import Tensor
 from oakmill.registry import instances
 from oakmill.registry.tables import Instance, InstanceStatus, Role
 from oakmill.spec import InputSpec
+from oakmill.spec.platforms import PLATFORMS, PlatformName
 
 routes = router("conversions")
 
@@ -28,7 +27,7 @@ routes = router("conversions")
 class SpecOut(BaseModel):
     """The parameters of a platform."""
 
-    platform: Platform
+    platform: PlatformName
     json_schema: dict[str, Any] = Field(description="JSON Schema of what `spec` of a conversion may hold.")
     defaults: dict[str, Any]
     inputs: list[dict[str, Any]] = Field(description="What the instance's own archive says of each input.")
@@ -38,7 +37,7 @@ class SpecOut(BaseModel):
 class PreflightIn(Body):
     """What is to be checked."""
 
-    platforms: list[Platform] = Field(default=["rvc2", "rvc3", "rvc4"], min_length=1, max_length=3)
+    platforms: list[PlatformName] = Field(default_factory=lambda: list(PLATFORMS), min_length=1, max_length=16)
     inputs: Annotated[list[dict[str, Any]], Field(max_length=64)] = Field(
         default_factory=list, description="What is asked of the inputs, as in a conversion's spec."
     )
@@ -52,13 +51,13 @@ class PreflightOut(BaseModel):
 
 @routes.get("/specs/{platform}")
 def get_spec(
-    platform: Platform,
+    platform: PlatformName,
     session: Reading,
     caller: Anyone,
     instance_id: Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")] = None,
 ) -> SpecOut:
     """The parameters, with their defaults; for an instance, with what its NN Archive says of its inputs."""
-    kind = SPECS[platform]
+    kind = PLATFORMS[platform].spec
     schema = kind.model_json_schema()
     left_out = set(file_fields(kind)) - set(UPLOADED)
     for name in left_out | {"platform"}:

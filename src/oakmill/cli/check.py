@@ -6,19 +6,18 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from oakmill.cli.options import build_spec, platform_of
+from oakmill.cli.options import PlatformWord, build_spec
 from oakmill.errors import UnsupportedModel
-from oakmill.spec import AnySpec, Rvc2Spec
+from oakmill.spec import ConversionSpec
+from oakmill.spec.platforms import PLATFORMS
 
 if TYPE_CHECKING:
     from oakmill.model.source import SourceModel
     from oakmill.preflight.findings import Finding, Report
-
-PLATFORMS = tuple(map(platform_of, get_args(AnySpec)))
 
 _MARKS = {"error": ("✗", "red"), "warning": ("!", "yellow"), "note": ("·", "cyan")}
 _COLOURS = {"yes": "green", "with warnings": "yellow", "no": "red"}
@@ -29,7 +28,7 @@ _NAMED = 3
 @click.command(context_settings={"max_content_width": 110})
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
-    "--to", "platforms", type=click.Choice(PLATFORMS), multiple=True,
+    "--to", "platforms", type=PlatformWord(), multiple=True,
     help="Platform to check for; may be given several times.  [default: all]",
 )  # fmt: skip
 @click.option(
@@ -42,7 +41,7 @@ def command(model: Path, platforms: tuple[str, ...], shape: tuple[str, ...], as_
     Operators are looked up in tables that were measured with the vendors' compilers. The exit code is 0 where every
     platform asked for is possible, and 4 where one is not.
     """
-    source, reports = examine(model, platforms or PLATFORMS, shape)
+    source, reports = examine(model, platforms or tuple(PLATFORMS), shape)
     if as_json:
         click.echo(json.dumps(as_data(source, reports), indent=1, ensure_ascii=False))
     else:
@@ -58,7 +57,7 @@ def examine(path: Path, platforms: tuple[str, ...], shapes: tuple[str, ...]) -> 
         SpecError: a shape cannot be read.
         SourceError, UnsupportedModel: the file is no model that can be read.
     """
-    asked = build_spec(Rvc2Spec, {"shape": shapes}).inputs
+    asked = build_spec(ConversionSpec, {"shape": shapes}).inputs
 
     import onnx
 

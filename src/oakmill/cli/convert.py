@@ -13,21 +13,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oakmill.cli.failing import Attempt, explained
-from oakmill.cli.options import build_spec, spec_options
+from oakmill.cli.options import PlatformWord, SpecCommand, build_spec
 from oakmill.conversion.cache.results import Answer, Question, Results
-from oakmill.spec import AnySpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
+from oakmill.spec import AnySpec
+from oakmill.spec.platforms import PLATFORMS
 
 if TYPE_CHECKING:
     from oakmill.conversion.events import Observer
     from oakmill.conversion.pipeline import Converted
     from oakmill.settings import Settings
 
-PLATFORMS: dict[str, type[AnySpec]] = {"rvc2": Rvc2Spec, "rvc3": Rvc3Spec, "rvc4": Rvc4Spec}
 
-
-@click.command(context_settings={"max_content_width": 110})
+@click.command(cls=SpecCommand, context_settings={"max_content_width": 110})
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--to", "platform", type=click.Choice(list(PLATFORMS)), required=True, help="Platform to convert for.")
+@click.option("--to", "platform", type=PlatformWord(), required=True, help="Platform to convert for.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("converted"), show_default=True,
     help="Folder for the result, its passport and its recipe.",
@@ -54,7 +53,6 @@ PLATFORMS: dict[str, type[AnySpec]] = {"rvc2": Rvc2Spec, "rvc3": Rvc3Spec, "rvc4
     help="Convert in a hub, that of the last login or at URL: MODEL is uploaded, or is an address there "
     "(model:variant); the result comes back.",
 )  # fmt: skip
-@spec_options(*PLATFORMS.values())
 def command(  # noqa: PLR0913, PLR0917 - one for each option
     model: Path,
     platform: str,
@@ -80,14 +78,14 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
 
         refuse_local_options(qairt_root=qairt_root, no_cache=cache == "none", debug_bundle=debug_bundle)
         model, base = _configured(model, platform, as_json=as_json)
-        spec = build_spec(PLATFORMS[platform], values, base)
+        spec = build_spec(PLATFORMS[platform].spec, values, base)
         Remote(hub, model, spec, output, overwrite, cache == "anew", as_json, verbose).run()
         return
     settings = _settings(qairt_root, no_cache=cache == "none")
     attempt = Attempt(model, platform, output, settings, debug_bundle, as_json, verbose)
     with explained(attempt):
         attempt.model, base = _configured(model, platform, as_json=as_json)
-        attempt.spec = build_spec(PLATFORMS[platform], values, base)
+        attempt.spec = build_spec(PLATFORMS[platform].spec, values, base)
         _Job(attempt.model, attempt.spec, output, settings, attempt, overwrite=overwrite, force=cache == "anew").run()
 
 

@@ -256,10 +256,10 @@ def _expectation(shape: str | None, mean: str | None, scale: str | None, encodin
     """The model's side, checked as a conversion checks it."""
     from oakmill.calibration.doctor import Expectation
     from oakmill.cli.options import build_spec
-    from oakmill.spec import InputSpec, Rvc4Spec
+    from oakmill.spec import ConversionSpec, InputSpec
 
     values = {"shape": shape, "mean_values": mean, "scale_values": scale}
-    spec = build_spec(Rvc4Spec, {name: (text,) for name, text in values.items() if text})
+    spec = build_spec(ConversionSpec, {name: (text,) for name, text in values.items() if text})
     given = spec.inputs[0] if spec.inputs else InputSpec()
     return Expectation(given.shape, given.mean_values, given.scale_values, Encoding(encoding), Precision(precision))
 

@@ -10,6 +10,7 @@ import click
 
 from oakmill.cli.connecting import connected, hub_option, moving
 from oakmill.cli.listing import json_option, size_of
+from oakmill.cli.options import PlatformWord
 
 if TYPE_CHECKING:
     from oakmill.client import Hub, Instance
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     "-o", "--output", type=click.Path(path_type=Path), default=Path(), show_default=True, help="Folder for it."
 )
 @click.option(
-    "--platform", type=click.Choice(["rvc2", "rvc3", "rvc4"]), help="The platform that it was converted for; without "
+    "--platform", type=PlatformWord(), help="The platform that it was converted for; without "
     "it, what was uploaded or converted last.",
 )  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="Its recipe and its accuracy passport, too.")

@@ -16,29 +16,51 @@ from pydantic.fields import FieldInfo
 from oakmill.errors import SpecError
 from oakmill.spec import ConversionSpec, InputSpec
 from oakmill.spec.flags import flag_of
+from oakmill.spec.platforms import PLATFORMS, spec_kinds
 
 _NOT_OPTIONS = {"platform", "inputs"}
 _LISTS = {"shape", "mean_values", "scale_values"}
 _INPUT_FIELDS = {name: field for name, field in InputSpec.model_fields.items() if name != "name"}
 
-Command = Callable[..., None]
+Kinds = Callable[[], Sequence[type[ConversionSpec]]]
 Spec = TypeVar("Spec", bound=ConversionSpec)
 
 
-def spec_options(*models: type[ConversionSpec]) -> Callable[[Command], Command]:
-    """A decorator that gives a command an option for each field of the specs and of their inputs.
+class PlatformWord(click.ParamType[str]):
+    """The name of a platform, of those that there are when it is given."""
 
-    The help of what only some platforms have begins with their names.
+    name = "platform"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """All of them."""
+        return f"[{'|'.join(PLATFORMS)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name itself."""
+        return str(click.Choice(list(PLATFORMS)).convert(value, param, ctx))
+
+
+class SpecCommand(click.Command):
+    """A command that also has an option for each field of the specs and of their inputs.
+
+    `kinds` gives the specs, by default those of all platforms; it is asked at each call. The help of what only some
+    platforms have begins with their names.
     """
 
-    def decorate(command: Command) -> Command:
-        for name, field in reversed(list(_fields_of(models).items())):
-            command = _option(name, field)(command)
-        for name, field in reversed(list(_INPUT_FIELDS.items())):
-            command = _input_option(name, field)(command)
-        return command
+    def __init__(self, *args: Any, kinds: Kinds = spec_kinds, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.kinds = kinds
 
-    return decorate
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own first, help last."""
+        *own, help_option = super().get_params(ctx)
+        return [*own, *options_of(self.kinds()), help_option]
+
+
+def options_of(models: Sequence[type[ConversionSpec]]) -> list[click.Option]:
+    """An option for each field of the inputs, then for each field of the specs."""
+    inputs = [_input_option(name, field) for name, field in _INPUT_FIELDS.items()]
+    return [*inputs, *(_option(name, field) for name, field in _fields_of(models).items())]
 
 
 def _fields_of(models: Sequence[type[ConversionSpec]]) -> dict[str, FieldInfo]:
@@ -56,10 +78,10 @@ def _fields_of(models: Sequence[type[ConversionSpec]]) -> dict[str, FieldInfo]:
 def _described(name: str, fields: Mapping[type[ConversionSpec], FieldInfo], *, alone: bool) -> FieldInfo:
     """The field as the command line describes it: for whom it is, and each platform's default where they differ."""
     first = next(iter(fields.values()))
-    defaults = {platform_of(model): field.default for model, field in fields.items()}
+    defaults = {model.platform_name(): field.default for model, field in fields.items()}
     text = first.description or ""
     if alone:
-        text = f"[{', '.join(platform_of(model).upper() for model in fields)}] {text}"
+        text = f"[{', '.join(model.platform_name().upper() for model in fields)}] {text}"
     if len(set(map(str, defaults.values()))) > 1:
         said = ", ".join(f"{value} for {platform}" for platform, value in defaults.items())
         return _copied(first, description=f"{text} [default: {said}]", default=None)
@@ -74,18 +96,13 @@ def _copied(field: FieldInfo, **changes: Any) -> FieldInfo:
     return copy
 
 
-def platform_of(model: type[ConversionSpec]) -> str:
-    """The platform that a spec is for."""
-    return str(model.model_fields["platform"].default)
-
-
-def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
+def _option(name: str, field: FieldInfo) -> click.Option:
     flag, help_text = flag_of(name, field), field.description
     kind = _plain(field.annotation)
     if kind is bool:
-        return click.option(flag, name, is_flag=True, help=help_text)
+        return click.Option([flag, name], is_flag=True, help=help_text)
     several = get_origin(kind) is tuple and bool(get_args(kind))
-    return click.option(flag, name, multiple=several, metavar=_metavar(kind), help=_with_default(help_text, field))
+    return click.Option([flag, name], multiple=several, metavar=_metavar(kind), help=_with_default(help_text, field))
 
 
 def _plain(annotation: Any) -> Any:
@@ -97,9 +114,9 @@ def _plain(annotation: Any) -> Any:
     return annotation
 
 
-def _input_option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
+def _input_option(name: str, field: FieldInfo) -> click.Option:
     metavar = "[INPUT=]" + ("N,N,..." if name in _LISTS else "WORD")
-    return click.option(flag_of(name, field), name, multiple=True, metavar=metavar, help=field.description)
+    return click.Option([flag_of(name, field), name], multiple=True, metavar=metavar, help=field.description)
 
 
 def _metavar(kind: Any) -> str:
@@ -141,14 +158,12 @@ def _require_own(model: type[ConversionSpec], values: Mapping[str, Any]) -> None
     known = {*model.model_fields, *_INPUT_FIELDS}
     for name, value in values.items():
         if name not in known and value not in (None, (), False):
-            others = (
-                other.model_fields[name] for other in ConversionSpec.__subclasses__() if name in other.model_fields
-            )
+            others = (other.model_fields[name] for other in spec_kinds() if name in other.model_fields)
             flag = flag_of(name, next(others, FieldInfo()))
             raise SpecError(
-                f"{flag} says nothing to a conversion to {platform_of(model)}",
+                f"{flag} does not apply to a conversion to {model.platform_name()}",
                 subject=flag,
-                remedy="leave it away, or convert to a platform that has it (oakmill convert --help)",
+                remedy="omit it, or convert to a platform that has it (oakmill convert --help)",
             )
 
 

@@ -69,6 +69,25 @@ class Platform(ABC):
     spec: AnySpec
     settings: Settings
 
+    @classmethod
+    @abstractmethod
+    def of(cls, spec: Any, settings: Settings) -> Platform:
+        """The conversion that a spec of the platform's own kind asks for, as far as it is checked without the model.
+
+        Raises:
+            ArgumentRefused: an argument for a vendor's tool cannot be carried out.
+            SpecError: values contradict each other.
+            ToolchainMissing, VersionNotAvailable: there is nothing to compile with.
+        """
+
+    @classmethod
+    @abstractmethod
+    def needed(cls, spec: Any, settings: Settings, *, reads_ir: bool = False) -> list[Toolchain]:
+        """The toolchains that a conversion takes, installed or not; with `reads_ir`, also what reads OpenVINO IR.
+
+        A vendor's tool that is never installed by us is not among them.
+        """
+
     @property
     @abstractmethod
     def suffix(self) -> str:

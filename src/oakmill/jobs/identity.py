@@ -14,6 +14,7 @@ from oakmill.errors import NotFound
 from oakmill.registry.tables import Dataset, Instance, InstanceFile, Role
 from oakmill.settings import Settings
 from oakmill.spec import AnySpec
+from oakmill.spec.platforms import PLATFORMS
 
 DATASET = "dataset"
 _FORM = 1
@@ -67,4 +68,5 @@ def _toolchains(spec: AnySpec, settings: Settings) -> list[str]:
     """All installed ones that may take part: those of the platform, and those that belong to none."""
     folders = settings.toolchains.glob("*/*")
     names = (path.relative_to(settings.toolchains).as_posix() for path in folders if not path.name.startswith("."))
-    return sorted(name for name in names if name.startswith(f"{spec.platform}/") or not name.startswith("rvc"))
+    others = set(PLATFORMS) - {spec.platform}
+    return sorted(name for name in names if name.partition("/")[0] not in others)

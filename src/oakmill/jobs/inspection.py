@@ -10,13 +10,14 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from oakmill.errors import NotAModel
-from oakmill.jobs.kinds import SOURCE, SPECS
+from oakmill.jobs.kinds import SOURCE
 from oakmill.model import merge_inputs, open_source, prefill, sniff
 from oakmill.model.external_data import external_tensors
 from oakmill.model.sniff import identify
 from oakmill.model.source import SourceFormat, SourceModel, Tensor
 from oakmill.preflight.check import Preflight, unread
 from oakmill.settings import Settings
+from oakmill.spec.platforms import PLATFORMS
 
 TYPES = {"onnx": "ONNX", "openvino_ir": "IR", "tflite": "TFLITE", "torchscript": "PYTORCH"}
 """HubAI's words for the formats."""
@@ -140,7 +141,7 @@ def _heads(source: SourceModel) -> list[Any]:
 def _preflight(source: SourceModel, graph: onnx.ModelProto | None) -> dict[str, Any]:
     """For each platform, whether the model can go there, and what stands in the way."""
     if source.format is not SourceFormat.ONNX:
-        return {name: unread(source, name).as_dict() for name in SPECS}
+        return {name: unread(source, name).as_dict() for name in PLATFORMS}
     inputs = merge_inputs((), prefill(source.archive, source.inputs)).inputs
     preflight = Preflight(graph or onnx.load(source.graph, load_external_data=False), inputs)
-    return {name: preflight.report(name).as_dict() for name in SPECS}
+    return {name: preflight.report(name).as_dict() for name in PLATFORMS}

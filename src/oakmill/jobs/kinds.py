@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from oakmill.errors import UnsafeSource
-from oakmill.spec import AnySpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
 
 CONVERT = "convert"
 REBUILD = "rebuild"
@@ -15,8 +13,6 @@ INSPECT = "inspect"
 """A request to look at files; it is no job in the queue."""
 SOURCE = "source"
 """The sub-folder of a request in which the source's files lie, under their own names."""
-
-SPECS: Mapping[str, type[AnySpec]] = {"rvc2": Rvc2Spec, "rvc3": Rvc3Spec, "rvc4": Rvc4Spec}
 
 
 def inside(folder: Path, name: str) -> Path:

@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.errors import OakmillError
-from oakmill.jobs.kinds import INSPECT, REBUILD, SPECS
+from oakmill.jobs.kinds import INSPECT, REBUILD
 from oakmill.processes.running import EVENTS_FD
 from oakmill.settings import Settings
+from oakmill.spec.platforms import PLATFORMS
 
 Tell = Callable[[Mapping[str, Any]], None]
 
 _NEEDED = (
     "oakmill.conversion.failures.bundle", "oakmill.conversion.pipeline", "oakmill.conversion.cache.results",
-    "oakmill.conversion.rvc2.platform", "oakmill.conversion.rvc3.platform", "oakmill.conversion.rvc4.platform",
     "oakmill.jobs.inspection", "luxonis_ml.nn_archive", "onnxruntime", "onnxslim", "PIL.Image",
 )  # fmt: skip
 """What a conversion loads in the end; it takes seconds, so it is loaded while nobody waits."""
@@ -56,11 +56,14 @@ def main() -> None:
 
 def _warm() -> None:
     """Load what every conversion needs, and ask once what is asked at each."""
+    from oakmill.conversion import registry
     from oakmill.conversion.cache import identity
     from oakmill.processes import sandbox
 
     for name in _NEEDED:
         import_module(name)
+    for row in registry.ROWS.values():
+        row.load()
     identity.code()
     identity.packages()
     sandbox.probe()
@@ -93,7 +96,7 @@ class _Job:
         self.settings = settings
         self.model = Path(request["model"])
         self.out = Path(request["folder"]) / "out"
-        self.spec = SPECS[request["platform"]].model_validate(request["spec"])
+        self.spec = PLATFORMS[request["platform"]].spec.model_validate(request["spec"])
         self.rebuild = request["kind"] == REBUILD
         self.events: list[Mapping[str, Any]] = []
 

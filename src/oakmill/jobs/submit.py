@@ -17,13 +17,14 @@ from sqlalchemy.orm import Session
 from oakmill.errors import Conflict, NotFound, SpecError
 from oakmill.jobs import job_log, queue, resources
 from oakmill.jobs.identity import identity_of
-from oakmill.jobs.kinds import CONVERT, REBUILD, SPECS
+from oakmill.jobs.kinds import CONVERT, REBUILD
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry import instances
 from oakmill.registry.identifiers import new_id
 from oakmill.registry.tables import Instance, InstanceStatus
 from oakmill.settings import Settings
 from oakmill.spec import AnySpec, OutputFormat
+from oakmill.spec.platforms import PLATFORMS
 from oakmill.storage.database import now
 
 if TYPE_CHECKING:
@@ -64,13 +65,15 @@ def parse(values: Mapping[str, Any], files: Mapping[str, str] | None = None) -> 
     Raises:
         SpecError: a value is not valid, or names a file of the machine that the hub runs on.
     """
-    kind = SPECS.get(str(values.get("platform", "")).lower())
-    if kind is None:
-        raise SpecError(f"There is no platform {values.get('platform')!r}.", remedy=f"Known are {', '.join(SPECS)}.")
+    facts = PLATFORMS.get(str(values.get("platform", "")).lower())
+    if facts is None:
+        raise SpecError(
+            f"There is no platform {values.get('platform')!r}.", remedy=f"Known are {', '.join(PLATFORMS)}."
+        )
     named = {field: value for field, value in values.items() if value is not None}
     named.update({field: file_name(value) for field, value in (files or {}).items()})
     try:
-        spec = kind.model_validate({**named, "platform": str(values["platform"]).lower()})
+        spec = facts.spec.model_validate({**named, "platform": facts.name})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the request"
@@ -315,7 +318,7 @@ def _placed(job: Job, field: str) -> Any:
 
 def spec_of(job: Job) -> AnySpec:
     """What a job was asked to do; files stand in it by their bare names."""
-    return SPECS[str(job.platform)].model_validate(job.spec)
+    return PLATFORMS[str(job.platform)].spec.model_validate(job.spec)
 
 
 def _job(session: Session, job_id: str, status: JobStatus, otherwise: str) -> Job:

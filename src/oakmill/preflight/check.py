@@ -18,15 +18,10 @@ from oakmill.preflight.inputs import Inputs
 from oakmill.preflight.reach import refusal
 from oakmill.preflight.tables import POOR, WRONG, Answer, Table, tables
 from oakmill.preflight.variants import Variant, variant_of
-from oakmill.spec import AnySpec, InputSpec, Rvc2Spec, Rvc3Spec
+from oakmill.spec import AnySpec, InputSpec, Precision
+from oakmill.spec.platforms import PLATFORMS
 
-__all__ = ["MODES", "Code", "Finding", "Level", "Preflight", "Report", "Verdict", "mode_of", "require", "unread"]
-
-MODES = {"rvc2": "fp16", "rvc3": "ir", "rvc4": "int8"}
-"""What each table is asked for where nothing else is: a number format, or the IR that RVC3's conversions begin with."""
-
-LARGEST_MB = {"rvc2": 512, "rvc4": 3500}
-"""MB of weights as the platform stores them: RVC2's memory; a DLC that older readers open."""
+__all__ = ["Code", "Finding", "Level", "Preflight", "Report", "Verdict", "mode_of", "require", "unread"]
 
 _BYTES = {"fp16": 2, "ir": 2, "int8": 1}
 _MEASURED_DOMAINS = ("com.microsoft",)
@@ -74,7 +69,7 @@ class Preflight:
 
     def report(self, platform: str, mode: str = "") -> Report:
         """All findings for a platform, in a mode of its table."""
-        mode = mode or MODES[platform]
+        mode = mode or PLATFORMS[platform].limits.mode
         table = tables().get(platform)
         found = [*self.inputs.findings(platform), *self._model(platform, mode)]
         if table is None or mode not in table.modes:
@@ -88,12 +83,13 @@ class Preflight:
     def _model(self, platform: str, mode: str) -> Iterator[Finding]:
         """What is said of the whole."""
         stored = weight_bytes(self.model) * _BYTES.get(mode, 2) // 4 >> 20
-        largest = LARGEST_MB.get(platform)
+        facts = PLATFORMS[platform]
+        largest = facts.limits.memory_mb
         if largest is not None and stored > largest:
             yield Finding(
                 Code.WEIGHTS, Level.ERROR,
-                f"its weights take {stored} MB as {mode}, and {platform.upper()} holds {largest} MB",
-                remedy="use a smaller model" if platform != "rvc2" else "use a smaller model, or convert to RVC4",
+                f"its weights take {stored} MB as {mode}, and {facts.title} holds {largest} MB",
+                remedy=facts.limits.larger,
             )  # fmt: skip
 
     def _nodes(self, table: Table, mode: str) -> Iterator[Finding]:
@@ -140,8 +136,7 @@ class Preflight:
         if other := self._mode_that_works(variant, table, mode):
             remedy = f"--target-precision {other.upper()}, where it works; or {remedy}"
         if answer.outcome.word == WRONG:
-            # The check of the numbers refuses the whole where they are floats; RVC4's may let it pass.
-            level = Level.WARNING if table.platform == "rvc4" else Level.ERROR
+            level = Level.WARNING if PLATFORMS[table.platform].limits.tells_wrong else Level.ERROR
             message = f"{variant.words} compiles, but computes something else: {reason}"
             return Finding(Code.MISREAD_OP, level, message, name, node.op_type, remedy)
         return Finding(Code.UNSUPPORTED_OP, Level.ERROR, f"{variant.words}: {reason}", name, node.op_type, remedy)
@@ -182,12 +177,13 @@ def unread(source: SourceModel, platform: str) -> Report:
             Code.FORMAT, Level.WARNING, f"the operators of {_FORMATS[source.format]} are not looked at",
             remedy="try the conversion: its compiler decides",
         )  # fmt: skip
-    return Report(platform, MODES[platform], "", (found,))
+    return Report(platform, PLATFORMS[platform].limits.mode, "", (found,))
 
 
 def _not_measured(platform: str, mode: str) -> Finding:
     return Finding(
-        Code.NOT_MEASURED, Level.WARNING, f"which operators {platform.upper()} takes in {mode} was not measured here",
+        Code.NOT_MEASURED, Level.WARNING,
+        f"which operators {PLATFORMS[platform].title} takes in {mode} was not measured here",
         remedy="try the conversion: its compiler decides",
     )  # fmt: skip
 
@@ -195,13 +191,11 @@ def _not_measured(platform: str, mode: str) -> Finding:
 def mode_of(spec: AnySpec, toolchains: Sequence[str]) -> str | None:
     """The mode whose table speaks of a conversion by these toolchains; None where another compiler has the word."""
     table = tables().get(spec.platform)
-    if isinstance(spec, Rvc3Spec):
-        return None if table is None or spec.mo_args or table.toolchain not in toolchains else "ir"
-    if table is None or list(toolchains) != [table.toolchain]:
+    if table is None or list(toolchains[:1]) != [table.toolchain] or getattr(spec, "mo_args", False):
         return None
-    if isinstance(spec, Rvc2Spec):
-        return "fp16"
-    precision = spec.target_precision
+    if len(table.modes) == 1:
+        return table.modes[0]
+    precision = getattr(spec, "target_precision", Precision.FP16_STANDARD)
     if precision.is_float:
         return "fp16"
     return "int8" if (precision.activation_bits, precision.weight_bits) == (8, 8) else None
@@ -212,7 +206,7 @@ def require(model: ModelProto, platform: str, mode: str | None, asked: Sequence[
 
     Args:
         model: as it is to be converted: cut where it ends.
-        platform: rvc2, rvc4.
+        platform: its name.
         mode: of the platform's table; None asks none.
         asked: what is asked of the inputs; their shapes count.
 

@@ -10,6 +10,7 @@ from onnx import NodeProto, ValueInfoProto
 from oakmill.preflight.findings import Code, Finding, Level
 from oakmill.preflight.graph import Facts, argument, attributes
 from oakmill.spec import Encoding, InputSpec
+from oakmill.spec.platforms import PLATFORMS
 
 USUAL_SIDES = (320, 416, 640, 224, 256, 192, 384, 448, 480, 512, 768, 1024)
 """Sides of pictures that networks are made for, the most usual first."""
@@ -135,8 +136,8 @@ class Inputs:
             yield from self._batch(value)
             yield from self._type(value)
             yield from self._encoding(value)
-            if platform == "rvc4":
-                yield from self._rank(value)
+            if PLATFORMS[platform].limits.channels_last:
+                yield from self._rank(value, PLATFORMS[platform].title)
 
     def _shape(self, value: ValueInfoProto) -> Iterator[Finding]:
         name, shape = value.name, stated(value)
@@ -234,12 +235,12 @@ class Inputs:
                 value.name, remedy=f"--encoding-from {value.name}={'GRAY' if channels == 1 else 'NONE'}",
             )  # fmt: skip
 
-    def _rank(self, value: ValueInfoProto) -> Iterator[Finding]:
+    def _rank(self, value: ValueInfoProto, title: str) -> Iterator[Finding]:
         shape = self.shapes.get(value.name) or stated(value)
         if len(shape) != 4 and value.type.tensor_type.HasField("shape"):
             yield Finding(
                 Code.RANK, Level.WARNING,
-                f"input {value.name!r} has {len(shape)} dimensions; DepthAI on RVC4 feeds pictures to inputs of four "
-                "only, others by hand", value.name,
+                f"input {value.name!r} has {len(shape)} dimensions; DepthAI on {title} feeds images to inputs of "
+                "four only, others by hand", value.name,
                 remedy="export the model with a picture's four dimensions: batch, channels, height, width",
             )  # fmt: skip

@@ -66,6 +66,13 @@ class ConversionSpec(BaseModel):
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(
         0, description="Seed of everything that is drawn at random."
     )
+    platform: str = ""
+    """What it is for; each platform's own spec says it."""
+
+    @classmethod
+    def platform_name(cls) -> str:
+        """The platform that a spec of this kind is for."""
+        return str(cls.model_fields["platform"].default)
 
     @model_validator(mode="after")
     def _names_are_clear(self) -> Self:

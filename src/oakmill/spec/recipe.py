@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
-from oakmill.spec.rvc2 import Rvc2Spec
-from oakmill.spec.rvc3 import Rvc3Spec
-from oakmill.spec.rvc4 import Rvc4Spec
+from oakmill.spec.conversion import ConversionSpec
+from oakmill.spec.platforms import PLATFORMS
+
+
+def _own_kind(value: Any) -> Any:
+    """A spec of the platform that plain data names."""
+    if not isinstance(value, dict):
+        return value
+    facts = PLATFORMS.get(str(value.get("platform")))
+    if facts is None:
+        raise ValueError(f"there is no platform {value.get('platform')!r}; known are {', '.join(PLATFORMS)}")
+    return facts.spec.model_validate(value)
 
 
 class SourceRecord(BaseModel):
@@ -42,8 +51,7 @@ class Recipe(BaseModel):
     oakmill: str = Field(description="Oakmill's version.")
     code: str = Field("", description="sha256 over Oakmill's own code.")
     source: SourceRecord
-    spec: Rvc2Spec | Rvc3Spec | Rvc4Spec = Field(
-        discriminator="platform",
+    spec: Annotated[SerializeAsAny[ConversionSpec], BeforeValidator(_own_kind)] = Field(
         description="The parameters as they were asked for; `inputs` says what came of them.",
     )
     inputs: list[dict[str, Any]] = Field(description="Each input as it was decided.")

@@ -13,23 +13,6 @@ from oakmill.spec.yaml_values import cannot, flag, sequence, whole
 Place = Callable[[str, str], Path]
 """Turns a path in the file, given with its key, into one that may be read; raises SpecError where it may not."""
 
-BLOCK_KEYS: dict[str, tuple[str, ...]] = {
-    "rvc2": (
-        "number_of_shaves", "mo_args", "compile_tool_args", "superblob", "compress_to_fp16", "n_workers",
-        "disable_calibration",
-    ),
-    "rvc3": (
-        "pot_target_device", "mo_args", "compile_tool_args", "compress_to_fp16", "disable_calibration",
-        "target_precision", "quantization_mode",
-    ),
-    "rvc4": (
-        "snpe_onnx_to_dlc_args", "snpe_dlc_quant_args", "snpe_dlc_graph_prepare_args", "disable_calibration",
-        "keep_raw_images", "use_per_channel_quantization", "use_per_row_quantization", "strict_quantization_overrides",
-        "normalize_io_encodings", "optimization_level", "quantization_mode", "target_precision", "htp_socs",
-        "encodings",
-    ),
-}  # fmt: skip
-"""The keys of each block."""
 _PREPARE_LEVEL = 2
 
 
@@ -48,6 +31,14 @@ class Request:
     def note(self, key: str, why: str) -> None:
         """Tell why a key changes nothing."""
         self.notes.append(f"{key}: {why}")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A platform's block: the keys that it may have, and what reads them into a request."""
+
+    keys: tuple[str, ...] = ()
+    read: Callable[[Mapping[str, Any], Request, Place], None] = lambda block, request, place: None
 
 
 def _rvc2(block: Mapping[str, Any], request: Request, place: Place) -> None:
@@ -116,13 +107,6 @@ def _precision(block: Mapping[str, Any], platform: str, request: Request) -> Non
         request.note(f"{platform}.disable_calibration", "nothing is quantized: the precision is FP16_STANDARD")
 
 
-BLOCKS: dict[str, Callable[[Mapping[str, Any], Request, Place], None]] = {
-    "rvc2": _rvc2,
-    "rvc3": _rvc3,
-    "rvc4": _rvc4,
-}
-
-
 def _pass_on(block: Mapping[str, Any], keys: Sequence[str], request: Request) -> None:
     request.values.update({key: block[key] for key in keys if key in block})
 
@@ -135,3 +119,29 @@ def _arguments(block: Mapping[str, Any], keys: Sequence[str], request: Request) 
 
 def _append(request: Request, key: str, word: str) -> None:
     request.values[key] = (*request.values.get(key, ()), word)
+
+
+NO_BLOCK = Block()
+RVC2 = Block(
+    (
+        "number_of_shaves", "mo_args", "compile_tool_args", "superblob", "compress_to_fp16", "n_workers",
+        "disable_calibration",
+    ),
+    _rvc2,
+)  # fmt: skip
+RVC3 = Block(
+    (
+        "pot_target_device", "mo_args", "compile_tool_args", "compress_to_fp16", "disable_calibration",
+        "target_precision", "quantization_mode",
+    ),
+    _rvc3,
+)  # fmt: skip
+RVC4 = Block(
+    (
+        "snpe_onnx_to_dlc_args", "snpe_dlc_quant_args", "snpe_dlc_graph_prepare_args", "disable_calibration",
+        "keep_raw_images", "use_per_channel_quantization", "use_per_row_quantization", "strict_quantization_overrides",
+        "normalize_io_encodings", "optimization_level", "quantization_mode", "target_precision", "htp_socs",
+        "encodings",
+    ),
+    _rvc4,
+)  # fmt: skip

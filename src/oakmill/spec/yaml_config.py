@@ -11,7 +11,8 @@ from typing import Any
 
 from oakmill.errors import SpecError
 from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
-from oakmill.spec.yaml_blocks import BLOCK_KEYS, BLOCKS, Place, Request
+from oakmill.spec.platforms import PLATFORMS
+from oakmill.spec.yaml_blocks import Place, Request
 from oakmill.spec.yaml_values import checked, flag, given, mapping, sequence, text, whole
 
 _MODIFIERS = (
@@ -22,7 +23,7 @@ _OUTPUT_KEYS = ("name", "shape", "layout", "data_type")
 _STAGE_KEYS = (
     *_MODIFIERS, "input_model", "input_bin", "inputs", "outputs", "disable_onnx_simplification", "onnx_simplification",
     "onnx_optimizations", "disable_onnx_optimizations", "keep_intermediate_outputs", "disable_calibration",
-    "rvc2", "rvc3", "rvc4", "hailo",
+    "hailo",
 )  # fmt: skip
 _CALIBRATION_KEYS = ("path", "max_images", "resize_method")
 _RESIZE = {"RESIZE": "stretch", "CROP": "crop", "PAD": "pad"}
@@ -47,12 +48,12 @@ def translate(document: Mapping[str, Any], platform: str, place: Place) -> Reque
     request.values["inputs"] = [values for values, _ in inputs]
     request.values["outputs"] = tuple(_outputs(stage, request))
     _simplification(stage, request)
-    for key in set(BLOCK_KEYS) & set(stage):
-        checked(mapping(key, stage[key]), BLOCK_KEYS[key], key)
+    for key in set(PLATFORMS) & set(stage):
+        checked(mapping(key, stage[key]), PLATFORMS[key].yaml_block.keys, key)
     block = given(mapping(platform, stage.get(platform) or {}))
     if "disable_calibration" in stage:
         block = {**block, "disable_calibration": stage["disable_calibration"]}
-    BLOCKS[platform](block, request, place)
+    PLATFORMS[platform].yaml_block.read(block, request, place)
     _calibration([calibration for _, calibration in inputs], platform, request, place)
     return request
 
@@ -63,7 +64,7 @@ def _only_stage(document: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     name = text("name", document.pop("name", "")) if document.get("name") else ""
     document.pop("rich_logging", None)  # how their log looks
     if "stages" not in document:
-        return name, checked(document, _STAGE_KEYS, "")
+        return name, checked(document, (*_STAGE_KEYS, *PLATFORMS), "")
     stages = mapping("stages", document.pop("stages"))
     if len(stages) != 1:
         raise SpecError(
@@ -73,7 +74,7 @@ def _only_stage(document: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         )
     ((stage_name, stage),) = stages.items()
     stage = given(mapping(f"stages.{stage_name}", stage))
-    return name or str(stage_name), checked({**document, **stage}, _STAGE_KEYS, "")
+    return name or str(stage_name), checked({**document, **stage}, (*_STAGE_KEYS, *PLATFORMS), "")
 
 
 def _inputs(stage: Mapping[str, Any], request: Request) -> Iterator[tuple[dict[str, Any], Mapping[str, Any] | str]]:
@@ -186,8 +187,8 @@ def _calibration(said: Sequence[Mapping[str, Any] | str], platform: str, request
             kinds.append(item)
     if not kinds:
         return
-    if platform == "rvc2":
-        request.note("calibration", "RVC2 quantizes nothing")
+    if not PLATFORMS[platform].quantizes:
+        request.note("calibration", f"{PLATFORMS[platform].title} quantizes nothing")
         return
     if len(kinds) > 1:
         raise SpecError(

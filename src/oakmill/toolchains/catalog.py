@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from oakmill.errors import ToolchainMissing
 from oakmill.settings import Settings
 from oakmill.toolchains.base import Toolchain
 
 
-def all_toolchains(settings: Settings) -> list[Toolchain]:
-    """Every toolchain, the default of each platform first."""
-    from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
+def rvc2(settings: Settings) -> list[Toolchain]:
+    """The public OpenVINO, and the user's own."""
     from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Rvc2Toolchain
+
+    others = sorted(version for version in settings.rvc2_libraries if version != PUBLIC_VERSION)
+    return [Rvc2Toolchain(settings, version) for version in (PUBLIC_VERSION, *others)]
+
+
+def rvc3(settings: Settings) -> list[Toolchain]:
+    """The Model Optimizer, both quantizers, and the vendor's compiler where it is set."""
     from oakmill.toolchains.rvc3.quantizers import Quantizer
     from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
     from oakmill.toolchains.rvc3.vendor import configured
+
+    own = configured(settings)
+    return [Rvc3Toolchain(settings), Quantizer(settings), Quantizer(settings, "pot"), *([own] if own else [])]
+
+
+def rvc4(settings: Settings) -> list[Toolchain]:
+    """Qualcomm's public libraries."""
     from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
+
+    return [Rvc4Toolchain(settings)]
+
+
+def readers(settings: Settings) -> list[Toolchain]:
+    """What reads sources: OpenVINO IR, TFLite, TorchScript."""
+    from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
     from oakmill.toolchains.tflite.toolchain import TfliteToolchain
     from oakmill.toolchains.torchscript.toolchain import TorchScriptToolchain
 
-    others = sorted(version for version in settings.rvc2_libraries if version != PUBLIC_VERSION)
-    compilers = [Rvc2Toolchain(settings, version) for version in (PUBLIC_VERSION, *others)]
-    own = configured(settings)
-    for_rvc3: list[Toolchain] = [
-        Rvc3Toolchain(settings),
-        Quantizer(settings),
-        Quantizer(settings, "pot"),
-        *([own] if own else []),
-    ]
-    sources: list[Toolchain] = [TfliteToolchain(settings), TorchScriptToolchain(settings)]
-    return [*compilers, *for_rvc3, Rvc4Toolchain(settings), ModelOptimizer(settings), *sources]
+    return [ModelOptimizer(settings), TfliteToolchain(settings), TorchScriptToolchain(settings)]
+
+
+MAKERS: dict[str, Callable[[Settings], list[Toolchain]]] = {"rvc2": rvc2, "rvc3": rvc3, "rvc4": rvc4, "": readers}
+"""What makes the toolchains of each platform, and those of none; every version, a platform's default first."""
+
+
+def all_toolchains(settings: Settings) -> list[Toolchain]:
+    """Every toolchain, the default of each platform first."""
+    return [toolchain for make in MAKERS.values() for toolchain in make(settings)]
 
 
 def find(name: str, settings: Settings) -> Toolchain:

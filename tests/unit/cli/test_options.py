@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from oakmill.cli.options import build_spec, spec_options
+from oakmill.cli.options import SpecCommand, build_spec
 from oakmill.errors import SpecError
 from oakmill.spec import ConversionSpec, Encoding, InputSpec, Precision, RangeMethod, Resize, Rvc2Spec, Rvc4Spec
 from oakmill.spec.flags import flag_of
@@ -17,8 +17,7 @@ from oakmill.spec.flags import flag_of
 def values_of(*arguments: str, models: tuple[type[ConversionSpec], ...] = (Rvc2Spec,)) -> dict[str, Any]:
     found: dict[str, Any] = {}
 
-    @click.command()
-    @spec_options(*models)
+    @click.command(cls=SpecCommand, kinds=lambda: [*models])
     def command(**values: Any) -> None:
         found.update(values)
 
@@ -37,11 +36,10 @@ def parse4(*arguments: str) -> Rvc4Spec:
 
 
 def test_every_field_of_the_spec_has_an_option_with_its_help() -> None:
-    @click.command()
-    @spec_options(Rvc2Spec)
+    @click.command(cls=SpecCommand, kinds=lambda: [Rvc2Spec])
     def command(**values: Any) -> None: ...
 
-    known = {flag: option for option in command.params for flag in option.opts}
+    known = {flag: option for option in command.get_params(click.Context(command)) for flag in option.opts}
     fields = {**Rvc2Spec.model_fields, **InputSpec.model_fields}
     for name in set(fields) - {"inputs", "platform", "name"}:
         option = known[flag_of(name, fields[name])]
@@ -102,22 +100,23 @@ def test_a_value_that_does_not_fit_is_refused_by_its_option(arguments: list[str]
 
 
 def test_the_options_of_several_specs_are_each_there_once() -> None:
-    @click.command()
-    @spec_options(Rvc2Spec, Rvc4Spec)
+    @click.command(cls=SpecCommand, kinds=lambda: [Rvc2Spec, Rvc4Spec])
     def command(**values: Any) -> None: ...
 
-    flags = [flag for option in command.params for flag in option.opts]
+    flags = [flag for option in command.get_params(click.Context(command)) for flag in option.opts]
     assert len(flags) == len(set(flags))
     fields = {**InputSpec.model_fields, **Rvc2Spec.model_fields, **Rvc4Spec.model_fields}
-    assert set(flags) == {flag_of(name, fields[name]) for name in set(fields) - {"inputs", "platform"}} | {"--name"}
+    assert set(flags) == {flag_of(name, fields[name]) for name in set(fields) - {"inputs", "platform"}} | {
+        "--name",
+        "--help",
+    }
 
 
 def help_of(flag: str) -> str:
-    @click.command()
-    @spec_options(Rvc2Spec, Rvc4Spec)
+    @click.command(cls=SpecCommand, kinds=lambda: [Rvc2Spec, Rvc4Spec])
     def command(**values: Any) -> None: ...
 
-    option = next(option for option in command.params if flag in option.opts)
+    option = next(option for option in command.get_params(click.Context(command)) if flag in option.opts)
     assert isinstance(option, click.Option)
     return option.help or ""
 
@@ -145,14 +144,14 @@ def test_nothing_given_is_each_platforms_own_default() -> None:
 def test_a_parameter_of_another_platform_is_refused_by_its_flag(arguments: list[str], flag: str) -> None:
     with pytest.raises(SpecError) as refusal:
         parse4(*arguments)
-    assert refusal.value.message == f"{flag} says nothing to a conversion to rvc4"
+    assert refusal.value.message == f"{flag} does not apply to a conversion to rvc4"
     assert refusal.value.remedy
 
 
 def test_so_is_one_of_rvc4_for_rvc2() -> None:
     with pytest.raises(SpecError) as refusal:
         build_spec(Rvc2Spec, values_of("--target-precision", "INT8", models=(Rvc2Spec, Rvc4Spec)))
-    assert refusal.value.message == "--target-precision says nothing to a conversion to rvc2"
+    assert refusal.value.message == "--target-precision does not apply to a conversion to rvc2"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from oakmill.errors import UnsupportedModel
 from oakmill.model.source import SourceFormat, SourceModel
-from oakmill.preflight import check
 from oakmill.preflight import tables as coverage
 from oakmill.preflight.check import Code, Level, Preflight, Report, Verdict, mode_of, require, unread
 from oakmill.preflight.tables import Table, tables
 from oakmill.preflight.variants import Variant
 from oakmill.spec import Rvc2Spec, Rvc4Spec
+from oakmill.spec.platforms import PLATFORMS
 
 MAP = (1, 8, 16, 16)
 
@@ -97,7 +98,8 @@ def test_a_domain_that_nobody_knows_is_refused_unless_the_model_defines_it() -> 
 
 
 def test_weights_that_a_platform_cannot_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(check.LARGEST_MB, "rvc2", 0)
+    facts = PLATFORMS["rvc2"]
+    monkeypatch.setitem(PLATFORMS, "rvc2", replace(facts, limits=replace(facts.limits, memory_mb=0)))
     made = model(helper.make_node("Conv", ["x", "w"], ["y"], "conv"), weights=1 << 17)
     assert report(made).findings[0].code is Code.WEIGHTS
 

@@ -36,7 +36,7 @@ def wrong(line: str) -> str | None:
         if found is None:
             return f"no such command: {line}"
         command = found
-    known = {"--help"} | {name for item in command.params for name in (*item.opts, *item.secondary_opts)}
+    known = {"--help"} | {name for item in command.get_params(within) for name in (*item.opts, *item.secondary_opts)}
     return next((word for word in words if word.startswith("--") and word.partition("=")[0] not in known), None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import Query, Request
 from pydantic import Field
@@ -16,6 +16,7 @@ from oakmill.hub.auth import Anyone, Reading, TheHub
 from oakmill.registry.callers import Caller
 from oakmill.registry.resolve import resolve
 from oakmill.registry.tables import Instance
+from oakmill.spec.platforms import PlatformTitle
 
 router = wire.router()
 
@@ -26,7 +27,7 @@ class Wanted(Asked):
     """What is wanted from the zoo; levels of optimisation and compression are Hailo's, which nothing here has."""
 
     slug: Annotated[str, Field(max_length=1000)]
-    platform: Literal["RVC2", "RVC3", "RVC4"]
+    platform: PlatformTitle
     optimizationLevel: Level = ""  # noqa: N815 - depthai's names
     compressionLevel: Level = ""  # noqa: N815
     snpeVersion: Level = ""  # noqa: N815

@@ -15,6 +15,7 @@ import oakmill
 from oakmill.errors import ToolchainMissing
 from oakmill.settings import Settings
 from oakmill.spec import AnySpec
+from oakmill.spec.platforms import PLATFORMS
 from oakmill.toolchains import environments
 
 PACKAGES = ("onnx", "onnxruntime", "onnxslim", "numpy", "pillow", "luxonis-ml", "depthai")
@@ -70,10 +71,7 @@ def sha256(path: Path) -> str:
 
 def uses_own_tools(spec: AnySpec, settings: Settings) -> bool:
     """Whether a vendor's tools of the user's own may take part, of which nobody knows when they change."""
-    if spec.platform == "rvc4" and settings.qairt_root:
-        return True
-    mine = settings.model_dump(exclude_defaults=True)
-    return any(value for name, value in mine.items() if name.startswith(f"{spec.platform}_"))
+    return any(getattr(settings, name) for name in PLATFORMS[spec.platform].own_tools)
 
 
 def toolchains(names: Sequence[str], settings: Settings) -> dict[str, str] | None:

@@ -56,13 +56,6 @@ NOT_PROVEN = (
 )
 
 
-def needed_toolchains(spec: Rvc2Spec, settings: Settings, *, reads_ir: bool = False) -> list[Toolchain]:
-    """The toolchains that a conversion takes, installed or not; with `reads_ir`, also what reads OpenVINO IR."""
-    own = spec.ir_version in settings.rvc2_libraries
-    optimizer: list[Toolchain] = [ModelOptimizer(settings)] if spec.mo_args or (reads_ir and not own) else []
-    return [*optimizer, Rvc2Toolchain(settings, spec.ir_version)]
-
-
 @dataclass(frozen=True)
 class Rvc2Built(Built):
     """A superblob or blob, with each blob's sha256 by its SHAVEs."""
@@ -106,6 +99,13 @@ class Rvc2(Platform):
         toolchain = Rvc2Toolchain(settings, spec.ir_version, mo.toolchain.libraries if mo and public else None)
         toolchain.require()
         return cls(spec, settings, toolchain, options, mo)
+
+    @classmethod
+    def needed(cls, spec: Rvc2Spec, settings: Settings, *, reads_ir: bool = False) -> list[Toolchain]:
+        """OpenVINO, and the Model Optimizer where there are Mo Args; it also reads an IR where no own OpenVINO does."""
+        own = spec.ir_version in settings.rvc2_libraries
+        optimizer: list[Toolchain] = [ModelOptimizer(settings)] if spec.mo_args or (reads_ir and not own) else []
+        return [*optimizer, Rvc2Toolchain(settings, spec.ir_version)]
 
     @property
     def suffix(self) -> str:

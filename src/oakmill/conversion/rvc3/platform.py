@@ -44,12 +44,6 @@ NOT_PROVEN_BLOB = (
 )
 
 
-def needed_toolchains(spec: Rvc3Spec, settings: Settings) -> list[Toolchain]:
-    """The toolchains that a conversion takes, installed or not; the vendor's compiler is never installed by us."""
-    quantizer = [] if spec.target_precision.is_float else [Quantizer(settings, spec.quantizer.value)]
-    return [Rvc3Toolchain(settings), *quantizer]
-
-
 @dataclass(frozen=True)
 class Rvc3Network(Network):
     """A network, quantized or not, and the IR as the Model Optimizer wrote it."""
@@ -100,6 +94,12 @@ class Rvc3(Platform):
             if tool:
                 tool.require()
         return cls(spec, settings, toolchain, MoStep(given, toolchain), options, quantizer, compiler)
+
+    @classmethod
+    def needed(cls, spec: Rvc3Spec, settings: Settings, *, reads_ir: bool = False) -> list[Toolchain]:
+        """OpenVINO, and what quantizes; the vendor's compiler is never installed by us."""
+        quantizer = [] if spec.target_precision.is_float else [Quantizer(settings, spec.quantizer.value)]
+        return [Rvc3Toolchain(settings), *quantizer]
 
     @property
     def suffix(self) -> str:

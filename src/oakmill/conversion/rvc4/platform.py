@@ -44,11 +44,6 @@ NOT_PROVEN = (
 )
 
 
-def needed_toolchains(spec: Rvc4Spec, settings: Settings) -> list[Toolchain]:
-    """The toolchains that a conversion takes, installed or not."""
-    return [Rvc4Toolchain(settings)]
-
-
 @dataclass(frozen=True)
 class Rvc4Built(Built):
     """A DLC with what the vendor's own reader says of it."""
@@ -96,6 +91,11 @@ class Rvc4(Platform):
         toolchain = Rvc4Toolchain(settings, here, sdk.libraries if sdk else None)
         toolchain.require()
         return cls(spec, settings, toolchain, options, policy, (*options.notes, *notes), sdk)
+
+    @classmethod
+    def needed(cls, spec: Rvc4Spec, settings: Settings, *, reads_ir: bool = False) -> list[Toolchain]:
+        """Qualcomm's public libraries."""
+        return [Rvc4Toolchain(settings)]
 
     @property
     def suffix(self) -> str:

@@ -11,17 +11,13 @@ from oakmill.calibration.datasets.catalog import SETS
 from oakmill.registry import datasets
 from oakmill.registry.callers import Caller
 from oakmill.settings import Settings
+from oakmill.spec.platforms import PLATFORMS, Tools
 from oakmill.toolchains import catalog
 from oakmill.toolchains.base import State, Status
 from oakmill.web.forms.fields import Option
 from oakmill.web.views.filters import counted
 
 DEFAULT_SET = "general"
-_FAMILIES = {"rvc2": ("ir_version", "openvino-"), "rvc4": ("snpe_version", "qairt-")}
-_ELSEWHERE = {
-    "ir_version": (("2022.3.0", "2021.4.2"), "needs an OpenVINO of yours: OAKMILL_RVC2_LIBRARIES"),
-    "snpe_version": (("2.41", "2.32.6"), "needs a Qualcomm SDK of yours: OAKMILL_QAIRT_ROOT"),
-}
 
 
 def choices_of(session: Session, caller: Caller, platform: str, settings: Settings) -> dict[str, list[Option]]:
@@ -34,11 +30,11 @@ def choices_of(session: Session, caller: Caller, platform: str, settings: Settin
             *own,
         ],
     }
-    if platform == "rvc2":
+    facts = PLATFORMS[platform]
+    if not facts.quantizes:
         found["verification_images"][0] = Option("", "Generated", "images made here; nothing is quantized")
-    if platform in _FAMILIES:
-        field, family = _FAMILIES[platform]
-        found[field] = list(_versions(f"{platform}/{family}", field, settings))
+    if facts.tools:
+        found[facts.tools.field] = list(_versions(facts.tools, settings))
     return found
 
 
@@ -60,15 +56,16 @@ def _own_sets(session: Session, caller: Caller) -> Iterator[Option]:
             yield Option(row.slug, row.name, f"The team's own. {counted(row.count, 'image')}.")
 
 
-def _versions(family: str, field: str, settings: Settings) -> Iterator[Option]:
+def _versions(tools: Tools, settings: Settings) -> Iterator[Option]:
     """Installed ones first, then those that can be installed, then what needs a vendor's own software."""
-    found = [tool.status() for tool in catalog.all_toolchains(settings) if tool.name.startswith(family)]
-    found.sort(key=lambda status: status.state is not State.INSTALLED)
-    for status in found:
-        yield _version(status, status.name.removeprefix(family))
-    others, why = _ELSEWHERE[field]
-    here = {status.name.removeprefix(family) for status in found}
-    yield from (Option(version, f"{version} – {why}", off=True) for version in others if version not in here)
+    every = (tool for tool in catalog.all_toolchains(settings) if tool.name.startswith(tools.prefix))
+    found = sorted((tool.status() for tool in every), key=lambda status: status.state is not State.INSTALLED)
+    here = {status.name.removeprefix(tools.prefix): status for status in found}
+    for version, status in here.items():
+        yield _version(status, version)
+    for version in tools.others:
+        if version not in here:
+            yield Option(version, f"{version} – needs {tools.setting}", off=True)
 
 
 def _version(status: Status, version: str) -> Option:

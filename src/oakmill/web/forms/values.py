@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from oakmill.conversion import registry
 from oakmill.errors import ArgumentRefused, OakmillError
 from oakmill.settings import Settings
 from oakmill.spec import AnySpec
@@ -146,27 +147,13 @@ def _place(where: Sequence[str], places: Sequence[int]) -> str:
 
 def wrong_arguments(platform: str, values: Mapping[str, Any], settings: Settings) -> Iterator[tuple[str, str]]:
     """Of each field of tool arguments that its tool's allow-list refuses, why."""
-    for name, read_it in _readers(platform, settings):
+    for name, read_it in registry.ROWS[platform].arguments(settings).items():
         words = values.get(name)
         try:
             if words:
                 read_it(words)
         except ArgumentRefused as error:
             yield name, _told(error)
-
-
-def _readers(platform: str, settings: Settings) -> Iterator[tuple[str, Any]]:
-    from oakmill.toolchains.model_optimizer import options as mo
-    from oakmill.toolchains.rvc2 import compile_tool as for_rvc2
-    from oakmill.toolchains.rvc3 import compile_tool as for_rvc3
-    from oakmill.toolchains.rvc4 import snpe_arguments
-
-    sdk = settings.qairt_root is not None
-    yield "mo_args", mo.read
-    yield "compile_tool_args", (for_rvc2 if platform == "rvc2" else for_rvc3).read
-    for tool in ("onnx_to_dlc", "quant", "graph_prepare"):
-        field = f"snpe_{tool}_args" if tool == "onnx_to_dlc" else f"snpe_dlc_{tool}_args"
-        yield field, lambda words, tool=tool: snpe_arguments.read(**{tool: words}, sdk=sdk, files=False)
 
 
 def _told(error: OakmillError) -> str:

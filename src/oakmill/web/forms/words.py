@@ -10,18 +10,10 @@ from typing import Any
 
 import yaml
 
-from oakmill.jobs.kinds import SPECS
 from oakmill.spec import AnySpec
 from oakmill.spec.flags import options
+from oakmill.spec.platforms import PLATFORMS
 from oakmill.web.forms.fields import fields_of, input_fields
-
-_YAML_BLOCK = {
-    "rvc2": ("number_of_shaves", "mo_args", "compile_tool_args"),
-    "rvc3": ("pot_target_device", "target_precision", "mo_args", "compile_tool_args"),
-    "rvc4": (
-        "target_precision", "htp_socs", "snpe_onnx_to_dlc_args", "snpe_dlc_quant_args", "snpe_dlc_graph_prepare_args",
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,22 +29,21 @@ def words_of(
     kind: type[AnySpec], values: Mapping[str, Any], *, address: str, file: str, url: str, inputs: int = 1
 ) -> Words:
     """What is stated, for a source with so many inputs at an address of the hub at `url`; its file is for the YAML."""
-    platform = str(kind.model_fields["platform"].default)
+    platform = kind.platform_name()
     parts = [
         ["oakmill", "convert", address],
         ["--to", platform, "--hub", url],
         *options(kind, values, named=inputs > 1),
     ]
     command = " \\\n  ".join(shlex.join(part) for part in parts)
-    return Words(command, _python(platform, values, address, url), _yaml(kind, platform, values, file))
+    return Words(command, _python(kind, values, address, url), _yaml(kind, values, file))
 
 
-def _python(platform: str, values: Mapping[str, Any], address: str, url: str) -> str:
-    kind = SPECS[platform].__name__
-    said = "".join(f"\n    {name}={_literal(value)}," for name, value in numbered(SPECS[platform], values).items())
+def _python(kind: type[AnySpec], values: Mapping[str, Any], address: str, url: str) -> str:
+    said = "".join(f"\n    {name}={_literal(value)}," for name, value in numbered(kind, values).items())
     return (
-        f"from pathlib import Path\n\nfrom oakmill.client import Hub\nfrom oakmill.spec import {kind}\n\n"
-        f"spec = {kind}({said}{chr(10) if said else ''})\n"
+        f"from pathlib import Path\n\nfrom oakmill.client import Hub\nfrom oakmill.spec import {kind.__name__}\n\n"
+        f"spec = {kind.__name__}({said}{chr(10) if said else ''})\n"
         f'with Hub("{url}", key="oak_...") as hub:\n'
         f"    job = hub.jobs.wait(hub.convert({address!r}, spec))\n"
         f'    hub.instances.download(job.result_id, Path("converted"))\n'
@@ -82,17 +73,18 @@ def _numbered(name: str, value: Any, numeric: Set[str]) -> Any:
         return value
 
 
-def _yaml(kind: type[AnySpec], platform: str, values: Mapping[str, Any], file: str) -> str:
+def _yaml(kind: type[AnySpec], values: Mapping[str, Any], file: str) -> str:
     """A configuration, and in its first line the command with what no configuration can say."""
-    values = numbered(kind, values)
+    values, platform = numbered(kind, values), kind.platform_name()
+    keys = [name for name in PLATFORMS[platform].yaml_block.keys if name in kind.model_fields]
     document: dict[str, Any] = {"input_model": file}
     inputs = [_yaml_input(item) for item in values.get("inputs", ())]
     document |= {"inputs": inputs} if inputs else {}
     document |= {"outputs": [{"name": name} for name in values["outputs"]]} if "outputs" in values else {}
-    block = {name: values[name] for name in _YAML_BLOCK[platform] if name in values}
+    block = {name: values[name] for name in keys if name in values}
     block |= {"superblob": False} if values.get("blob") else {}
     document |= {platform: block} if block else {}
-    said = {"inputs", "outputs", *_YAML_BLOCK[platform], "blob"}
+    said = {"inputs", "outputs", *keys, "blob"}
     rest = options(kind, {name: value for name, value in values.items() if name not in said})
     command = shlex.join(
         ["oakmill", "convert", "config.yaml", "--to", platform, *(word for part in rest for word in part)]

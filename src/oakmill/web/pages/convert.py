@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Query
 from fastapi.responses import Response
@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from oakmill.api.looking import look
 from oakmill.errors import OakmillError
 from oakmill.hub import files, jobs, visibility
-from oakmill.jobs.kinds import SPECS
 from oakmill.registry import access
 from oakmill.registry.tables import Instance, Role
+from oakmill.spec.platforms import PLATFORMS, PlatformName
 from oakmill.toolchains import catalog
 from oakmill.web.forms import values as spec_values
 from oakmill.web.forms.choices import choices_of
@@ -29,12 +29,6 @@ from oakmill.web.views.filters import model_path, plain
 
 pages = page_router()
 
-Platform = Literal["rvc2", "rvc3", "rvc4"]
-ABOUT = {
-    "rvc2": ("OAK-1, OAK-D and their family", "Intel MyriadX. FP16, no calibration images."),
-    "rvc3": ("OAK-D-3 series", "Intel Keem Bay. INT8 or FP16; without the vendor's compiler, an IR."),
-    "rvc4": ("OAK4 series", "Qualcomm QCS8550. INT8, INT16 or FP16."),
-}
 PRESETS = {
     "": "Preset …",
     "none": "None",
@@ -48,17 +42,17 @@ PRESETS = {
 def platforms(instance_id: Id, context: Open, session: Reading) -> Response:
     """Every platform: where the source can go, and where not and why."""
     source = source_of(session, context.caller, instance_id)
-    reports = [source.report(name) for name in SPECS]
-    states = {name: catalog.find(name, context.at.settings).status() for name in SPECS}
+    reports = [source.report(name) for name in PLATFORMS]
+    states = {name: catalog.find(name, context.at.settings).status() for name in PLATFORMS}
     draw = context.part if context.is_htmx else context.page
     template = "convert/choice.html" if context.is_htmx else "convert/platforms.html"
-    return draw(template, source=source, reports=reports, about=ABOUT, states=states, back=model_path(source.model))
+    return draw(template, source=source, reports=reports, about=PLATFORMS, states=states, back=model_path(source.model))
 
 
 @pages.get("/instances/{instance_id}/convert/{platform}")
 def form_page(
     instance_id: Id,
-    platform: Platform,
+    platform: PlatformName,
     context: Changing,
     session: Reading,
     job: Annotated[str, Query(max_length=64)] = "",
@@ -74,17 +68,19 @@ def form_page(
         stated = {**edited, **{name: value for name, value in own.items() if edited.get(name) == row.spec.get(name)}}
     names = [item["name"] for item in source.tensors]
     given = Fields([item for item in context.request.query_params.multi_items() if item[0].startswith("inputs.")])
-    found = spec_values.read(SPECS[platform], given, source.archive, context.at.settings) if list(given) else None
+    found = (
+        spec_values.read(PLATFORMS[platform].spec, given, source.archive, context.at.settings) if list(given) else None
+    )
     texts = {**spec_values.shown(stated, names), **_texts(given)}
     return _form(context, session, source, platform, texts, found or Checked(stated))
 
 
 @pages.post("/instances/{instance_id}/convert/{platform}/check")
-def check(instance_id: Id, platform: Platform, context: Known, session: Reading, form: Form) -> Response:
+def check(instance_id: Id, platform: PlatformName, context: Known, session: Reading, form: Form) -> Response:
     """What is wrong with the form as it stands, field by field, and the same conversion in other tongues."""
     source = source_of(session, context.caller, instance_id)
-    found = spec_values.read(SPECS[platform], form, source.archive, context.at.settings)
-    fields = [item.name for item in fields_of(SPECS[platform])]
+    found = spec_values.read(PLATFORMS[platform].spec, form, source.archive, context.at.settings)
+    fields = [item.name for item in fields_of(PLATFORMS[platform].spec)]
     for at in range(len(source.tensors)):
         fields += [f"inputs.{at}", *(f"inputs.{at}.{item.name}" for item in input_fields())]
     words = _words(context, source, platform, found)
@@ -92,10 +88,10 @@ def check(instance_id: Id, platform: Platform, context: Known, session: Reading,
 
 
 @pages.post("/instances/{instance_id}/convert/{platform}/preflight")
-def preflight(instance_id: Id, platform: Platform, context: Known, session: Reading, form: Form) -> Response:
+def preflight(instance_id: Id, platform: PlatformName, context: Known, session: Reading, form: Form) -> Response:
     """Whether the source can go to the platform with the shapes that the form asks for."""
     source = source_of(session, context.caller, instance_id)
-    found = spec_values.read(SPECS[platform], form, source.archive, context.at.settings)
+    found = spec_values.read(PLATFORMS[platform].spec, form, source.archive, context.at.settings)
     shapes = [item for item in found.spec.inputs if item.shape] if found.spec else []
     report = source.report(platform)
     if shapes:
@@ -106,10 +102,10 @@ def preflight(instance_id: Id, platform: Platform, context: Known, session: Read
 
 
 @pages.post("/instances/{instance_id}/convert/{platform}")
-def export(instance_id: Id, platform: Platform, context: Changing, session: Writing, form: Form) -> Response:
+def export(instance_id: Id, platform: PlatformName, context: Changing, session: Writing, form: Form) -> Response:
     """Ask for the conversion, and go to its job; where the form is wrong, it is shown again."""
     source = source_of(session, context.caller, instance_id)
-    found = spec_values.read(SPECS[platform], form, source.archive, context.at.settings)
+    found = spec_values.read(PLATFORMS[platform].spec, form, source.archive, context.at.settings)
     if found.spec is not None:
         try:
             spec, named = jobs.parse(session, context.caller, platform, found.values)
@@ -124,7 +120,7 @@ def export(instance_id: Id, platform: Platform, context: Changing, session: Writ
 
 def values_known(platform: str) -> set[str]:
     """The names of the platform's fields."""
-    return {item.name for item in fields_of(SPECS[platform])}
+    return {item.name for item in fields_of(PLATFORMS[platform].spec)}
 
 
 def _texts(form: Fields) -> dict[str, str]:
@@ -142,7 +138,7 @@ def _form(
     *,
     status: int = 200,
 ) -> Response:
-    kind, settings = SPECS[platform], context.at.settings
+    kind, settings = PLATFORMS[platform].spec, context.at.settings
     choices = choices_of(session, context.caller, platform, settings)
     before = {
         f"inputs.{at}.{name}": plain(value) for at, item in enumerate(source.archive) for name, value in item.items()
@@ -152,7 +148,7 @@ def _form(
         status=status,
         source=source,
         platform=platform,
-        about=ABOUT[platform],
+        about=PLATFORMS[platform],
         groups=groups_of(kind, texts, found.errors, choices),
         input_fields=input_fields(),
         texts={**before, **texts},
@@ -169,5 +165,5 @@ def _words(context: PageContext, source: Source, platform: str, found: Checked) 
     values = {name: value for name, value in found.values.items() if name != "platform"}
     url = files.base_url(context.at, context.request)
     return words_of(
-        SPECS[platform], values, address=source.address, file=source.file, url=url, inputs=len(source.tensors)
+        PLATFORMS[platform].spec, values, address=source.address, file=source.file, url=url, inputs=len(source.tensors)
     )

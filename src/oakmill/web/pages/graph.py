@@ -21,6 +21,7 @@ from oakmill.hub.state import Hub
 from oakmill.registry import instances, resolve
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceFile, Role
+from oakmill.spec.platforms import PLATFORMS
 from oakmill.web.apart import bench
 from oakmill.web.page_context import Open, Reading
 from oakmill.web.routing import Id, page_router
@@ -36,7 +37,6 @@ POLICY = (
 )
 _META = re.compile(rb'<meta name="version" content=".*?">\s*<meta name="date" content=".*?">')
 _PLAIN = b'<meta name="type" content="Hub"><meta name="version" content="0.0.0">'
-_PLATFORMS = ("rvc2", "rvc3", "rvc4")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Anatomy:
         return [(platform, item) for platform, item in self._findings() if item["level"] == "error"]
 
     def _findings(self) -> Iterable[tuple[str, dict[str, Any]]]:
-        for platform in _PLATFORMS:
+        for platform in PLATFORMS:
             for item in self.preflight.get(platform, {}).get("findings", ()):
                 if item["op"]:
                     yield platform, item
@@ -108,7 +108,7 @@ def graph_page(instance_id: Id, context: Open, session: Reading, wait: bool = Fa
         model=model,
         back=model_path(model),
         anatomy=Anatomy(found, row.facts.get("preflight") or {}) if found else None,
-        platforms=_PLATFORMS,
+        platforms=list(PLATFORMS),
     )
 
 

@@ -11,12 +11,11 @@ from typing import Annotated, Literal
 from fastapi import Path as InPath
 from fastapi.responses import Response
 
-from oakmill.conversion.registry import needed_toolchains
+from oakmill.conversion import registry
 from oakmill.hub import visibility
 from oakmill.hub.state import Hub
 from oakmill.registry import audit
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
 from oakmill.toolchains import catalog, machine
 from oakmill.toolchains.base import State, Status, Toolchain
 from oakmill.web import answer_cache, installing
@@ -137,36 +136,10 @@ def _bytes(folder: Path | None) -> int:
 
 def needs(settings: Settings) -> list[Need]:
     """What each platform takes."""
-    return [_need(settings, spec, made, limit) for spec, made, limit in _platforms(settings)]
+    return [_need(settings, row) for row in registry.ROWS.values()]
 
 
-def _platforms(settings: Settings) -> list[tuple[AnySpec, str, str]]:
-    own_rvc3 = settings.rvc3_compile_tool or settings.rvc3_container
-    return [
-        (
-            Rvc2Spec(),
-            "A .superblob or .blob, compiled for the Myriad X; its numbers are checked on the CPU beforehand.",
-            "No device is here: speed, and the blob's own arithmetic of 16 bits, are not measured.",
-        ),
-        (
-            Rvc3Spec(),
-            "A compiled .blob, by the vendor's own tool." if own_rvc3 else "An OpenVINO IR, quantized, not compiled.",
-            ""
-            if own_rvc3
-            else "No public compiler for RVC3 exists. Oakmill hands out the IR and says so; where you have the "
-            "vendor's, set OAKMILL_RVC3_COMPILE_TOOL or OAKMILL_RVC3_CONTAINER.",
-        ),
-        (
-            Rvc4Spec(),
-            "A .dlc, which the device prepares for itself; executed here on x86 to prove its accuracy.",
-            f"Compiled with your own SDK in {settings.qairt_root}."
-            if settings.qairt_root
-            else "QAIRT versions other than the installed one need your own SDK (OAKMILL_QAIRT_ROOT). No device is "
-            "here: its speed cannot be measured.",
-        ),
-    ]  # fmt: skip
-
-
-def _need(settings: Settings, spec: AnySpec, made: str, limit: str) -> Need:
-    tools = [(tool.name, tool.status().state) for tool in needed_toolchains(spec, settings)]
-    return Need(spec.platform, made, tools, limit)
+def _need(settings: Settings, row: registry.Row) -> Need:
+    tools = [(tool.name, tool.status().state) for tool in registry.needed_toolchains(row.facts.spec(), settings)]
+    outcome = row.outcome(settings)
+    return Need(row.facts.name, outcome.made, tools, outcome.limit)

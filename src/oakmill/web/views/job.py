@@ -19,6 +19,7 @@ from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceFile
 from oakmill.spec import AnySpec
 from oakmill.spec.flags import options_of
+from oakmill.spec.platforms import PLATFORMS
 from oakmill.web.views.filters import plain
 
 STAGES: Mapping[str, str] = {
@@ -105,7 +106,7 @@ def _is_due(job: Job, name: str) -> bool:
     if name != "calibrate":
         return True
     precision = str(job.spec.get("target_precision", "INT8"))
-    return job.platform in ("rvc3", "rvc4") and not precision.startswith("FP")
+    return PLATFORMS[str(job.platform)].quantizes and not precision.startswith("FP")
 
 
 def share_of(job: Job, estimate: Estimate | None) -> float | None:

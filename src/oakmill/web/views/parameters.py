@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from pydantic_core import PydanticUndefined
 
-from oakmill.jobs.kinds import SPECS
 from oakmill.registry.tables import Instance
 from oakmill.spec.flags import flag_of
+from oakmill.spec.platforms import PLATFORMS
 from oakmill.web.views.filters import plain
 
 _ELSEWHERE = ("inputs", "platform")
@@ -32,11 +32,11 @@ class Parameter:
 
 def parameters_of(row: Instance) -> list[Parameter]:
     """All but the inputs, those that differ from the defaults first."""
-    kind = SPECS.get(row.model_type.lower())
-    if kind is None:
+    facts = PLATFORMS.get(row.model_type.lower())
+    if facts is None:
         return []
     found = []
-    for name, about in kind.model_fields.items():
+    for name, about in facts.spec.model_fields.items():
         if name in _ELSEWHERE or name not in row.parameters:
             continue
         default = None if about.default is PydanticUndefined else about.get_default(call_default_factory=False)

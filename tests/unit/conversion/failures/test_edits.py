@@ -8,7 +8,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from oakmill.cli.options import build_spec, spec_options
+from oakmill.cli.options import SpecCommand, build_spec
 from oakmill.conversion.failures import apply, edited
 from oakmill.errors import SpecError
 from oakmill.spec import AnySpec, InputSpec, Rvc2Spec, Rvc4Spec
@@ -65,8 +65,7 @@ def test_a_form_that_is_not_valid_yet_can_be_edited_too() -> None:
 def test_options_ask_for_the_same_spec(spec: AnySpec) -> None:
     found: list[AnySpec] = []
 
-    @click.command()
-    @spec_options(type(spec))
+    @click.command(cls=SpecCommand, kinds=lambda: [type(spec)])
     def command(**values: Any) -> None:
         found.append(build_spec(type(spec), values))
 

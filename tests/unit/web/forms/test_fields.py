@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
@@ -11,9 +11,9 @@ from click.testing import CliRunner
 
 from oakmill.cli import convert as cli_convert
 from oakmill.cli.options import build_spec
-from oakmill.jobs.kinds import SPECS
 from oakmill.settings import Settings
 from oakmill.spec import AnySpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
+from oakmill.spec.platforms import spec_kinds
 from oakmill.spec.yaml_config import translate
 from oakmill.web.forms.fields import LEFT_OUT, fields_of, groups_of, input_fields
 from oakmill.web.forms.submitted import Fields
@@ -31,14 +31,14 @@ def stated(kind: type[AnySpec], *said: dict[str, Any], **fields: str) -> Checked
     return read(kind, Fields(pairs), list(said) or [NOTHING], Settings())
 
 
-@pytest.mark.parametrize("kind", get_args(AnySpec))
+@pytest.mark.parametrize("kind", spec_kinds())
 def test_every_parameter_has_one_field_in_one_group(kind: type[AnySpec]) -> None:
     drawn = [item.name for group in groups_of(kind, {}, {}, {}) for item in group.fields]
     assert sorted(drawn) == sorted(set(kind.model_fields) - LEFT_OUT)
     assert all(item.hint and item.label for item in fields_of(kind) if item.name != "quantization_data")
 
 
-@pytest.mark.parametrize("kind", get_args(AnySpec))
+@pytest.mark.parametrize("kind", spec_kinds())
 def test_a_form_left_as_it_is_states_nothing(kind: type[AnySpec]) -> None:
     fields = {item.name: item.default for item in fields_of(kind)}
     fields |= {f"inputs__0__{item.name}": "" for item in input_fields()}
@@ -176,7 +176,7 @@ def test_the_python_says_the_same_as_the_form(kind: type[AnySpec]) -> None:
 
 @pytest.mark.parametrize("kind", FULL)
 def test_the_yaml_is_a_configuration_that_is_taken(kind: type[AnySpec]) -> None:
-    platform = next(name for name, spec in SPECS.items() if spec is kind)
+    platform = kind.platform_name()
     text = words_of(kind, FULL[kind], address="a", file="m.onnx", url="http://hub").yaml
     request = translate(yaml.safe_load(text), platform, lambda key, path: __import__("pathlib").Path(path))
     asked = kind.model_validate({**request.values, **_in_the_command(text, kind)})
