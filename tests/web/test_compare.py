@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from oakmill.web.pages.compare import Row, Section
+from oakmill.conversion.output.compare import Row
+from oakmill.web.pages.compare import Section
 from tests.web.conftest import Served
 from tests.web.furnish import network
 from tests.web.working import asked, ran, source, unsupported
@@ -52,7 +53,7 @@ def test_without_two_there_is_a_choice(page: Page, pair: list[dict[str, Any]]) -
 
 
 def test_rows_of_one_side_are_told_apart() -> None:
-    section = Section("", (Row("a", "1", "2.5"), Row("b", "x", "-"), Row("c", "same", "same")))
+    section = Section("", (Row("", "a", "1", "2.5"), Row("", "b", "x", "-"), Row("", "c", "same", "same")))
     assert [row.change for row in section.different] == ["+1.5"]
     assert [row.what for row in section.single] == ["b"]
     assert [row.what for row in section.equal] == ["c"]

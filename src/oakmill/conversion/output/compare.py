@@ -23,6 +23,8 @@ ARCHIVE = ".tar.xz"
 _ENDINGS = (ARCHIVE, ".recipe.yaml", ".passport.json", ".passport.html")
 _DOCUMENTS = re.compile(r"(config\.json|buildinfo\.json|recipe\.yaml)(:|$)")
 """What the other sections speak of already."""
+_MISSING = frozenset({"-", "–", "not there"})
+"""What stands for a value that a side has not."""
 _REMEDY = "give a result of oakmill convert: the NN Archive, its passport.json, its recipe.yaml, or their folder"
 
 
@@ -39,6 +41,19 @@ class Row:
     def same(self) -> bool:
         """Whether both sides are equal."""
         return self.a == self.b
+
+    @property
+    def is_single(self) -> bool:
+        """Whether only one side has it."""
+        return not self.same and bool({self.a, self.b} & _MISSING)
+
+    @property
+    def change(self) -> str:
+        """By how much the second is more than the first, where both are numbers."""
+        try:
+            return f"{float(self.b) - float(self.a):+.4g}"
+        except ValueError:
+            return ""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from oakmill.hub.state import Hub
 from oakmill.registry import datasets
 from oakmill.registry.callers import Caller
 from oakmill.spec import InputSpec
-from oakmill.web import answer_cache
+from oakmill.web import cache
 from oakmill.web.apart import bench
 from oakmill.web.forms.source import Source, source_of
 from oakmill.web.page_context import Known, PageContext, Reading
@@ -141,7 +141,7 @@ async def take_image(instance_id: Id, request: Request, context: Known) -> Respo
     if not _MAGIC.match(body):
         raise SourceError("This is no JPEG, PNG, WebP, TIFF, BMP or PPM.", remedy="Choose an image of such a format.")
     digest = hashlib.sha256(body).hexdigest()
-    await run_in_threadpool(answer_cache.put, _images(context) / digest, bytes(body), MOST_UPLOADS)
+    await run_in_threadpool(cache.put, _images(context) / digest, bytes(body), MOST_UPLOADS)
     return context.go(f"/instances/{instance_id}/colours?image={digest}")
 
 
@@ -210,9 +210,9 @@ def _proof(
     small = others(large, encodings)
     question = _question(context, source, asked, chosen, [variant.asked for variant in (*large, *small)])
     folder = context.at.settings.hub.absolute() / "colours"
-    if not asked.wait and answer_cache.known(folder, question) is None:
+    if not asked.wait and cache.known(folder, question) is None:
         return None
-    found = answer_cache.answer(folder, question, lambda: _ask(context, source, chosen, question))
+    found = cache.answer(folder, question, lambda: _ask(context, source, chosen, question))
     for variant, said in zip((*large, *small), found["ways"], strict=True):
         variant.sees, variant.values = said["sees"], said["values"]
     if origin == ASSUMED:

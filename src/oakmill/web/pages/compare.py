@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
 from oakmill.api.looking import look
-from oakmill.conversion.output import compare as results
+from oakmill.conversion.output.compare import Row, compare
 from oakmill.errors import OakmillError
 from oakmill.hub.state import Hub
 from oakmill.registry import instances, resolve, search
@@ -38,34 +38,6 @@ SECTIONS = {
     "operators": "Operators of the sources",
     "files": "Inside the files",
 }
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the comparison."""
-
-    what: str
-    a: str
-    b: str
-
-    @property
-    def same(self) -> bool:
-        """Whether both sides are equal."""
-        return self.a == self.b
-
-    @property
-    def is_single(self) -> bool:
-        """Whether only one side has it."""
-        return not self.same and bool({self.a, self.b} & {"-", "–", "not there"})
-
-    @property
-    def change(self) -> str:
-        """By how much the second is more than the first, where both are numbers."""
-        try:
-            old, new = float(self.a), float(self.b)
-        except ValueError:
-            return ""
-        return f"{new - old:+.4g}"
 
 
 @dataclass(frozen=True)
@@ -128,17 +100,17 @@ def _compared(
 ) -> tuple[list[Section], OakmillError | None]:
     """All sections; and what kept the files from being compared, if anything did."""
     a, b = sides
-    rows: dict[str, list[Row]] = {"instance": list(_rows(_about(a), _about(b)))}
-    rows["accuracy"] = list(_rows(*(_measured(context.at, row) for row in sides)))
+    rows = [*_rows("instance", _about(a), _about(b))]
+    rows += _rows("accuracy", *(_measured(context.at, row) for row in sides))
     problem = None
     try:
         if all(row.origin == Origin.CONVERTED for row in sides):
-            for row in _results(context.at, a, b):
-                rows.setdefault(row.section, []).append(Row(row.what, row.a, row.b))
-        rows["operators"] = list(_operators(context, session, a, b))
+            rows += _results(context.at, a, b)
+        rows += _operators(context, session, a, b)
     except OakmillError as error:
         problem = error
-    return [Section(title, tuple(rows[name])) for name, title in SECTIONS.items() if rows.get(name)], problem
+    found = ((title, tuple(row for row in rows if row.section == name)) for name, title in SECTIONS.items())
+    return [Section(title, own) for title, own in found if own], problem
 
 
 def _about(row: Instance) -> dict[str, str]:
@@ -161,16 +133,16 @@ def _measured(at: Hub, row: Instance) -> dict[str, str]:
     return found
 
 
-def _rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Row]:
+def _rows(section: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Row]:
     for what in dict.fromkeys((*a, *b)):
-        yield Row(what, str(a.get(what, "–")), str(b.get(what, "–")))
+        yield Row(section, what, str(a.get(what, "–")), str(b.get(what, "–")))
 
 
-def _results(at: Hub, a: Instance, b: Instance) -> tuple[results.Row, ...]:
+def _results(at: Hub, a: Instance, b: Instance) -> tuple[Row, ...]:
     """What `oakmill compare` says of the two."""
     with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
         places = [_fetched(at, row, Path(folder) / side) for row, side in ((a, "a"), (b, "b"))]
-        return results.compare(places[0], places[1], at.settings).rows
+        return compare(places[0], places[1], at.settings).rows
 
 
 def _fetched(at: Hub, row: Instance, folder: Path) -> Path:
@@ -185,10 +157,10 @@ def _operators(context: PageContext, session: Session, a: Instance, b: Instance)
     """How often each operator stands in the two sources; where both came from one, that alone."""
     sources = [_source(context, session, row) for row in (a, b)]
     if sources[0].sha256 == sources[1].sha256:
-        yield Row("source", *(f"{row.name}, sha256 {filters.short(row.sha256)}" for row in sources))
+        yield Row("operators", "source", *(f"{row.name}, sha256 {filters.short(row.sha256)}" for row in sources))
         return
     counts = [_count(context.at, row) for row in sources]
-    yield from _rows(*({"all nodes": sum(found.values()), **found} for found in counts))
+    yield from _rows("operators", *({"all nodes": sum(found.values()), **found} for found in counts))
 
 
 def _source(context: PageContext, session: Session, row: Instance) -> Instance:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
-from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -24,6 +23,7 @@ from oakmill.registry.tables import Instance, InstanceFile
 from oakmill.web.page_context import Known, Reading
 from oakmill.web.routing import Id, page_router
 from oakmill.web.views.filters import readable
+from oakmill.web.views.job import recorded_failure
 
 pages = page_router()
 
@@ -88,9 +88,5 @@ def _bundled(at: Hub, session: Session, job: Job) -> bytes:
 
 def _failure(job: Job, lines: Sequence[LogLine]) -> Failure:
     log = tuple(readable(line.text) for line in lines)
-    try:
-        failure = Failure.model_validate(job.failure or {})
-    except ValidationError:
-        sentence = job.error or ""
-        failure = Failure(stage="", code="HubError", exit_code=10, rule="", title="It failed", sentence=sentence)
-    return failure.model_copy(update={"log": log, "spec": job.spec, "platform": job.platform or ""})
+    update = {"log": log, "spec": job.spec, "platform": job.platform or ""}
+    return recorded_failure(job).model_copy(update=update)

@@ -6,7 +6,6 @@ import importlib.resources
 import json
 import mimetypes
 import re
-import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,10 +21,12 @@ from oakmill.registry import instances, resolve
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceFile, Role
 from oakmill.spec.platforms import PLATFORMS
+from oakmill.web import cache
 from oakmill.web.apart import bench
 from oakmill.web.page_context import Open, Reading
 from oakmill.web.routing import Id, page_router
 from oakmill.web.views.filters import model_path
+from oakmill.web.views.job import file_of
 
 pages = page_router()
 
@@ -154,7 +155,7 @@ def model_file(row: Instance) -> InstanceFile:
     Raises:
         NotFound: it has not come yet.
     """
-    found = next((file for file in row.files if file.role == Role.MODEL), None)
+    found = file_of(row.files, Role.MODEL)
     if found is None:
         raise NotFound(f"The instance {row.name!r} has no file yet.", subject=row.id, remedy="Wait until it is there.")
     return found
@@ -172,18 +173,11 @@ def _require_drawn(row: Instance) -> None:
 
 def _take_apart(at: Hub, row: Instance, folder: Path) -> None:
     """Let the process apart look at the model, and keep what it says: whole, or not at all."""
-    made = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
-    made.mkdir(parents=True)
-    try:
-        with bench(at) as place:
-            for file in row.files:
-                place.lay(file.name, file.sha256)
-            found = place.ask("anatomy", {"model": model_file(row).name, "source_max_mb": at.settings.source_max_mb})
-            view = place.outside / "view"
-            if view.is_file() and not view.is_symlink():
-                shutil.move(view, made / "view")
+    with cache.making(folder) as made, bench(at) as place:
+        for file in row.files:
+            place.lay(file.name, file.sha256)
+        found = place.ask("anatomy", {"model": model_file(row).name, "source_max_mb": at.settings.source_max_mb})
+        view = place.outside / "view"
+        if view.is_file() and not view.is_symlink():
+            shutil.move(view, made / "view")
         (made / "anatomy.json").write_text(json.dumps(found))
-        if not folder.exists():
-            made.rename(folder)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)

@@ -18,7 +18,7 @@ from oakmill.registry import audit
 from oakmill.settings import Settings
 from oakmill.toolchains import catalog, machine
 from oakmill.toolchains.base import State, Status, Toolchain
-from oakmill.web import answer_cache, installing
+from oakmill.web import cache, installing
 from oakmill.web.page_context import Known, PageContext, Ruling, Writing
 from oakmill.web.routing import page_router
 from oakmill.web.views import filters
@@ -108,7 +108,7 @@ def _row(context: PageContext, toolchain: Toolchain) -> Row:
         installing.standing(context.at, "toolchain", toolchain.name),
         installing.standing(context.at, "verification", toolchain.name),
     )
-    known = answer_cache.known(_sizes(context.at), _identity(status))
+    known = cache.known(_sizes(context.at), _identity(status))
     return Row(status, known["bytes"] if known else None, works)
 
 
@@ -116,7 +116,7 @@ def _row(context: PageContext, toolchain: Toolchain) -> Row:
 def size(name: Name, context: Known) -> Response:
     """What a toolchain takes on the disk: a piece of the page, as there are many thousands of files to ask."""
     status = catalog.find(name, context.at.settings).status()
-    found = answer_cache.answer(_sizes(context.at), _identity(status), lambda: {"bytes": _bytes(status.folder)})
+    found = cache.answer(_sizes(context.at), _identity(status), lambda: {"bytes": _bytes(status.folder)})
     return Response(filters.size(found["bytes"]), media_type="text/plain")
 
 

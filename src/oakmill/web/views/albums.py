@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import secrets
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from oakmill.errors import NotFound
 from oakmill.hub.state import Hub
 from oakmill.registry.tables import Dataset
 from oakmill.settings import Settings
+from oakmill.web import cache
 from oakmill.web.apart import Bench, bench
 
 MOST = 64
@@ -115,9 +113,7 @@ def diagnosis(at: Hub, files: SetFiles, expected: Mapping[str, Any]) -> dict[str
         return cached
     found: dict[str, Any] = files.ask(at, expected=expected, diagnosis_only=True)["doctor"]
     if path.parent.is_dir():
-        partial = path.with_suffix(f".{secrets.token_hex(4)}")
-        partial.write_text(json.dumps(found))
-        partial.rename(path)
+        cache.write(path, json.dumps(found).encode())
     return found
 
 
@@ -142,22 +138,8 @@ def _report(folder: Path, expected: Mapping[str, Any]) -> Path:
 
 
 def _store(folder: Path, found: dict[str, Any]) -> None:
-    """Write an album, whole or not at all; of two at once the first stays."""
-    made = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
-    made.mkdir(parents=True)
-    for number, small in enumerate(found.pop("small")):
-        if small:
-            (made / f"{number}.jpg").write_bytes(base64.b64decode(small))
-    (made / _INDEX).write_text(json.dumps(found))
-    try:
-        made.rename(folder)
-    except OSError:
-        shutil.rmtree(made, ignore_errors=True)
-    _thin_out(folder.parent)
-
-
-def _thin_out(place: Path) -> None:
-    with suppress(OSError):
-        found = sorted((entry for entry in os.scandir(place)), key=lambda entry: entry.stat().st_mtime)
-        for entry in found[:-MOST]:
-            shutil.rmtree(entry.path, ignore_errors=True)
+    with cache.making(folder, MOST) as made:
+        for number, small in enumerate(found.pop("small")):
+            if small:
+                (made / f"{number}.jpg").write_bytes(base64.b64decode(small))
+        (made / _INDEX).write_text(json.dumps(found))

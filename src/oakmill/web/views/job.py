@@ -125,13 +125,18 @@ def failure_of(job: Job, source: Instance | None) -> FailureView | None:
     """The failure with what can be done; also one that only left a sentence."""
     if job.status != JobStatus.FAILED:
         return None
-    try:
-        failure = Failure.model_validate(job.failure or {})
-    except ValidationError:
-        sentence = job.error or "The job failed, and left no word."
-        failure = Failure(stage="", code="HubError", exit_code=10, rule="", title="It failed", sentence=sentence)
+    failure = recorded_failure(job)
     next_steps = tuple(_next_step(job, source, number, remedy) for number, remedy in enumerate(failure.remedies))
     return FailureView(failure, next_steps, failure.rule if any(rule.id == failure.rule for rule in rules()) else "")
+
+
+def recorded_failure(job: Job) -> Failure:
+    """The failure as the job's row has it; of one that left no more than a sentence, that sentence."""
+    try:
+        return Failure.model_validate(job.failure or {})
+    except ValidationError:
+        sentence = job.error or "The job failed, and left no word."
+        return Failure(stage="", code="HubError", exit_code=10, rule="", title="It failed", sentence=sentence)
 
 
 def _next_step(job: Job, source: Instance | None, number: int, remedy: Remedy) -> NextStep:

@@ -1,12 +1,13 @@
-"""Keeps answers that took a while: a file for each question, the oldest gone first, safe to throw away at any time."""
+"""Caches answers that took a while: a file or folder for each, the oldest gone first, and all safe to throw away."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,37 @@ def answer(folder: Path, question: Any, make: Callable[[], dict[str, Any]]) -> d
 def put(path: Path, data: bytes, most: int = MOST) -> None:
     """Write a file, whole or not at all; of more than `most` in its folder, the oldest go."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    write(path, data)
+    _thin_out(path.parent, most)
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    partial = _beside(path)
     partial.write_bytes(data)
     partial.rename(path)
+
+
+@contextmanager
+def making(folder: Path, most: int = MOST) -> Iterator[Path]:
+    """A folder to fill, which becomes `folder` at the end of the block; of two at once, the first stays."""
+    made = _beside(folder)
+    made.mkdir(parents=True)
+    try:
+        yield made
+        with suppress(OSError):
+            made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    _thin_out(folder.parent, most)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+
+
+def _thin_out(folder: Path, most: int) -> None:
     with suppress(FileNotFoundError):  # another process may tidy up too
-        found = sorted(path.parent.iterdir(), key=lambda entry: entry.stat().st_mtime)
+        found = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime)
         for entry in found[:-most]:
-            entry.unlink()
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
