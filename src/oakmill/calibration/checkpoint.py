@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 import zipfile
 import zlib
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from oakmill.calibration.histogram import Histograms
 from oakmill.errors import OutputError
+from oakmill.files import atomic_file
 
 EVERY = 10.0
 """Seconds between two saves: what a killed calibration loses at most, and one image."""
@@ -53,13 +53,9 @@ class Checkpoint:
         Raises:
             OutputError: it cannot be written.
         """
-        part = self._path.with_name(f"{self._path.name}.part")
         try:
-            with part.open("wb") as file:
+            with atomic_file(self._path, durable=True) as file:
                 np.savez(file, allow_pickle=False, key=np.array(self._key), **state.state())
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._path)
         except OSError as error:
             raise OutputError(f"{self._path} cannot be written: {error.strerror}", subject=str(self._path)) from error
         self._saved = time.monotonic()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from oakmill.errors import HubUnreachable, OutputError
+from oakmill.files import atomic_write
 from oakmill.settings import Settings, current
 
 if TYPE_CHECKING:
@@ -67,13 +67,9 @@ class Kept:
             OutputError: the config folder cannot be written.
         """
         path = settings.login
-        draft = path.with_name(f".{path.name}-{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w") as file:
-                json.dump({"last": self.last, "keys": self.keys}, file, indent=1)
-            draft.replace(path)
+            atomic_write(path, json.dumps({"last": self.last, "keys": self.keys}, indent=1), mode=0o600)
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror}", subject=str(path)) from error
         return path

@@ -12,7 +12,6 @@ import os
 import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Self
 
 from oakmill.errors import BrokenModel, OutputError, OutputExists, SourceError, UnsafeSource
+from oakmill.files import atomic_folder
 from oakmill.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,12 +63,9 @@ def unpack(path: Path, into: Path, settings: Settings) -> tuple[Path, ...]:
     """
     if into.exists():
         raise OutputExists(f"the folder {into.name} to unpack into is there already", subject=str(into))
-    with _named_errors(path), tempfile.TemporaryDirectory(dir=into.parent, prefix=".unpack-") as scratch:
-        folder = Path(scratch) / "content"
-        folder.mkdir()
+    with _named_errors(path), atomic_folder(into) as folder:
         ledger = _Ledger(path, folder, settings.source_max_mb << 20)
         (_unpack_zip if _starts_with(path, ZIP) else _unpack_tar)(path, ledger)
-        folder.rename(into)
     return tuple(into / name for name in ledger.files)
 
 

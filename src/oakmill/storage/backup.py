@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from sqlalchemy import inspect, literal, select, table
 
 from oakmill import __version__
 from oakmill.errors import NotFound, OutputExists, Unavailable
+from oakmill.files import aside, atomic_folder
 from oakmill.settings import Settings
 from oakmill.storage import naming
 from oakmill.storage.blobs import BlobStore, key_of
@@ -45,7 +45,7 @@ def backup(settings: Settings, target: Path) -> Manifest:
     """Copy the hub as it is at this moment into the new folder `target`; each blob's bytes are checked.
 
     On the store's own file system blobs are hard links: they cost no room, survive deletion, and share the disk's
-    fate; copy the folder elsewhere. A crash leaves a folder `.oakmill-backup-*` beside the target. On PostgreSQL with
+    fate; copy the folder elsewhere. A crash leaves a folder `.part-*` beside the target. On PostgreSQL with
     workers on other machines, let no sweep run there meanwhile.
 
     Raises:
@@ -58,7 +58,7 @@ def backup(settings: Settings, target: Path) -> Manifest:
     if target.exists():
         raise OutputExists(f"{target} is there already", subject=str(target), remedy="Name a new folder.")
     blobs = open_store(settings)
-    with _opened(settings) as db, _draft(target) as draft, blobs.held():
+    with _opened(settings) as db, atomic_folder(target, mode=0o700) as draft, blobs.held():
         _check_current(db)
         _copy_database(db, draft / DATABASE)
         stored = _copy_blobs(blobs, draft)
@@ -95,18 +95,6 @@ def restore(settings: Settings, source: Path) -> Manifest:
 def _opened(settings: Settings) -> Iterator[Database]:
     with closing(Database.of(settings)) as db:
         yield db
-
-
-@contextmanager
-def _draft(target: Path) -> Iterator[Path]:
-    """A folder beside the target that takes its name when all is in it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".oakmill-backup-", dir=target.parent))
-    try:
-        yield draft
-        draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _check_current(db: Database) -> None:
@@ -167,8 +155,8 @@ def _read(source: Path) -> Manifest:
 
 def _restore_database(source: Path, db: Database, folder: Path) -> None:
     """Through a copy, which is brought to this Oakmill's tables first, for the backup may be an older one's."""
-    with tempfile.TemporaryDirectory(prefix=".restore-", dir=folder) as place:
-        path = Path(place) / DATABASE
+    with aside(folder, ".restore-") as place:
+        path = place / DATABASE
         shutil.copy(source, path)
         with closing(Database.at(path)) as copy:
             upgrade(copy)

@@ -10,8 +10,6 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +21,7 @@ from typing import IO
 from sqlalchemy.orm import Session
 
 from oakmill.errors import BlobDamaged, NotFound, Unavailable
+from oakmill.files import aside
 from oakmill.storage import naming
 from oakmill.storage.database import now
 
@@ -210,12 +209,8 @@ def copy(source: IO[bytes], target: IO[bytes]) -> str:
 @contextmanager
 def incoming(folder: Path) -> Iterator[Path]:
     """A place in `folder` for a file on its way in, removed at the end. A crash leaves a folder `.incoming-*`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    place = Path(tempfile.mkdtemp(prefix=INCOMING, dir=folder))
-    try:
+    with aside(folder, INCOMING) as place:
         yield place / "file"
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def missing(sha256: str) -> NotFound:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from oakmill import files
 from oakmill.errors import HashMismatch, TooLarge
 from oakmill.storage.blobs import (
     GRACE,
@@ -27,7 +27,6 @@ from oakmill.storage.blobs import (
     key_of,
     missing,
 )
-from oakmill.storage.database import now
 
 
 class DirectoryStore(BlobStore):
@@ -90,10 +89,7 @@ class DirectoryStore(BlobStore):
 
     def sweep(self, session: Session, older_than: timedelta = GRACE) -> Swept:
         """Free blobs which no row names, and what crashes have left of files on their way in."""
-        cutoff = (now() - older_than).timestamp()
-        for place in self.folder.glob(f"{INCOMING}*"):
-            if place.stat().st_mtime < cutoff:
-                shutil.rmtree(place, ignore_errors=True)
+        files.sweep(self.folder, INCOMING, older_than=older_than.total_seconds())
         return super().sweep(session, older_than)
 
     def _path(self, sha256: str) -> Path:
@@ -147,13 +143,13 @@ class DirectoryStore(BlobStore):
         made = not target.parent.exists()
         target.parent.mkdir(parents=True, exist_ok=True)
         path.chmod(0o440)
-        _sync(path)
+        files.sync(path)
         os.utime(path)
         path.replace(target)
-        _sync(target.parent)
+        files.sync(target.parent)
         if made:
-            _sync(target.parent.parent)
-            _sync(self.folder)
+            files.sync(target.parent.parent)
+            files.sync(self.folder)
 
     @contextmanager
     def _room(self) -> Iterator[None]:
@@ -163,11 +159,3 @@ class DirectoryStore(BlobStore):
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
             raise TooLarge("The hub's disk is full", remedy="Free some of it; the operator knows where.") from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

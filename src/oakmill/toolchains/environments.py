@@ -13,8 +13,6 @@ import json
 import os
 import platform
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
 
+from oakmill import files
 from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing
 from oakmill.processes import sandbox
 from oakmill.processes.events import ToolEvent, Watcher, ignore
@@ -277,13 +276,9 @@ def _alone(folder: Path, watch: Watcher) -> Iterator[bool]:
 def _site(folder: Path) -> Iterator[Path]:
     """A new folder beside the place of an environment; what crashes left of such is removed."""
     prefix = f".{folder.name}@"
-    for left in folder.parent.glob(f"{prefix}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    site = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
-    try:
+    files.sweep(folder.parent, prefix, older_than=0)
+    with files.aside(folder.parent, prefix) as site:
         yield site
-    finally:
-        shutil.rmtree(site, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -302,9 +297,7 @@ class _Build:
         self._fill(made, lock.absolute(), interpreter, libraries)
         record = self._describe(made, lock, interpreter, libraries)
         (made / RECORD).write_text(json.dumps(record, indent=1))
-        if self.folder.exists():
-            self.folder.rename(self.site / "replaced")
-        made.rename(self.folder)
+        files.move_in(made, self.folder, self.site)
 
     def _fill(self, made: Path, lock: Path, interpreter: Path, libraries: Libraries | None) -> None:
         # A lock is whole: what packages say that they require is not asked (openvino-dev names dozens for other tools).

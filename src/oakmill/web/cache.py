@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from oakmill import files
 
 MOST = 200
 
@@ -41,37 +41,21 @@ def answer(folder: Path, question: Any, make: Callable[[], dict[str, Any]]) -> d
 def put(path: Path, data: bytes, most: int = MOST) -> None:
     """Write a file, whole or not at all; of more than `most` in its folder, the oldest go."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write(path, data)
+    files.atomic_write(path, data)
     _thin_out(path.parent, most)
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file, whole or not at all."""
-    partial = _beside(path)
-    partial.write_bytes(data)
-    partial.rename(path)
 
 
 @contextmanager
 def making(folder: Path, most: int = MOST) -> Iterator[Path]:
     """A folder to fill, which becomes `folder` at the end of the block; of two at once, the first stays."""
-    made = _beside(folder)
-    made.mkdir(parents=True)
-    try:
+    with suppress(FileExistsError), files.atomic_folder(folder) as made:
         yield made
-        with suppress(OSError):
-            made.rename(folder)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
     _thin_out(folder.parent, most)
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-
-
 def _thin_out(folder: Path, most: int) -> None:
+    files.sweep(folder)
     with suppress(FileNotFoundError):  # another process may tidy up too
-        found = sorted(folder.iterdir(), key=lambda entry: entry.stat().st_mtime)
-        for entry in found[:-most]:
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        found = [entry for entry in folder.iterdir() if not entry.name.startswith(files.PART)]
+        for entry in sorted(found, key=lambda entry: entry.stat().st_mtime)[:-most]:
+            files.remove(entry)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from oakmill.errors import Conflict, OakmillError
+from oakmill.files import atomic_write
 from oakmill.hub.state import Hub
 from oakmill.jobs.executors.local import environment_of
 from oakmill.settings import current
@@ -127,9 +128,7 @@ def _tail(path: Path) -> list[str]:
 
 
 def _write(folder: Path, state: Standing) -> None:
-    partial = folder / f".{_STATE}"
-    partial.write_text(json.dumps(asdict(state)))
-    partial.rename(folder / _STATE)
+    atomic_write(folder / _STATE, json.dumps(asdict(state)))
 
 
 class _Teller:

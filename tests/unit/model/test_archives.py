@@ -235,8 +235,8 @@ def test_a_folder_that_exists_is_not_touched(tmp_path: Path, settings: Settings)
 
 def test_a_place_that_cannot_be_written_is_named_as_such(tmp_path: Path, settings: Settings) -> None:
     path = write_content(tmp_path / "archive", "w")
-    with pytest.raises(OutputError, match="No such file or directory"):
-        unpack(path, tmp_path / "none" / "out", settings)
+    with pytest.raises(OutputError, match="Not a directory"):
+        unpack(path, tmp_path / "archive" / "below" / "out", settings)
 
 
 def test_unpacking_streams(tmp_path: Path, settings: Settings) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from oakmill import __version__
 from oakmill.errors import SourceError
+from oakmill.files import aside
 
 CHUNK = 1 << 16
 SILENCE_SECONDS = 30.0  # without a byte
@@ -91,12 +92,9 @@ def fetch(url: str, target: Path, limits: Limits) -> str:
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise FetchFailed(f"{url} is no http or https address", subject=url)
-    part = target.with_name(f".{target.name}.part")
-    try:
-        digest = _tries(url, part, limits)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+    with aside(target.parent) as place:
+        digest = _tries(url, place / target.name, limits)
+        (place / target.name).replace(target)
     return digest
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from oakmill.calibration.datasets.files import SUFFIXES, find_files, is_known, p
 from oakmill.calibration.datasets.store import FileRecord, Progress, SetRecord, Watcher, ignore
 from oakmill.calibration.datasets.zips import CHUNK, LeftOut, unpack
 from oakmill.errors import OutputExists, SourceError, SpecError
+from oakmill.files import aside, sweep
 from oakmill.settings import Settings
 
 THREADS = 4
@@ -58,11 +57,10 @@ def add(
     with store.alone(name, settings, watch):
         _check(name, settings, overwrite)  # another process may have been quicker
         folder = store.folder_of(name, settings)
-        for left in folder.parent.glob(f".adding-{name}-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".adding-{name}-") as scratch:
-            added = _make(name, source, Path(scratch), settings, description, watch)
-            store.place(Path(scratch) / "set", name, settings)
+        sweep(folder.parent, f".adding-{name}-", older_than=0)
+        with aside(folder.parent, f".adding-{name}-") as scratch:
+            added = _make(name, source, scratch, settings, description, watch)
+            store.place(scratch / "set", name, settings)
     return added
 
 

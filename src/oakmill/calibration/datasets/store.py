@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from typing import Any, Literal
 
 from oakmill.calibration.datasets.catalog import SETS
 from oakmill.errors import OutputError, SourceError, SpecError
+from oakmill.files import aside, atomic_write, move_in
 from oakmill.settings import Settings
 
 RECORD = "set.json"
@@ -176,9 +176,7 @@ def read(folder: Path) -> SetRecord:
 
 def write(record: SetRecord, folder: Path) -> None:
     """Write the set.json of a folder, whole or not at all."""
-    part = folder / f".{RECORD}.part"
-    part.write_text(json.dumps({"format": _FORMAT, **asdict(record)}, indent=1, ensure_ascii=True), encoding="utf-8")
-    part.replace(folder / RECORD)
+    atomic_write(folder / RECORD, json.dumps({"format": _FORMAT, **asdict(record)}, indent=1, ensure_ascii=True))
 
 
 def entries(settings: Settings) -> tuple[Entry, ...]:
@@ -258,12 +256,8 @@ def alone(name: str, settings: Settings, watch: Watcher = ignore) -> Iterator[No
 def place(made: Path, name: str, settings: Settings) -> None:
     """Put a finished folder in its place; one that is there goes away."""
     folder = folder_of(name, settings)
-    old = folder.with_name(f".adding-{name}-old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    made.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with aside(folder.parent, f".adding-{name}-") as old:
+        move_in(made, folder, old)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from oakmill.errors import UnsupportedModel, VerificationFailed
+from oakmill.files import atomic_file
 
 LARGEST = (1 << 32) - (1 << 20)
 """Bytes in all records of a plain zip, with room for its directory."""
@@ -110,11 +111,9 @@ def write(records: Mapping[str, Content], target: Path) -> None:
             f"the compiled model has {total >> 20} MB, and a DLC that devices' runtimes read has less than 4 GB",
             remedy="quantize it to 8 bits, or split the model",
         )
-    part = target.with_name(f"{target.name}.part")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+    with atomic_file(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, content in records.items():
             _add(archive, name, content)
-    part.replace(target)
 
 
 def _size(content: Content) -> int:

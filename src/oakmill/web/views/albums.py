@@ -13,6 +13,7 @@ from typing import Any
 
 from oakmill.calibration.datasets import SetRecord, store
 from oakmill.errors import NotFound
+from oakmill.files import atomic_write
 from oakmill.hub.state import Hub
 from oakmill.registry.tables import Dataset
 from oakmill.settings import Settings
@@ -113,7 +114,7 @@ def diagnosis(at: Hub, files: SetFiles, expected: Mapping[str, Any]) -> dict[str
         return cached
     found: dict[str, Any] = files.ask(at, expected=expected, diagnosis_only=True)["doctor"]
     if path.parent.is_dir():
-        cache.write(path, json.dumps(found).encode())
+        atomic_write(path, json.dumps(found))
     return found
 
 

@@ -1,0 +1,125 @@
+"""Writes files and folders whole or not at all: made aside under a hidden name, then renamed into their place.
+
+A crash leaves hidden `.part-*` beside the place at most; `sweep` removes those. A reader that has the old file or
+folder open keeps it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+PART = ".part-"
+
+_ABANDONED_SECONDS = 3600
+"""What is aside for so long was left by a process that was killed."""
+
+
+@contextmanager
+def atomic_file(target: Path, *, mode: int = 0o666, durable: bool = False) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of `target` when the block ends well and is gone otherwise.
+
+    The umask applies to `mode`. With `durable`, bytes and name have reached the disk when the block has ended.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    part = target.with_name(f"{PART}{secrets.token_hex(8)}")
+    try:
+        with os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "w+b") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    if durable:
+        sync(target.parent)
+
+
+def atomic_write(target: Path, data: bytes | str, *, mode: int = 0o666, durable: bool = False) -> None:
+    """Write bytes, or text as UTF-8, as `atomic_file` does."""
+    with atomic_file(target, mode=mode, durable=durable) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def aside(folder: Path, prefix: str = PART) -> Iterator[Path]:
+    """A new folder in `folder`, which is made, for what is on its way into it; gone at the end.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def atomic_folder(target: Path, *, mode: int = 0o777, replace: bool = False) -> Iterator[Path]:
+    """A new folder to fill, which becomes `target` when the block ends well and is gone otherwise.
+
+    Raises:
+        FileExistsError: the target is there already, and is not to be replaced.
+        OSError: it cannot be written.
+    """
+    with aside(target.parent) as place:
+        made = place / "made"
+        made.mkdir(mode)
+        yield made
+        move_in(made, target, place if replace else None)
+
+
+def move_in(made: Path, target: Path, old: Path | None) -> None:
+    """Rename a finished folder to its place; one that is there goes into the folder `old`, where that is given.
+
+    Raises:
+        FileExistsError: one is there, and none is given.
+    """
+    if old is not None:
+        with suppress(FileNotFoundError):
+            target.rename(old / "replaced")
+    try:
+        made.rename(target)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder, if it is there: out of its place first, so that no half of it is ever found there."""
+    if not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    with aside(path.parent) as place:
+        path.rename(place / "removed")
+
+
+def sweep(folder: Path, prefix: str = PART, *, older_than: float = _ABANDONED_SECONDS) -> None:
+    """Remove what killed processes left aside in `folder`; `older_than` is in seconds."""
+    with suppress(OSError):
+        for path in folder.glob(f"{prefix}*"):
+            if time.time() - path.stat().st_mtime > older_than:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's bytes, or a folder's names, have reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
