@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from oakmill.api.jobs import JobOut, Priority, detail
+from oakmill.api import answers
+from oakmill.api.bodies import Body, Text
+from oakmill.api.jobs import Priority
 from oakmill.hub import jobs
 from oakmill.hub.auth import Converter, TheHub, Writing
 from oakmill.hub.routing import Id, router
-from oakmill.hub.wire import Body, Text
+from oakmill.hub.wire import Job
 from oakmill.registry import access
 from oakmill.registry.tables import Instance
 from oakmill.spec.platforms import PlatformName
@@ -45,7 +47,7 @@ class ConversionIn(Body):
 
 
 @routes.post("/instances/{instance_id}/conversions", status_code=201)
-def convert(instance_id: Id, body: ConversionIn, session: Writing, caller: Converter, at: TheHub) -> JobOut:
+def convert(instance_id: Id, body: ConversionIn, session: Writing, caller: Converter, at: TheHub) -> Job:
     """Convert a source. The same request gets the same job while it lives, and is answered at once when it was made."""
     source = access.changeable(session, caller, Instance, instance_id)
     spec, files = jobs.parse(session, caller, body.platform, body.spec)
@@ -62,4 +64,4 @@ def convert(instance_id: Id, body: ConversionIn, session: Writing, caller: Conve
         force=body.force,
         wait_for_upload=body.wait_for_upload,
     )
-    return detail(session, job)
+    return answers.job(session, job)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import base64
 from dataclasses import asdict
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Path, Response
 from pydantic import BaseModel, Field
 
+from oakmill.api import answers
 from oakmill.calibration.datasets import SETS, State, entries
 from oakmill.errors import NotFound
 from oakmill.hub.auth import Converter, Reader, Reading, TheHub, Writing
 from oakmill.hub.routing import Id, router
-from oakmill.hub.wire import Answer, Listed
+from oakmill.hub.wire import Dataset, DatasetDetail, Listed
 from oakmill.registry import datasets
-from oakmill.registry.tables import Dataset
 
 routes = router("datasets")
 
@@ -36,58 +35,23 @@ class NamedSetOut(BaseModel):
     detail: str = Field(description="What to know of it, or what installs it.")
 
 
-class DatasetOut(Answer):
-    """A calibration set of the team's own."""
-
-    id: str
-    name: str
-    slug: str
-    sha256: str
-    size: int
-    count: int
-    verdict: str | None = Field(None, description="The doctor's, in a word: green, amber, red.")
-    created: datetime
-
-    @classmethod
-    def of(cls, row: Dataset) -> DatasetOut:
-        """A row."""
-        found = cls.model_validate(row)
-        found.verdict = row.report.get("doctor", {}).get("verdict")
-        return found
-
-
-class DatasetDetail(DatasetOut):
-    """A calibration set with all that the doctor says."""
-
-    doctor: dict[str, Any]
-    left_out: int = Field(description="Files of the zip that teach nothing.")
-    thumbnails: int = Field(description="How many there are: GET .../thumbnails/0 and on.")
-
-
 @routes.get("/datasets/named")
 def list_named(caller: Reader, at: TheHub) -> Listed[NamedSetOut]:
     """The sets that every team may name, and how they stand on this machine."""
     found = [entry for entry in entries(at.settings) if entry.name in SETS]
-    return Listed(items=[NamedSetOut(**asdict(entry)) for entry in found])
+    return Listed(items=tuple(NamedSetOut(**asdict(entry)) for entry in found))
 
 
 @routes.get("/datasets")
-def list_datasets(session: Reading, caller: Reader) -> Listed[DatasetOut]:
+def list_datasets(session: Reading, caller: Reader) -> Listed[Dataset]:
     """The team's own sets by name."""
-    return Listed(items=[DatasetOut.of(row) for row in datasets.listed(session, caller)])
+    return Listed(items=tuple(map(answers.dataset, datasets.listed(session, caller))))
 
 
 @routes.get("/datasets/{dataset_id}")
 def get_dataset(dataset_id: Id, session: Reading, caller: Reader) -> DatasetDetail:
     """A set of the team's own, with what the calibration doctor says of it."""
-    row = datasets.seen(session, caller, dataset_id)
-    report = row.report
-    return DatasetDetail(
-        **DatasetOut.of(row).model_dump(),
-        doctor=report.get("doctor", {}),
-        left_out=report.get("left_out", 0),
-        thumbnails=len(report.get("thumbnails", ())),
-    )
+    return answers.dataset(datasets.seen(session, caller, dataset_id))
 
 
 @routes.get("/datasets/{dataset_id}/thumbnails/{number}", response_class=Response, responses=_AS_PICTURE)

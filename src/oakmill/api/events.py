@@ -11,14 +11,14 @@ from fastapi import Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from oakmill.api.jobs import JobOut, LineOut, detail
+from oakmill.api import answers
 from oakmill.hub import visibility
 from oakmill.hub.auth import Reader, TheHub
 from oakmill.hub.routing import Id, router
 from oakmill.hub.state import Hub
+from oakmill.hub.wire import Job, Line
 from oakmill.jobs import job_log
 from oakmill.jobs.notify import job_topic
-from oakmill.jobs.tables import LIVE
 from oakmill.registry.callers import Caller
 
 routes = router("jobs")
@@ -59,19 +59,19 @@ async def stream_events(
 class _Look:
     """What the database says: the lines that follow, and the job as it is."""
 
-    lines: list[LineOut]
-    job: JobOut
+    lines: list[Line]
+    job: Job
 
     @property
     def is_last(self) -> bool:
-        return self.job.status not in LIVE and len(self.lines) < LINES
+        return not self.job.is_live and len(self.lines) < LINES
 
 
 def _look(at: Hub, caller: Caller, job_id: str, after: int) -> _Look:
     with at.db.reading() as session:
-        job = detail(session, visibility.job(session, caller, job_id))
+        job = answers.job(session, visibility.job(session, caller, job_id))
         lines = job_log.read(session, job_id, after, LINES)
-        return _Look([LineOut.model_validate(line) for line in lines], job)
+        return _Look([Line.model_validate(line) for line in lines], job)
 
 
 async def _events(at: Hub, caller: Caller, job_id: str, known: int, look: _Look) -> AsyncIterator[str]:

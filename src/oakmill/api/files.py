@@ -22,7 +22,7 @@ routes = router("files")
 def list_files(instance_id: Id, request: Request, session: Reading, caller: Anyone, at: TheHub) -> Listed[FileLink]:
     """The instance's files, each with a link to its bytes that works for a while, without a key."""
     row = instances.instance(session, caller, instance_id)
-    return Listed(items=[files.link(at, request, file) for file in row.files])
+    return Listed(items=tuple(files.link(at, request, file) for file in row.files))
 
 
 @routes.get(

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
+from oakmill.api.bodies import Cursor, InstanceChanges, InstanceIn, Limit, stated
 from oakmill.api.models import Several, Sort, Word, Words
 from oakmill.hub.auth import Anyone, Converter, Reading, Writing
 from oakmill.hub.routing import Id, router
-from oakmill.hub.wire import Cursor, InstanceChanges, InstanceIn, InstanceOut, Limit, Listed, stated
-from oakmill.registry import access, instances, search
-from oakmill.registry.tables import Instance, InstanceStatus, Origin, Visibility
+from oakmill.hub.wire import Instance, Listed
+from oakmill.registry import access, instances, search, tables
+from oakmill.registry.states import InstanceStatus, Origin, Visibility
 
 routes = router("instances")
 
@@ -40,7 +41,7 @@ def list_instances(  # noqa: PLR0913 - a filter each
     descending: bool = True,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Listed[InstanceOut]:
+) -> Listed[Instance]:
     """The instances that the caller sees."""
     query = search.Query(
         text=text, platforms=platform, precision=precision, tool_version=tool_version, hash=hash, verdict=verdict,
@@ -49,37 +50,37 @@ def list_instances(  # noqa: PLR0913 - a filter each
         sort=sort, descending=descending, limit=limit, cursor=cursor,
     )  # fmt: skip
     page = search.instances(session, caller, query)
-    return Listed(items=[InstanceOut.of(row) for row in page.items], next_cursor=page.next_cursor)
+    return Listed(items=tuple(map(Instance.model_validate, page.items)), next_cursor=page.next_cursor)
 
 
 @routes.post("/instances", status_code=201)
-def create_instance(body: InstanceIn, session: Writing, caller: Converter, response: Response) -> InstanceOut:
+def create_instance(body: InstanceIn, session: Writing, caller: Converter, response: Response) -> Instance:
     """A new source instance, pending until its files have come and were inspected."""
     facts = stated(body, "version_id", "name", "model_type")
     row = instances.create(session, caller, body.version_id, name=body.name, model_type=body.model_type, **facts)
     response.headers["Location"] = f"/api/v1/instances/{row.id}"
-    return InstanceOut.of(instances.instance(session, caller, row.id))
+    return Instance.model_validate(instances.instance(session, caller, row.id))
 
 
 @routes.get("/instances/{instance_id}")
-def get_instance(instance_id: Id, session: Reading, caller: Anyone) -> InstanceOut:
+def get_instance(instance_id: Id, session: Reading, caller: Anyone) -> Instance:
     """An instance with its files."""
-    return InstanceOut.of(instances.instance(session, caller, instance_id))
+    return Instance.model_validate(instances.instance(session, caller, instance_id))
 
 
 @routes.get("/instances/{instance_id}/lineage")
-def get_lineage(instance_id: Id, session: Reading, caller: Anyone) -> Listed[InstanceOut]:
+def get_lineage(instance_id: Id, session: Reading, caller: Anyone) -> Listed[Instance]:
     """From what it was made: its parent, its parent's parent, to the source."""
     row = instances.instance(session, caller, instance_id)
     above = [instances.instance(session, caller, parent.id) for parent in instances.lineage(session, row)]
-    return Listed(items=[InstanceOut.of(parent) for parent in above])
+    return Listed(items=tuple(map(Instance.model_validate, above)))
 
 
 @routes.patch("/instances/{instance_id}")
-def change_instance(instance_id: Id, body: InstanceChanges, session: Writing, caller: Converter) -> InstanceOut:
+def change_instance(instance_id: Id, body: InstanceChanges, session: Writing, caller: Converter) -> Instance:
     """Change what is given."""
-    instances.update(session, access.changeable(session, caller, Instance, instance_id), **stated(body))
-    return InstanceOut.of(instances.instance(session, caller, instance_id))
+    instances.update(session, access.changeable(session, caller, tables.Instance, instance_id), **stated(body))
+    return Instance.model_validate(instances.instance(session, caller, instance_id))
 
 
 @routes.delete("/instances/{instance_id}", status_code=204)

@@ -8,12 +8,14 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import AwareDatetime, Field
 
+from oakmill.api import answers
+from oakmill.api.bodies import Body, Text
 from oakmill.hub.auth import Admin, Reading, Writing
 from oakmill.hub.routing import Id, router
-from oakmill.hub.wire import Answer, Body, Listed, Text
+from oakmill.hub.wire import Answer, Key, Listed, NewKey
 from oakmill.registry import audit, keys
 from oakmill.registry.callers import Scope
-from oakmill.registry.tables import Key, Team
+from oakmill.registry.tables import Team
 
 routes = router("keys")
 
@@ -25,32 +27,6 @@ class KeyIn(Body):
     scopes: list[Scope] = Field(min_length=1, max_length=3)
     model_id: Annotated[str, Field(max_length=64)] | None = Field(None, description="The one model that it is for.")
     expires: AwareDatetime | None = None
-
-
-class KeyOut(Answer):
-    """A key, by what is known of it; the key itself is told once, when it is made."""
-
-    id: str
-    name: str
-    prefix: str
-    scopes: list[str]
-    model_id: str | None
-    created: datetime
-    expires: datetime | None
-    revoked: datetime | None
-    last_used: datetime | None
-
-    @classmethod
-    def of(cls, row: Key, **more: str) -> KeyOut:
-        """A row."""
-        own = {name: getattr(row, name) for name in KeyOut.model_fields if name != "scopes"}
-        return cls(**own, scopes=row.scopes.split(","), **more)
-
-
-class NewKey(KeyOut):
-    """A key with itself, this once."""
-
-    key: str
 
 
 class AuditOut(Answer):
@@ -67,9 +43,9 @@ class AuditOut(Answer):
 
 
 @routes.get("/keys")
-def list_keys(session: Reading, caller: Admin) -> Listed[KeyOut]:
+def list_keys(session: Reading, caller: Admin) -> Listed[Key]:
     """The team's keys."""
-    return Listed(items=[KeyOut.of(row) for row in keys.listed(session, caller)])
+    return Listed(items=tuple(Key(**answers.key(row)) for row in keys.listed(session, caller)))
 
 
 @routes.post("/keys", status_code=201)
@@ -78,15 +54,13 @@ def create_key(body: KeyIn, session: Writing, caller: Admin) -> NewKey:
     team = session.get_one(Team, caller.own_team())
     row, raw = keys.create(session, team, by=caller, **body.model_dump())
     session.flush()
-    found = NewKey.of(row, key=raw)
-    assert isinstance(found, NewKey)  # the class it was asked of
-    return found
+    return NewKey(**answers.key(row), key=raw)
 
 
 @routes.delete("/keys/{key_id}")
-def revoke_key(key_id: Id, session: Writing, caller: Admin) -> KeyOut:
+def revoke_key(key_id: Id, session: Writing, caller: Admin) -> Key:
     """End the key's force, at once and for good; it stays in the list."""
-    return KeyOut.of(keys.revoke(session, caller, key_id))
+    return Key(**answers.key(keys.revoke(session, caller, key_id)))
 
 
 @routes.get("/audit", tags=["audit"])
@@ -99,4 +73,4 @@ def list_audit(
     """Who did what in the team, the latest first."""
     found = audit.listed(session, caller, before=cursor, limit=limit)
     more = str(found[-1].id) if len(found) == limit else None
-    return Listed(items=[AuditOut.model_validate(row) for row in found], next_cursor=more)
+    return Listed(items=tuple(map(AuditOut.model_validate, found)), next_cursor=more)

@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 from fastapi import Query, Response
 from sqlalchemy.orm import Session, joinedload
 
+from oakmill.api import answers
+from oakmill.api.bodies import Cursor, Limit, ModelChanges, ModelIn, stated
 from oakmill.hub.auth import Anyone, Converter, Reading, Writing
 from oakmill.hub.routing import Id, router
-from oakmill.hub.wire import Cursor, InstanceOut, Limit, Listed, ModelChanges, ModelDetail, ModelIn, ModelOut, stated
-from oakmill.registry import access, models, search
+from oakmill.hub.wire import Instance, Listed, Model, ModelDetail
+from oakmill.registry import access, models, search, tables
 from oakmill.registry.resolve import resolve
-from oakmill.registry.tables import Model, Visibility
+from oakmill.registry.states import Visibility
 
 routes = router("models")
 
@@ -43,7 +45,7 @@ def list_models(  # noqa: PLR0913 - a filter each
     descending: bool = True,
     limit: Limit = 50,
     cursor: Cursor = None,
-) -> Listed[ModelOut]:
+) -> Listed[Model]:
     """The models that the caller sees. What says something of instances is met by an available one below."""
     query = search.Query(
         text=text, tasks=task, tags=tag, license=license, platforms=platform, precision=precision,
@@ -52,7 +54,8 @@ def list_models(  # noqa: PLR0913 - a filter each
     )  # fmt: skip
     page = search.models(session, caller, query)
     counts = models.counts(session, [row.id for row in page.items])
-    return Listed(items=[ModelOut.of(row, counts[row.id]) for row in page.items], next_cursor=page.next_cursor)
+    items = tuple(answers.model(row, counts[row.id]) for row in page.items)
+    return Listed(items=items, next_cursor=page.next_cursor)
 
 
 @routes.post("/models", status_code=201)
@@ -66,7 +69,7 @@ def create_model(body: ModelIn, session: Writing, caller: Converter, response: R
 @routes.get("/models/{model_id}")
 def get_model(model_id: Id, session: Reading, caller: Anyone) -> ModelDetail:
     """A model with its card."""
-    return _detail(session, access.seen(session, caller, Model, model_id))
+    return _detail(session, access.seen(session, caller, tables.Model, model_id))
 
 
 @routes.patch("/models/{model_id}")
@@ -89,13 +92,14 @@ def resolve_address(
     platform: Word = None,
     precision: Word = None,
     tool_version: Word = None,
-) -> InstanceOut:
+) -> Instance:
     """What stands at an address: the latest instance of the latest version, where it does not say which."""
     search.Query(text=address, name=platform, precision=precision, tool_version=tool_version)  # no zero bytes
-    return InstanceOut.of(resolve(session, caller, address, platform, precision=precision, tool_version=tool_version))
+    found = resolve(session, caller, address, platform, precision=precision, tool_version=tool_version)
+    return Instance.model_validate(found)
 
 
-def _detail(session: Session, row: Model) -> ModelDetail:
+def _detail(session: Session, row: tables.Model) -> ModelDetail:
     session.flush()
-    whole = session.get_one(Model, row.id, options=[joinedload(Model.team)], populate_existing=True)
-    return ModelDetail.of(whole, models.counts(session, [row.id])[row.id])
+    whole = session.get_one(tables.Model, row.id, options=[joinedload(tables.Model.team)], populate_existing=True)
+    return answers.model(whole, models.counts(session, [row.id])[row.id])

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import BaseModel, Field, ValidationError
 
+from oakmill.api.bodies import Body
 from oakmill.api.looking import look
 from oakmill.errors import Conflict, SpecError
 from oakmill.hub.auth import Anyone, Reader, Reading, TheHub
 from oakmill.hub.parameters import UPLOADED
 from oakmill.hub.routing import Id, router
-from oakmill.hub.wire import Body
 from oakmill.jobs.submit import file_fields
 from oakmill.model import merge_inputs, prefill
 from oakmill.model.source import Tensor

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from oakmill.hub.auth import Reader, Reading
 from oakmill.hub.routing import router
-from oakmill.hub.wire import Me, TeamOut
-from oakmill.registry import teams
-from oakmill.registry.tables import Team
+from oakmill.hub.wire import Me, Team
+from oakmill.registry import tables, teams
 
 routes = router("teams")
 
@@ -15,12 +14,11 @@ routes = router("teams")
 def me(session: Reading, caller: Reader) -> Me:
     """The key that asks, and its team."""
     team_id = caller.own_team()
-    team = TeamOut.model_validate(session.get_one(Team, team_id))
-    team.used_bytes = teams.used_bytes(session, team_id)
+    team = Team.model_validate(session.get_one(tables.Team, team_id))
     return Me(
         key_id=caller.key_id,
         key_name=caller.key_name,
-        scopes=sorted(caller.scopes),
+        scopes=tuple(sorted(caller.scopes)),
         model_id=caller.model_id,
-        team=team,
+        team=team.model_copy(update={"used_bytes": teams.used_bytes(session, team_id)}),
     )

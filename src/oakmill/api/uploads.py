@@ -5,22 +5,21 @@ Of what has come, nothing is seen before the upload is completed, and a model no
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Header, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
+from oakmill.api.bodies import Body, Sha256
 from oakmill.hub import upload_completion, uploads, visibility
 from oakmill.hub.auth import Converter, Reading, TheHub, Writing
 from oakmill.hub.routing import Id, router
 from oakmill.hub.state import Hub
 from oakmill.hub.uploads import FileName, Purpose
-from oakmill.hub.wire import Answer, Body, Sha256
+from oakmill.hub.wire import Completed, Upload
 from oakmill.registry import audit
 from oakmill.registry.callers import Caller
-from oakmill.storage.tables import UploadStatus
 
 routes = router("uploads")
 
@@ -36,48 +35,20 @@ class UploadIn(Body):
     purpose: Purpose
 
 
-class UploadOut(Answer):
-    """An upload, and how far it has come."""
-
-    id: str
-    name: str
-    size: int | None
-    offset: int
-    status: UploadStatus
-    error: str | None
-    sha256: str | None
-    purpose: dict[str, Any]
-    expires: datetime
-
-
-class Completed(Answer):
-    """What became of an upload."""
-
-    upload_id: str
-    sha256: str
-    size: int
-    instance_id: str | None = None
-    status: str | None = Field(None, description="How the instance, or the job, stands now.")
-    missing: list[str] = Field(default_factory=list, description="Files that the model still needs.")
-    dataset_id: str | None = None
-    reference: str | None = Field(None, description="What a conversion's parameter calls the file.")
-    job_id: str | None = None
-
-
 @routes.post("/uploads", status_code=201)
-def create_upload(body: UploadIn, session: Writing, caller: Converter, at: TheHub, response: Response) -> UploadOut:
+def create_upload(body: UploadIn, session: Writing, caller: Converter, at: TheHub, response: Response) -> Upload:
     """Announce an upload; its bytes are sent to it by PATCH."""
     row = uploads.announce(session, caller, at, body.purpose, name=body.name, size=body.size, sha256=body.sha256)
     response.headers.update({"Location": f"/api/v1/uploads/{row.id}", "Upload-Offset": "0"})
-    return UploadOut.model_validate(row)
+    return Upload.model_validate(row)
 
 
 @routes.get("/uploads/{upload_id}")
 @routes.head("/uploads/{upload_id}", include_in_schema=False)
-def get_upload(upload_id: Id, session: Reading, caller: Converter, at: TheHub, response: Response) -> UploadOut:
+def get_upload(upload_id: Id, session: Reading, caller: Converter, at: TheHub, response: Response) -> Upload:
     """How far an upload has come; HEAD says the same by its headers."""
-    found = UploadOut.model_validate(visibility.upload(session, caller, upload_id))
-    found.offset = at.uploads.offset(upload_id)
+    row = Upload.model_validate(visibility.upload(session, caller, upload_id))
+    found = row.model_copy(update={"offset": at.uploads.offset(upload_id)})
     response.headers.update({"Upload-Offset": str(found.offset), "Cache-Control": "no-store"})
     if found.size is not None:
         response.headers["Upload-Length"] = str(found.size)
@@ -106,8 +77,7 @@ def complete(upload_id: Id, caller: Converter, at: TheHub) -> Completed:
     """Check what has come, and let it become what it is for. Asked again, it says the same."""
     with at.db.reading() as session:
         row = visibility.upload(session, caller, upload_id)
-    arrived = upload_completion.arrive(at, caller, row)
-    return Completed(upload_id=upload_id, **arrived)
+    return upload_completion.arrive(at, caller, row)
 
 
 @routes.delete("/uploads/{upload_id}", status_code=204)

@@ -1,6 +1,9 @@
 """A hub as Python sees it: `Hub(url, key)`, whose answers are typed, and whose refusals are the errors by name."""
 
-from oakmill.client.answers import (
+from oakmill.client.following import Told
+from oakmill.client.hub import Hub
+from oakmill.client.instances import ModelType
+from oakmill.hub.wire import (
     Completed,
     Dataset,
     File,
@@ -10,14 +13,11 @@ from oakmill.client.answers import (
     Line,
     Me,
     Model,
-    ModelType,
     NewKey,
     Upload,
     Variant,
     Version,
 )
-from oakmill.client.following import Told
-from oakmill.client.hub import Hub
 
 __all__ = [
     "Completed",

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from oakmill.client.answers import File
 from oakmill.client.connection import Connection, checked
 from oakmill.client.problems import unreachable
 from oakmill.client.uploads import Progress, unwatched
 from oakmill.errors import HashMismatch, HubUnreachable, NotFound, OutputError, OutputExists, Unavailable
+from oakmill.hub.wire import File
 
 PIECE = 1 << 20
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import httpx
 from pydantic import TypeAdapter
 
-from oakmill.client.answers import Job, Line
 from oakmill.client.connection import API, Connection, checked
 from oakmill.client.problems import unreachable
 from oakmill.errors import HubUnreachable, OakmillError, Unavailable
+from oakmill.hub.wire import Job, Line
 
 Told = Line | Job
 """A line of the log, or the job, whenever it has changed."""

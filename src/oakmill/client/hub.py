@@ -7,13 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from oakmill.client.answers import Instance, Job, Me
 from oakmill.client.connection import Connection
 from oakmill.client.instances import Instances
 from oakmill.client.jobs import Jobs
 from oakmill.client.problems import no_hub
 from oakmill.client.resources import Datasets, Keys, Models
 from oakmill.client.uploads import Progress, Uploads, unwatched
+from oakmill.hub.wire import Instance, Job, Me
 from oakmill.spec import AnySpec
 
 

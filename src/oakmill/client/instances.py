@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from oakmill.client.answers import File, Instance, ModelType
 from oakmill.client.connection import Connection
 from oakmill.client.downloads import fetch, on_hub
 from oakmill.client.uploads import Progress, Uploads, unwatched
 from oakmill.errors import NotFound, SourceError
+from oakmill.hub.wire import File, FileLink, Instance
 
+ModelType = Literal["ONNX", "IR", "TFLITE", "PYTORCH"]
+"""What a source's file is, in HubAI's words."""
 _TYPES: dict[str, ModelType] = {".xml": "IR", ".bin": "IR", ".tflite": "TFLITE", ".pt": "PYTORCH", ".pth": "PYTORCH"}
 
 
@@ -70,9 +72,9 @@ class Instances:
         """
         self._connection.ask("DELETE", f"/instances/{instance_id}", params={"force": force})
 
-    def files(self, instance_id: str) -> Sequence[File]:
+    def files(self, instance_id: str) -> Sequence[FileLink]:
         """An instance's files, each with a link to its bytes."""
-        return [File.model_validate(item) for item in self._connection.pages(f"/instances/{instance_id}/files")]
+        return [FileLink.model_validate(item) for item in self._connection.pages(f"/instances/{instance_id}/files")]
 
     def passport(self, instance_id: str) -> dict[str, Any]:
         """The accuracy passport of a converted instance."""
@@ -102,7 +104,7 @@ class Instances:
     def _fetched(self, instance_id: str, file: File, target: Path, *, overwrite: bool, progress: Progress) -> Path:
         def link() -> str:
             fresh = next((item for item in self.files(instance_id) if item.id == file.id), None)
-            if fresh is None or fresh.url is None:
+            if fresh is None:
                 raise NotFound(f"{file.name} is gone.", subject=file.id)
             return on_hub(self._connection, fresh.url)
 

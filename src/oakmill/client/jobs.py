@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from oakmill.client.answers import Job, Line
 from oakmill.client.connection import Connection
 from oakmill.client.following import Told, follow
+from oakmill.hub.wire import Job, Line
 
 Watch = Callable[[Told], None]
 

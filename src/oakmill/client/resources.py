@@ -7,9 +7,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from oakmill.client.answers import Dataset, Key, Model, NewKey, Variant, Version
 from oakmill.client.connection import Connection
 from oakmill.client.uploads import Progress, Uploads, unwatched
+from oakmill.hub.wire import Dataset, DatasetDetail, Key, Model, ModelDetail, NewKey, Variant, Version
 
 
 class Models:
@@ -27,21 +27,21 @@ class Models:
         for item in self._connection.pages("/models", text=text or None, **filters):
             yield Model.model_validate(item)
 
-    def get(self, model_id: str) -> Model:
+    def get(self, model_id: str) -> ModelDetail:
         """A model with its card."""
-        return Model.model_validate(self._connection.get(f"/models/{model_id}"))
+        return ModelDetail.model_validate(self._connection.get(f"/models/{model_id}"))
 
-    def create(self, name: str, **card: Any) -> Model:
+    def create(self, name: str, **card: Any) -> ModelDetail:
         """A new model of the key's team: visibility, summary, card, license, tasks, tags may be given.
 
         Raises:
             Conflict: the team has one of that name.
         """
-        return Model.model_validate(self._connection.ask("POST", "/models", json={"name": name, **card}))
+        return ModelDetail.model_validate(self._connection.ask("POST", "/models", json={"name": name, **card}))
 
-    def change(self, model_id: str, **card: Any) -> Model:
+    def change(self, model_id: str, **card: Any) -> ModelDetail:
         """Change what is given; the slug stays."""
-        return Model.model_validate(self._connection.ask("PATCH", f"/models/{model_id}", json=card))
+        return ModelDetail.model_validate(self._connection.ask("PATCH", f"/models/{model_id}", json=card))
 
     def delete(self, model_id: str, *, force: bool = False) -> None:
         """Delete a model.
@@ -95,11 +95,11 @@ class Datasets:
         """The team's sets by name."""
         return map(Dataset.model_validate, self._connection.pages("/datasets"))
 
-    def get(self, name: str) -> Dataset:
+    def get(self, name: str) -> DatasetDetail:
         """A set, by identifier or slug, with what the calibration doctor says of it."""
-        return Dataset.model_validate(self._connection.get(f"/datasets/{name}"))
+        return DatasetDetail.model_validate(self._connection.get(f"/datasets/{name}"))
 
-    def add(self, name: str, pictures: Path, *, progress: Progress = unwatched) -> Dataset:
+    def add(self, name: str, pictures: Path, *, progress: Progress = unwatched) -> DatasetDetail:
         """Make a set of a zip of pictures.
 
         Raises:

@@ -8,9 +8,9 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from oakmill.client.answers import Completed, Upload
 from oakmill.client.connection import LOOKING, Connection
 from oakmill.errors import Conflict, HubUnreachable, OffsetConflict, SourceError, Unavailable
+from oakmill.hub.wire import Completed, Upload
 
 PIECE = 1 << 20
 _TYPE = "application/offset+octet-stream"

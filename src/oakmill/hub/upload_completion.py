@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from oakmill.api.looking import look
 from oakmill.errors import Conflict, HashMismatch, OakmillError, TooLarge
 from oakmill.hub.state import Hub
+from oakmill.hub.wire import Completed
 from oakmill.jobs import ingest, queue, submit
 from oakmill.jobs.tables import Job
 from oakmill.registry import datasets, teams
@@ -19,11 +20,8 @@ from oakmill.registry.tables import Dataset, Instance, InstanceFile
 from oakmill.storage.blobs import Stored
 from oakmill.storage.tables import Upload, UploadStatus
 
-Arrived = dict[str, Any]
-"""sha256, size, and what the purpose says: see `uploads.Completed`."""
 
-
-def arrive(at: Hub, caller: Caller, upload: Upload) -> Arrived:
+def arrive(at: Hub, caller: Caller, upload: Upload) -> Completed:
     """Complete an upload; asked again, it says the same. One that is refused is over, and says why from then on.
 
     Raises:
@@ -40,12 +38,15 @@ def arrive(at: Hub, caller: Caller, upload: Upload) -> Arrived:
         raise
     try:
         _require_room(at, upload, stored)
-        arrived = _ARRIVALS[upload.purpose["kind"]](at, caller, upload, stored)
+        return _ARRIVALS[upload.purpose["kind"]](at, caller, upload, stored)
     except OakmillError as error:
         if error.status in {413, 422}:
             _refuse(at, upload, error)
         raise
-    return {"sha256": stored.sha256, "size": stored.size, **arrived}
+
+
+def _completed(upload: Upload, stored: Stored, **more: Any) -> Completed:
+    return Completed(upload_id=upload.id, sha256=stored.sha256, size=stored.size, **more)
 
 
 def _require_room(at: Hub, upload: Upload, stored: Stored) -> None:
@@ -82,13 +83,14 @@ def _tell_job(at: Hub, upload: Upload, error: OakmillError) -> None:
             queue.fail_waiting(session, upload.purpose["job_id"], error)
 
 
-def _instance(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Arrived:
+def _instance(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Completed:
     instance_id = upload.purpose["instance_id"]
     if not _has_file(at, instance_id, upload, stored):
         ingest.receive(at.db, at.blobs, at.inspector, at.settings, instance_id, name=upload.name, stored=stored)
     with at.db.reading() as session:
         row = session.get_one(Instance, instance_id)
-        return {"instance_id": row.id, "status": row.status, "missing": list(row.facts.get("missing") or [])}
+        missing = tuple(row.facts.get("missing") or ())
+        return _completed(upload, stored, instance_id=row.id, status=row.status, missing=missing)
 
 
 def _has_file(at: Hub, instance_id: str, upload: Upload, stored: Stored) -> bool:
@@ -99,22 +101,22 @@ def _has_file(at: Hub, instance_id: str, upload: Upload, stored: Stored) -> bool
         return session.scalar(same) is not None
 
 
-def _dataset(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Arrived:
+def _dataset(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Completed:
     name = upload.purpose["name"]
     with at.db.reading() as session:
         for row in datasets.listed(session, caller):
             if row.name == name.strip() and row.sha256 == stored.sha256:
-                return {"dataset_id": row.id}
+                return _completed(upload, stored, dataset_id=row.id)
     report = look(at, "set", {"set.zip": stored.sha256}, owner=upload.team_id, max_mb=at.settings.datasets_max_mb)
     with at.db.session() as session:
         at.blobs.record(session, stored)
         made = datasets.create(
             session, caller, name=name, sha256=stored.sha256, size=stored.size, count=report["count"], report=report
         )
-        return {"dataset_id": made.id}
+        return _completed(upload, stored, dataset_id=made.id)
 
 
-def _quantization(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Arrived:
+def _quantization(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Completed:
     job_id, file = upload.purpose["job_id"], f"{stored.sha256}:{upload.name}"
     with at.db.session() as session:
         job = session.get(Job, job_id)
@@ -123,15 +125,15 @@ def _quantization(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Ar
         if job.files.get("quantization_data") != file:
             at.blobs.record(session, stored)
             job = submit.release_waiting(session, job_id, {"quantization_data": file}, settings=at.settings)
-        return {"job_id": job.id, "status": job.status}
+        return _completed(upload, stored, job_id=job.id, status=job.status)
 
 
-def _parameter(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Arrived:
+def _parameter(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Completed:
     """A file for a parameter; the job that names it reads it in its own process, and says what is wrong with it."""
-    return {"reference": upload.id}
+    return _completed(upload, stored, reference=upload.id)
 
 
-_ARRIVALS: dict[str, Callable[[Hub, Caller, Upload, Stored], Arrived]] = {
+_ARRIVALS: dict[str, Callable[[Hub, Caller, Upload, Stored], Completed]] = {
     "instance": _instance,
     "dataset": _dataset,
     "quantization": _quantization,

@@ -1,142 +1,107 @@
-"""What the API answers about the registry: one shape for each kind of row."""
+"""What the hub answers, one shape for each kind of row: written by the hub, read by the client.
+
+A client reads hubs of other ages: a field that a newer one adds is left aside, one that an older lacks has its
+default, a state that it does not know stays a word. So this module loads without the hub's web and database libraries.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from oakmill.registry.models import Counts
-from oakmill.registry.pages import LARGEST
-from oakmill.registry.tables import Instance, InstanceStatus, Model, Origin, Role, Variant, Version, Visibility
+from oakmill import errors
+from oakmill.errors import Conflict, OakmillError, ToolFailed
+from oakmill.jobs.states import LIVE, JobStatus
+from oakmill.registry.states import InstanceStatus, Origin, Role, Visibility
+from oakmill.storage.states import UploadStatus
 
 T = TypeVar("T")
 
-Limit = Annotated[int, Query(ge=1, le=LARGEST, description="Rows on the page.")]
-Cursor = Annotated[
-    str | None, Query(max_length=2000, description="`next_cursor` of the page before; none for the first page.")
-]
-Text = Annotated[str, Field(min_length=1, max_length=255)]
-Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=100)]], Field(max_length=100)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")]
-
-
-class Body(BaseModel):
-    """What a client sends; what is not known is refused, not ignored."""
-
-    model_config = ConfigDict(extra="forbid")
-
 
 class Answer(BaseModel):
-    """What the hub answers, read from a row."""
+    """Plain data that does not change, read from a row or from JSON. All fields are in what a hub sends."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        from_attributes=True,
+        protected_namespaces=(),
+        json_schema_serialization_defaults_required=True,
+    )
 
 
-class Listed(BaseModel, Generic[T]):
+class Listed(Answer, Generic[T]):
     """A page of a list."""
 
-    items: list[T]
+    items: tuple[T, ...]
     next_cursor: str | None = Field(None, description="Where the next page begins; null at the end.")
 
 
-class TeamOut(Answer):
-    """A team."""
+class Team(Answer):
+    """A team, and what it stores, in bytes."""
 
     id: str
     name: str
     slug: str
-    quota_bytes: int | None
+    quota_bytes: int | None = None
     used_bytes: int = 0
 
 
-class Me(BaseModel):
-    """Who asks."""
+class Me(Answer):
+    """Who asks: the key, and its team."""
 
     key_id: str | None
     key_name: str
-    scopes: list[str]
-    model_id: str | None = Field(description="The one model that the key is for.")
-    team: TeamOut
+    scopes: tuple[str, ...]
+    model_id: str | None = Field(None, description="The one model that the key is for.")
+    team: Team
 
 
-class ModelOut(Answer):
+class Model(Answer):
     """A model, without its card."""
 
     id: str
-    team_id: str
+    team_id: str = ""
     team: str = Field(description="The team's slug.")
     name: str
     slug: str
-    visibility: Visibility
-    summary: str
-    license: str
-    architecture: str | None
-    tasks: list[str]
-    tags: list[str]
-    links: list[dict[str, str]]
-    is_yolo: bool
-    downloads: int
+    visibility: Visibility | str
+    summary: str = ""
+    license: str = "undefined"
+    architecture: str | None = None
+    tasks: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    links: tuple[dict[str, str], ...] = ()
+    is_yolo: bool = False
+    downloads: int = 0
     created: datetime
     updated: datetime
     variants: int = 0
     versions: int = 0
     instances: int = 0
-    available: list[str] = Field(default_factory=list, description="Types of which an instance can be used.")
-
-    @classmethod
-    def of(cls, row: Model, counts: Counts) -> ModelOut:
-        """A row with what stands below it."""
-        return cls(**_model(row), **_counts(counts))
+    available: tuple[str, ...] = Field((), description="Types of which an instance can be used.")
 
 
-class ModelDetail(ModelOut):
+class ModelDetail(Model):
     """A model with its card, in Markdown."""
 
-    card: str
-
-    @classmethod
-    def of(cls, row: Model, counts: Counts) -> ModelDetail:
-        """A row with what stands below it."""
-        return cls(**_model(row), **_counts(counts), card=row.card)
+    card: str = ""
 
 
-def _model(row: Model) -> dict[str, Any]:
-    own = {name: getattr(row, name) for name in _MODEL if name != "team"}
-    return own | {"team": row.team.slug}
-
-
-def _counts(counts: Counts) -> dict[str, Any]:
-    return {
-        "variants": counts.variants,
-        "versions": counts.versions,
-        "instances": sum(counts.instances.values()),
-        "available": counts.available,
-    }
-
-
-_MODEL = tuple(name for name in ModelOut.model_fields if name not in {"variants", "versions", "instances", "available"})
-
-
-class VariantOut(Answer):
+class Variant(Answer):
     """A resolution or flavour of a model."""
 
     id: str
     model_id: str
     name: str
     slug: str
-    created: datetime
-    updated: datetime
-
-    @classmethod
-    def of(cls, row: Variant) -> VariantOut:
-        """A row."""
-        return cls.model_validate(row)
+    created: datetime | None = None
+    updated: datetime | None = None
 
 
-class VersionOut(Answer):
+class Version(Answer):
     """A variant's weights."""
 
     id: str
@@ -145,145 +110,204 @@ class VersionOut(Answer):
     variant: str = Field(description="The variant's name.")
     variant_slug: str
     version: str
-    visibility: Visibility
-    changelog: str
-    repository_url: str | None
-    commit_hash: str | None
-    domain: str | None
-    tags: list[str]
+    visibility: Visibility | str = Visibility.TEAM
+    changelog: str = ""
+    repository_url: str | None = None
+    commit_hash: str | None = None
+    domain: str | None = None
+    tags: tuple[str, ...] = ()
     created: datetime
-    updated: datetime
-
-    @classmethod
-    def of(cls, row: Version) -> VersionOut:
-        """A row that came with its variant."""
-        own = {name: getattr(row, name) for name in cls.model_fields if name not in {"variant", "variant_slug"}}
-        return cls(**own, variant=row.variant.name, variant_slug=row.variant.slug)
+    updated: datetime | None = None
 
 
-class FileOut(Answer):
+class File(Answer):
     """A file of an instance; `GET .../files` gives links to them."""
 
     id: str
     name: str
-    role: Role
+    role: Role | str
     sha256: str
     size: int
 
 
-class FileLink(FileOut):
-    """A file, and where its bytes are for a while."""
+class FileLink(File):
+    """A file, and where its bytes are until `expires`."""
 
     url: str
     expires: datetime
 
 
-class InstanceOut(Answer):
-    """One file for one platform, uploaded or converted."""
+class Instance(Answer):
+    """One model file for one platform, uploaded or converted."""
 
     id: str
-    team_id: str
+    team_id: str = ""
     model_id: str
     variant_id: str
     version_id: str
-    parent_id: str | None = Field(description="What it was converted from.")
-    job_id: str | None
+    parent_id: str | None = Field(None, description="What it was converted from.")
+    job_id: str | None = None
     name: str
     slug: str
-    description: str | None
-    origin: Origin
-    status: InstanceStatus
-    visibility: Visibility
+    description: str | None = None
+    origin: Origin | str
+    status: InstanceStatus | str
+    visibility: Visibility | str = Visibility.TEAM
     model_type: str
-    is_nn_archive: bool
-    precision: str | None
-    tool_version: str | None
-    input_shape: list[list[int | str | None]]
-    quantization_data: str | None
-    sha256: str | None
-    size: int | None
-    verdict: str | None = Field(description="The accuracy passport's, in a word.")
-    facts: dict[str, Any] = Field(description="What inspecting the file has found.")
-    parameters: dict[str, Any] = Field(description="The effective parameters of its conversion.")
-    tags: list[str]
-    yolo_version: str | None
-    downloads: int
+    is_nn_archive: bool = False
+    precision: str | None = None
+    tool_version: str | None = None
+    input_shape: tuple[tuple[int | str | None, ...], ...] = ()
+    quantization_data: str | None = None
+    sha256: str | None = None
+    size: int | None = None
+    verdict: str | None = Field(None, description="The accuracy passport's, in a word.")
+    facts: dict[str, Any] = Field({}, description="What inspecting the file has found.")
+    parameters: dict[str, Any] = Field({}, description="The effective parameters of its conversion.")
+    tags: tuple[str, ...] = ()
+    yolo_version: str | None = None
+    downloads: int = 0
     created: datetime
-    updated: datetime
-    files: list[FileOut]
-
-    @classmethod
-    def of(cls, row: Instance) -> InstanceOut:
-        """A row that came with its files."""
-        return cls.model_validate(row)
+    updated: datetime | None = None
+    files: tuple[File, ...] = ()
 
 
-class ModelIn(Body):
-    """A new model."""
+class Upload(Answer):
+    """An upload, and how far it has come."""
 
-    name: Text
-    visibility: Visibility = Visibility.TEAM
-    summary: str = Field("", max_length=255)
-    card: str = Field("", max_length=200_000, description="Markdown.")
-    license: str = Field("undefined", max_length=64)
-    architecture: str | None = Field(None, max_length=255)
-    tasks: list[str] = Field(default_factory=list, max_length=32)
-    tags: Tags = Field(default_factory=list)
-    links: list[dict[str, str]] = Field(default_factory=list, max_length=32, description='{"name": ..., "link": ...}')
-    is_yolo: bool = False
-
-
-class ModelChanges(Body):
-    """What is to change of a model; what is left out stays."""
-
-    name: Text | None = None
-    visibility: Visibility | None = None
-    summary: str | None = Field(None, max_length=255)
-    card: str | None = Field(None, max_length=200_000)
-    license: str | None = Field(None, max_length=64)
-    architecture: str | None = Field(None, max_length=255)
-    tasks: list[str] | None = Field(None, max_length=32)
-    tags: Tags | None = None
-    links: list[dict[str, str]] | None = Field(None, max_length=32)
-    is_yolo: bool | None = None
+    id: str
+    name: str
+    size: int | None = None
+    offset: int
+    status: UploadStatus | str
+    error: str | None = None
+    sha256: str | None = None
+    purpose: dict[str, Any] = {}
+    expires: datetime | None = None
 
 
-class VersionChanges(Body):
-    """What is to change of a version; what is left out stays."""
+class Completed(Answer):
+    """What became of an upload."""
 
-    changelog: str | None = Field(None, max_length=200_000)
-    repository_url: Annotated[str, Field(max_length=2000, pattern=r"^https?://")] | None = None
-    commit_hash: Annotated[str, Field(max_length=64, pattern=r"^[0-9a-fA-F]+$")] | None = None
-    domain: str | None = Field(None, max_length=32)
-    tags: Tags | None = None
-
-
-class VersionIn(VersionChanges):
-    """A new version of the variant of that name, which is made where there is none."""
-
-    variant: Text
-    version: Annotated[str, Field(min_length=1, max_length=64)] | None = Field(None, description="By default the next.")
+    upload_id: str
+    sha256: str
+    size: int
+    instance_id: str | None = None
+    status: str | None = Field(None, description="How the instance, or the job, stands now.")
+    missing: tuple[str, ...] = Field((), description="Files that the model still needs.")
+    dataset_id: str | None = None
+    reference: str | None = Field(None, description="What a conversion's parameter calls the file.")
+    job_id: str | None = None
 
 
-class InstanceIn(Body):
-    """A new source instance; its files are uploaded next."""
+class Line(Answer):
+    """A line of a job's log; `kind` is log, note, warning, started, finished or error."""
 
-    version_id: str = Field(max_length=64)
-    name: Text
-    model_type: str = Field("ONNX", max_length=16, description="ONNX, IR or TFLITE; what the file is decides.")
-    description: str | None = Field(None, max_length=255)
-    tags: Tags = Field(default_factory=list)
-
-
-class InstanceChanges(Body):
-    """What is to change of an instance; what is left out stays."""
-
-    description: str | None = Field(None, max_length=255)
-    tags: Tags | None = None
+    number: int
+    at: datetime
+    attempt: int = 1
+    stage: str = ""
+    kind: str = "log"
+    text: str = ""
 
 
-def stated(body: BaseModel, *without: str) -> dict[str, Any]:
-    """The values that a client has given, as the registry takes them."""
-    values = body.model_dump(exclude_unset=True, exclude=set(without))
-    nullable = ("architecture", "repository_url", "commit_hash", "domain", "description")
-    return {name: value for name, value in values.items() if value is not None or name in nullable}
+class Job(Answer):
+    """A job. `position`, `wait` and `run` are expected, and null where nothing is known."""
+
+    id: str
+    number: int
+    kind: str = "convert"
+    name: str
+    status: JobStatus | str
+    model_id: str | None = None
+    source_id: str | None = None
+    result_id: str | None = None
+    platform: str | None = None
+    spec: dict[str, Any] = {}
+    priority: int = 0
+    attempt: int = 0
+    max_attempts: int = 2
+    cancel_requested: bool = False
+    limits: dict[str, int] = {}
+    progress: dict[str, Any] = {}
+    stages: tuple[dict[str, Any], ...] = ()
+    queued: datetime
+    started: datetime | None = None
+    finished: datetime | None = None
+    error: str | None = None
+    failure: dict[str, Any] | None = Field(None, description="What failed, where, and what to change.")
+    result: dict[str, Any] | None = None
+    retry_of: str | None = None
+    answered_by: str | None = Field(None, description="The earlier job that made the same.")
+    position: int | None = Field(None, description="Place in the queue, from 1.")
+    wait: float | None = Field(None, description="Seconds until it begins.")
+    run: float | None = Field(None, description="Seconds from then, or from now, to its end.")
+    fraction: float | None = Field(None, description="How much of it is done, by its time.")
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it has not ended."""
+        return self.status in LIVE
+
+    def require_success(self) -> None:
+        """Go on only where the job has succeeded.
+
+        Raises:
+            OakmillError: what the conversion failed with, under its own name.
+            Conflict: it was cancelled, or has not ended.
+        """
+        if self.status == JobStatus.SUCCEEDED:
+            return
+        if self.status != JobStatus.FAILED:
+            raise Conflict(f"Job {self.name} is {self.status}.", subject=self.id)
+        failure = self.failure or {}
+        kind = getattr(errors, str(failure.get("code")), ToolFailed)
+        remedy = next((str(item.get("text", "")) for item in failure.get("remedies", ())), "")
+        error: OakmillError = kind(
+            str(failure.get("sentence") or self.error or f"Job {self.name} failed."),
+            subject=str(failure.get("subject", "")),
+            remedy=remedy,
+            log="\n".join(failure.get("log", ())),
+        )
+        raise error
+
+
+class Dataset(Answer):
+    """A calibration set of the team's own."""
+
+    id: str
+    name: str
+    slug: str
+    sha256: str
+    size: int
+    count: int
+    verdict: str | None = Field(None, description="The doctor's, in a word.")
+    created: datetime
+
+
+class DatasetDetail(Dataset):
+    """A calibration set with all that the doctor says."""
+
+    doctor: dict[str, Any] = {}
+    left_out: int = Field(0, description="Files of the zip that teach nothing.")
+    thumbnails: int = Field(0, description="How many there are: GET .../thumbnails/0 and on.")
+
+
+class Key(Answer):
+    """A key, by what is known of it; the key itself is told once, when it is made."""
+
+    id: str
+    name: str
+    prefix: str
+    scopes: tuple[str, ...]
+    model_id: str | None = None
+    created: datetime
+    expires: datetime | None = None
+    revoked: datetime | None = None
+    last_used: datetime | None = None
+
+
+class NewKey(Key):
+    """A key with itself, this once."""
+
+    key: str

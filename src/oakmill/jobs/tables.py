@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from oakmill.jobs.states import LIVE as LIVE
+from oakmill.jobs.states import JobStatus as JobStatus
 from oakmill.registry.tables import Id, Name, Sha256
 from oakmill.storage.database import Base, UtcDateTime, now
 
-
-class JobStatus(StrEnum):
-    """Where a job stands."""
-
-    WAITING = "waiting"  #: for an upload that was announced (a calibration set); becomes queued, or fails in time
-    QUEUED = "queued"
-    RUNNING = "running"  #: a worker holds its lease
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-LIVE = (JobStatus.WAITING, JobStatus.QUEUED, JobStatus.RUNNING)
-"""States that a job leaves by itself."""
 _LIVE_SQL = text("status in ('waiting', 'queued', 'running')")
 
 

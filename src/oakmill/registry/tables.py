@@ -7,12 +7,15 @@ A row names a file only when its bytes are complete in the store. Identifiers ar
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from oakmill.registry.states import InstanceStatus as InstanceStatus
+from oakmill.registry.states import Origin as Origin
+from oakmill.registry.states import Role as Role
+from oakmill.registry.states import Visibility as Visibility
 from oakmill.storage.database import Base, UtcDateTime, now
 
 Name = String(255)
@@ -20,40 +23,6 @@ Id = String(64)
 Sha256 = String(64)
 Words = String(400)
 """Lower-case text to search in; as long as an index's entry may be in PostgreSQL."""
-
-
-class Visibility(StrEnum):
-    """Who sees a model and all below it."""
-
-    PRIVATE = "private"  #: the key that made it, and the team's admins
-    TEAM = "team"  #: every key of the team
-    PUBLIC = "public"  #: every key of the hub, and everybody where the operator allows it
-
-
-class Origin(StrEnum):
-    """Where an instance comes from."""
-
-    SOURCE = "source"  #: uploaded
-    CONVERTED = "converted"  #: made by a conversion
-
-
-class InstanceStatus(StrEnum):
-    """Whether an instance can be used."""
-
-    PENDING = "pending"  #: its upload or its conversion is not through
-    AVAILABLE = "available"
-    FAILED = "failed"
-
-
-class Role(StrEnum):
-    """What a file of an instance is."""
-
-    MODEL = "model"  #: what is downloaded: the uploaded file, or the converted one
-    PART = "part"  #: belongs to the model: external data, an IR's weights
-    PASSPORT = "passport"
-    PASSPORT_PAGE = "passport_page"
-    RECIPE = "recipe"
-    DEBUG_BUNDLE = "debug_bundle"  #: the evidence that a failed conversion leaves
 
 
 class Timed:

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from oakmill.storage.database import Base, UtcDateTime, now
-
-
-class UploadStatus(StrEnum):
-    """Where an upload stands."""
-
-    OPEN = "open"  #: takes bytes
-    COMPLETE = "complete"  #: all bytes are in the store, under `sha256`
-    FAILED = "failed"  #: refused; `error` says why
+from oakmill.storage.states import UploadStatus as UploadStatus
 
 
 class Blob(Base):

@@ -13,7 +13,6 @@ import pytest
 
 from oakmill import errors
 from oakmill.client import Hub, Job, Line
-from oakmill.client.answers import File, Upload
 from oakmill.client.connection import address_of
 from oakmill.client.downloads import fetch
 from oakmill.client.following import events
@@ -31,6 +30,7 @@ from oakmill.errors import (
     Unavailable,
 )
 from oakmill.hub import problems
+from oakmill.hub.wire import File, Upload
 
 Handler = Callable[[httpx.Request], httpx.Response]
 NAMED = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, OakmillError)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
 from fastapi import Query, Request, Response
@@ -90,15 +90,15 @@ def _arrive(at: Hub, upload_id: str) -> None:
         upload = session.get_one(Upload, upload_id)
     try:
         arrived = upload_completion.arrive(at, LOCAL, upload)
-        if missing := arrived.get("missing"):
-            raise _incomplete(upload.name, missing)
+        if arrived.missing:
+            raise _incomplete(upload.name, arrived.missing)
     except OakmillError as error:
         if error.status >= 500:
             raise
         _refuse(at, upload_id, error)
 
 
-def _incomplete(name: str, missing: list[str]) -> NotAModel:
+def _incomplete(name: str, missing: Sequence[str]) -> NotAModel:
     """The client sends one file and never a second one."""
     return NotAModel(
         f"{name} needs {', '.join(missing)}, and this client sends one file.",

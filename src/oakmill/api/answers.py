@@ -1,0 +1,60 @@
+"""Rows as the answers that tell of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from oakmill.hub import wire
+from oakmill.jobs import estimates
+from oakmill.jobs.tables import LIVE, Job
+from oakmill.registry.models import Counts
+from oakmill.registry.tables import Dataset, Key, Model, Version
+
+
+def model(row: Model, counts: Counts) -> wire.ModelDetail:
+    """A model that came with its team, and what stands below it; lists leave the card out."""
+    below = {
+        "variants": counts.variants,
+        "versions": counts.versions,
+        "instances": sum(counts.instances.values()),
+        "available": tuple(counts.available),
+    }
+    names = wire.ModelDetail.model_fields.keys() - below.keys() - {"team"}
+    return wire.ModelDetail(**{name: getattr(row, name) for name in names}, team=row.team.slug, **below)
+
+
+def version(row: Version) -> wire.Version:
+    """A version that came with its variant."""
+    own = {name: getattr(row, name) for name in wire.Version.model_fields if name not in {"variant", "variant_slug"}}
+    return wire.Version(**own, variant=row.variant.name, variant_slug=row.variant.slug)
+
+
+def job(session: Session, row: Job) -> wire.Job:
+    """A job, with what is expected of one that has not ended."""
+    found = wire.Job.model_validate(row)
+    if row.status not in LIVE:
+        return found
+    expected = estimates.estimate(session, row)
+    names = ("position", "wait", "run", "fraction")
+    return found.model_copy(update={name: getattr(expected, name) for name in names})
+
+
+def dataset(row: Dataset) -> wire.DatasetDetail:
+    """A calibration set, with what the calibration doctor says of it; lists leave that out."""
+    doctor = row.report.get("doctor", {})
+    return wire.DatasetDetail.model_validate(row).model_copy(
+        update={
+            "verdict": doctor.get("verdict"),
+            "doctor": doctor,
+            "left_out": row.report.get("left_out", 0),
+            "thumbnails": len(row.report.get("thumbnails", ())),
+        }
+    )
+
+
+def key(row: Key) -> dict[str, Any]:
+    """What is known of a key, for `wire.Key` and, with the key itself, for `wire.NewKey`."""
+    own = {name: getattr(row, name) for name in wire.Key.model_fields if name != "scopes"}
+    return {**own, "scopes": tuple(row.scopes.split(","))}

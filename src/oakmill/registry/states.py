@@ -1,0 +1,39 @@
+"""Where the registry's rows come from, who sees them, whether they can be used; for clients too, so without tables."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Visibility(StrEnum):
+    """Who sees a model and all below it."""
+
+    PRIVATE = "private"  #: the key that made it, and the team's admins
+    TEAM = "team"  #: every key of the team
+    PUBLIC = "public"  #: every key of the hub, and everybody where the operator allows it
+
+
+class Origin(StrEnum):
+    """Where an instance comes from."""
+
+    SOURCE = "source"  #: uploaded
+    CONVERTED = "converted"  #: made by a conversion
+
+
+class InstanceStatus(StrEnum):
+    """Whether an instance can be used."""
+
+    PENDING = "pending"  #: its upload or its conversion is not through
+    AVAILABLE = "available"
+    FAILED = "failed"
+
+
+class Role(StrEnum):
+    """What a file of an instance is."""
+
+    MODEL = "model"  #: what is downloaded: the uploaded file, or the converted one
+    PART = "part"  #: belongs to the model: external data, an IR's weights
+    PASSPORT = "passport"
+    PASSPORT_PAGE = "passport_page"
+    RECIPE = "recipe"
+    DEBUG_BUNDLE = "debug_bundle"  #: the evidence that a failed conversion leaves
