@@ -73,13 +73,14 @@ class Copier(SingleEnvironment):
         stand_in(self.name, self._settings)
 
 
-def stand_in(name: str, settings: Settings, lock: str = "") -> Environment:
+def stand_in(name: str, settings: Settings, *, libraries: bool = False) -> Environment:
     """An environment that looks installed, and has nothing in it but this Python."""
     folder = settings.toolchains / name
     (folder / "bin").mkdir(parents=True)
+    (folder / environments.LIBRARIES).mkdir()
     (folder / "bin" / "python").symlink_to(sys.executable)
     digest = hashlib.sha256(name.encode()).hexdigest()
-    record = {"libraries": False, "lock": lock, "digest": digest, "versions": {}}
+    record = {"libraries": libraries, "lock": "", "digest": digest, "versions": {}}
     (folder / environments.RECORD).write_text(json.dumps(record))
     return environments.require(name, settings, "")
 
