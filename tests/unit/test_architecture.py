@@ -27,11 +27,6 @@ RUNNER_PACKAGES = {
     "torch",
 }
 IMPORT_BY_NAME = {
-    "cli/main.py": "a command's module is loaded when it is called: the command line starts fast",
-    "jobs/executors/ray.py": "Ray is optional",
-    "jobs/runner.py": "loads ahead what the next job needs",
-    "api/app.py": "debt",
-    "server/__init__.py": "debt",
     "web/apart/__main__.py": "debt",
 }
 """Modules that may import by a name in a string, and why."""

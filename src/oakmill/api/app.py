@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import import_module
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -12,6 +11,23 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.telemetry import TelemetryConfig
 
 from oakmill import __version__
+from oakmill.api import (
+    conversions,
+    datasets,
+    documents,
+    events,
+    files,
+    health,
+    instances,
+    jobs,
+    keys,
+    models,
+    specs,
+    teams,
+    toolchains,
+    uploads,
+    variants,
+)
 from oakmill.hub import problems
 from oakmill.hub.routing import problem_schema
 from oakmill.hub.state import Hub
@@ -19,8 +35,8 @@ from oakmill.settings import Settings
 
 PREFIX = "/api/v1"
 PARTS = (
-    "health", "teams", "models", "variants", "instances", "files", "documents", "specs", "conversions", "jobs",
-    "events", "uploads", "datasets", "toolchains", "keys",
+    health, teams, models, variants, instances, files, documents, specs, conversions, jobs,
+    events, uploads, datasets, toolchains, keys,
 )  # fmt: skip
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
@@ -43,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     for part in PARTS:
-        app.include_router(import_module(f"oakmill.api.{part}").routes, prefix=PREFIX)
+        app.include_router(part.routes, prefix=PREFIX)
     app.add_route(f"{PREFIX}/{{rest:path}}", _nothing, ["GET", "POST", "PATCH", "DELETE"], include_in_schema=False)
     problems.install(app)
     _describe_problems(app)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from importlib import import_module
 from types import FrameType
 from typing import NoReturn
 
@@ -34,9 +33,74 @@ COMMANDS = {
     "cache": "Show and empty the cache of results.",
     "doctor": "Show what works on this machine, and what to do about what does not.",
 }
-UNLISTED = ("seed",)
-"""For tests; `--help` does not name them."""
 INTERRUPTED = 130
+
+
+def _of_files(name: str) -> click.Command | None:
+    """Commands that work on this machine's files alone."""
+    command: click.Command
+    match name:
+        case "convert":
+            from oakmill.cli.convert import command
+        case "check":
+            from oakmill.cli.check import command
+        case "replay":
+            from oakmill.cli.replay import command
+        case "compare":
+            from oakmill.cli.compare import command
+        case "toolchains":
+            from oakmill.cli.toolchains import command
+        case "datasets":
+            from oakmill.cli.datasets import command
+        case "cache":
+            from oakmill.cli.cache import command
+        case "doctor":
+            from oakmill.cli.doctor import command
+        case _:
+            return None
+    return command
+
+
+def _of_client(name: str) -> click.Command | None:
+    """Commands that speak to a hub."""
+    command: click.Command
+    match name:
+        case "login":
+            from oakmill.cli.login import command
+        case "models":
+            from oakmill.cli.models import command
+        case "upload":
+            from oakmill.cli.upload import command
+        case "download":
+            from oakmill.cli.download import command
+        case "jobs":
+            from oakmill.cli.jobs import command
+        case "logs":
+            from oakmill.cli.logs import command
+        case _:
+            return None
+    return command
+
+
+def _of_server(name: str) -> click.Command | None:
+    """Commands that are a hub, or keep one; `seed` is for tests, and `--help` does not name it."""
+    command: click.Command
+    match name:
+        case "serve":
+            from oakmill.cli.serve import command
+        case "worker":
+            from oakmill.cli.worker import command
+        case "keys":
+            from oakmill.cli.keys import command
+        case "backup":
+            from oakmill.cli.backup import command
+        case "restore":
+            from oakmill.cli.restore import command
+        case "seed":
+            from oakmill.cli.seed import command
+        case _:
+            return None
+    return command
 
 
 class _LazyGroup(click.Group):
@@ -46,10 +110,7 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in (*COMMANDS, *UNLISTED):
-            return None
-        command: click.Command = import_module(f"oakmill.cli.{cmd_name}").command
-        return command
+        return _of_files(cmd_name) or _of_client(cmd_name) or _of_server(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -15,7 +15,6 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,6 @@ from oakmill.spec.platforms import PLATFORMS
 
 Tell = Callable[[Mapping[str, Any]], None]
 
-_NEEDED = (
-    "oakmill.conversion.failures.bundle", "oakmill.conversion.pipeline", "oakmill.conversion.cache.results",
-    "oakmill.jobs.inspection", "luxonis_ml.nn_archive", "onnxruntime", "onnxslim", "PIL.Image",
-)  # fmt: skip
-"""What a conversion loads in the end; it takes seconds, so it is loaded while nobody waits."""
 _NICER = 5
 """The server and the system go before conversions."""
 _log = logging.getLogger(__name__)
@@ -55,13 +49,18 @@ def main() -> None:
 
 
 def _warm() -> None:
-    """Load what every conversion needs, and ask once what is asked at each."""
-    from oakmill.conversion import registry
-    from oakmill.conversion.cache import identity
+    """Load what every conversion needs in the end, which takes seconds, and ask once what is asked at each."""
+    import luxonis_ml.nn_archive  # noqa: F401 - these are loaded, not used
+    import onnxruntime  # noqa: F401
+    import onnxslim  # noqa: F401
+    import PIL.Image  # noqa: F401
+
+    from oakmill.conversion import pipeline, registry  # noqa: F401
+    from oakmill.conversion.cache import identity, results  # noqa: F401
+    from oakmill.conversion.failures import bundle  # noqa: F401
+    from oakmill.jobs import inspection  # noqa: F401
     from oakmill.processes import sandbox
 
-    for name in _NEEDED:
-        import_module(name)
     for row in registry.ROWS.values():
         row.load()
     identity.code()

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-
 from fastapi import FastAPI
 
 from oakmill.api.app import create_app
+from oakmill.compat.hubai.routes import router as hubai
+from oakmill.compat.zoo.routes import router as zoo
 from oakmill.settings import Settings
-
-OTHERS = ("oakmill.compat.zoo.routes", "oakmill.compat.hubai.routes", "oakmill.web.app")
-"""Modules with a `router` of their own; they are no part of our API's description.
-
-The zoo goes first: its models/download would be a model's identifier to HubAI's routes.
-"""
+from oakmill.web.app import router as pages
 
 
 def create(settings: Settings) -> FastAPI:
-    """The whole hub as one application."""
+    """The whole hub as one application; what is not our API is no part of its description."""
     app = create_app(settings)
-    for name in OTHERS:
-        if _exists(name):
-            app.include_router(import_module(name).router, include_in_schema=False)
+    for router in (zoo, hubai, pages):  # the zoo's models/download would be a model's identifier to HubAI's routes
+        app.include_router(router, include_in_schema=False)
     return app
-
-
-def _exists(name: str) -> bool:
-    parent = name.rpartition(".")[0]
-    if parent != "oakmill" and not _exists(parent):
-        return False
-    return find_spec(name) is not None

@@ -11,7 +11,6 @@ import os
 import signal
 import subprocess
 import sys
-from importlib import import_module
 from types import FrameType
 from typing import Any
 
@@ -96,7 +95,7 @@ class RayPlacer:
 def _load() -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # noqa: TID251 - Ray tells its makers of its use unless told not to
     try:
-        ray = import_module("ray")
+        import ray
     except ImportError:
         raise Unavailable("Ray is not installed.", remedy="Install it: uv pip install 'oakmill[ray]'.") from None
     try:
