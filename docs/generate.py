@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from oakmill import errors
 from oakmill.conversion.failures.rulebook import Rule, RuleRemedy, rules
 from oakmill.preflight import tables
 from oakmill.settings import Settings
-from oakmill.spec import ConversionSpec, InputSpec, Rvc2Spec, Rvc4Spec
+from oakmill.spec import ConversionSpec, InputSpec
 from oakmill.spec.flags import flag_of
+from oakmill.spec.platforms import PLATFORMS, PlatformFacts
 from oakmill.toolchains.rvc2 import compile_tool
 from oakmill.toolchains.rvc4 import snpe_options
 from oakmill.toolchains.rvc4.snpe_words import Argument, Way
@@ -46,45 +47,42 @@ def pages() -> dict[str, str]:
 def convert_page() -> str:
     """The parameters of a conversion, from the spec."""
     per_input = {name: field for name, field in InputSpec.model_fields.items() if name != "name"}
-    keys = "".join(f"| `{key}` | {described.words} |\n" for key, described in compile_tool.CONFIG_KEYS.items())
+    platforms = "\n".join(map(platform_part, PLATFORMS.values()))
     return f"""# oakmill convert
 
-    oakmill convert MODEL --to rvc2|rvc4 [options] [-o FOLDER]
+    oakmill convert MODEL --to {"|".join(PLATFORMS)} [options] [-o FOLDER]
 
 Made by `docs/generate.py` from the typed spec that the conversion itself uses.
 
 ## For each input
 
 With one input, give the value alone: `--mean-values 104,117,123`. With several, name the input:
-`--mean-values left=104,117,123`. What you leave out is taken from the NN Archive, if the model came in one, else from
-the model; a picture of three channels counts as trained on RGB, and the converted model takes BGR, as cameras give it.
+`--mean-values left=104,117,123`. What you omit is taken from the NN Archive, if the model came in one, else from
+the model; an image of three channels counts as trained on RGB, and the converted model takes BGR, as cameras give it.
 
 {table(per_input)}
-## To RVC2
+{platforms}"""
 
-{table(own_fields(Rvc2Spec))}
+
+def platform_part(facts: PlatformFacts) -> str:
+    """A platform's parameters, and what becomes of the arguments of its vendor's tools."""
+    arguments = ARGUMENTS.get(facts.name, str)()
+    return (
+        f"## To {facts.title}\n\n{facts.about} For the {facts.devices}.\n\n{table(own_fields(facts.spec))}{arguments}"
+    )
+
+
+def compile_tool_table() -> str:
+    """The keys that compile_tool takes for RVC2."""
+    keys = "".join(f"| `{key}` | {described.words} |\n" for key, described in compile_tool.CONFIG_KEYS.items())
+    return f"""
 ### compile_tool's configuration keys
 
 `--compile-tool-args "-c KEY=VALUE"`, once for each:
 
 | key | values |
 |---|---|
-{keys}
-## To RVC4
-
-`--qairt-root FOLDER` names your own Qualcomm SDK: see [howto/own-qairt-sdk.md](../howto/own-qairt-sdk.md).
-
-{table(own_fields(Rvc4Spec))}
-### Arguments of the SNPE tools
-
-Without an SDK of your own, each is carried out by Oakmill, changes nothing (and a note says so), or is refused by name.
-
-{snpe_tables()}"""
-
-
-def own_fields(spec: type[ConversionSpec]) -> dict[str, FieldInfo]:
-    """A platform's parameters."""
-    return {name: field for name, field in spec.model_fields.items() if name not in ("inputs", "platform")}
+{keys}"""
 
 
 def snpe_tables() -> str:
@@ -93,7 +91,23 @@ def snpe_tables() -> str:
     for tool, options in snpe_options.KNOWN.items():
         rows = "".join(f"| `{name}` | {what_becomes_of(option)} |\n" for name, option in options.items())
         parts.append(f"`{tool}`\n\n| argument | without an SDK |\n|---|---|\n{rows}")
-    return "\n".join(parts)
+    tables_of_tools = "\n".join(parts)
+    return f"""
+### Arguments of the SNPE tools
+
+`--qairt-root FOLDER` names your own Qualcomm SDK: see [howto/own-qairt-sdk.md](../howto/own-qairt-sdk.md). Without one,
+each argument is carried out by Oakmill, changes nothing (and a note says so), or is refused by name.
+
+{tables_of_tools}"""
+
+
+ARGUMENTS: dict[str, Callable[[], str]] = {"rvc2": compile_tool_table, "rvc4": snpe_tables}
+"""What is said of the arguments of a platform's tools."""
+
+
+def own_fields(spec: type[ConversionSpec]) -> dict[str, FieldInfo]:
+    """A platform's parameters."""
+    return {name: field for name, field in spec.model_fields.items() if name not in ("inputs", "platform")}
 
 
 def what_becomes_of(option: Argument) -> str:
