@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
 from oakmill.toolchains.rvc3.quantizers import Quantizer
 from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
 from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
+from tests import in_process
 from tests.tools import installed
 
 
@@ -103,15 +102,11 @@ def own_home(folder: Path) -> Path:
 
 
 def converter(platform: str, temporary: Path, **always: str) -> Convert:
-    """What runs `oakmill convert` to a platform, with `--json`, in an environment of its own."""
+    """What runs `oakmill convert` to a platform, with `--json`, within this process."""
 
     def run(*arguments: str | Path, **variables: str) -> Answer:
-        finished = subprocess.run(  # noqa: TID251, PLW1510 - the test is the user
-            command("convert", *arguments, "--to", platform, "--json"),
-            capture_output=True,
-            text=True,
-            env={**os.environ, "TMPDIR": str(temporary), **always, **variables},  # noqa: TID251
-            timeout=240,
+        finished = in_process.run(
+            "convert", *arguments, "--to", platform, "--json", **{"TMPDIR": str(temporary), **always, **variables}
         )
         return read_answer(finished.returncode, finished.stdout, finished.stderr)
 

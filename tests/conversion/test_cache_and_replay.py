@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
+from tests import in_process
 from tests.conversion.conftest import Answer, command, made_photos, own_home, read_answer
 from tests.conversion.makers import archived, conv_model, saved
 
@@ -30,13 +31,8 @@ def run(tmp_path: Path, temporary: Path) -> Run:
     home = own_home(tmp_path)
 
     def call(*arguments: str | Path, **variables: str) -> Answer:
-        finished = subprocess.run(  # noqa: TID251, PLW1510 - the test is the user
-            command(*arguments, "--json"),
-            capture_output=True,
-            text=True,
-            env={**os.environ, "TMPDIR": str(temporary), "OAKMILL_HOME": str(home), **variables},  # noqa: TID251
-            timeout=240,
-        )
+        variables = {"TMPDIR": str(temporary), "OAKMILL_HOME": str(home), **variables}
+        finished = in_process.run(*arguments, "--json", **variables)
         return read_answer(finished.returncode, finished.stdout, finished.stderr)
 
     return call
@@ -276,5 +272,5 @@ def test_two_results_stand_side_by_side(run: Run, model: Path, tmp_path: Path) -
 
 
 def compared(a: Path, b: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(subprocess.check_output(command("compare", a, b, "--json")))
+    found: dict[str, Any] = json.loads(in_process.run("compare", a, b, "--json").stdout)
     return found

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from oakmill.cli.check import examine
+from tests import in_process
 from tests.conversion.conftest import Convert
 from tests.conversion.makers import conv_model, saved
 
@@ -22,12 +21,7 @@ SMALL = ("cifar10_smallcnn", "mnist_cntk", "plate_rec_48x168", "ultraface_rfb_32
 
 def check(path: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     """The exit code and the answer of `oakmill check --json`."""
-    finished = subprocess.run(  # noqa: TID251, PLW1510 - the test is the user
-        [sys.executable, "-m", "oakmill", "check", str(path), "--json", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    finished = in_process.run("check", path, "--json", *arguments)
     return finished.returncode, json.loads(finished.stdout) if finished.stdout else {}
 
 

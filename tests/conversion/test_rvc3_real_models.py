@@ -34,8 +34,8 @@ def metric(answer: Any, words: str) -> float:
 def test_a_real_model_becomes_an_ir_that_runs(name: str, shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
     answer = convert3(
         shared_data / "models" / f"{name}.onnx", *MODELS[name],
-        "--quantization-data", shared_data / "images" / "coco" / "train2017", "--max-quantization-images", "32",
-        "--max-images", "16", "-o", tmp_path / "out",
+        "--quantization-data", shared_data / "images" / "coco" / "train2017", "--max-quantization-images", "8",
+        "--max-images", "4", "-o", tmp_path / "out",
     )  # fmt: skip
     assert answer.exit_code == 0, answer.error
     assert min(outputs(answer, "FP16 weights").values()) > 40
@@ -52,8 +52,8 @@ def test_squeezenet_in_8_bits_decides_on_photos_as_before(
 ) -> None:
     answer = convert3(
         shared_data / "models" / "squeezenet1.1_fp32.onnx", *MODELS["squeezenet1.1_fp32"], *options,
-        "--quantization-data", shared_data / "images" / "imagenet", "--max-quantization-images", "256",
-        "--max-images", "256", "-o", tmp_path / "out",
+        "--quantization-data", shared_data / "images" / "imagenet", "--max-quantization-images", "64",
+        "--max-images", "96", "-o", tmp_path / "out",
     )  # fmt: skip
     assert answer.exit_code == 0, answer.error
     assert metric(answer, "top-1 agreement") > 0.88
@@ -64,8 +64,8 @@ def test_squeezenet_in_8_bits_decides_on_photos_as_before(
 def test_yolox_in_8_bits_finds_the_same_boxes(shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
     answer = convert3(
         shared_data / "models" / "yolox_nano_416.onnx", *MODELS["yolox_nano_416"],
-        "--quantization-data", shared_data / "images" / "coco" / "train2017", "--max-quantization-images", "64",
-        "--max-images", "32", "-o", tmp_path / "out",
+        "--quantization-data", shared_data / "images" / "coco" / "train2017", "--max-quantization-images", "24",
+        "--max-images", "16", "-o", tmp_path / "out",
     )  # fmt: skip
     assert answer.exit_code == 0, answer.error
     assert metric(answer, "box agreement (F1)") > 0.9
@@ -75,8 +75,8 @@ def test_yolox_in_8_bits_finds_the_same_boxes(shared_data: Path, tmp_path: Path,
 def test_noise_as_lessons_comes_out_red(shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
     answer = convert3(
         shared_data / "models" / "squeezenet1.1_fp32.onnx", *MODELS["squeezenet1.1_fp32"],
-        "--quantization-data", "random", "--max-quantization-images", "32",
-        "--images", shared_data / "images" / "imagenet", "--max-images", "64", "-o", tmp_path / "out",
+        "--quantization-data", "random", "--max-quantization-images", "16",
+        "--images", shared_data / "images" / "imagenet", "--max-images", "16", "-o", tmp_path / "out",
     )  # fmt: skip
     assert answer.exit_code == 0, answer.error
     assert answer.result["verdict"] == "fail"

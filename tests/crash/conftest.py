@@ -39,6 +39,11 @@ LONG = 60  # convolutions: some seconds of compiling
 ENDED = (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 
+def blob(shaves: int) -> Rvc2Spec:
+    """Seconds of compiling, and little else: two images measure it."""
+    return Rvc2Spec(blob=True, number_of_shaves=shaves, max_verification_images=2)
+
+
 @dataclass
 class Hub:
     settings: Settings
@@ -52,7 +57,7 @@ class Hub:
         return self.workers[-1]
 
     def ask(self, **options: Any) -> Job:
-        spec = options.pop("spec", None) or Rvc2Spec(blob=True, number_of_shaves=4)
+        spec = options.pop("spec", None) or blob(4)
         with self.db.session() as session:
             source = session.get_one(Instance, "aimi_1")
             return submit.request(session, LOCAL, source, spec, settings=self.settings, **options)

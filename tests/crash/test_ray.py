@@ -12,9 +12,8 @@ import pytest
 
 from oakmill.jobs.tables import JobStatus
 from oakmill.registry.tables import Instance, InstanceFile
-from oakmill.spec import Rvc2Spec
 from oakmill.storage.stores import open_store
-from tests.crash.conftest import Hub, command_line, eventually, living, made_hub
+from tests.crash.conftest import Hub, blob, command_line, eventually, living, made_hub
 from tests.hub_servers import s3_server, s3_store
 
 __all__ = ["s3_server", "s3_store"]
@@ -35,7 +34,7 @@ def workers_of(job_id: str) -> list[int]:
 
 def test_jobs_run_on_the_cluster_and_one_whose_worker_is_killed_is_sent_again(hub: Hub) -> None:
     placer = hub.worker("--ray")
-    first, second = hub.ask(), hub.ask(spec=Rvc2Spec(blob=True, number_of_shaves=5))
+    first, second = hub.ask(), hub.ask(spec=blob(5))
     hub.compiling(first)
     for pid in workers_of(first.id):
         os.kill(pid, signal.SIGKILL)

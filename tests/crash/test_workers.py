@@ -16,7 +16,10 @@ from oakmill.jobs.tables import Job, JobStatus, LogLine
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus
 from oakmill.spec import Rvc2Spec
 from oakmill.storage.database import now
-from tests.crash.conftest import LEASE, PATIENCE, Hub, eventually
+from tests.crash.conftest import LEASE, PATIENCE, Hub, blob, eventually
+
+ON_ONE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+"""For what ends processes: which database knows of it makes no difference."""
 
 
 def result_of(hub: Hub, job: Job) -> tuple[Instance, list[str]]:
@@ -69,7 +72,7 @@ def test_a_worker_frozen_past_its_lease_and_woken_cannot_overwrite(hub: Hub) -> 
     assert (after.status, after.attempt, after.finished) == (done.status, 2, done.finished)
     assert len(result_of(hub, done)[1]) == 4 and result.status == InstanceStatus.AVAILABLE
     assert frozen.poll() is None, "it goes on with the next job"
-    assert hub.ended(hub.ask(spec=Rvc2Spec(blob=True, number_of_shaves=5))).status == JobStatus.SUCCEEDED
+    assert hub.ended(hub.ask(spec=blob(5))).status == JobStatus.SUCCEEDED
 
 
 def test_cancelled_while_queued(hub: Hub) -> None:
@@ -78,11 +81,12 @@ def test_cancelled_while_queued(hub: Hub) -> None:
     assert hub.job(job).status == JobStatus.CANCELLED
     assert result_of(hub, job)[0].status == InstanceStatus.FAILED
     hub.worker()
-    other = hub.ask(spec=Rvc2Spec(blob=True, number_of_shaves=5))
+    other = hub.ask(spec=blob(5))
     assert hub.ended(other).status == JobStatus.SUCCEEDED
     assert hub.job(job).attempt == 0
 
 
+@ON_ONE
 def test_cancelled_while_running_ends_the_whole_tree(hub: Hub) -> None:
     hub.worker()
     job = hub.ask()
@@ -113,6 +117,7 @@ def test_cancelled_at_its_end_is_whole_or_not_at_all(hub: Hub) -> None:
         assert (done.status, result.status, roles) == (JobStatus.CANCELLED, InstanceStatus.FAILED, [])
 
 
+@ON_ONE
 def test_a_worker_asked_to_end_gives_its_job_back_untried(hub: Hub) -> None:
     worker = hub.worker()
     job = hub.ask()
@@ -124,6 +129,7 @@ def test_a_worker_asked_to_end_gives_its_job_back_untried(hub: Hub) -> None:
     assert not hub.processes(job)
 
 
+@ON_ONE
 def test_a_job_whose_failure_cannot_be_explained_ends_all_the_same(hub: Hub) -> None:
     """A row whose parameters this version does not know once hung until its lease ran out, twice."""
     job = hub.ask()
@@ -135,6 +141,7 @@ def test_a_job_whose_failure_cannot_be_explained_ends_all_the_same(hub: Hub) -> 
     assert done.failure and "of_another_version" in done.failure["details"]
 
 
+@ON_ONE
 @pytest.mark.parametrize(
     ("limits", "words"),
     [({"memory_mb": 300}, "needed more than 300 MB"), ({"seconds": 5}, "not done after 5 s")],

@@ -1,0 +1,45 @@
+"""One conversion for each platform by the real command line, in a process of its own, and depthai in another."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests import in_process
+from tests.conversion.conftest import command, own_home, read_answer
+from tests.conversion.makers import conv_model, saved
+
+FILES = {"rvc2": "small.rvc2.tar.xz", "rvc3": "small.rvc3.tar.xz", "rvc4": "small.rvc4.tar.xz"}
+
+
+@pytest.mark.parametrize("platform", FILES)
+def test_a_process_makes_the_same_bytes_as_the_tests_own(
+    platform: str, photos: Path, temporary: Path, tmp_path: Path, rvc3_toolchains: None, rvc4_toolchain: object
+) -> None:
+    model, variables = saved(conv_model(), tmp_path / "small.onnx"), {"OAKMILL_CACHE_MAX_MB": "0"}
+    variables |= {"TMPDIR": str(temporary), "OAKMILL_HOME": str(own_home(tmp_path))}
+    images = () if platform == "rvc2" else ("--quantization-data", photos)
+    asked = ("convert", model, "--to", platform, *images, "--json", "-o")
+    finished = subprocess.run(  # noqa: TID251, PLW1510 - the test is the user
+        command(*asked, tmp_path / "process"),
+        capture_output=True,
+        text=True,
+        env={**os.environ, **variables},  # noqa: TID251
+        timeout=240,
+    )
+    answer = read_answer(finished.returncode, finished.stdout, finished.stderr)
+    assert answer.exit_code == 0, answer.error
+    assert answer.result["verdict"] in ("pass", "warn")
+    made = {path.name for path in (tmp_path / "process").iterdir()}
+    assert made >= {FILES[platform], f"small.{platform}.passport.json", f"small.{platform}.recipe.yaml"}
+
+    here = in_process.run(*asked, tmp_path / "here", **variables)
+    again = read_answer(here.returncode, here.stdout, here.stderr)
+    assert again.result["sha256"] == answer.result["sha256"]
+    assert again.result["passport"]["vendor_reader"] == answer.result["passport"]["vendor_reader"]
+    assert [event["stage"] for event in again.events if event["kind"] == "stage"] == [
+        event["stage"] for event in answer.events if event["kind"] == "stage"
+    ]

@@ -1,0 +1,73 @@
+"""Runs `oakmill` within the test's own process: the same words, answers and exit codes, without a second's start."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from oakmill.cli.main import main
+from oakmill.conversion.output import depthai_reader, verification
+from oakmill.errors import VerificationFailed
+from oakmill.settings import Settings, current
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command said and its exit code, as of a process."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str | Path, **variables: str) -> Finished:
+    """Run `oakmill ARGUMENTS` with these variables in the environment."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    words = ["oakmill", *map(str, arguments)]
+    with (
+        _environment(variables),
+        redirect_stdout(stdout),
+        redirect_stderr(stderr),
+        mock.patch.object(verification, "read_with_depthai", _read_with_depthai),
+        mock.patch.object(sys, "argv", words),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+    return Finished(code, stdout.getvalue(), stderr.getvalue())
+
+
+def _read_with_depthai(files: Sequence[Path], work: Path, settings: Settings) -> list[dict[str, Any]]:
+    """As the real one, which loads depthai anew in a process of its own each time."""
+    try:
+        return [json.loads(json.dumps(depthai_reader.read(path))) for path in files]
+    except RuntimeError as error:
+        raise VerificationFailed(f"depthai cannot read {files[-1].name}: {error}") from error
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """A process's own state, as a new one would find it; put back at the end."""
+    before, tempfile.tempdir = tempfile.tempdir, None
+    handler = signal.getsignal(signal.SIGTERM)
+    with mock.patch.dict(os.environ, variables), warnings.catch_warnings():  # noqa: TID251
+        warnings.simplefilter("ignore")
+        current.cache_clear()
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
+            signal.signal(signal.SIGTERM, handler)
+    current.cache_clear()
