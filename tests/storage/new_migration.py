@@ -1,6 +1,9 @@
 """Writes the next migration, from what the tables say and the migrations do not yet.
 
 python -m tests.storage.new_migration "Jobs know their cost"
+
+What adds is written into the folder `before`. Where nothing is left but what removes, that is written into `after`,
+with the release since which nothing uses it: keep that file back for the release after.
 """
 
 from __future__ import annotations
@@ -14,11 +17,21 @@ from typing import Any, Literal
 from alembic.autogenerate import produce_migrations, render_python_code
 from alembic.autogenerate.api import AutogenContext
 from alembic.migration import MigrationContext
-from alembic.operations.ops import CreateTableOp, MigrateOperation, ModifyTableOps, UpgradeOps
+from alembic.operations.ops import (
+    AlterColumnOp,
+    CreateTableOp,
+    DropColumnOp,
+    DropConstraintOp,
+    DropTableOp,
+    MigrateOperation,
+    ModifyTableOps,
+    UpgradeOps,
+)
 
 import oakmill.jobs.tables
 import oakmill.registry.tables
 import oakmill.storage.tables  # noqa: F401 - all tables are to be known
+from oakmill import __version__
 from oakmill.storage.database import Base, Database, UtcDateTime
 from oakmill.storage.migrate import FOLDER, revisions, upgrade
 
@@ -72,6 +85,13 @@ def parts(step: MigrateOperation) -> Iterator[MigrateOperation]:
         yield ModifyTableOps(step.table_name, step.ops[begin : begin + CHANGES], schema=step.schema)
 
 
+def removes(step: MigrateOperation) -> bool:
+    """Whether code of before could not go on after it."""
+    if isinstance(step, ModifyTableOps):
+        return any(map(removes, step.ops))
+    return isinstance(step, DropTableOp | DropColumnOp | DropConstraintOp | AlterColumnOp)
+
+
 def names_of(steps: list[MigrateOperation]) -> list[str]:
     def name_of(number: int, step: MigrateOperation) -> str:
         if isinstance(step, CreateTableOp):
@@ -94,15 +114,18 @@ def write(what: str) -> Path:
     db = Database("sqlite://")
     upgrade(db)
     context, steps = missing_steps(db)
-    steps = steps[:MOST]
+    adding = [step for step in steps if not removes(step)]
+    steps = (adding or steps)[:MOST]
     revision = f"{len(known) + 1:04}"
     text = HEAD.format(what=what, revision=revision, down=f'"{known[-1]}"' if known else "None")
+    if not adding:
+        text = text.replace("\n\n\ndef", f'\nunused_since = "{__version__}"\n\n\ndef')
     names = names_of(steps)
     text += "".join(f"    {name}()\n" for name in names)
     for name, step in zip(names, steps, strict=True):
         text += f"\n\ndef {name}() -> None:\n{render(step, context)}\n"
     slug = re.sub(r"\W+", "_", what.lower())[:40]
-    path = FOLDER / "versions" / f"{revision}_{slug}.py"
+    path = FOLDER / ("before" if adding else "after") / f"{revision}_{slug}.py"
     path.write_text(text)
     return path
 

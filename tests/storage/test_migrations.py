@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from packaging.version import Version
 from sqlalchemy import inspect, text
 
 import oakmill.jobs.tables
 import oakmill.registry.tables
 import oakmill.storage.tables  # noqa: F401 - all tables are to be known
+from oakmill import __version__
 from oakmill.errors import Unavailable
 from oakmill.storage.database import Base, Database
-from oakmill.storage.migrate import is_current, upgrade
+from oakmill.storage.migrate import _config, is_current, steps, upgrade
+from tests.storage.migration_rules import faults, tables
 
 
 def test_migrations_make_what_the_tables_say(db: Database) -> None:
@@ -47,6 +52,46 @@ def test_a_database_of_a_newer_oakmill_is_refused_by_name(db: Database) -> None:
         session.execute(text("update alembic_version set version_num = '9999'"))
     with pytest.raises(Unavailable, match="9999"):
         upgrade(db)
+
+
+def test_a_step_in_before_only_adds(empty_db: Database) -> None:
+    """Else workers, which go on with the code that they have, would fail while a hub is upgraded."""
+    with empty_db.engine.connect() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        for step in steps():
+            before = tables(connection)
+            command.upgrade(config, step.revision)
+            if Path(step.path).parent.name == "before":
+                assert list(faults(before, tables(connection))) == [], step.path
+
+
+def test_a_step_in_after_comes_a_release_after_the_last_use() -> None:
+    assert {Path(step.path).parent.name for step in steps()} <= {"before", "after"}
+    for step in steps():
+        if Path(step.path).parent.name == "after":
+            assert Version(step.module.unused_since) < Version(__version__), step.path
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("alter table jobs add column cost integer", None),
+        ("alter table jobs add column cost integer not null default 0", None),
+        ("create table costs (id integer primary key, what text not null)", None),
+        ("create index jobs_by_name on jobs (name)", None),
+        ("alter table jobs drop column progress", "jobs.progress is gone"),
+        ("alter table jobs rename column progress to told", "jobs.progress is gone"),
+        ("drop table log_lines", "the table log_lines is gone"),
+        ("create unique index one_name on jobs (name)", "jobs: new rule: unique"),
+    ],
+)
+def test_what_only_adds_is_told_from_what_does_not(db: Database, change: str, fault: str | None) -> None:
+    with db.engine.begin() as connection:
+        before = tables(connection)
+        connection.execute(text(change))
+        found = list(faults(before, tables(connection)))
+    assert found == [] if fault is None else any(line.startswith(fault) for line in found)
 
 
 def test_foreign_keys_hold_after_an_upgrade(db: Database) -> None:

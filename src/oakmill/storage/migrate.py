@@ -9,7 +9,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
@@ -48,12 +48,20 @@ def is_current(db: Database) -> bool:
 
 def revisions() -> list[str]:
     """The numbers of all steps, in order."""
-    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()][::-1]
+    return [step.revision for step in steps()]
+
+
+def steps() -> list[Script]:
+    """All steps, in order; each one's folder is its kind."""
+    return list(ScriptDirectory.from_config(_config()).walk_revisions())[::-1]
 
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    folder = str(FOLDER).replace("%", "%%")
+    config.set_main_option("script_location", folder)
+    config.set_main_option("version_locations", f"{folder}/before\n{folder}/after")
+    config.set_main_option("path_separator", "newline")
     return config
 
 
