@@ -60,8 +60,16 @@ def test_presets_fill_in_and_the_swapped_pair_is_noticed(form: Page) -> None:
     expect(form.locator("#warning-inputs-0")).to_be_empty()
     form.fill("#f-inputs-0-mean_values", "58.395, 57.12, 57.375")
     expect(form.locator("#warning-inputs-0")).to_contain_text("look swapped")
+    form.get_by_role("button", name="Give mean").click()
+    expect(form.locator("#f-inputs-0-mean_values")).to_have_value("123.675, 116.28, 103.53")
+    expect(form.locator("#warning-inputs-0")).to_be_empty()
     form.locator("[data-preset]").select_option("signed")
     expect(form.locator("#f-inputs-0-mean_values")).to_have_value("127.5, 127.5, 127.5")
+    form.locator("#f-inputs-0-encoding_from").select_option("BGR")
+    form.locator("[data-preset]").select_option("caffe")
+    expect(form.locator("#f-inputs-0-mean_values")).to_have_value("103.939, 116.779, 123.68")
+    expect(form.locator("#f-inputs-0-scale_values")).to_be_empty()
+    expect(form.locator("#warning-inputs-0")).to_be_empty()
 
 
 def test_an_archive_fills_in_and_its_values_are_asked_for_once(page: Page, hub: Served) -> None:

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from oakmill.errors import SpecError
+from oakmill.findings import Finding
 from oakmill.model.source import Tensor
-from oakmill.spec import Encoding, InputSpec
-from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
+from oakmill.spec import Encoding, InputSpec, preprocessing_rules
 
 _LAYOUTS = {1: "N", 2: "NC", 3: "NCD", 5: "NCDHW", 6: "NCDEFG"}
 _COLOUR_CHANNELS = 3
@@ -114,20 +114,11 @@ def guess_layout(shape: Sequence[int]) -> str:
     return _LAYOUTS.get(len(shape), "NCDEFG"[: len(shape)])
 
 
-def warnings(item: ResolvedInput) -> list[str]:
+def findings(item: ResolvedInput) -> tuple[Finding, ...]:
     """Values that are legal but look like the well-known mistakes."""
-    found = []
-    if _near(item.mean or (), IMAGENET_SCALE) and _near(item.scale or (), IMAGENET_MEAN):
-        found.append(
-            f"input {item.name!r}: mean and scale look swapped; ImageNet's are mean "
-            "123.675,116.28,103.53 and scale 58.395,57.12,57.375"
-        )
-    if item.is_image and item.mean is not None and max(map(abs, item.mean)) <= 1 and any(item.mean):
-        found.append(
-            f"input {item.name!r}: mean {list(item.mean)} is subtracted from pixels of 0 to 255; for values given "
-            "on a scale of 0 to 1, multiply mean and scale by 255"
-        )
-    return found
+    return preprocessing_rules.mistakes(
+        item.name, item.mean, item.scale, pixels=item.is_image, encoding=item.encoding_from
+    )
 
 
 def _encodings(asked: InputSpec, name: str, channels: int, *, is_image: bool) -> tuple[Encoding, Encoding]:
@@ -156,7 +147,3 @@ def _check_count(name: str, what: str, values: tuple[float, ...] | None, channel
             f"input {name!r} has {channels} channel(s), but {len(values)} {what} values were given",
             remedy=f"give {channels} values, or one for all channels",
         )
-
-
-def _near(values: Sequence[float], wanted: Sequence[float]) -> bool:
-    return len(values) == len(wanted) and all(abs(a - b) < 1 for a, b in zip(values, wanted, strict=True))

@@ -13,7 +13,7 @@ from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Pictures
-from oakmill.conversion.inputs import ResolvedInput, match, resolve, warnings
+from oakmill.conversion.inputs import ResolvedInput, findings, match, resolve
 from oakmill.errors import PreparationFailed
 from oakmill.graph import boundary, decompose, equality, large, opset, preprocessing, shapes, simplify
 from oakmill.graph.outputs import keep_names
@@ -197,8 +197,8 @@ def decide(
     inputs = tuple(resolve(item, tensors[name]) for name, item in by_name.items())
     for item in inputs:
         progress.note(_in_words(item))
-        for warning in warnings(item):
-            progress.warn(warning)
+        for found in findings(item):
+            progress.warn(f"{found.message}; {found.remedy}")
     return inputs
 
 

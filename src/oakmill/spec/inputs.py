@@ -15,6 +15,10 @@ IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_SCALE = (58.395, 57.12, 57.375)
 
 
+def _words(values: tuple[float, ...]) -> str:
+    return ",".join(map(str, values))
+
+
 class Encoding(StrEnum):
     """The order of an image's colour channels; NONE is data that is not an image."""
 
@@ -40,12 +44,12 @@ class InputSpec(BaseModel):
     mean_values: tuple[Mean, ...] | None = Field(
         None,
         description="Subtracted from each channel, in the source model's channel order; ImageNet: "
-        "123.675,116.28,103.53.",
+        f"{_words(IMAGENET_MEAN)}.",
     )
     scale_values: tuple[Scale, ...] | None = Field(
         None,
         description="Each channel is divided by it after the mean was subtracted, in the source model's channel "
-        "order; ImageNet: 58.395,57.12,57.375.",
+        f"order; ImageNet: {_words(IMAGENET_SCALE)}.",
     )
     encoding_from: Encoding | None = Field(None, description="Colour order that the source model was trained on.")
     encoding_to: Encoding | None = Field(

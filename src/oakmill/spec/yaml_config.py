@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from oakmill.errors import SpecError
-from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
 from oakmill.spec.platforms import PLATFORMS
+from oakmill.spec.preprocessing_rules import IMAGENET
 from oakmill.spec.yaml_blocks import Place, Request
 from oakmill.spec.yaml_values import checked, flag, given, mapping, sequence, text, whole
 
@@ -112,7 +112,7 @@ def _input(said: Mapping[str, Any], request: Request) -> dict[str, Any]:
         values["shape"] = [1, *sizes[1:]] if sizes[:1] == [0] else sizes  # 0 is an open batch there
     if "layout" in said:
         values["layout"] = text("layout", said["layout"]).upper()
-    for key, named in (("mean_values", IMAGENET_MEAN), ("scale_values", IMAGENET_SCALE)):
+    for key, named in (("mean_values", IMAGENET.mean), ("scale_values", IMAGENET.scale)):
         if key in said:
             values[key] = _numbers(key, said[key], named)
     if "data_type" in said:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oakmill.conversion.inputs import guess_layout, match, resolve, warnings
+from oakmill.conversion.inputs import findings, guess_layout, match, resolve
 from oakmill.errors import SpecError
 from oakmill.model.source import Tensor
 from oakmill.spec import Encoding, InputSpec
@@ -87,8 +87,8 @@ def test_values_find_their_input_by_name() -> None:
 
 def test_the_swapped_imagenet_pair_is_noticed() -> None:
     mean, scale = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-    assert not warnings(resolve(InputSpec(mean_values=mean, scale_values=scale), COLOUR))
-    (warning,) = warnings(resolve(InputSpec(mean_values=scale, scale_values=mean), COLOUR))
-    assert "look swapped" in warning
-    (warning,) = warnings(resolve(InputSpec(mean_values=(0.485, 0.456, 0.406)), COLOUR))
-    assert "multiply mean and scale by 255" in warning
+    assert not findings(resolve(InputSpec(mean_values=mean, scale_values=scale), COLOUR))
+    (found,) = findings(resolve(InputSpec(mean_values=scale, scale_values=mean), COLOUR))
+    assert "look swapped" in found.message
+    (found,) = findings(resolve(InputSpec(mean_values=(0.485, 0.456, 0.406)), COLOUR))
+    assert "for pixels of 0 to 1" in found.message

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 
 from oakmill.conversion import registry
 from oakmill.errors import ArgumentRefused, OakmillError
+from oakmill.findings import Finding
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec
-from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
+from oakmill.spec import AnySpec, Encoding, InputSpec, preprocessing_rules
 from oakmill.web.forms.fields import Field, fields_of, input_fields
 from oakmill.web.forms.submitted import Fields
 from oakmill.web.views.filters import plain
@@ -22,17 +22,19 @@ from oakmill.web.views.filters import plain
 _SEPARATORS = re.compile(r"[\s,;\[\]()]+|(?<=\d)[x×](?=\d)")
 _NOTHING = {"mean_values": "0", "scale_values": "1"}
 """What an emptied field says where the archive says something else."""
-_NEAR = 2.0
 
 
 @dataclass
 class Checked:
-    """What a form asks for: the values that it states, the spec where they are right, and what is wrong by field."""
+    """What a form asks for: the values that it states, the spec where they are right, and what is wrong by field.
+
+    `findings` are on values that are legal, by the field of their input.
+    """
 
     values: dict[str, Any]
     spec: AnySpec | None = None
     errors: dict[str, str] = field(default_factory=dict)
-    warnings: dict[str, str] = field(default_factory=dict)
+    findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
 
 
 def read(kind: type[AnySpec], form: Fields, archive: Sequence[Mapping[str, Any]], settings: Settings) -> Checked:
@@ -48,7 +50,7 @@ def read(kind: type[AnySpec], form: Fields, archive: Sequence[Mapping[str, Any]]
         else:
             values |= {} if value is None else {item.name: value}
     found = Checked(values | ({"inputs": inputs} if inputs else {}), errors=errors)
-    found.warnings = dict(_swapped(inputs, places))
+    found.findings = dict(_mistakes(inputs, places, archive))
     found.errors |= dict(wrong_arguments(str(kind.model_fields["platform"].default), values, settings))
     _check(kind, found, places)
     return found
@@ -160,22 +162,19 @@ def _told(error: OakmillError) -> str:
     return f"{error.message}. {error.remedy}" if error.remedy else f"{error.message}."
 
 
-def _swapped(inputs: Sequence[Mapping[str, Any]], places: Sequence[int]) -> Iterator[tuple[str, str]]:
-    """The ImageNet pair is often given the wrong way round: documentation that many follow has it so."""
-    for item, at in zip(inputs, places, strict=True):
-        near = _is_near(item.get("mean_values"), IMAGENET_SCALE) or _is_near(item.get("scale_values"), IMAGENET_MEAN)
-        if near:
-            yield (
-                f"inputs.{at}",
-                "Mean and scale look swapped: ImageNet's mean is 123.675, 116.28, 103.53, its scale 58.395, 57.12, "
-                "57.375.",
-            )
-
-
-def _is_near(given: Any, known: Sequence[float]) -> bool:
-    try:
-        numbers = sorted(float(value) for value in given or ())
-    except (TypeError, ValueError):
-        return False
-    pairs = zip(numbers, sorted(known), strict=False)
-    return len(numbers) == len(known) and all(abs(one - other) < _NEAR for one, other in pairs)
+def _mistakes(
+    inputs: Sequence[Mapping[str, Any]], places: Sequence[int], archive: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, tuple[Finding, ...]]]:
+    """What looks like a well-known mistake in an input's values, as they are with the archive's."""
+    stated = dict(zip(places, inputs, strict=True))
+    for at, said in enumerate(archive):
+        try:
+            item = InputSpec.model_validate({**said, **stated.get(at, {})})
+        except ValidationError:
+            continue
+        pixels = Encoding.NONE not in (item.encoding_from, item.encoding_to)
+        order = item.encoding_from or Encoding.RGB
+        if found := preprocessing_rules.mistakes(
+            "", item.mean_values, item.scale_values, pixels=pixels, encoding=order
+        ):
+            yield f"inputs.{at}", found

@@ -24,6 +24,7 @@ from oakmill.hub.state import Hub
 from oakmill.registry import datasets
 from oakmill.registry.callers import Caller
 from oakmill.spec import InputSpec
+from oakmill.spec.preprocessing_rules import IMAGENET
 from oakmill.web import cache
 from oakmill.web.apart import bench
 from oakmill.web.forms.source import Source, source_of
@@ -34,7 +35,6 @@ from oakmill.web.views.albums import SetFiles
 from oakmill.web.views.examination import Divisors, Numbers, query_of
 from oakmill.web.views.filters import model_path
 from oakmill.web.views.preprocessing_variants import (
-    IMAGENET,
     Pair,
     Variant,
     best_of,
@@ -184,7 +184,7 @@ def _pair(source: Source, asked: Asked) -> tuple[Pair, str]:
         return (asked.mean, asked.scale), "as given"
     if said.get("mean_values") or said.get("scale_values"):
         return (tuple(said.get("mean_values") or ()), tuple(said.get("scale_values") or ())), "as the archive says"
-    return IMAGENET, ASSUMED
+    return (IMAGENET.mean, IMAGENET.scale), ASSUMED
 
 
 def _image_place(source: Source) -> int:

@@ -13,6 +13,7 @@ from oakmill.errors import OakmillError
 from oakmill.hub import files, jobs, visibility
 from oakmill.registry import access
 from oakmill.registry.tables import Instance, Role
+from oakmill.spec import preprocessing_rules
 from oakmill.spec.platforms import PLATFORMS, PlatformName
 from oakmill.toolchains import catalog
 from oakmill.web.forms import values as spec_values
@@ -28,14 +29,6 @@ from oakmill.web.routing import Id, page_router
 from oakmill.web.views.filters import model_path, plain
 
 pages = page_router()
-
-PRESETS = {
-    "": "Preset …",
-    "none": "None",
-    "unit": "0 to 1 (scale 255)",
-    "imagenet": "ImageNet",
-    "signed": "−1 to 1 (127.5)",
-}
 
 
 @pages.get("/instances/{instance_id}/convert")
@@ -154,7 +147,7 @@ def _form(
         texts={**before, **texts},
         origins=source.prefilled(),
         found=found,
-        presets=PRESETS,
+        presets=preprocessing_rules.PRESETS,
         report=source.report(platform),
         words=_words(context, source, platform, found),
         back=model_path(source.model),

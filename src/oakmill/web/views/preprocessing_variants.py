@@ -8,21 +8,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from oakmill.conversion.passport.confidence import Confidence, paired
-from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
+from oakmill.spec.preprocessing_rules import PRESETS, Values
 
-Values = tuple[float, ...]
 Pair = tuple[Values, Values]
 """What is subtracted, and what is divided by; nothing where it is empty."""
 
-IMAGENET: Pair = (IMAGENET_MEAN, IMAGENET_SCALE)
-PRESETS: dict[str, Pair] = {
-    "ImageNet": IMAGENET,
-    "0 to 1": ((), (255.0,)),
-    "−1 to 1": ((127.5,), (127.5,)),
-    "As the camera gives it": ((), ()),
-    "Caffe's mean": ((123.68, 116.779, 103.939), ()),
-}
-"""Conventions in use, in the order of red, green and blue."""
 MANY = 8
 """Images below which nothing is clear."""
 CLEAR, ERRORS = 0.02, 3.0
@@ -95,9 +85,9 @@ def others(shown: Sequence[Variant], encodings: Sequence[str]) -> list[Variant]:
     """The conventions in use that are not among the tiles."""
     there = {(variant.mean, variant.scale) for variant in shown}
     return [
-        Variant(f"{encoding}, {name}", encoding, *(pair if encoding != "BGR" else (pair[0][::-1], pair[1][::-1])))
-        for name, pair in PRESETS.items()
-        if pair not in there
+        Variant(f"{encoding}, {preset.title}", encoding, *preset.in_order(encoding))
+        for preset in PRESETS
+        if (preset.mean, preset.scale) not in there
         for encoding in encodings
     ]
 

@@ -118,7 +118,15 @@ def test_the_archives_values_are_not_asked_for_again_and_can_be_taken_back() -> 
 )
 def test_the_swapped_pair_is_noticed_in_any_order(mean: str, scale: str, warned: bool) -> None:
     found = stated(Rvc2Spec, inputs__0__mean_values=mean, inputs__0__scale_values=scale)
-    assert bool(found.warnings) is warned
+    assert bool(found.findings) is warned
+
+
+def test_mistakes_are_looked_for_in_the_archives_values_and_the_users_together() -> None:
+    of_pixels_of_one = {**ARCHIVE, "mean_values": [0.485, 0.456, 0.406]}
+    (finding,) = stated(Rvc2Spec, of_pixels_of_one).findings["inputs.0"]
+    assert finding.evidence["corrected"]["mean_values"] == pytest.approx([123.675, 116.28, 103.53])
+    assert not stated(Rvc2Spec, of_pixels_of_one, inputs__0__mean_values="123, 116, 103").findings
+    assert not stated(Rvc2Spec, {**of_pixels_of_one, "encoding_from": "NONE"}).findings
 
 
 FULL: dict[type[AnySpec], dict[str, Any]] = {
