@@ -24,8 +24,10 @@ from typing import Any
 
 import numpy as np
 
+from .blob import WriteError
+from .forked import Compilers, Job
 from .openvino import UNNAMED, Engine, EngineError, Network
-from .superblob import WriteError, compile_blob, compile_superblob
+from .superblob import ALL_SHAVES, compile_superblob
 
 
 def main() -> int:
@@ -48,13 +50,16 @@ def compile_model(request: dict[str, Any]) -> dict[str, Any]:
     """Compile to a blob or a superblob."""
     engine, network = _open(request)
     ports = _set_ports(network, request["ports"], floats="FP16")
-    target, config = Path(request["target"]), request["config"]
-    if request["superblob"]:
-        blobs = compile_superblob(engine, network, config, target, request["workers"], report)
-    else:
-        blob = compile_blob(engine, network, request["shaves"], config, target)
-        blobs = {request["shaves"]: hashlib.sha256(blob).hexdigest()}
-        report(1, 1, f"{request['shaves']} SHAVEs")
+    target, shaves = Path(request["target"]), request["shaves"]
+    job = Job(engine, network, request["config"], Path.cwd())
+    with Compilers(job, ALL_SHAVES if request["superblob"] else [shaves]) as compilers:
+        if request["superblob"]:
+            blobs = compile_superblob(compilers, target, request["workers"], report)
+        else:
+            blob = compilers.compile(shaves)
+            target.write_bytes(blob)
+            blobs = {shaves: hashlib.sha256(blob).hexdigest()}
+            report(1, 1, f"{shaves} SHAVEs")
     return {"ports": ports, "blobs": blobs}
 
 

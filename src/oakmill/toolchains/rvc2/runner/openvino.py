@@ -41,8 +41,12 @@ class EngineError(Exception):
     """OpenVINO refused: `step` is what was being done, the message is OpenVINO's own."""
 
     def __init__(self, step: str, status: int, message: str) -> None:
+        super().__init__(step, status, message)  # all of them, so that it comes whole out of a child process
         self.step = step
-        super().__init__(message or f"status {status}")
+
+    def __str__(self) -> str:
+        _, status, message = self.args
+        return str(message or f"status {status}")
 
 
 class _Dimensions(ctypes.Structure):
