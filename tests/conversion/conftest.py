@@ -36,6 +36,7 @@ class Answer:
 
 
 Convert = Callable[..., Answer]
+FEW_IMAGES = ("--max-images", "4")
 
 
 def command(*arguments: str | Path) -> list[str]:
@@ -65,8 +66,11 @@ def rvc4_toolchain() -> Rvc4Toolchain:
 
 @pytest.fixture
 def convert(temporary: Path, tmp_path: Path, rvc2_toolchain: Rvc2Toolchain) -> Convert:
-    """Run `oakmill convert --to rvc2` with `--json` to its end, with toolchains and nothing else at home: no cache."""
-    return converter("rvc2", temporary, OAKMILL_HOME=str(own_home(tmp_path)))
+    """Run `oakmill convert --to rvc2` with `--json` to its end, with toolchains and nothing else at home: no cache.
+
+    As everywhere here, few images are measured, unless the test says otherwise.
+    """
+    return converter("rvc2", *FEW_IMAGES, temporary=temporary, OAKMILL_HOME=str(own_home(tmp_path)))
 
 
 @pytest.fixture
@@ -75,8 +79,8 @@ def convert4(temporary: Path, tmp_path: Path, rvc4_toolchain: Rvc4Toolchain) -> 
 
     The finished file is run on one image only, for the emulated processor is slow.
     """
-    run = converter("rvc4", temporary, OAKMILL_HOME=str(own_home(tmp_path)))
-    return lambda *arguments, **variables: run("--proof-images", "1", *arguments, **variables)
+    few = (*FEW_IMAGES, "--proof-images", "1")
+    return converter("rvc4", *few, temporary=temporary, OAKMILL_HOME=str(own_home(tmp_path)))
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +93,7 @@ def rvc3_toolchains() -> None:
 @pytest.fixture
 def convert3(temporary: Path, tmp_path: Path, rvc3_toolchains: None) -> Convert:
     """Run `oakmill convert --to rvc3` with `--json` to its end, with toolchains and nothing else at home."""
-    return converter("rvc3", temporary, OAKMILL_HOME=str(own_home(tmp_path)))
+    return converter("rvc3", *FEW_IMAGES, temporary=temporary, OAKMILL_HOME=str(own_home(tmp_path)))
 
 
 def own_home(folder: Path) -> Path:
@@ -101,12 +105,18 @@ def own_home(folder: Path) -> Path:
     return home
 
 
-def converter(platform: str, temporary: Path, **always: str) -> Convert:
-    """What runs `oakmill convert` to a platform, with `--json`, within this process."""
+def converter(platform: str, *first: str, temporary: Path, **always: str) -> Convert:
+    """What runs `oakmill convert` to a platform, with `--json` and these arguments first, within this process."""
 
     def run(*arguments: str | Path, **variables: str) -> Answer:
         finished = in_process.run(
-            "convert", *arguments, "--to", platform, "--json", **{"TMPDIR": str(temporary), **always, **variables}
+            "convert",
+            *first,
+            *arguments,
+            "--to",
+            platform,
+            "--json",
+            **{"TMPDIR": str(temporary), **always, **variables},
         )
         return read_answer(finished.returncode, finished.stdout, finished.stderr)
 

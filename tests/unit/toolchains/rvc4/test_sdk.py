@@ -217,8 +217,8 @@ def test_a_tool_that_crashes_is_told_apart(root: Path, dlc: Path, settings: Sett
 
 
 def test_a_tool_that_hangs_is_ended(root: Path, dlc: Path, tmp_path: Path) -> None:
-    with pytest.raises(LimitExceeded, match="snpe-dlc-graph-prepare was not done after 5 s"):
-        fail(root, dlc, Settings(home=tmp_path, tool_seconds=5), "sleep 60")
+    with pytest.raises(LimitExceeded, match="snpe-dlc-graph-prepare was not done after 1 s"):
+        fail(root, dlc, Settings(home=tmp_path).model_copy(update={"tool_seconds": 1}), "sleep 60")
 
 
 def test_last_words_of_a_silent_tool() -> None:
