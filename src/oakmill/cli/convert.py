@@ -14,7 +14,7 @@ import click
 
 from oakmill.cli.failing import Attempt, explained
 from oakmill.cli.options import PlatformWord, SpecCommand, build_spec
-from oakmill.conversion.cache.results import Answer, Question, Results
+from oakmill.conversion.results import Answer, Question, Results
 from oakmill.spec import AnySpec
 from oakmill.spec.platforms import PLATFORMS
 

@@ -49,7 +49,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     """
     from oakmill.cli.convert import install_needed
     from oakmill.conversion.recipe import read
-    from oakmill.conversion.recipe.replay import Given, ReplayDiffers, replay
+    from oakmill.conversion.replay import Given, ReplayDiffers, replay
     from oakmill.settings import current
 
     settings, given = current(), Given(source, quantization_data, images)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import onnx
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import Images, Pictures
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.prepare import Keep, Needs, Prepared, make_anew, prepare
 from oakmill.errors import SpecError
@@ -22,17 +22,10 @@ from oakmill.settings import Settings
 from oakmill.spec import AnySpec, InputSpec
 from oakmill.toolchains.base import Toolchain
 
+__all__ = ["Built", "Images", "Network", "Platform", "Ports"]
+
 Ports = Mapping[str, Mapping[str, str]]
 """Number formats at the boundary: {"inputs": {NAME: "U8"}, "outputs": {NAME: "FP16"}}."""
-
-
-@dataclass(frozen=True)
-class Images:
-    """What a conversion looks at: pictures that teach its quantization, if it has one, and others that test it."""
-
-    held_out: Pictures
-    calibration_images: Pictures | None = None
-    calibration_set: str = ""
 
 
 @dataclass(frozen=True)

@@ -55,8 +55,8 @@ def _warm() -> None:
     import onnxslim  # noqa: F401
     import PIL.Image  # noqa: F401
 
-    from oakmill.conversion import pipeline, registry  # noqa: F401
-    from oakmill.conversion.cache import identity, results  # noqa: F401
+    from oakmill.conversion import pipeline, registry, results  # noqa: F401
+    from oakmill.conversion.cache import identity
     from oakmill.conversion.failures import bundle  # noqa: F401
     from oakmill.jobs import inspection  # noqa: F401
     from oakmill.processes import sandbox
@@ -114,8 +114,8 @@ class _Job:
             return {"failure": self._explained(error)}
 
     def _convert(self, watch: Tell) -> dict[str, Any]:
-        from oakmill.conversion.cache.results import Results
         from oakmill.conversion.pipeline import convert, summary
+        from oakmill.conversion.results import Results
 
         results = Results(self.settings)
         question = results.ask(self.model, self.spec)

@@ -12,9 +12,8 @@ from oakmill.calibration import datasets
 from oakmill.calibration.datasets.files import find_files
 from oakmill.calibration.samples import draw, find_images, from_files
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures, reader
+from oakmill.conversion.images.samples import Images, Pictures, reader
 from oakmill.conversion.inputs import ResolvedInput
-from oakmill.conversion.platform import Images
 from oakmill.errors import SpecError
 from oakmill.settings import Settings
 from oakmill.spec import Quantizing

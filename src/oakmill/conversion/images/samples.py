@@ -111,6 +111,15 @@ class Pictures:
         return map(self.__getitem__, range(len(self)))
 
 
+@dataclass(frozen=True)
+class Images:
+    """What a conversion looks at: pictures that teach its quantization, if it has one, and others that test it."""
+
+    held_out: Pictures
+    calibration_images: Pictures | None = None
+    calibration_set: str = ""
+
+
 def reader(item: ResolvedInput, resize: Resize) -> partial[NDArray[np.generic]]:
     """What reads a file as this input: a picture into its layout, an array of numbers from the source model's."""
     return partial(_read, item=item, resize=resize)

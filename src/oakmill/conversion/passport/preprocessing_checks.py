@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from oakmill.conversion.images.samples import GENERATED, Pictures
+from oakmill.conversion.images.samples import GENERATED, Images, Pictures
 from oakmill.conversion.passport import Finding, confidence, detectors, tasks_of
 from oakmill.conversion.passport.observed import neighbours
-from oakmill.conversion.platform import Images
 from oakmill.conversion.prepare import Prepared
 from oakmill.graph import equality
 from oakmill.model.source import Tensor

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from oakmill.conversion.output.differences import Difference
-from oakmill.conversion.recipe.replay import Replayed, causes
+from oakmill.conversion.replay import Replayed, causes
 from oakmill.spec import Rvc2Spec
 from oakmill.spec.recipe import Recipe, SourceRecord, ToolchainRecord
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from oakmill.conversion.cache.results import Question, Results
+from oakmill.conversion.results import Question, Results
 from oakmill.errors import OutputExists
 from oakmill.settings import Settings
 from oakmill.spec import Rvc2Spec
