@@ -31,9 +31,8 @@ from oakmill.errors import CompileFailed, VerificationFailed
 from oakmill.graph import equality
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
-from oakmill.spec import ConversionSpec, Precision
+from oakmill.spec import Precision, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS, Limits, PlatformFacts, Tools
-from oakmill.spec.quantization import QuantizationData
 from oakmill.toolchains import catalog, environments
 from oakmill.toolchains.base import Toolchain
 from oakmill.toolchains.environments import Environment
@@ -44,14 +43,13 @@ COARSE = 16.0
 """A quantized toy holds its weights in so many parts of 1."""
 
 
-class ToySpec(ConversionSpec):
+class ToySpec(QuantizingSpec):
     """All parameters of a conversion to the toy."""
 
     platform: Literal["toy"] = "toy"
     toy_version: Annotated[str, Field(pattern=r"^\d+\.\d+$")] = Field("1.0", description="The copier's version.")
     target_precision: Precision = Field(Precision.FP32_STANDARD, description="Number format of the copy.")
-    quantization_data: QuantizationData = None
-    max_quantization_images: Annotated[int, Field(ge=1, description="How many images calibrate it at most.")] = 16
+    max_verification_images: Annotated[int, Field(ge=1)] = 8
     paint: Annotated[int, Field(ge=0, le=9)] = Field(0, description="The copy's colour, which only its file has.")
     wrong: bool = Field(False, description="Spoil the weights: the copy computes something else.")
     refused: str = Field("", description="An operator that the copier refuses, by its type.")

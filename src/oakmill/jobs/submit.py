@@ -23,7 +23,7 @@ from oakmill.registry import instances
 from oakmill.registry.identifiers import new_id
 from oakmill.registry.tables import Instance, InstanceStatus
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, OutputFormat
+from oakmill.spec import AnySpec, OutputFormat, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.storage.database import now
 
@@ -171,7 +171,7 @@ def request(
 def _queue(session: Session, caller: Caller, job: Job, source: Instance, spec: AnySpec) -> None:
     """Add the job and its result, which is there already where an earlier job made the same."""
     queue.add(session, job)
-    precision = getattr(spec, "target_precision", None)
+    quantizing = spec if isinstance(spec, QuantizingSpec) else None
     result = instances.create(
         session,
         caller,
@@ -181,8 +181,8 @@ def _queue(session: Session, caller: Caller, job: Job, source: Instance, spec: A
         parent_id=source.id,
         job_id=job.id,
         is_nn_archive=spec.output_format is OutputFormat.NN_ARCHIVE,
-        precision=precision.value if precision else None,
-        quantization_data=getattr(spec, "quantization_data", None),
+        precision=quantizing.target_precision.value if quantizing else None,
+        quantization_data=quantizing.quantization_data if quantizing else None,
         parameters=spec.model_dump(mode="json"),
     )
     job.result_id = result.id

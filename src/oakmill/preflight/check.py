@@ -18,7 +18,7 @@ from oakmill.preflight.inputs import Inputs
 from oakmill.preflight.reach import refusal
 from oakmill.preflight.tables import POOR, WRONG, Answer, Table, tables
 from oakmill.preflight.variants import Variant, variant_of
-from oakmill.spec import AnySpec, InputSpec, Precision
+from oakmill.spec import AnySpec, InputSpec, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS
 
 __all__ = ["Code", "Finding", "Level", "Preflight", "Report", "Verdict", "mode_of", "require", "unread"]
@@ -195,9 +195,9 @@ def mode_of(spec: AnySpec, toolchains: Sequence[str]) -> str | None:
         return None
     if len(table.modes) == 1:
         return table.modes[0]
-    precision = getattr(spec, "target_precision", Precision.FP16_STANDARD)
-    if precision.is_float:
+    if not isinstance(spec, QuantizingSpec) or spec.target_precision.is_float:
         return "fp16"
+    precision = spec.target_precision
     return "int8" if (precision.activation_bits, precision.weight_bits) == (8, 8) else None
 
 

@@ -14,7 +14,7 @@ from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import checked_file_name, checked_name, new_id
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Model, Origin, Role, Variant, Version
 from oakmill.registry.variants import below
-from oakmill.registry.words import ModelType
+from oakmill.registry.words import model_types
 from oakmill.storage.database import now
 
 SHORT = 7
@@ -89,11 +89,11 @@ def _require_parent(session: Session, caller: Caller, model: Model, parent_id: s
 
 
 def _known(model_type: str) -> str:
-    if model_type not in set(ModelType):
+    if model_type not in model_types():
         raise SpecError(
             f"The type of an instance cannot be {model_type!r}.",
             subject=model_type,
-            remedy=f"Choose among {', '.join(ModelType)}.",
+            remedy=f"Choose among {', '.join(model_types())}.",
         )
     return model_type
 

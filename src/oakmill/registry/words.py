@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from oakmill.spec.platforms import titles
+
 
 class License(StrEnum):
     """Under what terms a model may be used."""
@@ -40,17 +42,20 @@ class Task(StrEnum):
 
 
 class ModelType(StrEnum):
-    """What an instance's file is: a source's format, or the platform that it was converted for."""
+    """What an instance's file is: a source's format, or Hailo, for which HubAI has files; else a platform's title."""
 
     ONNX = "ONNX"
     IR = "IR"
     PYTORCH = "PYTORCH"
     TFLITE = "TFLITE"
-    RVC2 = "RVC2"
-    RVC3 = "RVC3"
-    RVC4 = "RVC4"
     HAILO = "HAILO"
 
 
-PLATFORMS = (ModelType.RVC2, ModelType.RVC3, ModelType.RVC4, ModelType.HAILO)
-"""The types that are platforms; the others are sources' formats."""
+def model_types() -> list[str]:
+    """All types of an instance: sources' formats and platforms."""
+    return [*ModelType, *titles()]
+
+
+def target_types() -> list[str]:
+    """The types that are platforms."""
+    return [*titles(), ModelType.HAILO]

@@ -1,8 +1,8 @@
 """What is asked: the typed description of a conversion, from which CLI, API, form, docs and recipe derive."""
 
-from oakmill.spec.conversion import ConversionSpec, OutputFormat
+from oakmill.spec.conversion import ConversionSpec, OutputFormat, QuantizingSpec
 from oakmill.spec.inputs import Encoding, InputSpec
-from oakmill.spec.quantization import Precision, Quantizing, RangeMethod, Resize
+from oakmill.spec.quantization import Precision, RangeMethod, Resize
 from oakmill.spec.rvc2 import Rvc2Spec
 from oakmill.spec.rvc3 import PotTargetDevice, Quantizer, Rvc3Spec
 from oakmill.spec.rvc4 import Rvc4Spec
@@ -19,7 +19,7 @@ __all__ = [
     "PotTargetDevice",
     "Precision",
     "Quantizer",
-    "Quantizing",
+    "QuantizingSpec",
     "RangeMethod",
     "Resize",
     "Rvc2Spec",

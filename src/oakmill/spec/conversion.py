@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from oakmill.spec.inputs import InputSpec
-from oakmill.spec.quantization import Resize
+from oakmill.spec.quantization import Precision, Resize
 
 OutputName = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")]
 
@@ -83,3 +83,25 @@ class ConversionSpec(BaseModel):
         if twice:
             raise ValueError(f"input {sorted(map(str, twice))[0]!r} is described twice")
         return self
+
+
+class QuantizingSpec(ConversionSpec):
+    """The parameters that the platforms share which can quantize."""
+
+    target_precision: Precision = Field(
+        Precision.INT8_STANDARD,
+        description="Number format of the converted model; INT8 and FP16 mean the standard ones.",
+    )
+    quantization_data: str | None = Field(
+        None,
+        description="Images that calibrate the quantization: a set's name (see `oakmill datasets list`), a folder, or "
+        "a zip; or .npy/.raw files in the model's own layout. By default the set `general`.",
+    )
+    max_quantization_images: Annotated[int, Field(ge=1, le=65536)] = Field(
+        256, description="How many of them are used at most, drawn with the seed."
+    )
+    max_verification_images: Annotated[int, Field(ge=1, le=4096)] = Field(
+        64,
+        description="How many images the accuracy is measured on, never those that calibrated the quantization.",
+        json_schema_extra={"flag": "--max-images"},
+    )

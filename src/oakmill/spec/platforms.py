@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from oakmill.spec.conversion import ConversionSpec
+from oakmill.spec.conversion import ConversionSpec, QuantizingSpec
 from oakmill.spec.rvc2 import Rvc2Spec
 from oakmill.spec.rvc3 import Rvc3Spec
 from oakmill.spec.rvc4 import Rvc4Spec
@@ -77,7 +77,7 @@ class PlatformFacts:
     @property
     def quantizes(self) -> bool:
         """Whether images can teach a conversion to it."""
-        return "quantization_data" in self.spec.model_fields
+        return issubclass(self.spec, QuantizingSpec)
 
 
 _ROWS = (

@@ -1,32 +1,8 @@
-"""What is asked of quantization: the precision by HubAI's names, the data that teaches it, the ranges' method."""
+"""The words of quantization: the precision by HubAI's names, the ranges' method, how images are brought to size."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Protocol
-
-from pydantic import Field
-
-QuantizationData = Annotated[
-    str | None,
-    Field(
-        description="Images that teach the quantization: a set's name (see `oakmill datasets list`), a folder, or a "
-        "zip; or .npy/.raw files in the model's own layout. By default the set `general`."
-    ),
-]
-LessonCount = Annotated[
-    int, Field(ge=1, le=65536, description="How many of them are used at most, drawn with the seed.")
-]
-HeldOutCount = Annotated[
-    int,
-    Field(
-        ge=1,
-        le=4096,
-        description="How many images the accuracy is measured on, never those that taught the quantization.",
-        json_schema_extra={"flag": "--max-images"},
-    ),
-]
 
 
 class Precision(StrEnum):
@@ -71,36 +47,8 @@ class RangeMethod(StrEnum):
 
 
 class Resize(StrEnum):
-    """How a picture is brought to the input's size."""
+    """How an image is brought to the input's size."""
 
     STRETCH = "stretch"
     CROP = "crop"
     PAD = "pad"
-
-
-class Quantizing(Protocol):
-    """What every conversion that quantizes says of its images."""
-
-    @property
-    def quantization_data(self) -> str | None:
-        """The set that teaches, by name or place."""
-
-    @property
-    def max_quantization_images(self) -> int:
-        """How many of it are used at most."""
-
-    @property
-    def verification_images(self) -> Path | None:
-        """The user's own images to measure on."""
-
-    @property
-    def max_verification_images(self) -> int:
-        """How many images the accuracy is measured on."""
-
-    @property
-    def resize(self) -> Resize:
-        """How a picture is brought to size."""
-
-    @property
-    def seed(self) -> int:
-        """Of what is drawn."""

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from oakmill.spec.conversion import ConversionSpec
-from oakmill.spec.quantization import HeldOutCount, LessonCount, Precision, QuantizationData
+from oakmill.spec.conversion import QuantizingSpec
+from oakmill.spec.quantization import Precision
 from oakmill.spec.rvc2 import ToolArgument
 
 Layer = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")]
@@ -29,7 +29,7 @@ class PotTargetDevice(StrEnum):
     ANY = "ANY"
 
 
-class Rvc3Spec(ConversionSpec):
+class Rvc3Spec(QuantizingSpec):
     """All parameters of a conversion to RVC3."""
 
     platform: Literal["rvc3"] = "rvc3"
@@ -37,8 +37,6 @@ class Rvc3Spec(ConversionSpec):
         Precision.INT8_STANDARD,
         description="Number format of the converted model: INT8_STANDARD or FP16_STANDARD.",
     )
-    quantization_data: QuantizationData = None
-    max_quantization_images: LessonCount = 256
     quantizer: Quantizer = Field(
         Quantizer.NNCF,
         description="What quantizes: NNCF, or the Post-training Optimization Tool (POT) that HubAI uses; equal in "
@@ -72,7 +70,6 @@ class Rvc3Spec(ConversionSpec):
     accuracy_seconds: Annotated[int, Field(ge=5, le=86400)] = Field(
         300, description="Time after which --accuracy-control takes what it has, in seconds."
     )
-    max_verification_images: HeldOutCount = 64
     mo_args: Annotated[tuple[ToolArgument, ...], Field(max_length=64)] = Field(
         (), description="Arguments for OpenVINO's Model Optimizer; they win over the defaults."
     )
@@ -88,7 +85,7 @@ class Rvc3Spec(ConversionSpec):
             raise ValueError(f"RVC3 has INT8_STANDARD and FP16_STANDARD, not {self.target_precision}")
         said = self.ignored_names or self.ignored_types or self.accuracy_control
         if self.target_precision.is_float and said:
-            raise ValueError(f"{self.target_precision} quantizes nothing: leave the quantizer's parameters away")
+            raise ValueError(f"{self.target_precision} quantizes nothing: omit the quantizer's parameters")
         if self.accuracy_control and self.quantizer is Quantizer.POT:
-            raise ValueError("accuracy control is NNCF's: leave --quantizer pot away")
+            raise ValueError("accuracy control is NNCF's: omit --quantizer pot")
         return self

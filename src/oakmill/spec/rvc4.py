@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from oakmill.spec.conversion import ConversionSpec
-from oakmill.spec.quantization import HeldOutCount, LessonCount, Precision, QuantizationData, RangeMethod
+from oakmill.spec.conversion import QuantizingSpec
+from oakmill.spec.quantization import Precision, RangeMethod
 from oakmill.spec.rvc2 import ToolArgument
 
 Version = Annotated[str, Field(pattern=r"^\d+(\.\d+){1,3}$")]
@@ -16,7 +16,7 @@ Soc = Literal["qcs8550", "sm8550", "sm8650", "sm8750"]
 Override = Annotated[str, Field(pattern=r"^.+=(int8|int16)$", max_length=2000)]
 
 
-class Rvc4Spec(ConversionSpec):
+class Rvc4Spec(QuantizingSpec):
     """All parameters of a conversion to RVC4."""
 
     platform: Literal["rvc4"] = "rvc4"
@@ -24,12 +24,6 @@ class Rvc4Spec(ConversionSpec):
         "2.51",
         description="SNPE/QAIRT version that compiles; see `oakmill toolchains list` for what is installed.",
     )
-    target_precision: Precision = Field(
-        Precision.INT8_STANDARD,
-        description="Number format of the converted model; INT8 and FP16 mean the standard ones.",
-    )
-    quantization_data: QuantizationData = None
-    max_quantization_images: LessonCount = 256
     range_method: RangeMethod | None = Field(
         None,
         description="How an activation's range is chosen; by default minmax, and mse in the accuracy-focused modes.",
@@ -55,7 +49,6 @@ class Rvc4Spec(ConversionSpec):
     proof_images: Annotated[int, Field(ge=1, le=16)] = Field(
         4, description="Images on which the finished file is run by the vendor's own HTP library, emulated and slow."
     )
-    max_verification_images: HeldOutCount = 64
     device_runtime: Version | None = Field(
         None,
         description="QAIRT version on the device. The file gets a prepared cache only if the compiler is not newer; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from oakmill.compat.hubai.lists import Word
 from oakmill.compat.hubai.words import YoloVersion
 from oakmill.compat.wire import Asked
 from oakmill.errors import SpecError, VersionNotAvailable
+from oakmill.spec.platforms import PLATFORMS
 
 Arguments = Annotated[list[Annotated[str, Field(max_length=2000)]], Field(max_length=64, default_factory=list)]
 
@@ -21,6 +22,7 @@ RVC3_VERSION = "2022.3.2"
 class ExportIn(Asked):
     """What is asked of every export. There are no steps that `disable_onnx_optimization` could switch off."""
 
+    platform: ClassVar[str]
     name: Word
     quantization_data: Word | None = None
     max_quantization_images: Annotated[int, Field(ge=1)] | None = None
@@ -43,17 +45,24 @@ class ExportIn(Asked):
                 subject="class_names",
                 remedy="Upload an NN Archive, whose config has the head and its classes.",
             )
-        if legacy and not isinstance(self, Rvc2In):
-            raise SpecError("legacy: only RVC2 has a legacy export.", subject="legacy", remedy="Leave it away.")
-        return {
+        if legacy and "blob" not in self._own:
+            raise SpecError("legacy: only RVC2 has a legacy export.", subject="legacy", remedy="Omit it.")
+        passed = {name: getattr(self, name) for name in self._own & set(type(self).model_fields)}
+        return passed | {
             "max_quantization_images": self.max_quantization_images,
             "disable_onnx_simplification": bool(self.disable_onnx_simplification),
         }
 
+    @property
+    def _own(self) -> set[str]:
+        """The parameters of the platform's spec, but for those that are read elsewhere."""
+        return set(PLATFORMS[self.platform].spec.model_fields) - {"name", "inputs", "quantization_data"}
+
 
 class Rvc2In(ExportIn):
-    """What is asked of an export to RVC2."""
+    """Convert for RVC2: a superblob, or with `legacy` a blob for some SHAVEs."""
 
+    platform: ClassVar[str] = "rvc2"
     mo_args: Arguments
     compile_tool_args: Arguments
     superblob: bool | None = None
@@ -61,7 +70,7 @@ class Rvc2In(ExportIn):
     ir_version: Word | None = None
 
     def values(self, *, legacy: bool) -> dict[str, Any]:
-        """The same, and what RVC2 takes.
+        """The same; a blob is what is no superblob.
 
         Raises:
             SpecError: something is asked for that is not done here.
@@ -69,26 +78,21 @@ class Rvc2In(ExportIn):
         if legacy and self.superblob:
             raise SpecError("legacy and superblob contradict each other.", subject="legacy", remedy="Keep one of them.")
         if self.quantization_data is not None:
-            raise SpecError("RVC2 quantizes nothing.", subject="quantization_data", remedy="Leave it away.")
-        return super().values(legacy=legacy) | {
-            "mo_args": self.mo_args,
-            "compile_tool_args": self.compile_tool_args,
-            "blob": legacy or self.superblob is False,
-            "number_of_shaves": self.number_of_shaves,
-            "ir_version": self.ir_version,
-        }
+            raise SpecError("RVC2 quantizes nothing.", subject="quantization_data", remedy="Omit it.")
+        return super().values(legacy=legacy) | {"blob": legacy or self.superblob is False}
 
 
 class Rvc3In(ExportIn):
-    """What is asked of an export to RVC3."""
+    """Convert for RVC3."""
 
+    platform: ClassVar[str] = "rvc3"
     mo_args: Arguments
     compile_tool_args: Arguments
     pot_target_device: Literal["VPU", "ANY"] | None = None
     ir_version: Word | None = None
 
     def values(self, *, legacy: bool) -> dict[str, Any]:
-        """The same, and what RVC3 takes.
+        """The same, with the only version that there is.
 
         Raises:
             SpecError: something is asked for that is not done here.
@@ -97,34 +101,17 @@ class Rvc3In(ExportIn):
             raise VersionNotAvailable(
                 f"IR version {self.ir_version} is not available for RVC3: here is {RVC3_VERSION}.",
                 subject="ir_version",
-                remedy="Leave the tool version away.",
+                remedy="Omit the tool version.",
             )
-        return super().values(legacy=legacy) | {
-            "mo_args": self.mo_args,
-            "compile_tool_args": self.compile_tool_args,
-            "pot_target_device": self.pot_target_device,
-        }
+        return super().values(legacy=legacy)
 
 
 class Rvc4In(ExportIn):
-    """What is asked of an export to RVC4."""
+    """Convert for RVC4."""
 
+    platform: ClassVar[str] = "rvc4"
     target_precision: Word | None = None
     snpe_onnx_to_dlc_args: Arguments
     snpe_dlc_quant_args: Arguments
     snpe_dlc_graph_prepare_args: Arguments
     snpe_version: Word | None = None
-
-    def values(self, *, legacy: bool) -> dict[str, Any]:
-        """The same, and what RVC4 takes.
-
-        Raises:
-            SpecError: something is asked for that is not done here.
-        """
-        return super().values(legacy=legacy) | {
-            "target_precision": self.target_precision,
-            "snpe_onnx_to_dlc_args": self.snpe_onnx_to_dlc_args,
-            "snpe_dlc_quant_args": self.snpe_dlc_quant_args,
-            "snpe_dlc_graph_prepare_args": self.snpe_dlc_graph_prepare_args,
-            "snpe_version": self.snpe_version,
-        }

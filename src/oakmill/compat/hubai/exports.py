@@ -22,6 +22,7 @@ from oakmill.registry import access, instances
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Instance
 from oakmill.registry.words import ModelType
+from oakmill.spec.platforms import titles
 
 routes = router()
 
@@ -30,34 +31,26 @@ _CUSTOM = "CUSTOM"
 _ZIP = "quantization.zip"
 
 
-@routes.post(f"{_EXPORT}/rvc2")
-def export_rvc2(
-    instance_id: Id, body: Rvc2In, session: Writing, caller: Converter, at: TheHub, legacy: bool = False
-) -> Json:
-    """Convert for RVC2: a superblob, or with `legacy` a blob for some SHAVEs."""
-    return _export(session, caller, at, instance_id, "rvc2", body, legacy)
+def _add_export(kind: type[ExportIn]) -> None:
+    """The route by which HubAI's client exports to a platform."""
+
+    def export(
+        instance_id: Id, body: ExportIn, session: Writing, caller: Converter, at: TheHub, legacy: bool = False
+    ) -> Json:
+        return _export(session, caller, at, instance_id, body, legacy)
+
+    export.__annotations__["body"] = kind
+    routes.post(f"{_EXPORT}/{kind.platform}", description=kind.__doc__)(export)
 
 
-@routes.post(f"{_EXPORT}/rvc3")
-def export_rvc3(
-    instance_id: Id, body: Rvc3In, session: Writing, caller: Converter, at: TheHub, legacy: bool = False
-) -> Json:
-    """Convert for RVC3."""
-    return _export(session, caller, at, instance_id, "rvc3", body, legacy)
-
-
-@routes.post(f"{_EXPORT}/rvc4")
-def export_rvc4(
-    instance_id: Id, body: Rvc4In, session: Writing, caller: Converter, at: TheHub, legacy: bool = False
-) -> Json:
-    """Convert for RVC4."""
-    return _export(session, caller, at, instance_id, "rvc4", body, legacy)
+for _kind in (Rvc2In, Rvc3In, Rvc4In):
+    _add_export(_kind)
 
 
 @routes.post(f"{_EXPORT}/hailo")
 def export_hailo(instance_id: Id, caller: Converter) -> Json:
     """Refuse: Hailo's compiler is given to its customers only."""
-    raise ToolchainMissing("There is no compiler for Hailo here.", remedy="Convert for RVC2, RVC3 or RVC4.")
+    raise ToolchainMissing("There is no compiler for Hailo here.", remedy=f"Convert for one of {', '.join(titles())}.")
 
 
 @routes.post(f"{MODELS}/modelInstances/export/{{job_id}}/upload_quantization_zip")
@@ -69,9 +62,7 @@ def announce_zip(job_id: Id, request: Request, session: Writing, caller: Convert
     return {"upload_url": f"{base_url(at, request)}{STORAGE}/quantization/{token}"}
 
 
-def _export(
-    session: Session, caller: Caller, at: Hub, instance_id: str, platform: str, body: ExportIn, legacy: bool
-) -> Json:
+def _export(session: Session, caller: Caller, at: Hub, instance_id: str, body: ExportIn, legacy: bool) -> Json:
     source = access.changeable(session, caller, Instance, instance_id)
     _require_checkpoint(body, source)
     values = body.values(legacy=legacy)
@@ -80,7 +71,7 @@ def _export(
     if not waits:
         values["quantization_data"] = _calibration_set(body.quantization_data)
     try:
-        spec, files = services.parse(session, caller, platform, values)
+        spec, files = services.parse(session, caller, body.platform, values)
     except NotFound:
         raise _no_set(body.quantization_data) from None
     job = services.convert(session, caller, at, source, spec, files=files, name=body.name, wait_for_upload=waits)

@@ -26,12 +26,12 @@ from oakmill.registry.tables import (
     Version,
     Visibility,
 )
-from oakmill.registry.words import ModelType
+from oakmill.registry.words import target_types
+from oakmill.spec.platforms import PLATFORMS, titles
 from oakmill.storage.database import now
 
 EMPTY = "<empty>"
 """What the client writes for a summary that was not given."""
-TARGETS = ("RVC2", "RVC3", "RVC4")
 _LONGEST_DESCRIPTION = 10_000
 _LONGEST = 255
 
@@ -43,7 +43,7 @@ def models(session: Session, rows: Sequence[Model]) -> list[Json]:
 
 
 def _model(team: Team, row: Model, counts: Counts) -> Json:
-    sources = [name for name in counts.available if name not in (*TARGETS, ModelType.HAILO)]
+    sources = [name for name in counts.available if name not in target_types()]
     return {
         "id": row.id,
         "name": row.name,
@@ -64,7 +64,7 @@ def _model(team: Team, row: Model, counts: Counts) -> Json:
         "versions": counts.versions,
         "last_version_added": None,
         "platforms": counts.available,
-        "exportable_to": list(TARGETS) if sources else [],
+        "exportable_to": titles() if sources else [],
         "exportable_types": sources,
         "project_id": None,
         "is_commercial": None,
@@ -120,7 +120,7 @@ def _version(variant: Variant, row: Version, below: Sequence[_Below]) -> Json:
         "platforms": sorted({item.model_type for item in below}),
         "number_base_files": len(sources),
         "is_public": row.visibility == Visibility.PUBLIC,
-        "exportable_to": list(TARGETS) if sources else [],
+        "exportable_to": titles() if sources else [],
         "available_for": [{"id": item.id, "platform": item.model_type} for item in below],
         "exportable_types": sorted({item.model_type for item in sources}),
         "has_base_nn_archive": any(item.is_nn_archive for item in sources),
@@ -152,7 +152,7 @@ def instance(session: Session, row: Instance) -> Json:
         **_times(row),
         "is_nn_archive": row.is_nn_archive,
         "model_class": words.model_class(row),
-        "exportable_to": list(TARGETS) if row.origin == Origin.SOURCE and words.status(row) == "available" else [],
+        "exportable_to": titles() if row.origin == Origin.SOURCE and words.status(row) == "available" else [],
         "is_public": row.visibility == Visibility.PUBLIC,
         "model_precision_type": words.precision(row.precision),
         "status": words.status(row),
@@ -183,7 +183,8 @@ def _hardware(row: Instance) -> Json | None:
     """What a result was made with."""
     if row.tool_version is None:
         return None
-    return {"snpe_version" if row.model_type == ModelType.RVC4 else "ir_version": row.tool_version}
+    facts = PLATFORMS.get(row.model_type.lower())
+    return {facts.tools.field if facts and facts.tools else "ir_version": row.tool_version}
 
 
 def _shapes(shapes: Sequence[Sequence[Any]]) -> list[list[int]] | None:

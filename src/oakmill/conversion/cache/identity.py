@@ -14,7 +14,7 @@ from typing import Any
 import oakmill
 from oakmill.errors import ToolchainMissing
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec
+from oakmill.spec import AnySpec, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.toolchains import environments
 
@@ -90,19 +90,16 @@ def spec_of(spec: AnySpec, settings: Settings) -> dict[str, Any] | None:
     """
     found: dict[str, Any] = spec.model_dump(mode="json")
     contents: dict[str, Any] = {}
+    is_float = isinstance(spec, QuantizingSpec) and spec.target_precision.is_float
     for name in type(spec).model_fields:
         value = getattr(spec, name)
         if name == "quantization_data":
-            contents[name] = {} if _is_float(spec) else _data(value, settings)
+            contents[name] = {} if is_float else _data(value, settings)
         elif isinstance(value, Path):
             contents[name] = _tree(value)
     if spec.verification_images is not None:
         found["verification_images"] = spec.verification_images.name or spec.verification_images.resolve().name
     return None if None in contents.values() else {**found, "contents": contents}
-
-
-def _is_float(spec: AnySpec) -> bool:
-    return bool(getattr(getattr(spec, "target_precision", None), "is_float", False))
 
 
 def _data(value: str | None, settings: Settings) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from oakmill.conversion.images.samples import Images, Pictures, reader
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.errors import SpecError
 from oakmill.settings import Settings
-from oakmill.spec import Quantizing
+from oakmill.spec import ConversionSpec, QuantizingSpec
 
 HELD_OUT_SHARE = 5
 """One file in so many is kept back for the test, where the set is too small for both."""
@@ -43,7 +43,7 @@ def split(files: Sequence[Path], calibrating: int, held_out: int, seed: int) -> 
 
 
 def choose(
-    spec: Quantizing, inputs: Sequence[ResolvedInput], work: Path, settings: Settings, progress: Progress
+    spec: QuantizingSpec, inputs: Sequence[ResolvedInput], work: Path, settings: Settings, progress: Progress
 ) -> Images:
     """The images of a conversion that quantizes.
 
@@ -70,7 +70,7 @@ def choose(
     return Images(held_out, calibration_images, found.name)
 
 
-def choose_untaught(spec: Quantizing, inputs: Sequence[ResolvedInput]) -> Images:
+def choose_untaught(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> Images:
     """The images of a conversion that quantizes nothing: the user's, else generated ones.
 
     Raises:
@@ -110,7 +110,7 @@ def _pictures(
     inputs: Sequence[ResolvedInput],
     own: dict[str, tuple[Path, ...]],
     main: str,
-    spec: Quantizing,
+    spec: QuantizingSpec,
 ) -> Pictures:
     """These files for every input, or for each input those of its own folder at the same places."""
     if not own:
@@ -134,7 +134,7 @@ def _require_pictures(inputs: Sequence[ResolvedInput]) -> None:
         )
 
 
-def _others(spec: Quantizing, inputs: Sequence[ResolvedInput], calibration_images: Pictures) -> Pictures:
+def _others(spec: QuantizingSpec, inputs: Sequence[ResolvedInput], calibration_images: Pictures) -> Pictures:
     """The user's own test images, without that teach the quantization."""
     assert spec.verification_images is not None
     source = spec.verification_images

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import onnx
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images import choose
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.output import verification
 from oakmill.conversion.passport import Check, OutputAgreement, Passport, Verdict
@@ -141,13 +141,7 @@ class Rvc2(Platform):
         Raises:
             SourceError: there are none, or one cannot be read.
         """
-        spec, inputs = self.spec, prepared.boundary
-        if spec.verification_images is None:
-            return Images(Pictures.generated(inputs, spec.max_verification_images, spec.seed))
-        found = Pictures.of_files(
-            inputs, spec.verification_images, spec.max_verification_images, spec.seed, spec.resize
-        )
-        return Images(found)
+        return choose.choose_untaught(self.spec, prepared.boundary)
 
     def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:
         """The network to compile: where Mo Args are given, the Model Optimizer's, else the prepared graph.

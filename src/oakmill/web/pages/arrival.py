@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from fastapi import Query
@@ -14,6 +15,7 @@ from oakmill.registry.identifiers import Address
 from oakmill.registry.semver import FIRST
 from oakmill.registry.tables import Instance, Model, Visibility
 from oakmill.registry.words import ModelType
+from oakmill.spec.platforms import PLATFORMS, titles
 from oakmill.web.forms.submitted import Fields, Form
 from oakmill.web.page_context import Changing, Open, PageContext, Reading, Writing
 from oakmill.web.routing import Id, page_router
@@ -22,15 +24,17 @@ from oakmill.web.views.filters import model_path
 pages = page_router()
 
 Word = Annotated[str, Query(max_length=255)]
-_ALL = ("RVC2", "RVC3", "RVC4")
-FORMATS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("ONNX", "model.onnx, and its external data where it has any", _ALL),
-    ("OpenVINO IR", "model.xml and model.bin; version 11 for RVC3", ("RVC2", "RVC3")),
-    ("TFLite", "model.tflite, by way of ONNX", _ALL),
-    ("TorchScript", "model.pt with its graph, by way of ONNX; its shape is asked for", _ALL),
-    ("NN Archive", "model.tar.xz: a model with what its inputs and outputs mean", ()),
-)
-"""What may be brought, as which files, and which platforms it reaches."""
+
+
+def formats() -> Iterator[tuple[str, str, list[str]]]:
+    """What may be brought, as which files, and which platforms it reaches."""
+    rows, every = PLATFORMS.values(), titles()
+    versions = "".join(f"; version {row.limits.ir_version} for {row.title}" for row in rows if row.limits.ir_version)
+    yield "ONNX", "model.onnx, and its external data where it has any", every
+    yield "OpenVINO IR", f"model.xml and model.bin{versions}", [row.title for row in rows if not row.limits.no_ir]
+    yield "TFLite", "model.tflite, by way of ONNX", every
+    yield "TorchScript", "model.pt with its graph, by way of ONNX; its shape is asked for", every
+    yield "NN Archive", "model.tar.xz: a model with what its inputs and outputs mean", []
 
 
 @pages.get("/models/new")
@@ -102,7 +106,7 @@ def _page(
         variant=variant,
         waiting=waiting,
         first=FIRST,
-        formats=FORMATS,
+        formats=formats(),
         visibilities=list(Visibility),
         back=model_path(model) if model else "/models",
     )

@@ -13,7 +13,7 @@ from oakmill.registry import models, resolve, search, variants
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceStatus, Model, Origin, Variant, Version, Visibility
-from oakmill.registry.words import PLATFORMS, License, Task
+from oakmill.registry.words import License, Task, target_types
 from oakmill.web.forms.submitted import Fields, Form
 from oakmill.web.page_context import Changing, Known, Open, PageContext, Reading, Writing
 from oakmill.web.routing import Id, page_router
@@ -41,7 +41,7 @@ class Shelf:
     def platforms(self) -> list[str]:
         """For which there is a result that can be used."""
         ready = {row.model_type for row in self.instances if row.status == InstanceStatus.AVAILABLE}
-        return [name for name in PLATFORMS if name in ready]
+        return [name for name in target_types() if name in ready]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Flavour:
     def platforms(self) -> list[str]:
         """In the platforms' order."""
         ready = {name for shelf in self.shelves for name in shelf.platforms}
-        return [name for name in PLATFORMS if name in ready]
+        return [name for name in target_types() if name in ready]
 
 
 @pages.get("/models/{model_id}/edit")

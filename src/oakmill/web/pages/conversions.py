@@ -18,7 +18,7 @@ from oakmill.jobs.estimates import Estimate
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Instance, Key, Model
-from oakmill.registry.words import PLATFORMS
+from oakmill.spec.platforms import titles
 from oakmill.storage.database import now
 from oakmill.web.page_context import Known, Reading
 from oakmill.web.routing import page_router
@@ -88,7 +88,7 @@ def conversions(
     }
     if context.is_htmx:
         return context.part("conversions_rows.html", **values)
-    values |= {"tabs": TABS, "platforms": PLATFORMS[:3], "models": _models(session, context.caller)}
+    values |= {"tabs": TABS, "platforms": titles(), "models": _models(session, context.caller)}
     values["addresses"] = {tab: _address({**asked, "status": tab}, None) for tab in TABS}
     return context.page("conversions.html", **values)
 

@@ -11,7 +11,8 @@ from fastapi.responses import Response
 from oakmill.hub.files import base_url
 from oakmill.registry import models, search
 from oakmill.registry.tables import Model, Visibility
-from oakmill.registry.words import PLATFORMS, Task
+from oakmill.registry.words import Task
+from oakmill.spec.platforms import titles
 from oakmill.web.page_context import Open, Reading
 from oakmill.web.routing import page_router
 
@@ -69,7 +70,7 @@ def model_list(
 
 
 def _choices() -> dict[str, Any]:
-    return {"tasks": list(Task), "platforms": list(PLATFORMS[:3]), "sorts": SORTS, "scopes": SCOPES}
+    return {"tasks": list(Task), "platforms": titles(), "sorts": SORTS, "scopes": SCOPES}
 
 
 def _address(asked: dict[str, str], cursor: str | None) -> str | None:

@@ -14,15 +14,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from oakmill.calibration.doctor import ENOUGH
 from oakmill.conversion.images.choose import Split, split
 from oakmill.hub.state import Hub
-from oakmill.spec import Precision, Rvc4Spec
+from oakmill.spec import Precision, QuantizingSpec
 from oakmill.web.views import albums
 from oakmill.web.views.albums import Album, SetFiles
 from oakmill.web.views.charts import Channel, channels
 
 ON_PAGE = 60
-HELD_OUT = Rvc4Spec.model_fields["max_verification_images"].default
+HELD_OUT = QuantizingSpec.model_fields["max_verification_images"].default
 """Images that a conversion holds out, to measure the accuracy on."""
-CALIBRATION_IMAGES = Rvc4Spec.model_fields["max_quantization_images"].default
+CALIBRATION_IMAGES = QuantizingSpec.model_fields["max_quantization_images"].default
 
 LARGEST = 1e6
 
