@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import tempfile
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -46,6 +47,9 @@ def run(*arguments: str | Path, **variables: str) -> Finished:
             main()
         except SystemExit as ended:
             code = ended.code if isinstance(ended.code, int) else 1
+        except Exception:  # noqa: BLE001 - it would end a process with this
+            traceback.print_exc()
+            code = 1
     return Finished(code, stdout.getvalue(), stderr.getvalue())
 
 

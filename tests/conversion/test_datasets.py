@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from tests import in_process
 from tests.conversion.conftest import command
 from tests.unit.calibration.datasets_server import OpenImages, image_id, published, serving
 
@@ -43,8 +42,10 @@ def variables(server: OpenImages, tmp_path: Path) -> dict[str, str]:
     }
 
 
-def run(variables: dict[str, str], *arguments: str | Path) -> in_process.Finished:
-    return in_process.run("datasets", *arguments, **variables)
+def run(variables: dict[str, str], *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: TID251, PLW1510 - the test is the user
+        command("datasets", *arguments), capture_output=True, text=True, env=variables, timeout=200
+    )
 
 
 def read(variables: dict[str, str], *arguments: str | Path) -> Any:

@@ -23,6 +23,7 @@ from oakmill.calibration.datasets.fetch import FetchFailed, Limits, NotThere, fe
 from oakmill.calibration.datasets.files import digest, problem
 from oakmill.calibration.datasets.open_images import Photo
 from oakmill.calibration.datasets.store import FileRecord, Progress, SetRecord, Watcher, ignore
+from oakmill.files import remove
 from oakmill.settings import Settings
 
 THREADS = 8
@@ -256,9 +257,9 @@ class _Work:
 
     def _remove_all_but(self, records: Sequence[FileRecord]) -> None:
         names = {record.name for record in records}
-        for path in self.files.iterdir():
+        for path in list(self.files.iterdir()):
             if path.name not in names:
-                path.unlink()
+                remove(path)  # a killed fetch left a folder
 
 
 def _first_why(lost: dict[str, Replaced]) -> str:
