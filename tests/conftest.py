@@ -29,3 +29,8 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     Once a gzip file was part of a name; it holds the second it was made, and two workers made it in different ones.
     """
     return f"{len(val)}bytes" if isinstance(val, bytes) and len(val) > NAMED_BYTES else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long comes first, so that all workers are busy until the end."""
+    items.sort(key=lambda item: item.path.is_relative_to(PROJECT / "tests" / "unit"))
