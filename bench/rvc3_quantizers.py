@@ -22,7 +22,6 @@ import yaml
 from oakmill.conversion.cache.identity import sha256
 from oakmill.conversion.images.samples import Pictures
 from oakmill.conversion.inputs import ResolvedInput
-from oakmill.conversion.output.verification import batches
 from oakmill.settings import current
 from oakmill.spec import Encoding, Resize
 from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
@@ -87,7 +86,8 @@ def score(
     toolchain, right, first, count = Rvc3Toolchain(current()), 0, 0, 0
     names = iter(found.names)
     (output,) = json.loads(next(folder.glob("*.passport.json")).read_text())["vendor_reader"]["outputs"]
-    for batch in batches(found):
+    for begin in range(0, len(found), 16):
+        batch = [found[place] for place in range(begin, min(begin + 16, len(found)))]
         for answer in toolchain.infer(next(folder.glob("*.xml")), folder / "run", batch, [output["name"]]):
             name = next(names)
             if sha256(photos / name) in taught:

@@ -171,8 +171,8 @@ def _tell(answer: Answer, began: float) -> None:
     """Show what came from the cache, with the verdict as it was then."""
     verdict, passport = answer.summary["verdict"], answer.summary["passport"]
     click.echo(answer.words, err=True)
-    click.echo(f"Accuracy passport: {passport['colour']} on {passport['images']['count']} images", err=True)
-    for reason in passport["reasons"] if verdict != "pass" else ():
+    click.echo(f"Accuracy passport: {verdict} on {passport['images']['count']} images", err=True)
+    for reason in passport["reasons"] if verdict != "ok" else ():
         click.echo(f"! {reason}", err=True)
     size = answer.files[0].stat().st_size / 1e6
     click.echo(f"{answer.files[0]} {size:.2f} MB in {time.monotonic() - began:.2f} s", err=True)

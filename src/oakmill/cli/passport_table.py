@@ -10,10 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from oakmill.conversion.passport import Check, Finding, OutputAgreement, Passport, TaskAgreement, Verdict
+from oakmill.conversion.passport import Check, OutputAgreement, Passport, TaskAgreement
+from oakmill.findings import Finding, Severity
 
-_COLOURS = {Verdict.PASS: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
-_SIGNS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✗"}
+_COLOURS = {Severity.OK: "green", Severity.NOTE: "blue", Severity.WARNING: "yellow", Severity.ERROR: "red"}
+_SIGNS = {Severity.OK: "✓", Severity.NOTE: "i", Severity.WARNING: "!", Severity.ERROR: "✗"}
 OUTPUTS = 24
 """Outputs that get a row; a model with more has them all in the passport's file."""
 
@@ -24,17 +25,17 @@ def passport_table(passport: Passport) -> Group:
 
 
 def _parts(passport: Passport) -> Iterator[RenderableType]:
-    verdict, images = passport.verdict, f"{len(passport.image_names)} images ({escape(passport.images)})"
-    held_out = f"; {escape(passport.held_out)}" if passport.held_out else ""
-    yield f"Accuracy passport: [bold {_COLOURS[verdict]}]{verdict.colour}[/] on {images}{held_out}"
+    verdict, seen = passport.verdict, passport.images
+    held_out = f"; {escape(seen.held_out)}" if seen.held_out else ""
+    images = f"{len(seen.names)} images ({escape(seen.source)}){held_out}"
+    yield f"Accuracy passport: [bold {_COLOURS[verdict]}]{verdict}[/] on {images}"
     for finding in passport.findings:
         yield from _finding(finding)
     for check in passport.checks:
         for reason in check.output_reasons:
             yield _indented("!", escape(reason), _COLOURS[check.verdict])
-    for overflow in passport.overflows:
-        words = f"tensor {overflow.tensor!r} reaches {overflow.peak:.3g} on {overflow.image}, beyond FP16's 65504"
-        yield _indented("!", escape(words), "yellow")
+    for overflow in passport.fp16_overflows:
+        yield _indented("!", escape(str(overflow)), "yellow")
     for method, task in passport.tasks:
         yield from _task(method, task)
     yield _outputs(passport)
@@ -47,8 +48,8 @@ def _parts(passport: Passport) -> Iterator[RenderableType]:
 
 
 def _finding(finding: Finding) -> Iterator[RenderableType]:
-    colour = _COLOURS[finding.level]
-    yield _indented(_SIGNS[finding.level], f"[bold]{escape(finding.title)}[/]: {escape(finding.what)}", colour)
+    colour = _COLOURS[finding.severity]
+    yield _indented(_SIGNS[finding.severity], f"[bold]{escape(finding.title)}[/]: {escape(finding.message)}", colour)
     if finding.remedy:
         yield _indented("", f"[dim]what helps: {escape(finding.remedy)}[/]", colour)
 
@@ -62,9 +63,9 @@ def _task(method: str, task: TaskAgreement) -> Iterator[RenderableType]:
     numbers = Table.grid(padding=(0, 2, 0, 0))
     numbers.add_column(justify="right", min_width=10, no_wrap=True)
     numbers.add_column(overflow="fold")
-    for metric in task.metrics:
-        judged = task.decides and metric.measured and metric.green is not None
-        missed = judged and metric.verdict is not Verdict.PASS
+    for metric in task.metrics.values():
+        judged = task.decides and metric.judged
+        missed = judged and metric.verdict is not Severity.OK
         bound = f" [dim]({metric.bound(metric.verdict)})[/]" if missed else ""
         numbers.add_row(f"[{_COLOURS[metric.verdict] if judged else 'default'}]{metric.text}[/]", metric.words + bound)
     yield numbers

@@ -21,6 +21,7 @@ from oakmill.cli.progress import Display
 from oakmill.client import Hub, Instance, Job, Line, Told
 from oakmill.conversion.events import Event, Kind, Observer, Stage
 from oakmill.errors import OakmillError, SourceError, SpecError
+from oakmill.findings import Severity, severity_of
 from oakmill.spec import AnySpec
 
 _FILES = {".onnx", ".xml", ".tflite", ".pt", ".pth", ".xz", ".tar", ".zip", ".yaml", ".yml"}
@@ -112,9 +113,9 @@ class Remote:
             click.echo(f"the hub had it already: made by job {job.answered_by}", err=True)
         passport = result.get("passport") or {}
         if passport:
-            images = passport["images"]["count"]
-            click.echo(f"Accuracy passport: {passport['colour']} on {images} images", err=True)
-            for reason in passport["reasons"] if result.get("verdict") != "pass" else ():
+            verdict, images = severity_of(passport["verdict"]), passport["images"]["count"]
+            click.echo(f"Accuracy passport: {verdict} on {images} images", err=True)
+            for reason in passport["reasons"] if verdict is not Severity.OK else ():
                 click.echo(f"! {reason}", err=True)
         click.echo(f"{paths[0]} {paths[0].stat().st_size / 1e6:.2f} MB in {seconds:.1f} s", err=True)
 

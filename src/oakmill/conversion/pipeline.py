@@ -18,11 +18,12 @@ from oakmill.conversion.cache import identity
 from oakmill.conversion.cache.stages import Reuse
 from oakmill.conversion.events import Observer, Progress, Stage, failing_in, unobserved
 from oakmill.conversion.output import nn_archive, publish
-from oakmill.conversion.passport import Passport, Verdict, page
+from oakmill.conversion.passport import Passport, page, pixels
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.recipe import read
 from oakmill.conversion.sources import as_onnx
+from oakmill.findings import Severity
 from oakmill.model import merge_inputs, open_source, prefill
 from oakmill.model.source import SourceModel
 from oakmill.preflight import check
@@ -121,16 +122,16 @@ def convert(
             archive = _archive(work, names, platform, source, prepared, built, recipe)
         with progress.stage(Stage.VERIFY):
             found = platform.check(built, archive, prepared, work / "read")
-            passport = replace(reuse.measured(prepared, network, built, images, work), reader=found)
+            passport = replace(reuse.measured(prepared, network, built, images, work), vendor_reader=found)
             platform.require_fit(passport)
             _warn(passport, progress)
+            passport = replace(passport, thumbnails=_thumbnails(passport, images))
+            numbers = nn_archive.as_json(passport.as_dict(drawings=True))
         files = {
             names.result: archive or built.file,
             **({} if archive else {part.name: part for part in built.parts}),
-            f"{names.stem}.passport.json": _write(work / "passport.json", nn_archive.as_json(passport.as_dict())),
-            f"{names.stem}.passport.html": _write(
-                work / "passport.html", _page(spec, source, passport, images, recipe)
-            ),
+            f"{names.stem}.passport.json": _write(work / "passport.json", numbers),
+            f"{names.stem}.passport.html": _write(work / "passport.html", _page(spec, source, passport, recipe)),
             f"{names.stem}.recipe.yaml": _write(work / "recipe.yaml", recipe.as_yaml()),
         }
         with failing_in(Stage.PUBLISH):
@@ -163,14 +164,14 @@ def _loaded(platform: Platform, source: SourceModel, inputs: Sequence[InputSpec]
 
 
 def _warn(passport: Passport, progress: Progress) -> None:
-    """Say why the verdict is not green."""
-    if passport.verdict is not Verdict.PASS:
+    """Say why the verdict is not ok."""
+    if passport.verdict is not Severity.OK:
         for reason in passport.reasons:
             progress.warn(reason)
 
 
-def _page(spec: AnySpec, source: SourceModel, passport: Passport, images: Images, recipe: Recipe) -> str:
-    """The passport as a page for people, with the images that it speaks of."""
+def _page(spec: AnySpec, source: SourceModel, passport: Passport, recipe: Recipe) -> str:
+    """The passport as a page for people."""
     facts = {
         "name": recipe.artefact["name"],
         "source": source.files[0].name,
@@ -185,13 +186,13 @@ def _page(spec: AnySpec, source: SourceModel, passport: Passport, images: Images
         },
         **{f"input {item['name']}": item for item in recipe.inputs},
     }
-    return page.render(passport, images.held_out.thumbnails(_worst(passport)), facts)
+    return page.render(passport, facts)
 
 
-def _worst(passport: Passport) -> set[str]:
-    """The images that the page shows."""
-    outputs = {output.worst for check in passport.checks for output in check.outputs}
-    return outputs | {item.image for _, task in passport.tasks for item in task.worst}
+def _thumbnails(passport: Passport, images: Images) -> dict[str, str]:
+    """The images on which the two models differ most, small."""
+    worst = {item.image for _, task in passport.shown for item in task.worst}
+    return {name: pixels.thumbnail(image) for name, image in images.held_out.thumbnails(worst).items()}
 
 
 def _recipe(

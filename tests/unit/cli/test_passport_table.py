@@ -6,7 +6,8 @@ import numpy as np
 from rich.console import Console
 
 from oakmill.cli.passport_table import passport_table
-from oakmill.conversion.passport import Finding, Measurement, Overflow, Passport, Verdict
+from oakmill.conversion.passport import HeldOut, Measurement, Overflow, Passport
+from oakmill.findings import Finding, Severity
 from tests.unit.conversion.passport.building import Out
 
 
@@ -17,28 +18,28 @@ def shown(passport: Passport, width: int = 100) -> str:
     return capture.get()
 
 
-def passport(name: str = "scores", wrong: int = 1, **more: object) -> Passport:
+def passport(name: str = "scores", wrong: int = 1, held_out: str = "", **more: object) -> Passport:
     measurement = Measurement([Out(name, (1, 4)), Out("map", (1, 2, 4, 4))])
     for index in range(10):
         scores, maps = np.eye(4)[0][None], np.full((1, 2, 4, 4), 1.0 + index)
         moved = np.eye(4)[1][None] if index < wrong else scores
         measurement.add(f"image {index}", {name: scores, "map": maps}, {name: moved, "map": maps * 1.1})
     check = measurement.check("QDQ", "the quantized model in onnxruntime")
-    return Passport("rvc4", "photos", ("a",) * 10, (check,), **more)  # type: ignore[arg-type]
+    return Passport("rvc4", HeldOut("photos", ("a",) * 10, held_out), (check,), **more)  # type: ignore[arg-type]
 
 
 def test_verdict_tasks_outputs_and_methods() -> None:
     text = shown(passport(wrong=3, held_out="drawn with seed 0", not_proven=("speed",)))
-    assert text.startswith("Accuracy passport: red on 10 images (photos); drawn with seed 0")
-    assert "70.0 %  top-1 agreement (red is below 80 %)" in text
-    assert "output 'map' has an SNR of 20.0 dB (green is from 25 dB) by QDQ" in text
+    assert text.startswith("Accuracy passport: error on 10 images (photos); drawn with seed 0")
+    assert "70.0 %  top-1 agreement (error below 80 %)" in text
+    assert "output 'map' has an SNR of 20.0 dB (ok from 25 dB) by QDQ" in text
     assert "QDQ: the quantized model in onnxruntime." in text
     assert "Not proven: speed." in text
 
 
 def test_findings_stand_with_what_helps() -> None:
-    finding = Finding("code", Verdict.FAIL, "One scale", "scores vanish", {}, "take 16 bits")
-    text = shown(passport(findings=(finding,), overflows=(Overflow("conv", 7e4, "image 1"),)))
+    finding = Finding("code", Severity.ERROR, "scores vanish", title="One scale", remedy="take 16 bits")
+    text = shown(passport(findings=(finding,), fp16_overflows=(Overflow("conv", 7e4, "image 1"),)))
     assert "✗ One scale: scores vanish" in text
     assert "what helps: take 16 bits" in text
     assert "tensor 'conv' reaches 7e+04" in text
@@ -46,7 +47,7 @@ def test_findings_stand_with_what_helps() -> None:
 
 def test_names_with_brackets_are_no_markup() -> None:
     """An output named [red] vanished, and one named [/] ended the program."""
-    text = shown(passport("[/]", findings=(Finding("c", Verdict.WARN, "[red]", "[/]", {}, "[/]"),)))
+    text = shown(passport("[/]", findings=(Finding("c", Severity.WARNING, "[/]", title="[red]", remedy="[/]"),)))
     assert "[/]" in text and "[red]" in text
 
 
@@ -54,10 +55,10 @@ def test_many_outputs_and_a_narrow_terminal() -> None:
     measurement = Measurement([Out(f"output{index}", (1, 2, 3, 3)) for index in range(40)])
     values = {f"output{index}": np.ones((1, 2, 3, 3)) for index in range(40)}
     measurement.add("image", values, values)
-    text = shown(Passport("rvc4", "photos", ("a",), (measurement.check("QDQ", "how"),)), width=50)
+    text = shown(Passport("rvc4", HeldOut("photos", ("a",)), (measurement.check("QDQ", "how"),)), width=50)
     assert "and 16 more" in text
     assert "equal" in text
 
 
 def test_a_passport_without_checks() -> None:
-    assert "green on 0 images" in shown(Passport("rvc2", "nothing", (), ()))
+    assert "ok on 0 images" in shown(Passport("rvc2", HeldOut("nothing", ()), ()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any
 
 from oakmill.conversion.cache.identity import sha256
 from oakmill.conversion.output.differences import compare_files, fields
+from oakmill.conversion.passport import Passport, report
 from oakmill.conversion.recipe import read
 from oakmill.errors import SourceError
 from oakmill.model import unpack
@@ -82,7 +84,7 @@ class Side:
     name: str
     file: Path | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    passport: Mapping[str, Any] = field(default_factory=dict)
+    passport: Passport | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     build: Mapping[str, Any] = field(default_factory=dict)
 
@@ -129,7 +131,7 @@ def load(path: Path, settings: Settings) -> Side:
         name=stem,
         file=file,
         recipe=read.parse(text, recipe.name) if text else {},
-        passport=_json(folder / f"{stem}.passport.json"),
+        passport=_passport(folder / f"{stem}.passport.json"),
         config=_read(inside.get("config.json", b"{}"), f"{path.name}: config.json"),
         build=_read(inside.get("buildinfo.json", b"{}"), f"{path.name}: buildinfo.json"),
     )
@@ -170,8 +172,14 @@ def _inside(archive: Path, settings: Settings) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in small}
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return _read(path.read_bytes(), path.name) if path.is_file() else {}
+def _passport(path: Path) -> Passport | None:
+    if not path.is_file():
+        return None
+    document = _read(path.read_bytes(), path.name)
+    try:
+        return report.read(document)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise SourceError(f"{path.name} is no accuracy passport", subject=path.name, remedy=_REMEDY) from error
 
 
 def _read(data: bytes, name: str) -> dict[str, Any]:
@@ -238,13 +246,17 @@ def _size(a: Side, b: Side) -> Iterator[Row]:
 def _graph(a: Side, b: Side) -> Iterator[Row]:
     yield from _differing("graph", *(_ports(side) for side in (a, b)))
     for key in ("kind", "stages"):
-        values = [str(side.passport.get("vendor_reader", {}).get(key, "?")) for side in (a, b)]
+        values = [str(_vendor_reader(side).get(key, "?")) for side in (a, b)]
         yield Row("graph", key, *values)
+
+
+def _vendor_reader(side: Side) -> Mapping[str, Any]:
+    return side.passport.vendor_reader if side.passport else {}
 
 
 def _ports(side: Side) -> dict[str, Any]:
     """The inputs and outputs: as the archive's config has them, else as the vendor's reader did."""
-    model = side.config.get("model") or side.passport.get("vendor_reader", {})
+    model = side.config.get("model") or _vendor_reader(side)
     found = {}
     for kind in ("input", "output"):
         found.update(_by_name(model.get(f"{kind}s") or [], kind))
@@ -261,25 +273,25 @@ def _accuracy(a: Side, b: Side) -> Iterator[Row]:
 
 
 def _numbers(side: Side) -> Iterator[tuple[str, str]]:
-    if side.passport:
-        images = side.passport.get("images", {})
-        yield "verdict", str(side.passport.get("colour", "?"))
-        yield "images", f"{images.get('count', '?')} ({images.get('source', '?')})"
-    for check in side.passport.get("checks", []):
-        for output in check.get("outputs", []):
+    passport = side.passport
+    if passport is None:
+        return
+    yield "verdict", passport.verdict.value
+    yield "images", f"{len(passport.images.names)} ({passport.images.source})"
+    for check in passport.checks:
+        for output in check.outputs:
             for key in ("snr_db", "cosine", "max_abs", "top1"):
-                if output.get(key) is not None:
-                    yield f"{check['name']}: {output['name']}: {key}", _number(output[key])
-        for task in check.get("tasks", []):
-            for key, metric in task.get("metrics", {}).items():
-                yield f"{check['name']}: {task['name']}: {key}", _number(metric.get("value"))
-    findings = sorted(str(item.get("title")) for item in side.passport.get("findings", []))
-    if findings:
-        yield "findings", "; ".join(findings)
+                if getattr(output, key) is not None:
+                    yield f"{check.name}: {output.name}: {key}", _number(getattr(output, key))
+        for task in check.tasks:
+            for key, metric in task.metrics.items():
+                yield f"{check.name}: {task.name}: {key}", _number(metric.value)
+    if passport.findings:
+        yield "findings", "; ".join(sorted(finding.title for finding in passport.findings))
 
 
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else "not measured" if value is None else str(value)
+def _number(value: float) -> str:
+    return "not measured" if math.isnan(value) else f"{value:.4g}"
 
 
 def _differing(section: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Row]:

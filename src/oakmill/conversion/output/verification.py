@@ -1,27 +1,19 @@
-"""The verify stage: the vendor's own reader on the artefact, and the numbers of the accuracy passport."""
+"""The verify stage: the vendor's own reader on the artefact."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from oakmill.conversion.images.samples import Pictures
-from oakmill.conversion.passport import Comparison, Overflow, overflows
 from oakmill.conversion.prepare import Prepared
 from oakmill.errors import VerificationFailed
-from oakmill.graph import equality, half
 from oakmill.processes.run import Limits, run
 from oakmill.settings import Settings
-
-Outputs = Mapping[str, NDArray[Any]]
-BATCH = 16
-"""Samples that one run of a toolchain's simulator gets: few enough for memory, enough to hide its start."""
 
 
 def read_with_depthai(files: Sequence[Path], work: Path, settings: Settings) -> list[dict[str, Any]]:
@@ -77,54 +69,3 @@ def _check_tensors(
 
 
 _DEPTHAI_TYPES = {"U8": {"U8F"}, "FP16": {"FP16"}, "FP32": {"FP32"}, "I32": {"INT"}, "I8": {"I8"}}
-
-
-def compare_simulated(
-    prepared: Prepared,
-    pictures: Pictures,
-    simulate: Callable[[Sequence[Outputs]], Iterable[Outputs]],
-) -> Comparison:
-    """Compare a simulator of the converted model, on raw input, with the source model in onnxruntime."""
-    comparison = Comparison()
-    reference = equality.Session(prepared.original)
-    names = iter(pictures.names)
-    for batch in batches(pictures):
-        for raw, outputs in zip(batch, simulate(batch), strict=True):
-            comparison.add(next(names), reference.run(prepared.feeds(raw)), prepared.restored(outputs))
-    return comparison
-
-
-def estimate_half(prepared: Prepared, pictures: Pictures) -> Comparison:
-    """Compare the prepared model with weights and activations stored in FP16 with itself in float32."""
-    comparison = Comparison()
-    reference = equality.Session(prepared.model)
-    candidate = equality.Session(half.half_estimate(prepared.model), optimise=False)
-    for name, raw in zip(pictures.names, pictures, strict=True):
-        comparison.add(name, reference.run(raw), candidate.run(raw))
-    return comparison
-
-
-def find_overflows(prepared: Prepared, pictures: Pictures) -> tuple[Overflow, ...]:
-    """The tensors that leave the range of FP16 on some picture."""
-    model = half.activation_peaks(prepared.model)
-    session = equality.Session(model)
-    wanted = [value.name for value in model.graph.output if value.name.startswith(half.PEAK)]
-    if not wanted:  # whole numbers and truth values only
-        return ()
-    found = (
-        (name, {key.removeprefix(half.PEAK): float(peak) for key, peak in session.run(raw, wanted).items()})
-        for name, raw in zip(pictures.names, pictures, strict=True)
-    )
-    return overflows(found)
-
-
-def batches(pictures: Iterable[Outputs]) -> Iterator[list[Outputs]]:
-    """The pictures, `BATCH` of them at a time."""
-    batch: list[Outputs] = []
-    for raw in pictures:
-        batch.append(raw)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oakmill.conversion.passport.histogram import JointHistogram
+from oakmill.conversion.passport.histogram import JointHistogram, ValuePairs
+from oakmill.conversion.passport.metric import Real
 from oakmill.graph.equality import decibels
 
 Outputs = Mapping[str, NDArray[Any]]
+DRAWN = 6
+"""Outputs whose pairs of values are drawn: a model may have dozens."""
 
 
 @dataclass(frozen=True)
@@ -23,44 +26,25 @@ class OutputAgreement:
     `snr_db` is 10 log10(sum of reference^2 / sum of difference^2), infinite when equal; `cosine` that of the two
     outputs as vectors, over all images; `max_abs` the largest difference. `top1` is the share of images with the
     same highest score, for outputs that are one vector of scores. `worst` is the image with the lowest SNR. `gain` is
-    the factor that brings the reference closest to the candidate; `by_image` the SNR of each image, in order;
-    `values` counts pairs of values.
+    the factor that brings the reference closest to the candidate; `by_image_snr_db` has each image's SNR, in
+    order; `values` counts pairs of values.
     """
 
     name: str
-    snr_db: float
-    cosine: float
-    max_abs: float
+    snr_db: Real
+    cosine: Real
+    max_abs: Real
     worst: str
-    worst_snr_db: float
+    worst_snr_db: Real
     top1: float | None = None
-    gain: float = 1.0
-    by_image: tuple[float, ...] = ()
-    values: JointHistogram | None = field(default=None, compare=False, repr=False)
+    gain: Real = 1.0
+    by_image_snr_db: tuple[Real, ...] = ()
+    values: ValuePairs = field(default_factory=ValuePairs, compare=False, repr=False)
 
-    def as_dict(self) -> dict[str, Any]:
-        """As plain data for JSON; infinite and undefined numbers become words."""
-        plain = {
-            "name": self.name,
-            "snr_db": self.snr_db,
-            "cosine": self.cosine,
-            "max_abs": self.max_abs,
-            "worst": self.worst,
-            "worst_snr_db": self.worst_snr_db,
-            "top1": self.top1,
-            "gain": self.gain,
-        }
-        numbers = {key: number(value) if isinstance(value, float) else value for key, value in plain.items()}
-        return {
-            **numbers,
-            "by_image_snr_db": [number(value) for value in self.by_image],
-            "values": self.values.as_dict() if self.values else None,
-        }
-
-
-def number(value: float) -> float | str:
-    """A number for JSON, which has none that are infinite or undefined."""
-    return round(value, 6) if math.isfinite(value) else str(value)
+    @property
+    def is_finite(self) -> bool:
+        """Whether no value became infinite or no number."""
+        return math.isfinite(self.max_abs) and not math.isnan(self.snr_db)
 
 
 @dataclass
@@ -117,9 +101,9 @@ class Comparison:
                 sums.same_top / len(sums.by_image) if sums.scores else None,
                 sums.product / sums.reference if sums.reference else 1.0,
                 tuple(sums.by_image),
-                sums.values,
+                sums.values.pairs(drawn=place < DRAWN),
             )
-            for name, sums in self._sums.items()
+            for place, (name, sums) in enumerate(self._sums.items())
         )
 
 

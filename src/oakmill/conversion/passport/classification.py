@@ -10,17 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oakmill.conversion.passport.agreement import Outputs
+from oakmill.conversion.passport.metric import Metric
 from oakmill.conversion.passport.tasks import (
-    ClassAgreement,
     Seen,
     Sighting,
     TaskAgreement,
     WorstImage,
     WorstImages,
+    by_key,
+    classes_seen,
     label,
     share,
 )
-from oakmill.conversion.passport.verdict import Metric
 
 SURE = 0.5
 """The float model's score from which its first class leaves no other one as likely: there a change is a loss."""
@@ -122,7 +123,7 @@ class Classifier:
             f"{self._classes} {scores}; {origin}"
             + ("" if self.decides else "; it may be no classifier and decides nothing"),
             self._worst.sorted(),
-            self._per_class(),
+            classes_seen(self.names, self._reference, self._candidate, self._both),
             tuple(self._by_image),
             self.guessed,
             self.decides,
@@ -138,30 +139,20 @@ class Classifier:
         mean = self._certain / max(len(self._by_image), 1)
         return not self.guessed or bool(self.is_softmax) or (self._negative and mean >= 0.3)
 
-    def _metrics(self) -> tuple[Metric, ...]:
+    def _metrics(self) -> dict[str, Metric]:
         images = len(self._by_image)
         # INT8 of good calibration keeps 94 to 99 % of the first classes with no loss of accuracy: what changes are
         # images that the float model is unsure of. Calibrated on noise it keeps 60 to 75 %.
         same = share(self._both.total(), images)
-        metrics = [Metric("top1", "top-1 agreement", same, green=0.90, red=0.80)]
+        metrics = [Metric("top1", "top-1 agreement", same, ok=0.90, error=0.80)]
         if self._classes > 5:
             metrics.append(
-                Metric("top5", "float's top class within top 5", share(self._top5, images), green=0.95, red=0.9)
+                Metric("top5", "float's top class within top 5", share(self._top5, images), ok=0.95, error=0.9)
             )
         if self._sure >= 8:  # where it is sure, a change is an error
             words = "top-1 agreement where the float model is sure"
-            metrics.append(Metric("top1_sure", words, share(self._sure_same, self._sure), green=0.95, red=0.85))
+            metrics.append(Metric("top1_sure", words, share(self._sure_same, self._sure), ok=0.95, error=0.85))
         # A threshold of 0.5 in an application moves by this much; twice the outputs' scale shifts it by 0.2 and more.
         shift = share(self._shift, images)
-        metrics.append(Metric("confidence_shift", "mean change of confidence", shift, unit="", green=0.08, red=0.2))
-        return tuple(metrics)
-
-    def _per_class(self) -> tuple[ClassAgreement, ...]:
-        """The classes that either says, the float model's most frequent first."""
-        found = sorted({*self._reference, *self._candidate}, key=lambda index: (-self._reference[index], index))
-        return tuple(
-            ClassAgreement(
-                index, label(self.names, index), self._reference[index], self._candidate[index], self._both[index]
-            )
-            for index in found
-        )
+        metrics.append(Metric("confidence_shift", "mean change of confidence", shift, unit="", ok=0.08, error=0.2))
+        return by_key(*metrics)

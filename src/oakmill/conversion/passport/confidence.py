@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from oakmill.conversion.passport.agreement import Outputs
-from oakmill.conversion.passport.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -31,21 +27,6 @@ class Difference:
 
     mean: float
     errors: float
-
-
-def measure(tasks: Sequence[Task], runs: Iterable[Outputs]) -> Confidence | None:
-    """The certainty on each run's outputs by the first task that says one; None without a task.
-
-    A classifier's is the highest probability, a detector's the mean of its three highest scores.
-    """
-    if not tasks:
-        return None
-    task, values, classes = tasks[0], [], 0
-    for outputs in runs:
-        values.append(task.certainty(outputs))
-        if len(task.outputs) == 1 and outputs[task.outputs[0]].ndim in (1, 2):
-            classes = outputs[task.outputs[0]].size
-    return Confidence(tuple(values), classes)
 
 
 def paired(first: Confidence, second: Confidence) -> Difference:

@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from oakmill.conversion.passport.agreement import Outputs
+from oakmill.conversion.passport.metric import Metric
 from oakmill.conversion.passport.tasks import (
-    ClassAgreement,
     Seen,
     Sighting,
     TaskAgreement,
     WorstImage,
     WorstImages,
+    by_key,
+    classes_seen,
     label,
     share,
 )
-from oakmill.conversion.passport.verdict import Metric
 from oakmill.heads.boxes import Boxes, Matches, match, suppress
 from oakmill.heads.decoders import Decoder
 
@@ -131,33 +132,24 @@ class Detector:
             len(self._by_image),
             f"{note}; not readable so: {self._unfit}" if self._unfit else note,
             () if self._unfit else self._worst.sorted(),
-            () if self._unfit else self._per_class(),
+            () if self._unfit else classes_seen(self.names, self._reference, self._candidate, self._both),
             () if self._unfit else tuple(self._by_image),
             self.guessed,
         )
 
-    def _metrics(self) -> tuple[Metric, ...]:
+    def _metrics(self) -> dict[str, Metric]:
         first, second, both = self._reference.total(), self._candidate.total(), self._both.total()
         if (not first and not second) or self._unfit:
-            return (Metric("f1", "box agreement (F1)", float("nan")),)
-        return (
+            return by_key(Metric("f1", "box agreement (F1)", float("nan")))
+        return by_key(
             # Boxes with scores near the threshold come and go with the smallest change: models of full accuracy
             # (AP50 within 1 point) show 0.90 to 0.97, one that lost two thirds of its AP50 shows 0.4.
-            Metric("f1", "box agreement (F1)", share(2 * both, first + second), green=0.85, red=0.7),
-            Metric("recall", "float's boxes found again", share(both, first), green=0.8, red=0.6),
-            Metric("precision", "converted boxes that the float model has", share(both, second), green=0.8, red=0.6),
+            Metric("f1", "box agreement (F1)", share(2 * both, first + second), ok=0.85, error=0.7),
+            Metric("recall", "float's boxes found again", share(both, first), ok=0.8, error=0.6),
+            Metric("precision", "converted boxes that the float model has", share(both, second), ok=0.8, error=0.6),
             # 0.85 is a shift by about 4 % of the box' side; AP at higher overlaps suffers below.
-            Metric("mean_iou", "overlap of matched boxes (IoU)", share(self._overlap, both), "", green=0.85, red=0.7),
-            Metric("score_shift", "mean change of their scores", share(self._shift, both), "", green=0.08, red=0.2),
+            Metric("mean_iou", "overlap of matched boxes (IoU)", share(self._overlap, both), "", ok=0.85, error=0.7),
+            Metric("score_shift", "mean change of their scores", share(self._shift, both), "", ok=0.08, error=0.2),
             Metric("boxes", "boxes of the float model", float(first), ""),
-            Metric("box_side", "mean shorter side of a box, in parts of the picture", share(self._sides, first), ""),
-        )
-
-    def _per_class(self) -> tuple[ClassAgreement, ...]:
-        found = sorted({*self._reference, *self._candidate}, key=lambda index: (-self._reference[index], index))
-        return tuple(
-            ClassAgreement(
-                index, label(self.names, index), self._reference[index], self._candidate[index], self._both[index]
-            )
-            for index in found
+            Metric("box_side", "mean shorter side of a box, in parts of the image", share(self._sides, first), ""),
         )

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.confidence import Confidence, paired
 from oakmill.conversion.passport.observed import Observed, OutputEncoding, Split, split
 from oakmill.conversion.passport.tasks import ClassAgreement, TaskAgreement
-from oakmill.conversion.passport.verdict import Verdict
+from oakmill.findings import Finding, Severity, worst_first
 from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
 
 Values = Sequence[float]
@@ -27,22 +25,6 @@ boxes)."""
 
 
 BOX_STEPS = 16
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A silent killer, caught: what it is called, what was seen, with the numbers, and what helps."""
-
-    code: str
-    level: Verdict
-    title: str
-    what: str
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    remedy: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain data for JSON."""
-        return {**vars(self), "level": self.level.value, "evidence": dict(self.evidence)}
 
 
 def find(
@@ -58,13 +40,7 @@ def find(
         found += [joined_scales(name, seen, encoding), dead_output(name, seen), saturated(name, seen, encoding)]
     for task in tasks:
         found += [class_collapse(task), lost_classes(task), coarse_boxes(task, encodings)]
-    return sorted_by_level(item for item in found if item)
-
-
-def sorted_by_level(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The worst first."""
-    order = [Verdict.FAIL, Verdict.WARN, Verdict.PASS]
-    return tuple(sorted(findings, key=lambda item: order.index(item.level)))
+    return worst_first(item for item in found if item)
 
 
 def joined_scales(name: str, seen: Observed, encoding: OutputEncoding | None) -> Finding | None:
@@ -74,14 +50,17 @@ def joined_scales(name: str, seen: Observed, encoding: OutputEncoding | None) ->
     steps = found.small_span / encoding.scale
     if steps >= (COARSE_STEPS if found.scores else VANISH_STEPS):
         return None
-    level = Verdict.FAIL if steps < VANISH_STEPS else Verdict.WARN
+    severity = Severity.ERROR if steps < VANISH_STEPS else Severity.WARNING
     return Finding(
         "joined_scales",
-        level,
-        "One scale over values of very different size",
+        severity,
         f"output {name!r} holds {_groups(found)} under one {encoding.bits}-bit scale of {encoding.scale:.3g}, which "
-        f"leaves the small ones {steps:.0f} steps" + (": they vanish" if level is Verdict.FAIL else ""),
-        {
+        f"leaves the small ones {steps:.0f} steps" + (": they vanish" if severity is Severity.ERROR else ""),
+        title="One scale over values of very different size",
+        remedy="give boxes and scores as outputs of their own (cut the model before they are joined), or convert with "
+        "--target-precision INT8_INT16_MIXED, which gives activations 65,536 steps",
+        subject=name,
+        evidence={
             "output": name,
             "axis": found.axis,
             "first": found.at,
@@ -90,8 +69,6 @@ def joined_scales(name: str, seen: Observed, encoding: OutputEncoding | None) ->
             "scale": encoding.scale,
             "steps": round(steps, 2),
         },
-        "give boxes and scores as outputs of their own (cut the model before they are joined), or convert with "
-        "--target-precision INT8_INT16_MIXED, which gives activations 65,536 steps",
     )
 
 
@@ -115,12 +92,13 @@ def coarse_boxes(task: TaskAgreement, encodings: Mapping[str, OutputEncoding]) -
         return None
     return Finding(
         "coarse_boxes",
-        Verdict.WARN,
-        "Small boxes have few steps",
-        f"the shorter side of a box is {side:.3f} of the picture on average, {steps:.0f} steps of output "
+        Severity.WARNING,
+        f"the shorter side of a box is {side:.3f} of the image on average, {steps:.0f} steps of output "
         f"{task.outputs[0]!r} (scale {encoding.scale:.3g}): where a box is, is known that roughly",
-        {"output": task.outputs[0], "side": round(side, 5), "scale": encoding.scale, "steps": round(steps, 2)},
-        "keep this output in 16 bits, or convert with --target-precision INT8_INT16_MIXED",
+        title="Small boxes have few steps",
+        remedy="keep this output in 16 bits, or convert with --target-precision INT8_INT16_MIXED",
+        subject=task.outputs[0],
+        evidence={"output": task.outputs[0], "side": round(side, 5), "scale": encoding.scale, "steps": round(steps, 2)},
     )
 
 
@@ -135,12 +113,13 @@ def wrong_scale(output: OutputAgreement) -> Finding | None:
         return None
     return Finding(
         "wrong_scale",
-        Verdict.FAIL if off > 0.25 else Verdict.WARN,
-        "Values are off by a factor",
+        Severity.ERROR if off > 0.25 else Severity.WARNING,
         f"output {output.name!r} is {output.gain:.2f} times the float model's",
-        {"output": output.name, "gain": round(output.gain, 4), "cosine": round(output.cosine, 5)},
-        "a scale in the file, or in what reads it, is wrong: convert again, or choose wider ranges "
+        title="Values are off by a factor",
+        remedy="a scale in the file, or in what reads it, is wrong: convert again, or choose wider ranges "
         "(--range-method minmax) where large values were cut off",
+        subject=output.name,
+        evidence={"output": output.name, "gain": round(output.gain, 4), "cosine": round(output.cosine, 5)},
     )
 
 
@@ -153,13 +132,19 @@ def dead_output(name: str, seen: Observed) -> Finding | None:
         return None
     return Finding(
         "dead_output",
-        Verdict.FAIL,
-        "An output that does not change",
+        Severity.ERROR,
         f"output {name!r} is the same on all {seen.images} images; the float model's changes by up to "
         f"{seen.reference_moved:.3g}",
-        {"output": name, "images": seen.images, "float_moves": seen.reference_moved, "moves": seen.candidate_moved},
-        "its range was learned from unfit images or its scale is too wide: calibrate with pictures of the kind that "
-        "the camera sees, or keep this output in 16 bits",
+        title="An output that does not change",
+        remedy="its range was learned from unfit images or its scale is too wide: calibrate with images of the "
+        "kind that the camera sees, or keep this output in 16 bits",
+        subject=name,
+        evidence={
+            "output": name,
+            "images": seen.images,
+            "float_moves": seen.reference_moved,
+            "moves": seen.candidate_moved,
+        },
     )
 
 
@@ -173,33 +158,34 @@ def saturated(name: str, seen: Observed, encoding: OutputEncoding | None) -> Fin
         return None
     return Finding(
         "saturated",
-        Verdict.FAIL if seen.share_cut >= 0.1 else Verdict.WARN,
-        "Values cut off",
+        Severity.ERROR if seen.share_cut >= 0.1 else Severity.WARNING,
         f"{seen.share_cut:.1%} of output {name!r} lie beyond what its encoding can say "
         f"({encoding.low:.3g} to {encoding.high:.3g})",
-        {"output": name, "share": round(seen.share_cut, 5), "low": encoding.low, "high": encoding.high},
-        "calibrate with more or more fitting images, or take --range-method minmax",
+        title="Values cut off",
+        remedy="calibrate with more or more fitting images, or take --range-method minmax",
+        subject=name,
+        evidence={"output": name, "share": round(seen.share_cut, 5), "low": encoding.low, "high": encoding.high},
     )
 
 
 def class_collapse(task: TaskAgreement) -> Finding | None:
     """A classifier that says one class of nearly everything, while the float model does not."""
-    total = sum(item.candidate for item in task.per_class)
+    total = sum(item.candidate for item in task.classes)
     if task.kind != "classification" or total < 8 or not task.decides:
         return None
-    top = max(task.per_class, key=lambda item: item.candidate)
-    first = max(item.reference for item in task.per_class)
+    top = max(task.classes, key=lambda item: item.candidate)
+    first = max(item.reference for item in task.classes)
     # Half of all images, and twice the share of the float model's own favourite: chance does not do that to 8 images.
     if top.candidate < total / 2 or top.candidate < 2 * first:
         return None
     return Finding(
         "class_collapse",
-        Verdict.FAIL,
-        "Collapse to one class",
+        Severity.ERROR,
         f"{top.candidate} of {total} images are {top.label!r} to the converted model, {top.reference} to the float "
         f"model, whose most frequent class has {first}",
-        {"class": top.label, "converted": top.candidate, "float": top.reference, "images": total},
-        "activations are lost on the way: calibrate with fitting images, or take INT8_INT16_MIXED",
+        title="Collapse to one class",
+        remedy="activations are lost on the way: calibrate with fitting images, or take INT8_INT16_MIXED",
+        evidence={"class": top.label, "converted": top.candidate, "float": top.reference, "images": total},
     )
 
 
@@ -208,18 +194,18 @@ def lost_classes(task: TaskAgreement) -> Finding | None:
 
     Of pixels it takes half of one in a hundred.
     """
-    least = 0.005 * sum(map(_count, task.per_class)) if task.kind == "segmentation" else 4
-    lost = [item for item in task.per_class if item.reference >= max(least, 4) and not item.candidate]
+    least = 0.005 * sum(map(_count, task.classes)) if task.kind == "segmentation" else 4
+    lost = [item for item in task.classes if item.reference >= max(least, 4) and not item.candidate]
     if task.kind not in ("classification", "detection", "segmentation") or not lost or not task.decides:
         return None
     names = ", ".join(f"{item.label} ({item.reference} times)" for item in lost[:5])
     return Finding(
         "lost_classes",
-        Verdict.FAIL if 4 * sum(map(_count, lost)) >= sum(map(_count, task.per_class)) else Verdict.WARN,
-        "Classes that never come",
+        Severity.ERROR if 4 * sum(map(_count, lost)) >= sum(map(_count, task.classes)) else Severity.WARNING,
         f"the float model finds {names}{' and more' if len(lost) > 5 else ''}, the converted model never",
-        {"classes": [item.label for item in lost], "task": task.name},
-        "calibrate with images that hold these classes, or take INT8_INT16_MIXED",
+        title="Classes that never come",
+        remedy="calibrate with images that hold these classes, or take INT8_INT16_MIXED",
+        evidence={"classes": [item.label for item in lost], "task": task.name},
     )
 
 
@@ -228,9 +214,9 @@ def _count(item: ClassAgreement) -> int:
 
 
 def colour_order(declared: Confidence, reversed_: Confidence) -> Finding | None:
-    """The float model is surer of the same pictures with red and blue exchanged: the declared order is wrong.
+    """The float model is surer of the same images with red and blue exchanged: the declared order is wrong.
 
-    Three standard errors of the difference, picture by picture, and 2 points at least: exchanging the colours of a
+    Three standard errors of the difference, image by image, and 2 points at least: exchanging the colours of a
     model that is fed rightly costs certainty or changes nothing, and chance reaches three errors once in 700 models.
     """
     difference = paired(declared, reversed_)
@@ -238,24 +224,24 @@ def colour_order(declared: Confidence, reversed_: Confidence) -> Finding | None:
         return None
     return Finding(
         "colour_order",
-        Verdict.FAIL if difference.errors >= 5 and difference.mean >= 0.05 else Verdict.WARN,
-        "Red and blue look exchanged",
+        Severity.ERROR if difference.errors >= 5 and difference.mean >= 0.05 else Severity.WARNING,
         f"with its colours in the other order the float model is surer: {reversed_.mean:.1%} against "
         f"{declared.mean:.1%} on {len(declared.values)} images",
-        {
+        title="Red and blue look exchanged",
+        remedy="give the order that the model was trained on: --encoding-from BGR, or RGB",
+        evidence={
             "declared": round(declared.mean, 4),
             "reversed": round(reversed_.mean, 4),
             "standard_errors": round(difference.errors, 2),
             "images": len(declared.values),
         },
-        "give the order that the model was trained on: --encoding-from BGR, or RGB",
     )
 
 
 def low_confidence(measured: Confidence) -> Finding | None:
-    """A float model that is sure of nothing on real pictures: its preprocessing, or the pictures, may be wrong.
+    """A float model that is sure of nothing on real images: its preprocessing, or the images, may be wrong.
 
-    Trained classifiers are sure to 0.4 and more on average on pictures of their kind; twice the chance, or a tenth,
+    Trained classifiers are sure to 0.4 and more on average on images of their kind; twice the chance, or a tenth,
     is what they say of something else. A detector that scores nothing above a tenth on any kind of picture is blind.
     """
     bound = max(0.1, min(2 / measured.classes, 0.6)) if measured.classes else 0.1
@@ -263,11 +249,11 @@ def low_confidence(measured: Confidence) -> Finding | None:
         return None
     return Finding(
         "low_confidence",
-        Verdict.WARN,
-        "The float model is sure of nothing",
+        Severity.WARNING,
         f"on {len(measured.values)} images its certainty is {measured.mean:.1%} on average",
-        {"mean": round(measured.mean, 4), "bound": round(bound, 4), "images": len(measured.values)},
-        "check mean, scale and colour order, and take held-out images of the kind that the model is for",
+        title="The float model is sure of nothing",
+        remedy="check mean, scale and colour order, and take held-out images of the kind that the model is for",
+        evidence={"mean": round(measured.mean, 4), "bound": round(bound, 4), "images": len(measured.values)},
     )
 
 
@@ -281,12 +267,12 @@ def random_calibration(correlation: float, *, declared: bool = False) -> Finding
         return None
     return Finding(
         "random_calibration",
-        Verdict.FAIL,
-        "Calibrated on noise",
+        Severity.ERROR,
         f"pixels beside each other in the calibration images agree to {correlation:.2f} (photos: 0.9 and more): "
         "ranges learned from noise fit nothing that a camera sees",
-        {"correlation": round(correlation, 3)},
-        "calibrate with photos: --quantization-data FOLDER, or one of the named sets but 'random'",
+        title="Calibrated on noise",
+        remedy="calibrate with photos: --quantization-data FOLDER, or one of the named sets but 'random'",
+        evidence={"correlation": round(correlation, 3)},
     )
 
 
@@ -302,11 +288,12 @@ def swapped_mean_scale(name: str, mean: Values | None, scale: Values | None) -> 
         return None
     return Finding(
         "swapped_mean_scale",
-        Verdict.FAIL,
-        "ImageNet's mean and scale are swapped",
+        Severity.ERROR,
         f"input {name!r} has mean {_list(mean)} and scale {_list(scale)}",
-        {"input": name, "mean": list(mean or ()), "scale": list(scale or ())},
-        f"--mean-values {_list(IMAGENET_MEAN)} --scale-values {_list(IMAGENET_SCALE)}",
+        title="ImageNet's mean and scale are swapped",
+        remedy=f"--mean-values {_list(IMAGENET_MEAN)} --scale-values {_list(IMAGENET_SCALE)}",
+        subject=name,
+        evidence={"input": name, "mean": list(mean or ()), "scale": list(scale or ())},
     )
 
 
@@ -323,11 +310,12 @@ def scale_255_missing(name: str, mean: Values | None, scale: Values | None) -> F
         return None
     return Finding(
         "scale_255_missing",
-        Verdict.FAIL,
-        "Mean and scale are for another range of pixels",
+        Severity.ERROR,
         f"input {name!r}: {what}",
-        {"input": name, "mean": list(mean or ()), "scale": list(scale or ())},
-        remedy,
+        title="Mean and scale are for another range of pixels",
+        remedy=remedy,
+        subject=name,
+        evidence={"input": name, "mean": list(mean or ()), "scale": list(scale or ())},
     )
 
 

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oakmill.conversion.passport import pixels
+from oakmill.conversion.passport.pixels import DataUrl
+
 BINS = 64
 SAMPLE = 1 << 16
 """Values of one image that are counted at most, evenly spread: enough for a picture, and quick."""
+
+
+@dataclass(frozen=True)
+class ValuePairs:
+    """What the pairs show: their range, the share of them on the diagonal and beside it, and a drawing of them all.
+
+    In the drawing float values lie to the right, converted ones upwards, and darker is more often; empty of none.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    near_diagonal: float | None = None
+    drawing: DataUrl = ""
 
 
 class JointHistogram:
@@ -69,13 +85,19 @@ class JointHistogram:
         width = (self.high - self.low) / len(self.counts)
         return self.counts[first:last, first:last], self.low + first * width, self.low + last * width
 
-    def as_dict(self) -> dict[str, Any]:
-        """As plain data for JSON: the range, and the share of the pairs on the diagonal and beside it."""
+    def pairs(self, *, drawn: bool = True) -> ValuePairs:
+        """What was counted so far; without a drawing where that is not wanted."""
         total = int(self.counts.sum())
+        if not total:
+            return ValuePairs()
         near = sum(int(np.trace(self.counts, offset)) for offset in (-1, 0, 1))
-        finite = not math.isnan(self.low)
-        return {
-            "low": self.low if finite else None,
-            "high": self.high if finite else None,
-            "near_diagonal": round(near / total, 6) if total else None,
-        }
+        counts, low, high = self.occupied()
+        return ValuePairs(low, high, round(near / total, 6), _drawing(counts) if drawn else "")
+
+
+def _drawing(counts: NDArray[np.int64]) -> str:
+    shades = np.log1p(counts.T[::-1].astype(np.float64))
+    cells = np.zeros((*shades.shape, 4), np.uint8)
+    cells[..., :3] = (58, 123, 213)
+    cells[..., 3] = np.where(shades > 0, 50 + 205 * shades / float(shades.max()), 0).astype(np.uint8)
+    return pixels.png(cells)

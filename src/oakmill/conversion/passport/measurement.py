@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from oakmill.conversion.passport import choose_tasks as choosing
 from oakmill.conversion.passport import detectors
 from oakmill.conversion.passport.agreement import Comparison, Outputs
 from oakmill.conversion.passport.choose_tasks import Head, TensorLike
-from oakmill.conversion.passport.detectors import Finding
 from oakmill.conversion.passport.observed import OutputEncoding, Watch
 from oakmill.conversion.passport.report import Check
+from oakmill.findings import Finding
 from oakmill.heads.decoders import Size
 
-QUANTIZED_PASS_DB, QUANTIZED_FAIL_DB = 25.0, 15.0
-"""Where no task is known, an output of a quantized model passes from 25 dB: the noise is a twentieth of the signal,
-and 8 bits alone over a range that is used well leave 35 to 50. At 15 dB it is a sixth, which no output bears."""
+
+class Bounds(NamedTuple):
+    """What an output's SNR means where no task decides: ok from, an error below, in dB.
+
+    `resolution` is what the method's number format can tell apart around 1: smaller differences count as none.
+    """
+
+    ok_from_db: float
+    error_below_db: float
+    resolution: float = 0.0
+
+
+QUANTIZED = Bounds(25.0, 15.0)
+"""From 25 dB the noise is a twentieth of the signal, and 8 bits alone over a range that is used well leave 35 to 50.
+At 15 dB it is a sixth, which no output bears."""
+HALF = Bounds(30.0, 15.0, 2**-11)
+"""Of FP16, whose steps around 1 are 2^-11."""
 
 
 class Measurement:
@@ -24,7 +40,7 @@ class Measurement:
     Args:
         outputs: the model's, with the shapes of the source.
         heads: `model.heads` of the NN Archive's config, where there is one.
-        size: height and width of the input picture.
+        size: height and width of the input image.
         encodings: the number formats of quantized outputs.
     """
 
@@ -46,20 +62,13 @@ class Measurement:
         for task in self.tasks:
             task.add(image, reference, candidate)
 
-    def check(
-        self,
-        name: str,
-        method: str,
-        *,
-        pass_above_db: float = QUANTIZED_PASS_DB,
-        fail_below_db: float = QUANTIZED_FAIL_DB,
-        resolution: float = 0.0,
-    ) -> Check:
-        """The check, under its short name and with its method in words."""
-        tasks = tuple(task.agreement() for task in self.tasks)
-        return Check(name, method, self.comparison.outputs(), pass_above_db, fail_below_db, resolution, tasks)
+    def check(self, name: str, method: str, bounds: Bounds = QUANTIZED, *, decides: bool = True) -> Check:
+        """The check, under its short name and with its method in words; where tasks do not decide, they are shown."""
+        tasks = [task.agreement() for task in self.tasks]
+        judged = tuple(task if decides else replace(task, decides=False) for task in tasks)
+        return Check(name, method, self.comparison.outputs(), *bounds, judged)
 
     def findings(self) -> tuple[Finding, ...]:
-        """The silent killers that the run shows."""
+        """What the run shows of the known ways to fail without a word."""
         tasks = tuple(task.agreement() for task in self.tasks)
         return detectors.find(self.watch.outputs, self.watch.encodings, self.comparison.outputs(), tasks)

@@ -1,4 +1,4 @@
-"""The passport as one HTML page that needs nothing else: no request leaves it, its pictures and styles are inside."""
+"""The passport as one HTML page that needs nothing else: no request leaves it, its images and styles are inside."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from oakmill.conversion.passport import charts
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.report import Check, Passport
 from oakmill.conversion.passport.tasks import ClassAgreement, Sighting, TaskAgreement
-from oakmill.conversion.passport.verdict import Metric, Verdict
+from oakmill.findings import Severity
 
 FOLDER = Path(__file__).parent
 HEATS, CLASSES = 6, 20
@@ -26,13 +24,11 @@ TOP_DB = 60.0
 """The SNR at which a bar is full: beyond, two outputs are equal to any application."""
 
 
-def render(passport: Passport, pictures: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> str:
+def render(passport: Passport, facts: Mapping[str, Any]) -> str:
     """The page.
 
     Args:
         passport: what it shows.
-        pictures: the held-out images by name, [H, W, 3] RGB or [H, W, 1] gray, uint8; those that are missing are
-            left out of the page.
         facts: what is known of model and conversion, in the order to be shown: a word for each value, which is text,
             a number, a list or a mapping. `name` is the page's title; mappings get a table of their own.
     """
@@ -47,8 +43,6 @@ def render(passport: Passport, pictures: Mapping[str, NDArray[Any]], facts: Mapp
         rows=_rows(passport),
         heats=_heats(passport),
         spreads=_spreads(passport),
-        pictures=pictures,
-        first=[(check.name, task) for check in passport.checks[:1] for task in check.tasks],
         classes=_classes,
     )
 
@@ -62,34 +56,32 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(words=_words, db=_db, small=_small, fill=_fill, bound=_bound, upper_first=_upper_first)
+    environment.filters.update(words=_words, db=_db, small=_small, fill=_fill, upper_first=_upper_first)
     environment.globals.update(
         css=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
         picture=_picture,
-        colours={verdict: verdict.colour for verdict in Verdict},
-        calm=Verdict.PASS,
     )
     return environment.get_template("page.html.j2")
 
 
-def _headlines(passport: Passport) -> list[tuple[str, str, str, Verdict | None]]:
+def _headlines(passport: Passport) -> list[tuple[str, str, str, Severity | None]]:
     """The few numbers on top: words, the number, by what method, and its verdict."""
-    found: list[tuple[str, str, str, Verdict | None]] = [
+    found: list[tuple[str, str, str, Severity | None]] = [
         (
             metric.words,
             metric.text,
             f"by {name}",
-            metric.verdict if task.decides and metric.measured and metric.green is not None else None,
+            metric.verdict if task.decides and metric.judged else None,
         )
-        for name, task in passport.tasks
-        for metric in task.metrics[: 2 if len(passport.tasks) == 1 else 1]
+        for name, task in sorted(passport.tasks, key=lambda item: not item[1].decides)
+        for metric in list(task.metrics.values())[: 2 if len(passport.tasks) == 1 else 1]
     ]
     for check in passport.checks:
         if worst := min(check.outputs, key=lambda output: _order(output.snr_db), default=None):
             verdict = None if check.task_of(worst) else check.verdict_on(worst)
             found.append(("lowest SNR of an output", f"{_db(worst.snr_db)} dB", f"by {check.name}", verdict))
-    count = len(passport.image_names)
-    return [*found[:3], ("images", str(count), passport.held_out or passport.images, None)]
+    images = passport.images
+    return [*found[:3], ("images", str(len(images.names)), images.held_out or images.source, None)]
 
 
 def _order(value: float) -> float:
@@ -109,7 +101,7 @@ def _heats(passport: Passport) -> list[tuple[str, str, Markup]]:
         (check.name, output.name, charts.heat(output.values))
         for check in passport.checks[:1]
         for output in check.outputs
-        if output.values and not math.isnan(output.values.low)
+        if output.values.drawing
     ]
     return found[:HEATS]
 
@@ -122,26 +114,23 @@ def _spreads(passport: Passport) -> list[tuple[str, str, Markup]]:
         found += [(check.name, f"{task.name}: agreement by image", charts.spread(task.by_image)) for task in shown]
         covered = {name for task in shown for name in task.outputs}
         found += [
-            (check.name, f"{output.name}: SNR by image", charts.spread(output.by_image, decibel=True))
+            (check.name, f"{output.name}: SNR by image", charts.spread(output.by_image_snr_db, decibel=True))
             for output in check.outputs
-            if output.name not in covered and len(output.by_image) > 1
+            if output.name not in covered and len(output.by_image_snr_db) > 1
         ]
     return found[:HEATS]
 
 
 def _classes(task: TaskAgreement) -> tuple[ClassAgreement, ...]:
     """All classes where they are few; else those on which the two differ most, then the most frequent."""
-    if len(task.per_class) <= CLASSES:
-        return task.per_class
-    by_loss = sorted(
-        task.per_class, key=lambda item: (2 * item.both - item.reference - item.candidate, -item.reference)
-    )
+    if len(task.classes) <= CLASSES:
+        return task.classes
+    by_loss = sorted(task.classes, key=lambda item: (2 * item.both - item.reference - item.candidate, -item.reference))
     return tuple(by_loss[:CLASSES])
 
 
-def _picture(pictures: Mapping[str, NDArray[Any]], name: str, sighting: Sighting) -> Markup:
-    pixels = pictures.get(name)
-    return charts.picture(np.asarray(pixels), sighting) if pixels is not None else Markup("")
+def _picture(thumbnails: Mapping[str, str], name: str, sighting: Sighting) -> Markup:
+    return charts.picture(thumbnails[name], sighting) if name in thumbnails else Markup("")
 
 
 def _words(value: Any) -> str:
@@ -177,8 +166,3 @@ def _fill(value: float) -> str:
 
 def _upper_first(words: str) -> str:
     return words[:1].upper() + words[1:]
-
-
-def _bound(metric: Metric) -> str:
-    """From which number on it is green, in words."""
-    return metric.bound(Verdict.WARN) if metric.green is not None else ""

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from oakmill.conversion.passport import earlier
 from oakmill.conversion.passport.agreement import OutputAgreement
-from oakmill.conversion.passport.detectors import Finding
+from oakmill.conversion.passport.metric import Real
+from oakmill.conversion.passport.pixels import DataUrl
 from oakmill.conversion.passport.tasks import FEW, TaskAgreement
-from oakmill.conversion.passport.verdict import Verdict, worst_of
+from oakmill.findings import Finding, Severity, worst_of
 
 FP16_LARGEST = 65504.0
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
 class Check:
     """One method, its short name, and what it found.
 
-    An output passes with an SNR of `pass_above_db`, and fails below `fail_below_db`. Where no value differs by more
-    than `resolution`, what the method's number format can tell apart around 1, it passes too: the scores of a
+    An output is ok with an SNR of `ok_from_db`, and an error below `error_below_db`. Where no value differs by more
+    than `resolution`, what the method's number format can tell apart around 1, it is ok too: the scores of a
     detector that sees nothing are all rounding, and their SNR says nothing. Where a task speaks for an output and
     could be measured, its verdict counts in place of the SNR's, which says little of whether decisions are the same.
     """
@@ -29,9 +33,9 @@ class Check:
     name: str
     method: str
     outputs: tuple[OutputAgreement, ...]
-    pass_above_db: float
-    fail_below_db: float
-    resolution: float
+    ok_from_db: float
+    error_below_db: float
+    resolution: float = 0.0
     tasks: tuple[TaskAgreement, ...] = ()
 
     def task_of(self, output: OutputAgreement) -> TaskAgreement | None:
@@ -39,29 +43,29 @@ class Check:
         found = (task for task in self.tasks if output.name in task.outputs and task.decides and task.measured)
         return next(found, None)
 
-    def verdict_on(self, output: OutputAgreement) -> Verdict:
-        """Of one output; what is not a number fails."""
-        if not _finite(output):
-            return Verdict.FAIL
+    def verdict_on(self, output: OutputAgreement) -> Severity:
+        """Of one output; what is not a number is an error."""
+        if not output.is_finite:
+            return Severity.ERROR
         if task := self.task_of(output):
             return task.verdict
-        if output.snr_db >= self.pass_above_db or output.max_abs <= self.resolution:
-            return Verdict.PASS
-        return Verdict.WARN if output.snr_db >= self.fail_below_db else Verdict.FAIL
+        if output.snr_db >= self.ok_from_db or output.max_abs <= self.resolution:
+            return Severity.OK
+        return Severity.WARNING if output.snr_db >= self.error_below_db else Severity.ERROR
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> Severity:
         """The worst of its outputs' and its tasks'."""
         outputs = (self.verdict_on(output) for output in self.outputs)
         return worst_of([*outputs, *(task.verdict for task in self.tasks)])
 
-    def outputs_with(self, verdict: Verdict) -> tuple[OutputAgreement, ...]:
+    def outputs_with(self, verdict: Severity) -> tuple[OutputAgreement, ...]:
         """The outputs with that verdict."""
         return tuple(output for output in self.outputs if self.verdict_on(output) is verdict)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it is not green, a sentence each, with its name as the source."""
+        """Why it is not ok, a sentence each, with its name as the source."""
         tasks = (f"{reason} by {self.name}" for task in self.tasks for reason in task.reasons)
         return (*tasks, *self.output_reasons)
 
@@ -70,42 +74,28 @@ class Check:
         """Those that lie in outputs of which no task decides."""
         found = []
         for output in self.outputs:
-            if self.verdict_on(output) is Verdict.PASS or (self.task_of(output) and _finite(output)):
+            if self.verdict_on(output) is Severity.OK or (self.task_of(output) and output.is_finite):
                 continue
             found.append(f"output {output.name!r} {self._bound(output)} by {self.name}, worst on {output.worst}")
         return tuple(found)
 
     def _bound(self, output: OutputAgreement) -> str:
-        if not _finite(output):
+        if not output.is_finite:
             return "holds values that are not numbers"
-        limit = self.pass_above_db if self.verdict_on(output) is Verdict.WARN else self.fail_below_db
-        words = "green is from" if self.verdict_on(output) is Verdict.WARN else "red is below"
-        return f"has an SNR of {output.snr_db:.1f} dB ({words} {limit:g} dB)"
+        warns = self.verdict_on(output) is Severity.WARNING
+        bound = f"ok from {self.ok_from_db:g} dB" if warns else f"error below {self.error_below_db:g} dB"
+        return f"has an SNR of {output.snr_db:.1f} dB ({bound})"
 
-    def as_dict(self) -> dict[str, Any]:
-        """As plain data for JSON."""
-        return {
-            "name": self.name,
-            "method": self.method,
-            "verdict": self.verdict.value,
-            "pass_above_db": self.pass_above_db,
-            "fail_below_db": self.fail_below_db,
-            "resolution": self.resolution,
-            "outputs": [
-                {
-                    **output.as_dict(),
-                    "verdict": self.verdict_on(output).value,
-                    "decided_by": "task" if self.task_of(output) else "snr",
-                }
-                for output in self.outputs
-            ],
-            "tasks": [task.as_dict() for task in self.tasks],
-        }
-
-
-def _finite(output: OutputAgreement) -> bool:
-    """Whether no value became infinite or no number."""
-    return math.isfinite(output.max_abs) and not math.isnan(output.snr_db)
+    def judge(self, plain: dict[str, Any]) -> None:
+        """Add to this check as plain data what its numbers mean."""
+        plain["verdict"] = self.verdict.value
+        for output, row in zip(self.outputs, plain["outputs"], strict=True):
+            row["verdict"] = self.verdict_on(output).value
+            row["decided_by"] = "task" if self.task_of(output) else "snr"
+        for task, row in zip(self.tasks, plain["tasks"], strict=True):
+            row |= {"verdict": task.verdict.value, "measured": task.measured}
+            for key, metric in task.metrics.items():
+                row["metrics"][key]["verdict"] = metric.verdict.value if metric.judged else None
 
 
 @dataclass(frozen=True)
@@ -113,28 +103,42 @@ class Overflow:
     """A tensor whose values leave the range of FP16 on some image."""
 
     tensor: str
-    peak: float
+    peak: Real
     image: str
+
+    def __str__(self) -> str:
+        return f"tensor {self.tensor!r} reaches {self.peak:.3g} on {self.image}, beyond FP16's {FP16_LARGEST:.0f}"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The images that a passport speaks of: where they come from, and their names.
+
+    `held_out` says in words how they were kept apart from those of the calibration; empty where nothing calibrated.
+    """
+
+    source: str
+    names: tuple[str, ...] = ()
+    held_out: str = ""
 
 
 @dataclass(frozen=True)
 class Passport:
     """The accuracy report on one converted model.
 
-    `held_out` says in words how the images were kept apart from those of the calibration, empty where nothing was
-    calibrated; `calibration` tells of the latter: the set's name, the count, a digest of the list of files.
+    `calibration` tells of the images that calibrated: the set's name, the count; `vendor_reader` what the vendor's own
+    reader found in the file. `thumbnails` are images by their names, those on which the two models differ most.
     """
 
     platform: str
-    images: str
-    image_names: tuple[str, ...]
-    checks: tuple[Check, ...]
-    overflows: tuple[Overflow, ...] = ()
+    images: HeldOut
+    checks: tuple[Check, ...] = ()
+    fp16_overflows: tuple[Overflow, ...] = ()
     not_proven: tuple[str, ...] = ()
-    reader: Mapping[str, Any] = field(default_factory=dict)
+    vendor_reader: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     calibration: Mapping[str, Any] = field(default_factory=dict)
-    held_out: str = ""
+    thumbnails: Mapping[str, DataUrl] = field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[tuple[str, TaskAgreement], ...]:
@@ -142,54 +146,69 @@ class Passport:
         return tuple((check.name, task) for check in self.checks for task in check.tasks)
 
     @property
-    def verdict(self) -> Verdict:
+    def shown(self) -> tuple[tuple[str, TaskAgreement], ...]:
+        """The tasks whose worst images and classes are shown: of the first method by which decisions differ."""
+        differing = [check for check in self.checks if any(task.worst for task in check.tasks)]
+        return tuple((check.name, task) for check in (differing or self.checks)[:1] for task in check.tasks)
+
+    @property
+    def verdict(self) -> Severity:
         """The worst of the checks and the findings; an overflow of FP16 is at least a warning."""
-        return worst_of(
-            [
-                *(check.verdict for check in self.checks),
-                *(finding.level for finding in self.findings),
-                *(Verdict.WARN for _ in self.overflows),
-            ]
-        )
+        overflows = (Severity.WARNING for _ in self.fp16_overflows)
+        findings = (finding.severity for finding in self.findings)
+        return worst_of([*(check.verdict for check in self.checks), *findings, *overflows])
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the verdict is not green, a sentence each: the findings, then what the checks measured."""
-        return (
-            *(f"{finding.title}: {finding.what}" for finding in self.findings if finding.level is not Verdict.PASS),
-            *(reason for check in self.checks for reason in check.reasons),
-            *(
-                f"tensor {overflow.tensor!r} reaches {overflow.peak:.3g} on {overflow.image}, beyond FP16's 65504"
-                for overflow in self.overflows
-            ),
-        )
+        """Why the verdict is not ok, a sentence each: the findings, then what the checks measured."""
+        return tuple(self._reasons())
+
+    def _reasons(self) -> Iterator[str]:
+        for finding in self.findings:
+            if finding.severity.rank >= Severity.WARNING.rank:
+                yield f"{finding.title}: {finding.message}"
+        for check in self.checks:
+            yield from check.reasons
+        yield from map(str, self.fp16_overflows)
 
     @property
     def few_images(self) -> bool:
         """Whether shares are rough for want of images."""
-        return len(self.image_names) < FEW and bool(self.tasks)
+        return len(self.images.names) < FEW and bool(self.tasks)
 
-    def as_dict(self) -> dict[str, Any]:
-        """As plain data for JSON; infinite and undefined numbers become null with the words beside them."""
-        return {
-            "passport_version": VERSION,
-            "verdict": self.verdict.value,
-            "colour": self.verdict.colour,
-            "reasons": list(self.reasons),
-            "platform": self.platform,
-            "images": {
-                "source": self.images,
-                "count": len(self.image_names),
-                "names": list(self.image_names),
-                "held_out": self.held_out,
-            },
-            "calibration": dict(self.calibration),
-            "checks": [check.as_dict() for check in self.checks],
-            "findings": [finding.as_dict() for finding in self.findings],
-            "fp16_overflows": [asdict(overflow) for overflow in self.overflows],
-            "vendor_reader": dict(self.reader),
-            "not_proven": list(self.not_proven),
+    def as_dict(self, *, drawings: bool = False) -> dict[str, Any]:
+        """As plain data for JSON, with what the numbers mean beside them; infinite and undefined ones are words.
+
+        With `drawings`, thumbnails, masks and the like are in it, as `data:` URLs.
+        """
+        plain = json.loads(_PLAIN.dump_json(self, exclude=None if drawings else _DRAWINGS))
+        for check, found in zip(self.checks, plain["checks"], strict=True):
+            check.judge(found)
+        plain["images"]["count"] = len(self.images.names)
+        said = {"passport_version": VERSION, "verdict": self.verdict.value, "reasons": list(self.reasons)}
+        return {**said, **plain}
+
+
+_PLAIN = TypeAdapter(Passport)
+_EACH = "__all__"
+_DRAWINGS: Any = {
+    "thumbnails": True,
+    "checks": {
+        _EACH: {
+            "outputs": {_EACH: {"values": {"drawing"}}},
+            "tasks": {_EACH: {"worst": {_EACH: {"reference": {"mask"}, "candidate": {"mask"}}}}},
         }
+    },
+}
+
+
+def read(document: Mapping[str, Any]) -> Passport:
+    """The passport that a passport.json holds, of this version or an earlier one.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _PLAIN.validate_python(earlier.raised(document))
 
 
 def overflows(peaks: Iterable[tuple[str, Mapping[str, float]]]) -> tuple[Overflow, ...]:

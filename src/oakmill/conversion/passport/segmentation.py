@@ -8,20 +8,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oakmill.conversion.passport import pixels
 from oakmill.conversion.passport.agreement import Outputs
+from oakmill.conversion.passport.metric import Metric
 from oakmill.conversion.passport.tasks import (
     ClassAgreement,
     Sighting,
     TaskAgreement,
     WorstImage,
     WorstImages,
+    by_key,
     label,
     share,
 )
-from oakmill.conversion.passport.verdict import Metric
 
 SHOWN = 128
 """The most pixels of a mask along a side that are kept to be shown."""
+COLOURS = np.array(
+    [(0, 0, 0, 0), (51, 120, 255, 150), (255, 120, 40, 150), (60, 180, 90, 150), (200, 70, 200, 150)], np.uint8
+)
+"""Of classes in a drawing, red, green, blue and how dense: none of the first, the others in turn."""
 MOST_CLASSES = 4096
 
 Counts = NDArray[np.int64]
@@ -79,23 +85,23 @@ class Segmentation:
             len(self._by_image),
             f"the class of each pixel; {origin}",
             self._worst.sorted(),
-            self._per_class(),
+            self._seen(),
             tuple(self._by_image),
             self.guessed,
         )
 
-    def _metrics(self) -> tuple[Metric, ...]:
+    def _metrics(self) -> dict[str, Metric]:
         seen = self._reference > 0
         union = (self._reference + self._candidate - self._both)[seen]
         mean = float((self._both[seen] / union).mean()) if seen.any() else float("nan")
-        pixels = share(float(self._both.sum()), float(self._reference.sum()))
+        alike = share(float(self._both.sum()), float(self._reference.sum()))
         # The borders of INT8 masks move by a pixel, which at 512 x 512 is 1 to 3 % of the pixels.
-        return (
-            Metric("pixels", "pixels of the same class", pixels, green=0.95, red=0.85),
-            Metric("mean_iou", "mean IoU of the float model's classes", mean, "", green=0.8, red=0.6),
+        return by_key(
+            Metric("pixels", "pixels of the same class", alike, ok=0.95, error=0.85),
+            Metric("mean_iou", "mean IoU of the float model's classes", mean, "", ok=0.8, error=0.6),
         )
 
-    def _per_class(self) -> tuple[ClassAgreement, ...]:
+    def _seen(self) -> tuple[ClassAgreement, ...]:
         found = np.flatnonzero(self._reference + self._candidate)
         found = found[np.argsort(-self._reference[found], kind="stable")]
         return tuple(
@@ -129,4 +135,6 @@ def _added(counts: Counts, classes: Counts, size: int) -> Counts:
 
 def _sighting(classes: Counts) -> Sighting:
     step = max(1, -(-max(classes.shape) // SHOWN))
-    return Sighting(mask=np.minimum(classes[::step, ::step], 255).astype(np.uint8))
+    small = classes[::step, ::step]
+    places = np.where(small > 0, 1 + (small - 1) % (len(COLOURS) - 1), 0)
+    return Sighting(mask=pixels.png(COLOURS[places]))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.classification import SURE, probabilities
-from oakmill.conversion.passport.tasks import Seen, Sighting, TaskAgreement, WorstImage, WorstImages, share
-from oakmill.conversion.passport.verdict import Metric
+from oakmill.conversion.passport.metric import Metric
+from oakmill.conversion.passport.tasks import Seen, Sighting, TaskAgreement, WorstImage, WorstImages, by_key, share
 
 BLANK_SHARE = 0.3
 """CTC puts a blank between characters and behind the last, so that it wins at a third of the steps and more."""
@@ -100,11 +100,11 @@ class Sequence:
             decides=decides,
         )
 
-    def _metrics(self, blank: int | None, *, decides: bool) -> tuple[Metric, ...]:
-        green, red = (0.9, 0.75) if decides else (None, None)
-        steps = Metric("steps", "steps with the same class", share(self._same, self._steps), green=green, red=red)
+    def _metrics(self, blank: int | None, *, decides: bool) -> dict[str, Metric]:
+        ok, error = (0.9, 0.75) if decides else (None, None)
+        steps = Metric("steps", "steps with the same class", share(self._same, self._steps), ok=ok, error=error)
         if blank is None:
-            return (steps,)
+            return by_key(steps)
         same, sure = [], []
         for first, second, certainty in self._texts:
             same.append(_text(first, blank) == _text(second, blank))
@@ -114,11 +114,11 @@ class Sequence:
         # float model reads where it is unsure of a character, as on pictures without any text, changes with anything.
         both = sum(first and second for first, second in zip(same, sure, strict=True))
         words = "same text where the float model is sure of each character"
-        return (
-            Metric("texts_sure", words, share(both, sum(sure)), green=0.9, red=0.7),
+        return by_key(
+            Metric("texts_sure", words, share(both, sum(sure)), ok=0.9, error=0.7),
             Metric("texts", "same text on all images", share(sum(same), len(same))),
             Metric("texts_read", "images where it is sure", share(sum(sure), len(sure))),
-            replace(steps, green=None, red=None),
+            replace(steps, ok=None, error=None),
         )
 
 
@@ -176,7 +176,7 @@ class ScoredRows:
             f"Scores ({self.output})",
             "rows",
             self.outputs,
-            (
+            by_key(
                 Metric("kept", "rows scored high by both", share(self._kept, scored)),
                 Metric("same_class", "rows of the same class", share(self._same, scored)),
                 Metric("score_shift", "mean change of their scores", share(self._shift, scored), ""),

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
+from typing import Protocol
 
 from oakmill.conversion.passport.agreement import Outputs
-from oakmill.conversion.passport.verdict import Metric, Verdict, worst_of
+from oakmill.conversion.passport.metric import Metric, Real
+from oakmill.conversion.passport.pixels import DataUrl
+from oakmill.findings import Severity, worst_of
 
 WORST = 6
 """Worst images that are kept to be shown."""
 FEW = 16
-"""Images below which a share is a rough number: one image of 16 is 6 points, about the room between green and amber."""
+"""Images below which a share is a rough number: one image of 16 is 6 points, about the room of a warning."""
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,18 @@ class Seen:
     """One thing that a model says of an image: a class with its score, and where it is, in parts of the picture."""
 
     label: str
-    score: float
-    box: tuple[float, float, float, float] | None = None
+    score: Real
+    box: tuple[Real, Real, Real, Real] | None = None
     matched: bool = True
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """All that a model says of an image; `mask` [height, width] holds class numbers."""
+    """All that a model says of an image; `mask` is a drawing of its classes, to lie over the image."""
 
     seen: tuple[Seen, ...] = ()
     text: str = ""
-    mask: NDArray[np.uint8] | None = field(default=None, compare=False)
+    mask: DataUrl = ""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class WorstImage:
     """An image on which the two disagree: `agreement` of 0 to 1, what the float model says and what the converted."""
 
     image: str
-    agreement: float
+    agreement: Real
     reference: Sighting
     candidate: Sighting
 
@@ -63,27 +63,28 @@ class ClassAgreement:
 class TaskAgreement:
     """How far the converted model decides as the float model does, in one task.
 
-    `outputs` are those that it speaks for; `metrics` its numbers, the first the one that says most; `note` how the
-    outputs were read, and whether the archive says so or their shapes; `by_image` the agreement of each image.
+    `outputs` are those that it speaks for; `metrics` its numbers by their keys, the first the one that says most;
+    `note` how the outputs were read, and whether the archive says so or their shapes; `by_image` the agreement of each
+    image.
     Where it does not decide, it is shown, and the verdict on the outputs stays with their SNR.
     """
 
     name: str
     kind: str
     outputs: tuple[str, ...]
-    metrics: tuple[Metric, ...]
+    metrics: Mapping[str, Metric]
     images: int
     note: str
     worst: tuple[WorstImage, ...] = ()
-    per_class: tuple[ClassAgreement, ...] = ()
-    by_image: tuple[float, ...] = ()
+    classes: tuple[ClassAgreement, ...] = ()
+    by_image: tuple[Real, ...] = ()
     guessed: bool = False
     decides: bool = True
 
     @property
     def headline(self) -> Metric:
         """The number that says most."""
-        return self.metrics[0]
+        return next(iter(self.metrics.values()))
 
     @property
     def measured(self) -> bool:
@@ -91,63 +92,27 @@ class TaskAgreement:
         return self.headline.measured
 
     @property
-    def verdict(self) -> Verdict:
-        """The worst of its numbers; amber where nothing could be measured, green where it decides nothing."""
+    def verdict(self) -> Severity:
+        """The worst of its numbers; a warning where nothing could be measured, ok where it decides nothing."""
         if not self.decides:
-            return Verdict.PASS
-        return worst_of(metric.verdict for metric in self.metrics) if self.measured else Verdict.WARN
+            return Severity.OK
+        return worst_of(metric.verdict for metric in self.metrics.values()) if self.measured else Severity.WARNING
 
     @property
     def values(self) -> Mapping[str, float]:
         """The numbers by their keys."""
-        return {metric.key: metric.value for metric in self.metrics}
+        return {key: metric.value for key, metric in self.metrics.items()}
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why it is not green, a sentence each."""
+        """Why it is not ok, a sentence each."""
         if not self.decides:
             return ()
         if not self.measured:
             words = f"{self.name}: the float model finds nothing on these {self.images} images, so nothing is compared"
             return (words,)
-        missed = [metric for metric in self.metrics if metric.verdict is not Verdict.PASS]
+        missed = [metric for metric in self.metrics.values() if metric.verdict is not Severity.OK]
         return tuple(f"{metric.words} is {metric.text} ({metric.bound(metric.verdict)})" for metric in missed)
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain data for JSON."""
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "outputs": list(self.outputs),
-            "verdict": self.verdict.value,
-            "measured": self.measured,
-            "images": self.images,
-            "note": self.note,
-            "guessed": self.guessed,
-            "decides": self.decides,
-            "metrics": {metric.key: metric.as_dict() for metric in self.metrics},
-            "worst": [
-                {"image": item.image, "agreement": round(item.agreement, 6)} | _sights(item) for item in self.worst
-            ],
-            "classes": [vars(item) for item in self.per_class],
-        }
-
-
-def _sights(item: WorstImage) -> dict[str, Any]:
-    return {"float": _sighting(item.reference), "converted": _sighting(item.candidate)}
-
-
-def _sighting(sighting: Sighting) -> dict[str, Any]:
-    seen = [
-        {"label": one.label, "score": _finite(one.score)}
-        | ({"box": [_finite(value) for value in one.box]} if one.box else {})
-        for one in sighting.seen
-    ]
-    return {"seen": seen} | ({"text": sighting.text} if sighting.text else {})
-
-
-def _finite(value: float) -> float | None:
-    return round(value, 5) if np.isfinite(value) else None
 
 
 class Task(Protocol):
@@ -202,3 +167,18 @@ def label(names: tuple[str, ...], index: int) -> str:
 def share(part: float, whole: float) -> float:
     """A share, NaN of nothing."""
     return part / whole if whole else float("nan")
+
+
+def by_key(*metrics: Metric) -> dict[str, Metric]:
+    """Numbers by their keys, in this order."""
+    return {metric.key: metric for metric in metrics}
+
+
+def classes_seen(
+    names: tuple[str, ...], reference: Counter[int], candidate: Counter[int], both: Counter[int]
+) -> tuple[ClassAgreement, ...]:
+    """The classes that either says, the float model's most frequent first."""
+    found = sorted({*reference, *candidate}, key=lambda index: (-reference[index], index))
+    return tuple(
+        ClassAgreement(index, label(names, index), reference[index], candidate[index], both[index]) for index in found
+    )

@@ -9,10 +9,11 @@ from typing import Any
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Pictures
-from oakmill.conversion.output import verification
-from oakmill.conversion.passport import Check, Comparison, Overflow, Passport, overflows
+from oakmill.conversion.passport import Overflow, Passport, overflows
+from oakmill.conversion.passport.measure import Runnable, Subject, by_toolchain, chunks, measure
 from oakmill.conversion.platform import Built, Images, Network
 from oakmill.conversion.prepare import Keep, Prepared, make_anew
+from oakmill.conversion.rvc2 import methods as measuring
 from oakmill.conversion.rvc2.platform import MEMORY_MB, NOT_PROVEN, Rvc2
 from oakmill.conversion.sources.ir_edit import PEAK
 from oakmill.conversion.sources.ir_prepare import CannotRun, IrPrepared, load_ended, prepare_ir
@@ -31,12 +32,6 @@ from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Ports, Rvc2Toolcha
 HIGHEST_OPSET = 9
 """The newest of OpenVINO's own opsets that its version 2022.2 knows."""
 
-SIMULATED = "float32", "prepared network on OpenVINO's CPU plugin in float32, against the source network there"
-STORED = (
-    "FP16 weights",
-    "the prepared network with its weights rounded to FP16, on OpenVINO's CPU plugin in float32, against itself "
-    "without",
-)
 NOT_ESTIMATED = "what activations lose in FP16 is not estimated for an OpenVINO IR, only where they overflow"
 
 
@@ -124,64 +119,59 @@ class Rvc2Ir(Rvc2):
     def passport(
         self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path, progress: Progress
     ) -> Passport:
-        """Measure the prepared network on the pictures, all of it on OpenVINO's CPU plugin."""
+        """Measure the prepared network on the held-out images, all of it on OpenVINO's CPU plugin."""
         assert isinstance(prepared, IrPrepared)
-        measuring = _Measuring(self.toolchain, prepared, network.file, work / "simulate")
-        progress.doing("running it on OpenVINO's CPU plugin")
-        simulated, stored = measuring.compare(images.held_out)
-        progress.doing("looking for values beyond FP16")
-        overflowing = measuring.overflows(images.held_out, progress)
-        return Passport(
-            platform="rvc2",
-            images=images.held_out.source,
-            image_names=images.held_out.names,
-            checks=(
-                Check(*SIMULATED, simulated.outputs(), pass_above_db=60, fail_below_db=40, resolution=1e-6),
-                Check(*STORED, stored.outputs(), pass_above_db=30, fail_below_db=15, resolution=2**-11),
+        running = _Running(self.toolchain, prepared, work / "simulate")
+        rounded = prepared.editor.write(work / "simulate" / "rounded" / "rounded.xml", halve=True)
+        converted, source = running.converted(network.file), running.source
+        subject = Subject(
+            self.name,
+            prepared,
+            images,
+            source,
+            (
+                measuring.proof(measuring.OF_IR, converted, source),
+                measuring.ir_stored(running.converted(rounded), converted),
             ),
-            overflows=overflowing,
-            not_proven=(*NOT_PROVEN, NOT_ESTIMATED),
+            (*NOT_PROVEN, NOT_ESTIMATED),
+            overflowing=lambda: running.overflows(images.held_out, progress),
         )
+        return measure(subject, progress)
 
 
 @dataclass(frozen=True)
-class _Measuring:
-    """Runs the networks of one conversion on pictures."""
+class _Running:
+    """Runs the networks of one conversion on images."""
 
     toolchain: Rvc2Toolchain
     prepared: IrPrepared
-    file: Path
     work: Path
 
-    def compare(self, pictures: Pictures) -> tuple[Comparison, Comparison]:
-        """The prepared network against the source's; and with rounded weights, against itself."""
-        simulated, stored = Comparison(), Comparison()
-        rounded = self.prepared.editor.write(self.work / "rounded" / "rounded.xml", halve=True)
-        names = iter(pictures.names)
-        for batch in verification.batches(pictures):
-            sources = self._run(self.prepared.source_file, [self.prepared.feeds(raw) for raw in batch])
-            converted, halves = self._run(self.file, batch, raw=True), self._run(rounded, batch, raw=True)
-            for name, source, found, half in zip(names, sources, converted, halves, strict=False):
-                simulated.add(name, source, self.prepared.restored(found))
-                stored.add(name, found, half)
-        return simulated, stored
+    @property
+    def source(self) -> Runnable:
+        """The source's network, which takes what is preprocessed."""
+        file = self.prepared.source_file
+        return Runnable(lambda: lambda samples: self._run(file, [self.prepared.feeds(raw) for raw in samples]))
+
+    def converted(self, file: Path) -> Runnable:
+        """A network that takes pixels."""
+        return by_toolchain(self.prepared, lambda samples: self._run(file, samples, raw=True))
 
     def overflows(self, pictures: Pictures, progress: Progress) -> tuple[Overflow, ...]:
-        """The layers whose values leave the range of FP16 on some picture."""
+        """The layers whose values leave the range of FP16 on some image."""
         self.prepared.editor.watch_peaks()
         watched = self.prepared.editor.write(self.work / "watched" / "watched.xml")
-        found: list[tuple[str, dict[str, float]]] = []
-        names = iter(pictures.names)
         try:
-            for batch in verification.batches(pictures):
-                for name, outputs in zip(names, self._run(watched, batch, raw=True), strict=False):
-                    found.append((name, {key.removeprefix(PEAK): float(value.max())
-                                         for key, value in outputs.items() if key.startswith(PEAK)}))  # fmt: skip
+            found = [
+                {key.removeprefix(PEAK): float(value.max()) for key, value in outputs.items() if key.startswith(PEAK)}
+                for chunk in chunks(self.prepared, pictures)
+                for outputs in self._run(watched, chunk, raw=True)
+            ]
         except RunnerError as error:
             progress.warn(f"values beyond FP16 were not looked for: {failures.explain(error.message).message}")
             return ()
-        return overflows(iter(found))
+        return overflows(zip(pictures.names, found, strict=True))
 
-    def _run(self, file: Path, batch: Sequence[Mapping[str, Array]], *, raw: bool = False) -> list[dict[str, Array]]:
+    def _run(self, file: Path, batch: Sequence[Mapping[str, Array]], *, raw: bool = False) -> Iterator[Any]:
         pixels = {item.name: {"precision": "U8"} for item in self.prepared.inputs if raw and item.is_image}
-        return list(self.toolchain.infer(file, self.work / f"run-{file.stem}", batch, ports=Ports(pixels)))
+        return self.toolchain.infer(file, self.work / f"run-{file.stem}", batch, ports=Ports(pixels))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,11 +14,23 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.output import verification
-from oakmill.conversion.passport import Check, OutputAgreement, Passport, Verdict
+from oakmill.conversion.passport import Passport
+from oakmill.conversion.passport.measure import (
+    Method,
+    Runnable,
+    Subject,
+    by_toolchain,
+    graph_overflows,
+    measure,
+    source_model,
+    stored_in_half,
+)
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
+from oakmill.conversion.rvc2 import methods as measuring
 from oakmill.conversion.sources.model_optimizer import MoStep
 from oakmill.errors import SpecError, UnsupportedModel, VerificationFailed
+from oakmill.findings import Severity
 from oakmill.graph.decompose import DECOMPOSITIONS
 from oakmill.graph.outputs import require_fixed
 from oakmill.model import weight_bytes
@@ -35,21 +48,6 @@ NEEDS = Needs(highest_opset=16, decompose=tuple(set(DECOMPOSITIONS) - {"LSTM"}))
 MEMORY_MB = 512
 """RVC2's memory, which holds weights in FP16, activations and firmware."""
 
-SIMULATED = "float32", "prepared network on OpenVINO's CPU plugin in float32, against the source model in onnxruntime"
-OPTIMIZED = (
-    "float32",
-    "the Model Optimizer's network on OpenVINO's CPU plugin in float32, against the source model in onnxruntime",
-)
-COMPRESSED = (
-    "FP16 weights",
-    "the Model Optimizer's network, its weights stored in FP16, on OpenVINO's CPU plugin in float32, against the "
-    "source model in onnxruntime",
-)
-STORED = (
-    "FP16 estimate",
-    "estimate of FP16 storage: weights and activations rounded to FP16 in onnxruntime, against the prepared network "
-    "in float32",
-)
 NOT_PROVEN = (
     "not run on an RVC2 device",
     "the order in which the device adds, and its approximations of functions, are not modelled",
@@ -265,44 +263,31 @@ class Rvc2(Platform):
     def passport(
         self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path, progress: Progress
     ) -> Passport:
-        """Measure the prepared network on the pictures.
+        """Measure the network on the held-out images.
 
         Raises:
             CompileFailed: OpenVINO's CPU plugin refused what the compiler took.
             ToolKilled, LimitExceeded: it did not come to an end.
         """
-        pictures = images.held_out
         ports = Ports({item.name: {"precision": "U8"} for item in prepared.inputs if item.is_image})
+        source = source_model(prepared)
 
-        def simulate(batch: Sequence[verification.Outputs]) -> Any:
-            return self.toolchain.infer(network.file, work / "simulate", batch, ports=ports)
+        def infer(batch: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+            try:
+                yield from self.toolchain.infer(network.file, work / "simulate", batch, ports=ports)
+            except RunnerError as error:
+                raise failures.explain(error.message, prepared.model) from error
 
-        progress.doing("running it on OpenVINO's CPU plugin")
-        try:
-            simulated = verification.compare_simulated(prepared, pictures, simulate)
-        except RunnerError as error:
-            raise failures.explain(error.message, prepared.model) from error
-        progress.doing("estimating what FP16 does to it")
-        stored = verification.estimate_half(prepared, pictures)
-        overflowing = verification.find_overflows(prepared, pictures)
-        return Passport(
-            platform="rvc2",
-            images=pictures.source,
-            image_names=pictures.names,
-            checks=(
-                self._simulated(simulated.outputs()),
-                Check(*STORED, stored.outputs(), pass_above_db=30, fail_below_db=15, resolution=2**-11),
-            ),
-            overflows=overflowing,
-            not_proven=NOT_PROVEN,
-        )
+        methods = (self._proof(by_toolchain(prepared, infer), source), stored_in_half(prepared, looks=True))
+        overflowing = partial(graph_overflows, prepared, images.held_out)
+        subject = Subject(self.name, prepared, images, source, methods, NOT_PROVEN, overflowing=overflowing)
+        return measure(subject, progress)
 
-    def _simulated(self, outputs: tuple[OutputAgreement, ...]) -> Check:
-        """The check of the network that was compiled; the Model Optimizer may have rounded its weights."""
+    def _proof(self, network: Runnable, source: Runnable) -> Method:
+        """Of the network that was compiled; the Model Optimizer may have rounded its weights."""
         if self.mo and self.mo.options.compress:
-            return Check(*COMPRESSED, outputs, pass_above_db=40, fail_below_db=20, resolution=2**-11)
-        method = OPTIMIZED if self.mo else SIMULATED
-        return Check(*method, outputs, pass_above_db=60, fail_below_db=40, resolution=1e-6)
+            return measuring.proof(measuring.COMPRESSED, network, source, measuring.WEIGHTS)
+        return measuring.proof(measuring.OPTIMIZED if self.mo else measuring.SIMULATED, network, source)
 
     def require_fit(self, passport: Passport) -> None:
         """Refuse a network that computes something else than its source.
@@ -310,7 +295,7 @@ class Rvc2(Platform):
         Raises:
             VerificationFailed: the simulated network differs from the source model.
         """
-        for output in passport.checks[0].outputs_with(Verdict.FAIL):
+        for output in passport.checks[0].outputs_with(Severity.ERROR):
             raise VerificationFailed(
                 f"the converted network does not compute what the source model does: output {output.name!r} has "
                 f"{output.snr_db:.1f} dB, worst on {output.worst}",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.output import verification
+from oakmill.conversion.passport.measure import Runnable
 from oakmill.conversion.platform import Images, Network
 from oakmill.conversion.prepare import Keep, Prepared, make_anew
-from oakmill.conversion.rvc3 import passport
+from oakmill.conversion.rvc3 import methods as measuring
 from oakmill.conversion.rvc3.platform import Rvc3, Rvc3Built, Rvc3Network
 from oakmill.conversion.sources.ir_prepare import CannotRun, IrPrepared, load_ended, prepare_ir
 from oakmill.errors import SpecError
@@ -94,19 +94,15 @@ class Rvc3Ir(Rvc3):
         assert isinstance(prepared, IrPrepared)
         return Rvc3Network(prepared.file, prepared.model, plain=prepared.file)
 
-    def measured(self, prepared: Prepared, network: Rvc3Network, images: Images, work: Path) -> passport.Measured:
-        """What the passport is measured from: the source's network runs in OpenVINO too."""
+    def measured(self, prepared: Prepared, network: Rvc3Network, images: Images, work: Path) -> measuring.Plan:
+        """What is run for the passport: the source's network too runs in OpenVINO."""
         assert isinstance(prepared, IrPrepared)
-        names = [tensor.name for tensor in prepared.outputs]
+        names, file = [tensor.name for tensor in prepared.outputs], prepared.source_file
 
-        def reference(samples: Iterable[Mapping[str, Array]]) -> Iterator[Mapping[str, Array]]:
-            for batch in verification.batches(samples):
-                feeds = [prepared.feeds(raw) for raw in batch]
-                yield from self.toolchain.infer(prepared.source_file, work / "run-source", feeds, names)
+        def run(samples: Batch) -> Iterator[Mapping[str, Array]]:
+            return self.toolchain.infer(file, work / "run-source", [prepared.feeds(raw) for raw in samples], names)
 
-        return passport.Measured(
-            self.spec, prepared, network, images, self._not_proven, self.compiler is not None, reference
-        )
+        return measuring.of_ir(Runnable(lambda: run), *self._irs(prepared, network, work))
 
     @property
     def _not_proven(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,14 +15,16 @@ from oakmill.conversion.images import choose
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.output import verification
 from oakmill.conversion.output.nn_archive import CODES
-from oakmill.conversion.passport import Passport, Verdict
+from oakmill.conversion.passport import Passport
+from oakmill.conversion.passport.measure import Runnable, Subject, by_toolchain, measure
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
-from oakmill.conversion.rvc3 import passport as measuring
-from oakmill.conversion.rvc3.passport import LABEL
+from oakmill.conversion.rvc3 import methods as measuring
+from oakmill.conversion.rvc3.methods import LABEL
 from oakmill.conversion.rvc3.quantize import Quantization
 from oakmill.conversion.sources.model_optimizer import MoStep
 from oakmill.errors import CompileFailed, SpecError, VerificationFailed
+from oakmill.findings import Severity
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec, PotTargetDevice, Rvc3Spec
@@ -34,6 +36,8 @@ from oakmill.toolchains.rvc3 import toolchain as openvino
 from oakmill.toolchains.rvc3.quantizers import Quantizer
 from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
 
+CALIBRATION = ("set", "method", "images", "quantizer", "control")
+"""What the passport tells of a calibration's record."""
 NOT_PROVEN_IR = (
     f"{LABEL}: no public package has a compiler for RVC3, so it was not compiled, and no camera runs it as it is",
     "whether the vendor's compiler takes every layer of it, or how fast the camera is, is not known",
@@ -316,25 +320,36 @@ class Rvc3(Platform):
     def passport(
         self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path, progress: Progress
     ) -> Passport:
-        """Measure the IRs on the held-out pictures."""
+        """Measure the IRs on the held-out images."""
         assert isinstance(network, Rvc3Network)
+        record = {key: network.calibration[key] for key in CALIBRATION if key in network.calibration}
+        status = "compiled" if self.compiler else LABEL
+        plan = self.measured(prepared, network, images, work)
+        subject = Subject(
+            self.name,
+            prepared,
+            images,
+            plan.source,
+            plan.methods,
+            self._not_proven,
+            {"status": status, "precision": self.spec.target_precision.value, **record},
+            () if self.compiler else (measuring.NOT_COMPILED,),
+            plan.overflowing,
+        )
+        return measure(subject, progress)
+
+    def measured(self, prepared: Prepared, network: Rvc3Network, images: Images, work: Path) -> measuring.Plan:
+        """What is run for the passport."""
+        return measuring.of_onnx(prepared, images, *self._irs(prepared, network, work))
+
+    def _irs(self, prepared: Prepared, network: Rvc3Network, work: Path) -> tuple[Runnable, Runnable | None]:
+        """The IR before quantization, and the one after it, where there is one."""
         names = [tensor.name for tensor in prepared.outputs]
 
-        def running(ir: Path, folder: str) -> measuring.Run:
-            def run(batch: Sequence[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
-                return self.toolchain.infer(ir, work / folder, batch, names)
+        def running(ir: Path, folder: str) -> Runnable:
+            return by_toolchain(prepared, lambda batch: self.toolchain.infer(ir, work / folder, batch, names))
 
-            return run
-
-        measured = self.measured(prepared, network, images, work)
-        quantized = running(network.file, "run-int8") if self.calibrates else None
-        return measured.passport(running(network.plain, "run-plain"), quantized, progress)
-
-    def measured(self, prepared: Prepared, network: Rvc3Network, images: Images, work: Path) -> measuring.Measured:
-        """What the passport is measured from."""
-        return measuring.Measured(
-            self.spec, prepared, network, images, self._not_proven, compiled=self.compiler is not None
-        )
+        return running(network.plain, "run-plain"), running(network.file, "run-int8") if self.calibrates else None
 
     @property
     def _not_proven(self) -> tuple[str, ...]:
@@ -347,7 +362,7 @@ class Rvc3(Platform):
             VerificationFailed: the Model Optimizer's IR differs from the source model.
         """
         for check in passport.checks:
-            for output in check.outputs_with(Verdict.FAIL) if check.name == measuring.PLAIN[0] else ():
+            for output in check.outputs_with(Severity.ERROR) if check.name == measuring.PLAIN[0] else ():
                 raise VerificationFailed(
                     f"the Model Optimizer's IR does not compute what the source model does: output {output.name!r} "
                     f"has {output.snr_db:.1f} dB, worst on {output.worst}",

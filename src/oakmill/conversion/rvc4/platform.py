@@ -14,13 +14,15 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
 from oakmill.conversion.output import verification
 from oakmill.conversion.output.nn_archive import CODES
-from oakmill.conversion.passport import Passport, Verdict
+from oakmill.conversion.passport import Passport
+from oakmill.conversion.passport.measure import Subject, measure
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
-from oakmill.conversion.rvc4 import passport as measuring
+from oakmill.conversion.rvc4 import methods as measuring
 from oakmill.conversion.rvc4 import quantize, snpe_commands
 from oakmill.conversion.rvc4.vendor_front import VendorFront
 from oakmill.errors import UnsupportedModel, VerificationFailed
+from oakmill.findings import Severity
 from oakmill.graph import boundary, large
 from oakmill.graph.float16 import to_half
 from oakmill.model import weight_bytes
@@ -37,6 +39,8 @@ from oakmill.toolchains.rvc4.toolchain import PUBLIC_VERSION, Compiled, Port, Rv
 LARGEST_MB = 3500
 """A plain zip, which older readers want, holds 4 GB."""
 
+CALIBRATION = ("set", "method", "images", "search")
+"""What the passport tells of a calibration's record."""
 NOT_PROVEN = (
     "not run on an RVC4 device",
     "that the device's runtime, 2.32 or 2.41, opens a DLC of this version was not tried; a library of 2.36 does",
@@ -276,16 +280,18 @@ class Rvc4(Platform):
     def passport(
         self, prepared: Prepared, network: Network, built: Rvc4Built, images: Images, work: Path, progress: Progress
     ) -> Passport:
-        """Measure the converted model on the held-out pictures, and run the finished file on some of them."""
+        """Measure the converted model on the held-out images, and run the finished file on some of them."""
 
-        def run(batch: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+        def infer(batch: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             stored = [_stored(raw, built.inputs) for raw in batch]
             return self.toolchain.infer(
                 built.file, work / "proof", stored, half=not self.calibrates, watch=progress.tool
             )
 
-        measured = measuring.Measured(self.spec, prepared, network, built.outputs, images, NOT_PROVEN)
-        return measured.passport(run, progress)
+        source, methods = measuring.methods(self.spec, prepared, network, built.outputs, infer)
+        record = {key: network.calibration[key] for key in CALIBRATION if key in network.calibration}
+        calibration = {"precision": self.spec.target_precision.value, **record}
+        return measure(Subject(self.name, prepared, images, source, methods, NOT_PROVEN, calibration), progress)
 
     def require_fit(self, passport: Passport) -> None:
         """Refuse a file that the vendor's library runs otherwise than the graph that it was made of.
@@ -294,8 +300,8 @@ class Rvc4(Platform):
             VerificationFailed: the finished file differs from its simulation.
         """
         for finding in passport.findings:
-            if finding.code == measuring.DIFFERS and finding.level is Verdict.FAIL:
-                raise VerificationFailed(finding.what, subject=finding.evidence["output"], remedy=finding.remedy)
+            if finding.code == measuring.DIFFERS and finding.severity is Severity.ERROR:
+                raise VerificationFailed(finding.message, subject=finding.subject, remedy=finding.remedy)
 
     def build_info(self, built: Rvc4Built, commands: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         """What the archive says of how it was made, with the keys that the reference converter writes."""

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from oakmill.conversion.cache.codec import decode, encode
-from oakmill.conversion.passport import Check, Comparison, Finding, Overflow, Passport, Verdict
+from oakmill.conversion.passport import Check, Comparison, HeldOut, Metric, Overflow, Passport
 from oakmill.conversion.passport.tasks import Seen, Sighting, TaskAgreement, WorstImage
-from oakmill.conversion.passport.verdict import Metric
+from oakmill.findings import Finding, Severity
 
 
 def again(value: Any) -> Any:
@@ -22,7 +22,7 @@ def again(value: Any) -> Any:
     "value",
     [
         None, True, 7, 0.1 + 0.2, math.inf, "text", [1, [2]], (1, ("a",)), {"a": {1: (2, 3)}}, frozenset({"x"}),
-        {"$": "path", "value": "no path"}, Path("a/b"), Verdict.WARN, [Verdict.PASS, {"x": Verdict.FAIL}],
+        {"$": "path", "value": "no path"}, Path("a/b"), Severity.WARNING, [Severity.OK, {"x": Severity.ERROR}],
     ],
 )  # fmt: skip
 def test_plain_data_comes_back_as_it_was(value: object) -> None:
@@ -48,16 +48,16 @@ def test_a_passport_comes_back_whole() -> None:
     for name in ("one.png", "two.png"):
         scores = rng.random((1, 10), np.float32)
         comparison.add(name, {"scores": scores}, {"scores": scores + 0.01})
-    sighting = Sighting((Seen("cat", 0.5, (0.0, 0.1, 0.2, 0.3)),), mask=np.zeros((2, 2), np.uint8))
+    sighting = Sighting((Seen("cat", 0.5, (0.0, 0.1, 0.2, 0.3)),), mask="data:image/png;base64,AAAA")
     task = TaskAgreement(
-        "Classification", "classifier", ("scores",), (Metric("top1", "same class", math.nan, green=0.9, red=0.5),), 2,
+        "Classification", "classifier", ("scores",), {"top1": Metric("top1", "same class", math.nan, ok=0.9, error=0.5)}, 2,
         "by shape", worst=(WorstImage("one.png", 0.5, sighting, sighting),),
     )  # fmt: skip
     passport = Passport(
-        "rvc2", "photos", ("one.png", "two.png"),
+        "rvc2", HeldOut("photos", ("one.png", "two.png")),
         checks=(Check("float32", "a method", comparison.outputs(), 60, 40, 1e-6, (task,)),),
-        overflows=(Overflow("x", 1e5, "one.png"),),
-        findings=(Finding("code", Verdict.WARN, "title", "what", {"output": "x", "n": 3}),),
+        fp16_overflows=(Overflow("x", 1e5, "one.png"),),
+        findings=(Finding("code", Severity.WARNING, "what", evidence={"output": "x", "n": 3}),),
     )  # fmt: skip
     found = again(passport)
     assert found.as_dict() == passport.as_dict()

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from oakmill.conversion.output.compare import Row, compare
+from oakmill.conversion.passport import Check, HeldOut, OutputAgreement, Passport
 from oakmill.errors import OakmillError, SourceError
 from oakmill.settings import Settings
 
@@ -39,15 +40,11 @@ def result(folder: Path, *, name: str = "model.rvc2", blob: bytes = b"blob", snr
         "packages": {"onnx": "1.17.0"},
         "artefact": {"name": f"{name}.blob", "sha256": blob.decode()},
     }
-    outputs = [{"name": "scores", "snr_db": snr, "cosine": 0.99, "max_abs": 0.1, "top1": None}]
-    passport = {
-        "colour": "green",
-        "images": {"count": 8, "source": "photos"},
-        "checks": [{"name": "float32", "outputs": outputs, "tasks": []}],
-        "vendor_reader": {"kind": "blob", "stages": 12},
-    }
+    output = OutputAgreement("scores", snr, 0.99, 0.1, "a.png", snr)
+    check = Check("float32", "how", (output,), 40, 20)
+    passport = Passport("rvc2", HeldOut("photos", ("a.png",)), (check,), vendor_reader={"kind": "blob", "stages": 12})
     (folder / f"{name}.recipe.yaml").write_text(yaml.safe_dump(recipe))
-    (folder / f"{name}.passport.json").write_text(json.dumps(passport))
+    (folder / f"{name}.passport.json").write_text(json.dumps(passport.as_dict()))
     documents = {"config.json": json.dumps(CONFIG).encode(), "recipe.yaml": yaml.safe_dump(recipe).encode()}
     with tarfile.open(folder / f"{name}.tar.xz", "w:xz") as tar:
         for member, data in {**documents, f"{name}.blob": blob}.items():
@@ -90,7 +87,7 @@ def test_an_archive_alone_is_enough(tmp_path: Path, settings: Settings) -> None:
         (a.parent / f"model.rvc2.{ending}").unlink()
     found = compare(a, result(tmp_path / "b", seed=1), settings)
     assert Row("spec", "seed", "0", "1") in found.rows
-    assert Row("accuracy", "verdict", "-", "green") in found.rows
+    assert Row("accuracy", "verdict", "-", "ok") in found.rows
 
 
 @pytest.mark.parametrize("content", [b"", b"junk", b"\xfd7zXZ\x00junk", b"{}"])

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oakmill.conversion.passport import Finding, Measurement, Overflow, Passport, Verdict, page
+from oakmill.conversion.passport import HeldOut, Measurement, Overflow, Passport, page, pixels
+from oakmill.findings import Finding, Severity
 from tests.unit.conversion.passport.building import Out
 
 EVIL = "<script>alert(1)</script>\"'&"
@@ -52,7 +53,7 @@ def passport(name: str = "scores", image: str = "image", method: str = "QDQ") ->
         maps = random.normal(size=(1, 2, 4, 4))
         measurement.add(f"{image} {index}", {name: scores, "map": maps}, {name: moved, "map": maps * 1.001})
     names = tuple(f"{image} {index}" for index in range(12))
-    return Passport("rvc4", "photos", names, (measurement.check(method, "how it was run"),))
+    return Passport("rvc4", HeldOut("photos", names), (measurement.check(method, "how it was run"),))
 
 
 def detections(label: str = "cat") -> Passport:
@@ -67,11 +68,15 @@ def detections(label: str = "cat") -> Passport:
     for index in range(4):
         first, second = np.array([[[0.9], [0.8]]]), np.array([[[0.9], [0.1]]])
         measurement.add(f"image {index}", {"b": boxes, "s": first}, {"b": boxes, "s": second})
-    return Passport("rvc4", "photos", tuple(f"image {i}" for i in range(4)), (measurement.check("HTP", "how"),))
+    return Passport(
+        "rvc4", HeldOut("photos", tuple(f"image {i}" for i in range(4))), (measurement.check("HTP", "how"),)
+    )
 
 
-def render(found: Passport, pictures: Mapping[str, Any] | None = None, facts: Mapping[str, Any] | None = None) -> str:
-    return page.render(found, pictures or {f"image {index}": PICTURE for index in range(12)}, facts or {})
+def render(found: Passport, images: Mapping[str, Any] | None = None, facts: Mapping[str, Any] | None = None) -> str:
+    shown = images or {f"image {index}": PICTURE for index in range(12)}
+    thumbnails = {name: pixels.thumbnail(image) for name, image in shown.items()}
+    return page.render(replace(found, thumbnails=thumbnails), facts or {})
 
 
 def words(text: str) -> str:
@@ -81,27 +86,27 @@ def words(text: str) -> str:
 def test_the_page_shows_verdict_reasons_numbers_methods_and_facts() -> None:
     found = replace(
         passport(),
-        findings=(Finding("joined_scales", Verdict.FAIL, "One scale", "scores vanish", {}, "16 bits"),),
+        findings=(Finding("joined_scales", Severity.ERROR, "scores vanish", title="One scale", remedy="16 bits"),),
         not_proven=("speed",),
         calibration={"set": "general", "count": 64},
-        overflows=(Overflow("conv", 7e4, "image 1"),),
-        held_out="drawn with seed 7",
+        fp16_overflows=(Overflow("conv", 7e4, "image 1"),),
+        images=HeldOut("photos", ("image 1",), "drawn with seed 7"),
     )
     facts = {"name": "My model", "source": "m.onnx", "parameters": {"mean": [1.0, 2.5], "scale": None}}
     text = words(render(found, facts=facts))
     for wanted in (
-        "My model", "red", "One scale", "Scores vanish.", "What helps: 16 bits", "top-1 agreement", "91.7 %",
+        "My model", "error", "One scale", "Scores vanish.", "What helps: 16 bits", "top-1 agreement", "91.7 %",
         "QDQ : how it was run", "image 5", "drawn with seed 7", "speed", "general", "m.onnx", "1, 2.5", "none", "conv",
     ):  # fmt: skip
         assert wanted in text, wanted
 
 
-def test_a_green_passport_says_so() -> None:
-    green = Passport("rvc2", "photos", ("image 0",), ())
-    assert "Every number that decides is within its green bound" in words(render(green))
+def test_a_passport_that_is_ok_says_so() -> None:
+    fine = Passport("rvc2", HeldOut("photos", ("image 0",)), ())
+    assert "Every number that decides is within its bound" in words(render(fine))
 
 
-@pytest.mark.parametrize("found", [passport(), detections(), Passport("rvc2", "", (), ())])
+@pytest.mark.parametrize("found", [passport(), detections(), Passport("rvc2", HeldOut("", ()), ())])
 def test_the_page_is_one_file_and_reaches_for_nothing(found: Passport) -> None:
     text = render(found)
     parsed = Tags(text)
@@ -120,11 +125,10 @@ def test_no_name_becomes_markup() -> None:
     found = replace(
         passport(EVIL, EVIL, EVIL),
         platform=EVIL,
-        images=EVIL,
-        held_out=EVIL,
+        images=HeldOut(EVIL, (EVIL,), EVIL),
         not_proven=(EVIL,),
-        findings=(Finding(EVIL, Verdict.WARN, EVIL, EVIL, {EVIL: EVIL}, EVIL),),
-        overflows=(Overflow(EVIL, 7e4, EVIL),),
+        findings=(Finding(EVIL, Severity.WARNING, EVIL, title=EVIL, remedy=EVIL, evidence={EVIL: EVIL}),),
+        fp16_overflows=(Overflow(EVIL, 7e4, EVIL),),
         calibration={EVIL: EVIL},
     )
     facts = {"name": EVIL, EVIL: EVIL, "more" + EVIL: {EVIL: [EVIL]}}
@@ -151,7 +155,7 @@ def test_masks_are_drawn_over_their_picture() -> None:
     measurement = Measurement([Out("m", (1, 3, 30, 40))], [{"parser": "SegmentationParser", "metadata": {}}])
     scores = np.random.default_rng(0).normal(size=(1, 3, 30, 40))
     measurement.add("image 0", {"m": scores}, {"m": scores[:, ::-1]})
-    found = Passport("rvc4", "photos", ("image 0",), (measurement.check("QDQ", "how"),))
+    found = Passport("rvc4", HeldOut("photos", ("image 0",)), (measurement.check("QDQ", "how"),))
     assert render(found).count("data:image/png") >= 2
 
 
@@ -161,7 +165,7 @@ def test_texts_stand_beside_each_other() -> None:
     ]
     measurement = Measurement([Out("t", (1, 4, 3))], heads)
     measurement.add("image 0", {"t": np.eye(3)[[1, 0, 2, 2]][None]}, {"t": np.eye(3)[[1, 0, 1, 0]][None]})
-    text = words(render(Passport("rvc4", "photos", ("image 0",), (measurement.check("QDQ", "how"),))))
+    text = words(render(Passport("rvc4", HeldOut("photos", ("image 0",)), (measurement.check("QDQ", "how"),))))
     assert "ab" in text and "aa" in text
 
 
@@ -170,5 +174,5 @@ def test_a_model_with_many_outputs_and_classes_stays_a_page() -> None:
     values = {f"o{index}": np.random.default_rng(index).normal(size=(1, 3, 5, 5)) for index in range(60)}
     for index in range(3):
         measurement.add(f"image {index}", values, values)
-    found = Passport("rvc4", "photos", ("a",), (measurement.check("QDQ", "how"),))
+    found = Passport("rvc4", HeldOut("photos", ("a",)), (measurement.check("QDQ", "how"),))
     assert len(render(found)) < 200_000

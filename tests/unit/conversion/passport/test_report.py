@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from oakmill.conversion.passport import Check, Comparison, Finding, Measurement, Passport, Verdict, overflows
+from oakmill.conversion.passport import Bounds, Check, Comparison, HeldOut, Measurement, Passport, overflows
+from oakmill.findings import Finding, Severity
 from tests.unit.conversion.passport.building import Out
 
 
@@ -20,7 +21,7 @@ def compared(*pairs: tuple[list[float], list[float]]) -> Comparison:
 
 
 def check(comparison: Comparison, resolution: float = 0.0) -> Check:
-    return Check("name", "method", comparison.outputs(), pass_above_db=40, fail_below_db=20, resolution=resolution)
+    return Check("name", "method", comparison.outputs(), ok_from_db=40, error_below_db=20, resolution=resolution)
 
 
 def test_the_numbers_of_one_output_over_two_images() -> None:
@@ -45,33 +46,33 @@ def test_only_vectors_of_scores_have_a_top1() -> None:
 
 
 @pytest.mark.parametrize(
-    ("noise", "verdict"), [(0.0, Verdict.PASS), (0.003, Verdict.PASS), (0.05, Verdict.WARN), (0.5, Verdict.FAIL)]
+    ("noise", "verdict"), [(0.0, Severity.OK), (0.003, Severity.OK), (0.05, Severity.WARNING), (0.5, Severity.ERROR)]
 )
-def test_verdicts_by_the_signal_to_noise_ratio(noise: float, verdict: Verdict) -> None:
+def test_verdicts_by_the_signal_to_noise_ratio(noise: float, verdict: Severity) -> None:
     assert check(compared(([1, 1], [1, 1 + noise]))).verdict is verdict
 
 
 def test_not_a_number_fails() -> None:
-    assert check(compared(([1, 1], [1, math.nan]))).verdict is Verdict.FAIL
-    assert check(compared(([1, 1], [1, math.inf]))).verdict is Verdict.FAIL
+    assert check(compared(([1, 1], [1, math.nan]))).verdict is Severity.ERROR
+    assert check(compared(([1, 1], [1, math.inf]))).verdict is Severity.ERROR
 
 
 def test_not_a_number_in_both_agrees() -> None:
-    assert check(compared(([1, math.nan, math.inf], [1, math.nan, math.inf]))).verdict is Verdict.PASS
+    assert check(compared(([1, math.nan, math.inf], [1, math.nan, math.inf]))).verdict is Severity.OK
 
 
 def test_rounding_of_scores_near_zero_is_no_error() -> None:
     """A face detector on a picture without faces: scores of 1e-5 whose SNR was 44 dB were taken for a failure."""
     faint = compared(([1e-5, 2e-5], [1.05e-5, 2e-5]))
-    assert check(faint).verdict is Verdict.WARN
-    assert check(faint, resolution=1e-6).verdict is Verdict.PASS
+    assert check(faint).verdict is Severity.WARNING
+    assert check(faint, resolution=1e-6).verdict is Severity.OK
 
 
 def test_a_passport_is_as_good_as_its_worst_check_and_is_valid_json() -> None:
     good, bad = check(compared(([1, 1], [1, 1]))), check(compared(([1, 1], [1, math.nan])))
-    assert Passport("rvc2", "pictures", ("a",), (good,)).verdict is Verdict.PASS
-    passport = Passport("rvc2", "pictures", ("a",), (good, bad))
-    assert passport.verdict is Verdict.FAIL
+    assert Passport("rvc2", HeldOut("pictures", ("a",)), (good,)).verdict is Severity.OK
+    passport = Passport("rvc2", HeldOut("pictures", ("a",)), (good, bad))
+    assert passport.verdict is Severity.ERROR
     text = json.dumps(passport.as_dict(), allow_nan=False)
     assert json.loads(text)["checks"][0]["outputs"][0]["snr_db"] == "inf"
 
@@ -79,7 +80,7 @@ def test_a_passport_is_as_good_as_its_worst_check_and_is_valid_json() -> None:
 def test_overflows_keep_the_highest_peak_and_warn() -> None:
     found = overflows([("a", {"x": 7e4, "y": 65504.0}), ("b", {"x": 9e4}), ("c", {"x": math.inf})])
     assert [(item.tensor, item.peak, item.image) for item in found] == [("x", math.inf, "c")]
-    assert Passport("rvc2", "pictures", ("a",), (), found).verdict is Verdict.WARN
+    assert Passport("rvc2", HeldOut("pictures", ("a",)), (), found).verdict is Severity.WARNING
 
 
 def classified(*shifts: float) -> Measurement:
@@ -94,20 +95,20 @@ def classified(*shifts: float) -> Measurement:
 
 
 def test_where_a_task_decides_the_snr_is_shown_only() -> None:
-    """A classifier that kept all of its decisions was red for an SNR of 14 dB."""
-    found = classified(*[0.07] * 9).check("QDQ", "method", pass_above_db=40, fail_below_db=30)
+    """A classifier that kept all of its decisions was refused for an SNR of 14 dB."""
+    found = classified(*[0.07] * 9).check("QDQ", "method", Bounds(40, 30))
     scores, extra = found.outputs
     assert scores.snr_db < 30
-    assert found.verdict_on(scores) is Verdict.PASS
+    assert found.verdict_on(scores) is Severity.OK
     assert found.task_of(scores) is not None and found.task_of(extra) is None
     assert found.reasons == ()
 
 
-def test_a_task_that_fails_is_red_whatever_the_snr() -> None:
-    found = classified(*[0.45] * 9).check("QDQ", "method", pass_above_db=-10, fail_below_db=-20)
-    assert found.verdict is Verdict.FAIL
-    assert found.reasons[0] == "top-1 agreement is 0.0 % (red is below 80 %) by QDQ"
-    assert Passport("rvc4", "photos", ("a",), (found,)).reasons == found.reasons
+def test_a_task_that_fails_is_an_error_whatever_the_snr() -> None:
+    found = classified(*[0.45] * 9).check("QDQ", "method", Bounds(-10, -20))
+    assert found.verdict is Severity.ERROR
+    assert found.reasons[0] == "top-1 agreement is 0.0 % (error below 80 %) by QDQ"
+    assert Passport("rvc4", HeldOut("photos", ("a",)), (found,)).reasons == found.reasons
 
 
 def test_what_is_not_finite_fails_though_a_task_would_pass() -> None:
@@ -116,7 +117,7 @@ def test_what_is_not_finite_fails_though_a_task_would_pass() -> None:
     for candidate in (np.array([[0.7, 0.1, 0.1, math.inf]]), np.array([[0.7, 0.1, 0.1, math.nan]])):
         measurement.add("image", {"scores": scores}, {"scores": candidate})
         found = measurement.check("QDQ", "method")
-        assert found.verdict is Verdict.FAIL
+        assert found.verdict is Severity.ERROR
         assert "not numbers" in found.output_reasons[0]
 
 
@@ -125,30 +126,36 @@ def test_without_a_task_the_snr_decides_and_says_its_bound() -> None:
     values = np.linspace(-1, 1, 18).reshape(1, 2, 3, 3)
     found.add("image 1", {"map": values}, {"map": values + 0.08})
     checked = found.check("QDQ", "method")
-    assert checked.verdict is Verdict.WARN
+    assert checked.verdict is Severity.WARNING
     assert checked.reasons == (
-        "output 'map' has an SNR of 17.7 dB (green is from 25 dB) by QDQ, worst on image 1",
+        "output 'map' has an SNR of 17.7 dB (ok from 25 dB) by QDQ, worst on image 1",
     )  # fmt: skip
 
 
-def test_findings_make_the_passport_red_and_stand_first_among_the_reasons() -> None:
-    finding = Finding("code", Verdict.FAIL, "A title", "what was seen", {"number": 1.5}, "what helps")
+def test_findings_are_the_passports_verdict_and_stand_first_among_the_reasons() -> None:
+    finding = Finding(
+        "code", Severity.ERROR, "what was seen", title="A title", remedy="what helps", evidence={"number": 1.5}
+    )
     good = check(compared(([1, 1], [1, 1])))
     passport = Passport(
-        "rvc4", "photos", ("a",), (good,), findings=(finding,), calibration={"count": 64}, held_out="drawn apart"
+        "rvc4",
+        HeldOut("photos", ("a",)),
+        (good,),
+        findings=(finding,),
+        calibration={"count": 64},
+        held_out="drawn apart",
     )
-    assert passport.verdict is Verdict.FAIL
+    assert passport.verdict is Severity.ERROR
     assert passport.reasons == ("A title: what was seen",)
     plain = json.loads(json.dumps(passport.as_dict(), allow_nan=False))
-    assert plain["passport_version"] == 2
-    assert plain["colour"] == "red"
-    assert plain["findings"][0]["level"] == "fail"
+    assert plain["passport_version"] == 3
+    assert plain["verdict"] == plain["findings"][0]["severity"] == "error"
     assert plain["calibration"] == {"count": 64}
     assert plain["images"]["held_out"] == "drawn apart"
 
 
 def test_tasks_are_in_the_json_with_their_worst_images() -> None:
-    passport = Passport("rvc4", "photos", ("a",), (classified(0.45, *[0.0] * 9).check("QDQ", "method"),))
+    passport = Passport("rvc4", HeldOut("photos", ("a",)), (classified(0.45, *[0.0] * 9).check("QDQ", "method"),))
     plain = json.loads(json.dumps(passport.as_dict(), allow_nan=False))
     (task,) = plain["checks"][0]["tasks"]
     assert task["metrics"]["top1"]["value"] == 0.9
@@ -158,6 +165,6 @@ def test_tasks_are_in_the_json_with_their_worst_images() -> None:
 
 
 def test_few_images_are_told() -> None:
-    few = Passport("rvc4", "photos", ("a",) * 4, (classified(0.0).check("QDQ", "method"),))
+    few = Passport("rvc4", HeldOut("photos", ("a",) * 4), (classified(0.0).check("QDQ", "method"),))
     assert few.few_images
-    assert not Passport("rvc4", "photos", ("a",) * 64, few.checks).few_images
+    assert not Passport("rvc4", HeldOut("photos", ("a",) * 64), few.checks).few_images

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from oakmill.conversion.passport import Metric, Task, TaskAgreement, Verdict
+from oakmill.conversion.passport import Metric, Task, TaskAgreement
 from oakmill.conversion.passport.classification import Classifier, probabilities
 from oakmill.conversion.passport.detection import Detector
 from oakmill.conversion.passport.segmentation import Segmentation
 from oakmill.conversion.passport.sequence import ScoredRows, Sequence
 from oakmill.conversion.passport.tasks import Sighting, WorstImage, WorstImages
+from oakmill.findings import Severity
 from oakmill.heads.decoders import Pair
 
 
@@ -31,22 +32,22 @@ def measured(task: Task, *pairs: tuple[NDArray[Any], NDArray[Any]], name: str = 
 
 
 @pytest.mark.parametrize(
-    ("value", "verdict"), [(0.95, Verdict.PASS), (0.9, Verdict.PASS), (0.85, Verdict.WARN), (0.7, Verdict.FAIL)]
+    ("value", "verdict"), [(0.95, Severity.OK), (0.9, Severity.OK), (0.85, Severity.WARNING), (0.7, Severity.ERROR)]
 )
-def test_a_metric_where_higher_is_better(value: float, verdict: Verdict) -> None:
-    assert Metric("k", "words", value, green=0.9, red=0.8).verdict is verdict
+def test_a_metric_where_higher_is_better(value: float, verdict: Severity) -> None:
+    assert Metric("k", "words", value, ok=0.9, error=0.8).verdict is verdict
 
 
-@pytest.mark.parametrize(("value", "verdict"), [(0.05, Verdict.PASS), (0.1, Verdict.WARN), (0.3, Verdict.FAIL)])
-def test_a_metric_where_lower_is_better(value: float, verdict: Verdict) -> None:
-    metric = Metric("k", "words", value, "", green=0.08, red=0.2)
+@pytest.mark.parametrize(("value", "verdict"), [(0.05, Severity.OK), (0.1, Severity.WARNING), (0.3, Severity.ERROR)])
+def test_a_metric_where_lower_is_better(value: float, verdict: Severity) -> None:
+    metric = Metric("k", "words", value, "", ok=0.08, error=0.2)
     assert metric.verdict is verdict
-    assert metric.bound(Verdict.FAIL) == "red is above 0.2"
+    assert metric.bound(Severity.ERROR) == "error above 0.2"
 
 
 def test_a_metric_that_could_not_be_measured_decides_nothing() -> None:
-    metric = Metric("k", "words", math.nan, green=0.9, red=0.8)
-    assert metric.verdict is Verdict.PASS
+    metric = Metric("k", "words", math.nan, ok=0.9, error=0.8)
+    assert metric.verdict is Severity.OK
     assert metric.text == "not measured"
     assert metric.as_dict()["value"] is None
 
@@ -58,24 +59,24 @@ def test_top1_and_top5_of_a_classifier() -> None:
     found = measured(Classifier("out"), *pairs)
     assert found.values["top1"] == 0.8
     assert found.values["top5"] >= 0.9
-    assert found.verdict is Verdict.FAIL
+    assert found.verdict is Severity.ERROR
     assert {item.image for item in found.worst} == {"image 8", "image 9"}
-    assert [(item.index, item.reference, item.candidate, item.both) for item in found.per_class] == [
+    assert [(item.index, item.reference, item.candidate, item.both) for item in found.classes] == [
         (2, 9, 8, 8), (9, 1, 0, 0), (1, 0, 2, 0)
     ]  # fmt: skip
 
 
-def test_a_classifier_of_four_dimensions_that_agrees_is_green() -> None:
+def test_a_classifier_of_four_dimensions_that_agrees_is_ok() -> None:
     values = scores(3).reshape(1, 10, 1, 1)
     found = measured(Classifier("out"), *[(values, values)] * 9)
-    assert (found.values["top1"], found.verdict, found.worst) == (1.0, Verdict.PASS, ())
+    assert (found.values["top1"], found.verdict, found.worst) == (1.0, Severity.OK, ())
 
 
 def test_doubled_probabilities_keep_the_first_class_and_are_red() -> None:
     """A scale in the artefact that was twice what it should be left all decisions and every top-1 as they were."""
     found = measured(Classifier("out"), *[(scores(3), 2 * scores(3))] * 9)
     assert found.values["top1"] == 1.0
-    assert found.verdict is Verdict.FAIL
+    assert found.verdict is Severity.ERROR
     assert "mean change of confidence" in found.reasons[0]
 
 
@@ -100,7 +101,7 @@ def test_a_vector_that_may_be_no_classifier_decides_nothing(make: Any, decides: 
     values = [make(random)[None] for _ in range(8)]
     found = measured(Classifier("out"), *[(value, -value) for value in values])
     assert found.decides is decides
-    assert (found.verdict is Verdict.PASS) is not decides
+    assert (found.verdict is Severity.OK) is not decides
 
 
 def corners(*boxes: tuple[float, float, float, float, float]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -132,7 +133,7 @@ def test_boxes_that_are_found_again_missed_and_invented() -> None:
             "box_side": 0.3,
         }
     )
-    assert found.verdict is Verdict.FAIL
+    assert found.verdict is Severity.ERROR
     (worst,) = found.worst
     assert [seen.matched for seen in worst.reference.seen] == [True, False]
     assert "guessed from the shapes" in found.note
@@ -141,14 +142,14 @@ def test_boxes_that_are_found_again_missed_and_invented() -> None:
 def test_without_any_box_nothing_is_measured() -> None:
     found = detected((corners(), corners()))
     assert not found.measured
-    assert found.verdict is Verdict.WARN
+    assert found.verdict is Severity.WARNING
     assert "finds nothing" in found.reasons[0]
 
 
 def test_boxes_that_all_vanish_are_red() -> None:
     one = (0.1, 0.1, 0.3, 0.3, 0.9)
     found = detected(*[(corners(one), corners())] * 3)
-    assert (found.values["f1"], found.verdict) == (0.0, Verdict.FAIL)
+    assert (found.values["f1"], found.verdict) == (0.0, Severity.ERROR)
     assert not math.isnan(found.values["recall"])
 
 
@@ -168,7 +169,7 @@ def test_pixels_of_the_same_class() -> None:
     found = measured(Segmentation("out"), (reference, candidate))
     assert found.values["pixels"] == 15 / 16
     assert found.values["mean_iou"] == pytest.approx((7 / 8 + 8 / 9) / 2)
-    assert found.verdict is Verdict.WARN
+    assert found.verdict is Severity.WARNING
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 4, 4), (1, 4, 4)])
@@ -177,7 +178,7 @@ def test_masks_of_one_class_and_of_class_numbers(shape: tuple[int, ...]) -> None
     values[..., :2] = 1
     found = measured(Segmentation("out"), (values, values))
     assert found.values == {"pixels": 1.0, "mean_iou": 1.0}
-    assert [item.reference for item in found.per_class] == [8, 8]
+    assert [item.reference for item in found.classes] == [8, 8]
 
 
 def text(*classes: int, of: int = 5) -> NDArray[Any]:
@@ -198,7 +199,7 @@ def test_a_blank_that_shows_itself_makes_a_text() -> None:
     found = measured(Sequence("out"), (text(0, 1, 0, 2, 0), text(0, 1, 0, 2, 0)))
     assert (found.kind, found.decides) == ("text", True)
     found = measured(Sequence("out"), (text(1, 2, 3, 2, 1), text(1, 2, 3, 2, 2)))
-    assert (found.kind, found.decides, found.verdict) == ("sequence", False, Verdict.PASS)
+    assert (found.kind, found.decides, found.verdict) == ("sequence", False, Severity.OK)
 
 
 def test_rows_with_scores_are_shown_and_decide_nothing() -> None:
@@ -206,7 +207,7 @@ def test_rows_with_scores_are_shown_and_decide_nothing() -> None:
     rows[0, 7] = [0.1, 0.9, 0]
     found = measured(ScoredRows("out"), (rows, rows * 0.1))
     assert found.values == pytest.approx({"kept": 0, "same_class": 1, "score_shift": 0.81})
-    assert (found.decides, found.verdict) == (False, Verdict.PASS)
+    assert (found.decides, found.verdict) == (False, Severity.OK)
     assert not measured(ScoredRows("out"), (rows * 100, rows)).measured
 
 

@@ -1,0 +1,285 @@
+"""Measures a converted model, for every platform alike: what can be run comes from the platform, the judging is here.
+
+A platform says by which methods it is measured. The images pass once for all methods that share a model, one at a time,
+so that memory does not grow with their number; a model is loaded when its methods' turn comes, and let go after it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, repeat
+from typing import Any, Protocol
+
+from oakmill.conversion.events import Progress
+from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.passport.agreement import Comparison, OutputAgreement, Outputs
+from oakmill.conversion.passport.measurement import HALF, QUANTIZED, Bounds, Measurement
+from oakmill.conversion.passport.observed import OutputEncoding
+from oakmill.conversion.passport.preprocessing_checks import Certainty, image_size, of_calibration_images, of_inputs
+from oakmill.conversion.passport.report import Check, HeldOut, Overflow, Passport, overflows
+from oakmill.conversion.platform import Images
+from oakmill.conversion.prepare import Prepared
+from oakmill.findings import Finding, worst_first
+from oakmill.graph import equality, half
+from oakmill.model.source import Tensor
+
+AT_ONCE, AT_ONCE_BYTES = 64, 256 << 20
+"""Samples that one run of a toolchain gets, and bytes of their inputs and outputs: a start of it costs as much as some
+thirty small ones."""
+WITHOUT_CALIBRATION = (
+    "nothing was quantized, so FP16 loses it: look which tensors leave its range, end the network before this output "
+    "(--outputs), or compare with another platform"
+)
+
+Run = Callable[[Sequence[Outputs]], Iterable[Outputs]]
+"""Runs samples as the converted model takes them; gives the outputs of each."""
+Differs = Callable[[OutputAgreement, OutputAgreement], Finding | None]
+"""What it means that of one output a simulation agrees so far with the source model, and the finished file so far."""
+
+
+Overflowing = Callable[[], tuple[Overflow, ...]]
+"""Looks for tensors whose values leave the range of FP16."""
+
+
+class Model(Protocol):
+    """What runs one sample."""
+
+    def run(self, feeds: Mapping[str, Any]) -> Outputs:
+        """The outputs by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Runnable:
+    """A model that can be run: `load` makes it ready; `most` is how many images it runs, where not all of them.
+
+    It takes samples as the converted model does, and gives outputs as the source model does: names and layout.
+    """
+
+    load: Callable[[], Run]
+    most: int | None = None
+
+
+def source_model(prepared: Prepared) -> Runnable:
+    """The source model in onnxruntime."""
+
+    def load() -> Run:
+        session = equality.Session(prepared.original)
+        return lambda samples: (session.run(prepared.feeds(raw)) for raw in samples)
+
+    return Runnable(load)
+
+
+def in_process(prepared: Prepared, make: Callable[[], Model]) -> Runnable:
+    """A model that runs in this process, made when it is needed."""
+
+    def load() -> Run:
+        model = make()
+        return lambda samples: (prepared.restored(model.run(raw)) for raw in samples)
+
+    return Runnable(load)
+
+
+def half_estimate(prepared: Prepared) -> Runnable:
+    """The prepared graph in onnxruntime, its weights and every tensor rounded to FP16."""
+    return in_process(prepared, lambda: equality.Session(half.half_estimate(prepared.model), optimise=False))
+
+
+def by_toolchain(prepared: Prepared, infer: Run, most: int | None = None) -> Runnable:
+    """A converted model that a toolchain runs."""
+    return Runnable(lambda: lambda samples: map(prepared.restored, infer(samples)), most)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to measure: a model against another, under a short name and in words.
+
+    `bounds` judge outputs by their SNR where no task decides; without `decides` tasks are shown only. With `looks` its
+    numbers are searched for the known ways to fail. `simulated` is a model that should do as the candidate does: on
+    the same images both are compared with the reference, and `differs` says what their difference means.
+    """
+
+    name: str
+    words: str
+    candidate: Runnable
+    reference: Runnable
+    bounds: Bounds = QUANTIZED
+    decides: bool = True
+    looks: bool = False
+    encodings: Mapping[str, OutputEncoding] = field(default_factory=dict)
+    simulated: Runnable | None = None
+    differs: Differs | None = None
+
+    @property
+    def models(self) -> tuple[Runnable, ...]:
+        """All that it runs, the reference first."""
+        return (self.reference, self.candidate, *([self.simulated] if self.simulated else []))
+
+
+STORED = (
+    "FP16 estimate",
+    "estimate of FP16 storage: weights and activations rounded to FP16 in onnxruntime, against the prepared network "
+    "in float32",
+)
+
+
+def stored_in_half(prepared: Prepared, *, looks: bool = False) -> Method:
+    """What FP16 does to a network that stays in floating point."""
+    itself = in_process(prepared, lambda: equality.Session(prepared.model))
+    return Method(*STORED, half_estimate(prepared), itself, HALF, looks=looks)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a platform says of one conversion that is to be measured.
+
+    `source` is the source model; `calibration` what the passport tells of the images that calibrated; `findings` what
+    the platform itself has to say; `overflowing` looks for tensors that leave the range of FP16, where that matters.
+    """
+
+    platform: str
+    prepared: Prepared
+    images: Images
+    source: Runnable
+    methods: tuple[Method, ...]
+    not_proven: tuple[str, ...]
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    overflowing: Overflowing | None = None
+
+
+def measure(subject: Subject, progress: Progress) -> Passport:
+    """Run every method on its images, look for what fails without a word, and judge."""
+    pictures = subject.images.held_out
+    certainty = Certainty(subject.prepared, pictures)
+    counts = [_Counts(method, subject.prepared) for method in subject.methods]
+    for together in _passes(counts):
+        _pass(together, subject, certainty, progress)
+    findings = [*subject.findings, *(finding for item in counts for finding in item.findings())]
+    findings += of_calibration_images(subject.prepared, subject.images)
+    findings += [*of_inputs(subject.prepared), *certainty.findings()]
+    if subject.overflowing:
+        progress.doing("looking for values beyond FP16")
+    taught = subject.images.calibration_images
+    apart = f"none of them is among the {len(taught)} images that taught the quantization" if taught else ""
+    return Passport(
+        subject.platform,
+        HeldOut(pictures.source, pictures.names, apart),
+        tuple(item.check() for item in counts),
+        fp16_overflows=subject.overflowing() if subject.overflowing else (),
+        not_proven=subject.not_proven,
+        findings=worst_first(findings if taught else map(_without_calibration, findings)),
+        calibration=subject.calibration,
+    )
+
+
+def _without_calibration(finding: Finding) -> Finding:
+    """What quantization would be blamed for, of a model that was not quantized."""
+    blamed = finding.code in ("dead_output", "class_collapse", "lost_classes", "wrong_scale")
+    return replace(finding, remedy=WITHOUT_CALIBRATION) if blamed else finding
+
+
+class _Counts:
+    """What one method's run adds up to."""
+
+    def __init__(self, method: Method, prepared: Prepared) -> None:
+        self.method = method
+        self._prepared = prepared
+        self._measurement: Measurement | None = None
+        self._simulated = Comparison()
+
+    def add(self, image: str, outputs: Mapping[Runnable, Outputs | None]) -> None:
+        """Add one image, where the method's models ran it."""
+        method = self.method
+        expected, found = outputs[method.reference], outputs[method.candidate]
+        if expected is None or found is None:
+            return
+        self._measurement = self._measurement or self._begun(expected)
+        self._measurement.add(image, expected, found)
+        if method.simulated and (twin := outputs[method.simulated]) is not None:
+            self._simulated.add(image, expected, twin)
+
+    def _begun(self, expected: Outputs) -> Measurement:
+        return Measurement(_tensors(expected), self._prepared.heads, image_size(self._prepared), self.method.encodings)
+
+    def check(self) -> Check:
+        """The check."""
+        method = self.method
+        measurement = self._measurement or self._begun({})
+        return measurement.check(method.name, method.words, method.bounds, decides=method.decides)
+
+    def findings(self) -> Iterator[Finding]:
+        """What its numbers show."""
+        if self.method.looks and self._measurement:
+            yield from self._measurement.findings()
+        if self.method.differs and self._measurement:
+            both = zip(self._simulated.outputs(), self._measurement.comparison.outputs(), strict=True)
+            yield from (finding for pair in both if (finding := self.method.differs(*pair)))
+
+
+def _tensors(outputs: Outputs) -> list[Tensor]:
+    """Outputs as tensors of a model."""
+    return [Tensor(name, values.shape, values.dtype.name) for name, values in outputs.items()]
+
+
+def _passes(counts: Iterable[_Counts]) -> list[list[_Counts]]:
+    """Methods that share a model, together: the images pass once for each such group."""
+    passes: list[list[_Counts]] = []
+    for item in counts:
+        models = set(item.method.models)
+        shared = [group for group in passes if any(models & set(other.method.models) for other in group)]
+        passes = [*(group for group in passes if group not in shared), [*chain(*shared), item]]
+    return passes
+
+
+def _pass(counts: Sequence[_Counts], subject: Subject, certainty: Certainty, progress: Progress) -> None:
+    """Run all images through the models of some methods, side by side."""
+    running = {model: model.load() for item in counts for model in item.method.models}
+    source, pictures, done = running.get(subject.source), subject.images.held_out, 0
+    for chunk in chunks(subject.prepared, pictures, _most(running)):
+        streams = (_run(run, chunk, model.most, done) for model, run in running.items())
+        for place, found in enumerate(zip(*streams, strict=True), start=done):
+            progress.doing("measuring the converted model", place, len(pictures))
+            outputs = dict(zip(running, found, strict=True))
+            for item in counts:
+                item.add(pictures.names[place], outputs)
+            if source and (expected := outputs[subject.source]) is not None:
+                certainty.add(expected)
+        if source and (exchanged := certainty.exchanged(chunk)):
+            certainty.add_exchanged(source(exchanged))
+        done += len(chunk)
+
+
+def _most(models: Iterable[Runnable]) -> int:
+    """How many images those take together that do not take all: they get them in one run."""
+    return max((model.most or 0 for model in models), default=0)
+
+
+def _run(run: Run, chunk: Sequence[Outputs], most: int | None, done: int) -> Iterator[Outputs | None]:
+    """Each sample's outputs, None for those that the model does not run."""
+    part = chunk if most is None else chunk[: max(0, most - done)]
+    return chain(run(part) if part else (), repeat(None, len(chunk) - len(part)))
+
+
+def chunks(prepared: Prepared, pictures: Pictures, least: int = 1) -> Iterator[list[dict[str, Any]]]:
+    """The images in groups, each of which one run of a toolchain gets; at least so many in each."""
+    shapes = [*(item.shape for item in prepared.boundary), *(tensor.shape for tensor in prepared.outputs)]
+    each = sum(4 * math.prod(size for size in shape if isinstance(size, int)) for shape in shapes)
+    size = max(least, min(AT_ONCE, AT_ONCE_BYTES // max(each, 1)), 1)
+    for first in range(0, len(pictures), size):
+        yield [pictures[place] for place in range(first, min(first + size, len(pictures)))]
+
+
+def graph_overflows(prepared: Prepared, pictures: Pictures) -> tuple[Overflow, ...]:
+    """The tensors of an ONNX graph that leave the range of FP16 on some image."""
+    model = half.activation_peaks(prepared.model)
+    session = equality.Session(model)
+    wanted = [value.name for value in model.graph.output if value.name.startswith(half.PEAK)]
+    if not wanted:  # whole numbers and truth values only
+        return ()
+    found = (
+        (name, {key.removeprefix(half.PEAK): float(peak) for key, peak in session.run(raw, wanted).items()})
+        for name, raw in zip(pictures.names, pictures, strict=True)
+    )
+    return overflows(found)
