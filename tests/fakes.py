@@ -23,11 +23,12 @@ from pydantic import Field
 from oakmill.conversion import registry
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
-from oakmill.conversion.output import verification
-from oakmill.conversion.passport import Check, Passport, Verdict
+from oakmill.conversion.passport import Bounds, Passport
+from oakmill.conversion.passport.measure import Method, Subject, in_process, measure, source_model
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
 from oakmill.errors import CompileFailed, VerificationFailed
+from oakmill.findings import Severity
 from oakmill.graph import equality
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
@@ -185,16 +186,13 @@ class Toy(Platform):
     ) -> Passport:
         """What the copy computes, by onnxruntime."""
         self.ran.append("passport")
-        session = equality.Session(onnx.load(built.file))
-        found = verification.compare_simulated(
-            prepared, images.held_out, lambda batch: (session.run(raw) for raw in batch)
-        )
-        check = Check("copy", "the copy in onnxruntime", found.outputs(), 30, 10, 1e-6)
-        return Passport(NAME, images.held_out.source, images.held_out.names, (check,), not_proven=("not on a toy",))
+        source, copy = source_model(prepared), in_process(prepared, lambda: equality.Session(onnx.load(built.file)))
+        method = Method("copy", "the copy in onnxruntime", copy, source, Bounds(30, 10, 1e-6), decides=False)
+        return measure(Subject(NAME, prepared, images, source, (method,), ("not on a toy",)), progress)
 
     def require_fit(self, passport: Passport) -> None:
         """Refuse a copy that computes something else."""
-        for output in passport.checks[0].outputs_with(Verdict.FAIL):
+        for output in passport.checks[0].outputs_with(Severity.ERROR):
             raise VerificationFailed(f"the copy computes another {output.name!r}", subject=output.name)
 
     def build_info(self, built: Built, commands: Mapping[str, Sequence[str]]) -> dict[str, Any]:

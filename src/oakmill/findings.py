@@ -42,6 +42,11 @@ def severity_of(word: str) -> Severity:
     return _EARLIER.get(word) or Severity(word)
 
 
+def words_of(severity: Severity) -> tuple[str, ...]:
+    """Every word that documents of any version have for it."""
+    return (severity.value, *(word for word, found in _EARLIER.items() if found is severity))
+
+
 def worst_of(severities: Iterable[Severity]) -> Severity:
     """The worst of several; ok where there are none, or nothing but notes."""
     worst = max(severities, key=lambda item: item.rank, default=Severity.OK)

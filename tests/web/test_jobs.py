@@ -88,7 +88,7 @@ def test_a_job_is_followed_to_its_end(page: Page, hub: Served) -> None:
     process = worker(hub.home, job["id"])
     expect(page.locator(".result")).to_be_visible(timeout=SECONDS * 1000)
     process.wait(SECONDS)
-    expect(page.locator(".result")).to_contain_text("Accurate")
+    expect(page.locator(".result")).to_contain_text("Ok")
     expect(page.locator(".result")).to_contain_text("dai.NNArchive")
     expect(page.locator(".log li.finished")).to_have_count(6)
     expect(page.locator("li[data-status=done]")).to_have_count(6)

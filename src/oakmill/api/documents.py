@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Response
 from sqlalchemy.orm import Session
 
+from oakmill.conversion.passport import earlier
 from oakmill.errors import NotFound
 from oakmill.hub.auth import Anyone, Reading, TheHub
 from oakmill.hub.routing import Id, router
@@ -35,9 +36,8 @@ def get_recipe(instance_id: Id, session: Reading, caller: Anyone, at: TheHub) ->
 
 @routes.get("/instances/{instance_id}/passport")
 def get_passport(instance_id: Id, session: Reading, caller: Anyone, at: TheHub) -> dict[str, Any]:
-    """The accuracy passport."""
-    found: dict[str, Any] = json.loads(_document(at, session, caller, instance_id, Role.PASSPORT))
-    return found
+    """The accuracy passport, in the form of this version whatever wrote it."""
+    return earlier.raised(json.loads(_document(at, session, caller, instance_id, Role.PASSPORT)))
 
 
 @routes.get("/instances/{instance_id}/passport.html", response_class=Response, responses=_AS_PAGE)

@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload, selectinl
 from sqlalchemy.sql.base import ExecutableOption
 
 from oakmill.errors import SpecError
+from oakmill.findings import severity_of, words_of
 from oakmill.registry import access
 from oakmill.registry.access import Kind
 from oakmill.registry.callers import Caller
@@ -197,9 +198,19 @@ def _filters(kind: Kind, query: Query) -> Iterator[ColumnElement[bool]]:
 
 
 def _of_instances(query: Query) -> Iterator[ColumnElement[bool]]:
-    for name in ("precision", "tool_version", "verdict", "status", "origin"):
+    for name in ("precision", "tool_version", "status", "origin"):
         if getattr(query, name) is not None:
             yield getattr(Instance, name) == getattr(query, name)
+    if query.verdict is not None:
+        yield Instance.verdict.in_(_words_of(query.verdict))
+
+
+def _words_of(verdict: str) -> tuple[str, ...]:
+    """All words that stored instances have for it; a word that is none finds nothing."""
+    try:
+        return words_of(severity_of(verdict))
+    except ValueError:
+        return ()
 
 
 def _above_instances(kind: type[Model] | type[Version], query: Query) -> Iterator[ColumnElement[bool]]:

@@ -9,9 +9,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from oakmill.findings import severity_of
 from oakmill.registry.states import InstanceStatus as InstanceStatus
 from oakmill.registry.states import Origin as Origin
 from oakmill.registry.states import Role as Role
@@ -23,6 +35,17 @@ Id = String(64)
 Sha256 = String(64)
 Words = String(400)
 """Lower-case text to search in; as long as an index's entry may be in PostgreSQL."""
+
+
+class VerdictWord(TypeDecorator[str]):
+    """A severity in a word; rows that were written before there was one scale come out in its words."""
+
+    impl = String(8)
+    cache_ok = True
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        """The word of today."""
+        return value and severity_of(value).value
 
 
 class Timed:
@@ -186,7 +209,7 @@ class Instance(Seen, Timed, Base):
     quantization_data: Mapped[str | None] = mapped_column(Name)
     sha256: Mapped[str | None] = mapped_column(Sha256, index=True)
     size: Mapped[int | None] = mapped_column(BigInteger)
-    verdict: Mapped[str | None] = mapped_column(String(8))
+    verdict: Mapped[str | None] = mapped_column(VerdictWord)
     facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     parameters: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     tags: Mapped[list[str]] = mapped_column(JSON, default=list)

@@ -13,13 +13,12 @@ from itertools import chain, repeat
 from typing import Any, Protocol
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import Images, Pictures
 from oakmill.conversion.passport.agreement import Comparison, OutputAgreement, Outputs
 from oakmill.conversion.passport.measurement import HALF, QUANTIZED, Bounds, Measurement
 from oakmill.conversion.passport.observed import OutputEncoding
 from oakmill.conversion.passport.preprocessing_checks import Certainty, image_size, of_calibration_images, of_inputs
 from oakmill.conversion.passport.report import Check, HeldOut, Overflow, Passport, overflows
-from oakmill.conversion.platform import Images
 from oakmill.conversion.prepare import Prepared
 from oakmill.findings import Finding, worst_first
 from oakmill.graph import equality, half

@@ -16,12 +16,13 @@ def number(value: float) -> float | str:
     return round(float(value), 6) if math.isfinite(value) else str(float(value))
 
 
-Real = Annotated[
-    float,
-    PlainSerializer(number, when_used="json"),
-    BeforeValidator(lambda value: math.nan if value is None else value),
-]
+_OR_NAN = BeforeValidator(lambda value: math.nan if value is None else value)
+Real = Annotated[float, PlainSerializer(number, when_used="json"), _OR_NAN]
 """A number that may be infinite or NaN, which JSON has as words."""
+Measured = Annotated[
+    float, PlainSerializer(lambda value: number(value) if math.isfinite(value) else None, when_used="json"), _OR_NAN
+]
+"""A number that could be measured, or NaN, which JSON has as null."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Metric:
 
     key: str
     words: str
-    value: Real
+    value: Measured
     unit: str = "%"
     ok: float | None = None
     error: float | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from oakmill.conversion.images.samples import Images
 from oakmill.conversion.passport import Bounds
 from oakmill.conversion.passport.measure import (
     Method,
@@ -14,7 +15,6 @@ from oakmill.conversion.passport.measure import (
     source_model,
     stored_in_half,
 )
-from oakmill.conversion.platform import Images
 from oakmill.conversion.prepare import Prepared
 from oakmill.findings import Finding, Severity
 

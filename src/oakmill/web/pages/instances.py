@@ -9,6 +9,7 @@ from fastapi import Query
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
+from oakmill.conversion.passport import earlier
 from oakmill.errors import NotFound, OakmillError
 from oakmill.hub import files, visibility
 from oakmill.jobs.tables import Job
@@ -116,7 +117,7 @@ def _job(context: PageContext, session: Session, row: Instance) -> Job | None:
 
 
 def _passport(context: PageContext, session: Session, row: Instance) -> dict[str, Any]:
-    document = documents.json_of(context.at, file_of(row.files, Role.PASSPORT))
+    document = earlier.raised(documents.json_of(context.at, file_of(row.files, Role.PASSPORT)))
     page = file_of(row.files, Role.PASSPORT_PAGE)
     images = passport_images.read(documents.read(context.at, page).decode(errors="replace")) if page else ()
     recipe = documents.yaml_of(context.at, file_of(row.files, Role.RECIPE))

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from oakmill.conversion.passport import earlier
 from oakmill.hub import visibility
 from oakmill.jobs import job_log
 from oakmill.jobs.publish import DEBUG_BUNDLE
@@ -96,7 +97,7 @@ def _made(
     context: PageContext, job: Job, row: Row, result: Instance | None, files: list[InstanceFile]
 ) -> dict[str, Any]:
     """What a job that succeeded has to show."""
-    passport = (job.result or {}).get("passport") or {}
+    passport = earlier.raised((job.result or {}).get("passport") or {})
     file = job_view.file_of(files, Role.MODEL)
     told = {"passport": passport, "headlines": job_view.headlines(passport) if passport else []}
     if job.status != JobStatus.SUCCEEDED or result is None or file is None or row.model is None:

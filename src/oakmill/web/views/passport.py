@@ -61,7 +61,7 @@ class Check:
     @property
     def decides(self) -> bool:
         """Whether its SNR has a bound that means something."""
-        return bool(self.document.get("pass_above_db", 0) > 0)
+        return bool(self.document.get("ok_from_db", 0) > 0)
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _output(check: Mapping[str, Any], output: Mapping[str, Any], names: Sequence
         cosine=cosine if isinstance(cosine, float | int) else None,
         max_abs=output.get("max_abs"),
         verdict=str(output.get("verdict", "")),
-        is_shown_only=output.get("decided_by") == "task" or not check.get("pass_above_db", 0) > 0,
+        is_shown_only=output.get("decided_by") == "task" or not check.get("ok_from_db", 0) > 0,
         worst=str(output.get("worst", "")),
         bars=_bars(output.get("by_image_snr_db", ()), names, check),
     )
@@ -164,9 +164,9 @@ def _bars(values: Sequence[Any], names: Sequence[str], check: Mapping[str, Any])
 
 
 def _look(level: float, check: Mapping[str, Any]) -> str:
-    if math.isnan(level) or level < check.get("fail_below_db", 0):
+    if math.isnan(level) or level < check.get("error_below_db", 0):
         return "bad"
-    return "warn" if level < check.get("pass_above_db", 0) else "good"
+    return "warn" if level < check.get("ok_from_db", 0) else "good"
 
 
 def _curve(points: Sequence[Mapping[str, Any]], kept: int) -> tuple[Point, ...]:

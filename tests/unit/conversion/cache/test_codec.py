@@ -50,7 +50,8 @@ def test_a_passport_comes_back_whole() -> None:
         comparison.add(name, {"scores": scores}, {"scores": scores + 0.01})
     sighting = Sighting((Seen("cat", 0.5, (0.0, 0.1, 0.2, 0.3)),), mask="data:image/png;base64,AAAA")
     task = TaskAgreement(
-        "Classification", "classifier", ("scores",), {"top1": Metric("top1", "same class", math.nan, ok=0.9, error=0.5)}, 2,
+        "Classification", "classifier", ("scores",),
+        {"top1": Metric("top1", "same class", math.nan, ok=0.9, error=0.5)}, 2,
         "by shape", worst=(WorstImage("one.png", 0.5, sighting, sighting),),
     )  # fmt: skip
     passport = Passport(

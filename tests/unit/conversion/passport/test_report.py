@@ -139,11 +139,10 @@ def test_findings_are_the_passports_verdict_and_stand_first_among_the_reasons() 
     good = check(compared(([1, 1], [1, 1])))
     passport = Passport(
         "rvc4",
-        HeldOut("photos", ("a",)),
+        HeldOut("photos", ("a",), "drawn apart"),
         (good,),
         findings=(finding,),
         calibration={"count": 64},
-        held_out="drawn apart",
     )
     assert passport.verdict is Severity.ERROR
     assert passport.reasons == ("A title: what was seen",)
