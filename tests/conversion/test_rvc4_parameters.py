@@ -19,7 +19,7 @@ from tests.conversion.conftest import Answer, Convert
 from tests.conversion.makers import SIDE, archived, conv_model, saved, two_input_model
 from tests.conversion.test_real_models import archive_of
 
-VERDICTS = {"pass", "warn", "fail"}
+VERDICTS = {"ok", "warning", "error"}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from oakmill.errors import OutputExists
 from oakmill.settings import Settings
 from oakmill.spec import Rvc2Spec
 
-SUMMARY = {"files": ["gone"], "sha256": "x", "verdict": "pass", "cache": {"hit": False}}
+SUMMARY = {"files": ["gone"], "sha256": "x", "verdict": "ok", "cache": {"hit": False}}
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_the_same_question_gets_the_files_of_the_first_answer(
     assert answer.files == (tmp_path / "out" / made[0].name, tmp_path / "out" / made[1].name)
     assert [path.read_text() for path in answer.files] == [path.name for path in made]
     assert answer.as_dict()["cache"]["hit"] is True
-    assert answer.as_dict()["verdict"] == "pass"
+    assert answer.as_dict()["verdict"] == "ok"
     assert "model.onnx to RVC2" in answer.words
 
 

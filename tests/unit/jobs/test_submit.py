@@ -31,9 +31,9 @@ def succeed(hub: Hub, job: Job) -> None:
         held = queue.claim(session, "w", timedelta(minutes=1), job_id=job.id)
         assert held and held.lease_token
         result = session.get_one(Instance, job.result_id)
-        result.status, result.sha256, result.verdict = InstanceStatus.AVAILABLE, "b" * 64, "pass"
+        result.status, result.sha256, result.verdict = InstanceStatus.AVAILABLE, "b" * 64, "ok"
         session.add(InstanceFile(id="aimf_2", instance_id=result.id, name="r.tar.xz", sha256="b" * 64, size=2))
-        queue.finish(session, job.id, held.lease_token, JobStatus.SUCCEEDED, result={"verdict": "pass"})
+        queue.finish(session, job.id, held.lease_token, JobStatus.SUCCEEDED, result={"verdict": "ok"})
 
 
 def test_the_same_request_twice_is_one_job_with_one_result(hub: Hub) -> None:
@@ -50,10 +50,10 @@ def test_what_an_earlier_job_made_is_answered_without_a_worker(hub: Hub) -> None
     first = ask(hub)
     succeed(hub, first)
     again = ask(hub, name="again")
-    assert (again.status, again.answered_by, again.result) == (JobStatus.SUCCEEDED, first.id, {"verdict": "pass"})
+    assert (again.status, again.answered_by, again.result) == (JobStatus.SUCCEEDED, first.id, {"verdict": "ok"})
     with hub.db.reading() as session:
         result = session.get_one(Instance, again.result_id)
-        assert (result.id != first.result_id, result.status, result.verdict) == (True, "available", "pass")
+        assert (result.id != first.result_id, result.status, result.verdict) == (True, "available", "ok")
         names = session.query(InstanceFile.name, InstanceFile.sha256).filter_by(instance_id=result.id).all()
         assert [tuple(row) for row in names] == [("r.tar.xz", "b" * 64)]
         assert "answered by job 1" in job_log.read(session, again.id)[0].text

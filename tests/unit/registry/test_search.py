@@ -127,12 +127,12 @@ def test_instances_and_versions_are_found_by_their_own_words(session: Session, p
     source = an_instance(session, people.mine, low)
     blob = an_instance(session, people.mine, low, "RVC2", source, "cd" * 32)
     dlc = an_instance(session, people.mine, high, "RVC4", source, "ef" * 32)
-    blob.precision, dlc.precision, dlc.tool_version, dlc.verdict = "FP16", "INT8", "2.41.0", "good"
+    blob.precision, dlc.precision, dlc.tool_version, dlc.verdict = "FP16", "INT8", "2.41.0", "ok"
     cases = {
         Query(platforms=("RVC2", "RVC4")): {blob.id, dlc.id},
         Query(platforms=("RVC2", "RVC4"), sort="name"): {blob.id, dlc.id},
         Query(precision="INT8"): {dlc.id},
-        Query(tool_version="2.41.0", verdict="good"): {dlc.id},
+        Query(tool_version="2.41.0", verdict="ok"): {dlc.id},
         Query(hash="CDCDCDC"): {blob.id},
         Query(parent_id=source.id): {blob.id, dlc.id},
         Query(origin="source"): {source.id},
