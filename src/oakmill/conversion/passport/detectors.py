@@ -6,16 +6,13 @@ Each detector is a function of numbers that were measured elsewhere, and gives a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.confidence import Confidence, paired
 from oakmill.conversion.passport.observed import Observed, OutputEncoding, Split, split
 from oakmill.conversion.passport.tasks import ClassAgreement, TaskAgreement
 from oakmill.findings import Finding, Severity, worst_first
-from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
-
-Values = Sequence[float]
 
 VANISH_STEPS, COARSE_STEPS = 8, 64
 """Steps that a group of values spans under its scale. With 8, a score of 0 to 1 is known to an eighth: a threshold of
@@ -274,61 +271,3 @@ def random_calibration(correlation: float, *, declared: bool = False) -> Finding
         remedy="calibrate with photos: --quantization-data FOLDER, or one of the named sets but 'random'",
         evidence={"correlation": round(correlation, 3)},
     )
-
-
-def preprocessing(name: str, mean: Values | None, scale: Values | None, *, pixels: bool = True) -> tuple[Finding, ...]:
-    """Mean and scale of one input that are legal, but one of the well-known mistakes."""
-    found = (swapped_mean_scale(name, mean, scale), scale_255_missing(name, mean, scale) if pixels else None)
-    return tuple(item for item in found if item)
-
-
-def swapped_mean_scale(name: str, mean: Values | None, scale: Values | None) -> Finding | None:
-    """ImageNet's scale given as the mean and its mean as the scale, in 0 to 255 or 0 to 1, RGB or BGR."""
-    if not (_is(mean, IMAGENET_SCALE) and _is(scale, IMAGENET_MEAN)):
-        return None
-    return Finding(
-        "swapped_mean_scale",
-        Severity.ERROR,
-        f"input {name!r} has mean {_list(mean)} and scale {_list(scale)}",
-        title="ImageNet's mean and scale are swapped",
-        remedy=f"--mean-values {_list(IMAGENET_MEAN)} --scale-values {_list(IMAGENET_SCALE)}",
-        subject=name,
-        evidence={"input": name, "mean": list(mean or ()), "scale": list(scale or ())},
-    )
-
-
-def scale_255_missing(name: str, mean: Values | None, scale: Values | None) -> Finding | None:
-    """Values for pixels of 0 to 1 given for pixels of 0 to 255, or a scale that was meant as a factor."""
-    means, scales = [abs(x) for x in mean or (0.0,)], [abs(x) for x in scale or (1.0,)]
-    if max(scales) < 0.1:
-        what = f"scale {_list(scale)} divides, so that pixels become as large as {255 / min(scales):.3g}"
-        remedy = f"a factor of {scales[0]:g} is a scale of {1 / scales[0]:.4g}"
-    elif 0 < max(means) <= 1 and max(scales) <= 1:
-        what = f"mean {_list(mean)} and scale {_list(scale)} are for pixels of 0 to 1; the camera gives 0 to 255"
-        remedy = "multiply mean and scale by 255"
-    else:
-        return None
-    return Finding(
-        "scale_255_missing",
-        Severity.ERROR,
-        f"input {name!r}: {what}",
-        title="Mean and scale are for another range of pixels",
-        remedy=remedy,
-        subject=name,
-        evidence={"input": name, "mean": list(mean or ()), "scale": list(scale or ())},
-    )
-
-
-def _is(values: Values | None, wanted: Values) -> bool:
-    """Whether values are these within 2 %, in any unit of pixels and either order of colours."""
-    if values is None or len(values) != len(wanted):
-        return False
-    return any(
-        all(abs(value * unit - want) <= 0.02 * want for value, want in zip(order, wanted, strict=True))
-        for unit in (1.0, 255.0)
-        for order in (list(values), list(values)[::-1])
-    )
-
-
-def _list(values: Values | None) -> str:
-    return ",".join(f"{value:g}" for value in values or ()) or "none"

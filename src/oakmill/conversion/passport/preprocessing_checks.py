@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from oakmill.conversion import inputs
 from oakmill.conversion.images.samples import GENERATED, Images, Pictures
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.passport import choose_tasks, detectors
@@ -53,9 +54,7 @@ def _last_channels(item: ResolvedInput, values: Any) -> Any:
 
 def of_inputs(prepared: Prepared) -> Iterator[Finding]:
     """Mean and scale that are well-known mistakes."""
-    for item in prepared.inputs:
-        if item.is_image:
-            yield from detectors.preprocessing(item.name, item.mean, item.scale)
+    return (finding for item in prepared.inputs for finding in inputs.findings(item))
 
 
 class Certainty:

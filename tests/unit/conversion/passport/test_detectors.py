@@ -167,32 +167,6 @@ def test_noise_is_told_from_photos() -> None:
     assert detectors.random_calibration(0.9) is None
 
 
-MEAN, SCALE = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-
-
-@pytest.mark.parametrize(
-    ("mean", "scale", "code"),
-    [
-        (SCALE, MEAN, "swapped_mean_scale"),
-        (SCALE[::-1], MEAN[::-1], "swapped_mean_scale"),
-        ((58.4, 57.1, 57.4), (123.7, 116.3, 103.5), "swapped_mean_scale"),
-        ((0.229, 0.224, 0.225), (0.485, 0.456, 0.406), "swapped_mean_scale"),
-        ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "scale_255_missing"),
-        ((0.5,), (0.5,), "scale_255_missing"),
-        (None, (1 / 255,), "scale_255_missing"),
-        (MEAN, SCALE, None),
-        (None, None, None),
-        ((0.0,), (255.0,), None),
-        ((127.0,) * 3, (128.0,) * 3, None),
-        (None, (1.0,), None),
-    ],
-)
-def test_mean_and_scale_that_are_known_mistakes(mean: Any, scale: Any, code: str | None) -> None:
-    found = detectors.preprocessing("images", mean, scale)
-    assert (found[0].code if found else None) == code
-    assert all(item.severity is Severity.ERROR for item in found)
-
-
 @pytest.mark.parametrize(("bits", "codes"), [(8, ["coarse_boxes"]), (16, [])])
 def test_small_boxes_under_a_coarse_scale(bits: int, codes: list[str]) -> None:
     """A face detector in 8 bits lost a third of its boxes while both outputs read 42 dB."""
