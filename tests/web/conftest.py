@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,8 +20,9 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from oakmill.web.render import STATIC
 from tests.tools import link_toolchains
-from tests.web.furnish import Hub, furnish
+from tests.web.furnish import Hub, furnish, network
 from tests.web.screenshots import CHROMIUM, QUIET, signed_in
+from tests.web.working import asked, ran, source, unsupported
 
 STARTING_SECONDS = 90
 
@@ -66,9 +68,9 @@ def _wait_for(process: subprocess.Popen[bytes], log: Path, words: str) -> str:
     raise AssertionError(log.read_text())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """A browser. While it is there an event loop runs in this thread, so it ends with the file that needs it."""
+    """A browser. While it is there an event loop runs in this thread, so it ends with the tests of pages."""
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed (apt-get install chromium)")
     if not (STATIC / "vendor" / "htmx.min.js").exists():
@@ -123,6 +125,20 @@ def watched_admin(browser: Browser, hub: Hub, watch: Watch) -> Iterator[BrowserC
     watch.over(opened)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def failed(hub: Served) -> dict[str, Any]:
+    """A job that failed: RVC2 has no such operator."""
+    return ran(hub, hub.home, asked(hub, source(hub, "Broken head", unsupported(), "broken.onnx")))
+
+
+@pytest.fixture(scope="session")
+def pair(hub: Served) -> list[dict[str, Any]]:
+    """Two jobs that succeeded, of the same source: blobs for 2 and for 5 SHAVEs."""
+    of = source(hub, "Compared", network(28))
+    specs = {f"{count} shaves": {"blob": True, "number_of_shaves": count} for count in (2, 5)}
+    return [ran(hub, hub.home, asked(hub, of, name=name, spec=spec)) for name, spec in specs.items()]
 
 
 @pytest.fixture

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from oakmill.hub.auth import COOKIE
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = [
@@ -19,16 +24,21 @@ QUIET = [
 LOOKS = (("wide-light", 1360, "light"), ("wide-dark", 1360, "dark"), ("narrow-light", 390, "light"))
 
 
-def signed_in(browser: Browser, url: str, key: str, *, width: int = 1360, theme: str = "light") -> BrowserContext:
+def signed_in(
+    browser: Browser, url: str, key: str, *, width: int = 1360, theme: str = "light", **options: Any
+) -> BrowserContext:
     """A browser's window with a session of that key."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, base_url=url, color_scheme=theme)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.goto("/session")
-    page.fill("#key", key)
-    page.click("text=Sign in >> nth=-1")
-    page.wait_for_url("**/models")
-    page.close()
+    viewport: Any = {"width": width, "height": 900}
+    context = browser.new_context(viewport=viewport, base_url=url, color_scheme=theme, **options)  # type: ignore[arg-type]
+    context.add_cookies([{"name": COOKIE, "value": session(url, key), "url": url, "httpOnly": True}])
     return context
+
+
+@cache
+def session(url: str, key: str) -> str:
+    """The cookie of a session, as the page that asks for a key sets it."""
+    answer = httpx.post(f"{url}/session", data={"key": key}, trust_env=False)
+    return answer.cookies[COOKIE]
 
 
 def take(page: Page, path: str, place: Path) -> None:

@@ -2,23 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from oakmill.conversion.output.compare import Row
 from oakmill.web.pages.compare import Section
 from tests.web.conftest import Served
 from tests.web.furnish import network
-from tests.web.working import asked, ran, source, unsupported
-
-
-@pytest.fixture(scope="module")
-def pair(hub: Served) -> list[dict[str, Any]]:
-    of = source(hub, "Compared", network(28))
-    return [
-        ran(hub, hub.home, asked(hub, of, name=f"{count} shaves", spec={"blob": True, "number_of_shaves": count}))
-        for count in (2, 5)
-    ]
+from tests.web.working import source, unsupported
 
 
 def test_what_differs_comes_first_and_what_is_equal_is_folded(page: Page, pair: list[dict[str, Any]]) -> None:

@@ -10,13 +10,21 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.web.conftest import Served, Watch
+from tests.web.furnish import network
+from tests.web.working import source
 
 FULL = "/models/default/warehouse-detector"
 
 
+@pytest.fixture(scope="module")
+def net(hub: Served) -> str:
+    """A source of its own: what is asked for here is listed nowhere else."""
+    return source(hub, "Converted by the form", network(64))
+
+
 @pytest.fixture
-def form(page: Page, hub: Served) -> Page:
-    page.goto(f"/instances/{hub.ids['source']}/convert/rvc2")
+def form(page: Page, net: str) -> Page:
+    page.goto(f"/instances/{net}/convert/rvc2")
     return page
 
 
@@ -81,8 +89,8 @@ def test_an_archive_fills_in_and_its_values_are_asked_for_once(page: Page, hub: 
     expect(page.locator("#equal-cli")).to_contain_text("--mean-values 0,0,0")
 
 
-def test_calibration_sets_are_choices_and_random_is_warned_of(page: Page, hub: Served) -> None:
-    page.goto(f"/instances/{hub.ids['source']}/convert/rvc4")
+def test_calibration_sets_are_choices_and_random_is_warned_of(page: Page, net: str) -> None:
+    page.goto(f"/instances/{net}/convert/rvc4")
     sets = page.get_by_role("radiogroup", name="Quantization data")
     for name in ("Driving", "Food", "General", "Indoors", "Random", "Warehouse"):
         expect(sets.get_by_text(name, exact=True)).to_be_visible()
@@ -124,10 +132,10 @@ def test_export_makes_the_instance_at_once(form: Page, hub: Served) -> None:
     assert (made["name"], made["status"]) == ("made by the form", "pending")
 
 
-def test_the_form_works_without_javascript(hub: Served) -> None:
+def test_the_form_works_without_javascript(hub: Served, net: str) -> None:
     with httpx.Client(base_url=hub.url, trust_env=False) as client:
         client.post("/session", data={"key": hub.key})
-        here = f"/instances/{hub.ids['source']}/convert/rvc4"
+        here = f"/instances/{net}/convert/rvc4"
         wrong = client.post(here, data={"max_quantization_images": "0", "name": "kept"})
         assert wrong.status_code == 422
         assert "greater than or equal to 1" in wrong.text
@@ -136,10 +144,10 @@ def test_the_form_works_without_javascript(hub: Served) -> None:
         assert right.headers["location"].startswith("/jobs/")
 
 
-def test_a_request_names_no_file_of_the_hubs_machine(hub: Served) -> None:
+def test_a_request_names_no_file_of_the_hubs_machine(hub: Served, net: str) -> None:
     with httpx.Client(base_url=hub.url, trust_env=False) as client:
         client.post("/session", data={"key": hub.key})
-        here = f"/instances/{hub.ids['source']}/convert/rvc4"
+        here = f"/instances/{net}/convert/rvc4"
         for name, value in (("quantization_data", "/etc"), ("verification_images", "../../etc/passwd")):
             answer = client.post(here, data={name: value})
             assert answer.status_code == 422, json.dumps({name: value})

@@ -23,12 +23,7 @@ from oakmill.web.views import job as job_view
 from tests.web.conftest import Served
 from tests.web.furnish import network
 from tests.web.screenshots import signed_in
-from tests.web.working import SECONDS, asked, database, ran, source, unsupported, worker
-
-
-@pytest.fixture(scope="module")
-def failed(hub: Served) -> dict[str, Any]:
-    return ran(hub, hub.home, asked(hub, source(hub, "Broken head", unsupported(), "broken.onnx")))
+from tests.web.working import SECONDS, asked, database, source, worker
 
 
 def test_failed_conversions_have_a_tab_of_their_own(page: Page, failed: dict[str, Any]) -> None:
@@ -148,24 +143,13 @@ def test_a_bundle_is_made_where_the_job_left_none(page: Page, hub: Served) -> No
 
 
 def test_it_is_all_read_without_javascript(browser: Browser, hub: Served, failed: dict[str, Any]) -> None:
-    context = signed_in(browser, hub.url, hub.key)
-    cookies: Any = context.cookies()
-    context.close()
-    plain = browser.new_context(base_url=hub.url, java_script_enabled=False)
-    plain.add_cookies(cookies)
+    plain = signed_in(browser, hub.url, hub.key, java_script_enabled=False)
     page = plain.new_page()
     page.goto(f"/jobs/{failed['id']}")
     assert page.locator(".log li").count() >= 3
     page.get_by_role("button", name="Retry unchanged").click()
     expect(page.locator("body")).to_contain_text("a retry of")
     plain.close()
-
-
-def test_nothing_is_wider_than_a_phone(page: Page, failed: dict[str, Any]) -> None:
-    page.set_viewport_size({"width": 390, "height": 800})
-    for path in ("/conversions", f"/jobs/{failed['id']}"):
-        page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 ESTIMATES = (Estimate(wait=0.0), Estimate(1, 3.0, 4.0), Estimate(wait=0.0, run=0.0, fraction=0.99), Estimate(2))

@@ -140,13 +140,6 @@ def test_a_source_can_be_downloaded_whole(page: Page) -> None:
     assert Path(waiting.value.path()).read_bytes() == network(64)
 
 
-@pytest.mark.parametrize("path", ["/models", FULL, "/models/new", "/session", f"{FULL}?", "long"])
-def test_no_page_is_wider_than_a_narrow_window(page: Page, hub: Served, path: str) -> None:
-    page.set_viewport_size({"width": 390, "height": 800})
-    page.goto(f"/models/{hub.ids['long']}" if path == "long" else path)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-
-
 def test_the_card_is_edited_and_previewed(page: Page, hub: Served) -> None:
     page.goto(f"/models/{hub.ids['Plate reader']}/edit")
     page.fill("#card", "Reads **plates**.")
