@@ -133,7 +133,7 @@ def test_a_hostile_zip_is_refused_in_words(page: Page, tmp_path: Path, watch: Wa
     page.goto("/datasets")
     page.set_input_files("#file", path)
     page.get_by_role("button", name="Upload").click()
-    expect(page.locator("[data-new-set] .error")).to_contain_text("leads outside", timeout=SLOW)
+    expect(page.locator("[data-new-set] .field-error")).to_contain_text("leads outside", timeout=SLOW)
 
 
 def test_an_installation_runs_in_the_background_and_is_shown(page: Page) -> None:

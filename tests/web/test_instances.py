@@ -92,7 +92,7 @@ def test_outputs_come_with_the_worst_first_and_words_for_what_is_no_number() -> 
     view = passport_view.of({"checks": [check], "images": {"count": 2, "names": ["a", "b"]}}, {}, ())
     assert [output.name for output in view.checks[0].outputs] == ["bad", "low", "fine"]
     assert [output.words for output in view.checks[0].outputs] == ["none", "3.0 dB", "equal"]
-    assert [bar.look for bar in view.checks[0].outputs[2].bars] == ["bad", "good"]
+    assert [bar.look for bar in view.checks[0].outputs[2].bars] == ["error", "ok"]
 
 
 def test_the_search_is_drawn_with_what_was_chosen() -> None:

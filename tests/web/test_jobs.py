@@ -33,7 +33,7 @@ def test_failed_conversions_have_a_tab_of_their_own(page: Page, failed: dict[str
     row = page.locator("tr", has=page.locator(f"a[href='/jobs/{failed['id']}']"))
     expect(row).to_contain_text("RVC2 does not have the operator")
     expect(row).to_contain_text("head/cosh")
-    expect(page.locator("tbody .badge.good")).to_have_count(0)
+    expect(page.locator("tbody .badge.ok")).to_have_count(0)
 
 
 def test_filters_stand_in_the_address(page: Page, failed: dict[str, Any]) -> None:

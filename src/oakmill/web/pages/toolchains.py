@@ -30,11 +30,11 @@ Deed = Literal["install", "verify"]
 WORKS: Mapping[Deed, installing.Work] = {"install": "toolchain", "verify": "verification"}
 ISOLATION = {
     "bubblewrap": (
-        "good",
+        "ok",
         "Own file tree, own processes, no network: nothing stronger is to be had without a machine.",
     ),
-    "landlock": ("good", "Only named files can be opened, and no socket; processes of the same user are seen."),
-    "none": ("bad", "Tools run as any other program of this user: convert only models that you trust."),
+    "landlock": ("ok", "Only named files can be opened, and no socket; processes of the same user are seen."),
+    "none": ("error", "Tools run as any other program of this user: convert only models that you trust."),
 }
 
 

@@ -5,7 +5,7 @@ import { upload } from "./resumable.js";
 const form = document.querySelector("[data-new-set]");
 const zone = form.querySelector(".drop");
 const [chooser, name] = [form.elements.file, form.elements.name];
-const [bar, words, wrong] = ["progress", "[data-words]", ".error"].map((what) => form.querySelector(what));
+const [bar, words, wrong] = ["progress", "[data-words]", ".field-error"].map((what) => form.querySelector(what));
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
 
 function chosen(file) {

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from oakmill.calibration.doctor import ENOUGH
 from oakmill.conversion.images.choose import Split, split
+from oakmill.findings import Severity
 from oakmill.hub.state import Hub
 from oakmill.spec import Precision, QuantizingSpec
 from oakmill.web.views import albums
@@ -107,9 +108,11 @@ class Need:
     have: int
 
     @property
-    def look(self) -> str:
-        """Whether it is too little (bad), little (warn), or enough."""
-        return "bad" if self.have < self.red else "warn" if self.have < self.amber else "good"
+    def severity(self) -> Severity:
+        """Whether it is too little (error), little (warning), or enough."""
+        if self.have < self.red:
+            return Severity.ERROR
+        return Severity.WARNING if self.have < self.amber else Severity.OK
 
     @property
     def percent(self) -> float:

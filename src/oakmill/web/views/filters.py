@@ -13,6 +13,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markupsafe import Markup, escape
 
+from oakmill.findings import severity_of
 from oakmill.registry.tables import Model
 
 OWN_WORDS = frozenset({"edit", "delete", "new"})
@@ -153,6 +154,11 @@ def _image(self: RendererHTML, tokens: Sequence[Token], at: int, options: Mappin
     return str(Markup('<a href="{}" rel="noreferrer nofollow">{}</a>').format(safe_link(address), escape(text)))
 
 
+def severity(word: str) -> str:
+    """One of ok, note, warning and error, which are classes too; also for the words of older documents."""
+    return severity_of(word).value
+
+
 ALL: Mapping[str, Callable[..., Any]] = {
     "size": size,
     "number": number,
@@ -171,5 +177,6 @@ ALL: Mapping[str, Callable[..., Any]] = {
     "model_path": model_path,
     "initials": initials,
     "safe_link": safe_link,
+    "severity": severity,
     "markdown": markdown,
 }

@@ -165,8 +165,8 @@ def _bars(values: Sequence[Any], names: Sequence[str], check: Mapping[str, Any])
 
 def _look(level: float, check: Mapping[str, Any]) -> str:
     if math.isnan(level) or level < check.get("error_below_db", 0):
-        return "bad"
-    return "warn" if level < check.get("ok_from_db", 0) else "good"
+        return "error"
+    return "warning" if level < check.get("ok_from_db", 0) else "ok"
 
 
 def _curve(points: Sequence[Mapping[str, Any]], kept: int) -> tuple[Point, ...]:
