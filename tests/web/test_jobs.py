@@ -37,7 +37,7 @@ def test_failed_conversions_have_a_tab_of_their_own(page: Page, failed: dict[str
 
 
 def test_filters_stand_in_the_address(page: Page, failed: dict[str, Any]) -> None:
-    page.goto("/conversions")
+    page.goto("/conversions?status=failed")
     page.get_by_label("Model").select_option("Broken head")
     expect(page).to_have_url(re.compile("model=aim_"))
     expect(page.locator("tbody tr")).to_have_count(1)
