@@ -8,8 +8,8 @@ from fastapi import Query
 from pydantic import BaseModel, Field, ValidationError
 
 from oakmill.api.bodies import Body
-from oakmill.api.looking import look
 from oakmill.errors import Conflict, SpecError
+from oakmill.hub import looks
 from oakmill.hub.auth import Anyone, Reader, Reading, TheHub
 from oakmill.hub.parameters import UPLOADED
 from oakmill.hub.routing import Id, router
@@ -17,7 +17,7 @@ from oakmill.jobs.submit import file_fields
 from oakmill.model import merge_inputs, prefill
 from oakmill.model.source import Tensor
 from oakmill.registry import instances
-from oakmill.registry.tables import Instance, InstanceStatus, Role
+from oakmill.registry.tables import Instance, InstanceStatus
 from oakmill.spec import InputSpec
 from oakmill.spec.platforms import PLATFORMS, PlatformName
 
@@ -78,10 +78,7 @@ def preflight(instance_id: Id, body: PreflightIn, caller: Reader, at: TheHub) ->
     _require_source(row)
     if not body.inputs and set(body.platforms) <= set(row.facts.get("preflight", {})):
         return PreflightOut(platforms=[row.facts["preflight"][name] for name in body.platforms])
-    inputs = [item.model_dump(mode="json", exclude_unset=True) for item in _checked(body.inputs)]
-    files = {file.name: file.sha256 for file in row.files if file.role in (Role.MODEL, Role.PART)}
-    model = next(file.name for file in row.files if file.role == Role.MODEL)
-    found = look(at, "model", files, owner=row.team_id, model=model, inputs=inputs, platforms=body.platforms)
+    found = looks.preflight(at, row, _checked(body.inputs), body.platforms)
     return PreflightOut(platforms=[found[name] for name in body.platforms])
 
 

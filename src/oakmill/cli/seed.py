@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,10 +73,15 @@ def _seed(at: Hub, team: str | None, files: dict[str, Path]) -> None:
     from oakmill.jobs import ingest
     from oakmill.registry import instances
     from oakmill.registry.tables import Model, Role
+    from oakmill.untrusted.folder import link_or_copy
 
     with at.db.reading() as session:
         stages = [stage for stage, model_id in enumerate(MODELS) if session.get(Model, model_id) is None]
-    known = [(at.blobs.put_file(path), at.inspector.inspect({name: path})) for name, path in files.items() if stages]
+    known = [
+        (at.blobs.put_file(path), ingest.inspect(at.isolated, {name: partial(link_or_copy, path)}))
+        for name, path in files.items()
+        if stages
+    ]
     with at.db.session() as session:
         caller = _owner(session, team)
         for stage in stages:

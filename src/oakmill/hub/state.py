@@ -1,4 +1,4 @@
-"""What a process of the hub holds: its settings, database, store, uploads, inspector, notifier and secret."""
+"""What a process of the hub holds: its settings, database, store, uploads, isolated workers, notifier and secret."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 
 from oakmill.conversion.cache import identity
 from oakmill.jobs.housekeeping import Housekeeper
-from oakmill.jobs.ingest import Inspector
 from oakmill.jobs.notify import Notifier
 from oakmill.registry.tries import Tries
 from oakmill.settings import Settings
@@ -19,6 +18,7 @@ from oakmill.storage import migrate
 from oakmill.storage.database import Database
 from oakmill.storage.stores import open_store
 from oakmill.storage.uploads import Uploads
+from oakmill.untrusted.ask import IsolatedWorkers
 
 SECRET_BYTES = 32
 TRANSACTIONS = 32
@@ -35,7 +35,7 @@ class Hub:
         self.blobs = open_store(settings)
         self.uploads = Uploads(self.db, self.blobs, settings)
         self.notifier = Notifier.of(settings, self.db)
-        self.inspector = Inspector(settings)
+        self.isolated = IsolatedWorkers(settings)
         self.housekeeper = Housekeeper(settings, self.db, self.blobs, self.uploads)
         self.secret = read_secret(settings.hub / "secret")
         self.tries = Tries()
@@ -57,7 +57,7 @@ class Hub:
 
     def warm(self) -> None:
         """Do before anybody waits what else the first upload and the first conversion would wait for."""
-        self.inspector.warm()
+        self.isolated.warm()
         identity.maker()
 
     def close(self) -> None:
@@ -65,7 +65,7 @@ class Hub:
         self.ending.set()
         self.housekeeper.close()
         self.uploads.close()
-        self.inspector.close()
+        self.isolated.close()
         self.notifier.close()
         self.db.close()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from oakmill.api.looking import look
 from oakmill.errors import Conflict, HashMismatch, OakmillError, TooLarge
 from oakmill.hub.state import Hub
 from oakmill.hub.wire import Completed
@@ -19,6 +19,7 @@ from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Dataset, Instance, InstanceFile
 from oakmill.storage.blobs import Stored
 from oakmill.storage.tables import Upload, UploadStatus
+from oakmill.untrusted.questions import SET_ZIP, ExamineSet
 
 
 def arrive(at: Hub, caller: Caller, upload: Upload) -> Completed:
@@ -86,7 +87,7 @@ def _tell_job(at: Hub, upload: Upload, error: OakmillError) -> None:
 def _instance(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Completed:
     instance_id = upload.purpose["instance_id"]
     if not _has_file(at, instance_id, upload, stored):
-        ingest.receive(at.db, at.blobs, at.inspector, at.settings, instance_id, name=upload.name, stored=stored)
+        ingest.receive(at.db, at.blobs, at.isolated, instance_id, name=upload.name, stored=stored)
     with at.db.reading() as session:
         row = session.get_one(Instance, instance_id)
         missing = tuple(row.facts.get("missing") or ())
@@ -107,12 +108,14 @@ def _dataset(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Complet
         for row in datasets.listed(session, caller):
             if row.name == name.strip() and row.sha256 == stored.sha256:
                 return _completed(upload, stored, dataset_id=row.id)
-    report = look(at, "set", {"set.zip": stored.sha256}, owner=upload.team_id, max_mb=at.settings.datasets_max_mb)
+    files = {SET_ZIP: partial(at.blobs.fetch, stored.sha256)}
+    found = at.isolated.ask(ExamineSet(images="few"), files, upload.team_id)
     with at.db.session() as session:
         at.blobs.record(session, stored)
         made = datasets.create(
-            session, caller, name=name, sha256=stored.sha256, size=stored.size, count=report["count"], report=report
-        )
+            session, caller, name=name, sha256=stored.sha256, size=stored.size,
+            count=found.count, report=found.as_report(),
+        )  # fmt: skip
         return _completed(upload, stored, dataset_id=made.id)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.errors import OakmillError
-from oakmill.jobs.kinds import INSPECT, REBUILD
+from oakmill.jobs.kinds import REBUILD
 from oakmill.processes.running import EVENTS_FD
 from oakmill.settings import Settings
 from oakmill.spec.platforms import PLATFORMS
@@ -58,7 +58,6 @@ def _warm() -> None:
     from oakmill.conversion import pipeline, registry, results  # noqa: F401
     from oakmill.conversion.cache import identity
     from oakmill.conversion.failures import bundle  # noqa: F401
-    from oakmill.jobs import inspection  # noqa: F401
     from oakmill.processes import sandbox
 
     for row in registry.ROWS.values():
@@ -76,16 +75,7 @@ def _done(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     tempfile.tempdir = str(folder / "tmp")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(_NICER)
-    return _inspected(request, settings) if request["kind"] == INSPECT else _Job(request, settings).run(tell)
-
-
-def _inspected(request: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    from oakmill.jobs.inspection import inspect
-
-    try:
-        return {"result": inspect([Path(path) for path in request["files"]], Path(request["folder"]), settings)}
-    except OakmillError as error:
-        return {"error": error.as_dict()}
+    return _Job(request, settings).run(tell)
 
 
 class _Job:

@@ -26,12 +26,11 @@ _TAIL_LINES = 40
 
 
 class Child:
-    """A warm process that takes one request. It ends with the thread that started it, unless it is not leashed."""
+    """A warm process that takes one request. It ends with the thread that started it."""
 
-    def __init__(self, *, leashed: bool = True) -> None:
+    def __init__(self) -> None:
         """Start it; it warms up by itself while we do something else."""
-        argv = [sys.executable, "-m", "oakmill.jobs.runner"]
-        argv = sandbox.leashed(argv) if leashed else argv
+        argv = sandbox.leashed([sys.executable, "-m", "oakmill.jobs.runner"])
         env = {name: value for name, value in os.environ.items() if not name.startswith(_SECRET)}  # noqa: TID251
         self._running = Running.start(argv, env=env, takes_input=True)
         self._said: deque[str] = deque(maxlen=_TAIL_LINES)

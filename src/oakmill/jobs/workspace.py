@@ -6,6 +6,7 @@ killed worker left goes when the job has ended, or is tried again.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -18,13 +19,14 @@ from sqlalchemy.orm import Session
 
 from oakmill.errors import NotFound
 from oakmill.jobs.identity import named_file
-from oakmill.jobs.kinds import SOURCE, inside
+from oakmill.jobs.kinds import SOURCE
 from oakmill.jobs.submit import file_name
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import InstanceFile, Role
 from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
+from oakmill.untrusted.folder import hold, inside
 
 FOLDERS = (SOURCE, "files", "tmp", "out")
 IMAGES = "verification_images"
@@ -140,8 +142,11 @@ def sweep(settings: Settings, db: Database) -> None:
 
 
 def _is_abandoned(path: Path) -> bool:
-    """Whether a look at an upload, which takes minutes at most, cannot be going on in a folder any more."""
+    """Whether no worker that looks at files has this folder; one may have waited in it for days."""
     try:
-        return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
-    except FileNotFoundError:  # it ended meanwhile
+        if time.time() - path.stat().st_mtime < _ABANDONED_SECONDS:
+            return False
+        os.close(hold(path))
+    except OSError:  # it is somebody's, or is gone meanwhile
         return False
+    return True

@@ -29,7 +29,7 @@ class Facts(TypedDict, total=False):
     is_nn_archive: bool
     precision: str | None
     tool_version: str | None
-    input_shape: Sequence[Sequence[int]]
+    input_shape: Sequence[Sequence[int | str | None]]
     quantization_data: str | None
     verdict: str | None
     facts: dict[str, Any]

@@ -205,7 +205,7 @@ class Instance(Seen, Timed, Base):
     is_nn_archive: Mapped[bool] = mapped_column(default=False)
     precision: Mapped[str | None] = mapped_column(String(40))
     tool_version: Mapped[str | None] = mapped_column(String(64))
-    input_shape: Mapped[list[list[int]]] = mapped_column(JSON, default=list)
+    input_shape: Mapped[list[list[int | str | None]]] = mapped_column(JSON, default=list)
     quantization_data: Mapped[str | None] = mapped_column(Name)
     sha256: Mapped[str | None] = mapped_column(Sha256, index=True)
     size: Mapped[int | None] = mapped_column(BigInteger)

@@ -26,6 +26,11 @@ class PageContext:
     at: Hub
     caller: Caller
 
+    @property
+    def owner(self) -> str:
+        """The team whose share of the isolated workers a look is taken from."""
+        return self.caller.team_id or ""
+
     def page(self, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
         """A whole page, in the frame."""
         items = navigation(self.at, self.caller, self.request.url.path)

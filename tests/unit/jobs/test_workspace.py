@@ -11,11 +11,11 @@ import pytest
 
 from oakmill.errors import UnsafeSource
 from oakmill.jobs import workspace
-from oakmill.jobs.kinds import inside
 from oakmill.jobs.tables import Job
 from oakmill.jobs.workspace import Workspace
 from oakmill.registry.tables import InstanceFile, Role
 from oakmill.storage.stores import open_store
+from oakmill.untrusted.folder import hold, inside
 from tests.unit.jobs.conftest import Hub
 
 
@@ -48,11 +48,14 @@ def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> Non
 def test_a_worker_that_starts_leaves_a_look_alone_that_is_going_on(hub: Hub) -> None:
     """It removed the folder of every look that was not an upload's: a calibration set failed when a worker came up."""
     work = hub.settings.hub / "work"
-    for name in ("inspect-1", "look-1", "look-old", "aij_gone"):
+    for name in ("look-1", "look-old", "look-waiting", "aij_gone"):
         (work / name).mkdir(parents=True)
-    os.utime(work / "look-old", (time.time() - 7200,) * 2)
+    for name in ("look-old", "look-waiting"):
+        os.utime(work / name, (time.time() - 7200,) * 2)
+    held = hold(work / "look-waiting")
     with hub.db.session() as session:
         session.add(Job(id="aij_runs", number=1, name="j", team_id="ait_1", status="running"))
     (work / "aij_runs").mkdir()
     workspace.sweep(hub.settings, hub.db)
-    assert {path.name for path in work.iterdir()} == {"inspect-1", "look-1", "aij_runs"}
+    os.close(held)
+    assert {path.name for path in work.iterdir()} == {"look-waiting", "look-1", "aij_runs"}

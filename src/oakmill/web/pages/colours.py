@@ -7,6 +7,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,13 +21,13 @@ from oakmill.calibration.datasets import SETS, load
 from oakmill.calibration.datasets.files import is_picture
 from oakmill.calibration.samples import draw
 from oakmill.errors import NotFound, SourceError, TooLarge, UnsupportedModel
-from oakmill.hub.state import Hub
+from oakmill.hub import looks
 from oakmill.registry import datasets
 from oakmill.registry.callers import Caller
 from oakmill.spec import InputSpec
 from oakmill.spec.preprocessing_rules import IMAGENET
+from oakmill.untrusted.questions import Preprocessed, Reactions, TryColours
 from oakmill.web import cache
-from oakmill.web.apart import bench
 from oakmill.web.forms.source import Source, source_of
 from oakmill.web.page_context import Known, PageContext, Reading
 from oakmill.web.routing import Id, page_router
@@ -90,7 +91,7 @@ class Proof:
 
     tiles: Sequence[Variant]
     others: Sequence[Variant]
-    found: Mapping[str, Any]
+    found: Reactions
 
     @property
     def best(self) -> Variant | None:
@@ -121,7 +122,7 @@ def colours_page(instance_id: Id, context: Known, session: Reading, asked: Annot
         asked=asked,
         choices=choices,
         chosen=chosen,
-        strip=_strip(context.at, chosen) if chosen else [],
+        strip=_strip(context, chosen) if chosen else [],
         pair=pair,
         origin=origin,
         proof=proof,
@@ -208,48 +209,35 @@ def _proof(
     words = f"{origin} mean and scale" if origin == ASSUMED else f"mean and scale {origin}"
     large = tiles(pair, encodings, words)
     small = others(large, encodings)
-    question = _question(context, source, asked, chosen, [variant.asked for variant in (*large, *small)])
+    question = _question(source, asked, [variant.preprocessed for variant in (*large, *small)])
+    image = [context.caller.team_id] if asked.image else [chosen.files.sha256] if chosen else []
+    key = [question.model_dump(mode="json"), source.row.sha256, *image]
     folder = context.at.settings.hub.absolute() / "colours"
-    if not asked.wait and cache.known(folder, question) is None:
+    if not asked.wait and cache.known(folder, key) is None:
         return None
-    found = cache.answer(folder, question, lambda: _ask(context, source, chosen, question))
-    for variant, said in zip((*large, *small), found["ways"], strict=True):
-        variant.sees, variant.values = said["sees"], said["values"]
+    answer = cache.answer(folder, key, lambda: _ask(context, source, chosen, question).model_dump(mode="json"))
+    found = Reactions.model_validate(answer)
+    for variant, reaction in zip((*large, *small), found.reactions, strict=True):
+        variant.reaction = reaction
     if origin == ASSUMED:
         large, small = regrouped(large, small)
     return Proof(large, small, found)
 
 
-def _question(
-    context: PageContext, source: Source, asked: Asked, chosen: Choice | None, variants: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """All that decides the answer."""
+def _question(source: Source, asked: Asked, variants: Sequence[Preprocessed]) -> TryColours:
     name = source.tensors[_image_place(source)]["name"]
     inputs = [InputSpec(name=name, shape=tuple(int(side) for side in asked.shape))] if len(asked.shape) == 4 else []
-    image: dict[str, Any] = {"upload": asked.image, "team": context.caller.team_id} if asked.image else {}
-    if not asked.image and chosen:
-        image = {"set": chosen.files.sha256, "number": asked.number, "further": FURTHER}
-    return {
-        "model": source.file,
-        "sha256": source.row.sha256,
-        "inputs": [item.model_dump(mode="json", exclude_none=True) for item in inputs],
-        "ways": variants,
-        **image,
-    }
+    image = {"image": asked.image} if asked.image else {"number": asked.number, "further": FURTHER}
+    return TryColours.model_validate({"model": source.file, "inputs": inputs, "variants": variants, **image})
 
 
-def _ask(context: PageContext, source: Source, chosen: Choice | None, question: Mapping[str, Any]) -> dict[str, Any]:
-    at = context.at
-    with bench(at) as place:
-        for file in source.row.files:
-            place.lay(file.name, file.sha256)
-        request, read = {**question, "source_max_mb": at.settings.source_max_mb}, []
-        if "upload" in question:
-            _lay_image(_images(context) / question["upload"], place.inside / question["upload"])
-        elif chosen:
-            laid, folders = chosen.files.laid(place)
-            request, read = {**request, **laid}, list(folders)
-        return place.ask("colours", request, read=read)
+def _ask(context: PageContext, source: Source, chosen: Choice | None, question: TryColours) -> Reactions:
+    files = looks.files_of(context.at, source.row)
+    if question.image:
+        files[question.image] = partial(_lay_image, _images(context) / question.image)
+    elif chosen:
+        files |= chosen.files.laid(context.at)
+    return context.at.isolated.ask(question, files, context.owner)
 
 
 def _lay_image(source: Path, target: Path) -> None:
@@ -259,10 +247,10 @@ def _lay_image(source: Path, target: Path) -> None:
         raise NotFound("That image is not there any more.", remedy="Choose it again.") from None
 
 
-def _strip(at: Hub, chosen: Choice) -> list[int]:
+def _strip(context: PageContext, chosen: Choice) -> list[int]:
     """The numbers, in the album, of the images that can be chosen with a click, in the order of their draw."""
-    if not albums.is_made(at, chosen.files):
+    if not albums.is_made(context.at, chosen.files):
         return []
-    album = albums.album(at, chosen.files)
-    images = [path for path in map(Path, album.names) if is_picture(path)]
+    album = albums.album(context.at, chosen.files, context.owner)
+    images = [path for path in map(Path, album.facts.names) if is_picture(path)]
     return [album.place_of(path.as_posix()) for path in itertools.islice(draw(images, len(images), 0), STRIP)]

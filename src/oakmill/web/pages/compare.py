@@ -12,7 +12,6 @@ from fastapi import Query
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from oakmill.api.looking import look
 from oakmill.conversion.output.compare import Row, compare
 from oakmill.errors import OakmillError
 from oakmill.hub.state import Hub
@@ -21,7 +20,7 @@ from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceStatus, Origin, Role
 from oakmill.web.page_context import Open, PageContext, Reading
 from oakmill.web.routing import page_router
-from oakmill.web.views import documents, filters
+from oakmill.web.views import anatomy, documents, filters
 from oakmill.web.views.job import file_of, headlines
 
 pages = page_router()
@@ -159,7 +158,7 @@ def _operators(context: PageContext, session: Session, a: Instance, b: Instance)
     if sources[0].sha256 == sources[1].sha256:
         yield Row("operators", "source", *(f"{row.name}, sha256 {filters.short(row.sha256)}" for row in sources))
         return
-    counts = [_count(context.at, row) for row in sources]
+    counts = [_count(context, row) for row in sources]
     yield from _rows("operators", *({"all nodes": sum(found.values()), **found} for found in counts))
 
 
@@ -168,7 +167,7 @@ def _source(context: PageContext, session: Session, row: Instance) -> Instance:
     return instances.instance(session, context.caller, above[-1].id) if above else row
 
 
-def _count(at: Hub, source: Instance) -> dict[str, int]:
-    parts = {file.name: file.sha256 for file in source.files if file.role in (Role.MODEL, Role.PART)}
-    file = file_of(source.files, Role.MODEL)
-    return {} if file is None else dict(look(at, "operators", parts, model=file.name)["counts"])
+def _count(context: PageContext, source: Instance) -> dict[str, int]:
+    if file_of(source.files, Role.MODEL) is None:
+        return {}
+    return {item.op: item.count for item in anatomy.made(context.at, source, context.owner).operations}

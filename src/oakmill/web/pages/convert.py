@@ -8,11 +8,10 @@ from fastapi import Query
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from oakmill.api.looking import look
 from oakmill.errors import OakmillError
-from oakmill.hub import files, jobs, visibility
+from oakmill.hub import files, jobs, looks, visibility
 from oakmill.registry import access
-from oakmill.registry.tables import Instance, Role
+from oakmill.registry.tables import Instance
 from oakmill.spec import preprocessing_rules
 from oakmill.spec.platforms import PLATFORMS, PlatformName
 from oakmill.toolchains import catalog
@@ -88,9 +87,7 @@ def preflight(instance_id: Id, platform: PlatformName, context: Known, session: 
     shapes = [item for item in found.spec.inputs if item.shape] if found.spec else []
     report = source.report(platform)
     if shapes:
-        asked = [item.model_dump(mode="json", exclude_unset=True) for item in shapes]
-        parts = {file.name: file.sha256 for file in source.row.files if file.role in (Role.MODEL, Role.PART)}
-        report = look(context.at, "model", parts, model=source.file, inputs=asked, platforms=[platform])[platform]
+        report = looks.preflight(context.at, source.row, shapes, [platform])[platform]
     return context.part("convert/verdict.html", report=report)
 
 

@@ -136,14 +136,14 @@ def _image(context: PageContext, files: SetFiles, number: int) -> Response:
     if not albums.is_made(context.at, files):  # made for the page, never for each of its images
         raise NotFound("The set was not looked at yet.", remedy="Open its page.")
     headers = {"Cache-Control": "private, max-age=86400"}
-    return Response(albums.album(context.at, files).image(number), media_type="image/jpeg", headers=headers)
+    return Response(albums.image(context.at, files, number), media_type="image/jpeg", headers=headers)
 
 
 def _page(context: PageContext, files: SetFiles | None, asking: Asked, **shown: Any) -> Response:
     """A set's page; what takes a while is left out, and asked for by the page itself, unless it is there."""
     told = {"row": None, "named": None, "record": None, "entry": None, "work": None} | shown
     ready = files is not None and (asking.wait or albums.is_made(context.at, files, asking.expected))
-    report = examine(context.at, files, asking) if ready and files else None
+    report = examine(context.at, files, asking, context.owner) if ready and files else None
     return context.page(
         "dataset.html", files=files, asking=asking, report=report, precisions=list(ENOUGH), query=asking.query,
         may_install=context.caller.may_for_whole_team("admin"), may_delete=context.caller.may("convert"), **told,

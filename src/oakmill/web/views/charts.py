@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from oakmill.calibration.doctor import Diagnosis
 
 WIDTH, HEIGHT = 256, 64
 """A channel's chart has one unit for each level of a pixel."""
@@ -48,21 +49,19 @@ class Channel:
 
 def channels(
     histogram: Sequence[Sequence[float]],
-    doctor: Mapping[str, Any],
+    doctor: Diagnosis,
     mean: Sequence[float],
     scale: Sequence[float],
     *,
     backwards: bool = False,
 ) -> list[Channel]:
     """Red, green and blue; with `backwards`, mean and scale are in the order of blue, green and red."""
-    if not histogram or not doctor.get("mean"):
+    if not histogram or not doctor.mean:
         return []
     top = max(max(row) for row in histogram) or 1.0
     means, scales = (_three(values, backwards=backwards) for values in (mean, scale))
     return [
-        Channel(
-            NAMES[place], polygon(row, top), doctor["mean"][place], doctor["std"][place], means[place], scales[place]
-        )
+        Channel(NAMES[place], polygon(row, top), doctor.mean[place], doctor.std[place], means[place], scales[place])
         for place, row in enumerate(histogram)
     ]
 

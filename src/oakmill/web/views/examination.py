@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from oakmill.calibration.doctor import ENOUGH
+from oakmill.calibration.doctor import ENOUGH, Diagnosis, Expectation
 from oakmill.conversion.images.choose import Split, split
 from oakmill.findings import Severity
 from oakmill.hub.state import Hub
-from oakmill.spec import Precision, QuantizingSpec
+from oakmill.spec import Encoding, Precision, QuantizingSpec
 from oakmill.web.views import albums
 from oakmill.web.views.albums import Album, SetFiles
 from oakmill.web.views.charts import Channel, channels
@@ -80,11 +80,11 @@ class Asked(BaseModel):
         return query_of(self, changes)
 
     @property
-    def expected(self) -> dict[str, Any] | None:
+    def expected(self) -> Expectation | None:
         """What the doctor is told of the model; nothing where all is as by default."""
         if not self.mean and not self.scale and self.precision is Precision.INT8_STANDARD:
             return None
-        return self.model_dump(mode="json", include={"mean", "scale", "encoding", "precision"})
+        return Expectation(None, self.mean or None, self.scale or None, Encoding(self.encoding), self.precision)
 
 
 def query_of(asked: BaseModel, changes: Mapping[str, Any]) -> str:
@@ -125,7 +125,7 @@ class Report:
     """What the examination of a set shows: the doctor's word, the draw, and a page of its files by their numbers."""
 
     album: Album
-    doctor: Mapping[str, Any]
+    doctor: Diagnosis
     drawn: Split
     channels: Sequence[Channel]
     files: Sequence[int]
@@ -140,28 +140,29 @@ class Report:
     @property
     def sides(self) -> str:
         """Width and height of the median image."""
-        sizes = [size for size in self.album.sizes if size]
+        sizes = [size for size in self.album.facts.sizes if size]
         return " × ".join(f"{median(sides):.0f}" for sides in zip(*sizes, strict=True)) if sizes else "–"
 
 
-def examine(at: Hub, files: SetFiles, asking: Asked) -> Report:
-    """All that the page shows; takes a while where nobody asked before.
+def examine(at: Hub, files: SetFiles, asking: Asked, owner: str) -> Report:
+    """All that the page shows to a team; takes a while where nobody asked before.
 
     Raises:
         SourceError, LimitExceeded: the set cannot be looked at.
     """
-    album = albums.album(at, files)
-    doctor = albums.diagnosis(at, files, asking.expected) if asking.expected else album.doctor
-    drawn = split([Path(name) for name in album.names], asking.count, HELD_OUT, asking.seed)
+    album = albums.album(at, files, owner)
+    facts, expected = album.facts, asking.expected
+    doctor = albums.diagnosis(at, files, expected, owner) if expected else facts.doctor
+    drawn = split([Path(name) for name in facts.names], asking.count, HELD_OUT, asking.seed)
     shown = {"drawn": drawn.calibration_images, "held_out": drawn.held_out}.get(asking.show)
-    places = range(len(album.names)) if shown is None else [album.place_of(path.as_posix()) for path in shown]
+    places = range(len(facts.names)) if shown is None else [album.place_of(path.as_posix()) for path in shown]
     first = (asking.page - 1) * ON_PAGE
     backwards = asking.encoding == "BGR"
     return Report(
         album,
         doctor,
         drawn,
-        channels(album.histogram, doctor, asking.mean, asking.scale, backwards=backwards),
+        channels(facts.histogram, doctor, asking.mean, asking.scale, backwards=backwards),
         places[first : first + ON_PAGE],
         -(-len(places) // ON_PAGE),
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlencode
 
 from oakmill.conversion.passport.confidence import Confidence, paired
+from oakmill.spec import Encoding
 from oakmill.spec.preprocessing_rules import PRESETS, Values
+from oakmill.untrusted.questions import Preprocessed, Reaction
 
 Pair = tuple[Values, Values]
 """What is subtracted, and what is divided by; nothing where it is empty."""
@@ -27,18 +28,17 @@ class Variant:
     encoding: str
     mean: Values
     scale: Values
-    sees: Mapping[str, Any] = field(default_factory=dict)
-    values: Sequence[float | None] = ()
+    reaction: Reaction = field(default_factory=Reaction)
 
     @property
     def sure(self) -> float | None:
         """How sure the model is of the image that is shown."""
-        return self.values[0] if self.values else None
+        return next(iter(self.reaction.certainty), None)
 
     @property
     def confidence(self) -> Confidence:
         """How sure it is of each image."""
-        return Confidence(tuple(value for value in self.values if value is not None))
+        return Confidence(tuple(value for value in self.reaction.certainty if value is not None))
 
     @property
     def mean_sure(self) -> float | None:
@@ -51,9 +51,9 @@ class Variant:
         return -1.0 if self.mean_sure is None else self.mean_sure
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """As the process apart is asked."""
-        return {"encoding": self.encoding, "mean": self.mean, "scale": self.scale}
+    def preprocessed(self) -> Preprocessed:
+        """As a worker is asked."""
+        return Preprocessed(encoding=Encoding(self.encoding), mean=self.mean, scale=self.scale)
 
     def into_form(self, at: int) -> str:
         """The query that takes it into the convert form, for the input of that place."""
@@ -116,4 +116,4 @@ def is_clear(best: Variant, variants: Sequence[Variant]) -> bool:
         for variant in variants
         if variant is not best and variant.mean_sure is not None
     ]
-    return len(best.values) >= MANY and all(item.mean >= CLEAR and item.errors >= ERRORS for item in found)
+    return len(best.reaction.certainty) >= MANY and all(item.mean >= CLEAR and item.errors >= ERRORS for item in found)

@@ -70,5 +70,5 @@ class FairSemaphore:
 def _busy() -> Unavailable:
     return Unavailable(
         "The hub looks at as many files as it can; this one has to wait.",
-        remedy="Complete the upload again in a moment: its bytes are kept.",
+        remedy="Ask again in a moment; an upload is completed again, and its bytes are not sent twice.",
     )

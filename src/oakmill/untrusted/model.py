@@ -1,4 +1,4 @@
-"""Looks at an uploaded model, in a process of its own: what it is, its tensors, and where it can go."""
+"""Looks at uploaded models: what they are, their tensors, and where they can go."""
 
 from __future__ import annotations
 
@@ -10,52 +10,56 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from oakmill.errors import NotAModel
-from oakmill.jobs.kinds import SOURCE
 from oakmill.model import merge_inputs, open_source, prefill, sniff
 from oakmill.model.external_data import external_tensors
 from oakmill.model.sniff import identify
-from oakmill.model.source import SourceFormat, SourceModel, Tensor
-from oakmill.preflight.check import Preflight, unread
-from oakmill.settings import Settings
+from oakmill.model.source import SourceFormat, SourceModel
+from oakmill.preflight.check import Preflight, Report, unread
+from oakmill.spec import InputSpec
 from oakmill.spec.platforms import PLATFORMS
+from oakmill.untrusted.folder import Place
+from oakmill.untrusted.questions import CheckModel, Inspection, InspectModel, Reports, SourceFacts
 
 TYPES = {"onnx": "ONNX", "openvino_ir": "IR", "tflite": "TFLITE", "torchscript": "PYTORCH"}
 """HubAI's words for the formats."""
 WEIGHTS = (".bin", ".data", ".onnx_data", ".weights")
 
 
-def inspect(files: Sequence[Path], folder: Path, settings: Settings) -> dict[str, Any]:
-    """What is known of a model whose files lie in `folder`, in its sub-folder `source`, as plain data.
-
-    `complete` is False, and `missing` says what is wanted, where it names files that have not come yet.
+def inspect(asked: InspectModel, place: Place) -> Inspection:
+    """What is known of the files of an upload.
 
     Raises:
         NotAModel, BrokenModel: none of the files is a model, or it is damaged.
         UnsafeSource: it reaches outside its own files, or grows beyond reason.
         UnsupportedModel: it is a model that cannot be read here.
     """
+    files = [place.files / name for name in asked.names]
     model = _graph_of(files)
     if model is None:
-        return {"model": None, "complete": False, "missing": ["the model whose weights these are"]}
+        return Inspection(model=None, missing=("the model whose weights these are",))
     graph = _loaded(model)
     wanted = {model.parent / name for name in _wanted(model, graph)}
     _require_known(files, wanted)
-    name, missing = _name_of(model, folder), sorted(_name_of(path, folder) for path in wanted - set(files))
+    name, missing = _name_of(model, place), sorted(_name_of(path, place) for path in wanted - set(files))
     if missing:
-        return {"model": name, "complete": False, "missing": missing}
-    source = open_source(model, folder / "tmp" / "source", settings, graph)
-    return {
-        "model": name,
-        "complete": True,
-        "missing": [],
-        **_facts(source),
-        "preflight": _preflight(source, graph),
-    }
+        return Inspection(model=name, missing=tuple(missing))
+    source = open_source(model, place.scratch / "source", place.settings, graph)
+    return Inspection(model=name, source=_facts(source, graph))
 
 
-def _name_of(path: Path, folder: Path) -> str:
+def check(asked: CheckModel, place: Place) -> Reports:
+    """What preflight says of a model, as `oakmill check` says it.
+
+    Raises:
+        OakmillError: the model cannot be read.
+    """
+    source = open_source(place.files / asked.model, place.scratch / "source", place.settings)
+    return Reports(reports=_reports(source, None, asked.platforms, asked.inputs))
+
+
+def _name_of(path: Path, place: Place) -> str:
     """What a file of the source was uploaded as."""
-    return path.relative_to(folder / SOURCE).as_posix()
+    return path.relative_to(place.files).as_posix()
 
 
 def _graph_of(files: Sequence[Path]) -> Path | None:
@@ -113,24 +117,19 @@ def _is_plain(location: str) -> bool:
     return not ("\\" in location or "\0" in location or {"", ".", ".."} & set(parts))
 
 
-def _facts(source: SourceModel) -> dict[str, Any]:
-    return {
-        "model_type": TYPES[source.format.value],
-        "is_nn_archive": source.archive is not None,
-        "name": source.name,
-        "sha256": source.sha256,
-        "size": source.size,
-        "opset": source.opset,
-        "producer": source.producer,
-        "inputs": [_tensor(item) for item in source.inputs],
-        "outputs": [_tensor(item) for item in source.outputs],
-        "archive": source.archive,
-        "heads": _heads(source),
-    }
-
-
-def _tensor(item: Tensor) -> dict[str, Any]:
-    return {"name": item.name, "shape": list(item.shape), "dtype": item.dtype}
+def _facts(source: SourceModel, graph: onnx.ModelProto | None) -> SourceFacts:
+    return SourceFacts(
+        model_type=TYPES[source.format.value],
+        is_nn_archive=source.archive is not None,
+        size=source.size,
+        opset=source.opset,
+        producer=source.producer,
+        inputs=source.inputs,
+        outputs=source.outputs,
+        archive=source.archive,
+        heads=_heads(source),
+        preflight=_reports(source, graph, tuple(PLATFORMS)),
+    )
 
 
 def _heads(source: SourceModel) -> list[Any]:
@@ -138,10 +137,12 @@ def _heads(source: SourceModel) -> list[Any]:
     return list(model.get("heads") or []) if isinstance(model, dict) else []
 
 
-def _preflight(source: SourceModel, graph: onnx.ModelProto | None) -> dict[str, Any]:
+def _reports(
+    source: SourceModel, graph: onnx.ModelProto | None, platforms: Sequence[str], asked: Sequence[InputSpec] = ()
+) -> dict[str, Report]:
     """For each platform, whether the model can go there, and what stands in the way."""
     if source.format is not SourceFormat.ONNX:
-        return {name: unread(source, name).as_dict() for name in PLATFORMS}
-    inputs = merge_inputs((), prefill(source.archive, source.inputs)).inputs
+        return {name: unread(source, name) for name in platforms}
+    inputs = merge_inputs(tuple(asked), prefill(source.archive, source.inputs)).inputs
     preflight = Preflight(graph or onnx.load(source.graph, load_external_data=False), inputs)
-    return {name: preflight.report(name).as_dict() for name in PLATFORMS}
+    return {name: preflight.report(name) for name in platforms}

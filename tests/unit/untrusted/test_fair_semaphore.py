@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from oakmill.errors import Unavailable
-from oakmill.jobs.fair_semaphore import FairSemaphore
+from oakmill.untrusted.fair_semaphore import FairSemaphore
 
 PATIENCE = 60.0
 

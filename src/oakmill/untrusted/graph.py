@@ -1,13 +1,12 @@
-"""Takes a model's graph apart: its operations, how many of each, what they hold and compute; and its tensors."""
+"""Counts what a model's graph is made of: its operations, how many of each, what they hold and compute."""
 
 from __future__ import annotations
 
 import math
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import onnx
 from onnx import ModelProto, NodeProto, shape_inference
@@ -15,52 +14,51 @@ from onnx import ModelProto, NodeProto, shape_inference
 from oakmill.conversion.failures.stripping import strip
 from oakmill.model import open_source
 from oakmill.model.openvino_ir import load_ir
-from oakmill.model.source import SourceFormat, SourceModel, Tensor
+from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.model.tensors import graphs, nodes
 from oakmill.model.tflite import describe_tflite
 from oakmill.settings import Settings
+from oakmill.untrusted.folder import Place
+from oakmill.untrusted.questions import VIEW, DescribeGraph, GraphFacts, Operation
 
 SHOWN_BYTES = 64 << 20
 """A browser holds a graph with weights of so much; of a larger one, the weights are left out."""
-VIEW = "view"
 
 Counts = tuple[Counter[str], Counter[str], Counter[str]]
 """Of each operation: nodes, parameters, multiplications."""
 
 
-def answer(inside: Path, outside: Path, request: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of the graph; `view` names the file to show, written beside where it is not the model's own."""
-    settings = Settings(source_max_mb=request["source_max_mb"])
-    source = open_source(inside / request["model"], outside / "source", settings)
-    count, parameters, products = _COUNTERS[source.format](source, settings)
-    return {
-        "format": source.format.value,
-        "opset": source.opset,
-        "ir_version": source.ir_version,
-        "producer": source.producer,
-        "inputs": [_tensor(item) for item in source.inputs],
-        "outputs": [_tensor(item) for item in source.outputs],
-        "operations": [
-            {"op": op, "count": number, "parameters": parameters[op], "products": products[op]}
+def describe(asked: DescribeGraph, place: Place) -> GraphFacts:
+    """What is known of the graph; the file to show is written where it is not the model's own.
+
+    Raises:
+        OakmillError: the model cannot be read.
+    """
+    source = open_source(place.files / asked.model, place.scratch / "source", place.settings)
+    count, parameters, products = _COUNTERS[source.format](source, place.settings)
+    return GraphFacts(
+        opset=source.opset,
+        ir_version=source.ir_version,
+        producer=source.producer,
+        inputs=source.inputs,
+        outputs=source.outputs,
+        operations=tuple(
+            Operation(op=op, count=number, parameters=parameters[op], products=products[op])
             for op, number in count.most_common()
-        ],
-        **_view(source, outside),
-    }
+        ),
+        view=source.graph.name,
+        stripped=_show(source, place.made / VIEW),
+    )
 
 
-def _tensor(item: Tensor) -> dict[str, Any]:
-    return {"name": item.name, "shape": list(item.shape), "dtype": item.dtype}
-
-
-def _view(source: SourceModel, outside: Path) -> dict[str, Any]:
-    """The file to show, where it is not the model's own, and whether it has lost its weights."""
-    is_large = source.graph.stat().st_size > SHOWN_BYTES
-    if source.format is SourceFormat.ONNX and is_large:
-        onnx.save(strip(onnx.load(source.graph, load_external_data=False)), outside / VIEW)
-        return {"view": source.graph.name, "stripped": True, "own": False}
+def _show(source: SourceModel, made: Path) -> bool:
+    """Write the file to show, where it is not the model's own; True where it has lost its weights."""
+    if source.format is SourceFormat.ONNX and source.graph.stat().st_size > SHOWN_BYTES:
+        onnx.save(strip(onnx.load(source.graph, load_external_data=False)), made)
+        return True
     if source.archive is not None:
-        shutil.copyfile(source.graph, outside / VIEW)
-    return {"view": source.graph.name, "stripped": False, "own": source.archive is None}
+        shutil.copyfile(source.graph, made)
+    return False
 
 
 def _of_onnx(source: SourceModel, settings: Settings) -> Counts:

@@ -1,0 +1,181 @@
+"""Feeds a model one image in several ways, and tells what it sees each time: so wrong preprocessing is found."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oakmill.calibration.datasets.files import find_files, is_picture
+from oakmill.calibration.images import read_image
+from oakmill.calibration.samples import draw, generated
+from oakmill.conversion.inputs import ResolvedInput, resolve
+from oakmill.conversion.passport import Task, tasks_of
+from oakmill.errors import NotFound, UnsupportedModel
+from oakmill.graph import preprocessing, shapes
+from oakmill.graph.equality import Session
+from oakmill.graph.preprocessing import Preprocessing
+from oakmill.model import load_onnx, merge_inputs, open_source, prefill
+from oakmill.model.source import SourceFormat, SourceModel, Tensor
+from oakmill.spec import Encoding, InputSpec, Resize
+from oakmill.untrusted.dataset import jpeg, root_of
+from oakmill.untrusted.folder import Place
+from oakmill.untrusted.questions import Preprocessed, Reaction, Reactions, Seen, Statistics, TryColours
+
+SHOWN_SIDE = 320
+SECONDS = 20.0
+"""Further images are looked at for so long."""
+_OUTPUTS = 4
+
+Outputs = Mapping[str, NDArray[Any]]
+
+
+class Subject:
+    """A model with its inputs of fixed shape, ready to be run."""
+
+    def __init__(self, source: SourceModel, asked: Sequence[InputSpec]) -> None:
+        specs = merge_inputs(tuple(asked), prefill(source.archive, source.inputs)).inputs
+        wanted = {
+            str(spec.name): spec.shape or _usual(tensor) for spec, tensor in zip(specs, source.inputs, strict=True)
+        }
+        fixed = shapes.fix_input_shapes(load_onnx(source), {name: shape for name, shape in wanted.items() if shape})
+        self.inputs = [
+            resolve(spec, Tensor(tensor.name, wanted[tensor.name] or _batched(tensor), tensor.dtype))
+            for spec, tensor in zip(specs, source.inputs, strict=True)
+        ]
+        self.image = _image_input(self.inputs)
+        self._session = Session(fixed.model)
+        sizes = dict(zip(self.image.layout, self.image.shape, strict=True))
+        self.size = sizes["H"], sizes["W"]
+        self.outputs = [Tensor(name, shape, "") for name, shape in self._session.output_shapes().items()]
+        heads = ((source.archive or {}).get("model") or {}).get("heads")
+        self.tasks: tuple[Task, ...] = tasks_of(self.outputs, heads, self.size)
+        self._others = {
+            item.name: next(generated(item.shape, item.layout, Encoding.NONE, 1, 0)).astype(item.dtype)
+            for item in self.inputs
+            if item is not self.image
+        }
+
+    def run(self, path: Path, variant: Preprocessed) -> Outputs:
+        """What comes out of an image that is fed so."""
+        item = self.image
+        raw = read_image(path, item.shape, item.layout, variant.encoding, resize=Resize.CROP)
+        fed = preprocessing.apply(
+            raw, Preprocessing(item.name, item.layout, variant.mean or None, variant.scale or None)
+        )
+        return self._session.run({item.name: fed.astype(item.dtype), **self._others})
+
+    def certainty(self, outputs: Outputs) -> float | None:
+        """How sure it is, 0 to 1, where its outputs are of a known kind."""
+        found = self.tasks[0].certainty(outputs) if self.tasks else math.nan
+        return round(found, 6) if math.isfinite(found) else None
+
+
+def react(asked: TryColours, place: Place) -> Reactions:
+    """What the model sees on the image in each variant, and how sure it is on further ones.
+
+    Raises:
+        UnsupportedModel: it is no ONNX, or takes no image.
+        NotFound: the set has no such image.
+    """
+    source = open_source(place.files / asked.model, place.scratch / "source", place.settings)
+    if source.format is not SourceFormat.ONNX:
+        raise UnsupportedModel("Only ONNX is run here.", remedy="Upload the model as ONNX to see its colours.")
+    subject = Subject(source, asked.inputs)
+    images = _images(asked, place)
+    firsts = [subject.run(images[0], variant) for variant in asked.variants]
+    sure = [[subject.certainty(outputs)] for outputs in firsts]
+    further = _further(subject, images[1:], asked.variants, sure)
+    return Reactions(
+        input=subject.image.name,
+        shape=subject.image.shape,
+        task=type(subject.tasks[0]).__name__ if subject.tasks else "",
+        image=_shown(images[0], subject.size),
+        images=1 + further,
+        reactions=tuple(
+            Reaction(seen=_seen(subject, outputs), outputs=tuple(_statistics(outputs)), certainty=tuple(values))
+            for outputs, values in zip(firsts, sure, strict=True)
+        ),
+    )
+
+
+def _further(
+    subject: Subject, images: Sequence[Path], variants: Sequence[Preprocessed], sure: list[list[float | None]]
+) -> int:
+    """Add the certainty on further images, while there is time; how many were looked at."""
+    deadline = time.monotonic() + SECONDS
+    for count, path in enumerate(images):
+        if time.monotonic() > deadline:
+            return count
+        for variant, values in zip(variants, sure, strict=True):
+            values.append(subject.certainty(subject.run(path, variant)))
+    return len(images)
+
+
+def _seen(subject: Subject, outputs: Outputs) -> tuple[Seen, ...] | None:
+    """Classes or boxes with their scores; None of a model of which nobody knows what its outputs mean."""
+    if not subject.tasks or not hasattr(subject.tasks[0], "sees"):
+        return None
+    found = subject.tasks[0].sees(outputs).seen
+    return tuple(Seen(label=one.label, score=_finite(one.score), box=one.box) for one in found)
+
+
+def _statistics(outputs: Outputs) -> Iterator[Statistics]:
+    for name, values in list(outputs.items())[:_OUTPUTS]:
+        numbers = np.asarray(values, np.float64).ravel()
+        low, mean, high, std = (
+            _finite(float(value)) for value in (numbers.min(), numbers.mean(), numbers.max(), numbers.std())
+        )
+        yield Statistics(name=name, low=low, mean=mean, high=high, std=std)
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None
+
+
+def _images(asked: TryColours, place: Place) -> list[Path]:
+    """The image that is shown, and further ones of its set.
+
+    Raises:
+        NotFound: the set has no such image.
+    """
+    if asked.image:
+        return [place.files / asked.image]
+    files = [path for path in find_files(root_of(place)[0]) if is_picture(path)]
+    drawn = list(draw(files, len(files), 0))
+    if not 0 <= asked.number < len(drawn):
+        raise NotFound(f"The set has {len(drawn)} images.", subject=str(asked.number))
+    chosen = drawn.pop(asked.number)
+    return [chosen, *drawn[: asked.further]]
+
+
+def _shown(path: Path, size: tuple[int, int]) -> str:
+    """The part of the image that the model sees, in its proportions, as JPEG in base64."""
+    factor = SHOWN_SIDE / max(size)
+    height, width = (max(1, round(side * factor)) for side in size)
+    return jpeg(read_image(path, (height, width, 3), "HWC", Encoding.RGB, dtype=np.uint8))
+
+
+def _image_input(inputs: Sequence[ResolvedInput]) -> ResolvedInput:
+    found = next((item for item in inputs if item.is_image and {"H", "W"} <= set(item.layout)), None)
+    if found is None:
+        raise UnsupportedModel("No input of this model takes an image.", remedy="Colours are a matter of images.")
+    return found
+
+
+def _batched(tensor: Tensor) -> tuple[int, ...]:
+    """The shape with an open batch as 1."""
+    return tuple(size if isinstance(size, int) else 1 for size in tensor.shape)
+
+
+def _usual(tensor: Tensor) -> tuple[int, ...] | None:
+    """Where an image's height and width are open, a shape that most take; nothing where they are not."""
+    if len(tensor.shape) != 4 or all(isinstance(size, int) for size in tensor.shape[1:]):
+        return None
+    sides = [1, *(size if isinstance(size, int) else SHOWN_SIDE for size in tensor.shape[1:])]
+    return tuple(sides)
