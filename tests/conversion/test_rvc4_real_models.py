@@ -37,7 +37,7 @@ MODELS = {
 SQUEEZENET = InputSpec(name="data_0", mean_values=(104, 117, 123), encoding_from="BGR", encoding_to="BGR")
 YOLOX = InputSpec(name="images", encoding_from="BGR", encoding_to="BGR")
 EMULATED = 20
-LABELLED = 64
+FEW = 40
 Outputs = Mapping[str, NDArray[Any]]
 
 
@@ -143,25 +143,30 @@ def test_yolox_keeps_its_precision_in_the_mixed_mode_and_loses_it_in_the_standar
     shared_data: Path, coco: Path, tmp_path: Path
 ) -> None:
     """AP50 on labelled photos: 8 bits alone lose it in the first layers, as --quantizer-search shows."""
-    pictures = sorted(coco.iterdir())[:LABELLED]
+    pictures = sorted(coco.iterdir())
     truth = [labels(path, shared_data / "images" / "coco" / "labels") for path in pictures]
+
+    def precision(run: Callable[[Outputs], dict[str, Any]], count: int) -> float:
+        found = [yolox(run(made.read(path))["output"], 416) for path in pictures[:count]]
+        return average_precision(found, truth[:count])
+
     found = {}
-    for mode in (Precision.INT8_STANDARD, Precision.INT8_INT16_MIXED, Precision.FP16_STANDARD):
+    for mode, count in (
+        (Precision.INT8_STANDARD, FEW),
+        (Precision.INT8_INT16_MIXED, 128),
+        (Precision.FP16_STANDARD, 128),
+    ):
         data = None if mode.is_float else str(coco)
         spec = Rvc4Spec(
-            quantization_data=data, target_precision=mode, resize=Resize.STRETCH, max_quantization_images=32
+            quantization_data=data, target_precision=mode, resize=Resize.STRETCH, max_quantization_images=64
         )
         made = Converted(shared_data / "models" / "yolox_nano_416.onnx", YOLOX, spec, tmp_path / mode.value)
-        run = made.simulated()
-        found[mode] = average_precision([yolox(run(made.read(path))["output"], 416) for path in pictures], truth)
-        if mode is Precision.FP16_STANDARD:
-            before = average_precision(
-                [yolox(made.float.run(made.read(path))["output"], 416) for path in pictures], truth
-            )
+        found[mode] = precision(made.simulated(), count)
+    before, before_on_few = (precision(made.float.run, count) for count in (128, FEW))
     assert before > 0.45
     assert found[Precision.INT8_INT16_MIXED] >= before - 0.02
     assert found[Precision.FP16_STANDARD] >= before - 0.005  # one box more or less moves a rare class by as much
-    assert found[Precision.INT8_STANDARD] < before - 0.1
+    assert found[Precision.INT8_STANDARD] < before_on_few - 0.1
 
 
 @pytest.mark.parametrize(
@@ -207,7 +212,7 @@ def test_a_broken_artefact_cannot_pass(
     so to double it makes its steps coarser and computes the same.
     """
     spec = Rvc4Spec(
-        quantization_data=str(photos[0]), max_quantization_images=16, max_verification_images=4, proof_images=2
+        quantization_data=str(photos[0]), max_quantization_images=32, max_verification_images=16, proof_images=2
     )
     made = Converted(shared_data / "models" / "squeezenet1.1_fp32.onnx", SQUEEZENET, spec, tmp_path)
     built = made.built()
