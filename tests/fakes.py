@@ -147,8 +147,14 @@ class Toy(Platform):
         self.ran.append("calibrate")
         assert images.calibration_images is not None
         model = _changed(prepared.model, lambda values: np.round(values * COARSE) / COARSE)
-        record = {"set": images.calibration_set, "images": list(images.calibration_images.sha256)}
-        return Network(save(model, job / "coarse.onnx"), model, record, images.calibration_images)
+        taught = images.calibration_images
+        record = {
+            "set": images.calibration_set,
+            "images": len(taught),
+            "names": list(taught.names),
+            "sha256": list(taught.sha256),
+        }
+        return Network(save(model, job / "coarse.onnx"), model, record, taught)
 
     def compile(self, prepared: Prepared, network: Network, job: Path, progress: Progress) -> Built:
         """A copy, in its colour.
