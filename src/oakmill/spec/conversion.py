@@ -54,8 +54,9 @@ class ConversionSpec(BaseModel):
         json_schema_extra={"flag": "--images"},
     )
     max_verification_images: Annotated[int, Field(ge=1, le=4096)] = Field(
-        8,
-        description="How many of them are used, drawn with the seed.",
+        64,
+        description="How many images the accuracy is measured on, drawn with the seed, never those that calibrated the "
+        "quantization; 8 of generated ones, unless this says otherwise.",
         json_schema_extra={"flag": "--max-images"},
     )
     resize: Resize = Field(
@@ -99,9 +100,4 @@ class QuantizingSpec(ConversionSpec):
     )
     max_quantization_images: Annotated[int, Field(ge=1, le=65536)] = Field(
         256, description="How many of them are used at most, drawn with the seed."
-    )
-    max_verification_images: Annotated[int, Field(ge=1, le=4096)] = Field(
-        64,
-        description="How many images the accuracy is measured on, never those that calibrated the quantization.",
-        json_schema_extra={"flag": "--max-images"},
     )

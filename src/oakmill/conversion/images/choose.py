@@ -21,6 +21,8 @@ from oakmill.spec import ConversionSpec, QuantizingSpec
 HELD_OUT_SHARE = 5
 """One file in so many is kept back for the test, where the set is too small for both."""
 
+GENERATED_IMAGES = 8
+
 
 @dataclass(frozen=True)
 class Split:
@@ -66,7 +68,7 @@ def choose(
         held_out = _pictures(parts.held_out, found.folder, inputs, own, main, spec)
     else:
         progress.warn("the set has one image only: accuracy is measured on generated pictures, which proves little")
-        held_out = Pictures.generated(inputs, spec.max_verification_images, spec.seed)
+        held_out = _generated(spec, inputs)
     return Images(held_out, calibration_images, found.name)
 
 
@@ -78,8 +80,15 @@ def choose_untaught(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> Im
     """
     count, seed = spec.max_verification_images, spec.seed
     if spec.verification_images is None:
-        return Images(Pictures.generated(inputs, count, seed))
+        return Images(_generated(spec, inputs))
     return Images(Pictures.of_files(inputs, spec.verification_images, count, seed, spec.resize))
+
+
+def _generated(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> Pictures:
+    """Few, unless more are asked for: they show whether the arithmetic is the same, and eight do as well as many."""
+    asked = "max_verification_images" in spec.model_fields_set
+    count = spec.max_verification_images if asked else min(GENERATED_IMAGES, spec.max_verification_images)
+    return Pictures.generated(inputs, count, spec.seed)
 
 
 def _folders_of_inputs(folder: Path, inputs: Sequence[ResolvedInput]) -> dict[str, tuple[Path, ...]]:

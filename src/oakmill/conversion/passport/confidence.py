@@ -7,6 +7,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oakmill.conversion.passport.agreement import Outputs
+from oakmill.conversion.passport.classification import Classifier, probabilities
+from oakmill.conversion.passport.tasks import Task
+
+
+def clarity(task: Task, outputs: Outputs) -> float:
+    """How clear a model is on one image, 0 to 1: of a classifier, how far all its scores are from being even.
+
+    That is one less the entropy's share of the most. Which of two colour orders is right shows in it with half as many
+    photos as in the highest score alone (squeezenet1.1, 64 photos: 4.0 standard errors, where that has 2.5).
+    """
+    if not isinstance(task, Classifier):
+        return task.certainty(outputs)
+    scores = probabilities(outputs[task.output], task.is_softmax)
+    entropy = -float((scores * np.log(np.maximum(scores, 1e-12))).sum())
+    return 1.0 - entropy / math.log(max(scores.size, 2))
+
 
 @dataclass(frozen=True)
 class Confidence:

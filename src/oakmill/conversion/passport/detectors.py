@@ -222,7 +222,7 @@ def colour_order(declared: Confidence, reversed_: Confidence) -> Finding | None:
     return Finding(
         "colour_order",
         Severity.ERROR if difference.errors >= 5 and difference.mean >= 0.05 else Severity.WARNING,
-        f"with its colours in the other order the float model is surer: {reversed_.mean:.1%} against "
+        f"with its colours in the other order the float model is clearer: {reversed_.mean:.1%} against "
         f"{declared.mean:.1%} on {len(declared.values)} images",
         title="Red and blue look exchanged",
         remedy="give the order that the model was trained on: --encoding-from BGR, or RGB",

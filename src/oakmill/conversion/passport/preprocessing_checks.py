@@ -12,7 +12,7 @@ from oakmill.conversion.images.samples import GENERATED, Images, Pictures
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.passport import choose_tasks, detectors
 from oakmill.conversion.passport.agreement import Outputs
-from oakmill.conversion.passport.confidence import Confidence
+from oakmill.conversion.passport.confidence import Confidence, clarity
 from oakmill.conversion.passport.observed import neighbours
 from oakmill.conversion.passport.tasks import Task
 from oakmill.conversion.prepare import Prepared
@@ -20,7 +20,7 @@ from oakmill.findings import Finding
 from oakmill.heads.decoders import Size
 from oakmill.model.source import Tensor
 
-CERTAINTY_IMAGES = 32
+CERTAINTY_IMAGES = 64
 NOISE_IMAGES = 8
 
 
@@ -69,6 +69,7 @@ class Certainty:
         self._axes = {item.name: item.layout.index("C") for item in prepared.boundary if _is_coloured(item)}
         self._task: Task | None = None
         self._classes = 0
+        self._certain: list[float] = []
         self._declared: list[float] = []
         self._exchanged: list[float] = []
 
@@ -79,7 +80,8 @@ class Certainty:
         if not self._declared:
             self._begin(outputs)
         if self._task:
-            self._declared.append(self._task.certainty(outputs))
+            self._certain.append(self._task.certainty(outputs))
+            self._declared.append(clarity(self._task, outputs))
 
     def _begin(self, outputs: Outputs) -> None:
         """Take the first task that the outputs are for."""
@@ -104,14 +106,14 @@ class Certainty:
     def add_exchanged(self, runs: Iterable[Outputs]) -> None:
         """Add what the source model says of `exchanged` samples."""
         assert self._task is not None
-        self._exchanged += [self._task.certainty(outputs) for outputs in runs]
+        self._exchanged += [clarity(self._task, outputs) for outputs in runs]
 
     def findings(self) -> Iterator[Finding]:
         """A model that is sure of nothing, or surer of other colours."""
-        declared = Confidence(tuple(self._declared), self._classes)
-        if found := detectors.low_confidence(declared):
+        if found := detectors.low_confidence(Confidence(tuple(self._certain), self._classes)):
             yield found
-        if self._exchanged and (other := detectors.colour_order(declared, Confidence(tuple(self._exchanged)))):
+        declared, exchanged = Confidence(tuple(self._declared)), Confidence(tuple(self._exchanged))
+        if exchanged.values and (other := detectors.colour_order(declared, exchanged)):
             yield other
 
 
