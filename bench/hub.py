@@ -7,7 +7,6 @@ and prints a figure and its baseline side by side.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import subprocess
 import sys
@@ -33,6 +32,9 @@ from oakmill.settings import Settings, current
 from oakmill.storage.database import Database
 from oakmill.toolchains.installing import install_missing
 from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
+
+sys.path.append(str(Path(__file__).parent.parent))
+from tests.hub_servers import ServedHub
 
 FIRST = 100
 PIECE = 1 << 20
@@ -66,27 +68,13 @@ def show(what: str, figure: str, baseline: str) -> None:
 @contextmanager
 def hub(folder: Path) -> Iterator[tuple[httpx.Client, Settings]]:
     """A hub with two workers, and an admin's client of it."""
-    (folder / "home").mkdir()
-    (folder / "home" / "toolchains").symlink_to(installed(), target_is_directory=True)
-    environment = {**os.environ, "OAKMILL_HOME": str(folder / "home")}  # noqa: TID251 - a hub of its own
-    command = [sys.executable, "-m", "oakmill", "serve", "--port", "0", "--workers", "2"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-    try:
-        while "2 workers" not in (text := (folder / "log").read_text()):
-            if process.poll() is not None:
-                raise SystemExit(text)
-            time.sleep(0.1)
-        url, key = re.findall(r"listens on (\S+)", text)[0], re.findall(r"oak_\w+", text)[0]
-        headers = {"Authorization": f"Bearer {key}"}
-        with httpx.Client(base_url=f"{url}/api/v1", headers=headers, timeout=600, trust_env=False) as client:
-            yield client, Settings(home=folder / "home")
-    except httpx.HTTPStatusError:
-        click.echo((folder / "log").read_text()[-4000:], err=True)
-        raise
-    finally:
-        process.terminate()
-        process.wait(60)
+    (folder / "toolchains").symlink_to(installed(), target_is_directory=True)
+    with ServedHub(folder, workers=2) as served, served.client(600) as client:
+        try:
+            yield client, Settings(home=folder)
+        except httpx.HTTPStatusError:
+            click.echo(served.log.read_text()[-4000:], err=True)
+            raise
 
 
 def installed() -> Path:

@@ -1,9 +1,10 @@
-"""Servers that the hub's tests run against, started for the session: PostgreSQL from Debian, and an S3 by moto."""
+"""Servers for tests and benches: hubs in processes of their own, PostgreSQL from Debian, and an S3 by moto."""
 
 from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import signal
 import socket
@@ -11,14 +12,94 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
+import httpx
 import pytest
 
+PATIENCE = 240.0
+"""Seconds for what happens by itself: a bound for what never comes, not a promise of speed; machines may be loaded."""
+API = "/api/v1"
 POSTGRES = [*sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+ELSEWHERE = ("OAKMILL_HUB_URL", "OAKMILL_KEY", "OAKMILL_DATABASE", "OAKMILL_STORE")
 _NUMBERS = itertools.count(1)
+
+
+@dataclass
+class ServedHub:
+    """`oakmill serve` as a process of its own; ended and started again, it keeps its home, port and key."""
+
+    home: Path
+    workers: int = 0
+    variables: Mapping[str, str] = field(default_factory=dict)
+    port: int = 0
+    key: str = ""
+    process: subprocess.Popen[bytes] = field(init=False)
+    _began: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.home / "log"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of a process that belongs to this hub, without what would lead it to another."""
+        own = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}  # noqa: TID251
+        return {**own, "OAKMILL_HOME": str(self.home), **self.variables}
+
+    def start(self) -> Self:
+        """Start, and wait until it answers and its workers are there. The first start tells the key."""
+        serve = [sys.executable, "-m", "oakmill", "serve", "--port", str(self.port), "--workers", str(self.workers)]
+        said = self.run(serve).wait_for(f"{self.workers} worker")
+        self.port = int(re.findall(r"listens on http://127\.0\.0\.1:(\d+)", said)[-1])
+        if told := re.search(r"oak_\w+", said):
+            self.key = told.group()
+        return self
+
+    def run(self, command: list[str], **more: Any) -> Self:
+        """Start it in another way, and do not wait."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._began = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=self.environment, **more)
+        return self
+
+    def wait_for(self, words: str) -> str:
+        """What the log says since the start, once those words are in it."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            said = self.log.read_bytes()[self._began :].decode()
+            if words in said:
+                return said
+            assert self.process.poll() is None, said
+            time.sleep(0.05)
+        raise AssertionError(f"{words!r} never came: {self.log.read_text()}")
+
+    def client(self, timeout: float = PATIENCE, path: str = API) -> httpx.Client:
+        """An admin's client."""
+        return httpx.Client(base_url=f"{self.url}{path}", headers=self.headers, timeout=timeout, trust_env=False)
+
+    def end(self) -> None:
+        """End in order, as an operator does; by force where that takes too long."""
+        _end(self.process, signal.SIGTERM)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
 
 @pytest.fixture(scope="session")
@@ -75,8 +156,6 @@ def s3_server() -> Iterator[str]:
 @pytest.fixture
 def s3_store(s3_server: str) -> dict[str, object]:
     """Settings of a new, empty bucket: {"store": ..., "store_options": ...}."""
-    import httpx
-
     bucket = f"hub-{next(_NUMBERS)}-{os.getpid()}"
     httpx.put(f"{s3_server}/{bucket}").raise_for_status()
     options = {"endpoint": s3_server, "access_key_id": "key", "secret_access_key": "secret", "region": "us-east-1"}
@@ -139,7 +218,7 @@ def _wait_for(connect: object, server: subprocess.Popen[bytes]) -> None:
 def _end(server: subprocess.Popen[bytes], how: signal.Signals) -> None:
     server.send_signal(how)
     try:
-        server.wait(20)
+        server.wait(60)
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import subprocess
-import sys
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,6 +19,7 @@ from oakmill.registry import callers, instances, keys, models, teams, variants
 from oakmill.registry.tables import Key
 from oakmill.settings import Settings
 from oakmill.storage.database import now
+from tests.hub_servers import ServedHub
 
 with warnings.catch_warnings():  # it wants another HTTP client than the one that all the world uses
     warnings.simplefilter("ignore")
@@ -107,69 +102,10 @@ def relu(path: Path | None = None, *, opset: int = 13) -> bytes:
     return data
 
 
-@dataclass
-class Server:
-    """`oakmill serve` as a process of its own."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-    home: Path
-    url: str = ""
-    key: str = ""
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.key}"}
-
-    def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, headers=self.headers, timeout=PATIENCE, trust_env=False)
-
-    def web_pid(self) -> int:
-        """The process that answers now: the youngest."""
-        listed = subprocess.check_output(["pgrep", "-P", str(self.process.pid), "-f", "oakmill.server.web"], text=True)
-        return int(listed.split()[-1])
-
-    def wait_for(self, words: str, seconds: float = PATIENCE) -> str:
-        """What the log says, once those words are in it."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            text = self.log.read_text()
-            if words in text:
-                return text
-            assert self.process.poll() is None, text
-            time.sleep(0.05)
-        raise AssertionError(f"{words!r} never came: {self.log.read_text()}")
-
-
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    found = start_server(tmp_path / "home", tmp_path / "log")
-    try:
+def server(tmp_path: Path) -> Iterator[ServedHub]:
+    with ServedHub(tmp_path / "home") as found:
         yield found
-    finally:
-        end_server(found)
-
-
-def start_server(home: Path, log: Path, *arguments: str, port: int = 0, workers: int = 0) -> Server:
-    environment = {**os.environ, "OAKMILL_HOME": str(home)}  # noqa: TID251 - a server of its own
-    command = [sys.executable, "-m", "oakmill", "serve", "--port", str(port), "--workers", str(workers), *arguments]
-    with log.open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
-    found = Server(process, log, home)
-    text = found.wait_for(f"{workers} worker")
-    found.url = re.findall(r"listens on (\S+)", text)[-1] + API
-    if key := re.findall(r"oak_\w+", text):
-        found.key = key[0]
-    return found
-
-
-def end_server(server: Server) -> None:
-    server.process.send_signal(signal.SIGTERM)
-    try:
-        server.process.wait(PATIENCE)
-    finally:
-        server.process.kill()
-        server.process.wait()
 
 
 def make_source(client: httpx.Client, name: str = "digits", prefix: str = "", model_type: str = "ONNX") -> str:

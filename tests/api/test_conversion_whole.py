@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.conftest import Server, end_server, make_source, start_server
+from tests.api.conftest import make_source
 from tests.conversion.makers import archived, conv_model, saved
+from tests.hub_servers import ServedHub
 from tests.tools import link_toolchains
 from tests.unit.model.ir_making import write_ir
 
@@ -28,16 +29,10 @@ ROLES = {"model", "recipe", "passport", "passport_page"}
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """An admin's client of a hub with the toolchains of this machine."""
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "home").mkdir()
-    link_toolchains(folder / "home")
-    server: Server = start_server(folder / "home", folder / "log", workers=1)
-    try:
-        with server.client() as client:
-            client.timeout = httpx.Timeout(PATIENCE)
-            yield client
-    finally:
-        end_server(server)
+    home = tmp_path_factory.mktemp("whole")
+    link_toolchains(home)
+    with ServedHub(home, workers=1) as server, server.client(PATIENCE) as client:
+        yield client
 
 
 def upload(client: httpx.Client, instance_id: str, path: Path) -> Any:

@@ -12,12 +12,13 @@ from collections import Counter
 
 import httpx
 
-from tests.api.conftest import PATIENCE, Server
+from tests.api.conftest import PATIENCE
+from tests.hub_servers import ServedHub
 
 CLIENTS, TIMES = 200, 3
 
 
-def test_two_hundred_clients_are_all_answered(server: Server) -> None:
+def test_two_hundred_clients_are_all_answered(server: ServedHub) -> None:
     async def ask_all() -> Counter[int]:
         limits = httpx.Limits(max_connections=CLIENTS)
         async with httpx.AsyncClient(
@@ -25,7 +26,7 @@ def test_two_hundred_clients_are_all_answered(server: Server) -> None:
         ) as client:
 
             async def ask() -> list[int]:
-                return [(await client.get(f"{server.url}/models")).status_code for _ in range(TIMES)]
+                return [(await client.get(f"{server.url}/api/v1/models")).status_code for _ in range(TIMES)]
 
             return Counter(code for codes in await asyncio.gather(*(ask() for _ in range(CLIENTS))) for code in codes)
 

@@ -22,13 +22,20 @@ import pytest
 from oakmill.jobs import job_log, queue
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.storage.database import Database
-from tests.api.conftest import API, PATIENCE, Server, end_server, make_source, start_server
+from tests.api.conftest import API, PATIENCE, make_source
+from tests.hub_servers import ServedHub
+
+
+def web_pid(server: ServedHub) -> int:
+    """The process that answers now: the youngest."""
+    listed = subprocess.check_output(["pgrep", "-P", str(server.process.pid), "-f", "oakmill.server.web"], text=True)
+    return int(listed.split()[-1])
 
 
 class Poller(threading.Thread):
     """A client as Luxonis' own is: asks every 50 ms over a kept connection, and tries nothing twice."""
 
-    def __init__(self, server: Server, *, kept: bool) -> None:
+    def __init__(self, server: ServedHub, *, kept: bool) -> None:
         super().__init__(daemon=True)
         self._server, self._kept = server, kept
         self._stopping = threading.Event()
@@ -58,7 +65,7 @@ class Poller(threading.Thread):
         return self.answers
 
 
-def polled_through(server: Server, deed: Callable[[], None]) -> list[Poller]:
+def polled_through(server: ServedHub, deed: Callable[[], None]) -> list[Poller]:
     pollers = [Poller(server, kept=True), Poller(server, kept=True), Poller(server, kept=False)]
     for poller in pollers:
         poller.start()
@@ -70,15 +77,15 @@ def polled_through(server: Server, deed: Callable[[], None]) -> list[Poller]:
     return pollers
 
 
-def test_polling_clients_see_no_error_while_the_hub_is_renewed(server: Server) -> None:
+def test_polling_clients_see_no_error_while_the_hub_is_renewed(server: ServedHub) -> None:
     def renew() -> None:
         for times in (1, 2):
-            before = server.web_pid()
+            before = web_pid(server)
             server.process.send_signal(signal.SIGHUP)
             deadline = time.monotonic() + PATIENCE
             while server.log.read_text().count("has taken over") < times and time.monotonic() < deadline:
                 time.sleep(0.05)
-            assert server.web_pid() != before
+            assert web_pid(server) != before
 
     for poller in polled_through(server, renew):
         assert set(poller.answers) == {200}, poller.answers
@@ -86,19 +93,18 @@ def test_polling_clients_see_no_error_while_the_hub_is_renewed(server: Server) -
         print(f"{len(poller.answers)} requests, the slowest {poller.slowest * 1000:.0f} ms")
 
 
-def test_a_killed_web_process_is_replaced_and_new_connections_wait(server: Server) -> None:
-    os.kill(server.web_pid(), signal.SIGKILL)
-    assert httpx.get(f"{server.url}/health", timeout=PATIENCE, trust_env=False).status_code == 200
+def test_a_killed_web_process_is_replaced_and_new_connections_wait(server: ServedHub) -> None:
+    os.kill(web_pid(server), signal.SIGKILL)
+    assert httpx.get(f"{server.url}{API}/health", timeout=PATIENCE, trust_env=False).status_code == 200
     server.wait_for("ended with -9; starting another")
 
 
-def test_an_upload_goes_on_after_a_broken_connection_and_a_killed_server(tmp_path: Path, server: Server) -> None:
+def test_an_upload_goes_on_after_a_broken_connection_and_a_killed_server(tmp_path: Path, server: ServedHub) -> None:
     data = os.urandom(3 << 20)
     with server.client() as client:
         body = {"name": "w.bin", "size": len(data), "purpose": {"kind": "instance", "instance_id": make_source(client)}}
         upload = client.post("/uploads", json=body).raise_for_status().json()
-    host, port = server.url.removeprefix("http://").split("/")[0].split(":")
-    with socket.create_connection((host, int(port))) as broken:
+    with socket.create_connection(("127.0.0.1", server.port)) as broken:
         head = f"PATCH {API}/uploads/{upload['id']} HTTP/1.1\r\nHost: x\r\nUpload-Offset: 0\r\n"
         head += f"Authorization: Bearer {server.key}\r\nContent-Length: {len(data)}\r\n\r\n"
         broken.sendall(head.encode() + data[: 2 << 20])
@@ -108,28 +114,23 @@ def test_an_upload_goes_on_after_a_broken_connection_and_a_killed_server(tmp_pat
                 time.sleep(0.05)
     server.process.kill()
     server.process.wait()
-    again = start_server(server.home, tmp_path / "log2")
-    again.key = server.key
-    try:
-        with again.client() as client:
-            offset = upload_offset(client, upload["id"])
-            assert 1 << 20 <= offset <= 2 << 20
-            wrong = client.patch(f"/uploads/{upload['id']}", headers={"Upload-Offset": "7"}, content=b"x")
-            assert (wrong.status_code, wrong.json()["subject"]) == (409, str(offset))
-            path = f"/uploads/{upload['id']}"
-            sent = client.patch(path, headers={"Upload-Offset": str(offset)}, content=data[offset:])
-            assert sent.headers["upload-offset"] == str(len(data))
-            assert client.get(path).json()["offset"] == len(data)
-    finally:
-        end_server(again)
+    with ServedHub(server.home, key=server.key) as again, again.client() as client:
+        offset = upload_offset(client, upload["id"])
+        assert 1 << 20 <= offset <= 2 << 20
+        wrong = client.patch(f"/uploads/{upload['id']}", headers={"Upload-Offset": "7"}, content=b"x")
+        assert (wrong.status_code, wrong.json()["subject"]) == (409, str(offset))
+        path = f"/uploads/{upload['id']}"
+        sent = client.patch(path, headers={"Upload-Offset": str(offset)}, content=data[offset:])
+        assert sent.headers["upload-offset"] == str(len(data))
+        assert client.get(path).json()["offset"] == len(data)
 
 
 def upload_offset(client: httpx.Client, upload_id: str) -> int:
     return int(client.head(f"/uploads/{upload_id}").headers["upload-offset"])
 
 
-def test_nobody_goes_on_answering_when_the_parent_is_killed(server: Server) -> None:
-    web = server.web_pid()
+def test_nobody_goes_on_answering_when_the_parent_is_killed(server: ServedHub) -> None:
+    web = web_pid(server)
     server.process.kill()
     server.process.wait()
     deadline = time.monotonic() + PATIENCE
@@ -138,7 +139,7 @@ def test_nobody_goes_on_answering_when_the_parent_is_killed(server: Server) -> N
     assert not Path(f"/proc/{web}").exists()
 
 
-def test_it_ends_in_order(server: Server) -> None:
+def test_it_ends_in_order(server: ServedHub) -> None:
     began = time.monotonic()
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(PATIENCE) == 0
@@ -148,7 +149,7 @@ def test_it_ends_in_order(server: Server) -> None:
 
 
 @pytest.mark.parametrize("place", ["secret"])
-def test_the_secret_is_nobody_elses_to_read(server: Server, place: str) -> None:
+def test_the_secret_is_nobody_elses_to_read(server: ServedHub, place: str) -> None:
     assert (server.home / "hub" / place).stat().st_mode & 0o777 == 0o600
 
 
@@ -159,19 +160,14 @@ def test_a_socket_from_systemd_is_taken(tmp_path: Path) -> None:
         run = f"import os, sys; os.dup2({listener.fileno()}, 3); os.environ['LISTEN_PID'] = str(os.getpid()); "
         run += "os.environ['LISTEN_FDS'] = '1'; "
         run += "os.execv(sys.executable, [sys.executable, '-m', 'oakmill', 'serve', '--workers', '0'])"
-        environment = {**os.environ, "OAKMILL_HOME": str(tmp_path)}  # noqa: TID251 - a server of its own
-        with (tmp_path / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-c", run], pass_fds=(listener.fileno(),), stdout=log, stderr=log, env=environment
-            )
-        found = Server(process, tmp_path / "log", tmp_path)
+        found = ServedHub(tmp_path).run([sys.executable, "-c", run], pass_fds=(listener.fileno(),))
         try:
             found.wait_for(f"listens on http://127.0.0.1:{port}")
             assert (
                 httpx.get(f"http://127.0.0.1:{port}{API}/health", timeout=PATIENCE, trust_env=False).status_code == 200
             )
         finally:
-            end_server(found)
+            found.end()
 
 
 def test_systemd_itself_starts_it_at_the_first_connection(tmp_path: Path) -> None:
@@ -180,26 +176,23 @@ def test_systemd_itself_starts_it_at_the_first_connection(tmp_path: Path) -> Non
         pytest.skip("systemd-socket-activate is not installed (apt-get install systemd)")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    environment = {**os.environ, "OAKMILL_HOME": str(tmp_path)}  # noqa: TID251 - a server of its own
-    passed = [argument for name in ("OAKMILL_HOME", "PATH") for argument in ("-E", f"{name}={environment[name]}")]
+    found = ServedHub(tmp_path)
+    passed = [argument for name in ("OAKMILL_HOME", "PATH") for argument in ("-E", f"{name}={found.environment[name]}")]
     serve = [sys.executable, "-m", "oakmill", "serve", "--workers", "0"]
-    with (tmp_path / "log").open("wb") as log:
-        command = [activate, "-l", f"127.0.0.1:{port}", *passed, *serve]
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    found = Server(process, tmp_path / "log", tmp_path)
+    found.run([activate, "-l", f"127.0.0.1:{port}", *passed, *serve])
     try:
         found.wait_for("Listening on")
         with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
             assert client.get(f"http://127.0.0.1:{port}{API}/health").status_code == 200
         found.wait_for(f"listens on http://127.0.0.1:{port}")
     finally:
-        end_server(found)
+        found.end()
 
 
 class Listener(threading.Thread):
     """Follows a job as a browser does: where the stream breaks, it asks again from the last event that it has."""
 
-    def __init__(self, server: Server, job_id: str) -> None:
+    def __init__(self, server: ServedHub, job_id: str) -> None:
         super().__init__(daemon=True)
         self._server, self._path = server, f"/jobs/{job_id}/events"
         self.lines: list[str] = []
@@ -235,7 +228,7 @@ class Listener(threading.Thread):
             self.end = event["data"]
 
 
-def test_a_stream_goes_on_after_its_server_is_killed(server: Server) -> None:
+def test_a_stream_goes_on_after_its_server_is_killed(server: ServedHub) -> None:
     """Nothing is told twice, and nothing is left out, when the web process is killed under a stream."""
     db = Database.at(server.home / "hub" / "hub.sqlite")
     with server.client() as client:
@@ -248,7 +241,7 @@ def test_a_stream_goes_on_after_its_server_is_killed(server: Server) -> None:
     listener = Listener(server, "aij_1")
     listener.start()
     assert listener.first.wait(PATIENCE)
-    os.kill(server.web_pid(), signal.SIGKILL)
+    os.kill(web_pid(server), signal.SIGKILL)
     with db.session() as session:
         job_log.append(session, "aij_1", 1, [job_log.Line(f"line {number}") for number in range(3, 6)])
     server.wait_for("ended with -9; starting another")

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
-import signal
 import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,74 +15,21 @@ import pytest
 
 from oakmill.client import Hub
 from tests.conversion.makers import conv_model, saved
+from tests.hub_servers import ServedHub
 from tests.tools import link_toolchains
 
 
-@dataclass
-class Serving:
-    """`oakmill serve`, which may be ended and started again on the same port."""
-
-    home: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-    key: str = ""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def log(self) -> Path:
-        return self.home / "log"
-
-    def start(self, workers: int = 1) -> None:
-        command = [sys.executable, "-m", "oakmill", "serve", "--port", str(self.port), "--workers", str(workers)]
-        before = self.log.stat().st_size if self.log.exists() else 0
-        with self.log.open("ab") as output:
-            environment = variables(OAKMILL_HOME=str(self.home))
-            self.process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
-        deadline = time.monotonic() + 120
-        while " worker" not in (said := self.log.read_text()[before:]):
-            assert self.process.poll() is None, said
-            assert time.monotonic() < deadline, said
-            time.sleep(0.05)
-        if found := re.search(r"oak_\w+", said):
-            self.key = found.group()
-
-    def end(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(60)
-            self.process = None
-
-
-def variables(**more: str) -> dict[str, str]:
-    """The environment without what would lead a command to another hub."""
-    mine = ("OAKMILL_HUB_URL", "OAKMILL_KEY", "OAKMILL_DATABASE", "OAKMILL_STORE")
-    own = os.environ  # noqa: TID251 - for processes of their own
-    return {name: value for name, value in own.items() if name not in mine} | more
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHub]:
     """A hub with one worker and the toolchains of this machine."""
     home = tmp_path_factory.mktemp("hub")
     link_toolchains(home)
-    found = Serving(home, free_port())
-    found.start()
-    yield found
-    found.end()
+    with ServedHub(home, workers=1) as found:
+        yield found
 
 
 @pytest.fixture
-def hub(serving: Serving) -> Iterator[Hub]:
+def hub(serving: ServedHub) -> Iterator[Hub]:
     with Hub(serving.url, serving.key) as hub:
         yield hub
 
@@ -132,7 +75,7 @@ class Wire:
 
 
 @pytest.fixture
-def wire(serving: Serving) -> Iterator[Wire]:
+def wire(serving: ServedHub) -> Iterator[Wire]:
     wire = Wire(serving.port, cut_after=2_500_000)
     yield wire
     wire.close()
@@ -149,7 +92,7 @@ class Shell:
         self, *words: str, code: int = 0, home: Path | None = None, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         folders = {"XDG_CONFIG_HOME": str(self.folder / "config"), "OAKMILL_HOME": str(home or self.home)}
-        own = variables(**folders, **(env or {}))
+        own = {**ServedHub(home or self.home).environment, **folders, **(env or {})}
         command = [sys.executable, "-m", "oakmill", *words]
         process = subprocess.Popen(
             command, cwd=self.folder, env=own, text=True, stdin=subprocess.DEVNULL, stdout=-1, stderr=-1

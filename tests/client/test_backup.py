@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from oakmill.client import Hub
-from tests.client.conftest import Serving, Shell, free_port
+from tests.client.conftest import Shell
 from tests.client.test_whole_way import upload
 from tests.conversion.makers import conv_model, saved
+from tests.hub_servers import ServedHub
 
 
 def test_a_hub_is_backed_up_while_it_runs_and_restored_elsewhere(
-    serving: Serving, hub: Hub, shell: Shell, tmp_path: Path
+    serving: ServedHub, hub: Hub, shell: Shell, tmp_path: Path
 ) -> None:
     source = saved(conv_model(opset=9), tmp_path / "saved.onnx")
     instance = upload(hub, "saved", source)
@@ -23,12 +24,8 @@ def test_a_hub_is_backed_up_while_it_runs_and_restored_elsewhere(
     assert "restored" in shell.run("restore", "copy", home=new).stdout
     shell.run("restore", "copy", code=9, home=new)
     shell.run("restore", "config", code=10, home=tmp_path / "other")
-    other = Serving(new, free_port())
-    other.start(workers=0)
-    try:
+    with ServedHub(new) as other:
         assert other.key == ""
         with Hub(other.url, serving.key) as again:
             (path,) = again.instances.download(instance, tmp_path / "got")
             assert path.read_bytes() == source.read_bytes()
-    finally:
-        other.end()

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from oakmill.client import Hub
 from oakmill.storage import migrate
 from oakmill.storage.database import Database, now
-from tests.client.conftest import Serving, Shell, free_port
+from tests.client.conftest import Shell
+from tests.hub_servers import ServedHub
 
 ROWS = (
     "insert into blobs (sha256, size, created) values ('{sha}', 3, :now)",
@@ -31,13 +32,8 @@ def test_the_first_revision_with_rows_becomes_the_last(tmp_path: Path, shell: Sh
         with db.reading() as session:
             assert session.execute(text("select name, sha256 from uploads")).all() == [("net.onnx", "a" * 64)]
             assert session.execute(text("select size from blobs")).scalars().all() == [3]
-    serving = Serving(tmp_path / "home", free_port())
-    serving.start(workers=0)
-    try:
-        with Hub(serving.url, serving.key) as hub:
-            assert hub.me().team.slug == "default"
-    finally:
-        serving.end()
+    with ServedHub(tmp_path / "home") as serving, Hub(serving.url, serving.key) as hub:
+        assert hub.me().team.slug == "default"
 
 
 def first(path: Path) -> None:

@@ -13,14 +13,15 @@ import pytest
 from oakmill.client import Hub, Job, Line, Told
 from oakmill.errors import Conflict, Forbidden, HubUnreachable, NoKey, NotAModel, NotFound, OutputExists, SpecError
 from oakmill.spec import Rvc2Spec
-from tests.client.conftest import Serving, Shell, Wire, heavy_model
+from tests.client.conftest import Shell, Wire, heavy_model
 from tests.conversion.makers import conv_model, saved
 from tests.crash.conftest import source_file
+from tests.hub_servers import ServedHub
 
 SMALL = Rvc2Spec(blob=True, number_of_shaves=4)
 
 
-def test_the_whole_way_with_the_connection_cut_once(serving: Serving, wire: Wire, shell: Shell) -> None:
+def test_the_whole_way_with_the_connection_cut_once(serving: ServedHub, wire: Wire, shell: Shell) -> None:
     model = heavy_model(shell.folder / "net.onnx")
     said = shell.run("login", f"http://127.0.0.1:{wire.port}", env={"OAKMILL_KEY": serving.key}).stdout
     assert "'first admin' of the team default allows admin" in said
@@ -49,7 +50,7 @@ def test_the_whole_way_with_the_connection_cut_once(serving: Serving, wire: Wire
 
 
 def test_a_file_that_the_hub_has_is_not_sent_again_and_a_result_that_it_has_comes_at_once(
-    serving: Serving, hub: Hub, shell: Shell
+    serving: ServedHub, hub: Hub, shell: Shell
 ) -> None:
     model = saved(conv_model(opset=12), shell.folder / "twice.onnx")
     there = {"OAKMILL_HUB_URL": serving.url, "OAKMILL_KEY": serving.key}
@@ -62,7 +63,7 @@ def test_a_file_that_the_hub_has_is_not_sent_again_and_a_result_that_it_has_come
     assert found.versions == 1
 
 
-def test_images_of_this_machine_go_with_the_conversion(serving: Serving, hub: Hub, shell: Shell) -> None:
+def test_images_of_this_machine_go_with_the_conversion(serving: ServedHub, hub: Hub, shell: Shell) -> None:
     from PIL import Image
 
     saved(conv_model(opset=11), shell.folder / "seen.onnx")
@@ -75,7 +76,7 @@ def test_images_of_this_machine_go_with_the_conversion(serving: Serving, hub: Hu
     assert [found.count for found in hub.datasets.list() if found.slug.startswith("images-")] == [3]
 
 
-def test_errors_come_back_by_name(serving: Serving, hub: Hub, tmp_path: Path) -> None:
+def test_errors_come_back_by_name(serving: ServedHub, hub: Hub, tmp_path: Path) -> None:
     made = hub.models.create("errors")
     with pytest.raises(Conflict):
         hub.models.create("errors")
@@ -95,7 +96,7 @@ def test_errors_come_back_by_name(serving: Serving, hub: Hub, tmp_path: Path) ->
     hub.models.delete(made.id, force=True)
 
 
-def test_a_failed_conversion_is_explained_and_ends_with_its_exit_code(serving: Serving, shell: Shell) -> None:
+def test_a_failed_conversion_is_explained_and_ends_with_its_exit_code(serving: ServedHub, shell: Shell) -> None:
     saved(conv_model(shape=(1, 3, "h", "w")), shell.folder / "open.onnx")
     there = {"OAKMILL_HUB_URL": serving.url, "OAKMILL_KEY": serving.key}
     said = shell.run("convert", "open.onnx", "--hub", "--to", "rvc2", code=4, env=there).stderr
@@ -105,7 +106,7 @@ def test_a_failed_conversion_is_explained_and_ends_with_its_exit_code(serving: S
     assert "No hub is known" in shell.run("models", code=10).stderr
 
 
-def test_a_download_never_replaces_another_file(serving: Serving, hub: Hub, tmp_path: Path) -> None:
+def test_a_download_never_replaces_another_file(serving: ServedHub, hub: Hub, tmp_path: Path) -> None:
     instance = upload(hub, "kept", saved(conv_model(opset=10), tmp_path / "kept.onnx"))
     (tmp_path / "got").mkdir()
     (tmp_path / "got" / "kept.onnx").write_text("mine")
@@ -116,7 +117,7 @@ def test_a_download_never_replaces_another_file(serving: Serving, hub: Hub, tmp_
     assert [item.name for item in path.parent.iterdir()] == ["kept.onnx"]
 
 
-def test_a_restart_of_the_hub_is_waited_out(serving: Serving, hub: Hub, tmp_path: Path) -> None:
+def test_a_restart_of_the_hub_is_waited_out(serving: ServedHub, hub: Hub, tmp_path: Path) -> None:
     """The whole hub ends in the middle of a job, its worker too; the next one makes it, and each line comes once."""
     source = hub.instances.get(upload(hub, "deep", source_file(tmp_path)))
     job, told, running = hub.convert(source, SMALL), list[Told](), threading.Event()

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
 from oakmill.calibration.datasets.catalog import COUNT
@@ -24,25 +20,12 @@ from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
 from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
 from oakmill.toolchains.torchscript.toolchain import TorchScriptToolchain
 from tests.conversion.conftest import command
+from tests.hub_servers import ServedHub
 from tests.tools import CACHE, installed, turn
 from tests.unit.calibration.datasets_server import OpenImages, published, serving
 
 HERE = Path(__file__).parent
 LOCK = HERE / "hubai-sdk.lock"
-WORKERS = 2
-
-
-@dataclass(frozen=True)
-class Running:
-    """The hub's address, and an admin's key to it."""
-
-    url: str
-    key: str
-    home: Path
-
-    def client(self) -> httpx.Client:
-        headers = {"Authorization": f"Bearer {self.key}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False)
 
 
 @dataclass(frozen=True)
@@ -51,7 +34,7 @@ class Sdk:
 
     python: Path
 
-    def run(self, hub: Running, folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    def run(self, hub: ServedHub, folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run its interpreter in a folder, with the hub's address and key as a user sets them.
 
         When it is imported, it asks a package index for newer versions of itself, and ends the process where there is
@@ -109,29 +92,15 @@ def toolchains() -> None:
 
 
 @pytest.fixture(scope="session")
-def hub(toolchains: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def hub(toolchains: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedHub]:
     """`oakmill serve`, with the named set GENERAL installed and the models of the client's tests."""
-    folder = tmp_path_factory.mktemp("hub")
-    home = folder / "home"
-    home.mkdir()
+    home = tmp_path_factory.mktemp("hub")
     (home / "toolchains").symlink_to(current().toolchains, target_is_directory=True)
-    variables = {**os.environ, "OAKMILL_HOME": str(home)}  # noqa: TID251
-    _install_general(variables)
-    subprocess.check_call(command("seed", "sdk-suite"), env=variables)
-    log = folder / "log"
-    with log.open("wb") as output:
-        serve = command("serve", "--port", "0", "--workers", str(WORKERS))
-        process = subprocess.Popen(serve, stdout=output, stderr=output, env=variables)
-    try:
-        text = _wait_for(process, log, f"{WORKERS} workers")
-        yield Running(re.findall(r"listens on (\S+)", text)[-1], re.findall(r"oak_\w+", text)[0], home)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        finally:
-            process.kill()
-            process.wait()
+    found = ServedHub(home, workers=2)
+    _install_general(found.environment)
+    subprocess.check_call(command("seed", "sdk-suite"), env=found.environment)
+    with found:
+        yield found
 
 
 def _install_general(variables: dict[str, str]) -> None:
@@ -142,14 +111,3 @@ def _install_general(variables: dict[str, str]) -> None:
             env={**variables, **places, "no_proxy": "127.0.0.1"},
             stdout=subprocess.DEVNULL,
         )
-
-
-def _wait_for(process: subprocess.Popen[bytes], log: Path, words: str, seconds: float = 120) -> str:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        text = log.read_text()
-        if words in text:
-            return text
-        assert process.poll() is None, text
-        time.sleep(0.05)
-    raise AssertionError(f"{words!r} never came: {log.read_text()}")

@@ -11,7 +11,8 @@ import depthai
 import pytest
 
 from tests.compat import makers
-from tests.compat.conftest import Running, Sdk
+from tests.compat.conftest import Sdk
+from tests.hub_servers import ServedHub
 
 USE = Path(__file__).with_name("use_sdk.py")
 MODES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -23,7 +24,7 @@ MODES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def ask(sdk: Sdk, hub: Running, folder: Path, calls: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+def ask(sdk: Sdk, hub: ServedHub, folder: Path, calls: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     """What came of each call."""
     (folder / "calls.json").write_text(json.dumps(calls))
     done = sdk.run(hub, folder, USE, "calls.json")
@@ -33,7 +34,7 @@ def ask(sdk: Sdk, hub: Running, folder: Path, calls: list[tuple[str, dict[str, A
 
 
 @pytest.fixture(scope="module")
-def made(hub: Running, sdk: Sdk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def made(hub: ServedHub, sdk: Sdk, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """Every mode from ONNX and from an NN Archive, by "MODE SOURCE"."""
     folder = tmp_path_factory.mktemp("user")
     model = makers.tiny(folder / "tiny.onnx")
@@ -80,7 +81,7 @@ def superblob(path: str) -> bytes:
 
 
 @pytest.mark.timeout(1900)
-def test_what_is_not_installed_is_said_to_be(hub: Running, sdk: Sdk, tmp_path: Path) -> None:
+def test_what_is_not_installed_is_said_to_be(hub: ServedHub, sdk: Sdk, tmp_path: Path) -> None:
     path = str(makers.tiny(tmp_path / "tiny.onnx"))
     int8 = {"path": path, "max_quantization_images": 2}
     calls: list[tuple[str, dict[str, Any], tuple[str, ...]]] = [
@@ -100,11 +101,11 @@ def test_what_is_not_installed_is_said_to_be(hub: Running, sdk: Sdk, tmp_path: P
 
 
 @pytest.mark.timeout(1900)
-def test_a_name_that_is_taken_gets_the_next_version(hub: Running, sdk: Sdk, tmp_path: Path) -> None:
+def test_a_name_that_is_taken_gets_the_next_version(hub: ServedHub, sdk: Sdk, tmp_path: Path) -> None:
     path = str(makers.tiny(tmp_path / "tiny.onnx"))
     first, second = ask(sdk, hub, tmp_path, [("RVC2", {"path": path, "name": "My_Net.v1"})] * 2)
     assert first["instance"]["model_id"] == second["instance"]["model_id"]
-    with hub.client() as client:
+    with hub.client(path="") as client:
         asked = {"model_id": first["instance"]["model_id"], "variant_slug": "my_net.v1-32x48"}
         rows = client.get("/models/api/v1/modelVersions", params=asked).raise_for_status().json()
     assert sorted(row["version"] for row in rows) == ["0.1.0", "0.1.1"]

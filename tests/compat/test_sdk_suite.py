@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.compat.conftest import Running, Sdk
+from tests.compat.conftest import Sdk
+from tests.hub_servers import ServedHub
 
 TESTS = 59
 
 
 @pytest.mark.timeout(1900)
-def test_the_clients_own_suite_passes(hub: Running, sdk: Sdk, tmp_path: Path) -> None:
+def test_the_clients_own_suite_passes(hub: ServedHub, sdk: Sdk, tmp_path: Path) -> None:
     suite = next((sdk.python.parent.parent / "lib").glob("python3.*/site-packages/tests"))
     done = sdk.run(hub, tmp_path, "-m", "pytest", suite, "-q", "-p", "no:cacheprovider", "--durations=15")
     summary = done.stdout.strip().splitlines()[-1]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.compat import makers
-from tests.compat.conftest import Running, Sdk
+from tests.compat.conftest import Sdk
 from tests.compat.test_sdk_conversions import ask
+from tests.hub_servers import ServedHub
 
 PROGRAM = """
 import json, sys
@@ -26,7 +27,7 @@ print(json.dumps({"path": str(path), "inputs": [item.name for item in archive.ge
 """
 
 
-def from_zoo(hub: Running, slug: str, platform: str, cache: Path, key: str = "") -> subprocess.CompletedProcess[str]:
+def from_zoo(hub: ServedHub, slug: str, platform: str, cache: Path, key: str = "") -> subprocess.CompletedProcess[str]:
     variables = {**os.environ, "DEPTHAI_TELEMETRY": "0", "no_proxy": "127.0.0.1"}  # noqa: TID251
     return subprocess.run(  # noqa: TID251, PLW1510 - the test is the user
         [sys.executable, "-c", PROGRAM, hub.url, slug, platform, str(cache)],
@@ -38,7 +39,7 @@ def from_zoo(hub: Running, slug: str, platform: str, cache: Path, key: str = "")
 
 
 @pytest.fixture(scope="module")
-def converted(hub: Running, sdk: Sdk, tmp_path_factory: pytest.TempPathFactory) -> str:
+def converted(hub: ServedHub, sdk: Sdk, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The slug of a model with results for RVC2 and RVC4."""
     folder = tmp_path_factory.mktemp("zoo")
     path = str(makers.tiny(folder / "zoo.onnx"))
@@ -53,7 +54,7 @@ def converted(hub: Running, sdk: Sdk, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.mark.timeout(1900)
 @pytest.mark.parametrize("platform", ["RVC2", "RVC4"])
-def test_depthai_gets_and_opens_the_result(hub: Running, converted: str, platform: str, tmp_path: Path) -> None:
+def test_depthai_gets_and_opens_the_result(hub: ServedHub, converted: str, platform: str, tmp_path: Path) -> None:
     done = from_zoo(hub, converted, platform, tmp_path, hub.key)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
@@ -61,7 +62,7 @@ def test_depthai_gets_and_opens_the_result(hub: Running, converted: str, platfor
 
 
 @pytest.mark.timeout(1900)
-def test_what_is_not_there_or_not_to_be_seen_is_said(hub: Running, converted: str, tmp_path: Path) -> None:
+def test_what_is_not_there_or_not_to_be_seen_is_said(hub: ServedHub, converted: str, tmp_path: Path) -> None:
     missing = from_zoo(hub, "default/no-such-net", "RVC2", tmp_path, hub.key)
     assert missing.returncode != 0 and "no-such-net" in missing.stdout + missing.stderr
     unseen = from_zoo(hub, converted, "RVC2", tmp_path)
@@ -69,8 +70,8 @@ def test_what_is_not_there_or_not_to_be_seen_is_said(hub: Running, converted: st
 
 
 @pytest.mark.timeout(1900)
-def test_the_answer_has_what_depthai_wants(hub: Running, converted: str) -> None:
-    with hub.client() as client:
+def test_the_answer_has_what_depthai_wants(hub: ServedHub, converted: str) -> None:
+    with hub.client(path="") as client:
         assert client.get("/models/api/v1/health/").status_code == 200
         asked = {"slug": converted, "platform": "RVC4", "modelPrecisionType": "FP16"}
         found = client.get("/models/api/v1/models/download", params=asked).raise_for_status().json()

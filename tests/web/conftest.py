@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,12 +13,11 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Response, sync_playwright
 
 from oakmill.web.render import STATIC
+from tests.hub_servers import ServedHub
 from tests.tools import link_toolchains
 from tests.web.furnish import Hub, furnish, network
 from tests.web.screenshots import CHROMIUM, QUIET, signed_in
 from tests.web.working import asked, ran, source, unsupported
-
-STARTING_SECONDS = 90
 
 
 @dataclass
@@ -41,31 +34,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("hub") / "home"
     home.mkdir()
     link_toolchains(home)
-    log = home / "log"
-    environment = {**os.environ, "OAKMILL_HOME": str(home), "OAKMILL_PUBLIC_WITHOUT_KEY": "true"}  # noqa: TID251
-    command = [sys.executable, "-m", "oakmill", "serve", "--port", "0", "--workers", "0"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
-    try:
-        text = _wait_for(process, log, "0 workers")
-        found = Served(re.findall(r"listens on (\S+)", text)[0], re.findall(r"oak_\w+", text)[0], home=home)
+    with ServedHub(home, variables={"OAKMILL_PUBLIC_WITHOUT_KEY": "true"}) as served:
+        found = Served(served.url, served.key, home=home)
         with found.client() as client:
             found.ids.update(furnish(client))
         yield found
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-def _wait_for(process: subprocess.Popen[bytes], log: Path, words: str) -> str:
-    deadline = time.monotonic() + STARTING_SECONDS
-    while time.monotonic() < deadline:
-        text = log.read_text()
-        if words in text:
-            return text
-        assert process.poll() is None, text
-        time.sleep(0.1)
-    raise AssertionError(log.read_text())
 
 
 @pytest.fixture(scope="package")
