@@ -19,7 +19,7 @@ from oakmill.registry import datasets
 
 routes = router("datasets")
 
-_AS_PICTURE: dict[int | str, dict[str, Any]] = {
+_AS_IMAGE: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
 }
 
@@ -54,11 +54,11 @@ def get_dataset(dataset_id: Id, session: Reading, caller: Reader) -> DatasetDeta
     return answers.dataset(datasets.seen(session, caller, dataset_id))
 
 
-@routes.get("/datasets/{dataset_id}/thumbnails/{number}", response_class=Response, responses=_AS_PICTURE)
+@routes.get("/datasets/{dataset_id}/thumbnails/{number}", response_class=Response, responses=_AS_IMAGE)
 def get_thumbnail(
     dataset_id: Id, number: Annotated[int, Path(ge=0, lt=1000)], session: Reading, caller: Reader
 ) -> Response:
-    """A small picture (JPEG) of what is in the set."""
+    """A small image (JPEG) of what is in the set."""
     small = datasets.seen(session, caller, dataset_id).report.get("thumbnails", [])
     if number >= len(small):
         raise NotFound(f"The set {dataset_id!r} has {len(small)} thumbnails.", subject=str(number))

@@ -46,7 +46,7 @@ def list_models(  # noqa: PLR0913 - a filter each
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Listed[Model]:
-    """The models that the caller sees. What says something of instances is met by an available one below."""
+    """The models that the caller sees. What is asked of instances is met by an available one below."""
     query = search.Query(
         text=text, tasks=task, tags=tag, license=license, platforms=platform, precision=precision,
         tool_version=tool_version, hash=hash, verdict=verdict, slug=slug, team_id=team_id, visibility=visibility,

@@ -61,7 +61,7 @@ class Remote:
         with moving(self.model.name) as progress:
             source = self._source(hub, progress)
             with _spec_without_files(hub, self.spec) as (values, pictures):
-                job = hub.convert(source, values, pictures=pictures, force=self.force, progress=progress)
+                job = hub.convert(source, values, images=pictures, force=self.force, progress=progress)
         if not job.is_live:
             return job
         try:

@@ -75,7 +75,7 @@ class Hub:
         source: Instance | str,
         spec: AnySpec | Mapping[str, Any],
         *,
-        pictures: Path | None = None,
+        images: Path | None = None,
         name: str | None = None,
         priority: int = 0,
         force: bool = False,
@@ -84,7 +84,7 @@ class Hub:
         """The job that converts a source, given as an instance or by its address; the same request gets the same job.
 
         Where `quantization_data` and `verification_images` are named in the spec, they are calibration sets of the
-        hub. `pictures` is a zip of your own, uploaded for this conversion's quantization alone.
+        hub. `images` is a zip of your own, uploaded for this conversion's quantization alone.
 
         Raises:
             NotFound: there is no such source or calibration set that the key sees.
@@ -100,13 +100,13 @@ class Hub:
             "name": name,
             "priority": priority,
             "force": force,
-            "wait_for_upload": pictures is not None,
+            "wait_for_upload": images is not None,
         }
-        path, again = f"/instances/{found.id}/conversions", not force and pictures is None
+        path, again = f"/instances/{found.id}/conversions", not force and images is None
         job = Job.model_validate(self._connection.ask("POST", path, again=again, json=body))
-        if pictures is None:
+        if images is None:
             return job
-        self.uploads.file(pictures, {"kind": "quantization", "job_id": job.id}, progress=progress)
+        self.uploads.file(images, {"kind": "quantization", "job_id": job.id}, progress=progress)
         return self.jobs.get(job.id)
 
     def source(self, address: str) -> Instance:

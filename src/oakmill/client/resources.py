@@ -99,15 +99,15 @@ class Datasets:
         """A set, by identifier or slug, with what the calibration doctor says of it."""
         return DatasetDetail.model_validate(self._connection.get(f"/datasets/{name}"))
 
-    def add(self, name: str, pictures: Path, *, progress: Progress = unwatched) -> DatasetDetail:
-        """Make a set of a zip of pictures.
+    def add(self, name: str, images: Path, *, progress: Progress = unwatched) -> DatasetDetail:
+        """Make a set of a zip of images.
 
         Raises:
-            Conflict: there is one of that name with other pictures.
-            SourceError: it is no zip of pictures, or not to be read.
+            Conflict: there is one of that name with other images.
+            SourceError: it is no zip of images, or not to be read.
             UnsafeSource, TooLarge: it is more than the hub takes.
         """
-        made = self._uploads.file(pictures, {"kind": "dataset", "name": name}, progress=progress)
+        made = self._uploads.file(images, {"kind": "dataset", "name": name}, progress=progress)
         return self.get(str(made.dataset_id))
 
     def delete(self, name: str) -> None:

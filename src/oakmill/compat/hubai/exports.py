@@ -55,7 +55,7 @@ def export_hailo(instance_id: Id, caller: Converter) -> Json:
 
 @routes.post(f"{MODELS}/modelInstances/export/{{job_id}}/upload_quantization_zip")
 def announce_zip(job_id: Id, request: Request, session: Writing, caller: Converter, at: TheHub) -> Json:
-    """Where the zip of pictures is to be put that an export with CUSTOM waits for."""
+    """Where the zip of images is to be put that an export with CUSTOM waits for."""
     purpose = ForQuantization(kind="quantization", job_id=job_id)
     made = uploads.announce(session, caller, at, purpose, name=_ZIP)
     token = links.sign(at.secret, storage.PURPOSE, {"upload": made.id}, seconds=at.settings.link_seconds)
@@ -80,12 +80,12 @@ def _export(session: Session, caller: Caller, at: Hub, instance_id: str, body: E
 
 
 def _require_checkpoint(body: ExportIn, source: Instance) -> None:
-    """Which YOLO it is says something of a .pt alone: other files carry their outputs."""
+    """Which YOLO it is applies to a .pt alone: other files carry their outputs."""
     if body.version is not None and source.model_type != ModelType.PYTORCH:
         raise SpecError(
             f"version: {body.version} is said of a {source.model_type} file; it is for .pt files.",
             subject="version",
-            remedy="Leave yolo_version away.",
+            remedy="Omit yolo_version.",
         )
 
 

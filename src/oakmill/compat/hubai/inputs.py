@@ -80,12 +80,12 @@ def _require_own_type(item: InputIn, source: Instance) -> None:
         raise SpecError(
             f"data_type: the input {item.input_name!r} is {known}, and stays so; {item.data_type} was asked for.",
             subject="data_type",
-            remedy="Leave it away, or change the model.",
+            remedy="Omit it, or change the model.",
         )
 
 
 def _shape(item: InputIn, source: Instance) -> tuple[list[int] | None, str | None]:
-    """Shape and layout. For a .pt the client has only the picture's height and width; open sizes say nothing."""
+    """Shape and layout. For a .pt the client has only the image's height and width; open sizes ask for nothing."""
     shape, layout = item.shape or None, (item.layout or "").upper() or None
     if shape and source.model_type == ModelType.PYTORCH and layout == "CD" and len(shape) == 2:
         return [1, _COLOURS, *shape], "NCHW"

@@ -86,7 +86,7 @@ def list_instances(asked: Annotated[InstancesListing, Parameters()], session: Re
 def create_instance(body: NewInstance, session: Writing, caller: Converter) -> Json:
     """A new instance, which is available once its file has come."""
     if body.is_deployable is not None:
-        raise SpecError("is_deployable: this hub has no such mark.", subject="is_deployable", remedy="Leave it away.")
+        raise SpecError("is_deployable: this hub has no such mark.", subject="is_deployable", remedy="Omit it.")
     row = instances.create(
         session,
         caller,

@@ -45,7 +45,7 @@ def health() -> Json:
 def download(asked: Annotated[Wanted, Query()], request: Request, session: Reading, caller: Anyone, at: TheHub) -> Json:
     """The latest result for the platform: its hash, its identifiers, and links that need no key."""
     if asked.optimizationLevel or asked.compressionLevel:
-        raise NotFound("There is no result of such a level.", remedy="Leave the levels away; they are Hailo's.")
+        raise NotFound("There is no result of such a level.", remedy="Omit the levels; they are Hailo's.")
     row = _found(session, caller, asked)
     return {
         "hash": row.sha256,
