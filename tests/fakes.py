@@ -23,6 +23,7 @@ from pydantic import Field
 from oakmill.conversion import registry
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
+from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.passport import Bounds, Passport
 from oakmill.conversion.passport.measure import Method, Subject, in_process, measure, source_model
 from oakmill.conversion.platform import Built, Images, Network, Platform
@@ -180,7 +181,14 @@ class Toy(Platform):
         """The copier's."""
         return {"copier": ["copier", "--paint", str(self.spec.paint), *self.spec.toy_args, "-o", artefact]}
 
-    def check(self, built: Built, archive: Path | None, prepared: Prepared, work: Path) -> dict[str, Any]:
+    @property
+    def asks_depthai(self) -> bool:
+        """It knows no toys."""
+        return False
+
+    def check(
+        self, built: Built, archive: Path | None, prepared: Prepared, depthai: Depthai, work: Path
+    ) -> dict[str, Any]:
         """That the file is a graph of the model's own outputs."""
         found = onnx.load(built.file)
         if [value.name for value in found.graph.output] != [tensor.name for tensor in prepared.outputs]:

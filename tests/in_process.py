@@ -18,9 +18,10 @@ from typing import Any
 from unittest import mock
 
 from oakmill.cli.main import main
-from oakmill.conversion.output import depthai_reader, verification
+from oakmill.conversion.output import depthai_reader
+from oakmill.conversion.output.depthai import Depthai
 from oakmill.errors import VerificationFailed
-from oakmill.settings import Settings, current
+from oakmill.settings import current
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def run(*arguments: str | Path, **variables: str) -> Finished:
         _environment(variables),
         redirect_stdout(stdout),
         redirect_stderr(stderr),
-        mock.patch.object(verification, "read_with_depthai", _read_with_depthai),
+        mock.patch.object(Depthai, "start", lambda self: None),
+        mock.patch.object(Depthai, "read", _read_with_depthai),
         mock.patch.object(sys, "argv", words),
     ):
         try:
@@ -53,7 +55,7 @@ def run(*arguments: str | Path, **variables: str) -> Finished:
     return Finished(code, stdout.getvalue(), stderr.getvalue())
 
 
-def _read_with_depthai(files: Sequence[Path], work: Path, settings: Settings) -> list[dict[str, Any]]:
+def _read_with_depthai(self: Depthai, files: Sequence[Path]) -> list[dict[str, Any]]:
     """As the real one, which loads depthai anew in a process of its own each time."""
     try:
         return [json.loads(json.dumps(depthai_reader.read(path))) for path in files]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oakmill.conversion.output.verification import read_with_depthai
+from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.sources.ir_edit import Editor
 from oakmill.graph.preprocessing import Preprocessing
 from oakmill.model.ir_graph import IrGraph
@@ -57,7 +57,8 @@ def test_the_blob_is_that_of_the_reference_in_all_that_can_be_compared(
     checked(convert(landmarks, "--blob", "--shaves", "6", *PLAIN, "--format", "native", "-o", tmp_path / "out"))
     ours = tmp_path / "out/face_landmark_160x160.rvc2.blob"
 
-    theirs, mine = read_with_depthai([reference, ours], tmp_path / "read", current())
+    with Depthai(tmp_path / "read", current()) as depthai:
+        theirs, mine = depthai.read([reference, ours])
 
     for key in ("inputs", "outputs", "stages", "shaves"):
         assert mine[key] == theirs[key], key

@@ -18,6 +18,7 @@ from oakmill.conversion.cache import identity
 from oakmill.conversion.cache.stages import Reuse
 from oakmill.conversion.events import Observer, Progress, Stage, failing_in, unobserved
 from oakmill.conversion.output import nn_archive, publish
+from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.passport import Passport, page, pixels
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
@@ -95,13 +96,15 @@ def convert(
         OakmillError: one of its named kinds; `events.stage_of` names the stage, `conversion.failures` explains it.
     """
     progress = Progress(observer)
-    with publish.work_folder() as work:
+    with publish.work_folder() as work, Depthai(work / "depthai", settings) as depthai:
         with progress.stage(Stage.INSPECT):
             platform = registry.of(spec, settings)
             names = Names.of(spec, path, platform.suffix, platform.part_suffixes)
             publish.require_free(output, names.all(), overwrite=overwrite)
             source = open_source(path, work / "source", settings)
             platform = registry.reading(platform, source)
+            if platform.asks_depthai:
+                depthai.start()
             inputs = platform.inputs(_asked_inputs(platform.spec, source, progress), source, progress)
             source = as_onnx.as_onnx(source, inputs, work / "foreign", spec.seed, settings, progress)
             reuse = Reuse.of(platform, source, progress)
@@ -121,7 +124,7 @@ def convert(
             recipe = _recipe(spec, _source_record(path, source), prepared, platform, built, network, images, names)
             archive = _archive(work, names, platform, source, prepared, built, recipe)
         with progress.stage(Stage.VERIFY):
-            found = platform.check(built, archive, prepared, work / "read")
+            found = platform.check(built, archive, prepared, depthai, work / "read")
             passport = replace(reuse.measured(prepared, network, built, images, work), vendor_reader=found)
             platform.require_fit(passport)
             _warn(passport, progress)

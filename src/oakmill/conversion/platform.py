@@ -12,6 +12,7 @@ import onnx
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, Pictures
+from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.prepare import Keep, Needs, Prepared, make_anew, prepare
 from oakmill.errors import SpecError
@@ -19,7 +20,7 @@ from oakmill.graph.outputs import cut_at
 from oakmill.model import load_onnx, require_finite_weights
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, InputSpec
+from oakmill.spec import AnySpec, InputSpec, OutputFormat
 from oakmill.toolchains.base import Toolchain
 
 __all__ = ["Built", "Images", "Network", "Platform", "Ports"]
@@ -111,6 +112,11 @@ class Platform(ABC):
         """Whether a large model's weights are read, for code that looks at all of them, rather than left in files."""
         return False
 
+    @property
+    def asks_depthai(self) -> bool:
+        """Whether `check` reads a file with depthai, which is loaded meanwhile."""
+        return self.spec.output_format is OutputFormat.NN_ARCHIVE
+
     def inputs(self, asked: tuple[InputSpec, ...], source: SourceModel, progress: Progress) -> tuple[InputSpec, ...]:
         """The inputs with what the platform's own parameters say of them."""
         return asked
@@ -197,7 +203,9 @@ class Platform(ABC):
         """The tools' command lines, or those that say the same as was done, by the tool's name."""
 
     @abstractmethod
-    def check(self, built: Any, archive: Path | None, prepared: Prepared, work: Path) -> dict[str, Any]:
+    def check(
+        self, built: Any, archive: Path | None, prepared: Prepared, depthai: Depthai, work: Path
+    ) -> dict[str, Any]:
         """That the vendor's own reader reads the finished files as what was asked for; returns what it found."""
 
     @abstractmethod

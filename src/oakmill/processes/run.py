@@ -59,12 +59,20 @@ def run(
         ToolchainBroken: it cannot be started.
         OutputError: its log cannot be written.
     """
+    return finish(start(command, cwd=cwd, name=name), cwd=cwd, limits=limits, watch=watch, name=name)
+
+
+def start(command: Sequence[str], *, cwd: Path, name: str, takes_input: bool = False) -> Running:
+    """Start a command that `finish` carries to its end; until then, whoever started it must stop it.
+
+    Raises:
+        ToolchainBroken: it cannot be started.
+    """
     # A command without a sandbox, such as uv, needs the user's own variables: proxies, certificates.
     try:
-        running = Running.start(command, cwd=cwd, env=os.environ)  # noqa: TID251
+        return Running.start(command, cwd=cwd, env=os.environ, takes_input=takes_input)  # noqa: TID251
     except OSError as error:
         raise ToolchainBroken(f"{name} does not start: {command[0]}: {error.strerror}") from None
-    return finish(running, cwd=cwd, limits=limits, watch=watch, name=name)
 
 
 def finish(running: Running, *, cwd: Path, limits: Limits, watch: Watcher = ignore, name: str) -> Finished:

@@ -1,7 +1,8 @@
-"""Reads a converted file with depthai, the vendor's own reader; run as a process of its own.
+"""Reads converted files with depthai, the vendor's own reader; run as a process of its own.
 
-`python -m oakmill.conversion.output.depthai_reader RESULT.json FILE ...`: depthai is C++, takes half a second to
-load and writes to stdout, so it stays out of Oakmill's own process. The result is a list, one entry for each file.
+It loads depthai, then reads a line of JSON from stdin: the file for its answer, and the files to read. The answer is a
+list, one entry for each. depthai is C++, takes a second to load and writes to stdout, so it stays out of Oakmill's own
+process. Where stdin ends, so does it.
 """
 
 from __future__ import annotations
@@ -73,5 +74,15 @@ def _tensor(name: str, info: Any) -> dict[str, Any]:
     return {"name": name, "dims": list(info.dims), "dtype": info.dataType.name, "order": info.order.name}
 
 
+def main() -> None:
+    """Load what reading takes, wait for the files, and answer."""
+    import bsdiff4  # noqa: F401 - loaded while nobody waits
+    import depthai  # noqa: F401
+
+    if line := sys.stdin.readline():
+        answer, *files = json.loads(line)
+        Path(answer).write_text(json.dumps([read(Path(file)) for file in files]))
+
+
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(json.dumps([read(Path(file)) for file in sys.argv[2:]]))
+    main()

@@ -1,42 +1,14 @@
-"""The verify stage: the vendor's own reader on the artefact."""
+"""The verify stage: what the vendor's own reader must find in the artefact."""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from oakmill.conversion.prepare import Prepared
 from oakmill.errors import VerificationFailed
-from oakmill.processes.run import Limits, run
-from oakmill.settings import Settings
-
-
-def read_with_depthai(files: Sequence[Path], work: Path, settings: Settings) -> list[dict[str, Any]]:
-    """What depthai finds in each file, as `depthai_reader.read` tells it.
-
-    Raises:
-        VerificationFailed: depthai cannot read them.
-    """
-    work.mkdir(exist_ok=True)
-    answer = work / "depthai.json"
-    finished = run(
-        [sys.executable, "-m", "oakmill.conversion.output.depthai_reader", str(answer), *map(str, files)],
-        cwd=work,
-        limits=Limits.of(settings),
-        name="depthai",
-    )
-    if finished.returncode or not answer.is_file():
-        said = finished.log_tail.strip().splitlines() or ["it said nothing"]
-        raise VerificationFailed(
-            f"depthai cannot read {files[-1].name}: {said[-1]}", subject=files[-1].name, log=finished.log_tail
-        )
-    found: list[dict[str, Any]] = json.loads(answer.read_text())
-    return found
 
 
 def check_boundary(found: Mapping[str, Any], prepared: Prepared, ports: Mapping[str, Mapping[str, str]]) -> None:

@@ -14,6 +14,7 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.output import verification
+from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.passport.measure import (
     Method,
@@ -235,14 +236,21 @@ class Rvc2(Platform):
         mo = {"model_optimizer": self.mo.command(prepared)} if self.mo else {}
         return {**mo, "compile_tool": words}
 
-    def check(self, built: Rvc2Built, archive: Path | None, prepared: Prepared, work: Path) -> dict[str, Any]:
+    @property
+    def asks_depthai(self) -> bool:
+        """Of every file."""
+        return True
+
+    def check(
+        self, built: Rvc2Built, archive: Path | None, prepared: Prepared, depthai: Depthai, work: Path
+    ) -> dict[str, Any]:
         """That depthai reads the files as what was asked for, each blob of a superblob byte for byte.
 
         Raises:
             VerificationFailed: it does not.
         """
         files = [built.file, *([archive] if archive else [])]
-        found, *packed = verification.read_with_depthai(files, work, self.settings)
+        found, *packed = depthai.read(files)
         verification.check_boundary(found, prepared, built.ports)
         self._check_blobs(built, found)
         if packed and "RVC2" not in packed[0].get("platforms", ()):

@@ -13,7 +13,7 @@ import onnx
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
 from oakmill.conversion.inputs import ResolvedInput
-from oakmill.conversion.output import verification
+from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.output.nn_archive import CODES
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.passport.measure import Runnable, Subject, by_toolchain, measure
@@ -294,7 +294,14 @@ class Rvc3(Platform):
         stem = artefact.rpartition(".")[0]
         return ["compile_tool", "-d", compile_tool.DEVICE, *words, "-m", f"{stem}.xml", "-o", f"{stem}.blob"]
 
-    def check(self, built: Rvc3Built, archive: Path | None, prepared: Prepared, work: Path) -> dict[str, Any]:
+    @property
+    def asks_depthai(self) -> bool:
+        """Of archives and blobs: it reads no bare IR."""
+        return super().asks_depthai or self.compiler is not None
+
+    def check(
+        self, built: Rvc3Built, archive: Path | None, prepared: Prepared, depthai: Depthai, work: Path
+    ) -> dict[str, Any]:
         """That depthai reads a blob as one for RVC3, and opens an archive.
 
         Raises:
@@ -304,7 +311,7 @@ class Rvc3(Platform):
             blob.require_vpux(built.file)
         found: dict[str, Any] = {}
         if archive or built.compiled:
-            (found,) = verification.read_with_depthai([archive or built.file], work, self.settings)
+            (found,) = depthai.read([archive or built.file])
         if built.compiled and found.get("device") != "VPUX":
             raise VerificationFailed(f"depthai reads the blob as one for {found.get('device', found['kind'])}")
         if built.compiled and archive and found["platforms"] != ["RVC3"]:

@@ -12,7 +12,7 @@ import onnx
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
-from oakmill.conversion.output import verification
+from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.output.nn_archive import CODES
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.passport.measure import Subject, measure
@@ -256,7 +256,9 @@ class Rvc4(Platform):
         """The SNPE tools' command lines that say the same as was done."""
         return snpe_commands.equal_commands(self.spec, self.options, prepared, artefact, cache=self.policy.cache)
 
-    def check(self, built: Rvc4Built, archive: Path | None, prepared: Prepared, work: Path) -> dict[str, Any]:
+    def check(
+        self, built: Rvc4Built, archive: Path | None, prepared: Prepared, depthai: Depthai, work: Path
+    ) -> dict[str, Any]:
         """That Qualcomm's own reader opens the finished file as one graph, and depthai the archive as one for RVC4.
 
         Raises:
@@ -266,7 +268,7 @@ class Rvc4(Platform):
         if (again.inputs, again.outputs) != (built.inputs, built.outputs):
             raise VerificationFailed(f"{built.file.name} reads otherwise than it was written")
         if archive is not None:
-            (found,) = verification.read_with_depthai([archive], work / "depthai", self.settings)
+            (found,) = depthai.read([archive])
             if "RVC4" not in found.get("platforms", ()) or found["kind"] != "dlc":
                 raise VerificationFailed(f"depthai reads the archive as {found['kind']}, not as one for RVC4")
         return {

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.inputs import ResolvedInput
+from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc3.platform import Rvc3, Rvc3Network
 from oakmill.conversion.sources.model_optimizer import MoStep
@@ -91,7 +92,8 @@ def test_with_a_compiler_it_is_a_blob_that_takes_pixels(tmp_path: Path) -> None:
     assert conversion.commands(prepared(IMAGE), "net.blob")["compile_tool"] == (
         ["compile_tool", "-d", "VPUX.3400", "-ip", "U8", "-m", "net.xml", "-o", "net.blob"]
     )
-    found = conversion.check(built, None, prepared(IMAGE), tmp_path / "read")
+    with Depthai(tmp_path / "depthai", Settings()) as depthai:
+        found = conversion.check(built, None, prepared(IMAGE), depthai, tmp_path / "read")
     assert (found["kind"], found["status"]) == ("blob", "compiled")
     assert conversion.build_info(built, {})["status"] == "compiled"
 
