@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +21,9 @@ from onnx import TensorProto, helper, numpy_helper
 from pydantic import Field
 
 from oakmill.conversion import registry
+from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
-from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.passport import Bounds, Passport
 from oakmill.conversion.passport.measure import Method, Subject, in_process, measure, source_model
 from oakmill.conversion.platform import Built, Images, Network, Platform
@@ -31,6 +31,7 @@ from oakmill.conversion.prepare import Needs, Prepared, save
 from oakmill.errors import CompileFailed, VerificationFailed
 from oakmill.findings import Severity
 from oakmill.graph import equality
+from oakmill.jobs.runner import ConversionJob
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import Precision, QuantizingSpec
@@ -251,6 +252,39 @@ def toys() -> Iterator[None]:
         registry.ROWS.pop(NAME)
         PLATFORMS.pop(NAME)
         catalog.MAKERS.pop(NAME)
+
+
+class Child:
+    """Stands in the place of a hub's warm process for one job (`jobs.supervise.Child`): the job runs in this one."""
+
+    has_ended = False
+
+    def __init__(self, *, leashed: bool = True) -> None:
+        self._request: Mapping[str, Any] = {}
+
+    def exceeds(self, memory_mb: float) -> bool:
+        """Never."""
+        return False
+
+    def send(self, request: Mapping[str, Any]) -> None:
+        """Take the request, as it would come through a pipe."""
+        self._request = json.loads(json.dumps(request))
+
+    def follow(
+        self, hear: Callable[[Mapping[str, Any]], None], say: object, look: Callable[[], None], wake: object = None
+    ) -> Any:
+        """Run it, and return its last message."""
+
+        def tell(message: Mapping[str, Any]) -> None:
+            hear(message["event"])
+
+        look()
+        job = ConversionJob(self._request, Settings.model_validate(self._request["settings"]))
+        return json.loads(json.dumps(job.run(tell)))
+
+    def stop(self, grace: float = 0) -> None:
+        """There is nothing to end."""
+        self.has_ended = True
 
 
 def home(folder: Path) -> Settings:

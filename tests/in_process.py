@@ -18,8 +18,8 @@ from typing import Any
 from unittest import mock
 
 from oakmill.cli.main import main
-from oakmill.conversion.output import depthai_reader
-from oakmill.conversion.output.depthai import Depthai
+from oakmill.conversion.depthai import Depthai
+from oakmill.conversion.depthai import reader as depthai_reader
 from oakmill.errors import VerificationFailed
 from oakmill.settings import current
 

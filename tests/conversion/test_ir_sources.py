@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oakmill.conversion.output.depthai import Depthai
+from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.sources.ir_edit import Editor
 from oakmill.graph.preprocessing import Preprocessing
 from oakmill.model.ir_graph import IrGraph

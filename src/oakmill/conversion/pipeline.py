@@ -16,9 +16,9 @@ import oakmill
 from oakmill.conversion import registry
 from oakmill.conversion.cache import identity
 from oakmill.conversion.cache.stages import Reuse
+from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Observer, Progress, Stage, failing_in, unobserved
 from oakmill.conversion.output import nn_archive, publish
-from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.passport import Passport, page, pixels
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import onnx
 
+from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, Pictures
-from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.prepare import Keep, Needs, Prepared, make_anew, prepare
 from oakmill.errors import SpecError

@@ -75,10 +75,10 @@ def _done(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     tempfile.tempdir = str(folder / "tmp")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(_NICER)
-    return _Job(request, settings).run(tell)
+    return ConversionJob(request, settings).run(tell)
 
 
-class _Job:
+class ConversionJob:
     """One conversion in its folder: `source/` and `files/` are there, `out/` is what it makes."""
 
     def __init__(self, request: Mapping[str, Any], settings: Settings) -> None:

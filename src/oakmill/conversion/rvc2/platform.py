@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 import onnx
 
+from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.output import verification
-from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.passport.measure import (
     Method,

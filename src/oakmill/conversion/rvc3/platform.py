@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import onnx
 
+from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
 from oakmill.conversion.inputs import ResolvedInput
-from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.output.nn_archive import CODES
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.passport.measure import Runnable, Subject, by_toolchain, measure

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 import onnx
 
+from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
-from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.output.nn_archive import CODES
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.passport.measure import Subject, measure

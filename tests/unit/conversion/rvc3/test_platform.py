@@ -11,9 +11,9 @@ import onnx
 import pytest
 from pydantic import ValidationError
 
+from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Progress
 from oakmill.conversion.inputs import ResolvedInput
-from oakmill.conversion.output.depthai import Depthai
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc3.platform import Rvc3, Rvc3Network
 from oakmill.conversion.sources.model_optimizer import MoStep

@@ -15,7 +15,7 @@ from oakmill.processes.run import Limits, finish, start
 from oakmill.processes.running import Running
 from oakmill.settings import Settings
 
-_READER = (sys.executable, "-m", "oakmill.conversion.output.depthai_reader")
+_READER = (sys.executable, "-m", "oakmill.conversion.depthai.reader")
 
 
 class Depthai:
@@ -44,7 +44,7 @@ class Depthai:
         self._running = start(sandbox.leashed(_READER), cwd=self._folder, name="depthai", takes_input=True)
 
     def read(self, files: Sequence[Path]) -> list[dict[str, Any]]:
-        """What depthai finds in each file, as `depthai_reader.read` tells it.
+        """What depthai finds in each file, as `reader.read` tells it.
 
         Raises:
             VerificationFailed: depthai cannot read them.

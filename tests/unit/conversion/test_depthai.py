@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from oakmill.conversion.output.depthai import Depthai
+from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.pipeline import convert
 from oakmill.errors import CompileFailed, LimitExceeded, VerificationFailed
 from oakmill.settings import Settings
@@ -22,7 +22,7 @@ PATIENCE = 30.0
 WAITING = """
 import sys, time
 from pathlib import Path
-from oakmill.conversion.output.depthai import Depthai
+from oakmill.conversion.depthai import Depthai
 from oakmill.settings import Settings
 
 with Depthai(Path(sys.argv[1]), Settings()) as depthai:
