@@ -28,14 +28,14 @@ from oakmill.graph import equality
 from oakmill.graph.skeleton import dimensions, freeze
 from oakmill.model.source import SourceFormat, SourceModel, Tensor
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, Encoding, InputSpec, Precision, Rvc2Spec, Rvc3Spec, Rvc4Spec
+from oakmill.spec import ConversionSpec, Encoding, InputSpec, Precision, Rvc2Spec, Rvc3Spec, Rvc4Spec
 
 Outcome = list[str]
 """One of the words below, and the reason."""
 
 OK, POOR, WRONG, REFUSED, FAILED, CRASHED = "ok", "poor", "wrong", "refused", "failed", "crashed"
 
-MODES: Mapping[str, Mapping[str, AnySpec]] = {
+MODES: Mapping[str, Mapping[str, ConversionSpec]] = {
     "rvc2": {"fp16": Rvc2Spec(blob=True)},
     "rvc3": {"ir": Rvc3Spec(target_precision=Precision.FP16_STANDARD)},
     "rvc4": {
@@ -94,7 +94,7 @@ class Judge:
             found[mode] = self._known[key]
         return found
 
-    def _prepared(self, model: ModelProto, spec: AnySpec, platform: Platform) -> Prepared:
+    def _prepared(self, model: ModelProto, spec: ConversionSpec, platform: Platform) -> Prepared:
         copy = ModelProto()
         copy.CopyFrom(model)
         source = _source(copy)

@@ -15,7 +15,7 @@ import click
 from oakmill.cli.failing import Attempt, explained
 from oakmill.cli.options import PlatformWord, SpecCommand, build_spec
 from oakmill.conversion.results import Answer, Question, Results
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 from oakmill.spec.platforms import PLATFORMS
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class _Job:
     """One conversion that was asked for on the command line."""
 
     model: Path
-    spec: AnySpec
+    spec: ConversionSpec
     output: Path
     settings: Settings
     attempt: Attempt
@@ -178,7 +178,9 @@ def _tell(answer: Answer, began: float) -> None:
     click.echo(f"{answer.files[0]} {size:.2f} MB in {time.monotonic() - began:.2f} s", err=True)
 
 
-def install_needed(spec: AnySpec, settings: Settings, tell: Callable[[str], None], model: Path | None = None) -> None:
+def install_needed(
+    spec: ConversionSpec, settings: Settings, tell: Callable[[str], None], model: Path | None = None
+) -> None:
     """Install the toolchains that are needed (also to read `model`) and missing, where the settings allow it."""
     from oakmill.conversion.registry import needed_toolchains
     from oakmill.toolchains.installing import install_missing

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oakmill.errors import NotAModel, OakmillError, OutputError, UnsafeSource
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 
 if TYPE_CHECKING:
     from oakmill.conversion.events import Event, Observer
@@ -36,7 +36,7 @@ class Attempt:
     bundle: Path | None
     as_json: bool
     verbose: bool
-    spec: AnySpec | None = None
+    spec: ConversionSpec | None = None
     events: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_EVENTS))
 
     def watching(self, observer: Observer) -> Observer:

@@ -22,7 +22,7 @@ from oakmill.client import Hub, Instance, Job, Line, Told
 from oakmill.conversion.events import Event, Kind, Observer, Stage
 from oakmill.errors import OakmillError, SourceError, SpecError
 from oakmill.findings import Severity, severity_of
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 
 _FILES = {".onnx", ".xml", ".tflite", ".pt", ".pth", ".xz", ".tar", ".zip", ".yaml", ".yml"}
 """What stands nowhere and is called so is no address, but a file that is missing."""
@@ -35,7 +35,7 @@ class Remote:
 
     url: str
     model: Path
-    spec: AnySpec
+    spec: ConversionSpec
     output: Path
     overwrite: bool
     force: bool
@@ -162,7 +162,7 @@ def _stage(name: str) -> Stage | None:
 
 
 @contextmanager
-def _spec_without_files(hub: Hub, spec: AnySpec) -> Iterator[tuple[dict[str, Any], Path | None]]:
+def _spec_without_files(hub: Hub, spec: ConversionSpec) -> Iterator[tuple[dict[str, Any], Path | None]]:
     """The spec's values as a hub takes them: images of this machine become a set of the team's, or go with the job."""
     values = {**spec.model_dump(mode="json", exclude_unset=True), "platform": spec.platform}
     with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:

@@ -14,7 +14,7 @@ from oakmill.client.problems import no_hub
 from oakmill.client.resources import Datasets, Keys, Models
 from oakmill.client.uploads import Progress, Uploads, unwatched
 from oakmill.hub.wire import Instance, Job, Me
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 
 
 class Hub:
@@ -73,7 +73,7 @@ class Hub:
     def convert(
         self,
         source: Instance | str,
-        spec: AnySpec | Mapping[str, Any],
+        spec: ConversionSpec | Mapping[str, Any],
         *,
         images: Path | None = None,
         name: str | None = None,
@@ -123,7 +123,7 @@ class Hub:
         return found
 
 
-def _values(spec: AnySpec | Mapping[str, Any]) -> dict[str, Any]:
+def _values(spec: ConversionSpec | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(spec, Mapping):
         return dict(spec)
     return {**spec.model_dump(mode="json", exclude_unset=True), "platform": spec.platform}

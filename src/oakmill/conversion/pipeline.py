@@ -30,7 +30,7 @@ from oakmill.model.source import SourceModel
 from oakmill.preflight import check
 from oakmill.processes import sandbox
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, InputSpec, OutputFormat
+from oakmill.spec import ConversionSpec, InputSpec, OutputFormat
 from oakmill.spec.recipe import Recipe, SourceRecord, ToolchainRecord
 
 _ENDINGS = re.compile(r"(\.rvc\d)?(\.onnx|\.xml|\.tflite|\.pth?|\.torchscript|\.tar(\.\w+)?|\.zip)?$")
@@ -64,7 +64,7 @@ class Names:
     parts: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, spec: AnySpec, source: Path, suffix: str, part_suffixes: Sequence[str] = ()) -> Names:
+    def of(cls, spec: ConversionSpec, source: Path, suffix: str, part_suffixes: Sequence[str] = ()) -> Names:
         """By the instance's name, else by the source's."""
         plain = _ENDINGS.sub("", source.name) or "model"
         own = re.sub(r"[^\w.+-]+", "_", spec.name).strip("._") or "model" if spec.name else ""
@@ -81,7 +81,7 @@ class Names:
 
 def convert(
     path: Path,
-    spec: AnySpec,
+    spec: ConversionSpec,
     output: Path,
     *,
     settings: Settings,
@@ -143,7 +143,7 @@ def convert(
     return Converted(tuple(written), passport, recipe, progress, beside)
 
 
-def _asked_inputs(spec: AnySpec, source: SourceModel, progress: Progress) -> tuple[InputSpec, ...]:
+def _asked_inputs(spec: ConversionSpec, source: SourceModel, progress: Progress) -> tuple[InputSpec, ...]:
     """The user's values over those of the NN Archive; what came from the archive is told."""
     merged = merge_inputs(spec.inputs, prefill(source.archive, source.inputs))
     from_archive = sorted(name for name, origin in merged.origins.items() if origin == "archive")
@@ -173,7 +173,7 @@ def _warn(passport: Passport, progress: Progress) -> None:
             progress.warn(reason)
 
 
-def _page(spec: AnySpec, source: SourceModel, passport: Passport, recipe: Recipe) -> str:
+def _page(spec: ConversionSpec, source: SourceModel, passport: Passport, recipe: Recipe) -> str:
     """The passport as a page for people."""
     facts = {
         "name": recipe.artefact["name"],
@@ -199,7 +199,7 @@ def _thumbnails(passport: Passport, images: Images) -> dict[str, str]:
 
 
 def _recipe(
-    spec: AnySpec,
+    spec: ConversionSpec,
     source: SourceRecord,
     prepared: Prepared,
     platform: Platform,
@@ -234,7 +234,7 @@ def _recipe(
     )
 
 
-def _named_files(spec: AnySpec) -> dict[str, str]:
+def _named_files(spec: ConversionSpec) -> dict[str, str]:
     """The files that decide the result, besides the model and images."""
     named = {name: getattr(spec, name) for name in type(spec).model_fields if name != "verification_images"}
     return {name: _sha256(path) for name, path in named.items() if isinstance(path, Path) and path.is_file()}

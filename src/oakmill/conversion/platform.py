@@ -20,7 +20,7 @@ from oakmill.graph.outputs import cut_at
 from oakmill.model import load_onnx, require_finite_weights
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, InputSpec, OutputFormat
+from oakmill.spec import ConversionSpec, InputSpec, OutputFormat
 from oakmill.toolchains.base import Toolchain
 
 __all__ = ["Built", "Images", "Network", "Platform", "Ports"]
@@ -60,7 +60,7 @@ class Platform(ABC):
     needs: ClassVar[Needs]
     runs_the_file: ClassVar[bool] = True
     """Whether the passport comes of the finished file, and not of the network alone that it was compiled from."""
-    spec: AnySpec
+    spec: ConversionSpec
     settings: Settings
 
     @classmethod

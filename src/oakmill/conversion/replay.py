@@ -17,7 +17,7 @@ from oakmill.conversion.pipeline import Converted, convert
 from oakmill.conversion.recipe import read, replay_inputs
 from oakmill.errors import VerificationFailed
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, InputSpec
+from oakmill.spec import ConversionSpec, InputSpec
 from oakmill.spec.recipe import Recipe
 
 _RESULT_OF = "artefact"
@@ -133,7 +133,7 @@ def _decisive(document: Mapping[str, Any]) -> dict[str, str]:
     return dict(fields({key: value for key, value in document.items() if key != _RESULT_OF}))
 
 
-def _spec(recipe: Recipe, source: replay_inputs.Found) -> AnySpec:
+def _spec(recipe: Recipe, source: replay_inputs.Found) -> ConversionSpec:
     """The recorded parameters; where the model came otherwise, with what its NN Archive or its file's name said."""
     changes: dict[str, Any] = {}
     if not source.as_given:

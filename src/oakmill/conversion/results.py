@@ -18,7 +18,7 @@ from oakmill.conversion.cache import identity
 from oakmill.conversion.cache.store import Lent, StageCache, Store, key_of
 from oakmill.conversion.output import publish
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 
 if TYPE_CHECKING:
     from oakmill.conversion.output.differences import Difference
@@ -37,7 +37,7 @@ class Question:
     model: Path
     key: str
     source: str
-    spec: AnySpec
+    spec: ConversionSpec
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Results:
     def _store(self) -> Store:
         return Store.of(self.settings)
 
-    def ask(self, model: Path, spec: AnySpec) -> Question | None:
+    def ask(self, model: Path, spec: ConversionSpec) -> Question | None:
         """The question; None where its answer cannot be kept: no cache, the user's own vendor tools, no file."""
         if not self.settings.cache_max_mb or identity.uses_own_tools(spec, self.settings):
             return None

@@ -20,13 +20,13 @@ from oakmill.jobs.tables import Job
 from oakmill.registry import audit
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Instance
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 
 Files = dict[str, str]
 """What a spec's fields mean in this hub; see `submit.Options`."""
 
 
-def parse(session: Session, caller: Caller, platform: str, values: Mapping[str, Any]) -> tuple[AnySpec, Files]:
+def parse(session: Session, caller: Caller, platform: str, values: Mapping[str, Any]) -> tuple[ConversionSpec, Files]:
     """The spec that plain values ask for, and the hub's files that they name.
 
     Raises:
@@ -39,7 +39,7 @@ def parse(session: Session, caller: Caller, platform: str, values: Mapping[str, 
 
 
 def convert(
-    session: Session, caller: Caller, at: Hub, source: Instance, spec: AnySpec, **options: Unpack[Options]
+    session: Session, caller: Caller, at: Hub, source: Instance, spec: ConversionSpec, **options: Unpack[Options]
 ) -> Job:
     """The job that converts a source; the same request gets the same job while it lives.
 
@@ -51,7 +51,7 @@ def convert(
     return job
 
 
-def edited(session: Session, caller: Caller, job: Job, edits: Mapping[str, Any]) -> tuple[AnySpec, Files]:
+def edited(session: Session, caller: Caller, job: Job, edits: Mapping[str, Any]) -> tuple[ConversionSpec, Files]:
     """A job's spec with other values, None for a default; files that are not named stay those of the job.
 
     Raises:
@@ -65,7 +65,7 @@ def edited(session: Session, caller: Caller, job: Job, edits: Mapping[str, Any])
 
 
 def retry(
-    session: Session, caller: Caller, at: Hub, job: Job, spec: AnySpec | None = None, files: Files | None = None
+    session: Session, caller: Caller, at: Hub, job: Job, spec: ConversionSpec | None = None, files: Files | None = None
 ) -> Job:
     """Ask for an ended job again, as it was or with another spec; the new job names it in `retry_of`.
 

@@ -13,7 +13,7 @@ from oakmill.conversion.cache.store import key_of
 from oakmill.errors import NotFound
 from oakmill.registry.tables import Dataset, Instance, InstanceFile, Role
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 from oakmill.spec.platforms import PLATFORMS
 
 DATASET = "dataset"
@@ -21,7 +21,7 @@ _FORM = 1
 
 
 def identity_of(
-    session: Session, source: Instance, spec: AnySpec, files: Mapping[str, str], settings: Settings
+    session: Session, source: Instance, spec: ConversionSpec, files: Mapping[str, str], settings: Settings
 ) -> str | None:
     """sha256 over the source's files, every parameter but the name with the contents of what it names, and the tools.
 
@@ -59,12 +59,12 @@ def named_file(session: Session, team_id: str, value: str) -> tuple[str, str]:
     return found.sha256, f"{found.slug}.zip"
 
 
-def _without_files(spec: AnySpec, named: Mapping[str, Any]) -> AnySpec:
+def _without_files(spec: ConversionSpec, named: Mapping[str, Any]) -> ConversionSpec:
     """Files count by their contents; the name does not count, for it changes no number."""
     return spec.model_copy(update={"name": None, **dict.fromkeys(named)})
 
 
-def _toolchains(spec: AnySpec, settings: Settings) -> list[str]:
+def _toolchains(spec: ConversionSpec, settings: Settings) -> list[str]:
     """All installed ones that may take part: those of the platform, and those that belong to none."""
     folders = settings.toolchains.glob("*/*")
     names = (path.relative_to(settings.toolchains).as_posix() for path in folders if not path.name.startswith("."))

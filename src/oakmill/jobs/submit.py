@@ -23,7 +23,7 @@ from oakmill.registry import instances
 from oakmill.registry.identifiers import new_id
 from oakmill.registry.tables import Instance, InstanceStatus
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, OutputFormat, QuantizingSpec
+from oakmill.spec import ConversionSpec, OutputFormat, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.storage.database import now
 
@@ -59,7 +59,7 @@ class Options(TypedDict, total=False):
     force: bool
 
 
-def parse(values: Mapping[str, Any], files: Mapping[str, str] | None = None) -> AnySpec:
+def parse(values: Mapping[str, Any], files: Mapping[str, str] | None = None) -> ConversionSpec:
     """The spec that a client's plain values ask for; `platform` is among them.
 
     Raises:
@@ -87,7 +87,7 @@ def file_name(value: str) -> str:
     return re.sub(r"[^\w.+-]", "_", value.partition(":")[2]).lstrip(".") or "file"
 
 
-def require_no_paths(spec: AnySpec, files: Mapping[str, str]) -> None:
+def require_no_paths(spec: ConversionSpec, files: Mapping[str, str]) -> None:
     """Refuse a spec that names a file of the machine that the hub runs on.
 
     Raises:
@@ -109,7 +109,7 @@ def require_no_paths(spec: AnySpec, files: Mapping[str, str]) -> None:
         raise SpecError(f"{unknown[0]} takes no file, for {spec.platform}.", subject=unknown[0])
 
 
-def file_fields(kind: type[AnySpec]) -> Iterator[str]:
+def file_fields(kind: type[ConversionSpec]) -> Iterator[str]:
     """The parameters that name files."""
     for field, about in kind.model_fields.items():
         if field == "quantization_data" or "Path" in str(about.annotation):
@@ -120,7 +120,7 @@ def request(
     session: Session,
     caller: Caller,
     source: Instance,
-    spec: AnySpec,
+    spec: ConversionSpec,
     *,
     settings: Settings,
     **options: Unpack[Options],
@@ -168,7 +168,7 @@ def request(
     return job
 
 
-def _queue(session: Session, caller: Caller, job: Job, source: Instance, spec: AnySpec) -> None:
+def _queue(session: Session, caller: Caller, job: Job, source: Instance, spec: ConversionSpec) -> None:
     """Add the job and its result, which is there already where an earlier job made the same."""
     queue.add(session, job)
     quantizing = spec if isinstance(spec, QuantizingSpec) else None
@@ -217,7 +217,7 @@ def _live(session: Session, team_id: str, key: str | None) -> Job | None:
     return session.scalars(select(Job).where(Job.team_id == team_id, Job.key == key, Job.status.in_(LIVE))).first()
 
 
-def _stored(spec: AnySpec, files: Mapping[str, str], name: str | None) -> AnySpec:
+def _stored(spec: ConversionSpec, files: Mapping[str, str], name: str | None) -> ConversionSpec:
     """The spec as the job keeps it: checked, and with bare names in the place of files.
 
     Raises:
@@ -279,7 +279,7 @@ def again(
     job: Job,
     *,
     settings: Settings,
-    spec: AnySpec | None = None,
+    spec: ConversionSpec | None = None,
     files: Mapping[str, str] | None = None,
 ) -> Job:
     """Ask for an ended job again, as it was or with another spec; the new job says of which it is a retry.
@@ -316,7 +316,7 @@ def _placed(job: Job, field: str) -> Any:
     return getattr(spec_of(job), field, None)
 
 
-def spec_of(job: Job) -> AnySpec:
+def spec_of(job: Job) -> ConversionSpec:
     """What a job was asked to do; files stand in it by their bare names."""
     return PLATFORMS[str(job.platform)].spec.model_validate(job.spec)
 

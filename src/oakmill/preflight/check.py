@@ -18,7 +18,7 @@ from oakmill.preflight.inputs import Inputs
 from oakmill.preflight.reach import refusal
 from oakmill.preflight.tables import POOR, WRONG, Answer, Table, tables
 from oakmill.preflight.variants import Variant, variant_of
-from oakmill.spec import AnySpec, InputSpec, QuantizingSpec
+from oakmill.spec import ConversionSpec, InputSpec, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS
 
 __all__ = ["Code", "Finding", "Level", "Preflight", "Report", "Verdict", "mode_of", "require", "unread"]
@@ -188,7 +188,7 @@ def _not_measured(platform: str, mode: str) -> Finding:
     )  # fmt: skip
 
 
-def mode_of(spec: AnySpec, toolchains: Sequence[str]) -> str | None:
+def mode_of(spec: ConversionSpec, toolchains: Sequence[str]) -> str | None:
     """The mode whose table speaks of a conversion by these toolchains; None where another compiler has the word."""
     table = tables().get(spec.platform)
     if table is None or list(toolchains[:1]) != [table.toolchain] or getattr(spec, "mo_args", False):

@@ -7,11 +7,7 @@ from oakmill.spec.rvc2 import Rvc2Spec
 from oakmill.spec.rvc3 import PotTargetDevice, Quantizer, Rvc3Spec
 from oakmill.spec.rvc4 import Rvc4Spec
 
-AnySpec = ConversionSpec
-"""A conversion to any platform."""
-
 __all__ = [
-    "AnySpec",
     "ConversionSpec",
     "Encoding",
     "InputSpec",

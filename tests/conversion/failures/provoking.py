@@ -16,12 +16,12 @@ from typing import Any
 
 from oakmill.conversion.failures import apply
 from oakmill.settings import current
-from oakmill.spec import AnySpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
+from oakmill.spec import ConversionSpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
 from oakmill.spec.flags import options_of
 from tests.conversion.failures import models
 
 Meddle = Callable[["Run"], None]
-SPECS: dict[str, type[AnySpec]] = {"rvc2": Rvc2Spec, "rvc3": Rvc3Spec, "rvc4": Rvc4Spec}
+SPECS: dict[str, type[ConversionSpec]] = {"rvc2": Rvc2Spec, "rvc3": Rvc3Spec, "rvc4": Rvc4Spec}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 import oakmill
 from oakmill.errors import ToolchainMissing
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, QuantizingSpec
+from oakmill.spec import ConversionSpec, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.toolchains import environments
 
@@ -69,7 +69,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def uses_own_tools(spec: AnySpec, settings: Settings) -> bool:
+def uses_own_tools(spec: ConversionSpec, settings: Settings) -> bool:
     """Whether a vendor's tools of the user's own may take part, of which nobody knows when they change."""
     return any(getattr(settings, name) for name in PLATFORMS[spec.platform].own_tools)
 
@@ -83,7 +83,7 @@ def toolchains(names: Sequence[str], settings: Settings) -> dict[str, str] | Non
     return {name: item.digest for name, item in found.items() if item} if all(found.values()) else None
 
 
-def spec_of(spec: AnySpec, settings: Settings) -> dict[str, Any] | None:
+def spec_of(spec: ConversionSpec, settings: Settings) -> dict[str, Any] | None:
     """Every parameter, with the contents of the files that it names; None where that cannot be told.
 
     Test images appear in the result by their contents and their folder's name, all others by their path too.

@@ -17,7 +17,7 @@ from oakmill.conversion.failures.failure import Failure
 from oakmill.conversion.failures.stripping import strip
 from oakmill.errors import OutputError
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 from oakmill.toolchains.machine import examine
 
 ENDING = ".debug.zip"
@@ -47,7 +47,7 @@ def write(
     model: Path | None = None,
     events: Sequence[Mapping[str, Any]] = (),
     log: str = "",
-    spec: AnySpec | None = None,
+    spec: ConversionSpec | None = None,
 ) -> Path:
     """Write the bundle of a failure, in the place of an older one.
 

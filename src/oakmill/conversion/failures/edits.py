@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from oakmill.conversion.failures.failure import Edit
 from oakmill.errors import SpecError
-from oakmill.spec import AnySpec, ConversionSpec
+from oakmill.spec import ConversionSpec
 from oakmill.spec.flags import options_of
 
 _INPUTS = "inputs."
@@ -95,7 +95,7 @@ def _edit_inputs(inputs: list[dict[str, Any]], name: str, field: str, value: Any
         _set(item, field, value)
 
 
-def differences(old: AnySpec, new: AnySpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def differences(old: ConversionSpec, new: ConversionSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The options to add to those of `old` and to omit of them, so that they ask for `new`."""
     before, after = options_of(old), options_of(new)
     added = [word for option in after if option not in before for word in option]

@@ -20,7 +20,7 @@ from oakmill.errors import (
     UnsupportedModel,
     VerificationFailed,
 )
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 
 BEFORE = "ask"
 """The stage of what fails before the conversion begins: the request itself, or the installation of a toolchain."""
@@ -60,7 +60,7 @@ class Problem:
 def explain(
     error: BaseException | Problem,
     stage: str = "",
-    spec: AnySpec | None = None,
+    spec: ConversionSpec | None = None,
     facts: SourceFacts | None = None,
     *,
     platform: str = "",
@@ -146,7 +146,7 @@ def _words(
 class _Values:
     """Fills a rule's templates."""
 
-    def __init__(self, words: _Blank, facts: SourceFacts, place: Place | None, spec: AnySpec | None) -> None:
+    def __init__(self, words: _Blank, facts: SourceFacts, place: Place | None, spec: ConversionSpec | None) -> None:
         self._words, self._facts, self._place, self._spec = words, facts, place, spec
 
     def text(self, template: str) -> str:

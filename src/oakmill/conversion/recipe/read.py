@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from oakmill.errors import SourceError
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 from oakmill.spec.recipe import Recipe
 
 VERSION = 1
@@ -109,7 +109,7 @@ def validated(document: dict[str, Any], name: str) -> Recipe:
         raise BadRecipe(message, subject=name, remedy="use the Oakmill that made it, whose version it states") from None
 
 
-def portable(spec: AnySpec) -> AnySpec:
+def portable(spec: ConversionSpec) -> ConversionSpec:
     """The spec without places that only this machine has: test images go, absolute paths keep their last part.
 
     A path relative to where the command ran is kept as it was typed: a recipe that travels with its folder finds it.

@@ -20,7 +20,7 @@ from oakmill.conversion.images.choose import split
 from oakmill.errors import OakmillError, SourceError
 from oakmill.model import open_source
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 from oakmill.spec.recipe import Recipe
 
 _NAMED = 5
@@ -98,7 +98,7 @@ def _digest_of_model(path: Path, work: Path, settings: Settings) -> str:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def with_files(recipe: Recipe, spec: AnySpec, beside: Path) -> AnySpec:
+def with_files(recipe: Recipe, spec: ConversionSpec, beside: Path) -> ConversionSpec:
     """The spec with the other files that it names where they are now: at their place, or beside the recipe.
 
     Raises:
@@ -120,8 +120,8 @@ def with_files(recipe: Recipe, spec: AnySpec, beside: Path) -> AnySpec:
 
 
 def with_lessons(
-    recipe: Recipe, spec: AnySpec, given: str | None, beside: Path, work: Path, settings: Settings
-) -> AnySpec:
+    recipe: Recipe, spec: ConversionSpec, given: str | None, beside: Path, work: Path, settings: Settings
+) -> ConversionSpec:
     """The spec with quantization data from which the recorded images are drawn, in the recorded order.
 
     Names do not matter, and what else is in the folder does not either.
@@ -169,7 +169,7 @@ def _drawn(spec: Any, files: Sequence[Path]) -> list[str]:
     return [sha256(file) for file in parts.calibration_images]
 
 
-def _arranged(recipe: Recipe, spec: AnySpec, found: Dataset, wanted: list[str], work: Path) -> AnySpec:
+def _arranged(recipe: Recipe, spec: ConversionSpec, found: Dataset, wanted: list[str], work: Path) -> ConversionSpec:
     """The images in a folder of their own, called so that the seed draws them in the recorded order."""
     by_digest = {sha256(file): file for file in found.files}
     _require_all(recipe, wanted, by_digest, found)
@@ -180,7 +180,7 @@ def _arranged(recipe: Recipe, spec: AnySpec, found: Dataset, wanted: list[str], 
         arranged = _laid_out(spec, [by_digest[digest] for digest in wanted], kept_back, work, called)
         if _drawn(arranged, find_images(Path(str(arranged.quantization_data)))) == wanted:
             break
-    result: AnySpec = arranged
+    result: ConversionSpec = arranged
     return result
 
 

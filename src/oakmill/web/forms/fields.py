@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from oakmill.spec import AnySpec, ConversionSpec, InputSpec
+from oakmill.spec import ConversionSpec, InputSpec
 from oakmill.web.views.filters import plain
 
 Kind = Literal["text", "number", "range", "switch", "choice", "several", "lines", "numbers", "arguments", "set"]
@@ -97,7 +97,10 @@ class Group:
 
 
 def groups_of(
-    kind: type[AnySpec], values: Mapping[str, str], errors: Mapping[str, str], choices: Mapping[str, Sequence[Option]]
+    kind: type[ConversionSpec],
+    values: Mapping[str, str],
+    errors: Mapping[str, str],
+    choices: Mapping[str, Sequence[Option]],
 ) -> list[Group]:
     """The parts of the platform's form that have fields, with the values, errors and further choices given by name."""
     drawn = {item.name: item for item in fields_of(kind)}

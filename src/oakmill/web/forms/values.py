@@ -14,7 +14,7 @@ from oakmill.conversion import registry
 from oakmill.errors import ArgumentRefused, OakmillError
 from oakmill.findings import Finding
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, Encoding, InputSpec, preprocessing_rules
+from oakmill.spec import ConversionSpec, Encoding, InputSpec, preprocessing_rules
 from oakmill.web.forms.fields import Field, fields_of, input_fields
 from oakmill.web.forms.submitted import Fields
 from oakmill.web.views.filters import plain
@@ -32,12 +32,12 @@ class Checked:
     """
 
     values: dict[str, Any]
-    spec: AnySpec | None = None
+    spec: ConversionSpec | None = None
     errors: dict[str, str] = field(default_factory=dict)
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
 
 
-def read(kind: type[AnySpec], form: Fields, archive: Sequence[Mapping[str, Any]], settings: Settings) -> Checked:
+def read(kind: type[ConversionSpec], form: Fields, archive: Sequence[Mapping[str, Any]], settings: Settings) -> Checked:
     """The form, checked; `archive` is what is said of each input without it."""
     inputs, places = _inputs(form, archive)
     values: dict[str, Any] = {}
@@ -129,7 +129,7 @@ def _same(text: str, other: str) -> bool:
     return text == other or (bool(text) and _numbers(text) == _numbers(other))
 
 
-def _check(kind: type[AnySpec], found: Checked, places: Sequence[int]) -> None:
+def _check(kind: type[ConversionSpec], found: Checked, places: Sequence[int]) -> None:
     try:
         spec = kind.model_validate(found.values)
     except ValidationError as error:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 from oakmill.spec.flags import options
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.web.forms.fields import fields_of, input_fields
@@ -26,7 +26,7 @@ class Words:
 
 
 def words_of(
-    kind: type[AnySpec], values: Mapping[str, Any], *, address: str, file: str, url: str, inputs: int = 1
+    kind: type[ConversionSpec], values: Mapping[str, Any], *, address: str, file: str, url: str, inputs: int = 1
 ) -> Words:
     """What is stated, for a source with so many inputs at an address of the hub at `url`; its file is for the YAML."""
     platform = kind.platform_name()
@@ -39,7 +39,7 @@ def words_of(
     return Words(command, _python(kind, values, address, url), _yaml(kind, values, file))
 
 
-def _python(kind: type[AnySpec], values: Mapping[str, Any], address: str, url: str) -> str:
+def _python(kind: type[ConversionSpec], values: Mapping[str, Any], address: str, url: str) -> str:
     said = "".join(f"\n    {name}={_literal(value)}," for name, value in numbered(kind, values).items())
     return (
         f"from pathlib import Path\n\nfrom oakmill.client import Hub\nfrom oakmill.spec import {kind.__name__}\n\n"
@@ -54,7 +54,7 @@ def _literal(value: Any) -> str:
     return pprint.pformat(value, width=96, sort_dicts=False).replace("\n", "\n    ")
 
 
-def numbered(kind: type[AnySpec], values: Mapping[str, Any]) -> dict[str, Any]:
+def numbered(kind: type[ConversionSpec], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values with numbers where the spec has numbers and a form has text."""
     numeric = {item.name for item in (*fields_of(kind), *input_fields()) if item.kind in ("number", "range", "numbers")}
     return {name: _numbered(name, value, numeric) for name, value in values.items()}
@@ -73,7 +73,7 @@ def _numbered(name: str, value: Any, numeric: Set[str]) -> Any:
         return value
 
 
-def _yaml(kind: type[AnySpec], values: Mapping[str, Any], file: str) -> str:
+def _yaml(kind: type[ConversionSpec], values: Mapping[str, Any], file: str) -> str:
     """A configuration, and in its first line the command with what no configuration can say."""
     values, platform = numbered(kind, values), kind.platform_name()
     keys = [name for name in PLATFORMS[platform].yaml_block.keys if name in kind.model_fields]

@@ -9,7 +9,7 @@ from oakmill.errors import SpecError
 from oakmill.hub import jobs, visibility
 from oakmill.jobs import submit
 from oakmill.jobs.tables import Job
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 from oakmill.web.forms.submitted import Form
 from oakmill.web.page_context import Changing, Writing
 from oakmill.web.routing import Id, page_router
@@ -41,7 +41,7 @@ def retry(job_id: Id, context: Changing, session: Writing, form: Form) -> Respon
     return context.go(f"/jobs/{job.id}")
 
 
-def edited(job: Job, remedy: str) -> AnySpec:
+def edited(job: Job, remedy: str) -> ConversionSpec:
     """A job's spec, with the edit of one of its failure's remedies where one is numbered.
 
     Raises:

@@ -17,7 +17,7 @@ from oakmill.jobs import submit
 from oakmill.jobs.estimates import Estimate
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceFile
-from oakmill.spec import AnySpec
+from oakmill.spec import ConversionSpec
 from oakmill.spec.flags import options_of
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.web.views.filters import plain
@@ -150,7 +150,7 @@ def _next_step(job: Job, source: Instance | None, number: int, remedy: Remedy) -
     return NextStep(number, remedy, tuple(changes(old, new)), command_of(new, source))
 
 
-def changes(old: AnySpec, new: AnySpec) -> Iterator[tuple[str, str, str]]:
+def changes(old: ConversionSpec, new: ConversionSpec) -> Iterator[tuple[str, str, str]]:
     """Each parameter that differs: its name, the old value, the new one."""
     before, after = dict(flat(old.model_dump(mode="json"))), dict(flat(new.model_dump(mode="json")))
     for name in dict.fromkeys((*before, *after)):
@@ -169,7 +169,7 @@ def flat(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, plain(value)
 
 
-def command_of(spec: AnySpec, source: Instance | None) -> str:
+def command_of(spec: ConversionSpec, source: Instance | None) -> str:
     """The conversion as a command."""
     model = source.name if source else "model.onnx"
     lines = [["oakmill", "convert", model, "--to", spec.platform], *options_of(spec)]

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from oakmill.cli.options import SpecCommand, build_spec
 from oakmill.conversion.failures import apply, edited
 from oakmill.errors import SpecError
-from oakmill.spec import AnySpec, InputSpec, Rvc2Spec, Rvc4Spec
+from oakmill.spec import ConversionSpec, InputSpec, Rvc2Spec, Rvc4Spec
 from oakmill.spec.flags import options_of
 
 
@@ -62,8 +62,8 @@ def test_a_form_that_is_not_valid_yet_can_be_edited_too() -> None:
         Rvc4Spec(target_precision="INT8_INT16_MIXED", tensor_overrides=("a=int16",), htp_socs=("sm8650",)),
     ],
 )
-def test_options_ask_for_the_same_spec(spec: AnySpec) -> None:
-    found: list[AnySpec] = []
+def test_options_ask_for_the_same_spec(spec: ConversionSpec) -> None:
+    found: list[ConversionSpec] = []
 
     @click.command(cls=SpecCommand, kinds=lambda: [type(spec)])
     def command(**values: Any) -> None:

@@ -12,10 +12,10 @@ import pytest
 
 from oakmill.conversion.failures import Failure, Problem, SourceFacts, apply, explain, rules
 from oakmill.conversion.failures.facts import SourceNode
-from oakmill.spec import AnySpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
+from oakmill.spec import ConversionSpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
 
 EXAMPLES = sorted((Path(__file__).parent / "examples").glob("*.json"))
-SPECS: dict[str, type[AnySpec]] = {"rvc2": Rvc2Spec, "rvc3": Rvc3Spec, "rvc4": Rvc4Spec}
+SPECS: dict[str, type[ConversionSpec]] = {"rvc2": Rvc2Spec, "rvc3": Rvc3Spec, "rvc4": Rvc4Spec}
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Example:
     rule: str
     platform: str
     problem: Problem
-    spec: AnySpec | None
+    spec: ConversionSpec | None
     facts: SourceFacts
 
     @classmethod

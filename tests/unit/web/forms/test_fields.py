@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from oakmill.cli import convert as cli_convert
 from oakmill.cli.options import build_spec
 from oakmill.settings import Settings
-from oakmill.spec import AnySpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
+from oakmill.spec import ConversionSpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
 from oakmill.spec.platforms import spec_kinds
 from oakmill.spec.yaml_config import translate
 from oakmill.web.forms.fields import LEFT_OUT, fields_of, groups_of, input_fields
@@ -26,20 +26,20 @@ NOTHING: dict[str, Any] = {"name": "x", "mean_values": None, "scale_values": Non
 ARCHIVE: dict[str, Any] = {"name": "x", "mean_values": [1.5, 2, 3], "scale_values": [255, 255, 255]}
 
 
-def stated(kind: type[AnySpec], *said: dict[str, Any], **fields: str) -> Checked:
+def stated(kind: type[ConversionSpec], *said: dict[str, Any], **fields: str) -> Checked:
     pairs = [(name.replace("__", "."), value) for name, value in fields.items()]
     return read(kind, Fields(pairs), list(said) or [NOTHING], Settings())
 
 
 @pytest.mark.parametrize("kind", spec_kinds())
-def test_every_parameter_has_one_field_in_one_group(kind: type[AnySpec]) -> None:
+def test_every_parameter_has_one_field_in_one_group(kind: type[ConversionSpec]) -> None:
     drawn = [item.name for group in groups_of(kind, {}, {}, {}) for item in group.fields]
     assert sorted(drawn) == sorted(set(kind.model_fields) - LEFT_OUT)
     assert all(item.hint and item.label for item in fields_of(kind) if item.name != "quantization_data")
 
 
 @pytest.mark.parametrize("kind", spec_kinds())
-def test_a_form_left_as_it_is_states_nothing(kind: type[AnySpec]) -> None:
+def test_a_form_left_as_it_is_states_nothing(kind: type[ConversionSpec]) -> None:
     fields = {item.name: item.default for item in fields_of(kind)}
     fields |= {f"inputs__0__{item.name}": "" for item in input_fields()}
     found = stated(kind, **fields)
@@ -129,7 +129,7 @@ def test_mistakes_are_looked_for_in_the_archives_values_and_the_users_together()
     assert not stated(Rvc2Spec, {**of_pixels_of_one, "encoding_from": "NONE"}).findings
 
 
-FULL: dict[type[AnySpec], dict[str, Any]] = {
+FULL: dict[type[ConversionSpec], dict[str, Any]] = {
     Rvc2Spec: {
         "blob": True, "number_of_shaves": 5, "mo_args": ["--scale", "2"], "outputs": ["a b", "c"], "name": "it's",
         "inputs": [{"name": "x", "shape": [1, 3, 8, 8], "mean_values": [1.5, 2, 3], "encoding_from": "RGB",
@@ -144,7 +144,7 @@ FULL: dict[type[AnySpec], dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", FULL)
-def test_the_command_says_the_same_as_the_form(kind: type[AnySpec], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_says_the_same_as_the_form(kind: type[ConversionSpec], monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = len(FULL[kind].get("inputs", ()))
     words = words_of(kind, FULL[kind], address="team/m:v:abcd", file="m.onnx", url="http://hub", inputs=inputs)
     arguments = shlex.split(words.command.replace("\\\n", " "))[2:]
@@ -159,7 +159,7 @@ def test_the_command_says_the_same_as_the_form(kind: type[AnySpec], monkeypatch:
 _INPUTS = {item.name for item in input_fields()}
 
 
-def _alone(kind: type[AnySpec]) -> AnySpec:
+def _alone(kind: type[ConversionSpec]) -> ConversionSpec:
     """The spec, whose only input needs no name on the command line."""
     values = dict(FULL[kind])
     if len(values.get("inputs", ())) == 1:
@@ -174,7 +174,7 @@ def test_an_input_of_several_is_named_on_the_command_line_though_nothing_is_said
 
 
 @pytest.mark.parametrize("kind", FULL)
-def test_the_python_says_the_same_as_the_form(kind: type[AnySpec]) -> None:
+def test_the_python_says_the_same_as_the_form(kind: type[ConversionSpec]) -> None:
     words = words_of(kind, FULL[kind], address="team/m:v:abcd", file="m.onnx", url="http://hub")
     code = words.python.partition("with Hub")[0].replace("from oakmill.client import Hub", "")
     names: dict[str, Any] = {}
@@ -183,7 +183,7 @@ def test_the_python_says_the_same_as_the_form(kind: type[AnySpec]) -> None:
 
 
 @pytest.mark.parametrize("kind", FULL)
-def test_the_yaml_is_a_configuration_that_is_taken(kind: type[AnySpec]) -> None:
+def test_the_yaml_is_a_configuration_that_is_taken(kind: type[ConversionSpec]) -> None:
     platform = kind.platform_name()
     text = words_of(kind, FULL[kind], address="a", file="m.onnx", url="http://hub").yaml
     request = translate(yaml.safe_load(text), platform, lambda key, path: __import__("pathlib").Path(path))
@@ -191,7 +191,7 @@ def test_the_yaml_is_a_configuration_that_is_taken(kind: type[AnySpec]) -> None:
     assert asked == kind.model_validate(FULL[kind])
 
 
-def _in_the_command(text: str, kind: type[AnySpec]) -> dict[str, Any]:
+def _in_the_command(text: str, kind: type[ConversionSpec]) -> dict[str, Any]:
     """What stands in the first line, for no configuration can say it."""
     first = text.splitlines()[0]
     assert first.startswith("# oakmill convert config.yaml --to ")
