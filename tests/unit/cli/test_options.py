@@ -12,6 +12,7 @@ from oakmill.cli.options import SpecCommand, build_spec
 from oakmill.errors import SpecError
 from oakmill.spec import ConversionSpec, Encoding, InputSpec, Precision, RangeMethod, Resize, Rvc2Spec, Rvc4Spec
 from oakmill.spec.flags import flag_of
+from tests.fakes import ToySpec
 
 
 def values_of(*arguments: str, models: tuple[type[ConversionSpec], ...] = (Rvc2Spec,)) -> dict[str, Any]:
@@ -112,8 +113,8 @@ def test_the_options_of_several_specs_are_each_there_once() -> None:
     }
 
 
-def help_of(flag: str) -> str:
-    @click.command(cls=SpecCommand, kinds=lambda: [Rvc2Spec, Rvc4Spec])
+def help_of(flag: str, other: type[ConversionSpec] = Rvc4Spec) -> str:
+    @click.command(cls=SpecCommand, kinds=lambda: [Rvc2Spec, other])
     def command(**values: Any) -> None: ...
 
     option = next(option for option in command.get_params(click.Context(command)) if flag in option.opts)
@@ -125,7 +126,7 @@ def test_help_says_for_whom_an_option_is_and_what_each_platform_takes_by_default
     assert help_of("--shaves").startswith("[RVC2] ")
     assert help_of("--target-precision").startswith("[RVC4] ")
     assert not help_of("--seed").startswith("[")
-    assert "[default: 8 for rvc2, 64 for rvc4]" in help_of("--max-images")
+    assert "[default: 64 for rvc2, 8 for toy]" in help_of("--max-images", ToySpec)
 
 
 def test_nothing_given_is_each_platforms_own_default() -> None:
