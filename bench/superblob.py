@@ -129,7 +129,8 @@ def reference_way(graph: Path, folder: Path) -> dict[str, float]:
     return figures(time.perf_counter() - began, superblob, archive)
 
 
-ENVIRONMENT = {"PYTHONPATH": str(PROJECT / "src/oakmill/toolchains/rvc2"), "PATH": "/usr/bin:/bin"}
+TOOLCHAINS = PROJECT / "src/oakmill/toolchains"
+ENVIRONMENT = {"PYTHONPATH": f"{TOOLCHAINS / 'rvc2'}:{TOOLCHAINS / 'for-runners'}", "PATH": "/usr/bin:/bin"}
 
 
 def command_of(graph: Path, job: Path, shaves: int) -> list[str]:

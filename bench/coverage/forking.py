@@ -17,6 +17,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import frame
+
 SECONDS = 90
 HEAVY = ("numpy", "onnx", "networkx", "openvino.runtime", "openvino.tools.mo.main")
 """Loaded before the first job, where they are there: what runners import only when they need it."""
@@ -69,7 +71,7 @@ def serve(single: Any, job: Path) -> None:
         os.dup2(log, 2)
         sys.argv = ["runner", str(job)]
         os.environ.pop("OAKMILL_EVENTS_FD", None)  # noqa: TID251 - progress of single jobs is of no use
-        code = single.main()
+        code = frame.serve(single.TASKS, getattr(single, "REFUSALS", ()))
         sys.stdout.flush()
     except BaseException:  # noqa: BLE001 - a child must never come back into the parent's loop
         import traceback

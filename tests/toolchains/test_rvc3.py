@@ -92,8 +92,8 @@ def ir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("lessons") / "image.npy"
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("samples") / "image.npy"
     np.save(path, pictures(40))
     return path
 
@@ -117,9 +117,9 @@ def test_the_ir_computes_what_the_model_does(ir: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("device", ["VPU", "ANY"])
 @pytest.mark.parametrize("tool", ["nncf", "pot"])
 def test_a_quantized_ir_is_read_by_openvino_2022_3_and_computes_nearly_the_same(
-    tool: str, device: str, ir: Path, lessons: Path, tmp_path: Path
+    tool: str, device: str, ir: Path, samples: Path, tmp_path: Path
 ) -> None:
-    done = Quantizer(current(), tool).quantize(ir, tmp_path / "job", Order({"image": lessons}, 32, device))
+    done = Quantizer(current(), tool).quantize(ir, tmp_path / "job", Order({"image": samples}, 32, device))
     assert done.file.with_suffix(".bin").stat().st_size < ir.with_suffix(".bin").stat().st_size
     read = toolchain().read(done.file, tmp_path / "read", ["image"], ["scores"])
     assert [(port.name, port.shape, port.dtype) for port in read.inputs] == [("image", (1, 3, 16, 16), "float32")]
@@ -129,9 +129,9 @@ def test_a_quantized_ir_is_read_by_openvino_2022_3_and_computes_nearly_the_same(
 
 
 @pytest.mark.parametrize("tool", ["nncf", "pot"])
-def test_the_same_lessons_give_the_same_bytes(tool: str, ir: Path, lessons: Path, tmp_path: Path) -> None:
+def test_the_same_samples_give_the_same_bytes(tool: str, ir: Path, samples: Path, tmp_path: Path) -> None:
     made = [
-        Quantizer(current(), tool).quantize(ir, tmp_path / str(turn), Order({"image": lessons}, 16)).file
+        Quantizer(current(), tool).quantize(ir, tmp_path / str(turn), Order({"image": samples}, 16)).file
         for turn in range(2)
     ]
     for ending in (".xml", ".bin"):
@@ -142,24 +142,24 @@ def test_the_same_lessons_give_the_same_bytes(tool: str, ir: Path, lessons: Path
 
 @pytest.mark.parametrize("tool", ["nncf", "pot"])
 def test_layers_are_left_in_floating_point_by_name_and_by_type(
-    tool: str, ir: Path, lessons: Path, tmp_path: Path
+    tool: str, ir: Path, samples: Path, tmp_path: Path
 ) -> None:
     quantizer = Quantizer(current(), tool)
-    every = quantizer.quantize(ir, tmp_path / "all", Order({"image": lessons}, 8))
-    named = quantizer.quantize(ir, tmp_path / "named", Order({"image": lessons}, 8, ignored_names=("second",)))
-    typed = quantizer.quantize(ir, tmp_path / "typed", Order({"image": lessons}, 8, ignored_types=("Convolution",)))
+    every = quantizer.quantize(ir, tmp_path / "all", Order({"image": samples}, 8))
+    named = quantizer.quantize(ir, tmp_path / "named", Order({"image": samples}, 8, ignored_names=("second",)))
+    typed = quantizer.quantize(ir, tmp_path / "typed", Order({"image": samples}, 8, ignored_types=("Convolution",)))
     assert every.report["quantizers"] > named.report["quantizers"] > typed.report["quantizers"]
     assert typed.report["ignored"] == ["first", "second"]
     with pytest.raises(RunnerError, match="no layer 'third'") as raised:
-        quantizer.quantize(ir, tmp_path / "none", Order({"image": lessons}, 8, ignored_names=("third",)))
+        quantizer.quantize(ir, tmp_path / "none", Order({"image": samples}, 8, ignored_names=("third",)))
     assert raised.value.kind == "layers"
 
 
 def test_accuracy_control_puts_back_what_noise_taught_wrongly(ir: Path, tmp_path: Path) -> None:
-    """Taught by dark pictures, the network cuts bright ones off; the last quarter of the lessons are bright."""
+    """Taught by dark pictures, the network cuts bright ones off; the last quarter of the samples are bright."""
     taught = np.concatenate([pictures(24) // 40, pictures(8, seed=3)])
-    np.save(tmp_path / "lessons.npy", taught)
-    files = {"image": tmp_path / "lessons.npy"}
+    np.save(tmp_path / "samples.npy", taught)
+    files = {"image": tmp_path / "samples.npy"}
     plain = Quantizer(current()).quantize(ir, tmp_path / "plain", Order(files, 24))
     order = Order(files, 24, control=Control(drop=0.01, seconds=60))
     controlled = Quantizer(current()).quantize(ir, tmp_path / "controlled", order)
@@ -204,7 +204,7 @@ def test_pixel_shuffles_are_right_for_every_sample(tmp_path: Path) -> None:
         assert np.array_equal(found["y"], sample["x"].transpose(0, 1, 4, 2, 5, 3))
 
 
-def test_integer_kernels_take_no_part(lessons: Path, tmp_path: Path) -> None:
+def test_integer_kernels_take_no_part(samples: Path, tmp_path: Path) -> None:
     """The plugin's own kernel for a quantized GRU gave zeros where NNCF's network says -0.98."""
     random = np.random.default_rng(0)
     sizes = {"w": [1, 48, 48], "r": [1, 48, 16], "b": [1, 96]}
@@ -231,7 +231,7 @@ def test_integer_kernels_take_no_part(lessons: Path, tmp_path: Path) -> None:
     )
     onnx.save(model, tmp_path / "gru.onnx")
     written = toolchain().convert(tmp_path / "gru.onnx", tmp_path / "mo", [])
-    done = Quantizer(current()).quantize(written, tmp_path / "job", Order({"image": lessons}, 16))
+    done = Quantizer(current()).quantize(written, tmp_path / "job", Order({"image": samples}, 16))
     assert done.report["quantizers"]
     session = equality.Session(model)
     for picture, found in zip(pictures(6, seed=2), run(done.file, tmp_path / "run"), strict=True):

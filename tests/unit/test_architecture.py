@@ -16,6 +16,7 @@ TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
 
 RUNNER_PACKAGES = {
     "runner",
+    "frame",
     "numpy",
     "bsdiff4",
     "onnx",

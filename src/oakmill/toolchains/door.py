@@ -23,6 +23,8 @@ from oakmill.toolchains.environments import Environment
 
 REQUEST = "request.json"
 RESULT = "result.json"
+FRAME = Path(__file__).parent.absolute() / "for-runners"
+"""What all runners find on their path beside their own package."""
 
 _RESULT_BYTES = 64 << 20
 _FULL_BYTES = 1 << 20
@@ -82,7 +84,7 @@ def run_runner(
     limits = Limits.of(settings)
     command = sandbox.command(
         [str(environment.python), "-s", "-m", "runner", str(job)],
-        read=[environment.folder, *sandbox.interpreter_folders(environment.python), package, *read],
+        read=[environment.folder, *sandbox.interpreter_folders(environment.python), package, FRAME, *read],
         write=[job],
         env={**_environment(package, job), **(variables or {})},
         limits=limits,
@@ -129,7 +131,7 @@ def _environment(package: Path, job: Path) -> dict[str, str]:
         "HOME": str(job),
         "TMPDIR": str(job / "tmp"),
         "LANG": "C.UTF-8",
-        "PYTHONPATH": str(package),
+        "PYTHONPATH": f"{package}:{FRAME}",
         "PYTHONSAFEPATH": "1",  # the job folder holds no modules; known from Python 3.11 on
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",

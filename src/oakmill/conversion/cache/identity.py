@@ -21,7 +21,7 @@ from oakmill.toolchains import environments
 PACKAGES = ("onnx", "onnxruntime", "onnxslim", "numpy", "pillow", "luxonis-ml", "depthai")
 """Packages that change graphs, read pictures or write results."""
 
-_HAS_A_SAY = ("spec", "model", "graph", "calibration", "toolchains", "conversion")
+_HAS_A_SAY = ("spec", "model", "graph", "calibration", "heads", "preflight", "toolchains", "conversion")
 """Parts of Oakmill that decide a result's bytes; the hub and the commands around them do not."""
 _FILES_AT_ONCE = 4
 

@@ -28,9 +28,9 @@ _KIND = "rvc3-int8"
 
 @dataclass(frozen=True)
 class Shares:
-    """How many of the calibration images teach, and how many behind them control."""
+    """How many images calibrate, and how many behind them control."""
 
-    teach: int
+    calibrate: int
     control: int = 0
 
     @classmethod
@@ -86,7 +86,7 @@ class Quantization:
         control = Control(spec.accuracy_drop, spec.accuracy_seconds) if spec.accuracy_control else None
         files = write_samples(samples, job.with_name("calibration"), progress)
         order = Order(
-            files, shares.teach, spec.pot_target_device.value, spec.ignored_names, spec.ignored_types, control
+            files, shares.calibrate, spec.pot_target_device.value, spec.ignored_names, spec.ignored_types, control
         )
         progress.doing(f"quantizing with {self.quantizer.name.partition('/')[2]}")
         try:
@@ -125,7 +125,7 @@ class Quantization:
         images = [list(each.sha256) for each in samples.samples]
         files = [identity.sha256(network.file.with_suffix(ending)) for ending in (".xml", ".bin")]
         tool = self.quantizer.status().digest
-        return key_of(identity.maker(), tool, asked, control, [shares.teach, shares.control], inputs, images, files)
+        return key_of(identity.maker(), tool, asked, control, [shares.calibrate, shares.control], inputs, images, files)
 
     def _tell(self, report: Mapping[str, Any], progress: Progress) -> None:
         progress.note(f"{report['quantizers']} places where values are rounded to 8 bits")
@@ -150,7 +150,7 @@ class Quantization:
             "set": source,
             "method": "default",
             "quantizer": self.words,
-            "images": shares.teach,
+            "images": shares.calibrate,
             **({"control": dict(control)} if control else {}),
             **({"ignored": list(report["ignored"])} if report["ignored"] else {}),
             "names": list(samples.names),

@@ -127,7 +127,7 @@ class ModelOptimizer(SingleEnvironment):
         door.run_runner(
             environment,
             _HERE,
-            {"arguments": [*owned, *arguments]},
+            {"action": "convert", "arguments": [*owned, *arguments]},
             job,
             read=[model.parent],
             watch=watch,

@@ -31,7 +31,7 @@ NPU is VPU's successor, does so with MIXED."""
 
 @dataclass(frozen=True)
 class Control:
-    """Until when layers are put back into floating point, by samples behind those that teach."""
+    """Until when layers are put back into floating point, by samples behind those that calibrate."""
 
     drop: float
     seconds: int
@@ -41,11 +41,11 @@ class Control:
 class Order:
     """What a quantizer is to do; `device` is VPU or ANY, layers are meant by their exact names and types.
 
-    `lessons` are arrays [samples, *the input's shape] by the input's name, of which the first `teach` teach.
+    `samples` are arrays [samples, *the input's shape] by the input's name; the first `calibrate` do so.
     """
 
-    lessons: Mapping[str, Path]
-    teach: int
+    samples: Mapping[str, Path]
+    calibrate: int
     device: str = "VPU"
     ignored_names: tuple[str, ...] = ()
     ignored_types: tuple[str, ...] = ()
@@ -101,10 +101,10 @@ class Quantizer(SingleEnvironment):
         """
         with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
             ir = tiny.write_ir(Path(folder) / "tiny.xml")
-            lessons = Path(folder) / "lessons.npy"
-            np.save(lessons, np.stack([tiny.PICTURE, 255 - tiny.PICTURE]))
+            samples = Path(folder) / "samples.npy"
+            np.save(samples, np.stack([tiny.PICTURE, 255 - tiny.PICTURE]))
             with environments.verification(self.name, self._remedy):
-                done = self.quantize(ir, Path(folder) / "job", Order({tiny.INPUT: lessons}, 2))
+                done = self.quantize(ir, Path(folder) / "job", Order({tiny.INPUT: samples}, 2))
             if not done.report["quantizers"]:
                 raise ToolchainBroken(f"{self.name} quantized nothing of a convolution", remedy=self._remedy)
             return {name: done.report[name] for name in ("quantizers", "bin_bytes")}
@@ -126,8 +126,8 @@ class Quantizer(SingleEnvironment):
                 "action": self.tool,
                 "model": str(ir.absolute()),
                 "target": "int8.xml",
-                "lessons": {name: str(path.absolute()) for name, path in order.lessons.items()},
-                "teach": order.teach,
+                "samples": {name: str(path.absolute()) for name, path in order.samples.items()},
+                "calibrate": order.calibrate,
                 "device": device,
                 "preset": preset,
                 "ignored_names": list(order.ignored_names),
@@ -135,7 +135,7 @@ class Quantizer(SingleEnvironment):
                 "control": control,
             },
             job,
-            read=sorted({ir.parent, *(path.parent for path in order.lessons.values())}),
+            read=sorted({ir.parent, *(path.parent for path in order.samples.values())}),
             watch=watch,
             settings=self._settings,
         )

@@ -105,6 +105,7 @@ class TfliteToolchain(SingleEnvironment):
         job.mkdir(parents=True)
         shutil.copyfile(model, job / _MODEL)  # the tools see this file, and nothing beside the original
         request = {
+            "action": "convert",
             "model": _MODEL,
             "opset": OPSET,
             "quantized": quantized,

@@ -103,6 +103,7 @@ class TorchScriptToolchain(SingleEnvironment):
         job.mkdir(parents=True)
         shutil.copyfile(model, job / _MODEL)  # PyTorch sees this file, and nothing beside the original
         request = {
+            "action": "export",
             "model": _MODEL,
             "opset": OPSET,
             "inputs": list(samples[0]),

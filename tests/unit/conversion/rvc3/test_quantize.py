@@ -41,8 +41,8 @@ class FakeQuantizer(Quantizer):
         self.orders = [*getattr(self, "orders", []), order]
         if self.refusal:
             raise self.refusal
-        for path in order.lessons.values():
-            assert np.load(path).shape[0] >= order.teach
+        for path in order.samples.values():
+            assert np.load(path).shape[0] >= order.calibrate
         job.mkdir(parents=True)
         for ending in (".xml", ".bin"):
             (job / f"int8{ending}").write_bytes(ir.with_suffix(ending).read_bytes())
@@ -89,7 +89,7 @@ def test_the_tool_is_told_what_was_asked(tmp_path: Path) -> None:
     spec = Rvc3Spec(quantizer="pot", pot_target_device="ANY", ignored_names=("a",), ignored_types=("Add",))
     made, _ = quantize(tmp_path, quantizer, spec)
     (order,) = quantizer.orders
-    assert (order.teach, order.device, order.control) == (8, "ANY", None)
+    assert (order.calibrate, order.device, order.control) == (8, "ANY", None)
     assert (order.ignored_names, order.ignored_types) == (("a",), ("Add",))
     assert made.calibration["quantizer"] == "pot 2022.3.2, target ANY, preset performance"
     assert made.calibration["images"] == 8

@@ -1,14 +1,13 @@
-"""`python -m runner JOB_DIR`: runs the Model Optimizer as JOB_DIR/request.json asks, answers in JOB_DIR/result.json.
+"""Runs the Model Optimizer.
 
-Request (version 1): {"arguments": ["--input_model", FILE, "--output_dir", DIR, ...]}
-The answer is {"seconds": 1.5}, or "error" (kind "refused", message) with exit code 1 when mo could not convert.
+convert  {"arguments": ["--input_model", FILE, "--output_dir", DIR, ...]}
+         answers {"seconds": 1.5}; refused when mo could not convert
 
 mo runs in this process, from an empty folder: its legacy frontend would import what lies in the current one.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import runpy
@@ -16,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from frame import Refused, serve
 
 # What frames the one sentence that matters in a report of an internal error.
 _FRAME = ("-----", "Unexpected exception", "Please contact", "Traceback ")
@@ -36,20 +37,15 @@ class Complaints(logging.Handler):
             self.texts.append(text)
 
 
-def main() -> int:
-    """Serve the one request of the job folder; 0 when it was done."""
-    job = Path(sys.argv[1])
-    request = json.loads((job / "request.json").read_text())
+def convert(request: dict[str, Any]) -> dict[str, Any]:
+    """Run mo with the request's arguments."""
     complaints = Complaints()
     logging.getLogger().addHandler(complaints)
     started = time.monotonic()
-    status = run_mo(request["arguments"], job / "empty")
-    result: dict[str, Any] = {"seconds": round(time.monotonic() - started, 3)}
+    status = run_mo(request["arguments"], Path("empty").absolute())
     if status:
-        message = "\n".join(complaints.texts) or f"mo ended with exit code {status}"
-        result = {"error": {"kind": "refused", "message": message}}
-    (job / "result.json").write_text(json.dumps(result))
-    return 1 if status else 0
+        raise Refused("refused", "\n".join(complaints.texts) or f"mo ended with exit code {status}")
+    return {"seconds": round(time.monotonic() - started, 3)}
 
 
 def run_mo(arguments: list[str], empty: Path) -> int:
@@ -65,5 +61,7 @@ def run_mo(arguments: list[str], empty: Path) -> int:
     return 0
 
 
+TASKS = {"convert": convert}
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(TASKS))

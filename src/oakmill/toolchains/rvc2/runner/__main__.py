@@ -1,51 +1,50 @@
-"""`python -m runner JOB_DIR`: does what JOB_DIR/request.json asks and answers with JOB_DIR/result.json.
+"""Compiles and runs networks with OpenVINO 2022.
 
-Requests (version 1), all paths absolute or relative to JOB_DIR:
-
-compile   {"action": "compile", "library": DIR, "usb": FILE, "model": FILE, "target": FILE, "shaves": 8,
+compile   {"library": DIR, "usb": FILE, "model": FILE, "target": FILE, "shaves": 8,
            "superblob": true, "workers": 2, "config": {KEY: VALUE}, "ports": PORTS}
-infer     {"action": "infer", "library": DIR, "usb": FILE, "model": FILE, "ports": PORTS,
+infer     {"library": DIR, "usb": FILE, "model": FILE, "ports": PORTS,
            "samples": [{INPUT: FILE.npy}], "target": FILE.npz}
 
 PORTS is {"inputs": {NAME: {"precision": "U8", "layout": "NCHW"}}, "outputs": {...}}; an output that is not named
 becomes FP16 when it is a float, and keeps its type when it is an integer.
-The answer holds the precisions that took effect and the sha256 of each blob by its SHAVEs, or "error" (kind,
-step, message) with exit code 1 when OpenVINO refused.
+The answer holds the precisions that took effect and the sha256 of each blob by its SHAVEs. Kinds of refusal: engine
+(step), when OpenVINO refused; write.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from frame import Refused, report, serve
 
 from .blob import WriteError
 from .forked import Compilers, Job
-from .openvino import UNNAMED, Engine, EngineError, Network
+from .openvino import UNNAMED, Engine, Network
 from .superblob import ALL_SHAVES, compile_superblob
 
 
-def main() -> int:
-    """Serve the one request of the job folder; 0 when it was done."""
-    os.chdir(sys.argv[1])
-    request = json.loads(Path("request.json").read_text())
+@contextmanager
+def _room_for_the_answer() -> Iterator[None]:
+    """Where something cannot be written, what was cut off goes, as the answer needs room.
+
+    Raises:
+        Refused: it cannot ("write").
+    """
     try:
-        result = ACTIONS[request["action"]](request)
-    except EngineError as error:
-        result = {"error": {"kind": "engine", "step": error.step, "message": str(error)}}
+        yield
     except (WriteError, OSError) as error:
-        for cut_off in Path.cwd().glob("*blob"):  # the answer needs room
+        for cut_off in Path.cwd().glob("*blob"):
             cut_off.unlink()
-        result = {"error": {"kind": "write", "message": str(error)}}
-    Path("result.json").write_text(json.dumps(result))
-    return 1 if "error" in result else 0
+        raise Refused("write", str(error)) from error
 
 
+@_room_for_the_answer()
 def compile_model(request: dict[str, Any]) -> dict[str, Any]:
     """Compile to a blob or a superblob."""
     engine, network = _open(request)
@@ -63,6 +62,7 @@ def compile_model(request: dict[str, Any]) -> dict[str, Any]:
     return {"ports": ports, "blobs": blobs}
 
 
+@_room_for_the_answer()
 def infer(request: dict[str, Any]) -> dict[str, Any]:
     """Run the network on the CPU plugin, in float32, on each sample; outputs go to `NAME/INDEX` in one .npz."""
     engine, network = _open(request)
@@ -102,14 +102,7 @@ def _set_ports(network: Network, ports: dict[str, Any], floats: str) -> dict[str
     return {f"{kind}s": {name: network.precision(kind, name) for name in names[kind]} for kind in names}
 
 
-def report(done: int, total: int, what: str) -> None:
-    """Tell the caller how far this is, on the descriptor it gave."""
-    if descriptor := os.environ.get("OAKMILL_EVENTS_FD"):
-        event = {"progress": {"done": done, "of": total, "what": what}}
-        os.write(int(descriptor), json.dumps(event).encode() + b"\n")
-
-
-ACTIONS = {"compile": compile_model, "infer": infer}
+TASKS = {"compile": compile_model, "infer": infer}
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(TASKS))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from frame import Refused
 from numpy.typing import NDArray
 
 from .exceptions import ExceptionTap
@@ -37,16 +38,14 @@ _MAX_RANK = 8
 Array = NDArray[Any]
 
 
-class EngineError(Exception):
+class EngineError(Refused):
     """OpenVINO refused: `step` is what was being done, the message is OpenVINO's own."""
 
     def __init__(self, step: str, status: int, message: str) -> None:
-        super().__init__(step, status, message)  # all of them, so that it comes whole out of a child process
-        self.step = step
+        super().__init__("engine", message or f"status {status}", step=step)
 
-    def __str__(self) -> str:
-        _, status, message = self.args
-        return str(message or f"status {status}")
+    def __reduce__(self) -> tuple[type[EngineError], tuple[str, int, str]]:
+        return EngineError, (self.details["step"], 0, str(self))  # so that it comes whole out of a child process
 
 
 class _Dimensions(ctypes.Structure):

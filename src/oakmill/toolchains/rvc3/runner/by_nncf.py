@@ -7,8 +7,9 @@ from typing import Any
 
 import nncf  # type: ignore[import-not-found]
 import openvino as ov  # type: ignore[import-not-found]
+from frame import Refused
 
-from .common import Lessons, ProblemError, layers_to_ignore, written
+from .common import Samples, layers_to_ignore, written
 from .judge import Judge
 
 # As NNCF runs networks itself; without it, in bfloat16 on processors that have it.
@@ -19,22 +20,22 @@ def quantize(request: dict[str, Any]) -> dict[str, Any]:
     """Quantize, and write the IR."""
     began = time.monotonic()
     model = ov.Core().read_model(request["model"])
-    lessons = Lessons(request["lessons"], request["teach"])
+    samples = Samples(request["samples"], request["calibrate"])
     ignored = layers_to_ignore(request["model"], request["ignored_names"], request["ignored_types"])
     options = {
         "preset": nncf.QuantizationPreset(request["preset"]),
         "target_device": nncf.TargetDevice(request["device"]),
-        "subset_size": request["teach"],
+        "subset_size": request["calibrate"],
         "ignored_scope": nncf.IgnoredScope(names=ignored, validate=False) if ignored else None,
     }
     found: dict[str, Any] = {}
     try:
         if request["control"]:
-            quantized, found = _controlled(model, lessons, request["control"], options)
+            quantized, found = _controlled(model, samples, request["control"], options)
         else:
-            quantized = nncf.quantize(model, _dataset(lessons), **options)
+            quantized = nncf.quantize(model, _dataset(samples), **options)
     except (nncf.ValidationError, nncf.InternalError, nncf.UnsupportedModelError) as error:
-        raise ProblemError("model", str(error)) from error
+        raise Refused("model", str(error)) from error
     ov.save_model(quantized, request["target"], compress_to_fp16=True)
     kinds = [layer.get_type_name() for layer in quantized.get_ops()]
     return {
@@ -46,19 +47,19 @@ def quantize(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _dataset(lessons: Lessons) -> Any:
-    return nncf.Dataset(list(range(lessons.teach)), lessons.__getitem__)
+def _dataset(samples: Samples) -> Any:
+    return nncf.Dataset(list(range(samples.calibrating)), samples.__getitem__)
 
 
 def _controlled(
-    model: Any, lessons: Lessons, control: dict[str, Any], options: dict[str, Any]
+    model: Any, samples: Samples, control: dict[str, Any], options: dict[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
     """Quantize, put layers back while the agreement is too low, and measure what came out."""
-    places = list(range(lessons.teach, len(lessons)))
-    judge = Judge(ov.compile_model(model, "CPU", CONFIG), lessons, places, control["seconds"])
+    places = list(range(samples.calibrating, len(samples)))
+    judge = Judge(ov.compile_model(model, "CPU", CONFIG), samples, places, control["seconds"])
     quantized = nncf.quantize_with_accuracy_control(
         model,
-        _dataset(lessons),
+        _dataset(samples),
         nncf.Dataset(places),
         judge,
         max_drop=control["drop"],

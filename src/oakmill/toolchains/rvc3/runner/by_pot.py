@@ -15,21 +15,21 @@ from openvino.tools.pot import (  # type: ignore[import-not-found]
     save_model,
 )
 
-from .common import Lessons, layers_to_ignore, written
+from .common import Samples, layers_to_ignore, written
 
 
 class Loader(DataLoader):  # type: ignore[misc]
-    """The lessons as POT asks for them."""
+    """The calibration samples as POT asks for them."""
 
-    def __init__(self, lessons: Lessons) -> None:
+    def __init__(self, samples: Samples) -> None:
         super().__init__({})
-        self._lessons = lessons
+        self._samples = samples
 
     def __len__(self) -> int:
-        return self._lessons.teach
+        return self._samples.calibrating
 
     def __getitem__(self, index: int) -> tuple[dict[str, Any], None]:
-        return self._lessons[index], None
+        return self._samples[index], None
 
 
 def quantize(request: dict[str, Any]) -> dict[str, Any]:
@@ -44,13 +44,13 @@ def quantize(request: dict[str, Any]) -> dict[str, Any]:
     )
     engine = IEEngine(
         {"device": "CPU", "stat_requests_number": 1, "eval_requests_number": 1},
-        data_loader=Loader(Lessons(request["lessons"], request["teach"])),
+        data_loader=Loader(Samples(request["samples"], request["calibrate"])),
         metric=None,
     )
     parameters = {
         "target_device": device,
         "preset": request["preset"],
-        "stat_subset_size": request["teach"],
+        "stat_subset_size": request["calibrate"],
         **({"ignored": {"scope": ignored}} if ignored else {}),
     }
     quantized = create_pipeline([{"name": "DefaultQuantization", "params": parameters}], engine).run(model)

@@ -1,41 +1,24 @@
-"""What the runner's parts share: progress, lessons, and the layers of an IR by their names."""
+"""What the quantizers share: calibration samples, and the layers of an IR by their names."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+from frame import Refused, report
 
 _NAMED = 12
 
 
-class ProblemError(Exception):
-    """The request cannot be carried out; `kind` says in one word why."""
+class Samples:
+    """The calibration samples, read from files as they are needed; `seen` is called with each one's index."""
 
-    def __init__(self, kind: str, message: str) -> None:
-        self.kind = kind
-        super().__init__(message)
-
-
-def report(done: int, total: int, what: str) -> None:
-    """Tell the caller how far this is, on the descriptor it gave."""
-    descriptor = os.environ.get("OAKMILL_EVENTS_FD")
-    if descriptor:
-        event = {"progress": {"done": done, "of": total, "what": what}}
-        os.write(int(descriptor), json.dumps(event).encode() + b"\n")
-
-
-class Lessons:
-    """The samples, read from files as they are needed; `seen` is called with each one's index."""
-
-    def __init__(self, files: dict[str, str], teach: int, seen: Callable[[int], None] | None = None) -> None:
+    def __init__(self, files: dict[str, str], calibrating: int, seen: Callable[[int], None] | None = None) -> None:
         self._files = files
-        self.teach = teach
+        self.calibrating = calibrating
         self._seen = seen or self._tell
 
     def __len__(self) -> int:
@@ -47,7 +30,7 @@ class Lessons:
         return {name: plain(np.load(file, mmap_mode="r")[index]) for name, file in self._files.items()}
 
     def _tell(self, index: int) -> None:
-        report(index % self.teach + 1, self.teach, "images")
+        report(index % self.calibrating + 1, self.calibrating, "images")
 
 
 def plain(values: Any) -> Any:
@@ -60,20 +43,20 @@ def layers_to_ignore(model: str, names: list[str], types: list[str]) -> list[str
 
     The Model Optimizer makes two layers of an ONNX node with a bias: NAME/WithoutBiases, and the addition, NAME.
 
-    Raises ProblemError ("layers") where there is no such layer, with those that there are.
+    Raises Refused ("layers") where there is no such layer, with those that there are.
     """
     found = [(layer.get("name", ""), layer.get("type", "")) for layer in ElementTree.parse(model).iter("layer")]
     wanted: list[str] = []
     for name in names:
         own = [known for known, _ in found if known in (name, name + "/WithoutBiases")]
         if not own:
-            raise ProblemError("layers", f"there is no layer {name!r}{_alike(name, found)}")
+            raise Refused("layers", f"there is no layer {name!r}{_alike(name, found)}")
         wanted += own
     for kind in types:
         own = [known for known, type_ in found if type_ == kind]
         if not own:
             there = sorted({type_ for _, type_ in found} - {"Const", "Parameter", "Result", "Convert"})
-            raise ProblemError("layers", f"there is no layer of type {kind!r}; there are {', '.join(there)}")
+            raise Refused("layers", f"there is no layer of type {kind!r}; there are {', '.join(there)}")
         wanted += own
     return sorted(set(wanted))
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from frame import Refused, report
 from openvino.runtime import Core, get_version  # type: ignore[import-not-found]
 from openvino.runtime.passes import ConstantFolding, Manager  # type: ignore[import-not-found]
-
-from .common import ProblemError, report
 
 # Without this the plugin computes in bfloat16 on processors that have it.
 CONFIG = {"ENFORCE_BF16": "NO"}
@@ -67,7 +66,7 @@ def _named(kind: str, ports: Any, wanted: list[str]) -> dict[str, int]:
     found = {name: place for name in wanted for place, own in enumerate(names) if name in own}
     if len(found) != len(wanted) or len(set(found.values())) != len(names):
         there = ", ".join("/".join(sorted(own)) for own in names)
-        raise ProblemError("names", f"the IR has the {kind}s {there}, the model {', '.join(wanted)}")
+        raise Refused("names", f"the IR has the {kind}s {there}, the model {', '.join(wanted)}")
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .common import Lessons
+from .common import Samples
 
 FEWEST_CLASSES = 5
 
@@ -20,8 +20,8 @@ class Judge:
     time it hears just that, and what it has by then is measured afterwards.
     """
 
-    def __init__(self, network: Any, lessons: Lessons, places: list[int], seconds: float) -> None:
-        self._lessons = lessons
+    def __init__(self, network: Any, samples: Samples, places: list[int], seconds: float) -> None:
+        self._samples = samples
         self._all = len(places)
         self._expected = {place: self._outputs(network, place) for place in places}
         self._seconds = seconds
@@ -63,7 +63,7 @@ class Judge:
         return float(np.mean(scores)), scores
 
     def _outputs(self, network: Any, place: int) -> list[Any]:
-        return [np.array(values) for values in network(self._lessons[place]).values()]
+        return [np.array(values) for values in network(self._samples[place]).values()]
 
 
 def agreement(expected: Any, found: Any) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from frame import Refused
 from numpy.typing import NDArray
 
 from . import qnn
@@ -22,8 +23,11 @@ _RAW_MEMORY = 0
 Array = NDArray[Any]
 
 
-class GraphError(Exception):
+class GraphError(Refused):
     """The file's graph is not one that can be run, or what it was to be run on does not fit it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("graph", message)
 
 
 class Htp:

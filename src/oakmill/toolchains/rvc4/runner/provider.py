@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
+from frame import Refused
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
 PROVIDER = "QNNExecutionProvider"
@@ -35,15 +36,6 @@ _NODE = re.compile(r"\s*Operator type: (?P<op>\S+) Node name: (?P<name>.*?) Node
 _REASON = re.compile(r"\s*REASON : (?P<reason>.*)")
 _SETUP = re.compile(r"QNN SetupBackend failed (?P<words>[^\x1b\n]*)")
 _HELPERS = ("QuantizeLinear", "DequantizeLinear")
-
-
-class Refused(Exception):
-    """The model was not compiled: a `kind`, and `details` for the answer."""
-
-    def __init__(self, kind: str, message: str, **details: Any) -> None:
-        self.kind = kind
-        self.details = details
-        super().__init__(message)
 
 
 class Compiler:

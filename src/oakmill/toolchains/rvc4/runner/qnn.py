@@ -13,6 +13,8 @@ from ctypes import POINTER, Structure, c_char_p, c_float, c_int32, c_uint8, c_ui
 from pathlib import Path
 from typing import Any
 
+from frame import Refused
+
 BACKEND_TABLE = {
     "backendCreate": 1,
     "backendGetBuildId": 4,
@@ -63,16 +65,18 @@ _SPARE = 16
 _LogCallback = ctypes.CFUNCTYPE(None, c_char_p, c_uint32, c_uint64, c_void_p)
 
 
-class QnnError(Exception):
+class QnnError(Refused):
     """QNN refused: `step` is the function that did, the message what the library logged."""
 
     def __init__(self, step: str, message: str) -> None:
-        self.step = step
-        super().__init__(message)
+        super().__init__("qnn", message, step=step)
 
 
-class LibraryError(Exception):
+class LibraryError(Refused):
     """A library cannot be loaded, or is not of an interface that is known here."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("library", message)
 
 
 class ScaleOffset(Structure):

@@ -10,6 +10,7 @@ from . import borrowed
 
 borrowed.install()
 
+from frame import Refused  # noqa: E402
 from onnx import ModelProto  # noqa: E402
 from tf2onnx import optimizer  # type: ignore[import-not-found] # noqa: E402
 from tf2onnx.graph import Node  # type: ignore[import-not-found] # noqa: E402
@@ -26,12 +27,11 @@ _FAILURES = (
 )  # fmt: skip
 
 
-class ConversionError(Exception):
+class ConversionError(Refused):
     """tf2onnx cannot convert the model; `operations` are those it does not know, by name of what they compute."""
 
     def __init__(self, message: str, operations: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.operations = operations or {}
+        super().__init__("conversion", message, operations=operations or {})
 
 
 def convert(model: str, opset: int, *, as_float: bool) -> ModelProto:

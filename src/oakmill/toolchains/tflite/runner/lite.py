@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter  # type: ignore[import-not-found]
+from frame import Refused
 
 
-class InterpreterError(Exception):
+class InterpreterError(Refused):
     """LiteRT cannot load or run the model; the message is its own."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__("interpreter", str(error))
 
 
 class Lite:
@@ -29,7 +33,7 @@ class Lite:
                     self._interpreter.resize_tensor_input(item["index"], wanted, strict=True)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, TypeError) as error:
-            raise InterpreterError(str(error)) from error
+            raise InterpreterError(error) from error
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs by name; those of quantized integers as the numbers that they stand for, float32.
@@ -44,7 +48,7 @@ class Lite:
             details = self._interpreter.get_output_details()
             return {item["name"]: _real(self._interpreter.get_tensor(item["index"]), item) for item in details}
         except (ValueError, RuntimeError) as error:
-            raise InterpreterError(str(error)) from error
+            raise InterpreterError(error) from error
 
 
 def _real(values: Any, item: Mapping[str, Any]) -> Any:

@@ -7,17 +7,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch  # type: ignore[import-not-found]
+from frame import Refused
 
 # What PyTorch raises on a module that it cannot load, run or export; the exporter's own errors are among them.
 _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError, NotImplementedError)
 
 
-class TorchError(Exception):
+class TorchError(Refused):
     """PyTorch refuses the module; `kind` says whether to "load", to "run" or at its "conversion"."""
 
     def __init__(self, kind: str, error: Exception) -> None:
-        super().__init__(_reason(str(error)) or type(error).__name__)
-        self.kind = kind
+        super().__init__(kind, _reason(str(error)) or type(error).__name__)
 
 
 class Script:

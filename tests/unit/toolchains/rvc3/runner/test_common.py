@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from frame import Refused
 
-from oakmill.toolchains.rvc3.runner.common import Lessons, ProblemError, layers_to_ignore
+from oakmill.toolchains.rvc3.runner.common import Samples, layers_to_ignore
 
 IR = """<net name="n" version="11"><layers>
 <layer id="0" name="image" type="Parameter"/><layer id="1" name="w" type="Const"/>
@@ -45,7 +46,7 @@ def test_layers_are_meant_by_their_exact_names(names: list[str], types: list[str
     ],
 )
 def test_what_is_not_there_is_answered_with_what_is(names: list[str], types: list[str], words: str, ir: str) -> None:
-    with pytest.raises(ProblemError, match=words) as raised:
+    with pytest.raises(Refused, match=words) as raised:
         layers_to_ignore(ir, names, types)
     assert raised.value.kind == "layers"
 
@@ -54,6 +55,6 @@ def test_pixels_become_floats_and_other_numbers_stay(tmp_path: Path) -> None:
     for name, values in (("image", np.ones((3, 2, 2), np.uint8)), ("state", np.ones((3, 4), np.int64))):
         np.save(tmp_path / f"{name}.npy", values)
     seen: list[int] = []
-    lessons = Lessons({name: str(tmp_path / f"{name}.npy") for name in ("image", "state")}, 2, seen.append)
-    assert {name: values.dtype.name for name, values in lessons[2].items()} == {"image": "float32", "state": "int64"}
-    assert (len(lessons), seen) == (3, [2])
+    samples = Samples({name: str(tmp_path / f"{name}.npy") for name in ("image", "state")}, 2, seen.append)
+    assert {name: values.dtype.name for name, values in samples[2].items()} == {"image": "float32", "state": "int64"}
+    assert (len(samples), seen) == (3, [2])

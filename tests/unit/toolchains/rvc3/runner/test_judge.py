@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oakmill.toolchains.rvc3.runner.common import Lessons
+from oakmill.toolchains.rvc3.runner.common import Samples
 from oakmill.toolchains.rvc3.runner.judge import Judge, agreement
 
 Network = Callable[[dict[str, Any]], dict[str, Any]]
@@ -45,17 +45,17 @@ def test_a_plain_map_agrees_with_an_equal_one_only() -> None:
 
 
 @pytest.fixture
-def lessons(tmp_path: Path) -> Lessons:
+def samples(tmp_path: Path) -> Samples:
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(6, 1, 8)).astype(np.float32))
-    return Lessons({"x": str(tmp_path / "x.npy")}, 4, lambda index: None)
+    return Samples({"x": str(tmp_path / "x.npy")}, 4, lambda index: None)
 
 
 def network(factor: float) -> Network:
     return lambda sample: {"y": sample["x"] + factor * np.arange(8)}
 
 
-def test_the_float_network_is_the_measure(lessons: Lessons) -> None:
-    made = Judge(network(0), lessons, [4, 5], 60)
+def test_the_float_network_is_the_measure(samples: Samples) -> None:
+    made = Judge(network(0), samples, [4, 5], 60)
     assert made(network(0), [4, 5])[0] == pytest.approx(1)
     score, each = made(network(1), [4, 5])
     assert score < 0.95
@@ -65,11 +65,11 @@ def test_the_float_network_is_the_measure(lessons: Lessons) -> None:
 
 
 def test_out_of_time_everything_is_good_enough_and_still_measured_truly(
-    lessons: Lessons, monkeypatch: pytest.MonkeyPatch
+    samples: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    made = Judge(network(0), lessons, [4, 5], 10)
+    made = Judge(network(0), samples, [4, 5], 10)
     now[0] = 1000.0  # the quantization itself is not counted
     assert made(network(1), [4, 5])[0] < 0.95
     now[0] = 1011.0
