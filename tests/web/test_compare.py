@@ -4,8 +4,6 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
-from oakmill.conversion.output.compare import Row
-from oakmill.web.pages.compare import Section
 from tests.web.conftest import Served
 from tests.web.furnish import network
 from tests.web.working import source, unsupported
@@ -40,10 +38,3 @@ def test_operators_of_two_sources_are_counted(page: Page, hub: Served) -> None:
 def test_without_two_there_is_a_choice(page: Page, pair: list[dict[str, Any]]) -> None:
     page.goto("/compare")
     expect(page.locator("main")).to_contain_text("Choose two")
-
-
-def test_rows_of_one_side_are_told_apart() -> None:
-    section = Section("", (Row("", "a", "1", "2.5"), Row("", "b", "x", "-"), Row("", "c", "same", "same")))
-    assert [row.change for row in section.different] == ["+1.5"]
-    assert [row.what for row in section.single] == ["b"]
-    assert [row.what for row in section.equal] == ["c"]
