@@ -11,6 +11,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from oakmill.conversion.passport.page import STYLE
 from oakmill.errors import OakmillError
 from oakmill.web.icons import icon
 from oakmill.web.navigation import uncounted
@@ -18,6 +19,8 @@ from oakmill.web.views import filters
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
+ELSEWHERE = {STYLE.name: STYLE}
+"""Static files that belong to what is drawn in another room."""
 _TITLES = {
     403: "You may not do this",
     404: "Nothing is here",
@@ -38,6 +41,8 @@ def tree() -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in STATIC.rglob("*") if path.is_file()):
         digest.update(path.relative_to(STATIC).as_posix().encode() + b"\0" + path.read_bytes())
+    for path in ELSEWHERE.values():
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -178,7 +178,7 @@ def _passport(path: Path) -> Passport | None:
     document = _read(path.read_bytes(), path.name)
     try:
         return report.read(document)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except ValueError as error:
         raise SourceError(f"{path.name} is no accuracy passport", subject=path.name, remedy=_REMEDY) from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -92,3 +92,39 @@ def _box(seen: Seen, width: int, height: int, *, named: bool) -> Markup:
         x=min(x1, width) - 2 if right else x0 + 2, y=max(y0 - 2, 9), anchor="end" if right else "start", t=title
     )
     return shape + text
+
+
+CURVE = (360.0, 150.0)
+"""Width and height of the search's chart."""
+
+
+def curve(points: Sequence[Mapping[str, float]], kept: int) -> Markup:
+    """The plans of a search, size to the right, agreement upwards; filled is the one that keeps so many tensors."""
+    if len(points) < 2:
+        return Markup("")
+    sizes, levels = ([float(point[key]) for point in points] for key in ("activations_mb", "agreement_db"))
+    left, low = min(sizes), min(levels)
+    wide, high = max(sizes) - left or 1.0, max(levels) - low or 1.0
+    places = [
+        (round((size - left) / wide * CURVE[0], 1), round(CURVE[1] - (level - low) / high * CURVE[1], 1))
+        for size, level in zip(sizes, levels, strict=True)
+    ]
+    dots = Markup("").join(_dot(place, point, kept) for place, point in zip(places, points, strict=True))
+    return Markup(
+        '<svg class="curve" viewBox="-46 -14 440 186" role="img" aria-label="agreement against size, {n} plans">'
+        '<line class="axis" x1="0" y1="150" x2="360" y2="150"/><line class="axis" x1="0" y1="0" x2="0" y2="150"/>'
+        '<polyline points="{line}"/>{dots}<text x="0" y="166">{small:.2f} MB</text>'
+        '<text x="360" y="166" text-anchor="end">{large:.2f} MB of activations</text>'
+        '<text x="-6" y="152" text-anchor="end">{low:.1f}</text>'
+        '<text x="-6" y="6" text-anchor="end">{top:.1f} dB</text></svg>'
+    ).format(
+        n=len(points), line=" ".join(f"{x},{y}" for x, y in places), dots=dots,
+        small=left, large=max(sizes), low=low, top=max(levels),
+    )  # fmt: skip
+
+
+def _dot(place: tuple[float, float], point: Mapping[str, float], kept: int) -> Markup:
+    words = f"{point['tensors']} tensors in 16 bits: {point['activations_mb']:.2f} MB, {point['agreement_db']:.1f} dB"
+    return Markup('<circle class="{kind}" cx="{x}" cy="{y}" r="4"><title>{words}</title></circle>').format(
+        kind="chosen" if point["tensors"] == kept else "", x=place[0], y=place[1], words=words
+    )

@@ -234,7 +234,8 @@ def _passes(counts: Iterable[_Counts]) -> list[list[_Counts]]:
 
 def _pass(counts: Sequence[_Counts], subject: Subject, certainty: Certainty, progress: Progress) -> None:
     """Run all images through the models of some methods, side by side."""
-    running = {model: model.load() for item in counts for model in item.method.models}
+    models = dict.fromkeys(model for item in counts for model in item.method.models)
+    running = {model: model.load() for model in models}
     source, pictures, done = running.get(subject.source), subject.images.held_out, 0
     for chunk in chunks(subject.prepared, pictures, _most(running)):
         streams = (_run(run, chunk, model.most, done) for model, run in running.items())

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from oakmill.conversion.passport import charts
@@ -24,6 +24,10 @@ TOP_DB = 60.0
 """The SNR at which a bar is full: beyond, two outputs are equal to any application."""
 
 
+STYLE = FOLDER / "passport.css"
+"""The style of what `body` gives."""
+
+
 def render(passport: Passport, facts: Mapping[str, Any]) -> str:
     """The page.
 
@@ -32,39 +36,56 @@ def render(passport: Passport, facts: Mapping[str, Any]) -> str:
         facts: what is known of model and conversion, in the order to be shown: a word for each value, which is text,
             a number, a list or a mapping. `name` is the page's title; mappings get a table of their own.
     """
-    plain = {key: value for key, value in facts.items() if key != "name" and not isinstance(value, Mapping)}
-    tables = {key: value for key, value in facts.items() if isinstance(value, Mapping) and value}
-    return _template().render(
-        passport=passport,
+    return _drawn(
+        "page.html.j2",
+        passport,
         title=str(facts.get("name") or "Accuracy passport"),
-        facts=plain,
-        tables=tables,
-        headlines=_headlines(passport),
-        rows=_rows(passport),
-        heats=_heats(passport),
-        spreads=_spreads(passport),
-        classes=_classes,
+        facts={key: value for key, value in facts.items() if key != "name" and not isinstance(value, Mapping)},
+        tables={key: value for key, value in facts.items() if isinstance(value, Mapping) and value},
+    )
+
+
+def body(passport: Passport) -> Markup:
+    """What it says, for a page of somebody else's: `STYLE` belongs to it, within an element of the class `passport`."""
+    return Markup(_drawn("passport.html.j2", passport))
+
+
+def _drawn(template: str, passport: Passport, **more: Any) -> str:
+    search = passport.calibration.get("search") or {}
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            passport=passport,
+            headlines=headlines(passport),
+            rows=_rows(passport),
+            heats=_heats(passport),
+            spreads=_spreads(passport),
+            curve=charts.curve(search.get("curve", ()), len(search.get("kept_in_16_bits", ()))),
+            search=search,
+            calibration={key: value for key, value in passport.calibration.items() if key != "search"},
+            classes=_classes,
+            **more,
+        )
     )
 
 
 @cache
-def _template() -> Template:
-    environment = Environment(
+def _environment() -> Environment:
+    made = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(words=_words, db=_db, small=_small, fill=_fill, upper_first=_upper_first)
-    environment.globals.update(
-        css=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),
-        picture=_picture,
-    )
-    return environment.get_template("page.html.j2")
+    made.filters.update(words=_words, db=_db, small=_small, fill=_fill, upper_first=_upper_first)
+    style = "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", STYLE.name))
+    made.globals.update(css=Markup(style), picture=_picture)
+    return made
 
 
-def _headlines(passport: Passport) -> list[tuple[str, str, str, Severity | None]]:
+def headlines(passport: Passport) -> list[tuple[str, str, str, Severity | None]]:
     """The few numbers on top: words, the number, by what method, and its verdict."""
     found: list[tuple[str, str, str, Severity | None]] = [
         (
@@ -77,11 +98,15 @@ def _headlines(passport: Passport) -> list[tuple[str, str, str, Severity | None]
         for metric in list(task.metrics.values())[: 2 if len(passport.tasks) == 1 else 1]
     ]
     for check in passport.checks:
-        if worst := min(check.outputs, key=lambda output: _order(output.snr_db), default=None):
+        if worst := min(check.outputs, key=_worst_first, default=None):
             verdict = None if check.task_of(worst) else check.verdict_on(worst)
-            found.append(("lowest SNR of an output", f"{_db(worst.snr_db)} dB", f"by {check.name}", verdict))
+            found.append(("lowest SNR of an output", _db(worst.snr_db), f"by {check.name}", verdict))
     images = passport.images
     return [*found[:3], ("images", str(len(images.names)), images.held_out or images.source, None)]
+
+
+def _worst_first(output: OutputAgreement) -> float:
+    return _order(output.snr_db)
 
 
 def _order(value: float) -> float:
@@ -89,8 +114,9 @@ def _order(value: float) -> float:
 
 
 def _rows(passport: Passport) -> list[tuple[str, list[tuple[Check, OutputAgreement | None]]]]:
-    """One row for each output that any check measured, with each check's numbers or none."""
-    names = dict.fromkeys(output.name for check in passport.checks for output in check.outputs)
+    """One row for each output that any check measured, with each check's numbers or none; the worst come first."""
+    outputs = sorted((output for check in passport.checks for output in check.outputs), key=_worst_first)
+    names = dict.fromkeys(output.name for output in outputs)
     tables = [(check, {output.name: output for output in check.outputs}) for check in passport.checks]
     return [(name, [(check, table.get(name)) for check, table in tables]) for name in names]
 
@@ -151,17 +177,16 @@ def _plain(value: Any) -> bool:
 def _db(value: float) -> str:
     if math.isinf(value) and value > 0:
         return "equal"
-    return f"{value:.1f}" if math.isfinite(value) else "none"
+    return f"{value:.1f} dB" if math.isfinite(value) else "none"
 
 
 def _small(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _fill(value: float) -> str:
-    """How full an SNR's bar is, in percent."""
-    share = 100.0 * min(max(_order(value), 0.0), TOP_DB) / TOP_DB
-    return f"{share:.1f}"
+def _fill(value: float) -> float:
+    """How full an SNR's bar is, 0 to 1."""
+    return min(max(_order(value), 0.0), TOP_DB) / TOP_DB
 
 
 def _upper_first(words: str) -> str:

@@ -208,7 +208,10 @@ def read(document: Mapping[str, Any]) -> Passport:
     Raises:
         ValueError: it is none.
     """
-    return _PLAIN.validate_python(earlier.raised(document))
+    try:
+        return _PLAIN.validate_python(earlier.raised(document))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it is no accuracy passport: {error}") from error
 
 
 def overflows(peaks: Iterable[tuple[str, Mapping[str, float]]]) -> tuple[Overflow, ...]:

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
 from oakmill.conversion.output.compare import Row, compare
+from oakmill.conversion.passport import page as passport_page
 from oakmill.errors import OakmillError
 from oakmill.hub.state import Hub
 from oakmill.registry import instances, resolve, search
@@ -21,7 +22,7 @@ from oakmill.registry.tables import Instance, InstanceStatus, Origin, Role
 from oakmill.web.page_context import Open, PageContext, Reading
 from oakmill.web.routing import page_router
 from oakmill.web.views import anatomy, documents, filters
-from oakmill.web.views.job import file_of, headlines
+from oakmill.web.views.job import file_of
 
 pages = page_router()
 
@@ -127,7 +128,8 @@ def _about(row: Instance) -> dict[str, str]:
 def _measured(at: Hub, row: Instance) -> dict[str, str]:
     """The numbers that say most, whatever the method: two platforms are measured by different ones."""
     found: dict[str, str] = {}
-    for number, words, method in headlines(documents.json_of(at, file_of(row.files, Role.PASSPORT)))[:-1]:
+    passport = documents.passport_in(documents.json_of(at, file_of(row.files, Role.PASSPORT)))
+    for words, number, method, _ in passport_page.headlines(passport)[:-1] if passport else ():
         found[words] = f"{found[words]}; {number} {method}" if words in found else f"{number} {method}"
     return found
 

@@ -9,7 +9,7 @@ from fastapi import Query
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from oakmill.conversion.passport import earlier
+from oakmill.conversion.passport import page as passport_page
 from oakmill.errors import NotFound, OakmillError
 from oakmill.hub import files, visibility
 from oakmill.jobs.tables import Job
@@ -19,8 +19,7 @@ from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Orig
 from oakmill.web.page_context import Open, PageContext, Reading
 from oakmill.web.pages.jobs import datasets_of
 from oakmill.web.routing import Id, page_router
-from oakmill.web.views import documents, passport_images, snippets
-from oakmill.web.views import passport as passport_view
+from oakmill.web.views import documents, snippets
 from oakmill.web.views.job import file_of
 from oakmill.web.views.parameters import parameters_of
 
@@ -117,11 +116,9 @@ def _job(context: PageContext, session: Session, row: Instance) -> Job | None:
 
 
 def _passport(context: PageContext, session: Session, row: Instance) -> dict[str, Any]:
-    document = earlier.raised(documents.json_of(context.at, file_of(row.files, Role.PASSPORT)))
-    page = file_of(row.files, Role.PASSPORT_PAGE)
-    images = passport_images.read(documents.read(context.at, page).decode(errors="replace")) if page else ()
-    recipe = documents.yaml_of(context.at, file_of(row.files, Role.RECIPE))
-    return {"view": passport_view.of(document, recipe, images), "page_file": page}
+    passport = documents.passport_in(documents.json_of(context.at, file_of(row.files, Role.PASSPORT)))
+    body = passport_page.body(passport) if passport else None
+    return {"passport": passport, "body": body, "page_file": file_of(row.files, Role.PASSPORT_PAGE)}
 
 
 def _nothing(context: PageContext, session: Session, row: Instance) -> dict[str, Any]:

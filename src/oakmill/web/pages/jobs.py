@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from oakmill.conversion.passport import earlier
+from oakmill.conversion.passport import page as passport_page
 from oakmill.hub import visibility
 from oakmill.jobs import job_log
 from oakmill.jobs.publish import DEBUG_BUNDLE
@@ -19,8 +19,8 @@ from oakmill.registry.tables import Dataset, Instance, InstanceFile, Role
 from oakmill.web.page_context import Known, PageContext, Reading
 from oakmill.web.pages.conversions import Row, rows_of
 from oakmill.web.routing import Id, page_router
+from oakmill.web.views import documents, snippets
 from oakmill.web.views import job as job_view
-from oakmill.web.views import snippets
 
 pages = page_router()
 
@@ -97,9 +97,9 @@ def _made(
     context: PageContext, job: Job, row: Row, result: Instance | None, files: list[InstanceFile]
 ) -> dict[str, Any]:
     """What a job that succeeded has to show."""
-    passport = earlier.raised((job.result or {}).get("passport") or {})
+    passport = documents.passport_in((job.result or {}).get("passport") or {})
     file = job_view.file_of(files, Role.MODEL)
-    told = {"passport": passport, "headlines": job_view.headlines(passport) if passport else []}
+    told = {"passport": passport, "headlines": passport_page.headlines(passport) if passport else []}
     if job.status != JobStatus.SUCCEEDED or result is None or file is None or row.model is None:
         return {**told, "snippet": None}
     return {**told, "snippet": snippets.of(context, model=row.model, instance=result, file=file.name)}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from markupsafe import Markup
 
+from oakmill.conversion.passport import Passport, report
 from oakmill.conversion.recipe.read import parse
 from oakmill.errors import OakmillError, TooLarge
 from oakmill.hub.state import Hub
@@ -39,6 +40,14 @@ def json_of(at: Hub, file: InstanceFile | None) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def passport_in(document: Mapping[str, Any]) -> Passport | None:
+    """The accuracy passport that a document is; None where it is none that can be read."""
+    try:
+        return report.read(document)
+    except ValueError:
+        return None
 
 
 def yaml_of(at: Hub, file: InstanceFile | None) -> dict[str, Any]:

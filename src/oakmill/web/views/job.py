@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -194,37 +193,6 @@ def parameters(job: Job, sets: Mapping[str, str]) -> list[tuple[str, str]]:
         for name, text in flat(job.spec)
         if name != "platform" and not name.endswith(".name")
     ]
-
-
-def headlines(passport: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """The few numbers of a passport that say most: a number, its words, and by what method."""
-    found = []
-    for check in passport.get("checks", []):
-        for task in check.get("tasks", [])[:1]:
-            metric: Mapping[str, Any] = next(iter(task.get("metrics", {}).values()), {})
-            if metric.get("value") is not None:
-                found.append((f"{100 * metric['value']:.1f} %", metric["words"], f"by {check['name']}"))
-        levels = [decibel(output.get("snr_db")) for output in check.get("outputs", [])]
-        if levels:
-            found.append((decibel_text(min(levels)), "lowest SNR of an output", f"by {check['name']}"))
-    images = passport.get("images", {})
-    whence = "none used for calibration" if images.get("held_out") else images.get("source", "")
-    return [*found[:3], (str(images.get("count", 0)), "images", whence)]
-
-
-def decibel(value: Any) -> float:
-    """An SNR as the passport's JSON has it: a number, or a word for what is infinite or none."""
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return math.nan
-
-
-def decibel_text(value: float) -> str:
-    """23.4 dB; `equal` where nothing differs."""
-    if math.isnan(value):
-        return "none"
-    return ("equal" if value > 0 else "none") if math.isinf(value) else f"{value:.1f} dB"
 
 
 def file_of(files: list[InstanceFile], *roles: str) -> InstanceFile | None:

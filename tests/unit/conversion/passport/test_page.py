@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oakmill.conversion.passport import HeldOut, Measurement, Overflow, Passport, page, pixels
+from oakmill.conversion.passport import Check, HeldOut, Measurement, OutputAgreement, Overflow, Passport, page, pixels
 from oakmill.findings import Finding, Severity
 from tests.unit.conversion.passport.building import Out
 
@@ -176,3 +177,34 @@ def test_a_model_with_many_outputs_and_classes_stays_a_page() -> None:
         measurement.add(f"image {index}", values, values)
     found = Passport("rvc4", HeldOut("photos", ("a",)), (measurement.check("QDQ", "how"),))
     assert len(render(found)) < 200_000
+
+
+def test_outputs_come_with_the_worst_first_and_words_for_what_is_no_number() -> None:
+    levels = {"fine": math.inf, "bad": math.nan, "low": 3.0}
+    outputs = tuple(OutputAgreement(name, level, 1.0, 0.1, "a", level) for name, level in levels.items())
+    text = words(render(Passport("rvc4", HeldOut("photos", ("a",)), (Check("QDQ", "how", outputs, 25, 15),))))
+    rows = re.findall("(fine|bad|low) (equal|none|3.0 dB)", text)
+    assert rows == [("bad", "none"), ("low", "3.0 dB"), ("fine", "equal")]
+
+
+def test_the_search_is_drawn_with_what_was_chosen() -> None:
+    curve = [
+        {"tensors": 0, "activations_mb": 1.0, "agreement_db": 20.0},
+        {"tensors": 2, "activations_mb": 1.5, "agreement_db": 30.0},
+        {"tensors": 9, "activations_mb": 2.0, "agreement_db": 31.0},
+    ]
+    search = {"kept_in_16_bits": ["a", "b"], "curve": curve, "complete": True}
+    text = render(Passport("rvc4", HeldOut("photos", ("a",)), calibration={"search": search}))
+    dots = [attributes for tag, attributes in Tags(text).tags if tag == "circle"]
+    assert [dot["class"] for dot in dots] == ["", "chosen", ""]
+    assert (dots[0]["cx"], dots[0]["cy"]) == ("0.0", "150.0")
+    assert (dots[2]["cx"], dots[2]["cy"]) == ("360.0", "0.0")
+    assert "Kept in 16 bits: a, b." in words(text)
+
+
+def test_the_hub_shows_the_same_without_a_style_in_any_element() -> None:
+    """The hub's policy forbids styles in attributes; bars were drawn with them."""
+    found = replace(passport(), thumbnails={"image 5": pixels.thumbnail(PICTURE)})
+    inside = page.body(found)
+    assert inside in page.render(found, {})
+    assert not [attributes for _, attributes in Tags(inside).tags if "style" in attributes]

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from oakmill.conversion.passport import Bounds, Check, Comparison, HeldOut, Measurement, Passport, overflows
+from oakmill.conversion.passport import (
+    Bounds,
+    Check,
+    Comparison,
+    HeldOut,
+    Measurement,
+    Overflow,
+    Passport,
+    overflows,
+    pixels,
+    report,
+)
 from oakmill.findings import Finding, Severity
 from tests.unit.conversion.passport.building import Out
 
@@ -167,3 +179,49 @@ def test_few_images_are_told() -> None:
     few = Passport("rvc4", HeldOut("photos", ("a",) * 4), (classified(0.0).check("QDQ", "method"),))
     assert few.few_images
     assert not Passport("rvc4", HeldOut("photos", ("a",) * 64), few.checks).few_images
+
+
+def test_a_passport_is_read_back_as_it_was_written() -> None:
+    task = classified(0.45, *[0.0] * 9).check("QDQ", "method")
+    broken = check(compared(([1, 1], [1, math.nan])))
+    found = Passport("rvc4", HeldOut("photos", ("a",)), (task, broken), (Overflow("conv", math.inf, "a"),))
+    again = report.read(json.loads(json.dumps(found.as_dict(drawings=True), allow_nan=False)))
+    assert again.as_dict(drawings=True) == found.as_dict(drawings=True)
+    assert again.reasons == found.reasons
+
+
+def test_drawings_are_left_out_unless_asked_for() -> None:
+    checked = classified(0.45, *[0.0] * 9).check("QDQ", "method")
+    dot = pixels.png(np.zeros((1, 1, 4), np.uint8))
+    found = Passport("rvc4", HeldOut("photos", ("a",)), (checked,), thumbnails={"a": dot})
+    assert "data:image" not in json.dumps(found.as_dict())
+    assert json.dumps(found.as_dict(drawings=True)).count("data:image") == 3  # the thumbnail, and two outputs' values
+
+
+@pytest.mark.parametrize(
+    "url", ["https://example.com/a.png", "data:image/svg+xml;base64,AAAA", "data:image/png;base64,<b>"]
+)
+def test_a_document_from_elsewhere_brings_no_other_address(url: str) -> None:
+    plain = Passport("rvc4", HeldOut("photos", ("a",))).as_dict(drawings=True)
+    with pytest.raises(ValueError, match="thumbnails"):
+        report.read({**plain, "thumbnails": {"a": url}})
+
+
+@pytest.mark.parametrize("document", [{}, {"checks": 1}, {"checks": [{}]}, {"verdict": "purple"}, {"findings": [1]}])
+def test_what_is_no_passport_is_refused(document: dict[str, object]) -> None:
+    with pytest.raises(ValueError):
+        report.read(document)
+
+
+def test_a_passport_of_version_2_is_read() -> None:
+    """Written by an earlier Oakmill, for squeezenet1.1 on RVC3: colours and other keys."""
+    document = json.loads((Path(__file__).parent / "version-2.passport.json").read_text())
+    found = report.read(document)
+    assert (document["verdict"], found.verdict) == ("warn", Severity.WARNING)
+    assert found.reasons == tuple(document["reasons"])
+    assert [finding.code for finding in found.findings] == ["not_compiled"]
+    assert found.images.names == tuple(document["images"]["names"])
+    first = found.checks[0].tasks[0]
+    assert first.metrics["top1"].text == "100.0 %" and first.metrics["top1"].bound() == "ok from 90 %"
+    assert first.worst[0].reference.seen[0].label.startswith("class ")
+    assert report.read(found.as_dict()).as_dict() == found.as_dict()
