@@ -1,175 +1,45 @@
-"""Chooses the tasks that outputs are for: as the NN Archive's heads declare them, else where shapes leave no doubt."""
+"""Chooses the tasks that measure a model's outputs, by what the outputs are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
 
 from oakmill.conversion.passport.classification import Classifier
-from oakmill.conversion.passport.detection import CONFIDENCE, SUPPRESSION, Detector
+from oakmill.conversion.passport.detection import Detector
 from oakmill.conversion.passport.segmentation import Segmentation
 from oakmill.conversion.passport.sequence import ScoredRows
-from oakmill.conversion.passport.sequence import Sequence as Steps
+from oakmill.conversion.passport.sequence import Sequence as StepByStep
 from oakmill.conversion.passport.tasks import Task
-from oakmill.heads import decoders
-from oakmill.heads.decoders import Decoder, Found, Pair, Rows, Size, YoloGrid, cells_of
-
-LONGEST_TEXT = 512
-
-
-class TensorLike(Protocol):
-    """An output's name and shape; an open dimension is no int."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def shape(self) -> tuple[Any, ...]:
-        """Its shape, in the source model's layout."""
-
-
-Shapes = Mapping[str, tuple[Any, ...]]
-Head = Mapping[str, Any]
+from oakmill.heads.decoders import Size
+from oakmill.heads.recognise import (
+    Detections,
+    Head,
+    Masks,
+    Recognised,
+    ScoredPlaces,
+    Scores,
+    Steps,
+    TensorLike,
+    recognise,
+)
 
 
 def of(
     outputs: Iterable[TensorLike], heads: Sequence[Head] | None = None, size: Size | None = None
 ) -> tuple[Task, ...]:
-    """The tasks of a model, empty and ready to be added to.
-
-    Args:
-        outputs: the model's.
-        heads: `model.heads` of the NN Archive's config, as luxonis_ml's schema 1.0 has them.
-        size: height and width of the input picture, in pixels; detectors need it.
-
-    Outputs that no head declares are taken for a task where shapes alone leave no doubt; a task says which it was.
-    """
-    shapes = {output.name: tuple(output.shape) for output in outputs}
-    tasks = [task for head in heads or () if (task := _declared(head, shapes, size))]
-    covered = {name for task in tasks for name in task.outputs}
-    open_ones = {name: shape for name, shape in shapes.items() if name not in covered}
-    return (*tasks, *_guessed(open_ones, size, alone=not tasks))
+    """The tasks of a model, empty and ready to be added to; what is given is as `recognise` takes it."""
+    return tuple(map(_task, recognise(outputs, heads, size)))
 
 
-def _declared(head: Head, shapes: Shapes, size: Size | None) -> Task | None:
-    """The task of one head; none where its parser or its outputs are not known."""
-    metadata = head.get("metadata") or {}
-    names = tuple(str(name) for name in metadata.get("classes") or ())
-    parser = str(head.get("parser", "")).lower().removesuffix("parser")
-    given = [name for name in head.get("outputs") or shapes if name in shapes]
-    if parser in ("yolo", "yoloextended", "ssd", "mobilenet"):
-        decoder = _decoder(parser, metadata, given, shapes, size)
-        return _detector(decoder, names, metadata) if decoder else None
-    if not given:
-        return None
-    if parser == "classification" and _is_vector(shapes[given[0]]):
-        return Classifier(given[0], names, metadata.get("is_softmax"), guessed=False)
-    if parser == "classificationsequence" and len(shapes[given[0]]) == 3:
-        ignored: Sequence[int] = metadata.get("ignored_indexes") or ()
-        return Steps(given[0], names, ignored[0] if len(ignored) == 1 else None, guessed=False)
-    if parser == "segmentation" and len(shapes[given[0]]) in (3, 4):
-        return Segmentation(given[0], names, guessed=False)
-    return None
-
-
-def _detector(decoder: Decoder, names: tuple[str, ...], metadata: Mapping[str, Any]) -> Detector:
-    confidence, iou = metadata.get("conf_threshold"), metadata.get("iou_threshold")
-    return Detector(
-        decoder,
-        names,
-        CONFIDENCE if confidence is None else float(confidence),
-        SUPPRESSION if iou is None else float(iou),
-        guessed=False,
-    )
-
-
-def _decoder(
-    parser: str, metadata: Mapping[str, Any], given: Sequence[str], shapes: Shapes, size: Size | None
-) -> Decoder | None:
-    if parser in ("ssd", "mobilenet"):
-        boxes, scores = str(metadata.get("boxes_outputs")), str(metadata.get("scores_outputs"))
-        if boxes in shapes and scores in shapes:
-            return Pair(boxes, scores, size, background=shapes[scores][-1] != metadata.get("n_classes"))
-        found = [name for name in given if shapes[name][-1] == 7]
-        return Found(found[0]) if found else None
-    if size is None:
-        return None
-    names = tuple(name for name in metadata.get("yolo_outputs") or given if name in shapes)
-    classes = int(metadata.get("n_classes") or len(metadata.get("classes") or ()))
-    anchors = tuple(metadata.get("anchors") or ())
-    subtype = str(metadata.get("subtype") or "yolov8").lower()
-    if len(names) == 1 and len(shapes[names[0]]) == 3:
-        return _rows(names[0], shapes[names[0]], classes, size)
-    return _grid(names, subtype, classes, size, anchors, shapes)
-
-
-def _grid(
-    names: tuple[str, ...], subtype: str, classes: int, size: Size, anchors: tuple[Any, ...], shapes: Shapes
-) -> YoloGrid | None:
-    """Heads on grids, where the shapes bear it out; a subtype that nobody knows is read as the camera reads it."""
-    known = decoders.TLBR | decoders.V5 | decoders.V3 | decoders.R1
-    with_anchors = subtype in decoders.V5 | decoders.V3
-    if subtype not in known or (with_anchors and not anchors):
-        subtype, with_anchors = "yolov8", False
-    anchors = anchors if with_anchors else ()
-    if not names or not classes or (anchors and len(anchors) != len(names)):
-        return None
-    for place, name in enumerate(names):
-        wanted = (5 + classes) * (len(anchors[place]) if anchors else 1)
-        if len(shapes[name]) != 4 or shapes[name][1] != wanted:
-            return None
-    return YoloGrid(names, subtype, classes, size, anchors)
-
-
-def _rows(name: str, shape: tuple[Any, ...], classes: int, size: Size) -> Rows | None:
-    """One output of rows, with or without an objectness by the number of its columns."""
-    for columns, transposed in ((shape[2], False), (shape[1], True)):
-        if columns in (4 + classes, 5 + classes):
-            return Rows(name, size, objectness=columns == 5 + classes, transposed=transposed)
-    return None
-
-
-def _guessed(shapes: Shapes, size: Size | None, *, alone: bool) -> list[Task]:
-    """Tasks by shapes; `alone` says that no head declared any, so that these are all the outputs of the model."""
-    fixed = {name: shape for name, shape in shapes.items() if all(isinstance(item, int) for item in shape)}
-    if alone and len(fixed) == len(shapes) and (decoder := _guessed_decoder(fixed, size)):
-        return [Detector(decoder)]
-    tasks: list[Task] = []
-    for name, shape in fixed.items():
-        if _is_vector(shape):
-            tasks.append(Classifier(name))
-        elif len(shape) == 3 and shape[0] == 1 and shape[2] > shape[1] > 1 and shape[1] <= LONGEST_TEXT:
-            tasks.append(Steps(name))
-        elif len(shape) == 3 and shape[0] == 1 and shape[1] > LONGEST_TEXT and shape[2] != 4:
-            tasks.append(ScoredRows(name))
-    return tasks if len([task for task in tasks if isinstance(task, Steps)]) <= 1 else []
-
-
-def _guessed_decoder(shapes: Shapes, size: Size | None) -> Decoder | None:
-    """Where the model has one output of a row for each cell of its grids, or one of corners and one of scores."""
-    items = list(shapes.items())
-    if len(items) == 1 and size and len(items[0][1]) == 3 and items[0][1][0] == 1:
-        return _guessed_rows(items[0][0], items[0][1], size)
-    if len(items) == 2 and all(len(shape) == 3 and shape[0] == 1 for _, shape in items):
-        (first, a), (second, b) = sorted(items, key=lambda item: item[1][2] != 4)
-        if a[2] == 4 and b[2] != 4 and a[1] == b[1] >= 100:
-            return Pair(first, second, size)
-    return None
-
-
-def _guessed_rows(name: str, shape: tuple[Any, ...], size: Size) -> Rows | None:
-    cells = cells_of(size)
-    if shape[1] in (cells, 3 * cells) and shape[2] >= 6:
-        return Rows(name, size, objectness=True)
-    if shape[2] == cells and shape[1] >= 5:
-        return Rows(name, size, objectness=False, transposed=True)
-    return None
-
-
-def _is_vector(shape: tuple[Any, ...]) -> bool:
-    """Scores of one picture: [1, K], [1, K, 1, 1], [K]; the batch may be open."""
-    inner = [size for size in shape if size != 1]
-    if len(inner) != 1 or not isinstance(inner[0], int) or len(shape) not in (1, 2, 4):
-        return False
-    return inner[0] >= 2 and (len(shape) == 1 or shape[0] == 1)
+def _task(found: Recognised) -> Task:
+    match found:
+        case Detections():
+            return Detector(found.decoder, found.names, found.confidence, found.iou, found.guessed)
+        case Scores():
+            return Classifier(found.output, found.names, found.is_softmax, found.guessed)
+        case Steps():
+            return StepByStep(found.output, found.names, found.blank, found.guessed)
+        case Masks():
+            return Segmentation(found.output, found.names, found.guessed)
+        case ScoredPlaces():
+            return ScoredRows(found.output)

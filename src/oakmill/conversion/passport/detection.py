@@ -22,10 +22,8 @@ from oakmill.conversion.passport.tasks import (
 )
 from oakmill.heads.boxes import Boxes, Matches, match, suppress
 from oakmill.heads.decoders import Decoder
+from oakmill.heads.recognise import CONFIDENCE, SUPPRESSION
 
-CONFIDENCE = 0.25
-"""The score from which a box counts where no archive says so: the default of the YOLO families' own programs."""
-SUPPRESSION = 0.5
 MATCHED = 0.5
 """The overlap from which two boxes are the same one, as in AP50."""
 SHOWN = 40

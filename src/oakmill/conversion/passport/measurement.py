@@ -9,11 +9,11 @@ from typing import NamedTuple
 from oakmill.conversion.passport import choose_tasks as choosing
 from oakmill.conversion.passport import detectors
 from oakmill.conversion.passport.agreement import Comparison, Outputs
-from oakmill.conversion.passport.choose_tasks import Head, TensorLike
 from oakmill.conversion.passport.observed import OutputEncoding, Watch
 from oakmill.conversion.passport.report import Check
 from oakmill.findings import Finding
 from oakmill.heads.decoders import Size
+from oakmill.heads.recognise import Head, TensorLike
 
 
 class Bounds(NamedTuple):
