@@ -11,17 +11,15 @@ from typing import Any
 
 from making import EARLY, OPSETS, Case
 
-import oakmill.model
 from oakmill.preflight.graph import Facts
-from oakmill.preflight.tables import BAD, MIXED, OK, POOR
+from oakmill.preflight.tables import BAD, FOLDER, MIXED, OK, POOR
 from oakmill.preflight.variants import variant_of
 
-FOLDER = Path(oakmill.model.__file__).parent / "coverage"
 ABOUT = (
     "Made by bench/coverage/measure.py; do not edit. One-operator models at opsets 11 to 20 went through the product's "
     "own stages (prepare, quantize, compile in the toolchain's sandbox), and what compiled was run on the host "
     "(RVC2 and RVC3: OpenVINO's CPU plugin; RVC4: Qualcomm's emulated processor) and compared with onnxruntime. No "
-    "device was asked. variants: [operator, attributes that matter, type and rank, {mode: 'opsets:outcome ...'}]; an "
+    "device was asked. rows: [operator, {mode: 'opsets:outcome ...'}, {attributes that matter: [type and rank]}]; an "
     "outcome's number is its place in outcomes. ok: converted and equal. poor: equal to its simulation, but 8 bits "
     "leave little. "
     "wrong: compiled, computes something else. refused: by prepare or a check. failed: the compiler refused. crashed: "
@@ -54,14 +52,16 @@ def write_table(
     """Write a platform's table; returns its path, and how many variants have which outcome at their newest opset."""
     found = merged(cases, answers)
     outcomes: dict[tuple[str, str], int] = {}
-    variants, counts = [], Counter[str]()
-    for key, by_mode in sorted(found.items()):
+    rows: dict[str, tuple[str, dict[str, str], dict[str, list[str]]]] = {}
+    counts = Counter[str]()
+    for (op, details, tensors), by_mode in sorted(found.items()):
         texts = {}
         for mode, by_opset in sorted(by_mode.items()):
             numbers = {opset: outcomes.setdefault(item, len(outcomes)) for opset, item in sorted(by_opset.items())}
             texts[mode] = _spans(numbers)
             counts[f"{mode} {by_opset[max(by_opset)][0]}"] += 1
-        variants.append([*key, texts])
+        _, _, alike = rows.setdefault(json.dumps([op, texts]), (op, texts, {}))
+        alike.setdefault(details, []).append(tensors)
     document = {
         "about": ABOUT,
         "platform": platform,
@@ -73,8 +73,8 @@ def write_table(
     head = json.dumps(document, indent=1, ensure_ascii=False)[:-2]
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / f"{toolchain.replace('/', '-')}.json"
-    path.write_text(f'{head},\n "outcomes": {_rows(outcomes)},\n "variants": {_rows(variants)}\n}}\n')
-    return path, {"variants": len(variants), **dict(sorted(counts.items()))}
+    path.write_text(f'{head},\n "outcomes": {_rows(outcomes)},\n "rows": {_rows(rows.values())}\n}}\n')
+    return path, {"variants": len(found), **dict(sorted(counts.items()))}
 
 
 def _rows(items: Iterable[Any]) -> str:

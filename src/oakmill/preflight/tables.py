@@ -50,8 +50,10 @@ class Table:
         self.cases: int = document["cases"]
         self._outcomes = [Outcome(word, reason) for word, reason in document["outcomes"]]
         self._rows: dict[str, dict[Variant, Mapping[str, str]]] = {}
-        for op, details, tensors, modes in document["variants"]:
-            self._rows.setdefault(op, {})[Variant(op, details, tensors)] = modes
+        for op, modes, alike in document["rows"]:
+            found = {Variant(op, details, one): modes for details, tensors in alike.items() for one in tensors}
+            known = {**self._rows.get(op, {}), **found}
+            self._rows[op] = {variant: known[variant] for variant in sorted(known, key=str)}
 
     def variants(self) -> Iterable[tuple[Variant, Mapping[str, Mapping[int, Outcome]]]]:
         """All variants and their outcomes by mode and opset."""
