@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from alembic import op
 
-from oakmill.storage.database import UtcDateTime
+from oakmill.storage.migrations.building import big, index, json, make, text, when
 
 revision = "0001"
 down_revision = None
@@ -13,49 +12,34 @@ down_revision = None
 
 def upgrade() -> None:
     """The store."""
-    _make_blobs()
-    _change_blobs_2()
-    _make_uploads()
-    _change_uploads_4()
+    _blobs()
+    _uploads()
 
 
-def _make_blobs() -> None:
-    op.create_table(
+def _blobs() -> None:
+    make(
         "blobs",
-        sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("created", UtcDateTime(), nullable=False),
+        *text(64, "sha256"),
+        *big("size"),
+        *when("created"),
         sa.PrimaryKeyConstraint("sha256"),
     )
+    index("blobs", "created")
 
 
-def _change_blobs_2() -> None:
-    with op.batch_alter_table("blobs", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_blobs_created"), ["created"], unique=False)
-
-
-def _make_uploads() -> None:
-    op.create_table(
+def _uploads() -> None:
+    make(
         "uploads",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("team_id", sa.String(length=64), nullable=False),
-        sa.Column("key_id", sa.String(length=64), nullable=True),
-        sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("size", sa.BigInteger(), nullable=True),
-        sa.Column("max_size", sa.BigInteger(), nullable=False),
-        sa.Column("offset", sa.BigInteger(), nullable=False),
-        sa.Column("expected_sha256", sa.String(length=64), nullable=True),
-        sa.Column("sha256", sa.String(length=64), nullable=True),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("error", sa.String(length=2000), nullable=True),
-        sa.Column("purpose", sa.JSON(), nullable=False),
-        sa.Column("created", UtcDateTime(), nullable=False),
-        sa.Column("updated", UtcDateTime(), nullable=False),
-        sa.Column("expires", UtcDateTime(), nullable=False),
+        *text(64, "id", "team_id"),
+        *text(64, "key_id", null=True),
+        *text(255, "name"),
+        *big("size", null=True),
+        *big("max_size", "offset"),
+        *text(64, "expected_sha256", "sha256", null=True),
+        *text(16, "status"),
+        *text(2000, "error", null=True),
+        *json("purpose"),
+        *when("created", "updated", "expires"),
         sa.PrimaryKeyConstraint("id"),
     )
-
-
-def _change_uploads_4() -> None:
-    with op.batch_alter_table("uploads", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_uploads_team_id"), ["team_id"], unique=False)
+    index("uploads", "team_id")

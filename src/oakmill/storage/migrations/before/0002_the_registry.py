@@ -5,7 +5,19 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from oakmill.storage.database import UtcDateTime
+from oakmill.storage.migrations.building import (
+    big,
+    counter,
+    flag,
+    index,
+    json,
+    long_text,
+    make,
+    refer,
+    text,
+    when,
+    whole,
+)
 
 revision = "0002"
 down_revision = "0001"
@@ -13,253 +25,178 @@ down_revision = "0001"
 
 def upgrade() -> None:
     """The registry."""
-    _make_audit()
-    _change_audit_2()
-    _make_teams()
-    _make_datasets()
-    _change_datasets_5()
-    _make_models()
-    _change_models_7()
-    _change_models_8()
-    _change_models_9()
-    _make_keys()
-    _change_keys_11()
-    _make_variants()
-    _make_versions()
-    _change_versions_14()
-    _change_versions_15()
-    _make_instances()
+    _audit()
+    _teams()
+    _datasets()
+    _models()
+    _keys()
+    _variants()
+    _versions()
+    _instances()
 
 
-def _make_audit() -> None:
-    op.create_table(
+def _audit() -> None:
+    make(
         "audit",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("at", UtcDateTime(), nullable=False),
-        sa.Column("team_id", sa.String(length=64), nullable=True),
-        sa.Column("key_id", sa.String(length=64), nullable=True),
-        sa.Column("key_name", sa.String(length=255), nullable=False),
-        sa.Column("action", sa.String(length=64), nullable=False),
-        sa.Column("subject", sa.String(length=255), nullable=False),
-        sa.Column("detail", sa.JSON(), nullable=False),
-        sa.Column("address", sa.String(length=64), nullable=False),
+        *counter("id"),
+        *when("at"),
+        *text(64, "team_id", "key_id", null=True),
+        *text(255, "key_name"),
+        *text(64, "action"),
+        *text(255, "subject"),
+        *json("detail"),
+        *text(64, "address"),
         sa.PrimaryKeyConstraint("id"),
     )
+    index("audit", "team_id")
 
 
-def _change_audit_2() -> None:
-    with op.batch_alter_table("audit", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_audit_team_id"), ["team_id"], unique=False)
-
-
-def _make_teams() -> None:
-    op.create_table(
+def _teams() -> None:
+    make(
         "teams",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("slug", sa.String(length=255), nullable=False),
-        sa.Column("quota_bytes", sa.BigInteger(), nullable=True),
-        sa.Column("created", UtcDateTime(), nullable=False),
-        sa.Column("updated", UtcDateTime(), nullable=False),
+        *text(64, "id"),
+        *text(255, "name", "slug"),
+        *big("quota_bytes", null=True),
+        *when("created", "updated"),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("slug"),
     )
 
 
-def _make_datasets() -> None:
-    op.create_table(
+def _datasets() -> None:
+    make(
         "datasets",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("team_id", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("slug", sa.String(length=255), nullable=False),
-        sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
-        sa.Column("report", sa.JSON(), nullable=False),
-        sa.Column("created", UtcDateTime(), nullable=False),
-        sa.Column("updated", UtcDateTime(), nullable=False),
-        sa.ForeignKeyConstraint(["team_id"], ["teams.id"], ondelete="CASCADE"),
+        *text(64, "id", "team_id"),
+        *text(255, "name", "slug"),
+        *text(64, "sha256"),
+        *big("size"),
+        *whole("count"),
+        *json("report"),
+        *when("created", "updated"),
+        refer("team_id", "teams"),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("team_id", "slug", name="one_dataset_per_slug"),
     )
+    index("datasets", "sha256")
 
 
-def _change_datasets_5() -> None:
-    with op.batch_alter_table("datasets", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_datasets_sha256"), ["sha256"], unique=False)
-
-
-def _make_models() -> None:
-    op.create_table(
+def _models() -> None:
+    make(
         "models",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("slug", sa.String(length=255), nullable=False),
-        sa.Column("words", sa.String(length=400), nullable=False),
-        sa.Column("summary", sa.String(length=255), nullable=False),
-        sa.Column("license", sa.String(length=64), nullable=False),
-        sa.Column("architecture", sa.String(length=255), nullable=True),
-        sa.Column("tasks", sa.JSON(), nullable=False),
-        sa.Column("tags", sa.JSON(), nullable=False),
-        sa.Column("links", sa.JSON(), nullable=False),
-        sa.Column("is_yolo", sa.Boolean(), nullable=False),
-        sa.Column("downloads", sa.Integer(), nullable=False),
-        sa.Column("card", sa.Text(), nullable=False),
-        sa.Column("team_id", sa.String(length=64), nullable=False),
-        sa.Column("owner_key_id", sa.String(length=64), nullable=True),
-        sa.Column("visibility", sa.String(length=16), nullable=False),
-        sa.Column("created", UtcDateTime(), nullable=False),
-        sa.Column("updated", UtcDateTime(), nullable=False),
-        sa.ForeignKeyConstraint(["team_id"], ["teams.id"], ondelete="CASCADE"),
+        *text(64, "id"),
+        *text(255, "name", "slug"),
+        *text(400, "words"),
+        *text(255, "summary"),
+        *text(64, "license"),
+        *text(255, "architecture", null=True),
+        *json("tasks", "tags", "links"),
+        *flag("is_yolo"),
+        *whole("downloads"),
+        *long_text("card"),
+        *text(64, "team_id"),
+        *text(64, "owner_key_id", null=True),
+        *text(16, "visibility"),
+        *when("created", "updated"),
+        refer("team_id", "teams"),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("team_id", "slug", name="one_model_per_slug"),
     )
+    op.create_index("models_by_slug", "models", ["slug"])
+    op.create_index("models_of_all_by_created", "models", ["visibility", "created", "id"])
+    op.create_index("models_of_all_by_downloads", "models", ["visibility", "downloads", "id"])
+    op.create_index("models_of_all_by_name", "models", ["visibility", "name", "id"])
+    op.create_index("models_of_all_by_updated", "models", ["visibility", "updated", "id", "words"])
+    op.create_index("models_of_team_by_created", "models", ["team_id", "visibility", "created", "id"])
+    op.create_index("models_of_team_by_downloads", "models", ["team_id", "visibility", "downloads", "id"])
+    op.create_index("models_of_team_by_name", "models", ["team_id", "visibility", "name", "id"])
+    op.create_index("models_of_team_by_updated", "models", ["team_id", "visibility", "updated", "id", "words"])
 
 
-def _change_models_7() -> None:
-    with op.batch_alter_table("models", schema=None) as batch_op:
-        batch_op.create_index("models_by_slug", ["slug"], unique=False)
-        batch_op.create_index("models_of_all_by_created", ["visibility", "created", "id"], unique=False)
-        batch_op.create_index("models_of_all_by_downloads", ["visibility", "downloads", "id"], unique=False)
-
-
-def _change_models_8() -> None:
-    with op.batch_alter_table("models", schema=None) as batch_op:
-        batch_op.create_index("models_of_all_by_name", ["visibility", "name", "id"], unique=False)
-        batch_op.create_index("models_of_all_by_updated", ["visibility", "updated", "id", "words"], unique=False)
-        batch_op.create_index("models_of_team_by_created", ["team_id", "visibility", "created", "id"], unique=False)
-
-
-def _change_models_9() -> None:
-    with op.batch_alter_table("models", schema=None) as batch_op:
-        batch_op.create_index("models_of_team_by_downloads", ["team_id", "visibility", "downloads", "id"], unique=False)
-        batch_op.create_index("models_of_team_by_name", ["team_id", "visibility", "name", "id"], unique=False)
-        batch_op.create_index(
-            "models_of_team_by_updated", ["team_id", "visibility", "updated", "id", "words"], unique=False
-        )
-
-
-def _make_keys() -> None:
-    op.create_table(
+def _keys() -> None:
+    make(
         "keys",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("team_id", sa.String(length=64), nullable=False),
-        sa.Column("model_id", sa.String(length=64), nullable=True),
-        sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("prefix", sa.String(length=16), nullable=False),
-        sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column("scopes", sa.String(length=64), nullable=False),
-        sa.Column("created", UtcDateTime(), nullable=False),
-        sa.Column("expires", UtcDateTime(), nullable=True),
-        sa.Column("revoked", UtcDateTime(), nullable=True),
-        sa.Column("last_used", UtcDateTime(), nullable=True),
-        sa.ForeignKeyConstraint(["model_id"], ["models.id"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["team_id"], ["teams.id"], ondelete="CASCADE"),
+        *text(64, "id", "team_id"),
+        *text(64, "model_id", null=True),
+        *text(255, "name"),
+        *text(16, "prefix"),
+        *text(64, "sha256", "scopes"),
+        *when("created"),
+        *when("expires", "revoked", "last_used", null=True),
+        refer("model_id", "models"),
+        refer("team_id", "teams"),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("sha256"),
     )
+    index("keys", "team_id")
 
 
-def _change_keys_11() -> None:
-    with op.batch_alter_table("keys", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_keys_team_id"), ["team_id"], unique=False)
-
-
-def _make_variants() -> None:
-    op.create_table(
+def _variants() -> None:
+    make(
         "variants",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("model_id", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("slug", sa.String(length=255), nullable=False),
-        sa.Column("created", UtcDateTime(), nullable=False),
-        sa.Column("updated", UtcDateTime(), nullable=False),
-        sa.ForeignKeyConstraint(["model_id"], ["models.id"], ondelete="CASCADE"),
+        *text(64, "id", "model_id"),
+        *text(255, "name", "slug"),
+        *when("created", "updated"),
+        refer("model_id", "models"),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("model_id", "slug", name="one_variant_per_slug"),
     )
 
 
-def _make_versions() -> None:
-    op.create_table(
+def _versions() -> None:
+    make(
         "versions",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("variant_id", sa.String(length=64), nullable=False),
-        sa.Column("model_id", sa.String(length=64), nullable=False),
-        sa.Column("version", sa.String(length=64), nullable=False),
-        sa.Column("major", sa.Integer(), nullable=False),
-        sa.Column("minor", sa.Integer(), nullable=False),
-        sa.Column("patch", sa.Integer(), nullable=False),
-        sa.Column("changelog", sa.Text(), nullable=False),
-        sa.Column("repository_url", sa.String(length=2000), nullable=True),
-        sa.Column("commit_hash", sa.String(length=64), nullable=True),
-        sa.Column("domain", sa.String(length=32), nullable=True),
-        sa.Column("tags", sa.JSON(), nullable=False),
-        sa.Column("team_id", sa.String(length=64), nullable=False),
-        sa.Column("owner_key_id", sa.String(length=64), nullable=True),
-        sa.Column("visibility", sa.String(length=16), nullable=False),
-        sa.Column("created", UtcDateTime(), nullable=False),
-        sa.Column("updated", UtcDateTime(), nullable=False),
-        sa.ForeignKeyConstraint(["model_id"], ["models.id"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["team_id"], ["teams.id"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["variant_id"], ["variants.id"], ondelete="CASCADE"),
+        *text(64, "id", "variant_id", "model_id", "version"),
+        *whole("major", "minor", "patch"),
+        *long_text("changelog"),
+        *text(2000, "repository_url", null=True),
+        *text(64, "commit_hash", null=True),
+        *text(32, "domain", null=True),
+        *json("tags"),
+        *text(64, "team_id"),
+        *text(64, "owner_key_id", null=True),
+        *text(16, "visibility"),
+        *when("created", "updated"),
+        refer("model_id", "models"),
+        refer("team_id", "teams"),
+        refer("variant_id", "variants"),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("variant_id", "version", name="one_row_per_version"),
     )
+    index("versions", "model_id")
+    op.create_index("versions_of_all_by_created", "versions", ["visibility", "created", "id"])
+    op.create_index("versions_of_all_by_updated", "versions", ["visibility", "updated", "id"])
+    op.create_index("versions_of_team_by_created", "versions", ["team_id", "visibility", "created", "id"])
+    op.create_index("versions_of_team_by_updated", "versions", ["team_id", "visibility", "updated", "id"])
 
 
-def _change_versions_14() -> None:
-    with op.batch_alter_table("versions", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_versions_model_id"), ["model_id"], unique=False)
-        batch_op.create_index("versions_of_all_by_created", ["visibility", "created", "id"], unique=False)
-        batch_op.create_index("versions_of_all_by_updated", ["visibility", "updated", "id"], unique=False)
-
-
-def _change_versions_15() -> None:
-    with op.batch_alter_table("versions", schema=None) as batch_op:
-        batch_op.create_index("versions_of_team_by_created", ["team_id", "visibility", "created", "id"], unique=False)
-        batch_op.create_index("versions_of_team_by_updated", ["team_id", "visibility", "updated", "id"], unique=False)
-
-
-def _make_instances() -> None:
-    op.create_table(
+def _instances() -> None:
+    make(
         "instances",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("model_id", sa.String(length=64), nullable=False),
-        sa.Column("variant_id", sa.String(length=64), nullable=False),
-        sa.Column("version_id", sa.String(length=64), nullable=False),
-        sa.Column("parent_id", sa.String(length=64), nullable=True),
-        sa.Column("job_id", sa.String(length=64), nullable=True),
-        sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("slug", sa.String(length=255), nullable=False),
-        sa.Column("words", sa.String(length=400), nullable=False),
-        sa.Column("description", sa.String(length=255), nullable=True),
-        sa.Column("origin", sa.String(length=16), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("model_type", sa.String(length=16), nullable=False),
-        sa.Column("is_nn_archive", sa.Boolean(), nullable=False),
-        sa.Column("precision", sa.String(length=40), nullable=True),
-        sa.Column("tool_version", sa.String(length=64), nullable=True),
-        sa.Column("input_shape", sa.JSON(), nullable=False),
-        sa.Column("quantization_data", sa.String(length=255), nullable=True),
-        sa.Column("sha256", sa.String(length=64), nullable=True),
-        sa.Column("size", sa.BigInteger(), nullable=True),
-        sa.Column("verdict", sa.String(length=8), nullable=True),
-        sa.Column("facts", sa.JSON(), nullable=False),
-        sa.Column("parameters", sa.JSON(), nullable=False),
-        sa.Column("tags", sa.JSON(), nullable=False),
-        sa.Column("yolo_version", sa.String(length=32), nullable=True),
-        sa.Column("downloads", sa.Integer(), nullable=False),
-        sa.Column("team_id", sa.String(length=64), nullable=False),
-        sa.Column("owner_key_id", sa.String(length=64), nullable=True),
-        sa.Column("visibility", sa.String(length=16), nullable=False),
-        sa.Column("created", UtcDateTime(), nullable=False),
-        sa.Column("updated", UtcDateTime(), nullable=False),
-        sa.ForeignKeyConstraint(["model_id"], ["models.id"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["parent_id"], ["instances.id"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["team_id"], ["teams.id"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["variant_id"], ["variants.id"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["version_id"], ["versions.id"], ondelete="CASCADE"),
+        *text(64, "id", "model_id", "variant_id", "version_id"),
+        *text(64, "parent_id", "job_id", null=True),
+        *text(255, "name", "slug"),
+        *text(400, "words"),
+        *text(255, "description", null=True),
+        *text(16, "origin", "status", "model_type"),
+        *flag("is_nn_archive"),
+        *text(40, "precision", null=True),
+        *text(64, "tool_version", null=True),
+        *json("input_shape"),
+        *text(255, "quantization_data", null=True),
+        *text(64, "sha256", null=True),
+        *big("size", null=True),
+        *text(8, "verdict", null=True),
+        *json("facts", "parameters", "tags"),
+        *text(32, "yolo_version", null=True),
+        *whole("downloads"),
+        *text(64, "team_id"),
+        *text(64, "owner_key_id", null=True),
+        *text(16, "visibility"),
+        *when("created", "updated"),
+        refer("model_id", "models"),
+        refer("parent_id", "instances"),
+        refer("team_id", "teams"),
+        refer("variant_id", "variants"),
+        refer("version_id", "versions"),
         sa.PrimaryKeyConstraint("id"),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from oakmill.storage.database import UtcDateTime
+from oakmill.storage.migrations.building import big, flag, index, json, long_text, make, refer, text, when, whole
 
 revision = "0004"
 down_revision = "0003"
@@ -13,91 +13,64 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """Jobs."""
-    _make_jobs()
-    _change_jobs_2()
-    _change_jobs_3()
-    _change_jobs_4()
-    _make_log_lines()
+    _jobs()
+    _log_lines()
 
 
-def _make_jobs() -> None:
-    op.create_table(
+def _jobs() -> None:
+    make(
         "jobs",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("number", sa.BigInteger(), nullable=False),
-        sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("team_id", sa.String(length=64), nullable=False),
-        sa.Column("key_id", sa.String(length=64), nullable=True),
-        sa.Column("key", sa.String(length=64), nullable=True),
-        sa.Column("model_id", sa.String(length=64), nullable=True),
-        sa.Column("source_id", sa.String(length=64), nullable=True),
-        sa.Column("result_id", sa.String(length=64), nullable=True),
-        sa.Column("platform", sa.String(length=8), nullable=True),
-        sa.Column("spec", sa.JSON(), nullable=False),
-        sa.Column("files", sa.JSON(), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("priority", sa.Integer(), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("max_attempts", sa.Integer(), nullable=False),
-        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
-        sa.Column("lease_owner", sa.String(length=255), nullable=True),
-        sa.Column("lease_token", sa.String(length=32), nullable=True),
-        sa.Column("lease_until", UtcDateTime(), nullable=True),
-        sa.Column("memory_mb", sa.Integer(), nullable=False),
-        sa.Column("deadline_seconds", sa.Integer(), nullable=True),
-        sa.Column("limits", sa.JSON(), nullable=False),
-        sa.Column("progress", sa.JSON(), nullable=False),
-        sa.Column("stages", sa.JSON(), nullable=False),
-        sa.Column("queued", UtcDateTime(), nullable=False),
-        sa.Column("started", UtcDateTime(), nullable=True),
-        sa.Column("finished", UtcDateTime(), nullable=True),
-        sa.Column("error", sa.Text(), nullable=True),
-        sa.Column("failure", sa.JSON(), nullable=True),
-        sa.Column("result", sa.JSON(), nullable=True),
-        sa.Column("retry_of", sa.String(length=64), nullable=True),
-        sa.Column("answered_by", sa.String(length=64), nullable=True),
-        sa.ForeignKeyConstraint(["source_id"], ["instances.id"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["team_id"], ["teams.id"], ondelete="CASCADE"),
+        *text(64, "id"),
+        *big("number"),
+        *text(16, "kind"),
+        *text(255, "name"),
+        *text(64, "team_id"),
+        *text(64, "key_id", "key", "model_id", "source_id", "result_id", null=True),
+        *text(8, "platform", null=True),
+        *json("spec", "files"),
+        *text(16, "status"),
+        *whole("priority", "attempt", "max_attempts"),
+        *flag("cancel_requested"),
+        *text(255, "lease_owner", null=True),
+        *text(32, "lease_token", null=True),
+        *when("lease_until", null=True),
+        *whole("memory_mb"),
+        *whole("deadline_seconds", null=True),
+        *json("limits", "progress", "stages"),
+        *when("queued"),
+        *when("started", "finished", null=True),
+        *long_text("error", null=True),
+        *json("failure", "result", null=True),
+        *text(64, "retry_of", "answered_by", null=True),
+        refer("source_id", "instances"),
+        refer("team_id", "teams"),
         sa.PrimaryKeyConstraint("id"),
+    )
+    index("jobs", "model_id")
+    index("jobs", "number")
+    index("jobs", "result_id")
+    index("jobs", "source_id")
+    op.create_index("jobs_by_team", "jobs", ["team_id", "number"])
+    op.create_index("jobs_to_claim", "jobs", ["status", "priority", "number"])
+    op.create_index(
+        "one_live_job_per_key",
+        "jobs",
+        ["team_id", "key"],
+        unique=True,
+        sqlite_where=sa.text("status in ('waiting', 'queued', 'running')"),
+        postgresql_where=sa.text("status in ('waiting', 'queued', 'running')"),
     )
 
 
-def _change_jobs_2() -> None:
-    with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_jobs_model_id"), ["model_id"], unique=False)
-        batch_op.create_index(batch_op.f("ix_jobs_number"), ["number"], unique=False)
-        batch_op.create_index(batch_op.f("ix_jobs_result_id"), ["result_id"], unique=False)
-
-
-def _change_jobs_3() -> None:
-    with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_jobs_source_id"), ["source_id"], unique=False)
-        batch_op.create_index("jobs_by_team", ["team_id", "number"], unique=False)
-        batch_op.create_index("jobs_to_claim", ["status", "priority", "number"], unique=False)
-
-
-def _change_jobs_4() -> None:
-    with op.batch_alter_table("jobs", schema=None) as batch_op:
-        batch_op.create_index(
-            "one_live_job_per_key",
-            ["team_id", "key"],
-            unique=True,
-            sqlite_where=sa.text("status in ('waiting', 'queued', 'running')"),
-            postgresql_where=sa.text("status in ('waiting', 'queued', 'running')"),
-        )
-
-
-def _make_log_lines() -> None:
-    op.create_table(
+def _log_lines() -> None:
+    make(
         "log_lines",
-        sa.Column("job_id", sa.String(length=64), nullable=False),
-        sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("at", UtcDateTime(), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("stage", sa.String(length=16), nullable=False),
-        sa.Column("kind", sa.String(length=16), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE"),
+        *text(64, "job_id"),
+        *whole("number"),
+        *when("at"),
+        *whole("attempt"),
+        *text(16, "stage", "kind"),
+        *long_text("text"),
+        refer("job_id", "jobs"),
         sa.PrimaryKeyConstraint("job_id", "number"),
     )
