@@ -19,6 +19,7 @@ from oakmill.toolchains.rvc3.quantizers import Quantizer
 from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
 from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
 from oakmill.toolchains.torchscript.toolchain import TorchScriptToolchain
+from tests.conftest import PROJECT
 from tests.conversion.conftest import command
 from tests.hub_servers import ServedHub
 from tests.tools import CACHE, installed, turn
@@ -98,7 +99,7 @@ def hub(toolchains: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     (home / "toolchains").symlink_to(current().toolchains, target_is_directory=True)
     found = ServedHub(home, workers=2)
     _install_general(found.environment)
-    subprocess.check_call(command("seed", "sdk-suite"), env=found.environment)
+    subprocess.check_call([sys.executable, "-m", "tests.compat.seed"], cwd=PROJECT, env=found.environment)
     with found:
         yield found
 

@@ -83,7 +83,7 @@ def _of_client(name: str) -> click.Command | None:
 
 
 def _of_server(name: str) -> click.Command | None:
-    """Commands that are a hub, or keep one; `seed` is for tests, and `--help` does not name it."""
+    """Commands that are a hub, or keep one."""
     command: click.Command
     match name:
         case "serve":
@@ -96,8 +96,6 @@ def _of_server(name: str) -> click.Command | None:
             from oakmill.cli.backup import command
         case "restore":
             from oakmill.cli.restore import command
-        case "seed":
-            from oakmill.cli.seed import command
         case _:
             return None
     return command

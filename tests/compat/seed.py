@@ -1,4 +1,4 @@
-"""`oakmill seed`: fills a hub with what other people's test suites expect to be there. Not for a hub that is used."""
+"""`python -m tests.compat.seed`: fills a hub with what hubai-sdk's own tests expect. Not for a hub that is used."""
 
 from __future__ import annotations
 
@@ -41,14 +41,9 @@ SOURCES = (
 """What the suite of hubai-sdk 0.3.4 has written into it: those of HubAI, then those of its stage."""
 
 
-@click.group(hidden=True)
-def command() -> None:
-    """Fill a hub with what other people's test suites expect."""
-
-
-@command.command("sdk-suite")
+@click.command()
 @click.option("--team", help="Slug of the team that is to own it.  [default: the first]")
-def sdk_suite(team: str | None) -> None:
+def main(team: str | None) -> None:
     """Make the models that hubai-sdk's own tests expect on the server. Asked again, it does nothing."""
     from oakmill.hub.state import Hub
 
@@ -62,7 +57,7 @@ def sdk_suite(team: str | None) -> None:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    from oakmill.cli import seed_models
+    from tests.compat import seed_models
 
     makers: tuple[Callable[[Path], Path], ...] = (seed_models.one_picture, seed_models.two_pictures, seed_models.yolo)
     return {source.file: make(folder / source.file) for source, make in zip(SOURCES, makers, strict=True)}
@@ -124,3 +119,7 @@ def _instance(session: Session, caller: Caller, version: Version, source: Source
     row.id = source.ids[stage]
     session.flush()
     return row
+
+
+if __name__ == "__main__":
+    main()
