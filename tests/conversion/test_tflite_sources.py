@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from oakmill.settings import current
-from oakmill.toolchains.tflite.tiny import ModelOf, OperatorOf, Scalar, TensorOf
 from oakmill.toolchains.tflite.toolchain import TfliteToolchain
 from tests.conversion import tflite_makers as makers
 from tests.conversion.conftest import Convert
+from tests.conversion.tflite_writer import ModelOf, OperatorOf, Scalar, TensorOf
 from tests.tools import installed
 
 PREPROCESSED = ["--mean-values", "127.5", "--scale-values", "127.5"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oakmill.toolchains.tflite.tiny import LOGISTIC, ModelOf, OperatorOf, Scalar, TensorOf, as_bytes
+from tests.conversion.tflite_writer import LOGISTIC, ModelOf, OperatorOf, Scalar, TensorOf, as_bytes
 
 CONV_2D, DEQUANTIZE, CUSTOM, QUANTIZE, GELU = 3, 6, 32, 114, 150
 INPUT, OUTPUT = "serving_default_image:0", "StatefulPartitionedCall:0"

@@ -13,8 +13,8 @@ from oakmill.model import SourceFormat, open_source
 from oakmill.model.source import Tensor
 from oakmill.model.tflite import Quantization, describe_tflite, parse_tflite, read_tflite
 from oakmill.settings import Settings
-from oakmill.toolchains.tflite.tiny import ModelOf, OperatorOf, TensorOf, as_bytes
 from tests.conversion import tflite_makers as makers
+from tests.conversion.tflite_writer import ModelOf, OperatorOf, TensorOf, as_bytes
 
 
 def refuse(model: ModelOf | bytes, kind: type[OakmillError], words: str) -> None:
