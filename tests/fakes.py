@@ -37,9 +37,8 @@ from oakmill.settings import Settings
 from oakmill.spec import Precision, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS, Limits, PlatformFacts, Tools
 from oakmill.toolchains import catalog, environments
-from oakmill.toolchains.base import Toolchain
+from oakmill.toolchains.base import Managed, Toolchain
 from oakmill.toolchains.environments import Environment
-from oakmill.toolchains.single import SingleEnvironment
 
 NAME = "toy"
 COARSE = 16.0
@@ -59,19 +58,20 @@ class ToySpec(QuantizingSpec):
     toy_args: tuple[str, ...] = Field((), description="Arguments as the copier takes them.")
 
 
-class Copier(SingleEnvironment):
+class Copier(Managed):
     """The toy's toolchain: an environment in which nothing is installed."""
 
     name = f"{NAME}/copier-1.0"
-    summary = "Copies graphs"
+    what = "Copies graphs"
 
-    def verify(self) -> Mapping[str, Any]:
+    def prove(self, folder: Path) -> Mapping[str, Any]:
         """Nothing can fail."""
         self.require()
         return {"copies": 1}
 
-    def _make(self, watch: object) -> None:
-        stand_in(self.name, self._settings)
+    def make(self, watch: object) -> Environment:
+        """Nothing is installed."""
+        return stand_in(self.name, self._settings)
 
 
 def stand_in(name: str, settings: Settings, *, libraries: bool = False) -> Environment:

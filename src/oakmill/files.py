@@ -7,12 +7,13 @@ folder open keeps it.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -114,6 +115,28 @@ def sweep(folder: Path, prefix: str = PART, *, older_than: float = _ABANDONED_SE
         for path in folder.glob(f"{prefix}*"):
             if time.time() - path.stat().st_mtime > older_than:
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, waiting: Callable[[], object]) -> Iterator[bool]:
+    """Hold the lock that a file stands for; tells whether another process held it before, which `waiting` told at once.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        waited = False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waited = True
+            waiting()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield waited
+    finally:
+        os.close(handle)
 
 
 def sync(path: Path) -> None:

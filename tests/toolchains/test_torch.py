@@ -11,7 +11,7 @@ import pytest
 
 from oakmill.errors import ToolchainMissing
 from oakmill.settings import current
-from oakmill.toolchains import catalog, environments, interpreters
+from oakmill.toolchains import catalog, interpreters, making
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.torchscript import tiny
 from oakmill.toolchains.torchscript.toolchain import OPSET, TorchScriptToolchain
@@ -81,17 +81,13 @@ def test_where_no_build_for_the_cpu_can_be_had_nothing_is_taken_in_its_place(
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     settings = current().model_copy(update={"home": tmp_path / "home", "toolchains": tmp_path / "toolchains"})
     lock = tmp_path / "requirements.lock"
-    whole = Path(environments.__file__).parent / "torchscript" / "requirements.lock"
+    whole = Path(making.__file__).parent / "torchscript" / "requirements.lock"
     pip = whole.read_text().partition("\npip==")[2].partition("\nprotobuf")[0]
     lock.write_text(f"pip=={pip}\n")
     with pytest.raises(ToolchainMissing, match="pip says") as caught:
-        environments.create(
-            "toy/torch",
-            lock=lock,
-            interpreter=interpreters.find("3.11", settings),
-            settings=settings,
-            by_pip=environments.ByPip("torch==2.13.0+cpu", "Lead pip to it, then:"),
-        )
+        by_pip = making.ByPip("torch==2.13.0+cpu", "Lead pip to it, then:")
+        contents = making.Contents(lock, by_pip=by_pip)
+        making.create("toy/torch", contents, interpreters.find("3.11", settings), settings)
     assert "torch==2.13.0+cpu" in caught.value.message
     assert caught.value.remedy == "Lead pip to it, then: oakmill toolchains install toy/torch"
     assert not (tmp_path / "toolchains" / "toy" / "torch").exists()

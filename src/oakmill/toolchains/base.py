@@ -1,14 +1,25 @@
-"""The seam to vendors' tools: what a toolchain is, and what a run of it asks and answers."""
+"""The seam to vendors' tools: what a toolchain is, and all that those which Oakmill installs have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
-from oakmill.processes.events import Watcher, ignore
+import numpy as np
+from numpy.typing import NDArray
+
+from oakmill.errors import ToolchainBroken, ToolchainMissing
+from oakmill.processes.events import ToolEvent, Watcher, ignore
+from oakmill.settings import Settings
+from oakmill.toolchains import door, environments, interpreters, making
+from oakmill.toolchains.environments import Environment
+from oakmill.toolchains.making import Contents
 
 
 class State(StrEnum):
@@ -62,3 +73,152 @@ class Toolchain(Protocol):
             ToolchainMissing: it is not installed.
             ToolchainBroken: it does not work.
         """
+
+
+class Managed(ABC):
+    """A toolchain that Oakmill installs into an environment, and asks through the door.
+
+    A subclass states what it is; an instance may state its own. What of it is work is `prove`, and its own methods.
+    """
+
+    name: str
+    what: str
+    """What it is, in words."""
+    package: Path
+    """The folder of its runner."""
+    contents: Contents
+    pythons: Sequence[str] = ()
+    """Those that it runs on, the best first; without any, on the one that runs Oakmill."""
+    licence: str = ""
+    """What is accepted by installing it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @property
+    def summary(self) -> str:
+        """What it is, and what it runs on."""
+        return f"{self.what}; runs on Python {' or '.join(self.pythons)}" if self.pythons else self.what
+
+    @property
+    def environment(self) -> str:
+        """The name of its environment."""
+        return self.name
+
+    @property
+    def remedy(self) -> str:
+        """How it is installed."""
+        needs = f" (it needs Python {' or '.join(self.pythons)})" if self.pythons else ""
+        return f"oakmill toolchains install {self.environment}{needs}"
+
+    def status(self) -> Status:
+        """How it stands here; starts no process."""
+        try:
+            found = self.require()
+        except ToolchainBroken as error:
+            return Status(self.name, State.BROKEN, self.summary, detail=error.message)
+        except ToolchainMissing as error:
+            return Status(self.name, State.MISSING, self.summary, detail=error.remedy)
+        return Status(self.name, State.INSTALLED, self.summary, found.folder, found.digest, found.versions)
+
+    def require(self) -> Environment:
+        """The environment, once it is certain that it is whole.
+
+        Raises:
+            ToolchainMissing: it is not installed, or this system lacks what it needs.
+            ToolchainBroken: it is not whole.
+            VersionNotAvailable: no library here is of that version.
+        """
+        found = environments.require(self.environment, self._settings, self.remedy)
+        self.check_system()
+        self.check(found)
+        return found
+
+    def check_system(self) -> None:  # noqa: B027 - most need nothing
+        """That this machine has what the tools need.
+
+        Raises:
+            ToolchainMissing: it has not.
+        """
+
+    def check(self, environment: Environment) -> None:  # noqa: B027 - most need nothing
+        """That the environment has all that is used of it.
+
+        Raises:
+            ToolchainBroken, VersionNotAvailable: it has not.
+        """
+
+    def install(self, watch: Watcher = ignore) -> Status:
+        """Make the environment and verify it by work on a tiny model.
+
+        Raises:
+            ToolchainMissing: a package or interpreter cannot be had here, or the system lacks what it needs.
+            ToolchainBroken: it was installed but does not do its work.
+        """
+        self.make(watch)
+        self.verify()
+        return self.status()
+
+    def make(self, watch: Watcher) -> Environment:
+        """Make the environment.
+
+        Raises:
+            ToolchainMissing: a package or interpreter cannot be had here, or the system lacks what it needs.
+        """
+        self.check_system()
+        if self.licence:
+            watch(ToolEvent(line=self.licence))
+        settings = self._settings
+        python = interpreters.find_first(self.pythons, settings, watch) if self.pythons else Path(sys.executable)
+        return making.create(self.environment, self.contents, python, settings, watch)
+
+    def verify(self) -> Mapping[str, Any]:
+        """Do its work on a tiny model, and tell what was seen.
+
+        Raises:
+            ToolchainMissing: it is not installed.
+            ToolchainBroken: it does not do what it should.
+        """
+        with (
+            environments.verification(self.name, f"{self.remedy} makes it anew"),
+            TemporaryDirectory(prefix="oakmill-") as folder,
+        ):
+            return self.prove(Path(folder))
+
+    @abstractmethod
+    def prove(self, folder: Path) -> Mapping[str, Any]:
+        """Its work on a tiny model in a folder, and what was seen.
+
+        Raises:
+            OakmillError: it does not do what it should.
+        """
+
+    def ask(
+        self,
+        action: str,
+        request: Mapping[str, Any],
+        job: Path,
+        *,
+        read: Sequence[Path] = (),
+        variables: Mapping[str, str] | None = None,
+        package: Path | None = None,
+        watch: Watcher = ignore,
+    ) -> dict[str, Any]:
+        """What a runner answers to a request of this action, in the folder `job`, which is made; raises as the door.
+
+        `package` is the folder of another runner than the toolchain's own.
+        """
+        job.mkdir(parents=True, exist_ok=True)
+        request = {"action": action, **request}
+        more: dict[str, Any] = {"read": read, "variables": variables, "watch": watch, "settings": self._settings}
+        return door.run_runner(self.require(), package or self.package, request, job, **more)
+
+
+def expect(found: NDArray[Any], wanted: NDArray[Any], tolerance: float = 0.0) -> None:
+    """That a tiny model's output is what it has to be, in shape and in each value.
+
+    Raises:
+        ToolchainBroken: it is not.
+    """
+    if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=0, atol=tolerance):
+        raise ToolchainBroken(f"it computes {found} instead of {wanted}")

@@ -18,8 +18,9 @@ import pytest
 from oakmill.errors import ToolchainBroken, ToolchainMissing
 from oakmill.processes.tree import ask
 from oakmill.settings import Settings
-from oakmill.toolchains import environments, interpreters
-from oakmill.toolchains.environments import Environment, Libraries
+from oakmill.toolchains import environments, interpreters, making
+from oakmill.toolchains.environments import Environment
+from oakmill.toolchains.making import Contents, Libraries
 
 NAME = "toy/tool-1.0"
 OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -51,7 +52,7 @@ class Shop:
 
     def create(self, lock: Path, libraries: Libraries | None = None) -> Environment:
         python = interpreters.find(OURS, self.settings)
-        return environments.create(NAME, lock=lock, interpreter=python, settings=self.settings, libraries=libraries)
+        return making.create(NAME, Contents(lock, libraries), python, self.settings)
 
     def load(self) -> Environment | None:
         return environments.load(NAME, self.settings)
@@ -95,7 +96,7 @@ def test_the_digest_names_what_is_in_it_and_nothing_else(shop: Shop, lock: Path)
     assert shop.create(lock).digest == first.digest
     other = shop.create(shop.lock(wheel(shop.folder, "good_toy"), wheel(shop.folder, "more")))
     assert other.digest != first.digest
-    assert first.lock == environments.lock_digest(lock) != other.lock
+    assert first.lock == Contents(lock).digest != other.lock
 
 
 def test_wheels_for_another_python_are_unpacked_for_their_libraries(shop: Shop, lock: Path) -> None:
@@ -159,7 +160,7 @@ MAKE = """
 import os, signal, sys, time
 from pathlib import Path
 from oakmill.settings import Settings
-from oakmill.toolchains import environments, interpreters
+from oakmill.toolchains import interpreters, making
 home, lock, version, ending = sys.argv[1:]
 settings = Settings(home=Path(home))
 def watch(event):
@@ -167,7 +168,7 @@ def watch(event):
     if ending in event.line:
         os.kill(os.getpid(), signal.SIGKILL)
 python = interpreters.find(version, settings)
-print(environments.create("toy/tool-1.0", lock=Path(lock), interpreter=python, settings=settings, watch=watch).digest)
+print(making.create("toy/tool-1.0", making.Contents(Path(lock)), python, settings, watch).digest)
 """
 
 

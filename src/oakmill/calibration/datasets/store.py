@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import difflib
 import errno
-import fcntl
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,7 +20,7 @@ from typing import Any, Literal
 
 from oakmill.calibration.datasets.catalog import SETS
 from oakmill.errors import OutputError, SourceError, SpecError
-from oakmill.files import aside, atomic_write, move_in
+from oakmill.files import aside, atomic_write, locked, move_in
 from oakmill.settings import Settings
 
 RECORD = "set.json"
@@ -239,18 +237,9 @@ def alone(name: str, settings: Settings, watch: Watcher = ignore) -> Iterator[No
         OutputError: the folder of sets cannot be written.
     """
     folder = folder_of(name, settings)
-    with disk_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder.with_name(f".{name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                watch(Progress(f"waiting for another process that works on {name}"))
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+    waiting = Progress(f"waiting for another process that works on {name}")
+    with disk_errors(folder), locked(folder.with_name(f".{name}.lock"), lambda: watch(waiting)):
+        yield
 
 
 def place(made: Path, name: str, settings: Settings) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from onnx import TensorProto, helper
 from oakmill.errors import ToolchainBroken
 from oakmill.processes.events import Watcher, ignore
 from oakmill.settings import Settings
-from oakmill.toolchains import door, environments, interpreters
-from oakmill.toolchains.single import SingleEnvironment
+from oakmill.toolchains.base import Managed
+from oakmill.toolchains.environments import Environment
+from oakmill.toolchains.making import Contents, Libraries
 
 _HERE = Path(__file__).parent
 
@@ -32,7 +32,7 @@ class Release:
 
     platform: str
     pythons: tuple[str, ...]
-    compiler: environments.Libraries | None = None
+    compiler: Libraries | None = None
     compiler_folder: str = ""
 
 
@@ -40,7 +40,7 @@ RELEASES = {
     "2022.2.0": Release(
         platform="rvc2",
         pythons=("3.9", "3.8"),
-        compiler=environments.Libraries(_HERE / "myriad-2022.2.0.lock", "3.9"),
+        compiler=Libraries(_HERE / "myriad-2022.2.0.lock", "3.9"),
         compiler_folder="openvino_tensorflow",
     ),
     "2022.3.2": Release(platform="rvc3", pythons=("3.10", "3.9", "3.8")),
@@ -48,24 +48,19 @@ RELEASES = {
 _FRONTENDS = ("libopenvino_ir_frontend.so", "libopenvino_onnx_frontend.so")
 
 
-class ModelOptimizer(SingleEnvironment):
+class ModelOptimizer(Managed):
     """OpenVINO's Model Optimizer (mo), from the package openvino-dev, in its own Python."""
+
+    package = _HERE
 
     def __init__(self, settings: Settings, version: str = "2022.2.0") -> None:
         super().__init__(settings)
         self._release = RELEASES[version]
         self.version = version
-
-    @property
-    def name(self) -> str:
-        """Its full name."""
-        return f"{self._release.platform}/mo-{self.version}"
-
-    @property
-    def summary(self) -> str:
-        """What it is."""
-        pythons = " or ".join(self._release.pythons)
-        return f"OpenVINO {self.version}'s Model Optimizer, needed for Mo Args alone; runs on Python {pythons}"
+        self.name = f"{self._release.platform}/mo-{version}"
+        self.what = f"OpenVINO {version}'s Model Optimizer, needed for Mo Args alone"
+        self.pythons = self._release.pythons
+        self.contents = Contents(_HERE / f"mo-{version}.lock", self._release.compiler)
 
     @property
     def libraries(self) -> Path:
@@ -75,44 +70,25 @@ class ModelOptimizer(SingleEnvironment):
             ToolchainMissing: it is not installed.
             ToolchainBroken: it is not whole.
         """
-        return self._require_libraries(self._environment())
+        return self._compiler_folder(self.require())
 
-    def require(self) -> environments.Environment:
-        """The environment, once it is certain that it is whole.
+    def make(self, watch: Watcher) -> Environment:
+        """Make the environment, with the frontends of mo's package beside the compiler: OpenVINO looks for them there.
 
         Raises:
-            ToolchainMissing: it is not installed.
-            ToolchainBroken: it is not whole.
+            ToolchainMissing: a package or interpreter cannot be had here.
         """
-        environment = self._environment()
+        environment = super().make(watch)
         if self._release.compiler:
-            self._require_libraries(environment)
+            (own,) = environment.folder.glob("lib/python*/site-packages/openvino/libs")
+            for library in _FRONTENDS:
+                shutil.copy2(own / library, self._compiler_folder(environment))
         return environment
 
-    def _make(self, watch: Watcher) -> None:
-        environment = environments.create(
-            self.name,
-            lock=_HERE / f"mo-{self.version}.lock",
-            interpreter=interpreters.find_first(self._release.pythons, self._settings, watch),
-            libraries=self._release.compiler,
-            settings=self._settings,
-            watch=watch,
-        )
-        if self._release.compiler:
-            self._add_frontends(environment)
-
-    def verify(self) -> Mapping[str, Any]:
-        """Convert a model of one node.
-
-        Raises:
-            ToolchainMissing: it is not installed.
-            ToolchainBroken: it does not do what it should.
-        """
-        with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
-            model = _write_tiny(Path(folder) / "tiny.onnx")
-            with environments.verification(self.name, self._remedy):
-                written = self.convert(model, Path(folder) / "job", ["--scale", "2"])
-            return {"ir_bytes": written.stat().st_size, "weights_bytes": written.with_suffix(".bin").stat().st_size}
+    def prove(self, folder: Path) -> Mapping[str, Any]:
+        """Convert a model of one node."""
+        written = self.convert(_write_tiny(folder / "tiny.onnx"), folder / "job", ["--scale", "2"])
+        return {"ir_bytes": written.stat().st_size, "weights_bytes": written.with_suffix(".bin").stat().st_size}
 
     def convert(self, model: Path, job: Path, arguments: Sequence[str], *, watch: Watcher = ignore) -> Path:
         """Convert an ONNX model with mo arguments that `options.read` has checked; `job`/NAME.xml, its .bin beside it.
@@ -121,47 +97,26 @@ class ModelOptimizer(SingleEnvironment):
             RunnerError: mo could not convert it; the message holds mo's own words.
             ToolKilled, LimitExceeded: it did not come to an end.
         """
-        environment = self._environment()
-        job.mkdir(parents=True, exist_ok=True)
         owned = ["--input_model", str(model.absolute()), "--output_dir", str(job.absolute())]
-        door.run_runner(
-            environment,
-            _HERE,
-            {"action": "convert", "arguments": [*owned, *arguments]},
-            job,
-            read=[model.parent],
-            watch=watch,
-            settings=self._settings,
-        )
+        self.ask("convert", {"arguments": [*owned, *arguments]}, job, read=[model.parent], watch=watch)
         written = job / f"{model.stem}.xml"
         if not written.is_file() or not written.with_suffix(".bin").is_file():
-            raise ToolchainBroken(f"{self.name} ended well but wrote no {written.name}", remedy=self._remedy)
+            raise ToolchainBroken(f"{self.name} ended well but wrote no {written.name}", remedy=self.remedy)
         return written
 
-    @property
-    def _remedy(self) -> str:
-        pythons = " or ".join(self._release.pythons)
-        return f"oakmill toolchains install {self.name} (it needs Python {pythons})"
+    def check(self, environment: Environment) -> None:
+        """That all libraries that compile are there, where the release has any.
 
-    def _environment(self) -> environments.Environment:
-        return super().require()
-
-    def _require_libraries(self, environment: environments.Environment) -> Path:
-        """The folder of `libraries`, with all that belongs into it."""
+        Raises:
+            ToolchainBroken: one is not.
+        """
         folder = self._compiler_folder(environment)
-        for library in ("libopenvino_c.so", *_FRONTENDS):
+        for library in ("libopenvino_c.so", *_FRONTENDS) if self._release.compiler else ():
             if not (folder / library).is_file():
-                raise ToolchainBroken(f"{folder} holds no {library}", subject=self.name, remedy=self._remedy)
-        return folder
+                raise ToolchainBroken(f"{folder} holds no {library}", subject=self.name, remedy=self.remedy)
 
-    def _compiler_folder(self, environment: environments.Environment) -> Path:
+    def _compiler_folder(self, environment: Environment) -> Path:
         return (environment.libraries or environment.folder) / self._release.compiler_folder
-
-    def _add_frontends(self, environment: environments.Environment) -> None:
-        """Put the frontends of mo's package beside the compiler: OpenVINO looks for them there."""
-        (own,) = environment.folder.glob("lib/python*/site-packages/openvino/libs")
-        for library in _FRONTENDS:
-            shutil.copy2(own / library, self._compiler_folder(environment))
 
 
 def _write_tiny(path: Path) -> Path:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +14,14 @@ from numpy.typing import NDArray
 from oakmill.errors import ToolchainBroken, VersionNotAvailable
 from oakmill.processes.events import Watcher, ignore
 from oakmill.settings import Settings
-from oakmill.toolchains import arrays, door, environments
+from oakmill.toolchains import arrays
+from oakmill.toolchains.base import Managed, expect
+from oakmill.toolchains.environments import Environment
+from oakmill.toolchains.making import Contents, Libraries
 from oakmill.toolchains.rvc2 import tiny
-from oakmill.toolchains.single import Verified
 
 PUBLIC_VERSION = "2022.2.0"
 _HERE = Path(__file__).parent
-# The package's wheels are for Python 3.9; the libraries inside depend on no Python.
-_LIBRARIES = environments.Libraries(_HERE / "libraries.lock", "3.9")
-
-
 # Sixteen compilations in one process: memory that one gives back is kept for the next, instead of being asked for anew.
 _KEEP_MEMORY = {
     "GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=4000000000:glibc.malloc.top_pad=67108864"
@@ -39,10 +35,6 @@ class Ports:
     inputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
-        """As the runner takes them."""
-        return {"inputs": dict(self.inputs), "outputs": dict(self.outputs)}
-
 
 @dataclass(frozen=True)
 class Compiled:
@@ -53,70 +45,42 @@ class Compiled:
     blobs: Mapping[int, str]
 
 
-class Rvc2Toolchain(Verified):
+class Rvc2Toolchain(Managed):
     """OpenVINO 2022.2's MyriadX compiler and CPU plugin, from the package onnxruntime-openvino 1.13.1.
 
     Another version's libraries can stand in by the setting `rvc2_libraries`, and another folder of the same version
     by `libraries`: one that reads OpenVINO's own format, which the package's cannot. They run in the same environment.
     """
 
+    environment = f"rvc2/openvino-{PUBLIC_VERSION}"
+    remedy = "oakmill toolchains install rvc2"
+    package = _HERE
+    # The package's wheels are for Python 3.9; the libraries inside depend on no Python.
+    contents = Contents(_HERE / "requirements.lock", Libraries(_HERE / "libraries.lock", "3.9"))
+
     def __init__(self, settings: Settings, version: str = PUBLIC_VERSION, libraries: Path | None = None) -> None:
-        self._settings = settings
+        super().__init__(settings)
         self.version = version
+        self.name = f"rvc2/openvino-{version}"
+        self.what = f"OpenVINO {version} with the MyriadX compiler (blobs and superblobs) and a CPU plugin for proof"
         self._given = libraries
 
-    @property
-    def name(self) -> str:
-        """Its full name, with the version of OpenVINO."""
-        return f"rvc2/openvino-{self.version}"
-
-    @property
-    def summary(self) -> str:
-        """What it is."""
-        return f"OpenVINO {self.version} with the MyriadX compiler (blobs and superblobs) and a CPU plugin for proof"
-
-    @property
-    def _environment_name(self) -> str:
-        return f"rvc2/openvino-{PUBLIC_VERSION}"
-
-    def require(self) -> environments.Environment:
-        """The environment, once it is certain that there is something to compile with.
+    def check(self, environment: Environment) -> None:
+        """That there is something to compile with.
 
         Raises:
-            ToolchainMissing: it is not installed.
-            ToolchainBroken: it is not whole.
+            ToolchainBroken: there is not.
             VersionNotAvailable: no library here is of that version.
         """
-        found = self._environment()
-        self._libraries(found)
-        return found
+        self._libraries(environment)
 
-    def _make(self, watch: Watcher) -> None:
-        environments.create(
-            self._environment_name,
-            lock=_HERE / "requirements.lock",
-            interpreter=Path(sys.executable),
-            libraries=_LIBRARIES,
-            settings=self._settings,
-            watch=watch,
-        )
-
-    def verify(self) -> Mapping[str, Any]:
-        """Compile a model of 1 kB and run it on the CPU plugin.
-
-        Raises:
-            ToolchainMissing: it is not installed.
-            ToolchainBroken: it does not do what it should.
-        """
-        with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
-            job = Path(folder)
-            model = tiny.write_model(job / "tiny.onnx")
-            with environments.verification(self.name, f"oakmill toolchains install {self.name} makes it anew"):
-                compiled = self.compile(model, job / "compile", superblob=False, shaves=4)
-                (answer,) = self.infer(model, job / "infer", [{tiny.INPUT: tiny.PICTURE}])
-            if not np.allclose(answer[tiny.OUTPUT], tiny.ANSWER, atol=1e-4):
-                raise ToolchainBroken(f"{self.name} computes wrongly: {answer[tiny.OUTPUT]} for {tiny.ANSWER}")
-            return {"blob_bytes": compiled.file.stat().st_size, "blob_sha256": compiled.blobs[4]}
+    def prove(self, folder: Path) -> Mapping[str, Any]:
+        """Compile a model of 1 kB, and run it on the CPU plugin."""
+        model = tiny.write_model(folder / "tiny.onnx")
+        compiled = self.compile(model, folder / "compile", superblob=False, shaves=4)
+        (answer,) = self.infer(model, folder / "infer", [{tiny.INPUT: tiny.PICTURE}])
+        expect(answer[tiny.OUTPUT], tiny.ANSWER, 1e-4)
+        return {"blob_bytes": compiled.file.stat().st_size, "blob_sha256": compiled.blobs[4]}
 
     def compile(
         self,
@@ -138,14 +102,13 @@ class Rvc2Toolchain(Verified):
         """
         target = "model.superblob" if superblob else "model.blob"
         request = {
-            "action": "compile",
             "target": target,
             "superblob": superblob,
             "shaves": shaves,
             "workers": self._settings.workers or len(os.sched_getaffinity(0)),
             "config": dict(config or {}),
         }
-        result = self._run(model, job, request, ports or Ports(), watch)
+        result = self._run("compile", model, job, request, ports or Ports(), watch)
         blobs = {int(number): digest for number, digest in result["blobs"].items()}
         return Compiled(job / target, result["ports"], blobs)
 
@@ -163,44 +126,28 @@ class Rvc2Toolchain(Verified):
         Raises: as `compile`.
         """
         job.mkdir(parents=True, exist_ok=True)
-        request = {
-            "action": "infer",
-            "target": arrays.OUTPUTS,
-            "samples": arrays.save_samples(job, samples),
-        }
-        self._run(model, job, request, ports or Ports(), watch)
+        request = {"target": arrays.OUTPUTS, "samples": arrays.save_samples(job, samples)}
+        self._run("infer", model, job, request, ports or Ports(), watch)
         with np.load(job / arrays.OUTPUTS) as outputs:
             names = {key.rpartition("/")[0] for key in outputs.files}
             for index in range(len(samples)):
                 yield {name: outputs[f"{name}/{index}"] for name in names}
 
-    def _run(self, model: Path, job: Path, request: Mapping[str, Any], ports: Ports, watch: Watcher) -> dict[str, Any]:
-        environment = self._environment()
+    def _run(
+        self, action: str, model: Path, job: Path, request: Mapping[str, Any], ports: Ports, watch: Watcher
+    ) -> dict[str, Any]:
+        environment = self.require()
         libraries = self._libraries(environment)
-        job.mkdir(parents=True, exist_ok=True)
         request = {
             **request,
             "model": str(model),
             "library": str(libraries),
             "usb": str(_only(environment.folder, "lib/python*/site-packages/libusb_package/libusb-1.0.so")),
-            "ports": ports.as_dict(),
+            "ports": asdict(ports),
         }
-        read = [model.parent, libraries]
-        return door.run_runner(
-            environment,
-            _HERE,
-            request,
-            job,
-            read=read,
-            variables=_KEEP_MEMORY,
-            watch=watch,
-            settings=self._settings,
-        )
+        return self.ask(action, request, job, read=[model.parent, libraries], variables=_KEEP_MEMORY, watch=watch)
 
-    def _environment(self) -> environments.Environment:
-        return environments.require(self._environment_name, self._settings, "oakmill toolchains install rvc2")
-
-    def _libraries(self, environment: environments.Environment) -> Path:
+    def _libraries(self, environment: Environment) -> Path:
         """The folder of OpenVINO's libraries."""
         own = self._given or self._settings.rvc2_libraries.get(self.version)
         if own is None and self.version != PUBLIC_VERSION:
@@ -209,7 +156,7 @@ class Rvc2Toolchain(Verified):
         if not (folder / "libopenvino_c.so").is_file():
             raise ToolchainBroken(
                 f"{folder} holds no libopenvino_c.so",
-                remedy="correct OAKMILL_RVC2_LIBRARIES" if own else "oakmill toolchains install rvc2",
+                remedy="correct OAKMILL_RVC2_LIBRARIES" if own else self.remedy,
             )
         return folder
 

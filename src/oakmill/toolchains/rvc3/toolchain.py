@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oakmill.errors import ToolchainBroken
 from oakmill.processes.events import Watcher, ignore
 from oakmill.settings import Settings
-from oakmill.toolchains import arrays, door, environments
+from oakmill.toolchains import arrays
+from oakmill.toolchains.base import expect
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
 from oakmill.toolchains.rvc3 import tiny
 
@@ -48,34 +47,15 @@ class Rvc3Toolchain(ModelOptimizer):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings, VERSION)
+        self.name = f"rvc3/openvino-{VERSION}"
+        self.what = f"OpenVINO {VERSION}: Model Optimizer, and CPU plugin for proof; no compiler"
 
-    @property
-    def name(self) -> str:
-        """Its full name."""
-        return f"rvc3/openvino-{VERSION}"
-
-    @property
-    def summary(self) -> str:
-        """What it is."""
-        pythons = ", ".join(self._release.pythons)
-        return f"OpenVINO {VERSION}: Model Optimizer, and CPU plugin for proof; no compiler; runs on Python {pythons}"
-
-    def verify(self) -> Mapping[str, Any]:
-        """Convert a model of one node, and run an IR of one convolution.
-
-        Raises:
-            ToolchainMissing: it is not installed.
-            ToolchainBroken: it does not do what it should.
-        """
-        found = super().verify()
-        with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
-            job = Path(folder) / "job"
-            ir = tiny.write_ir(Path(folder) / "tiny.xml")
-            with environments.verification(self.name, self._remedy):
-                (answer,) = self.infer(ir, job, [{tiny.INPUT: tiny.PICTURE}], [tiny.OUTPUT])
-            if not np.allclose(answer[tiny.OUTPUT], tiny.ANSWER, atol=1e-3):
-                raise ToolchainBroken(f"{self.name} computes wrongly", remedy=self._remedy)
-        return found
+    def prove(self, folder: Path) -> Mapping[str, Any]:
+        """Convert a model of one node, and run an IR of one convolution."""
+        ir = tiny.write_ir(folder / "tiny.xml")
+        (answer,) = self.infer(ir, folder / "infer", [{tiny.INPUT: tiny.PICTURE}], [tiny.OUTPUT])
+        expect(answer[tiny.OUTPUT], tiny.ANSWER, 1e-3)
+        return super().prove(folder)
 
     def read(self, ir: Path, job: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Network:
         """Read an IR, and make it ready to run: what it has for these names, which must be all.
@@ -119,15 +99,11 @@ class Rvc3Toolchain(ModelOptimizer):
         outputs: Sequence[str],
         watch: Watcher,
     ) -> dict[str, Any]:
-        job.mkdir(parents=True, exist_ok=True)
         request = {
-            "action": "infer",
             "model": str(ir.absolute()),
             "inputs": list(inputs),
             "outputs": list(outputs),
             "samples": samples,
             "target": arrays.OUTPUTS,
         }
-        return door.run_runner(
-            self.require(), RUNNER, request, job, read=[ir.parent], watch=watch, settings=self._settings
-        )
+        return self.ask("infer", request, job, read=[ir.parent], package=RUNNER, watch=watch)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +15,11 @@ from numpy.typing import NDArray
 from oakmill.errors import ToolchainBroken, ToolchainMissing, ToolKilled, VerificationFailed, VersionNotAvailable
 from oakmill.processes.events import ToolEvent, Watcher, ignore
 from oakmill.settings import Settings
-from oakmill.toolchains import arrays, door, environments
+from oakmill.toolchains import arrays, door
+from oakmill.toolchains.base import Managed, expect
+from oakmill.toolchains.environments import Environment
+from oakmill.toolchains.making import Contents
 from oakmill.toolchains.rvc4 import dlc, failures, socs, tiny
-from oakmill.toolchains.single import Verified
 
 PUBLIC_VERSION = "2.51"
 """QAIRT in onnxruntime-qnn 2.7.0."""
@@ -81,72 +81,49 @@ class Compiled:
     qairt: str
 
 
-class Rvc4Toolchain(Verified):
+class Rvc4Toolchain(Managed):
     """QAIRT 2.51 from the package onnxruntime-qnn 2.7.0: writes DLCs, prepares them for chips, and runs them emulated.
 
     Another version's libraries can stand in by `libraries`, a folder with the user's own libQnnHtp.so, libQnnIr.so
     and libQnnSystem.so for x86_64 Linux. onnxruntime and its QNN provider are the package's in any case.
     """
 
+    environment = f"rvc4/qairt-{PUBLIC_VERSION}"
+    remedy = "oakmill toolchains install rvc4"
+    package = _HERE
+    contents = Contents(_HERE / "requirements.lock")
+    licence = _LICENCE
+
     def __init__(self, settings: Settings, version: str = PUBLIC_VERSION, libraries: Path | None = None) -> None:
-        self._settings = settings
+        super().__init__(settings)
         self.version = version
+        self.name = f"rvc4/qairt-{version}"
+        self.what = f"QAIRT {version} with its DLC writer, the HTP compiler and the HTP's emulation for proof"
         self._given = libraries
 
-    @property
-    def name(self) -> str:
-        """Its full name, with the version of QAIRT."""
-        return f"rvc4/qairt-{self.version}"
-
-    @property
-    def summary(self) -> str:
-        """What it is."""
-        return f"QAIRT {self.version} with its DLC writer, the HTP compiler and the HTP's emulation for proof"
-
-    @property
-    def _environment_name(self) -> str:
-        return f"rvc4/qairt-{PUBLIC_VERSION}"
-
-    def require(self) -> environments.Environment:
-        """The environment, once it is certain that there is something to compile with.
+    def check_system(self) -> None:
+        """That this system has what QAIRT's libraries are linked against.
 
         Raises:
-            ToolchainMissing: it is not installed, or this system lacks what it needs.
-            ToolchainBroken: it is not whole.
+            ToolchainMissing: it has not.
+        """
+        _require_system(self.name)
+
+    def check(self, environment: Environment) -> None:
+        """That there is something to compile with.
+
+        Raises:
+            ToolchainBroken: there is not.
             VersionNotAvailable: no library here is of that version.
         """
-        found = environments.require(self._environment_name, self._settings, "oakmill toolchains install rvc4")
-        _require_system(self.name)
-        self._libraries(found)
-        return found
+        self._libraries(environment)
 
-    def _make(self, watch: Watcher) -> None:
-        _require_system(self.name)
-        watch(ToolEvent(line=_LICENCE))
-        environments.create(
-            self._environment_name,
-            lock=_HERE / "requirements.lock",
-            interpreter=Path(sys.executable),
-            settings=self._settings,
-            watch=watch,
-        )
-
-    def verify(self) -> Mapping[str, Any]:
-        """Compile a model of 1 kB, run the finished file on the emulated processor, and compare the numbers.
-
-        Raises:
-            ToolchainMissing: it is not installed.
-            ToolchainBroken: it does not do what it should.
-        """
-        with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
-            job = Path(folder)
-            model = tiny.write_model(job / "tiny.onnx")
-            with environments.verification(self.name, f"oakmill toolchains install {self.name} makes it anew"):
-                compiled = self.compile(model, job / "compile")
-                (answer,) = self.infer(compiled.file, job / "infer", [{tiny.INPUT: tiny.PICTURE}])
-            if not np.allclose(answer[tiny.OUTPUT], tiny.ANSWER, atol=tiny.STEP):
-                raise ToolchainBroken(f"{self.name} computes wrongly: {answer[tiny.OUTPUT]} for {tiny.ANSWER}")
-            return {"qairt": compiled.qairt, "dlc_bytes": compiled.file.stat().st_size}
+    def prove(self, folder: Path) -> Mapping[str, Any]:
+        """Compile a model of 1 kB, and run the finished file on the emulated processor."""
+        compiled = self.compile(tiny.write_model(folder / "tiny.onnx"), folder / "compile")
+        (answer,) = self.infer(compiled.file, folder / "infer", [{tiny.INPUT: tiny.PICTURE}])
+        expect(answer[tiny.OUTPUT], tiny.ANSWER, tiny.STEP)
+        return {"qairt": compiled.qairt, "dlc_bytes": compiled.file.stat().st_size}
 
     def compile(
         self,
@@ -177,11 +154,11 @@ class Rvc4Toolchain(Verified):
         request = {"model": str(model.absolute()), "options": self._options(half, optimization, vtcm_mb)}
         read = [model.absolute().parent]
         steps = 2 + bool(chips)
-        made = [self._run({**request, "action": "compile"}, job / "compile", read, watch)]
+        made = [self._run("compile", request, job / "compile", read, watch)]
         watch(ToolEvent(done=1, total=steps, what="graph"))
         if chips:
-            wanted = {**request, "action": "prepare", "soc_models": [chip.model for chip in chips]}
-            made.append(self._run(wanted, job / "prepare", read, watch))
+            wanted = {**request, "soc_models": [chip.model for chip in chips]}
+            made.append(self._run("prepare", wanted, job / "prepare", read, watch))
             watch(ToolEvent(done=2, total=steps, what="caches"))
         target = job / "model.dlc"
         files = [Path(answer["dlc"]) for answer in made]
@@ -200,7 +177,7 @@ class Rvc4Toolchain(Verified):
         """
         found = dlc.caches(dlc.read(file))
         try:
-            answer = self._run({"action": "read", "dlc": str(file.absolute())}, job, [file], watch)
+            answer = self._run("read", {"dlc": str(file.absolute())}, job, [file], watch)
         except door.RunnerError as error:
             raise _unreadable(error) from None
         except ToolKilled as error:
@@ -234,14 +211,13 @@ class Rvc4Toolchain(Verified):
         """
         job.mkdir(parents=True, exist_ok=True)
         request = {
-            "action": "run",
             "dlc": str(file.absolute()),
             "half": half,
             "samples": arrays.save_samples(job, samples),
             "target": arrays.OUTPUTS,
         }
         try:
-            answer = self._run(request, job, [file], watch)
+            answer = self._run("run", request, job, [file], watch)
         except ToolKilled as error:
             raise failures.aborted(error) from None
         ports = _ports(answer["outputs"])
@@ -259,37 +235,28 @@ class Rvc4Toolchain(Verified):
         }
         return {name: str(value) for name, value in wanted.items() if value is not None}
 
-    def _run(self, request: Mapping[str, Any], job: Path, read: Sequence[Path], watch: Watcher) -> dict[str, Any]:
+    def _run(
+        self, action: str, request: Mapping[str, Any], job: Path, read: Sequence[Path], watch: Watcher
+    ) -> dict[str, Any]:
         environment = self.require()
         libraries = self._libraries(environment)
-        job.mkdir(parents=True, exist_ok=True)
-        options = dict(request.get("options", {}), backend_path=str(libraries / "libQnnHtp.so"))
         request = {
             **request,
-            "options": options,
+            "options": {**request.get("options", {}), "backend_path": str(libraries / "libQnnHtp.so")},
             "soc_model": socs.OAK4.model,
             "libraries": {"qnn": str(libraries), "provider": str(_package(environment) / _PROVIDER)},
         }
-        own = {"LD_LIBRARY_PATH": str(libraries)} if self._given else {}
+        variables = {**_QUIET, **({"LD_LIBRARY_PATH": str(libraries)} if self._given else {})}
         try:
-            return door.run_runner(
-                environment,
-                _HERE,
-                request,
-                job,
-                read=[*read, libraries],
-                variables={**_QUIET, **own},
-                watch=watch,
-                settings=self._settings,
-            )
+            return self.ask(action, request, job, read=[*read, libraries], variables=variables, watch=watch)
         except door.RunnerError as error:
             raise self._broken(error) if error.kind == "library" else error from None
 
     def _broken(self, error: door.RunnerError) -> ToolchainBroken:
-        remedy = "give the libraries of another version" if self._given else "oakmill toolchains install rvc4"
+        remedy = "give the libraries of another version" if self._given else self.remedy
         return ToolchainBroken(f"{self.name} does not work: {error.message}", remedy=remedy, log=error.log)
 
-    def _libraries(self, environment: environments.Environment) -> Path:
+    def _libraries(self, environment: Environment) -> Path:
         """The folder of QAIRT's libraries."""
         if self._given is None and self.version != PUBLIC_VERSION:
             raise VersionNotAvailable(
@@ -302,12 +269,12 @@ class Rvc4Toolchain(Verified):
         if missing:
             raise ToolchainBroken(
                 f"{folder} holds no {missing[0]}",
-                remedy="give the SDK's folder for x86_64 Linux" if self._given else "oakmill toolchains install rvc4",
+                remedy="give the SDK's folder for x86_64 Linux" if self._given else self.remedy,
             )
         return folder
 
 
-def _package(environment: environments.Environment) -> Path:
+def _package(environment: Environment) -> Path:
     found = sorted(environment.folder.glob(_PACKAGE))
     if not found:
         raise ToolchainBroken(

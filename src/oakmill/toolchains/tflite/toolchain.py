@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from oakmill.errors import ToolchainBroken
 from oakmill.processes.events import Watcher, ignore
-from oakmill.toolchains import arrays, door, environments
-from oakmill.toolchains.single import SingleEnvironment
+from oakmill.toolchains import arrays
+from oakmill.toolchains.base import Managed, expect
+from oakmill.toolchains.making import Contents
 from oakmill.toolchains.tflite import tiny
 
 VERSION = "1.17.0"
@@ -40,43 +37,20 @@ class Converted:
     answers: tuple[dict[str, NDArray[Any]], ...]
 
 
-class TfliteToolchain(SingleEnvironment):
+class TfliteToolchain(Managed):
     """tf2onnx 1.17, with LiteRT in TensorFlow's place, and as the interpreter to compare with."""
 
-    @property
-    def name(self) -> str:
-        """Its full name."""
-        return f"sources/tf2onnx-{VERSION}"
+    name = f"sources/tf2onnx-{VERSION}"
+    what = "tf2onnx, which writes TFLite models as ONNX, and LiteRT, which says what they compute"
+    package = _HERE
+    contents = Contents(_HERE / "requirements.lock")
 
-    @property
-    def summary(self) -> str:
-        """What it is."""
-        return "tf2onnx, which writes TFLite models as ONNX, and LiteRT, which says what they compute"
-
-    def _make(self, watch: Watcher) -> None:
-        environments.create(
-            self.name,
-            lock=_HERE / "requirements.lock",
-            interpreter=Path(sys.executable),
-            settings=self._settings,
-            watch=watch,
-        )
-
-    def verify(self) -> Mapping[str, Any]:
-        """Convert and run a model of less than 1 kB.
-
-        Raises:
-            ToolchainMissing: it is not installed.
-            ToolchainBroken: it does not do what it should.
-        """
-        with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
-            model = tiny.write_model(Path(folder) / "tiny.tflite")
-            with environments.verification(self.name, f"{self._remedy} makes it anew"):
-                converted = self.convert(model, Path(folder) / "job", [{tiny.INPUT: tiny.PICTURE}])
-            answer = converted.answers[0][tiny.OUTPUT]
-            if answer.shape != tiny.ANSWER.shape or not np.allclose(answer, tiny.ANSWER, atol=1e-5):
-                raise ToolchainBroken(f"{self.name} computes wrongly: {answer} for {tiny.ANSWER}")
-            return {"onnx_bytes": converted.faithful.stat().st_size}
+    def prove(self, folder: Path) -> Mapping[str, Any]:
+        """Convert and run a model of less than 1 kB."""
+        model = tiny.write_model(folder / "tiny.tflite")
+        converted = self.convert(model, folder / "job", [{tiny.INPUT: tiny.PICTURE}])
+        expect(converted.answers[0][tiny.OUTPUT], tiny.ANSWER, 1e-5)
+        return {"onnx_bytes": converted.faithful.stat().st_size}
 
     def convert(
         self,
@@ -105,14 +79,13 @@ class TfliteToolchain(SingleEnvironment):
         job.mkdir(parents=True)
         shutil.copyfile(model, job / _MODEL)  # the tools see this file, and nothing beside the original
         request = {
-            "action": "convert",
             "model": _MODEL,
             "opset": OPSET,
             "quantized": quantized,
             "shapes": {name: list(shape) for name, shape in (shapes or {}).items()},
             "samples": arrays.save_samples(job, samples),
         }
-        result = door.run_runner(self.require(), _HERE, request, job, watch=watch, settings=self._settings)
+        result = self.ask("convert", request, job, watch=watch)
         answers = arrays.load_answers(job, result["outputs"], len(samples))
         return Converted(job / _FAITHFUL, job / (_FLOAT if quantized else _FAITHFUL), answers)
 

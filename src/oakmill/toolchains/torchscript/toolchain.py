@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from oakmill.errors import ToolchainBroken
 from oakmill.processes.events import Watcher, ignore
-from oakmill.toolchains import arrays, door, environments, interpreters
-from oakmill.toolchains.single import SingleEnvironment
+from oakmill.toolchains import arrays
+from oakmill.toolchains.base import Managed, expect
+from oakmill.toolchains.making import ByPip, Contents
 from oakmill.toolchains.torchscript import tiny
 
 VERSION = "2.13.0"
@@ -24,12 +22,11 @@ OPSET = 16
 """The newest that RVC2's compiler reads rightly."""
 
 _HERE = Path(__file__).parent
-_PYTHON = "3.11"
 _MODEL, _ONNX = "model.pt", "model.onnx"
 
 # "+cpu" is a part of the version: without it, the public build is taken, which brings gigabytes of CUDA along. Indexes
 # that carry the CPU build pack it each for itself, so no hash fits all; the version says which build it is.
-_TORCH = environments.ByPip(
+_TORCH = ByPip(
     f"torch=={VERSION}+cpu",
     "PyTorch's build for the CPU is not on the index that pip asks by default. Lead pip to one that has it "
     "(PIP_EXTRA_INDEX_URL), or to a folder with its wheel (PIP_FIND_LINKS), then:",
@@ -44,44 +41,22 @@ class Exported:
     answers: tuple[dict[str, NDArray[Any]], ...]
 
 
-class TorchScriptToolchain(SingleEnvironment):
+class TorchScriptToolchain(Managed):
     """PyTorch 2.13 for the CPU; nothing but TorchScript needs it."""
 
-    @property
-    def name(self) -> str:
-        """Its full name."""
-        return f"sources/torch-{VERSION}"
+    name = f"sources/torch-{VERSION}"
+    what = "PyTorch for the CPU (200 MB to download, 1 GB on disk), which writes TorchScript as ONNX"
+    package = _HERE
+    contents = Contents(_HERE / "requirements.lock", by_pip=_TORCH)
+    pythons = ("3.11",)
 
-    @property
-    def summary(self) -> str:
-        """What it is."""
-        return "PyTorch for the CPU (200 MB to download, 1 GB on disk), which writes TorchScript as ONNX"
-
-    def _make(self, watch: Watcher) -> None:
-        environments.create(
-            self.name,
-            lock=_HERE / "requirements.lock",
-            interpreter=interpreters.find(_PYTHON, self._settings, watch),
-            settings=self._settings,
-            by_pip=_TORCH,
-            watch=watch,
-        )
-
-    def verify(self) -> Mapping[str, Any]:
-        """Export and run a module of less than 1 kB.
-
-        Raises:
-            ToolchainMissing: it is not installed.
-            ToolchainBroken: it does not do what it should.
-        """
-        with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
-            model = tiny.write_model(Path(folder) / "tiny.pt")
-            with environments.verification(self.name, f"{self._remedy} makes it anew"):
-                exported = self.export(model, Path(folder) / "job", [{tiny.INPUT: tiny.PICTURE}])
-            (answer,) = exported.answers[0].values()
-            if not np.array_equal(answer, tiny.ANSWER):
-                raise ToolchainBroken(f"{self.name} computes wrongly: {answer} for {tiny.ANSWER}")
-            return {"onnx_bytes": exported.onnx.stat().st_size}
+    def prove(self, folder: Path) -> Mapping[str, Any]:
+        """Export and run a module of less than 1 kB."""
+        model = tiny.write_model(folder / "tiny.pt")
+        exported = self.export(model, folder / "job", [{tiny.INPUT: tiny.PICTURE}])
+        (answer,) = exported.answers[0].values()
+        expect(answer, tiny.ANSWER)
+        return {"onnx_bytes": exported.onnx.stat().st_size}
 
     def export(
         self, model: Path, job: Path, samples: Sequence[Mapping[str, NDArray[Any]]], watch: Watcher = ignore
@@ -103,13 +78,12 @@ class TorchScriptToolchain(SingleEnvironment):
         job.mkdir(parents=True)
         shutil.copyfile(model, job / _MODEL)  # PyTorch sees this file, and nothing beside the original
         request = {
-            "action": "export",
             "model": _MODEL,
             "opset": OPSET,
             "inputs": list(samples[0]),
             "samples": [list(files.values()) for files in arrays.save_samples(job, samples)],
         }
-        result = door.run_runner(self.require(), _HERE, request, job, watch=watch, settings=self._settings)
+        result = self.ask("export", request, job, watch=watch)
         answers = arrays.load_answers(job, result["outputs"], len(samples))
         return Exported(job / _ONNX, answers)
 
