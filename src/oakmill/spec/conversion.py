@@ -56,7 +56,7 @@ class ConversionSpec(BaseModel):
     max_verification_images: Annotated[int, Field(ge=1, le=4096)] = Field(
         64,
         description="How many images the accuracy is measured on, drawn with the seed, never those that calibrated the "
-        "quantization; 8 of generated ones, unless this says otherwise.",
+        "quantization; at most 8 of generated ones.",
         json_schema_extra={"flag": "--max-images"},
     )
     resize: Resize = Field(

@@ -85,10 +85,8 @@ def choose_untaught(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> Im
 
 
 def _generated(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> Pictures:
-    """Few, unless more are asked for: they show whether the arithmetic is the same, and eight do as well as many."""
-    asked = "max_verification_images" in spec.model_fields_set
-    count = spec.max_verification_images if asked else min(GENERATED_IMAGES, spec.max_verification_images)
-    return Pictures.generated(inputs, count, spec.seed)
+    """Few: they show whether the arithmetic is the same, and eight do as well as many."""
+    return Pictures.generated(inputs, min(GENERATED_IMAGES, spec.max_verification_images), spec.seed)
 
 
 def _folders_of_inputs(folder: Path, inputs: Sequence[ResolvedInput]) -> dict[str, tuple[Path, ...]]:

@@ -135,6 +135,8 @@ def test_without_quantization_pictures_are_the_users_or_made(tmp_path: Path) -> 
     folder = photos(tmp_path / "photos", 4)
     made = choose_untaught(Rvc4Spec(target_precision="FP16", max_verification_images=3), [picture_input()])
     assert (made.held_out.source, len(made.held_out), made.calibration_images) == (GENERATED, 3, None)
+    for spec in (Rvc4Spec(target_precision="FP16"), Rvc4Spec(target_precision="FP16", max_verification_images=64)):
+        assert len(choose_untaught(spec, [picture_input()]).held_out) == 8, "a replay, whose spec is whole, has others"
     own = choose_untaught(Rvc4Spec(target_precision="FP16", verification_images=folder), [picture_input()])
     assert (own.held_out.source, len(own.held_out)) == ("photos", 4)
 
