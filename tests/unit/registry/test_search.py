@@ -128,11 +128,16 @@ def test_instances_and_versions_are_found_by_their_own_words(session: Session, p
     blob = an_instance(session, people.mine, low, "RVC2", source, "cd" * 32)
     dlc = an_instance(session, people.mine, high, "RVC4", source, "ef" * 32)
     blob.precision, dlc.precision, dlc.tool_version, dlc.verdict = "FP16", "INT8", "2.41.0", "ok"
+    blob.verdict = "pass"  # as an earlier Oakmill wrote it
     cases = {
         Query(platforms=("RVC2", "RVC4")): {blob.id, dlc.id},
         Query(platforms=("RVC2", "RVC4"), sort="name"): {blob.id, dlc.id},
         Query(precision="INT8"): {dlc.id},
         Query(tool_version="2.41.0", verdict="ok"): {dlc.id},
+        Query(verdict="ok"): {blob.id, dlc.id},
+        Query(verdict="green"): {blob.id, dlc.id},
+        Query(verdict="warning"): set(),
+        Query(verdict="no word"): set(),
         Query(hash="CDCDCDC"): {blob.id},
         Query(parent_id=source.id): {blob.id, dlc.id},
         Query(origin="source"): {source.id},
@@ -149,6 +154,9 @@ def test_instances_and_versions_are_found_by_their_own_words(session: Session, p
         page = search.instances(session, people.mine, query)
         assert {row.id for row in page.items} == expected, query
         assert search.count(session, people.mine, Instance, query) == len(expected), query
+    session.flush()
+    session.expire(blob)
+    assert blob.verdict == "ok"
     found = search.instances(session, people.mine, Query(hash="cd")).items[0]
     assert (found.model.name, found.variant.name, found.version.version) == ("Pose", "small", "0.1.0")
     assert [file.name for file in found.files] == ["net.onnx"]
