@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from oakmill.conversion.cache.store import Kept
+    from oakmill.conversion.cache.store import Item
 
 _WORDS = {
     "results": "whole conversions",
@@ -56,7 +56,7 @@ def clear() -> None:
     click.echo(f"{store.clear() / 1e6:.1f} MB removed from {store.folder}")
 
 
-def _by_kind(contents: Iterable[Kept]) -> dict[str, dict[str, int]]:
+def _by_kind(contents: Iterable[Item]) -> dict[str, dict[str, int]]:
     ordered = sorted(contents, key=lambda item: item.kind)
     grouped = {kind: list(items) for kind, items in groupby(ordered, key=lambda item: item.kind)}
     return {kind: {"count": len(items), "bytes": sum(item.bytes for item in items)} for kind, items in grouped.items()}

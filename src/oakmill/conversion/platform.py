@@ -58,6 +58,8 @@ class Platform(ABC):
 
     name: ClassVar[str]
     needs: ClassVar[Needs]
+    built: ClassVar[type[Built]] = Built
+    """The class of what `compile` gives."""
     runs_the_file: ClassVar[bool] = True
     """Whether the passport comes of the finished file, and not of the network alone that it was compiled from."""
     spec: ConversionSpec

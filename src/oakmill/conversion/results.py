@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oakmill.conversion.cache import identity
-from oakmill.conversion.cache.store import Lent, StageCache, Store, key_of
+from oakmill.conversion.cache.store import Lent, Store, key_of
 from oakmill.conversion.output import publish
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec
@@ -134,7 +134,7 @@ class Results:
     @contextmanager
     def lent(self, question: Question) -> Iterator[Lent | None]:
         """The stored files, for the time of the block; None where there are none."""
-        read = StageCache.of(self.settings, _QUESTIONS).load(question.key)
+        read = self._store.load(_QUESTIONS, question.key)
         key = self._key(question, read["beside"], read["toolchains"]) if read else None
         with ExitStack() as stack:
             yield stack.enter_context(self._store.lend(KIND, key)) if key else None
@@ -174,7 +174,7 @@ class Results:
         kept = self._store.put(KIND, key, contents, {"made_by": made_by}, replace=True)
         if kept:
             read = {"beside": names, "toolchains": list(toolchains)}
-            StageCache.of(self.settings, _QUESTIONS).store(question.key, read)
+            self._store.save(_QUESTIONS, question.key, read)
         return kept
 
     def keep_converted(self, question: Question | None, converted: Converted, *, compare: bool = False) -> Rebuilt:

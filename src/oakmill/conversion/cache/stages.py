@@ -7,15 +7,15 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from pydantic import TypeAdapter
 
 from oakmill.conversion.cache import identity
-from oakmill.conversion.cache.codec import decode, encode
 from oakmill.conversion.cache.store import Lent, Store, key_of
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Pictures
@@ -82,7 +82,7 @@ class Reuse:
             return make()
 
         def load(lent: Lent) -> Network:
-            name, record = lent.about["name"], decode(lent.about["calibration"])
+            name, record = lent.about["name"], lent.about["calibration"]
             model = _parsed(lent.read(name))
             _copied(lent, job)
             return Network(job / name, model, record, images.calibration_images)
@@ -93,7 +93,7 @@ class Reuse:
             make,
             lambda made: (
                 {made.file.name: made.file},
-                {"calibration": encode(dict(made.calibration)), "name": made.file.name},
+                {"calibration": dict(made.calibration), "name": made.file.name},
             ),
             load,
         )
@@ -106,7 +106,7 @@ class Reuse:
 
         def save(made: Built) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
             files = {file.name: file for file in (made.file, *made.parts)}
-            text = json.dumps(encode(made))
+            text = json.dumps(written(self.platform.built, made))
             for name, file in files.items():
                 text = text.replace(json.dumps(str(file)), json.dumps(f"@{name}"))
             if str(job) in text:
@@ -117,7 +117,7 @@ class Reuse:
             text = lent.about["built"]
             for name in lent.files:
                 text = text.replace(json.dumps(f"@{name}"), json.dumps(str(job / name)))
-            made = _of_kind(Built, decode(json.loads(text)))
+            made = read(self.platform.built, json.loads(text))
             _copied(lent, job)
             return made
 
@@ -140,11 +140,11 @@ class Reuse:
             "measure",
             lambda: (
                 *(self.source, _graph(prepared.original), _files(network.file), _facts(prepared), spec, _seen(images)),
-                *(self.tools, encode(dict(network.calibration)), _files(built.file) if looks_at_file else ""),
+                *(self.tools, dict(network.calibration), _files(built.file) if looks_at_file else ""),
             ),
             make,
-            lambda made: ({}, {"passport": encode(made)}),
-            lambda lent: _of_kind(Passport, decode(lent.about["passport"])),
+            lambda made: ({}, {"passport": written(Passport, made)}),
+            lambda lent: read(Passport, lent.about["passport"]),
         )
 
     def _once(
@@ -172,7 +172,7 @@ class Reuse:
         said = {"notes": self.progress.notes[notes:], "warnings": self.progress.warnings[warnings:]}
         try:
             files, about = save(made)
-        except TypeError:  # it cannot be written down
+        except (TypeError, ValueError):  # it cannot be written down
             return made
         self.store.put(stage, key, files, {**about, **said})
         return made
@@ -190,9 +190,32 @@ class Reuse:
         return {**found, "aimet_encodings": identity.sha256(Path(encodings))} if encodings else found
 
 
-def _of_kind(kind: type[Found], found: Any) -> Found:
-    if not isinstance(found, kind):
-        raise TypeError(f"it is no {kind.__name__}")
+_form: Callable[[Any], TypeAdapter[Any]] = lru_cache(TypeAdapter)
+
+
+def written(kind: type[Found], value: Found) -> Any:
+    """A frozen dataclass as plain data: numbers to the last bit, infinite ones and NaN too, which Python's JSON knows.
+
+    Raises:
+        TypeError, ValueError: something in it is not what the class says, or nothing that could be written down.
+    """
+    plain = _form(kind).dump_python(value, warnings="error")
+    return json.loads(json.dumps(plain, default=_path))
+
+
+def _path(value: object) -> str:
+    if not isinstance(value, Path):
+        raise TypeError(f"{type(value).__name__} cannot be stored")
+    return str(value)
+
+
+def read(kind: type[Found], plain: object) -> Found:
+    """What `written` was given.
+
+    Raises:
+        ValueError: it is of another form.
+    """
+    found: Found = _form(kind).validate_python(plain)
     return found
 
 

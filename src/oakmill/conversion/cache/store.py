@@ -11,9 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -21,13 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from oakmill import files
 from oakmill.settings import Settings
 
 MANIFEST = "manifest.json"
-
-_PART, _GONE = ".part-", ".gone-"
-_ABANDONED_SECONDS = 3600
-"""Hidden files of this age were left by a process that was killed."""
 _PIECE = 1 << 20
 
 
@@ -63,7 +57,7 @@ def _unsealed(data: bytes) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Item:
     """Something in the cache: `used` is when it was last asked for, in seconds since 1970."""
 
     path: Path
@@ -115,14 +109,14 @@ class Store:
             return None
         with suppress(OSError):
             os.utime(entry / MANIFEST)
-        files = {name: Path(f"/proc/self/fd/{file.fileno()}") for name, file in opened.items()}
-        return Lent(files, manifest["about"], manifest["made"])
+        lent = {name: Path(f"/proc/self/fd/{file.fileno()}") for name, file in opened.items()}
+        return Lent(lent, manifest["about"], manifest["made"])
 
     def put(
         self,
         kind: str,
         key: str,
-        files: Mapping[str, bytes | Path],
+        content: Mapping[str, bytes | Path],
         about: Mapping[str, Any] | None = None,
         *,
         replace: bool = False,
@@ -131,21 +125,14 @@ class Store:
 
         An entry that is there already stays, unless it is to be replaced.
         """
-        if sum(map(_size, files.values())) > self.max_bytes or not self.max_bytes:
+        if sum(map(_size, content.values())) > self.max_bytes or not self.max_bytes:
             return False
-        part = None
+        entry = self.folder / kind / key
         try:
-            folder = self.folder / kind
-            folder.mkdir(parents=True, exist_ok=True)
-            part = Path(tempfile.mkdtemp(prefix=_PART, dir=folder))
-            _fill(part, files, about or {})
-            if replace:
-                _remove(folder / key)
-            part.rename(folder / key)
+            with files.atomic_folder(entry, mode=0o700, replace=replace) as made:
+                _fill(made, content, about or {})
         except OSError:  # no space, no right to write, or another process was first
-            if part is not None:
-                shutil.rmtree(part, ignore_errors=True)
-            return (self.folder / kind / key).is_dir()
+            return entry.is_dir()
         self.trim()
         return True
 
@@ -153,9 +140,38 @@ class Store:
         """Remove an entry, if it is there."""
         _remove(self.folder / kind / key)
 
-    def contents(self) -> list[Kept]:
+    def load(self, kind: str, key: str) -> dict[str, Any] | None:
+        """The document that was saved under the key; None where there is none, or a damaged one."""
+        path = self.folder / kind / f"{key}.json"
+        try:
+            found = _unsealed(path.read_bytes()) if self.max_bytes else None
+            if found is not None:
+                os.utime(path)
+        except OSError:
+            return None
+        return found
+
+    def save(self, kind: str, key: str, document: Mapping[str, Any]) -> None:
+        """Store a document under the key; a cache that cannot be written is a cache without it."""
+        if place := self._place(kind):
+            with suppress(OSError):
+                files.atomic_write(place / f"{key}.json", _sealed(document), mode=0o600)
+
+    def partial(self, kind: str, key: str) -> Path | None:
+        """Where a stage may keep what it has so far, or None where nothing can be written."""
+        place = self._place(kind)
+        return place / f"{key}.partial" if place else None
+
+    def _place(self, kind: str) -> Path | None:
+        if self.max_bytes:
+            with suppress(OSError):
+                (self.folder / kind).mkdir(parents=True, exist_ok=True)
+                return self.folder / kind
+        return None
+
+    def contents(self) -> list[Item]:
         """All that is in it, what was not used for longest first."""
-        found = [item for kind in _children(self.folder) for path in _children(kind) if (item := _kept(path))]
+        found = [item for kind in _children(self.folder) for path in _children(kind) if (item := _item(path))]
         return sorted(found, key=lambda item: item.used)
 
     def trim(self) -> None:
@@ -168,7 +184,7 @@ class Store:
             _remove(item.path)
             total -= item.bytes
         for kind in _children(self.folder):
-            _sweep(kind)
+            files.sweep(kind)
 
     def clear(self) -> int:
         """Remove everything; how many bytes that were."""
@@ -178,65 +194,10 @@ class Store:
         return sum(item.bytes for item in contents)
 
 
-@dataclass(frozen=True)
-class StageCache:
-    """Small JSON documents of one kind, each complete or not there; a damaged one counts as none."""
-
-    cache: Store
-    kind: str
-
-    @classmethod
-    def of(cls, settings: Settings, stage: str) -> StageCache:
-        """The cache of a stage."""
-        return cls(Store.of(settings), stage)
-
-    @property
-    def folder(self) -> Path:
-        """Where they lie."""
-        return self.cache.folder / self.kind
-
-    def load(self, key: str) -> dict[str, Any] | None:
-        """What was stored under the key, or None."""
-        path = self.folder / f"{key}.json"
-        try:
-            found = _unsealed(path.read_bytes()) if self.cache.max_bytes else None
-            if found is not None:
-                os.utime(path)
-        except OSError:
-            return None
-        return found
-
-    def store(self, key: str, document: Mapping[str, Any]) -> None:
-        """Store under the key; a cache that cannot be written is a cache without the entry."""
-        if not self.cache.max_bytes:
-            return
-        part = None
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.folder, prefix=_PART)
-            part = Path(name)
-            with os.fdopen(handle, "wb") as file:
-                file.write(_sealed(document))
-            part.replace(self.folder / f"{key}.json")
-        except OSError:
-            if part is not None:
-                part.unlink(missing_ok=True)
-
-    def beside(self, key: str) -> Path | None:
-        """Where a stage may keep what it has so far, or None where nothing can be written."""
-        if not self.cache.max_bytes:
-            return None
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            return None
-        return self.folder / f"{key}.partial"
-
-
-def _fill(part: Path, files: Mapping[str, bytes | Path], about: Mapping[str, Any]) -> None:
-    listed = {name: _write(part / name, content) for name, content in files.items()}
+def _fill(entry: Path, content: Mapping[str, bytes | Path], about: Mapping[str, Any]) -> None:
+    listed = {name: _write(entry / name, part) for name, part in content.items()}
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    (part / MANIFEST).write_bytes(_sealed({"made": made, "files": listed, "about": about}))
+    (entry / MANIFEST).write_bytes(_sealed({"made": made, "files": listed, "about": about}))
 
 
 def _write(target: Path, content: bytes | Path) -> dict[str, Any]:
@@ -284,33 +245,20 @@ def _children(folder: Path) -> list[Path]:
         return []
 
 
-def _kept(path: Path) -> Kept | None:
+def _item(path: Path) -> Item | None:
     """A document or entry; None where it went meanwhile."""
     try:
         about = path.stat()
         if not path.is_dir():
-            return Kept(path, path.parent.name, about.st_size, about.st_mtime)
+            return Item(path, path.parent.name, about.st_size, about.st_mtime)
         inside = {item.name: item.stat() for item in path.iterdir()}
     except OSError:
         return None
     used = inside.get(MANIFEST, about).st_mtime
-    return Kept(path, path.parent.name, sum(item.st_size for item in inside.values()), used)
+    return Item(path, path.parent.name, sum(item.st_size for item in inside.values()), used)
 
 
 def _remove(path: Path) -> None:
-    """Remove a document or entry: out of its place first, so that no half of it is ever found there."""
+    """Remove a document or entry, as far as that can be done."""
     with suppress(OSError):
-        if not path.is_dir():
-            path.unlink()
-            return
-        gone = Path(tempfile.mkdtemp(prefix=_GONE, dir=path.parent))
-        path.rename(gone / path.name)
-        shutil.rmtree(gone, ignore_errors=True)
-
-
-def _sweep(kind: Path) -> None:
-    """Remove what killed processes left half written or half removed."""
-    with suppress(OSError):
-        for path in kind.iterdir():
-            if path.name.startswith((_PART, _GONE)) and time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        files.remove(path)

@@ -67,6 +67,7 @@ class Rvc2(Platform):
     """One conversion to RVC2 with its toolchain."""
 
     name: ClassVar[str] = "rvc2"
+    built: ClassVar[type[Built]] = Rvc2Built
     needs: ClassVar[Needs] = NEEDS
     runs_the_file: ClassVar[bool] = False
 

@@ -68,6 +68,7 @@ class Rvc3(Platform):
     """One conversion to RVC3 with its toolchains."""
 
     name: ClassVar[str] = "rvc3"
+    built: ClassVar[type[Built]] = Rvc3Built
     # OpenVINO 2022.3 reads opset 18 without complaint and wrongly: a ReduceMean whose axes are an input takes them all.
     needs: ClassVar[Needs] = Needs(highest_opset=17)
     runs_the_file: ClassVar[bool] = False

@@ -62,6 +62,7 @@ class Rvc4(Platform):
     """One conversion to RVC4 with its toolchain."""
 
     name: ClassVar[str] = "rvc4"
+    built: ClassVar[type[Built]] = Rvc4Built
     needs: ClassVar[Needs] = Needs(
         highest_opset=20, lowest_opset=13, decompose=("GRU", "LSTM", "RNN"), channels_last=True
     )

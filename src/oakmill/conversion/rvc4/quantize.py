@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 
 from oakmill.calibration.ranges import Range, collect
-from oakmill.conversion.cache.store import StageCache, key_of
+from oakmill.conversion.cache.store import Store, key_of
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Pictures
 from oakmill.conversion.prepare import Prepared
@@ -21,6 +21,7 @@ from oakmill.graph.quantize import Encoding, Interval, Plan
 from oakmill.settings import Settings
 from oakmill.spec import Precision, RangeMethod, Rvc4Spec
 
+_KIND = "ranges"
 _RANGES = 1
 """Version of how ranges are collected; a new one makes the cache forget."""
 
@@ -122,9 +123,9 @@ def measure(
     ranged = encodings.activations(prepared.model)
     bits = {name: item.bits for name, item in plan.encodings.items()}
     bits = {name: bits.get(name, plan.activation_bits) for name in ranged.measured}
-    cache = StageCache.of(settings, "ranges")
+    cache = Store.of(settings)
     key = _key(spec, bits, prepared, samples)
-    known = cache.load(key)
+    known = cache.load(_KIND, key)
     if known is not None and known.keys() == set(ranged.measured):
         progress.note(f"the ranges of {len(known)} tensors were measured before, on the same images")
         return ranged.complete({name: (low, high) for name, (low, high) in known.items()})
@@ -134,11 +135,11 @@ def measure(
         samples,
         method=spec.ranges,
         bits=bits,
-        checkpoint=cache.beside(key),
+        checkpoint=cache.partial(_KIND, key),
         report=lambda done: progress.doing(f"measuring {len(bits)} tensors", done, len(samples)),
     )
-    cache.store(key, {name: [item.low, item.high] for name, item in found.items()})
-    if partial := cache.beside(key):
+    cache.save(_KIND, key, {name: [item.low, item.high] for name, item in found.items()})
+    if partial := cache.partial(_KIND, key):
         partial.unlink(missing_ok=True)
     return ranged.complete({name: _interval(item) for name, item in found.items()})
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from oakmill.conversion import passport
+from oakmill.conversion.cache.store import Store
 from oakmill.conversion.pipeline import Converted
 from oakmill.settings import Settings
 from tests import fakes
@@ -104,11 +104,13 @@ def test_a_damaged_entry_is_made_anew(run: Run, settings: Settings) -> None:
     assert second.file.read_bytes() == first.file.read_bytes()
 
 
-def test_what_is_of_another_form_is_made_anew(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A class that is not there any more, as after an update."""
+def test_what_is_of_another_form_is_made_anew(run: Run, settings: Settings) -> None:
     run()
-    monkeypatch.delattr(passport.report, "Check")
+    (entry,) = (settings.cache / "measure").iterdir()
+    other = {"passport": {"platform": "toy"}, "notes": [], "warnings": []}
+    assert Store.of(settings).put("measure", entry.name, {}, other, replace=True)
     assert reused(run(out="again")) == ["prepare", "compile"]
+    assert reused(run(out="third")) == ["prepare", "compile", "measure"]
 
 
 def test_without_a_cache_everything_runs(run: Run, settings: Settings) -> None:

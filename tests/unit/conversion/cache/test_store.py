@@ -9,62 +9,64 @@ from pathlib import Path
 
 import pytest
 
-from oakmill.conversion.cache.store import MANIFEST, StageCache, Store, key_of
+from oakmill.conversion.cache.store import MANIFEST, Store, key_of
 from oakmill.settings import Settings
+
+KIND = "ranges"
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> StageCache:
-    return StageCache.of(Settings(home=tmp_path), "ranges")
+def cache(tmp_path: Path) -> Store:
+    return Store.of(Settings(home=tmp_path))
 
 
-def test_what_was_stored_is_found_by_its_key_alone(cache: StageCache, tmp_path: Path) -> None:
-    cache.store("a" * 64, {"x": [1.5, -2.0]})
-    assert cache.load("a" * 64) == {"x": [1.5, -2.0]}
-    assert cache.load("b" * 64) is None
-    assert StageCache.of(Settings(home=tmp_path), "others").load("a" * 64) is None
+def test_what_was_stored_is_found_by_its_key_alone(cache: Store, tmp_path: Path) -> None:
+    cache.save(KIND, "a" * 64, {"x": [1.5, -2.0]})
+    assert cache.load(KIND, "a" * 64) == {"x": [1.5, -2.0]}
+    assert cache.load(KIND, "b" * 64) is None
+    assert cache.load("others", "a" * 64) is None
 
 
-def test_floats_come_back_bit_by_bit(cache: StageCache) -> None:
+def test_floats_come_back_bit_by_bit(cache: Store) -> None:
     values = [0.1 + 0.2, 1e-310, -0.0, 3.4028234663852886e38]
-    cache.store("key", {"x": values})
-    assert [value.hex() for value in (cache.load("key") or {})["x"]] == [value.hex() for value in values]
+    cache.save(KIND, "key", {"x": values})
+    assert [value.hex() for value in (cache.load(KIND, "key") or {})["x"]] == [value.hex() for value in values]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"x": [1, ', b"[1, 2]", b"\xff\xfe\x00", b"null", b"[" * 100_000])
-def test_a_damaged_entry_counts_as_none_and_can_be_stored_again(content: bytes, cache: StageCache) -> None:
-    cache.store("key", {"x": 1})
-    (cache.folder / "key.json").write_bytes(content)
-    assert cache.load("key") is None
-    cache.store("key", {"x": 2})
-    assert cache.load("key") == {"x": 2}
+def test_a_damaged_entry_counts_as_none_and_can_be_stored_again(content: bytes, cache: Store) -> None:
+    cache.save(KIND, "key", {"x": 1})
+    (cache.folder / KIND / "key.json").write_bytes(content)
+    assert cache.load(KIND, "key") is None
+    cache.save(KIND, "key", {"x": 2})
+    assert cache.load(KIND, "key") == {"x": 2}
 
 
-def test_writers_at_once_leave_one_whole_entry(cache: StageCache) -> None:
+def test_writers_at_once_leave_one_whole_entry(cache: Store) -> None:
     documents = [{"who": who, "values": [who] * 5000} for who in range(8)]
-    threads = [threading.Thread(target=cache.store, args=("key", document)) for document in documents]
+    threads = [threading.Thread(target=cache.save, args=(KIND, "key", document)) for document in documents]
     for thread in threads:
         thread.start()
-    seen = [found for _ in range(200) if (found := cache.load("key"))]
+    seen = [found for _ in range(200) if (found := cache.load(KIND, "key"))]
     for thread in threads:
         thread.join()
-    assert all(found in documents for found in [*seen, cache.load("key")])
-    assert [path.name for path in cache.folder.iterdir()] == ["key.json"]
+    assert all(found in documents for found in [*seen, cache.load(KIND, "key")])
+    assert [path.name for path in (cache.folder / KIND).iterdir()] == ["key.json"]
 
 
 def test_where_nothing_can_be_written_the_cache_is_empty(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file where the folder should be")
-    cache = StageCache.of(Settings(home=tmp_path), "ranges")
-    cache.store("key", {"x": 1})
-    assert cache.load("key") is None
-    assert cache.beside("key") is None
+    cache = Store.of(Settings(home=tmp_path))
+    cache.save(KIND, "key", {"x": 1})
+    assert cache.load(KIND, "key") is None
+    assert cache.partial(KIND, "key") is None
 
 
-def test_what_could_not_be_brought_to_its_place_is_removed(cache: StageCache) -> None:
-    (cache.folder / "key.json").mkdir(parents=True)
-    cache.store("key", {"x": 1})
-    assert [path.name for path in cache.folder.iterdir()] == ["key.json"]
-    assert cache.load("key") is None
+def test_what_could_not_be_brought_to_its_place_is_removed(cache: Store) -> None:
+    (cache.folder / KIND / "key.json").mkdir(parents=True)
+    cache.save(KIND, "key", {"x": 1})
+    assert [path.name for path in (cache.folder / KIND).iterdir()] == ["key.json"]
+    assert cache.load(KIND, "key") is None
 
 
 def test_a_key_tells_its_parts_apart() -> None:
@@ -77,14 +79,14 @@ def test_a_key_tells_its_parts_apart() -> None:
 
 
 @pytest.mark.parametrize("at", [0, 70, 100])
-def test_a_document_that_is_still_json_but_not_what_was_stored_counts_as_none(at: int, cache: StageCache) -> None:
+def test_a_document_that_is_still_json_but_not_what_was_stored_counts_as_none(at: int, cache: Store) -> None:
     """A flipped digit in a measured range would be a wrong model without a word."""
-    cache.store("key", {"x": [11111111111.5] * 4})
-    path = cache.folder / "key.json"
+    cache.save(KIND, "key", {"x": [11111111111.5] * 4})
+    path = cache.folder / KIND / "key.json"
     data = bytearray(path.read_bytes())
     data[at] ^= 1
     path.write_bytes(data)
-    assert cache.load("key") is None
+    assert cache.load(KIND, "key") is None
 
 
 # entries of files
@@ -150,11 +152,10 @@ def used(store: Store, key: str, when: float) -> None:
 
 
 def test_documents_count_and_go_too(store: Store) -> None:
-    documents = StageCache(store, "ranges")
-    documents.store("old", {"x": "y" * 300_000})
-    os.utime(documents.folder / "old.json", (1_000, 1_000))
+    store.save(KIND, "old", {"x": "y" * 300_000})
+    os.utime(store.folder / KIND / "old.json", (1_000, 1_000))
     store.put("things", "new", {"a": bytes(900_000)})
-    assert documents.load("old") is None
+    assert store.load(KIND, "old") is None
     assert read(store, "new") is not None
 
 
@@ -174,10 +175,10 @@ def test_a_reader_does_not_notice_that_its_entry_goes(store: Store) -> None:
 
 def test_without_a_size_there_is_no_cache(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, cache_max_mb=0)
-    store, documents = Store.of(settings), StageCache.of(settings, "ranges")
+    store = Store.of(settings)
     assert not store.put("things", "key", {"a": b"x"})
-    documents.store("key", {"x": 1})
-    assert (read(store, "key"), documents.load("key"), documents.beside("key")) == (None, None, None)
+    store.save(KIND, "key", {"x": 1})
+    assert (read(store, "key"), store.load(KIND, "key"), store.partial(KIND, "key")) == (None, None, None)
     assert not (tmp_path / "cache").exists()
 
 
@@ -197,7 +198,7 @@ def test_a_file_that_cannot_be_read_is_not_kept(store: Store, tmp_path: Path) ->
 
 def test_what_killed_writers_left_is_swept_when_it_is_old(store: Store) -> None:
     store.put("things", "key", {"a": b"x"})
-    for name, age in ((".part-old", 7200), (".gone-old", 7200), (".part-young", 10)):
+    for name, age in ((".part-old", 7200), (".part-older", 9000), (".part-young", 10)):
         (store.folder / "things" / name).mkdir()
         when = time.time() - age
         os.utime(store.folder / "things" / name, (when, when))
