@@ -7,17 +7,16 @@ from typing import Annotated, Any
 
 from fastapi import Query
 from pydantic import Field
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from oakmill.api import answers
 from oakmill.api.bodies import Body, Cursor, Limit
 from oakmill.errors import SpecError
-from oakmill.hub import jobs, visibility
+from oakmill.hub import job_list, jobs, visibility
 from oakmill.hub.auth import Converter, Reader, Reading, TheHub, Writing
 from oakmill.hub.routing import Id, router
 from oakmill.hub.wire import Job, Line, Listed
-from oakmill.jobs import job_log, queue, tables
+from oakmill.jobs import job_log, queue
 from oakmill.jobs.states import JobStatus
 
 routes = router("jobs")
@@ -55,25 +54,14 @@ def list_jobs(
     cursor: Cursor = None,
 ) -> Listed[Job]:
     """The team's jobs, the latest first."""
-    conditions = [visibility.jobs(caller)]
-    if status:
-        conditions.append(tables.Job.status.in_(status))
-    for column, value in (
-        (tables.Job.model_id, model_id),
-        (tables.Job.source_id, source_id),
-        (tables.Job.platform, platform),
-    ):
-        if value is not None:
-            conditions.append(column == value.replace("\0", ""))
-    return _page(session, select(tables.Job).where(*conditions), limit, cursor)
+    wanted = job_list.conditions(caller, status=status, model_id=model_id, source_id=source_id, platform=platform)
+    return _page(session, wanted, limit, cursor)
 
 
 @routes.get("/failures")
 def list_failures(session: Reading, caller: Reader, limit: Limit = 50, cursor: Cursor = None) -> Listed[Job]:
     """The team's failed jobs, the latest first, with what each failure was and what helps."""
-    return _page(
-        session, select(tables.Job).where(visibility.jobs(caller), tables.Job.status == JobStatus.FAILED), limit, cursor
-    )
+    return _page(session, job_list.conditions(caller, status=(JobStatus.FAILED,)), limit, cursor)
 
 
 @routes.get("/jobs/{job_id}")
@@ -119,14 +107,10 @@ def retry_job(job_id: Id, body: Retry, session: Writing, caller: Converter, at: 
     return answers.job(session, job)
 
 
-def _page(session: Session, query: Any, limit: int, cursor: str | None) -> Listed[Job]:
-    if cursor is not None:
-        query = query.where(tables.Job.number < _number(cursor))
-    found = list(session.scalars(query.order_by(tables.Job.number.desc()).limit(limit + 1)))
-    more = base64.urlsafe_b64encode(f"job:{found[limit - 1].number}".encode()) if len(found) > limit else None
-    return Listed(
-        items=tuple(Job.model_validate(row) for row in found[:limit]), next_cursor=more.decode() if more else None
-    )
+def _page(session: Session, wanted: job_list.Conditions, limit: int, cursor: str | None) -> Listed[Job]:
+    found, last = job_list.page(session, wanted, limit, None if cursor is None else _number(cursor))
+    more = base64.urlsafe_b64encode(f"job:{last}".encode()).decode() if last else None
+    return Listed(items=tuple(map(Job.model_validate, found)), next_cursor=more)
 
 
 def _number(cursor: str) -> int:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 from fastapi import Query
 from fastapi.responses import Response
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
-from oakmill.hub import visibility
+from oakmill.hub import job_list, visibility
 from oakmill.jobs import estimates
 from oakmill.jobs.estimates import Estimate
 from oakmill.jobs.tables import LIVE, Job, JobStatus
@@ -22,6 +21,7 @@ from oakmill.spec.platforms import titles
 from oakmill.storage.database import now
 from oakmill.web.page_context import Known, Reading
 from oakmill.web.routing import page_router
+from oakmill.web.views.addresses import address
 
 pages = page_router()
 
@@ -72,24 +72,22 @@ def conversions(
 ) -> Response:
     """A page of jobs, the latest first; those under way are looked at again and again."""
     asked = {"status": status, "platform": platform, "model": model}
-    wanted = [visibility.jobs(context.caller), *_filters(platform, model)]
+    wanted = job_list.conditions(context.caller, platform=platform.lower() or None, model_id=model or None)
     here = [*wanted, *_in(status)]
-    query = select(Job).where(*here, *([Job.number < before] if before else []))
-    found = list(session.scalars(query.order_by(Job.number.desc()).limit(ON_PAGE + 1)))
-    last = found[ON_PAGE - 1].number if len(found) > ON_PAGE else None
+    found, last = job_list.page(session, here, ON_PAGE, before)
     values: dict[str, Any] = {
-        "rows": rows_of(session, found[:ON_PAGE]),
+        "rows": rows_of(session, found),
         "asked": asked,
         "counts": _counts(session, wanted),
         "is_filtered": bool(platform or model),
-        "here": _address(asked, before),
-        "next_page": _address(asked, last) if last else None,
+        "here": address("/conversions", asked, before=before),
+        "next_page": address("/conversions", asked, before=last) if last else None,
         "total": session.scalar(select(func.count()).select_from(Job).where(*here)) or 0,
     }
     if context.is_htmx:
         return context.part("conversions_rows.html", **values)
     values |= {"tabs": TABS, "platforms": titles(), "models": _models(session, context.caller)}
-    values["addresses"] = {tab: _address({**asked, "status": tab}, None) for tab in TABS}
+    values["addresses"] = {tab: address("/conversions", {**asked, "status": tab}) for tab in TABS}
     return context.page("conversions.html", **values)
 
 
@@ -117,11 +115,6 @@ def _pairs(session: Session, key: Any, value: Any, wanted: Iterable[str | None])
     return [tuple(row) for row in session.execute(select(key, value).where(key.in_(known)))] if known else []
 
 
-def _filters(platform: str, model: str) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = [Job.platform == platform.lower()] if platform else []
-    return [*found, Job.model_id == model.replace("\0", "")] if model else found
-
-
 def _in(status: str) -> list[ColumnElement[bool]]:
     return [Job.status.in_(LIVE) if status == "live" else Job.status == status] if status else []
 
@@ -139,10 +132,3 @@ def _models(session: Session, caller: Caller) -> list[tuple[str, str]]:
     with_jobs = select(Job.model_id).where(visibility.jobs(caller)).distinct()
     query = select(Model.id, Model.name).where(or_(Model.id.in_(with_jobs))).order_by(Model.name).limit(MOST_MODELS)
     return [(row.id, row.name) for row in session.execute(query)]
-
-
-def _address(asked: Mapping[str, str], before: int | None) -> str:
-    """The address of this list with the filters that say something."""
-    said = {name: value for name, value in asked.items() if value}
-    words = urlencode({**said, **({"before": str(before)} if before else {})})
-    return f"/conversions?{words}" if words else "/conversions"

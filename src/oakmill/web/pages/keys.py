@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import Query
 from fastapi.responses import Response
@@ -21,6 +20,7 @@ from oakmill.storage.database import now
 from oakmill.web.forms.submitted import Fields, Form
 from oakmill.web.page_context import Known, PageContext, Reading, Ruling, Writing
 from oakmill.web.routing import Id, page_router
+from oakmill.web.views.addresses import address
 
 pages = page_router()
 
@@ -145,6 +145,5 @@ def _log(session: Session, caller: Caller, asked: Mapping[str, str], before: int
     by = {"of": asked.get("of", ""), "key_id": asked.get("key", ""), "subject": asked.get("subject", "").strip()}
     found = audit.listed(session, caller, before=before, limit=ON_PAGE + 1, **by)
     shown = found[:ON_PAGE]
-    said = {name: value for name, value in asked.items() if value}
-    more = f"/keys?{urlencode({**said, 'before': shown[-1].id})}#audit" if len(found) > ON_PAGE else None
+    more = f"{address('/keys', asked, before=shown[-1].id)}#audit" if len(found) > ON_PAGE else None
     return Log(shown, {"of": "", "key": "", "subject": "", **asked}, more)

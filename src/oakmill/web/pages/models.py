@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 from fastapi import Query
 from fastapi.responses import Response
@@ -15,6 +14,7 @@ from oakmill.registry.words import Task
 from oakmill.spec.platforms import titles
 from oakmill.web.page_context import Open, Reading
 from oakmill.web.routing import page_router
+from oakmill.web.views.addresses import address
 
 pages = page_router()
 
@@ -55,6 +55,7 @@ def model_list(
     )
     found = search.models(session, context.caller, query)
     asked = {"text": text, "task": task, "platform": platform, "scope": scope, "sort": sort}
+    said = {**asked, "sort": "" if sort == "updated" else sort}
     return context.page(
         "models.html",
         rows=found.items,
@@ -62,7 +63,7 @@ def model_list(
         asked=asked,
         is_filtered=bool(text or task or platform or scope),
         total=search.count(session, context.caller, Model, query),
-        next_page=_address(asked, found.next_cursor),
+        next_page=address("/models", said, cursor=found.next_cursor) if found.next_cursor else None,
         may_add=context.caller.may_for_whole_team("convert"),
         address=base_url(context.at, context.request),
         **_choices(),
@@ -71,11 +72,3 @@ def model_list(
 
 def _choices() -> dict[str, Any]:
     return {"tasks": list(Task), "platforms": titles(), "sorts": SORTS, "scopes": SCOPES}
-
-
-def _address(asked: dict[str, str], cursor: str | None) -> str | None:
-    """The address of the next page, with the filters that say something."""
-    if cursor is None:
-        return None
-    said = {name: value for name, value in asked.items() if value and (name, value) != ("sort", "updated")}
-    return f"/models?{urlencode({**said, 'cursor': cursor})}"
