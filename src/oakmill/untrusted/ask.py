@@ -77,10 +77,19 @@ class IsolatedWorkers:
         with fair.slot(owner):
             worker = self._taken()
             try:
-                yield worker.ask(question, files), worker.folder.made
+                yield self._asked(worker, question, files), worker.folder.made
             finally:
                 worker.end()
                 self.warm()
+
+    def _asked(self, worker: _Worker, question: Question[A], files: Mapping[str, Lay]) -> A:
+        """The worker's answer; that the hub's end ends it too says nothing of the file."""
+        try:
+            return worker.ask(question, files)
+        except SourceError:
+            if self._is_closed:
+                raise _closed() from None
+            raise
 
     def ask(self, question: Question[A], files: Mapping[str, Lay], owner: str = "") -> A:
         """As `asking`, where nothing was made."""
@@ -101,7 +110,7 @@ class IsolatedWorkers:
         """A worker for one question, the one that waits if it does; the system may have ended it meanwhile."""
         with self._lock:
             if self._is_closed:
-                raise Unavailable("The hub is about to end.", remedy="Ask again when it is back.")
+                raise _closed()
             taken, self._waiting = self._waiting or self._start(), None
         worker = taken.result()
         if not worker.has_ended:
@@ -200,6 +209,10 @@ class _Worker:
         self._running.stop(grace=0)
         shutil.rmtree(self.folder.root, ignore_errors=True)
         os.close(self._lock)
+
+
+def _closed() -> Unavailable:
+    return Unavailable("The hub is about to end.", remedy="Ask again when it is back.")
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -284,6 +284,28 @@ def test_the_end_of_the_hub_leaves_no_worker_and_no_folder(
         workers.ask(QUESTIONS[1], {})
 
 
+def test_a_look_that_the_end_of_the_hub_ends_says_nothing_of_its_file(
+    workers: IsolatedWorkers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The kernel ends workers with the thread that starts them; a sound upload would be refused for good."""
+    runs(monkeypatch, BEGIN + '(root / "out/made/begun").touch()\nimport time\ntime.sleep(100)')
+    refused: list[OakmillError] = []
+
+    def look() -> None:
+        try:
+            workers.ask(QUESTIONS[1], {"a.onnx": Path.touch})
+        except OakmillError as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    while not list(tmp_path.glob("home/hub/work/*/out/made/begun")):
+        time.sleep(0.05)
+    workers.close()
+    thread.join(30)
+    assert [type(error) for error in refused] == [Unavailable]
+
+
 def test_without_a_wall_nothing_is_looked_at_where_the_operator_requires_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
