@@ -129,18 +129,25 @@ def convert(
             platform.require_fit(passport)
             _warn(passport, progress)
             passport = replace(passport, thumbnails=_thumbnails(passport, images))
-            numbers = nn_archive.as_json(passport.as_dict(drawings=True))
         files = {
             names.result: archive or built.file,
             **({} if archive else {part.name: part for part in built.parts}),
-            f"{names.stem}.passport.json": _write(work / "passport.json", numbers),
-            f"{names.stem}.passport.html": _write(work / "passport.html", _page(spec, source, passport, recipe)),
-            f"{names.stem}.recipe.yaml": _write(work / "recipe.yaml", recipe.as_yaml()),
+            **_documents(work, names.stem, _page(spec, source, passport, recipe), passport, recipe),
         }
         with failing_in(Stage.PUBLISH):
             written = publish.publish(files, output, overwrite=overwrite)
         beside = tuple(file for file in source.files if file != path and work not in file.parents)
     return Converted(tuple(written), passport, recipe, progress, beside)
+
+
+def _documents(work: Path, stem: str, page: str, passport: Passport, recipe: Recipe) -> dict[str, Path]:
+    """What is told of the result, by its name in the output folder."""
+    numbers = nn_archive.as_json(passport.as_dict(drawings=True))
+    return {
+        f"{stem}.passport.json": _write(work / "passport.json", numbers),
+        f"{stem}.passport.html": _write(work / "passport.html", page),
+        f"{stem}.recipe.yaml": _write(work / "recipe.yaml", recipe.as_yaml()),
+    }
 
 
 def _asked_inputs(spec: ConversionSpec, source: SourceModel, progress: Progress) -> tuple[InputSpec, ...]:

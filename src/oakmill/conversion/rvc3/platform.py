@@ -396,8 +396,5 @@ class Rvc3(Platform):
         }
 
 
-_SIDES = ("inputs", "outputs")
-
-
 def _described(ports: Sequence[openvino.Port]) -> list[dict[str, Any]]:
     return [{"name": port.name, "dims": list(port.shape), "dtype": port.dtype} for port in ports]
