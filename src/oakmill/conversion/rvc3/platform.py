@@ -207,7 +207,8 @@ class Rvc3(Platform):
             job.mkdir(parents=True, exist_ok=True)
             file = Path(shutil.copyfile(network.file, job / "model.xml"))
             weights = Path(shutil.copyfile(network.file.with_suffix(".bin"), job / "model.bin"))
-            ports = {side: {port.name: CODES[port.dtype] for port in getattr(read, side)} for side in _SIDES}
+            sides = {"inputs": read.inputs, "outputs": read.outputs}
+            ports = {side: {port.name: CODES[port.dtype] for port in each} for side, each in sides.items()}
             return Rvc3Built(file, ports, read, compiled=False, parts=(weights,))
         words = self._compile_words(prepared, read)
         progress.doing("compiling with the vendor's compile_tool")
@@ -321,8 +322,7 @@ class Rvc3(Platform):
             "name": f"OpenVINO {built.read.version}" + ("; depthai" if found else ""),
             "kind": "blob" if built.compiled else "ir",
             "status": "compiled" if built.compiled else LABEL,
-            "inputs": _described(built.read.inputs),
-            "outputs": _described(built.read.outputs),
+            **_boundary(built),
         }
 
     def passport(
@@ -390,11 +390,11 @@ class Rvc3(Platform):
             "quantizer": step.words if step else None,
             "target_devices": [compile_tool.DEVICE],
             "precision": self.spec.target_precision.value,
-            "inputs": _described(built.read.inputs),
-            "outputs": _described(built.read.outputs),
+            **_boundary(built),
             "not_proven": list(self._not_proven),
         }
 
 
-def _described(ports: Sequence[openvino.Port]) -> list[dict[str, Any]]:
-    return [{"name": port.name, "dims": list(port.shape), "dtype": port.dtype} for port in ports]
+def _boundary(built: Rvc3Built) -> dict[str, Any]:
+    sides = {"inputs": built.read.inputs, "outputs": built.read.outputs}
+    return {side: [{"name": p.name, "dims": list(p.shape), "dtype": p.dtype} for p in sides[side]] for side in sides}
