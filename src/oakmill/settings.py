@@ -37,8 +37,8 @@ class Settings(BaseSettings):
     )
     isolation: Literal["preferred", "required", "off"] = Field(
         "preferred",
-        description="Whether vendor tools and looks at uploads run in a sandbox: where one works, always (else refuse), "
-        "or never.",
+        description="Whether vendor tools and looks at uploads run in a sandbox: where one works, always (else "
+        "refuse), or never.",
     )
     tool_memory_mb: int = Field(8192, ge=256, description="Memory that a vendor tool's processes may use, in MB.")
     tool_seconds: int = Field(1800, ge=5, description="Time that one run of a vendor tool may take, in seconds.")
