@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -97,3 +98,11 @@ def archived(model: ModelProto, path: Path, preprocessing: Mapping[str, Any], he
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
     return path
+
+
+def archive_of(path: Path) -> dict[str, bytes]:
+    """The files of an NN Archive."""
+    with lzma.open(path) as file, tarfile.open(fileobj=file) as archive:
+        return {
+            member.name: content.read() for member in archive if (content := archive.extractfile(member)) is not None
+        }

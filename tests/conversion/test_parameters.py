@@ -13,8 +13,7 @@ from onnx import helper
 
 from oakmill.toolchains.rvc2.blob import read_header
 from tests.conversion.conftest import Convert
-from tests.conversion.makers import SIDE, archived, conv_model, saved, two_input_model
-from tests.conversion.test_real_models import archive_of
+from tests.conversion.makers import SIDE, archive_of, conv_model, saved, two_input_model
 
 
 @pytest.fixture
@@ -44,13 +43,6 @@ def test_a_native_superblob_comes_with_passport_and_recipe(small: Path, tmp_path
         "small.rvc2.recipe.yaml",
         "small.rvc2.superblob",
     ]
-
-
-def test_the_instance_name_names_the_result(small: Path, tmp_path: Path, convert: Convert) -> None:
-    answer = convert(small, "--name", "My net: v2", "-o", tmp_path / "out")
-    assert Path(answer.result["files"][0]).name == "My_net_v2.tar.xz"
-    config = json.loads(archive_of(Path(answer.result["files"][0]))["config.json"])
-    assert config["model"]["metadata"]["name"] == "My_net_v2"
 
 
 @pytest.mark.parametrize(
@@ -104,61 +96,6 @@ def test_two_inputs_each_with_its_own_preprocessing(tmp_path: Path, convert: Con
     left, right = recipe["inputs"]
     assert (left["mean"], left["scale"], left["encoding_from"]) == ([1, 2, 3], None, "RGB")
     assert (right["mean"], right["scale"], right["encoding_from"]) == (None, [255], "BGR")
-
-
-def test_a_bare_value_for_two_inputs_is_refused(tmp_path: Path, convert: Convert) -> None:
-    path = saved(two_input_model(), tmp_path / "stereo.onnx")
-    answer = convert(path, "--mean-values", "1,2,3", "-o", tmp_path / "out")
-    assert (answer.exit_code, answer.error["code"]) == (2, "SpecError")
-    assert "left" in answer.error["message"] + answer.error["remedy"], answer.error
-
-
-def test_an_nn_archive_prefills_the_spec(tmp_path: Path, convert: Convert) -> None:
-    path = archived(
-        conv_model(), tmp_path / "small.tar.xz", {"mean": [1, 2, 3], "scale": [4, 5, 6], "dai_type": "RGB888p"}
-    )
-    answer = convert(path, "-o", tmp_path / "out")
-    assert answer.exit_code == 0, answer.error
-    assert any("from the NN Archive" in note for note in answer.result["notes"])
-    recipe = yaml.safe_load((tmp_path / "out" / "small.rvc2.recipe.yaml").read_text())
-    (image,) = recipe["inputs"]
-    assert (image["mean"], image["scale"]) == ([1, 2, 3], [4, 5, 6])
-    assert (image["encoding_from"], image["encoding_to"]) == ("RGB", "BGR")
-
-
-def test_what_the_archive_says_is_applied_once_even_when_the_user_says_it_too(tmp_path: Path, convert: Convert) -> None:
-    preprocessing = {"mean": [1, 2, 3], "scale": [4, 5, 6], "dai_type": "BGR888p"}
-    path = archived(conv_model(), tmp_path / "small.tar.xz", preprocessing)
-    said = ["--mean-values", "1,2,3", "--scale-values", "4,5,6", "--encoding-from", "BGR", "--encoding-to", "BGR"]
-    digests = set()
-    for folder, options in (("prefilled", []), ("both", said)):
-        answer = convert(path, *options, "--format", "native", "-o", tmp_path / folder)
-        assert answer.exit_code == 0, answer.error
-        digests.add(answer.result["sha256"])
-    bare = convert(saved(conv_model(), tmp_path / "small.onnx"), *said, "--format", "native", "-o", tmp_path / "bare")
-    digests.add(bare.result["sha256"])
-    assert len(digests) == 1
-
-
-def test_the_users_value_wins_over_the_archives(tmp_path: Path, convert: Convert) -> None:
-    path = archived(conv_model(), tmp_path / "small.tar.xz", {"mean": [1, 2, 3], "scale": [4, 5, 6]})
-    answer = convert(path, "--mean-values", "7,8,9", "-o", tmp_path / "out")
-    assert answer.exit_code == 0, answer.error
-    recipe = yaml.safe_load((tmp_path / "out" / "small.rvc2.recipe.yaml").read_text())
-    assert (recipe["inputs"][0]["mean"], recipe["inputs"][0]["scale"]) == ([7, 8, 9], [4, 5, 6])
-
-
-def test_heads_of_the_archive_are_kept(tmp_path: Path, convert: Convert) -> None:
-    head = {
-        "parser": "ClassificationParser",
-        "outputs": ["scores"],
-        "metadata": {"classes": ["a", "b"], "n_classes": 2, "is_softmax": True},
-    }
-    path = archived(conv_model(), tmp_path / "small.tar.xz", {}, [head])
-    answer = convert(path, "-o", tmp_path / "out")
-    assert answer.exit_code == 0, answer.error
-    config = json.loads(archive_of(tmp_path / "out" / "small.rvc2.tar.xz")["config.json"])
-    assert config["model"]["heads"][0]["metadata"]["classes"] == ["a", "b"]
 
 
 def test_values_beyond_fp16_are_reported(tmp_path: Path, convert: Convert) -> None:

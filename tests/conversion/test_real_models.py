@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import lzma
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from oakmill.settings import current
 from oakmill.spec import Encoding
 from oakmill.toolchains.rvc2.toolchain import Ports, Rvc2Toolchain
 from tests.conversion.conftest import Convert
+from tests.conversion.makers import archive_of
 
 MODELS = {
     "yolox_nano_416": ["--encoding-from", "BGR"],
@@ -31,13 +30,6 @@ MODELS = {
 }
 SQUEEZENET = ["--mean-values", "104,117,123", "--encoding-from", "BGR", "--encoding-to", "BGR"]
 CLASSIFICATION_SIDE = 224
-
-
-def archive_of(path: Path) -> dict[str, bytes]:
-    with lzma.open(path) as file, tarfile.open(fileobj=file) as archive:
-        return {
-            member.name: content.read() for member in archive if (content := archive.extractfile(member)) is not None
-        }
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -14,8 +14,7 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from tests.conversion.conftest import Convert
-from tests.conversion.makers import SIDE, conv_model, saved, two_input_model
-from tests.conversion.test_real_models import archive_of
+from tests.conversion.makers import SIDE, archive_of, conv_model, saved, two_input_model
 from tests.unit.graph.building import parse
 
 FEW = ["--max-quantization-images", "6", "--max-images", "4"]

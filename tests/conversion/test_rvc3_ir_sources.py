@@ -13,7 +13,7 @@ import yaml
 from oakmill.settings import current
 from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
 from tests.conversion.conftest import Convert
-from tests.conversion.test_real_models import archive_of
+from tests.conversion.makers import archive_of
 from tests.conversion.test_rvc3 import FEW, checks, layers
 from tests.unit.model.ir_making import write_ir
 

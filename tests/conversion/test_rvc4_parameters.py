@@ -16,8 +16,7 @@ import yaml
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from tests.conversion.conftest import Answer, Convert
-from tests.conversion.makers import SIDE, archived, conv_model, saved, two_input_model
-from tests.conversion.test_real_models import archive_of
+from tests.conversion.makers import SIDE, archive_of, archived, conv_model, saved, two_input_model
 
 VERDICTS = {"ok", "warning", "error"}
 

@@ -14,7 +14,7 @@ import yaml
 
 from tests import fakes, in_process
 from tests.conversion.conftest import Answer, made_photos, read_answer
-from tests.conversion.makers import archived, conv_model, saved
+from tests.conversion.makers import archive_of, archived, conv_model, saved, two_input_model
 
 Run = Callable[..., Answer]
 TO = ("--to", "toy")
@@ -163,6 +163,72 @@ def test_a_small_cache_forgets_what_was_not_used(run: Run, home: Path, tmp_path:
         assert answer.exit_code == 0
     files = [path for path in (home / "cache").rglob("*") if path.is_file()]
     assert 0 < sum(path.stat().st_size for path in files) <= 1 << 20
+
+
+# parameters
+
+
+def test_the_instance_name_names_the_result(model: Path, tmp_path: Path, run: Run) -> None:
+    answer = run("convert", model, "--name", "My net: v2", *TO, "-o", tmp_path / "out")
+    assert Path(answer.result["files"][0]).name == "My_net_v2.tar.xz"
+    config = json.loads(archive_of(Path(answer.result["files"][0]))["config.json"])
+    assert config["model"]["metadata"]["name"] == "My_net_v2"
+
+
+def test_a_bare_value_for_two_inputs_is_refused(tmp_path: Path, run: Run) -> None:
+    path = saved(two_input_model(), tmp_path / "stereo.onnx")
+    answer = run("convert", path, "--mean-values", "1,2,3", *TO, "-o", tmp_path / "out")
+    assert (answer.exit_code, answer.error["code"]) == (2, "SpecError")
+    assert "left" in answer.error["message"] + answer.error["remedy"], answer.error
+
+
+def test_an_nn_archive_prefills_the_spec(tmp_path: Path, run: Run) -> None:
+    path = archived(
+        conv_model(), tmp_path / "small.tar.xz", {"mean": [1, 2, 3], "scale": [4, 5, 6], "dai_type": "RGB888p"}
+    )
+    answer = run("convert", path, *TO, "-o", tmp_path / "out")
+    assert answer.exit_code == 0, answer.error
+    assert any("from the NN Archive" in note for note in answer.result["notes"])
+    recipe = yaml.safe_load((tmp_path / "out" / "small.toy.recipe.yaml").read_text())
+    (image,) = recipe["inputs"]
+    assert (image["mean"], image["scale"]) == ([1, 2, 3], [4, 5, 6])
+    assert (image["encoding_from"], image["encoding_to"]) == ("RGB", "BGR")
+
+
+def test_what_the_archive_says_is_applied_once_even_when_the_user_says_it_too(tmp_path: Path, run: Run) -> None:
+    preprocessing = {"mean": [1, 2, 3], "scale": [4, 5, 6], "dai_type": "BGR888p"}
+    path = archived(conv_model(), tmp_path / "small.tar.xz", preprocessing)
+    said = ["--mean-values", "1,2,3", "--scale-values", "4,5,6", "--encoding-from", "BGR", "--encoding-to", "BGR"]
+    digests = set()
+    for folder, options in (("prefilled", []), ("both", said)):
+        answer = run("convert", path, *options, "--format", "native", *TO, "-o", tmp_path / folder)
+        assert answer.exit_code == 0, answer.error
+        digests.add(answer.result["sha256"])
+    small = saved(conv_model(), tmp_path / "small.onnx")
+    bare = run("convert", small, *said, "--format", "native", *TO, "-o", tmp_path / "bare")
+    digests.add(bare.result["sha256"])
+    assert len(digests) == 1
+
+
+def test_the_users_value_wins_over_the_archives(tmp_path: Path, run: Run) -> None:
+    path = archived(conv_model(), tmp_path / "small.tar.xz", {"mean": [1, 2, 3], "scale": [4, 5, 6]})
+    answer = run("convert", path, "--mean-values", "7,8,9", *TO, "-o", tmp_path / "out")
+    assert answer.exit_code == 0, answer.error
+    recipe = yaml.safe_load((tmp_path / "out" / "small.toy.recipe.yaml").read_text())
+    assert (recipe["inputs"][0]["mean"], recipe["inputs"][0]["scale"]) == ([7, 8, 9], [4, 5, 6])
+
+
+def test_heads_of_the_archive_are_kept(tmp_path: Path, run: Run) -> None:
+    head = {
+        "parser": "ClassificationParser",
+        "outputs": ["scores"],
+        "metadata": {"classes": ["a", "b"], "n_classes": 2, "is_softmax": True},
+    }
+    path = archived(conv_model(), tmp_path / "small.tar.xz", {}, [head])
+    answer = run("convert", path, *TO, "-o", tmp_path / "out")
+    assert answer.exit_code == 0, answer.error
+    config = json.loads(archive_of(tmp_path / "out" / "small.toy.tar.xz")["config.json"])
+    assert config["model"]["heads"][0]["metadata"]["classes"] == ["a", "b"]
 
 
 # recipes
