@@ -18,6 +18,7 @@ from oakmill.conversion.failures import apply
 from oakmill.settings import current
 from oakmill.spec import ConversionSpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
 from oakmill.spec.flags import options_of
+from tests import in_process
 from tests.conversion.failures import models
 
 Meddle = Callable[["Run"], None]
@@ -109,7 +110,7 @@ def provoke(provocation: Provocation, folder: Path) -> Outcome:
 
 
 def convert(provocation: Provocation, folder: Path, model: Path, options: Sequence[str]) -> Outcome:
-    """Convert with these options, in the provocation's surroundings."""
+    """Convert with these options, in the provocation's surroundings: in this process, where they leave it alone."""
     temporary = folder / "temporary"
     temporary.mkdir(exist_ok=True)
     variables = {
@@ -117,10 +118,13 @@ def convert(provocation: Provocation, folder: Path, model: Path, options: Sequen
         **provocation.variables,
     }  # fmt: skip
     output = [] if "-o" in options else ["-o", str(folder / "out")]
-    command = [sys.executable, "-m", "oakmill", "convert", str(model), "--to", provocation.platform, "--json"]
+    words = ["convert", str(model), "--to", provocation.platform, "--json", *options, *output]
+    if not (provocation.meddle or provocation.file_kb or provocation.disk_kb):
+        here = in_process.run(*words, **variables)
+        return _read(here.returncode, here.stdout, here.stderr)
     with _small_disk(temporary, provocation.disk_kb):
         process = subprocess.Popen(
-            [*_limited(provocation.file_kb), *command, *options, *output],
+            [*_limited(provocation.file_kb), sys.executable, "-m", "oakmill", *words],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, **variables},  # noqa: TID251
         )  # fmt: skip
