@@ -36,6 +36,7 @@ from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import Precision, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS, Limits, PlatformFacts, Tools
+from oakmill.spec.recipe import CalibrationRecord
 from oakmill.toolchains import catalog, environments
 from oakmill.toolchains.base import Managed, Toolchain
 from oakmill.toolchains.environments import Environment
@@ -150,12 +151,9 @@ class Toy(Platform):
         assert images.calibration_images is not None
         model = _changed(prepared.model, lambda values: np.round(values * COARSE) / COARSE)
         taught = images.calibration_images
-        record = {
-            "set": images.calibration_set,
-            "images": len(taught),
-            "names": list(taught.names),
-            "sha256": list(taught.sha256),
-        }
+        record = CalibrationRecord(
+            set=images.calibration_set, images=len(taught), names=taught.names, sha256=taught.sha256
+        )
         return Network(save(model, job / "coarse.onnx"), model, record, taught)
 
     def compile(self, prepared: Prepared, network: Network, job: Path, progress: Progress) -> Built:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,8 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
 from tests import in_process
@@ -156,6 +159,25 @@ def test_a_recipe_with_images_gives_the_same_bytes_from_renamed_ones(
     lacking = run("replay", recipe, *data, "-o", tmp_path / "c")
     assert (lacking.exit_code, lacking.error["code"]) == (3, "MaterialMissing")
     assert "of the 8 images that taught the quantization" in lacking.error["message"]
+
+
+@pytest.mark.parametrize("platform", ["rvc2", "rvc3", "rvc4"])
+def test_a_recipe_of_an_earlier_oakmill_is_followed(
+    platform: str, run: Run, model: Path, tmp_path: Path, rvc3_toolchains: object, rvc4_toolchain: Rvc4Toolchain
+) -> None:
+    """Nothing that was asked for is lost: where bytes are others, tools or packages are."""
+    recipe = shutil.copy(Path(__file__).parent / "recipes" / f"{platform}.yaml", tmp_path)
+    (tmp_path / "photos").mkdir()
+    for index in range(12):
+        ramp = (np.add.outer(np.arange(40), np.arange(40)) * (index + 1)) % 256
+        image = Image.fromarray(np.stack([ramp, ramp.T[::-1], 255 - ramp], -1).astype(np.uint8))
+        image.save(tmp_path / "photos" / f"{index:02}.bmp")
+    done = run("replay", recipe, "-o", tmp_path / "again").result
+    causes = {cause["where"].removeprefix("recipe.yaml: "): cause["volatile"] for cause in done["causes"]}
+    assert "code" in causes
+    tools = {cause for cause in causes if re.fullmatch(r"packages\..*|toolchains\.\d+\.(name|digest)", cause)}
+    assert {cause for cause, volatile in causes.items() if not volatile} <= tools
+    assert done["same"] or tools
 
 
 def test_a_recipe_that_gives_other_bytes_says_where_and_why(run: Run, model: Path, tmp_path: Path) -> None:

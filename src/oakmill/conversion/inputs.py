@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from oakmill.errors import SpecError
 from oakmill.findings import Finding
 from oakmill.model.source import Tensor
 from oakmill.spec import Encoding, InputSpec, preprocessing_rules
+from oakmill.spec.recipe import InputRecord
 
 _LAYOUTS = {1: "N", 2: "NC", 3: "NCD", 5: "NCDHW", 6: "NCDEFG"}
 _COLOUR_CHANNELS = 3
@@ -33,10 +33,10 @@ class ResolvedInput:
     scale: tuple[float, ...] | None
     array_layout: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """As plain data, for the recipe."""
-        found = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-        return {key: value for key, value in found.items() if key != "array_layout"}
+    @property
+    def record(self) -> InputRecord:
+        """For the recipe."""
+        return InputRecord(**{name: value for name, value in vars(self).items() if name != "array_layout"})
 
     @property
     def is_image(self) -> bool:

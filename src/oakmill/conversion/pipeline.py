@@ -194,7 +194,7 @@ def _page(spec: ConversionSpec, source: SourceModel, passport: Passport, recipe:
             for name, value in spec.model_dump(mode="json", exclude_defaults=True).items()
             if name not in ("inputs", "platform")
         },
-        **{f"input {item['name']}": item for item in recipe.inputs},
+        **{f"input {item.name}": item.model_dump(mode="json") for item in recipe.inputs},
     }
     return page.render(passport, facts)
 
@@ -223,7 +223,7 @@ def _recipe(
         code=identity.code(),
         source=source,
         spec=read.portable(spec),
-        inputs=[item.as_dict() for item in prepared.inputs],
+        inputs=[item.record for item in prepared.inputs],
         toolchains=[ToolchainRecord(name=item.name, digest=item.digest, isolation=isolation) for item in used],
         packages=identity.packages(),
         commands=[
@@ -231,7 +231,7 @@ def _recipe(
             *map(shlex.join, platform.commands(prepared, names.artefact).values()),
         ],
         images=list(images.held_out.sha256),
-        calibration=dict(network.calibration),
+        calibration=network.calibration,
         files=_named_files(spec),
         artefact={
             "name": names.artefact,

@@ -21,6 +21,7 @@ from oakmill.model import load_onnx, require_finite_weights
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, InputSpec, OutputFormat
+from oakmill.spec.recipe import CalibrationRecord
 from oakmill.toolchains.base import Toolchain
 
 __all__ = ["Built", "Images", "Network", "Platform", "Ports"]
@@ -31,11 +32,11 @@ Ports = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Network:
-    """What the compiler is given, and for the recipe what it was taught with."""
+    """What the compiler is given, and for the recipe what calibrated it."""
 
     file: Path
     model: onnx.ModelProto
-    calibration: Mapping[str, Any] = field(default_factory=dict)
+    calibration: CalibrationRecord = field(default_factory=CalibrationRecord)
     calibration_images: Pictures | None = None
 
 

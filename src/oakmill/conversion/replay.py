@@ -18,7 +18,7 @@ from oakmill.conversion.recipe import read, replay_inputs
 from oakmill.errors import VerificationFailed
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, InputSpec
-from oakmill.spec.recipe import Recipe
+from oakmill.spec.recipe import InputRecord, Recipe
 
 _RESULT_OF = "artefact"
 
@@ -143,10 +143,9 @@ def _spec(recipe: Recipe, source: replay_inputs.Found) -> ConversionSpec:
     return recipe.spec.model_copy(update=changes)
 
 
-def _input(decided: Mapping[str, Any]) -> InputSpec:
-    names = {"mean": "mean_values", "scale": "scale_values"}
-    values = {names.get(key, key): value for key, value in decided.items() if key != "dtype"}
-    return InputSpec.model_validate(values)
+def _input(decided: InputRecord) -> InputSpec:
+    more = {"mean_values": decided.mean, "scale_values": decided.scale}
+    return InputSpec(**decided.model_dump(exclude={"dtype", "mean", "scale"}), **more)
 
 
 def _old_file(path: Path, recipe: Recipe, converted: Converted) -> Path | None:

@@ -108,8 +108,8 @@ def _facts(result: Instance, summary: Mapping[str, Any], recipe: Recipe | None) 
     precision = getattr(recipe.spec, "target_precision", None)
     found["precision"] = precision.value if precision else "FP16_STANDARD"
     found["tool_version"] = recipe.toolchains[-1].name.rpartition("-")[2] if recipe.toolchains else None
-    found["input_shape"] = [item["shape"] for item in recipe.inputs if "shape" in item]
-    found["parameters"] = {**recipe.spec.model_dump(mode="json"), "inputs": recipe.inputs}
+    found["input_shape"] = [list(item.shape) for item in recipe.inputs]
+    found["parameters"] = recipe.spec.model_dump(mode="json") | recipe.model_dump(mode="json", include={"inputs"})
     found["facts"] |= {"source": recipe.source.model_dump(), "toolchains": _named(recipe)}
     return found
 

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from oakmill.spec.conversion import ConversionSpec
+from oakmill.spec.inputs import Encoding
 from oakmill.spec.platforms import PLATFORMS
 
 
@@ -20,10 +29,12 @@ def _own_kind(value: Any) -> Any:
     return facts.spec.model_validate(value)
 
 
-class SourceRecord(BaseModel):
-    """The source model, by content."""
-
+class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SourceRecord(_Record):
+    """The source model, by content."""
 
     name: str = Field(description="File name of the source.")
     format: str = Field(description="Its format.")
@@ -32,20 +43,83 @@ class SourceRecord(BaseModel):
     given_sha256: str = Field("", description="Its sha256.")
 
 
-class ToolchainRecord(BaseModel):
-    """A toolchain that took part."""
+class InputRecord(_Record):
+    """An input as it was decided; mean and scale are in the source model's channel order."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    layout: str
+    encoding_from: Encoding
+    encoding_to: Encoding
+    mean: tuple[float, ...] | None = None
+    scale: tuple[float, ...] | None = None
+
+
+class ControlRecord(_Record):
+    """What NNCF's control of accuracy came to, as agreement with the float model from 0 to 1."""
+
+    images: int
+    agreement_before: float | None = Field(description="Fully quantized; null where that was not asked for.")
+    agreement: float
+    reached: bool
+    out_of_time: bool
+
+
+class SearchPoint(_Record):
+    """One plan that was tried."""
+
+    tensors: int = Field(description="How many tensors it keeps in 16 bits.")
+    activations_mb: float = Field(description="What all activations take, in MB.")
+    agreement_db: float = Field(description="How well it agrees with the float model.")
+
+
+class Sensitivity(_Record):
+    """A tensor, and the agreement that is left when it alone is rounded."""
+
+    tensor: str
+    agreement_db: float
+
+
+class SearchRecord(_Record):
+    """What the search for tensors in 16 bits found."""
+
+    kept_in_16_bits: tuple[str, ...]
+    curve: tuple[SearchPoint, ...]
+    most_sensitive: tuple[Sensitivity, ...]
+    complete: bool = Field(description="Whether all was tried in the time.")
+
+
+class CalibrationRecord(_Record):
+    """What calibrated the quantization; what does not apply is not written down."""
+
+    model_config = ConfigDict(extra="allow")  # earlier recipes may hold more
+
+    set: str = Field("", description="Where the images come from.")
+    method: str = Field("", description="How ranges were chosen.")
+    quantizer: str = Field("", description="The tool, its version, target device and preset.")
+    images: int = Field(0, description="How many calibrated.")
+    control: ControlRecord | None = None
+    ignored: tuple[str, ...] = Field((), description="Layers that stay in floating point.")
+    names: tuple[str, ...] = Field((), description="The images' names, in order.")
+    sha256: tuple[str, ...] = Field((), description="Their sha256, in the same order.")
+    search: SearchRecord | None = None
+
+    @model_serializer(mode="wrap")
+    def _what_applies(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in plain(self).items() if value}
+
+
+class ToolchainRecord(_Record):
+    """A toolchain that took part."""
 
     name: str = Field(description="Its full name.")
     digest: str = Field(description="sha256 over its pinned and installed packages.")
     isolation: str = Field(description="How its tools were kept apart: bubblewrap, landlock or none.")
 
 
-class Recipe(BaseModel):
+class Recipe(_Record):
     """Everything that decides the bytes of the result."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     recipe_version: int = Field(1, description="Version of this document's form.")
     oakmill: str = Field(description="Oakmill's version.")
@@ -54,14 +128,12 @@ class Recipe(BaseModel):
     spec: Annotated[SerializeAsAny[ConversionSpec], BeforeValidator(_own_kind)] = Field(
         description="The parameters as they were asked for; `inputs` says what came of them.",
     )
-    inputs: list[dict[str, Any]] = Field(description="Each input as it was decided.")
+    inputs: list[InputRecord] = Field(description="Each input as it was decided.")
     toolchains: list[ToolchainRecord]
     packages: dict[str, str] = Field(description="Versions of the packages that change the graph.")
     commands: list[str] = Field(description="The vendor tools' command lines, or the equal ones.")
-    images: list[str] = Field(description="sha256 of each picture that the result was measured on, in order.")
-    calibration: dict[str, Any] = Field(
-        default_factory=dict, description="What taught the quantization: the set, the method, each file's sha256."
-    )
+    images: list[str] = Field(description="sha256 of each image that the result was measured on, in order.")
+    calibration: CalibrationRecord = CalibrationRecord()
     files: dict[str, str] = Field(
         default_factory=dict, description="sha256 of the other files that parameters name, by the parameter."
     )

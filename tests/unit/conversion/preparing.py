@@ -16,6 +16,17 @@ from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.prepare import Needs, Prepared, prepare
 from oakmill.model.source import SourceFormat, SourceModel, Tensor
 from oakmill.spec import Encoding, InputSpec, Rvc4Spec
+from oakmill.spec.recipe import InputRecord
+
+INPUT = InputRecord(
+    name="image",
+    shape=(1, 3, 8, 8),
+    dtype="float32",
+    layout="NCHW",
+    encoding_from=Encoding.RGB,
+    encoding_to=Encoding.BGR,
+)
+"""As a recipe records an input of images."""
 
 NEEDS = Needs(highest_opset=20, lowest_opset=13, channels_last=True)
 

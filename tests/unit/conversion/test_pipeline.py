@@ -52,7 +52,7 @@ def test_the_recipe_says_what_was_asked_and_what_took_part(run: Run, settings: S
     recipe = read.read(tmp_path / "out" / "small.toy.recipe.yaml", settings)
     assert isinstance(recipe.spec, fakes.ToySpec)
     assert recipe.spec.paint == 2
-    assert recipe.inputs[0]["mean"] == [1.0, 2.0, 3.0]
+    assert recipe.inputs[0].mean == (1.0, 2.0, 3.0)
     assert [tool.name for tool in recipe.toolchains] == ["toy/copier-1.0"]
     assert recipe.commands == ["copier --paint 2 --gloss 'two words' -o small.toy.toy"]
     assert recipe.source.sha256 == hashlib.sha256((tmp_path / "small.onnx").read_bytes()).hexdigest()
@@ -137,8 +137,8 @@ def test_an_archives_values_prefill_what_is_asked(run: Run, tmp_path: Path) -> N
             archive.add(tmp_path / name, name)
     made = run(tmp_path / "packed.tar.xz", inputs=[{"mean_values": [7, 7, 7]}])
     assert made.file.name == "packed.toy.tar.xz"
-    assert made.recipe.inputs[0]["mean"] == [7.0, 7.0, 7.0]
-    assert made.recipe.inputs[0]["scale"] == [4.0, 5.0, 6.0]
+    assert made.recipe.inputs[0].mean == (7.0, 7.0, 7.0)
+    assert made.recipe.inputs[0].scale == (4.0, 5.0, 6.0)
     (note,) = (note for note in made.progress.notes if note.startswith("from the NN Archive"))
     assert "image.scale_values" in note
     assert "image.mean_values" not in note

@@ -7,6 +7,7 @@ from oakmill.conversion.output.differences import Difference
 from oakmill.conversion.replay import Replayed, causes
 from oakmill.spec import Rvc2Spec
 from oakmill.spec.recipe import Recipe, SourceRecord, ToolchainRecord
+from tests.unit.conversion.preparing import INPUT
 
 
 def recipe(digest: str = "0", **changes: Any) -> Recipe:
@@ -15,7 +16,7 @@ def recipe(digest: str = "0", **changes: Any) -> Recipe:
         "code": "c",
         "source": SourceRecord(name="model.onnx", format="onnx", sha256="s"),
         "spec": Rvc2Spec(),
-        "inputs": [{"name": "image", "mean": None}],
+        "inputs": [INPUT],
         "toolchains": [ToolchainRecord(name="rvc2/openvino-2022.2.0", digest="d", isolation="bubblewrap")],
         "packages": {"onnx": "1.17.0"},
         "commands": [],

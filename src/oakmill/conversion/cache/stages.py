@@ -24,6 +24,7 @@ from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.model import weights
 from oakmill.model.source import SourceModel
+from oakmill.spec.recipe import CalibrationRecord
 
 LARGEST = weights.STAY
 """Bytes of a source whose graphs are kept: larger ones cost more to write and read than they save."""
@@ -82,7 +83,7 @@ class Reuse:
             return make()
 
         def load(lent: Lent) -> Network:
-            name, record = lent.about["name"], lent.about["calibration"]
+            name, record = lent.about["name"], CalibrationRecord.model_validate(lent.about["calibration"])
             model = _parsed(lent.read(name))
             _copied(lent, job)
             return Network(job / name, model, record, images.calibration_images)
@@ -93,7 +94,7 @@ class Reuse:
             make,
             lambda made: (
                 {made.file.name: made.file},
-                {"calibration": dict(made.calibration), "name": made.file.name},
+                {"calibration": made.calibration.model_dump(mode="json"), "name": made.file.name},
             ),
             load,
         )
@@ -140,7 +141,7 @@ class Reuse:
             "measure",
             lambda: (
                 *(self.source, _graph(prepared.original), _files(network.file), _facts(prepared), spec, _seen(images)),
-                *(self.tools, dict(network.calibration), _files(built.file) if looks_at_file else ""),
+                *(self.tools, network.calibration.model_dump(mode="json"), _files(built.file) if looks_at_file else ""),
             ),
             make,
             lambda made: ({}, {"passport": written(Passport, made)}),

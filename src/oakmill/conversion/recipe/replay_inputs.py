@@ -130,7 +130,7 @@ def with_lessons(
         MaterialMissing: images are not there.
         SourceError: the folder or set is not there.
     """
-    wanted = [str(digest) for digest in recipe.calibration.get("sha256", ())]
+    wanted = list(recipe.calibration.sha256)
     if not wanted:
         return spec
     asked: Any = spec
@@ -139,7 +139,7 @@ def with_lessons(
         data = str(beside / data)
     found = _dataset(data, given, work, settings)
     spec = spec.model_copy(update={"quantization_data": data})
-    inputs = [str(item["name"]) for item in recipe.inputs]
+    inputs = [item.name for item in recipe.inputs]
     if len(inputs) > 1 and all((found.folder / name).is_dir() for name in inputs):
         return spec  # a folder for each input: the comparison of the recipes says whether they are the same images
     if _drawn(spec, found.files) == wanted:
@@ -175,7 +175,7 @@ def _arranged(recipe: Recipe, spec: ConversionSpec, found: Dataset, wanted: list
     _require_all(recipe, wanted, by_digest, found)
     held_out = [by_digest[digest] for digest in recipe.images if digest in by_digest and digest not in wanted]
     # One image is always kept back; where none is here, a calibration image stands in, and accuracy is not compared.
-    called = re.sub(r"[^\w.-]", "_", str(recipe.calibration.get("set", ""))).lstrip(".") or "images"
+    called = re.sub(r"[^\w.-]", "_", recipe.calibration.set).lstrip(".") or "images"
     for kept_back in (held_out, [*held_out, by_digest[wanted[0]]][:1]):
         arranged = _laid_out(spec, [by_digest[digest] for digest in wanted], kept_back, work, called)
         if _drawn(arranged, find_images(Path(str(arranged.quantization_data)))) == wanted:
@@ -196,7 +196,7 @@ def _laid_out(spec: Any, calibrating: Sequence[Path], held_out: Sequence[Path], 
 
 
 def _require_all(recipe: Recipe, wanted: list[str], there: Mapping[str, Path], found: Dataset) -> None:
-    names = [str(name) for name in recipe.calibration.get("names", ())]
+    names = recipe.calibration.names
     missing = [
         f"{names[index] if index < len(names) else f'number {index + 1}'} (sha256 {digest[:16]})"
         for index, digest in enumerate(wanted)

@@ -36,7 +36,7 @@ from oakmill.toolchains.rvc3 import toolchain as openvino
 from oakmill.toolchains.rvc3.quantizers import Quantizer
 from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
 
-CALIBRATION = ("set", "method", "images", "quantizer", "control")
+CALIBRATION = {"set", "method", "images", "quantizer", "control"}
 """What the passport tells of a calibration's record."""
 NOT_PROVEN_IR = (
     f"{LABEL}: no public package has a compiler for RVC3, so it was not compiled, and no camera runs it as it is",
@@ -330,7 +330,7 @@ class Rvc3(Platform):
     ) -> Passport:
         """Measure the IRs on the held-out images."""
         assert isinstance(network, Rvc3Network)
-        record = {key: network.calibration[key] for key in CALIBRATION if key in network.calibration}
+        record = network.calibration.model_dump(mode="json", include=CALIBRATION)
         status = "compiled" if self.compiler else LABEL
         plan = self.measured(prepared, network, images, work)
         subject = Subject(

@@ -19,6 +19,7 @@ from oakmill.errors import CompileFailed, SpecError
 from oakmill.settings import Settings
 from oakmill.spec import PotTargetDevice, Rvc3Spec
 from oakmill.spec import Quantizer as Tool
+from oakmill.spec.recipe import CalibrationRecord
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.rvc3.quantizers import DEVICES, Control, Order, Quantizer
 
@@ -144,18 +145,17 @@ class Quantization:
             why = "in the time it had" if control["out_of_time"] else "by any layer put back"
             progress.warn(f"--accuracy-control did not reach an agreement of {1 - self.spec.accuracy_drop:g} {why}")
 
-    def _record(self, report: Mapping[str, Any], samples: Pictures, source: str, shares: Shares) -> dict[str, Any]:
-        control = report.get("control")
-        return {
-            "set": source,
-            "method": "default",
-            "quantizer": self.words,
-            "images": shares.calibrate,
-            **({"control": dict(control)} if control else {}),
-            **({"ignored": list(report["ignored"])} if report["ignored"] else {}),
-            "names": list(samples.names),
-            "sha256": list(samples.sha256),
-        }
+    def _record(self, report: Mapping[str, Any], samples: Pictures, source: str, shares: Shares) -> CalibrationRecord:
+        return CalibrationRecord(
+            set=source,
+            method="default",
+            quantizer=self.words,
+            images=shares.calibrate,
+            control=report.get("control"),
+            ignored=report["ignored"],
+            names=samples.names,
+            sha256=samples.sha256,
+        )
 
     @property
     def words(self) -> str:

@@ -39,7 +39,7 @@ from oakmill.toolchains.rvc4.toolchain import PUBLIC_VERSION, Compiled, Port, Rv
 LARGEST_MB = 3500
 """A plain zip, which older readers want, holds 4 GB."""
 
-CALIBRATION = ("set", "method", "images", "search")
+CALIBRATION = {"set", "method", "images", "search"}
 """What the passport tells of a calibration's record."""
 NOT_PROVEN = (
     "not run on an RVC4 device",
@@ -292,7 +292,7 @@ class Rvc4(Platform):
             )
 
         source, methods = measuring.methods(self.spec, prepared, network, built.outputs, infer)
-        record = {key: network.calibration[key] for key in CALIBRATION if key in network.calibration}
+        record = network.calibration.model_dump(mode="json", include=CALIBRATION)
         calibration = {"precision": self.spec.target_precision.value, **record}
         return measure(Subject(self.name, prepared, images, source, methods, NOT_PROVEN, calibration), progress)
 

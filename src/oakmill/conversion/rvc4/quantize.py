@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import onnx
 
@@ -20,6 +19,7 @@ from oakmill.graph.encodings import Ranged
 from oakmill.graph.quantize import Encoding, Interval, Plan
 from oakmill.settings import Settings
 from oakmill.spec import Precision, RangeMethod, Rvc4Spec
+from oakmill.spec.recipe import CalibrationRecord
 
 _KIND = "ranges"
 _RANGES = 1
@@ -33,7 +33,7 @@ class Quantized:
     model: onnx.ModelProto
     ranges: Mapping[str, Interval]
     plan: Plan
-    record: Mapping[str, Any]
+    record: CalibrationRecord
 
 
 def quantize_graph(
@@ -49,22 +49,22 @@ def quantize_graph(
     _require_own(spec, prepared.pictures)
     plan = plan_of(spec, prepared.model, progress)
     ranges = measure(spec, plan, prepared, samples, settings, progress)
-    found: dict[str, Any] = {}
+    found = None
     if spec.quantizer_search:
         searched = Search(prepared, ranges, plan, samples, spec.search_seconds).run(progress)
-        plan, model, found = searched.plan, searched.model, {"search": searched.as_dict()}
+        plan, model, found = searched.plan, searched.model, searched.record
         progress.note(searched.words)
     else:
         progress.doing("writing the quantized graph")
         model = quantize.quantize(prepared.model, ranges, plan, prepared.pictures)
-    record = {
-        "set": source,
-        "method": spec.ranges.value,
-        "images": len(samples),
-        "names": list(samples.names),
-        "sha256": list(samples.sha256),
-        **found,
-    }
+    record = CalibrationRecord(
+        set=source,
+        method=spec.ranges.value,
+        images=len(samples),
+        names=samples.names,
+        sha256=samples.sha256,
+        search=found,
+    )
     return Quantized(model, ranges, plan, record)
 
 

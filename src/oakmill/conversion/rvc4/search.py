@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import onnx
@@ -22,6 +21,7 @@ from oakmill.graph.quantize import Encoding, Interval, Plan, quantize
 from oakmill.graph.rewriting import CannotRewriteError, Scope
 from oakmill.graph.sensitivity import ColumnNoise, with_rounded
 from oakmill.graph.skeleton import copy_of
+from oakmill.spec.recipe import SearchPoint, SearchRecord, Sensitivity
 
 PROBES = 4
 """Images on which single tensors are tried."""
@@ -36,22 +36,13 @@ PERFECT = 200.0
 
 
 @dataclass(frozen=True)
-class Point:
-    """One plan that was tried: how many tensors it keeps in 16 bits, what all take in MB, and how well it agrees."""
-
-    tensors: int
-    activations_mb: float
-    agreement_db: float
-
-
-@dataclass(frozen=True)
 class Found:
     """The plan that was chosen, the graph it makes, and the way there."""
 
     plan: Plan
     model: onnx.ModelProto
     kept: tuple[str, ...]
-    curve: tuple[Point, ...]
+    curve: tuple[SearchPoint, ...]
     ranked: tuple[tuple[str, float], ...]
     complete: bool
 
@@ -66,24 +57,23 @@ class Found:
         return text if self.complete else f"{text}; the time ended before all was tried (--search-seconds)"
 
     @property
-    def _chosen(self) -> Point:
+    def _chosen(self) -> SearchPoint:
         return next(point for point in self.curve if point.tensors == len(self.kept))
 
-    def as_dict(self) -> dict[str, Any]:
-        """As plain data, for the recipe and the passport."""
-        return {
-            "kept_in_16_bits": list(self.kept),
-            "curve": [vars(point) for point in self.curve],
-            "most_sensitive": [{"tensor": name, "agreement_db": round(db, 2)} for name, db in self.ranked[:20]],
-            "complete": self.complete,
-        }
+    @property
+    def record(self) -> SearchRecord:
+        """For the recipe and the passport."""
+        ranked = (Sensitivity(tensor=name, agreement_db=round(db, 2)) for name, db in self.ranked[:20])
+        return SearchRecord(
+            kept_in_16_bits=self.kept, curve=self.curve, most_sensitive=tuple(ranked), complete=self.complete
+        )
 
 
 @dataclass(frozen=True)
 class _Tried:
     """A plan, the graph that it makes, and what that is worth."""
 
-    point: Point
+    point: SearchPoint
     plan: Plan
     model: onnx.ModelProto
 
@@ -170,7 +160,11 @@ class Search:
         for image, expected in zip(self._images, self._expected, strict=True):
             noise.add(expected, candidate.run(image))
         megabytes = sum(self._bytes.values()) + sum(self._bytes.get(name, 0) for name in names)
-        point = Point(len(names), round(megabytes / 1e6, 3), round(min(noise.decibels(), PERFECT), 3))
+        point = SearchPoint(
+            tensors=len(names),
+            activations_mb=round(megabytes / 1e6, 3),
+            agreement_db=round(min(noise.decibels(), PERFECT), 3),
+        )
         return _Tried(point, plan, model)
 
 

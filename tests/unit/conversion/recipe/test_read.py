@@ -6,11 +6,14 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from oakmill.conversion.recipe.read import LARGEST, BadRecipe, portable, read
 from oakmill.settings import Settings
 from oakmill.spec import Precision, Rvc2Spec, Rvc4Spec
 from oakmill.spec.recipe import Recipe, SourceRecord
+from tests.conftest import PROJECT
+from tests.unit.conversion.preparing import INPUT
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def recipe() -> Recipe:
         oakmill="0.1.0",
         source=SourceRecord(name="model.onnx", format="onnx", sha256="c" * 64),
         spec=Rvc2Spec(seed=3),
-        inputs=[{"name": "x", "shape": [1, 3, 2, 2]}],
+        inputs=[INPUT],
         toolchains=[],
         packages={"onnx": "1.17.0"},
         commands=[],
@@ -116,3 +119,11 @@ def test_a_recipe_holds_no_place_of_this_machine(tmp_path: Path) -> None:
     assert kept.verification_images is None
     assert str(tmp_path) not in kept.model_dump_json()
     assert portable(Rvc4Spec(quantization_data="photos/")).model_dump()["quantization_data"] == "photos/"
+
+
+@pytest.mark.parametrize("platform", ["rvc2", "rvc3", "rvc4"])
+def test_a_recipe_of_an_earlier_oakmill_says_what_it_said(platform: str, settings: Settings) -> None:
+    path = PROJECT / "tests" / "conversion" / "recipes" / f"{platform}.yaml"
+    again = yaml.safe_load(read(path, settings).as_yaml())
+    assert again == yaml.safe_load(path.read_text())
+    assert list(again["calibration"]) == list(yaml.safe_load(path.read_text())["calibration"])

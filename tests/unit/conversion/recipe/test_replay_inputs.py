@@ -13,7 +13,7 @@ from oakmill.model import open_source
 from oakmill.settings import Settings
 from oakmill.spec import Rvc2Spec, Rvc4Spec
 from oakmill.spec.recipe import Recipe, SourceRecord
-from tests.unit.conversion.preparing import classifier
+from tests.unit.conversion.preparing import INPUT, classifier
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def digest(path: Path) -> str:
 def recipe(source: SourceRecord, **more: Any) -> Recipe:
     values: dict[str, Any] = {
         "spec": Rvc2Spec(),
-        "inputs": [{"name": "image"}],
+        "inputs": [INPUT],
         "calibration": {},
         "images": [],
         **more,
@@ -148,7 +148,7 @@ def test_images_under_other_names_are_drawn_in_the_recorded_order(
     (now / "more.png").write_bytes(b"a picture that was not there then")
     spec = with_lessons(wanted, wanted.spec, f"{now.parent}/", tmp_path, work, settings)
     calibration_images, held_out = draws(spec)
-    assert calibration_images == wanted.calibration["sha256"]
+    assert calibration_images == list(wanted.calibration.sha256)
     assert held_out == wanted.images or count == 1
 
 
@@ -159,10 +159,10 @@ def test_images_that_were_kept_back_may_be_gone(
     folder = pictures(tmp_path / "then", count)
     wanted = taught(folder, **values)
     for path in sorted(folder.iterdir()):
-        if digest(path) not in wanted.calibration["sha256"]:
+        if digest(path) not in list(wanted.calibration.sha256):
             path.unlink()
     spec = with_lessons(wanted, wanted.spec, None, tmp_path, work, settings)
-    assert draws(spec)[0] == wanted.calibration["sha256"]
+    assert draws(spec)[0] == list(wanted.calibration.sha256)
 
 
 def test_the_same_folder_is_taken_as_it_is(tmp_path: Path, settings: Settings, work: Path) -> None:
@@ -174,13 +174,13 @@ def test_a_folder_beside_the_recipe_is_found(tmp_path: Path, settings: Settings,
     wanted = taught(pictures(tmp_path / "then", 14))
     moved = wanted.spec.model_copy(update={"quantization_data": "then"})
     spec = with_lessons(wanted.model_copy(update={"spec": moved}), moved, None, tmp_path, work, settings)
-    assert draws(spec)[0] == wanted.calibration["sha256"]
+    assert draws(spec)[0] == list(wanted.calibration.sha256)
 
 
 def test_images_that_are_missing_are_named(tmp_path: Path, settings: Settings, work: Path) -> None:
     folder = pictures(tmp_path / "then", 14)
     wanted = taught(folder)
-    name = wanted.calibration["names"][3]
+    name = wanted.calibration.names[3]
     (folder / name).write_bytes(b"changed")
     with pytest.raises(MaterialMissing, match=f"1 of the 12 images .* not in 'then': {name}") as caught:
         with_lessons(wanted, wanted.spec, None, tmp_path, work, settings)

@@ -91,8 +91,8 @@ def test_the_tool_is_told_what_was_asked(tmp_path: Path) -> None:
     (order,) = quantizer.orders
     assert (order.calibrate, order.device, order.control) == (8, "ANY", None)
     assert (order.ignored_names, order.ignored_types) == (("a",), ("Add",))
-    assert made.calibration["quantizer"] == "pot 2022.3.2, target ANY, preset performance"
-    assert made.calibration["images"] == 8
+    assert made.calibration.quantizer == "pot 2022.3.2, target ANY, preset performance"
+    assert made.calibration.images == 8
     assert "seconds" not in str(made.calibration)
     assert not (tmp_path / "job" / "calibration").exists()
 
@@ -116,7 +116,8 @@ def test_an_agreement_that_was_not_reached_is_a_warning(tmp_path: Path) -> None:
     made, progress = quantize(tmp_path, FakeQuantizer(Settings()), Rvc3Spec(accuracy_control=True))
     assert any("0.5000 fully quantized, 0.9000 as it is now" in note for note in progress.notes)
     assert progress.warnings == ["--accuracy-control did not reach an agreement of 0.99 by any layer put back"]
-    assert made.calibration["control"]["agreement"] == 0.9
+    assert made.calibration.control is not None
+    assert made.calibration.control.agreement == 0.9
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_the_quantized_graph_is_near_the_float_one_and_its_record_names_every_fi
     pictures = Pictures.of_files(made.boundary, folder, 6, 0)
     found = quantize_graph(Rvc4Spec(), made, pictures, "photos", settings, Progress())
     assert found.plan == Plan()
-    assert found.record == {
+    assert found.record.model_dump(mode="json") == {
         "set": "photos",
         "method": "minmax",
         "images": 6,
@@ -223,7 +223,8 @@ def test_the_searchs_findings_are_part_of_the_record(made: Prepared, settings: S
     progress = Progress()
     spec = Rvc4Spec(quantizer_search=True, search_seconds=20)
     found = quantize_graph(spec, made, samples_of(made), "made", settings, progress)
-    assert json.loads(json.dumps(found.record))["search"]["curve"][0]["tensors"] == 0
+    assert found.record.search is not None
+    assert found.record.search.curve[0].tensors == 0
     assert any("stay in 16 bits" in note for note in progress.notes)
 
 

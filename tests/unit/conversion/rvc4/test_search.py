@@ -112,7 +112,7 @@ def test_what_is_kept_makes_the_network_agree(found: Found, home: Settings) -> N
 def test_words_and_data_say_the_same(found: Found) -> None:
     assert f"{len(found.kept)} tensors stay in 16 bits" in found.words
     assert "the time ended" not in found.words
-    document = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    document = json.loads(json.dumps(found.record.model_dump(mode="json"), allow_nan=False))
     assert document["kept_in_16_bits"] == list(found.kept)
     assert document["most_sensitive"][0]["tensor"] == EVIL
     assert document["complete"] is True
@@ -177,7 +177,7 @@ def test_progress_counts_the_tensors(home: Settings) -> None:
 def test_a_network_that_ends_in_classes_is_searched_by_how_many_differ(home: Settings) -> None:
     """Its outputs are integers, which were not compared: 8 bits seemed perfect, at an agreement without end."""
     found = Case(network(classes=True), home).found()
-    json.dumps(found.as_dict(), allow_nan=False)
+    json.dumps(found.record.model_dump(mode="json"), allow_nan=False)
     assert found.curve[0].agreement_db < 10
     assert EVIL in found.kept
     assert found.curve[-1].agreement_db <= PERFECT
@@ -187,4 +187,4 @@ def test_a_harmless_network_keeps_little(home: Settings) -> None:
     found = Case(classifier(), home).found()
     plain = found.curve[0].agreement_db
     assert plain > 25
-    json.dumps(found.as_dict(), allow_nan=False)
+    json.dumps(found.record.model_dump(mode="json"), allow_nan=False)
