@@ -157,8 +157,8 @@ def test_a_recipe_with_images_gives_the_same_bytes_from_renamed_ones(
     (renamed / "0.png").unlink(missing_ok=True)
     (renamed / "1.jpg").unlink(missing_ok=True)
     lacking = run("replay", recipe, *data, "-o", tmp_path / "c")
-    assert (lacking.exit_code, lacking.error["code"]) == (3, "MaterialMissing")
-    assert "of the 8 images that taught the quantization" in lacking.error["message"]
+    assert (lacking.exit_code, lacking.error["code"]) == (3, "ReplayInputMissing")
+    assert "of the 8 images that calibrated the quantization" in lacking.error["message"]
 
 
 @pytest.mark.parametrize("platform", ["rvc2", "rvc3", "rvc4"])

@@ -92,7 +92,7 @@ def explained(attempt: Attempt) -> Iterator[None]:
 
 def _tell(attempt: Attempt, failure: Failure, error: dict[str, Any]) -> None:
     if attempt.as_json:
-        click.echo(json.dumps({"error": {**error, "failure": failure.as_dict()}}, ensure_ascii=False))
+        click.echo(json.dumps({"error": {**error, "failure": failure.model_dump(mode="json")}}, ensure_ascii=False))
     for line in in_words(failure, log=not attempt.verbose):
         click.echo(line, err=True)
 

@@ -99,7 +99,7 @@ class Remote:
         failure = Failure.model_validate(job.failure)
         if self.as_json:
             error = {"code": failure.code, "exit_code": failure.exit_code, "message": failure.sentence}
-            _line("error", {**error, "job": job.id, "failure": failure.as_dict()})
+            _line("error", {**error, "job": job.id, "failure": failure.model_dump(mode="json")})
         for words in in_words(failure, log=not self.verbose):
             click.echo(words, err=True)
         raise SystemExit(failure.exit_code)

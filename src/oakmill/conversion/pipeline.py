@@ -106,7 +106,7 @@ def convert(
             if platform.asks_depthai:
                 depthai.start()
             inputs = platform.inputs(_asked_inputs(platform.spec, source, progress), source, progress)
-            source = as_onnx.as_onnx(source, inputs, work / "foreign", spec.seed, settings, progress)
+            source = as_onnx.as_onnx(source, inputs, work / "as-onnx", spec.seed, settings, progress)
             reuse = Reuse.of(platform, source, progress)
         with progress.stage(Stage.PREFLIGHT):
             model = _loaded(platform, source, inputs, progress)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,8 @@ class Needs:
 
     highest_opset: int
     lowest_opset: int = 1
-    decompose: Collection[str] = ()
+    decompose: tuple[str, ...] = ()
     channels_last: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain data, the same in every process."""
-        return {**vars(self), "decompose": sorted(self.decompose)}
 
 
 @dataclass(frozen=True)
@@ -138,7 +134,8 @@ def prepare(
         prove(proved[0], spec.seed)
         return plain
 
-    decides = [spec.disable_onnx_simplification, spec.seed, needs.as_dict(), list(map(repr, inputs))]
+    wanted = {**asdict(needs), "decompose": sorted(needs.decompose)}  # the same in every process
+    decides = [spec.disable_onnx_simplification, spec.seed, wanted, list(map(repr, inputs))]
     plain = keep(fixed.model, decides, make)
     prepared = proved[0] if proved else _embedded(plain, fixed.model, inputs, needs, heads)
     for new, old in prepared.names.items():

@@ -6,7 +6,7 @@ Where they are not, it says where they differ, and in what this conversion was a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +77,8 @@ class Replayed:
             "sha256": self.converted.recipe.artefact["sha256"],
             "recorded_sha256": self.recipe.artefact.get("sha256"),
             "files": [str(path) for path in self.converted.files],
-            "causes": [item.as_dict() for item in self.causes],
-            "places": [item.as_dict() for item in self.places],
+            "causes": [asdict(item) for item in self.causes],
+            "places": [asdict(item) for item in self.places],
             "compared_with": str(self.old_file) if self.old_file else None,
         }
 
@@ -105,14 +105,14 @@ def replay(
 
     Raises:
         BadRecipe: it cannot be followed.
-        MaterialMissing: the source model or images that taught it are not found, or are others.
+        ReplayInputMissing: the source model or images that calibrated it are not found, or are others.
         OakmillError: as `pipeline.convert`.
     """
     recipe = read.read(path, settings)
     with publish.work_folder() as work:
         source = replay_inputs.find_source(recipe, path, given.source, work, settings)
         spec = _spec(recipe, source)
-        spec = replay_inputs.with_lessons(recipe, spec, given.quantization_data, path.parent, work, settings)
+        spec = replay_inputs.with_calibration_images(recipe, spec, given.quantization_data, path.parent, work, settings)
         spec = replay_inputs.with_files(recipe, spec, path.parent)
         spec = spec.model_copy(update={"verification_images": given.images})
         fresh = settings.model_copy(update={"cache_max_mb": 0})

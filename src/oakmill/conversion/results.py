@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,11 +82,7 @@ class Rebuilt:
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data; `same` is None where there was nothing to compare with."""
-        return {
-            "same": not self.differences if self.made else None,
-            "made": self.made,
-            "differences": [item.as_dict() for item in self.differences],
-        }
+        return {"same": not self.differences if self.made else None, **asdict(self)}
 
 
 def _when(made: str) -> str:
@@ -171,14 +167,14 @@ class Results:
         contents: dict[str, bytes | Path] = {path.name: path for path in files}
         contents[_SUMMARY] = json.dumps(plain).encode()
         made_by = f"the conversion of {question.model} to {question.spec.platform.upper()}"
-        kept = self._store.put(KIND, key, contents, {"made_by": made_by}, replace=True)
-        if kept:
+        stored = self._store.put(KIND, key, contents, {"made_by": made_by}, replace=True)
+        if stored:
             read = {"beside": names, "toolchains": list(toolchains)}
             self._store.save(_QUESTIONS, question.key, read)
-        return kept
+        return stored
 
     def keep_converted(self, question: Question | None, converted: Converted, *, compare: bool = False) -> Rebuilt:
-        """Keep what `pipeline.convert` gave, compared with what was kept before where that is wanted."""
+        """Keep what `pipeline.convert` gave, compared with what was there before where that is wanted."""
         from oakmill.conversion.pipeline import summary
 
         if question is None:

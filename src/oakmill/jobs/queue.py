@@ -181,7 +181,7 @@ def unexplained(code: str, message: str, remedy: str = "") -> dict[str, Any]:
 
     remedies = (Remedy(text=remedy),) if remedy else ()
     failure = Failure(stage="", code=code, exit_code=10, rule="", title=message, sentence=message, remedies=remedies)
-    return failure.as_dict()
+    return failure.model_dump(mode="json")
 
 
 def fail_waiting(session: Session, job_id: str, error: OakmillError) -> bool:

@@ -161,8 +161,8 @@ class ConversionJob:
             )  # fmt: skip
         except OutputError as second:
             _log.warning("no debug bundle: %s", second)
-            return failure.as_dict()
-        return {**failure.as_dict(), "bundle": target.name}
+            return failure.model_dump(mode="json")
+        return {**failure.model_dump(mode="json"), "bundle": target.name}
 
 
 def _config(path: Path) -> Any:

@@ -212,14 +212,14 @@ class _Attempt:
 
         stage = next((item["name"] for item in self.writer.stages if item["status"] == "running"), "")
         try:
-            return explain(error, stage, spec_of(self.job)).as_dict()
+            return explain(error, stage, spec_of(self.job)).model_dump(mode="json")
         except Exception as second:  # noqa: BLE001 - a job ends, even if nobody can say why
             _log.exception("the failure of job %s cannot be explained", self.job.id)
             words = error.message if isinstance(error, OakmillError) else f"{type(error).__name__}: {error}"
             return Failure(
                 stage=stage, code="Unexpected", exit_code=1, rule="", title="Unknown failure",
                 sentence=words, details=f"{type(second).__name__}: {second}",
-            ).as_dict()  # fmt: skip
+            ).model_dump(mode="json")  # fmt: skip
 
     def _failed(self, failure: dict[str, Any]) -> None:
         """Write the failure, and its words into the log."""

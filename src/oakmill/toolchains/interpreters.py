@@ -80,9 +80,9 @@ def _candidates(version: str, watch: Watcher) -> Iterator[tuple[str, Path | str]
     yield "the Python that runs Oakmill", Path(sys.executable)
     on_path = [Path(folder) / f"python{version}" for folder in os.get_exec_path()]
     yield from _listed("the PATH", [path for path in on_path if path.exists()], f"no python{version}")
-    kept = Path.home() / ".pyenv" / "versions"
-    newest_first = sorted(kept.glob(f"{version}.*/bin/python"), key=_patch, reverse=True)
-    yield from _listed(str(kept), newest_first, f"no {version}")
+    pyenv = Path.home() / ".pyenv" / "versions"
+    newest_first = sorted(pyenv.glob(f"{version}.*/bin/python"), key=_patch, reverse=True)
+    yield from _listed(str(pyenv), newest_first, f"no {version}")
     yield "uv's interpreters", _from_uv(version)
     watch(ToolEvent(line=f"Letting uv download Python {version} ..."))
     yield "uv's downloads", _download(version)

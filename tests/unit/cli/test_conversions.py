@@ -269,8 +269,8 @@ def test_a_recipe_with_images_gives_the_same_bytes_from_renamed_ones(
     (renamed / "0.png").unlink(missing_ok=True)
     (renamed / "1.jpg").unlink(missing_ok=True)
     lacking = run("replay", recipe, *data, "-o", tmp_path / "c")
-    assert (lacking.exit_code, lacking.error["code"]) == (3, "MaterialMissing")
-    assert "of the 8 images that taught the quantization" in lacking.error["message"]
+    assert (lacking.exit_code, lacking.error["code"]) == (3, "ReplayInputMissing")
+    assert "of the 8 images that calibrated the quantization" in lacking.error["message"]
 
 
 def test_a_recipe_that_gives_other_bytes_says_where_and_why(run: Run, model: Path, tmp_path: Path) -> None:
@@ -294,7 +294,7 @@ def test_a_recipe_without_its_source_asks_for_it(run: Run, model: Path, tmp_path
     run("convert", model, *TO, "-o", tmp_path / "a")
     model.unlink()
     answer = run("replay", tmp_path / "a" / "model.toy.recipe.yaml", "-o", tmp_path / "b")
-    assert (answer.exit_code, answer.error["code"]) == (3, "MaterialMissing")
+    assert (answer.exit_code, answer.error["code"]) == (3, "ReplayInputMissing")
     assert answer.error["remedy"] == "say where it is: --source MODEL"
 
 

@@ -68,7 +68,7 @@ def write(
     clean = _Cleaner(settings, model, facts)
     documents = {
         "README.txt": README,
-        "failure.json": _json(clean.data(failure.as_dict())),
+        "failure.json": _json(clean.data(failure.model_dump(mode="json"))),
         "log.txt": clean.text(log.strip() or "\n".join(failure.log)) + "\n",
         "spec.json": _json(clean.data(failure.spec)),
         **({"effective.json": _json(clean.data(spec.model_dump(mode="json")))} if spec else {}),

@@ -90,7 +90,3 @@ class Failure(_Plain):
     def known(self) -> bool:
         """Whether a rule explains it."""
         return bool(self.rule)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The failure as plain data."""
-        return self.model_dump(mode="json")

@@ -10,10 +10,10 @@ from onnx import AttributeProto, ModelProto, TensorProto
 
 from oakmill.model.tensors import graphs, nodes, tensors
 
-KEPT = 64
+SMALL = 64
 """Elements; an integer tensor of no more says a shape, axes or an index, and is kept."""
 
-_SHAPES: Mapping[int, int] = {TensorProto.INT64: KEPT, TensorProto.INT32: 8, TensorProto.BOOL: 8}
+_SHAPES: Mapping[int, int] = {TensorProto.INT64: SMALL, TensorProto.INT32: 8, TensorProto.BOOL: 8}
 """Types of such tensors, and how many elements each may have; a bias in 32 bits has more than a shape."""
 
 _VALUES = (
@@ -63,7 +63,7 @@ def _shorten(attribute: AttributeProto) -> None:
     """Trees and tables of words keep their weights in lists of an attribute."""
     for name in _LISTS:
         values = getattr(attribute, name)
-        if len(values) > KEPT:
+        if len(values) > SMALL:
             del values[:]
     if attribute.type == AttributeProto.STRING and len(attribute.s) > 1024:
         attribute.s = STRIPPED.encode()

@@ -10,7 +10,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,6 @@ class Difference:
         """In one line."""
         why = f" ({self.volatile})" if self.volatile else ""
         return f"{self.where}: {self.before} -> {self.after}{why}"
-
-    def as_dict(self) -> dict[str, str]:
-        """As plain data."""
-        return asdict(self)
 
 
 def compare_files(name: str, before: Path, after: Path, settings: Settings) -> list[Difference]:

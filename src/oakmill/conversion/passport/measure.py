@@ -161,7 +161,7 @@ def measure(subject: Subject, progress: Progress) -> Passport:
     if subject.overflowing:
         progress.doing("looking for values beyond FP16")
     taught = subject.images.calibration_images
-    apart = f"none of them is among the {len(taught)} images that taught the quantization" if taught else ""
+    apart = f"none of them is among the {len(taught)} images that calibrated the quantization" if taught else ""
     return Passport(
         subject.platform,
         HeldOut(pictures.source, pictures.names, apart),

@@ -1,4 +1,4 @@
-"""Finds what a recipe was made of: the source model and the images that taught it, known by their sha256."""
+"""Finds what a recipe was made of: the source model and the images that calibrated it, known by their sha256."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SEARCHED = 200
 """Files beside a recipe that are looked at by content."""
 
 
-class MaterialMissing(SourceError):
+class ReplayInputMissing(SourceError):
     """What a recipe was made of is not here."""
 
 
@@ -45,12 +45,12 @@ def find_source(recipe: Recipe, path: Path, given: Path | None, work: Path, sett
     """The recipe's source model: at the place given, else beside the recipe or here, by name or by content.
 
     Raises:
-        MaterialMissing: it is not there, or what is there is another model.
+        ReplayInputMissing: it is not there, or what is there is another model.
         OakmillError: the file given is no model.
     """
     if given is not None and not given.is_dir():
         if _digest_of_model(given, work, settings) != recipe.source.sha256:
-            raise MaterialMissing(
+            raise ReplayInputMissing(
                 f"{given} is another model than the recipe's {recipe.source.name} (sha256 {recipe.source.sha256})",
                 subject=str(given),
                 remedy="give the model that the recipe was made from",
@@ -64,7 +64,7 @@ def find_source(recipe: Recipe, path: Path, given: Path | None, work: Path, sett
         except OakmillError:
             continue  # no model, or one that cannot be read: not the one
     places = ", ".join(dict.fromkeys(str(folder.resolve()) for folder in folders))
-    raise MaterialMissing(
+    raise ReplayInputMissing(
         f"the recipe's source model {recipe.source.name} (sha256 {recipe.source.sha256}) is not in {places}",
         subject=recipe.source.name,
         remedy="say where it is: --source MODEL",
@@ -102,7 +102,7 @@ def with_files(recipe: Recipe, spec: ConversionSpec, beside: Path) -> Conversion
     """The spec with the other files that it names where they are now: at their place, or beside the recipe.
 
     Raises:
-        MaterialMissing: one is not there, or is another.
+        ReplayInputMissing: one is not there, or is another.
     """
     changes: dict[str, Any] = {}
     for field, digest in recipe.files.items():
@@ -110,7 +110,7 @@ def with_files(recipe: Recipe, spec: ConversionSpec, beside: Path) -> Conversion
         places = [place for place in (named, beside / named.name, Path(named.name)) if place.is_file()]
         right = next((place for place in places if _is_one_of(place, {digest})), None)
         if right is None:
-            raise MaterialMissing(
+            raise ReplayInputMissing(
                 f"the file {named.name} that the recipe names ({field}, sha256 {digest}) is not here",
                 subject=str(named),
                 remedy="put it beside the recipe",
@@ -119,7 +119,7 @@ def with_files(recipe: Recipe, spec: ConversionSpec, beside: Path) -> Conversion
     return spec.model_copy(update=changes)
 
 
-def with_lessons(
+def with_calibration_images(
     recipe: Recipe, spec: ConversionSpec, given: str | None, beside: Path, work: Path, settings: Settings
 ) -> ConversionSpec:
     """The spec with quantization data from which the recorded images are drawn, in the recorded order.
@@ -127,7 +127,7 @@ def with_lessons(
     Names do not matter, and what else is in the folder does not either.
 
     Raises:
-        MaterialMissing: images are not there.
+        ReplayInputMissing: images are not there.
         SourceError: the folder or set is not there.
     """
     wanted = list(recipe.calibration.sha256)
@@ -156,8 +156,8 @@ def _dataset(data: str | None, given: str | None, work: Path, settings: Settings
     except SourceError as error:
         if given is not None:
             raise
-        raise MaterialMissing(
-            f"the images that taught the quantization are not where they were: {error.message}",
+        raise ReplayInputMissing(
+            f"the images that calibrated the quantization are not where they were: {error.message}",
             subject=str(data),
             remedy="say where they are: --quantization-data FOLDER; their names do not matter",
         ) from error
@@ -204,8 +204,8 @@ def _require_all(recipe: Recipe, wanted: list[str], there: Mapping[str, Path], f
     ]
     if missing:
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-        raise MaterialMissing(
-            f"{len(missing)} of the {len(wanted)} images that taught the quantization are not in {found.name!r}: "
+        raise ReplayInputMissing(
+            f"{len(missing)} of the {len(wanted)} images that calibrated the quantization are not in {found.name!r}: "
             f"{', '.join(missing[:_NAMED])}{more}",
             subject=found.name,
             remedy="say where they are: --quantization-data FOLDER; their names do not matter",

@@ -45,7 +45,7 @@ from oakmill.toolchains.rvc2 import compile_tool, failures
 from oakmill.toolchains.rvc2.blob import read_header, read_superblob
 from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Ports, Rvc2Toolchain
 
-NEEDS = Needs(highest_opset=16, decompose=tuple(set(DECOMPOSITIONS) - {"LSTM"}))
+NEEDS = Needs(highest_opset=16, decompose=tuple(sorted(set(DECOMPOSITIONS) - {"LSTM"})))
 MEMORY_MB = 512
 """RVC2's memory, which holds weights in FP16, activations and firmware."""
 

@@ -180,11 +180,11 @@ def merge(model: Mapping[str, Record], caches: Mapping[str, Record]) -> dict[str
     Raises:
         VerificationFailed: a record that is not metadata is in both.
     """
-    kept = {name: record for name, record in model.items() if not METADATA.fullmatch(name)}
-    both = kept.keys() & caches.keys()
+    graphs = {name: record for name, record in model.items() if not METADATA.fullmatch(name)}
+    both = graphs.keys() & caches.keys()
     if both:
         raise VerificationFailed(f"the model and its caches both have a record {sorted(both)[0]!r}")
-    return {**kept, **caches}
+    return {**graphs, **caches}
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def test_calibration_on_noise_is_found_and_images_are_said_to_be_kept_apart(made
     method = Method("QDQ", "how", Counted(made).runnable, source.runnable)
     passport = measure(subject(made, taught, source, method), Progress())
     assert [finding.code for finding in passport.findings] == ["random_calibration"]
-    assert passport.images.held_out == "none of them is among the 3 images that taught the quantization"
+    assert passport.images.held_out == "none of them is among the 3 images that calibrated the quantization"
 
 
 def test_generated_images_say_nothing_of_colours(made: Prepared, images: Images) -> None:

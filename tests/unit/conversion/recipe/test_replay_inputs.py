@@ -8,7 +8,7 @@ import pytest
 
 from oakmill.calibration.samples import find_images
 from oakmill.conversion.images.choose import split
-from oakmill.conversion.recipe.replay_inputs import MaterialMissing, find_source, with_files, with_lessons
+from oakmill.conversion.recipe.replay_inputs import ReplayInputMissing, find_source, with_calibration_images, with_files
 from oakmill.model import open_source
 from oakmill.settings import Settings
 from oakmill.spec import Rvc2Spec, Rvc4Spec
@@ -87,10 +87,10 @@ def test_the_source_is_found_under_another_name_by_its_content(model: Path, sett
 def test_another_model_of_that_name_is_not_taken(model: Path, settings: Settings, work: Path, tmp_path: Path) -> None:
     wanted = of(model, settings, work)
     model.write_bytes(classifier(size=16).SerializeToString())
-    with pytest.raises(MaterialMissing, match=r"source model model\.onnx .* is not in") as caught:
+    with pytest.raises(ReplayInputMissing, match=r"source model model\.onnx .* is not in") as caught:
         find_source(wanted, model.parent / "recipe.yaml", None, work, settings)
     assert caught.value.remedy == "say where it is: --source MODEL"
-    with pytest.raises(MaterialMissing, match="is another model"):
+    with pytest.raises(ReplayInputMissing, match="is another model"):
         find_source(wanted, tmp_path / "recipe.yaml", model, work, settings)
 
 
@@ -146,7 +146,7 @@ def test_images_under_other_names_are_drawn_in_the_recorded_order(
     for index, path in enumerate(sorted((tmp_path / "then").iterdir(), reverse=True)):
         path.rename(now / f"{index % 3}-{index}.png")
     (now / "more.png").write_bytes(b"a picture that was not there then")
-    spec = with_lessons(wanted, wanted.spec, f"{now.parent}/", tmp_path, work, settings)
+    spec = with_calibration_images(wanted, wanted.spec, f"{now.parent}/", tmp_path, work, settings)
     calibration_images, held_out = draws(spec)
     assert calibration_images == list(wanted.calibration.sha256)
     assert held_out == wanted.images or count == 1
@@ -161,19 +161,19 @@ def test_images_that_were_kept_back_may_be_gone(
     for path in sorted(folder.iterdir()):
         if digest(path) not in list(wanted.calibration.sha256):
             path.unlink()
-    spec = with_lessons(wanted, wanted.spec, None, tmp_path, work, settings)
+    spec = with_calibration_images(wanted, wanted.spec, None, tmp_path, work, settings)
     assert draws(spec)[0] == list(wanted.calibration.sha256)
 
 
 def test_the_same_folder_is_taken_as_it_is(tmp_path: Path, settings: Settings, work: Path) -> None:
     wanted = taught(pictures(tmp_path / "then", 14))
-    assert with_lessons(wanted, wanted.spec, None, tmp_path, work, settings) == wanted.spec
+    assert with_calibration_images(wanted, wanted.spec, None, tmp_path, work, settings) == wanted.spec
 
 
 def test_a_folder_beside_the_recipe_is_found(tmp_path: Path, settings: Settings, work: Path) -> None:
     wanted = taught(pictures(tmp_path / "then", 14))
     moved = wanted.spec.model_copy(update={"quantization_data": "then"})
-    spec = with_lessons(wanted.model_copy(update={"spec": moved}), moved, None, tmp_path, work, settings)
+    spec = with_calibration_images(wanted.model_copy(update={"spec": moved}), moved, None, tmp_path, work, settings)
     assert draws(spec)[0] == list(wanted.calibration.sha256)
 
 
@@ -182,21 +182,21 @@ def test_images_that_are_missing_are_named(tmp_path: Path, settings: Settings, w
     wanted = taught(folder)
     name = wanted.calibration.names[3]
     (folder / name).write_bytes(b"changed")
-    with pytest.raises(MaterialMissing, match=f"1 of the 12 images .* not in 'then': {name}") as caught:
-        with_lessons(wanted, wanted.spec, None, tmp_path, work, settings)
+    with pytest.raises(ReplayInputMissing, match=f"1 of the 12 images .* not in 'then': {name}") as caught:
+        with_calibration_images(wanted, wanted.spec, None, tmp_path, work, settings)
     assert "--quantization-data" in caught.value.remedy
 
 
 def test_a_folder_that_is_gone_is_asked_for(tmp_path: Path, settings: Settings, work: Path) -> None:
     wanted = taught(pictures(tmp_path / "then", 14))
     (tmp_path / "then").rename(tmp_path / "moved")
-    with pytest.raises(MaterialMissing, match="not where they were"):
-        with_lessons(wanted, wanted.spec, None, tmp_path, work, settings)
+    with pytest.raises(ReplayInputMissing, match="not where they were"):
+        with_calibration_images(wanted, wanted.spec, None, tmp_path, work, settings)
 
 
 def test_a_conversion_that_was_not_taught_needs_no_images(tmp_path: Path, settings: Settings, work: Path) -> None:
     wanted = recipe(SourceRecord(name="model.onnx", format="onnx", sha256=""))
-    assert with_lessons(wanted, wanted.spec, None, tmp_path, work, settings) == wanted.spec
+    assert with_calibration_images(wanted, wanted.spec, None, tmp_path, work, settings) == wanted.spec
 
 
 def test_other_files_are_found_beside_the_recipe_or_asked_for(tmp_path: Path) -> None:
@@ -208,5 +208,5 @@ def test_other_files_are_found_beside_the_recipe_or_asked_for(tmp_path: Path) ->
     found: Any = with_files(wanted, spec, tmp_path)
     assert found.aimet_encodings == path
     path.write_text("{ }")
-    with pytest.raises(MaterialMissing, match=r"encodings\.json .* is not here"):
+    with pytest.raises(ReplayInputMissing, match=r"encodings\.json .* is not here"):
         with_files(wanted, spec, tmp_path)

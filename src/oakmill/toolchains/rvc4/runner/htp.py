@@ -127,13 +127,13 @@ class Graph:
         names = [_name(tensor) for tensor in self.inputs]
         if feeds.keys() != set(names):
             raise GraphError(f"the graph's inputs are {', '.join(names)}, given are {', '.join(feeds)}")
-        kept = [_bind(tensor, _fitting(tensor, feeds[_name(tensor)])) for tensor in self.inputs]
+        bound = [_bind(tensor, _fitting(tensor, feeds[_name(tensor)])) for tensor in self.inputs]
         results = {_name(tensor): _bind(tensor, np.zeros(tensor.shape, _dtype(tensor))) for tensor in self.outputs}
         self._htp.call(
             "graphExecute",
             self._handle,
             ctypes.cast(self._info.inputs, c_void_p),
-            c_uint32(len(kept)),
+            c_uint32(len(bound)),
             ctypes.cast(self._info.outputs, c_void_p),
             c_uint32(len(results)),
             c_void_p(),

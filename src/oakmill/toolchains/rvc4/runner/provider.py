@@ -159,14 +159,14 @@ def _reasons(log: Path) -> tuple[dict[tuple[str, str], str], str]:
 @contextmanager
 def _output_in(log: Path) -> Iterator[None]:
     """What this process writes to stdout and stderr, from native code too, goes into a file meanwhile."""
-    kept = [(stream, os.dup(stream)) for stream in (1, 2)]
+    copies = [(stream, os.dup(stream)) for stream in (1, 2)]
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        for stream, _ in kept:
+        for stream, _ in copies:
             os.dup2(file, stream)
         yield
     finally:
-        for stream, copy in kept:
+        for stream, copy in copies:
             os.dup2(copy, stream)
             os.close(copy)
         os.close(file)
