@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from oakmill.errors import OutputError, OutputExists
+from oakmill.files import aside
 
 
 @contextmanager
@@ -39,10 +40,8 @@ def require_free(folder: Path, names: list[str], *, overwrite: bool) -> None:
         OutputExists: one of the names is taken and may not be overwritten.
         OutputError: the folder cannot be made or written.
     """
-    with readable_write_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(prefix=".oakmill-", dir=folder):
-            pass
+    with readable_write_errors(folder), aside(folder, ".oakmill-"):
+        pass
     taken = [name for name in names if (folder / name).exists()]
     if taken and not overwrite:
         raise _exists(folder / taken[0])
@@ -55,13 +54,13 @@ def publish(files: Mapping[str, Path], folder: Path, *, overwrite: bool) -> list
         OutputExists: a name was taken meanwhile, by another conversion into the same folder.
         OutputError: the disk is full or the folder cannot be written.
     """
-    with readable_write_errors(folder), tempfile.TemporaryDirectory(prefix=".oakmill-", dir=folder) as hidden:
+    with readable_write_errors(folder), aside(folder, ".oakmill-") as hidden:
         for name, path in files.items():
-            shutil.copyfile(path, Path(hidden) / name)
+            shutil.copyfile(path, hidden / name)
         done: list[Path] = []
         for name in files:
             try:
-                _reveal(Path(hidden) / name, folder / name, overwrite=overwrite)
+                _reveal(hidden / name, folder / name, overwrite=overwrite)
             except FileExistsError:
                 for path in done:
                     path.unlink(missing_ok=True)
