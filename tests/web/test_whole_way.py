@@ -102,7 +102,7 @@ def test_from_an_empty_hub_to_a_superblob_and_an_int8_dlc(walker: Page, tmp_path
     walker.locator(".result h2 a").click()
     expect(walker.locator("main")).to_contain_text("INT8")
     expect(walker.locator("main")).to_contain_text("emulat")
-    expect(walker.locator("svg.by-image").first).to_be_visible()
+    expect(walker.get_by_role("img", name="distribution over").first).to_be_visible()
 
 
 def _convert(page: Page, platform: str, images: str = "") -> None:

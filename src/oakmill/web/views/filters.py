@@ -68,11 +68,6 @@ def readable(text: str) -> str:
     return _FOR_TERMINALS.sub("", text)
 
 
-def measured(value: Any) -> str:
-    """A measured number with three digits that say something, or the word that a passport has in its place."""
-    return f"{value:.3g}" if isinstance(value, float | int) else str(value or "–")
-
-
 def shape(dimensions: Iterable[Any]) -> str:
     """1 × 3 × 224 × 224; an open dimension by its name."""
     return " × ".join("?" if item is None else str(item) for item in dimensions)
@@ -166,7 +161,6 @@ ALL: Mapping[str, Callable[..., Any]] = {
     "counted": counted,
     "duration": duration,
     "readable": readable,
-    "measured": measured,
     "shape": shape,
     "task": task,
     "precision": precision,
