@@ -71,6 +71,25 @@ class Finding:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
+def finding_of(document: Mapping[str, Any]) -> Finding:
+    """A finding out of stored JSON; also one that was written before there was one kind of finding.
+
+    Raises:
+        KeyError, ValueError: it is none.
+    """
+    earlier = {"op": document["op"]} if document.get("op") else {}
+    return Finding(
+        document["code"],
+        severity_of(document.get("severity") or document["level"]),
+        document["message"],
+        document.get("title", ""),
+        document.get("remedy", ""),
+        document.get("subject", document.get("node", "")),
+        tuple(document.get("others", ())),
+        document.get("evidence", earlier),
+    )
+
+
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Sorted by severity, in their order otherwise."""
     return tuple(sorted(findings, key=lambda item: -item.severity.rank))

@@ -117,7 +117,7 @@ def test_an_onnx_model_becomes_rvc2_and_the_same_again_is_answered_at_once(
     facts = client.get(f"/instances/{instance_id}").json()["facts"]
     assert facts["inputs"] == [{"name": "image", "shape": [1, 3, 16, 16], "dtype": "float32"}]
     preflight = client.post(f"/instances/{instance_id}/preflight", json={}).raise_for_status().json()["platforms"]
-    assert {item["platform"]: item["verdict"] for item in preflight}["rvc2"] == "yes"
+    assert {item["platform"]: item["verdict"] for item in preflight}["rvc2"] == "ok"
     job = convert(client, instance_id, RVC2)
     row = complete(client, job["result_id"])
     assert (row["model_type"], row["parent_id"], row["job_id"]) == ("RVC2", instance_id, job["id"])

@@ -182,9 +182,9 @@ def test_an_own_set_from_real_photos(variables: dict[str, str], shared_data: Pat
     assert added["images"] == len(list(photos.iterdir()))
     mean, scale = "123.675,116.28,103.53", "58.395,57.12,57.375"
     good = read(variables, "doctor", "photos", "--shape", "1,3,224,224", "--mean-values", mean, "--scale-values", scale)
-    assert good["verdict"] == "green"
+    assert good["verdict"] == "ok"
     bad = read(variables, "doctor", "photos", "--mean-values", scale, "--scale-values", mean)
-    assert bad["verdict"] == "red"
+    assert bad["verdict"] == "error"
 
 
 def test_the_command_starts_without_numpy(variables: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from oakmill.calibration.doctor import diagnosis_of
 from oakmill.hub import wire
 from oakmill.jobs import estimates
 from oakmill.jobs.tables import LIVE, Job
@@ -43,11 +44,11 @@ def job(session: Session, row: Job) -> wire.Job:
 
 def dataset(row: Dataset) -> wire.DatasetDetail:
     """A calibration set, with what the calibration doctor says of it; lists leave that out."""
-    doctor = row.report.get("doctor", {})
+    doctor = diagnosis_of(row.report["doctor"]) if row.report.get("doctor") else None
     return wire.DatasetDetail.model_validate(row).model_copy(
         update={
-            "verdict": doctor.get("verdict"),
-            "doctor": doctor,
+            "verdict": doctor and doctor.verdict,
+            "doctor": doctor.as_dict() if doctor else {},
             "left_out": row.report.get("left_out", 0),
             "thumbnails": len(row.report.get("thumbnails", ())),
         }

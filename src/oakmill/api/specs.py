@@ -16,6 +16,7 @@ from oakmill.hub.routing import Id, router
 from oakmill.jobs.submit import file_fields
 from oakmill.model import merge_inputs, prefill
 from oakmill.model.source import Tensor
+from oakmill.preflight.findings import reports_of
 from oakmill.registry import instances
 from oakmill.registry.tables import Instance, InstanceStatus
 from oakmill.spec import InputSpec
@@ -44,7 +45,7 @@ class PreflightIn(Body):
 
 
 class PreflightOut(BaseModel):
-    """The verdict for each platform, as `oakmill check` gives it."""
+    """The report on each platform as `oakmill check` gives it: `verdict` is the worst of its findings."""
 
     platforms: list[dict[str, Any]]
 
@@ -76,10 +77,10 @@ def preflight(instance_id: Id, body: PreflightIn, caller: Reader, at: TheHub) ->
     with at.db.reading() as session:
         row = instances.instance(session, caller, instance_id)
     _require_source(row)
-    if not body.inputs and set(body.platforms) <= set(row.facts.get("preflight", {})):
-        return PreflightOut(platforms=[row.facts["preflight"][name] for name in body.platforms])
-    found = looks.preflight(at, row, _checked(body.inputs), body.platforms)
-    return PreflightOut(platforms=[found[name] for name in body.platforms])
+    found = reports_of(row.facts)
+    if body.inputs or not set(body.platforms) <= found.keys():
+        found = looks.preflight(at, row, _checked(body.inputs), body.platforms)
+    return PreflightOut(platforms=[found[name].as_dict() for name in body.platforms])
 
 
 def _require_source(row: Instance) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,16 @@ from oakmill.calibration.datasets.files import digest, is_picture, problem, why
 from oakmill.calibration.images import FORMATS, read_image
 from oakmill.calibration.samples import draw
 from oakmill.errors import OakmillError, SourceError
+from oakmill.findings import Finding, Severity, finding_of, worst_of
 from oakmill.spec import Encoding, Precision, Resize
-from oakmill.spec.inputs import IMAGENET_MEAN, IMAGENET_SCALE
+from oakmill.spec.preprocessing_rules import mistakes
+from oakmill.spec.preprocessing_rules import words as _words
 
 MAX_EXAMINED = 2048  # drawn from larger sets
 SIDE = 224  # pixels that a picture is looked at in, its middle cut out as for a model's input
 THREADS = 4
 
-# Fewer than the first number is red, than the second amber. Qualcomm: "5-10 input data examples ... is usually
+# Fewer than the first number is an error, than the second a warning. Qualcomm: "5-10 input data examples ... is usually
 # sufficient, and definitely practical for quick experiments. For more robust quantization results, we recommend
 # providing 50-100 examples" (docs.qualcomm.com, 80-63442-10, model conversion). Histograms need more than the two
 # extremes do, so the accuracy-focused modes get the double; 16 bits have room to spare.
@@ -45,25 +46,7 @@ _GRAY = 1.0  # mean difference between channels, of 255
 _ASPECT = 3.0
 _TINY = 32  # pixels, where the input's size is not known
 _NEAR_BITS, _NEAR_LEVELS = 4, 6.0  # of 64 bits of hash; mean difference of the 8 x 9 thumbnails, of 255
-_MANY = 0.1  # share of the set from which on a finding is amber
-
-
-class Level(StrEnum):
-    """How serious a finding is: good to know, may cost accuracy, will cost accuracy."""
-
-    INFO = "info"
-    AMBER = "amber"
-    RED = "red"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was found: its name for programs, what it is, and what to do about it."""
-
-    level: Level
-    code: str
-    message: str
-    remedy: str = ""
+_MANY = 0.1  # share of the set from which on a finding is a warning
 
 
 @dataclass(frozen=True)
@@ -91,10 +74,13 @@ class Diagnosis:
     std: tuple[float, ...] = ()
 
     @property
-    def verdict(self) -> str:
-        """Green, amber or red, as the worst finding is."""
-        levels = {finding.level for finding in self.findings}
-        return "red" if Level.RED in levels else "amber" if Level.AMBER in levels else "green"
+    def verdict(self) -> Severity:
+        """As the worst finding is."""
+        return worst_of(finding.severity for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {**asdict(self), "verdict": self.verdict}
 
 
 @dataclass(frozen=True)
@@ -108,6 +94,17 @@ class _Look:
     gray: bool
     neighbours: float
     thumbnail: NDArray[np.float64] = field(repr=False)
+
+
+def diagnosis_of(document: Mapping[str, Any]) -> Diagnosis:
+    """A diagnosis out of stored JSON, of this version or an earlier one."""
+    return Diagnosis(
+        document["count"],
+        document["examined"],
+        tuple(map(finding_of, document["findings"])),
+        tuple(document.get("mean", ())),
+        tuple(document.get("std", ())),
+    )
 
 
 def examine(files: Sequence[Path], expected: Expectation | None = None) -> Diagnosis:
@@ -136,13 +133,13 @@ def examine(files: Sequence[Path], expected: Expectation | None = None) -> Diagn
         *_enough(round((len(drawn) - len(broken) - copies) * len(files) / len(drawn)), known),
         *_twins(copies, list(seen.values()), len(drawn)),
         *_pictures(list(seen.values()), known),
-        *_values(known),
+        *mistakes("", known.mean, known.scale, encoding=known.encoding),
         *_normalised(mean, std, known),
         *_arrays([path for path in arrays if path not in broken], known),
     ]
     if pictures and arrays:
         message = f"{len(pictures)} pictures and {len(arrays)} arrays are mixed"
-        findings.append(Finding(Level.AMBER, "mixed", message, "Arrays are taken as they are: keep them apart."))
+        findings.append(_found("mixed", Severity.WARNING, message, "Arrays are taken as they are: keep them apart."))
     return Diagnosis(len(files), len(drawn), tuple(findings), mean, std)
 
 
@@ -218,33 +215,37 @@ def _near_twins(looks: Sequence[_Look]) -> int:
 Findings = Iterator[Finding]
 
 
+def _found(code: str, severity: Severity, message: str, remedy: str) -> Finding:
+    return Finding(code, severity, message, remedy=remedy)
+
+
 def _broken(broken: dict[Path, str], total: int) -> Findings:
     if broken:
         path, words = min(broken.items())
         message = f"{len(broken)} of {total} files cannot be used, such as {path.name}: it {words}"
-        yield Finding(Level.RED, "damaged", message, "Remove them; `oakmill datasets add` leaves them out.")
+        yield _found("damaged", Severity.ERROR, message, "Remove them; `oakmill datasets add` leaves them out.")
 
 
 def _enough(count: int, expected: Expectation) -> Findings:
-    red, amber = ENOUGH.get(expected.precision, (0, 0))
-    level = Level.RED if count < red else Level.AMBER
-    if count < amber:
+    too_few, few = ENOUGH.get(expected.precision, (0, 0))
+    severity = Severity.ERROR if count < too_few else Severity.WARNING
+    if count < few:
         message = f"{count} different pictures are few for {expected.precision}: a range is set by the widest one seen"
-        yield Finding(level, "few", message, f"Give at least {amber}, of all that the camera will see.")
+        yield _found("few", severity, message, f"Give at least {few}, of all that the camera will see.")
 
 
 def _twins(copies: int, looks: Sequence[_Look], total: int) -> Findings:
     if copies:
         message = f"{copies} of {total} files are copies of others: they teach nothing"
-        yield Finding(_level(copies / total), "duplicates", message, "Remove them; `oakmill datasets add` does.")
+        yield _found("duplicates", _by_share(copies / total), message, "Remove them; `oakmill datasets add` does.")
     near = _near_twins(looks) - copies
     if near > 0:
         message = f"{near} of {total} pictures look almost like another, as the frames of a film do"
-        yield Finding(_level(near / total), "near-duplicates", message, "Take frames further apart.")
+        yield _found("near_duplicates", _by_share(near / total), message, "Take frames further apart.")
 
 
-def _level(share: float) -> Level:
-    return Level.AMBER if share >= _MANY else Level.INFO
+def _by_share(share: float) -> Severity:
+    return Severity.WARNING if share >= _MANY else Severity.NOTE
 
 
 def _pictures(looks: Sequence[_Look], expected: Expectation) -> Findings:
@@ -252,8 +253,8 @@ def _pictures(looks: Sequence[_Look], expected: Expectation) -> Findings:
     side = min(_input_size(expected) or (_TINY, _TINY))
     noise = sum(look.neighbours < _NOISE for look in looks)
     if noise:
-        level = Level.RED if noise * 2 >= len(looks) else Level.AMBER
-        yield Finding(level, "random-pixels", f"{noise} of {len(looks)} are noise. {RANDOM_WARNING}", "Use photos.")
+        severity = Severity.ERROR if noise * 2 >= len(looks) else Severity.WARNING
+        yield _found("random_pixels", severity, f"{noise} of {len(looks)} are noise. {RANDOM_WARNING}", "Use photos.")
     for code, which, words, remedy in (
         ("blank", [look.std < _BLANK for look in looks], "have one colour all over", "Remove them."),
         (
@@ -270,11 +271,13 @@ def _pictures(looks: Sequence[_Look], expected: Expectation) -> Findings:
         ),
     ):
         if any(which):
-            yield Finding(_level(sum(which) / len(looks)), code, f"{sum(which)} of {len(looks)} {words}", remedy)
+            yield _found(code, _by_share(sum(which) / len(looks)), f"{sum(which)} of {len(looks)} {words}", remedy)
     gray = sum(look.gray and look.std >= _BLANK for look in looks)
     if gray > _MANY * len(looks) and expected.encoding is not Encoding.GRAY:
-        level = Level.AMBER if gray * 2 > len(looks) else Level.INFO
-        yield Finding(level, "gray", f"{gray} of {len(looks)} have no colours", "Add coloured ones, if the camera has.")
+        severity = Severity.WARNING if gray * 2 > len(looks) else Severity.NOTE
+        yield _found(
+            "gray", severity, f"{gray} of {len(looks)} have no colours", "Add coloured ones, if the camera has."
+        )
 
 
 def _input_size(expected: Expectation) -> tuple[int, int] | None:
@@ -286,55 +289,25 @@ def _input_size(expected: Expectation) -> tuple[int, int] | None:
     return (inner[1], inner[2]) if inner[0] in (1, 3) else (inner[0], inner[1])
 
 
-def _values(expected: Expectation) -> Findings:
-    """Values of mean and scale that are wrong whatever the pictures are."""
-    mean, scale = expected.mean or (), expected.scale or ()
-    imagenet = "ImageNet's are mean 123.675,116.28,103.53 and scale 58.395,57.12,57.375."
-    if _is_near(mean, IMAGENET_SCALE) and _is_near(scale, IMAGENET_MEAN):
-        yield Finding(Level.RED, "swapped-mean-scale", "mean and scale are ImageNet's, but swapped", imagenet)
-    elif scale and max(map(abs, scale)) < 0.1:
-        largest = 255 / max(map(abs, scale))
-        message = f"the scale {_words(scale)} divides: values of 0 to 255 become as large as {largest:,.0f}"
-        remedy = f"Give what is divided by: {_words([1 / value for value in scale])}."
-        yield Finding(Level.RED, "scale-multiplies", message, remedy)
-    elif (scale and max(map(abs, scale)) < 1) or (mean and 0 < max(map(abs, mean)) <= 1):
-        message = "mean and scale are for pixels of 0 to 1, but cameras and sets have 0 to 255"
-        remedy = f"Times 255: mean {_words([v * 255 for v in mean])}; scale {_words([v * 255 for v in scale])}."
-        yield Finding(Level.RED, "unit-mean-scale", message, remedy)
-    backwards = IMAGENET_MEAN[::-1] if expected.encoding is Encoding.RGB else IMAGENET_MEAN
-    if len(mean) == 3 and np.allclose(mean, backwards, atol=1.0):
-        other = Encoding.BGR if expected.encoding is Encoding.RGB else Encoding.RGB
-        message = f"the mean is ImageNet's in the order {other}, not {expected.encoding}"
-        yield Finding(Level.AMBER, "mean-order", message, f"Right only for a model trained on {other}.")
-
-
-def _is_near(values: Sequence[float], wanted: tuple[float, ...]) -> bool:
-    return len(values) == 3 and any(np.allclose(values, order, atol=1.0) for order in (wanted, wanted[::-1]))
-
-
-def _words(values: Iterable[float]) -> str:
-    return ",".join(f"{value:.6g}" for value in values)
-
-
 def _normalised(mean: tuple[float, ...], std: tuple[float, ...], expected: Expectation) -> Findings:
     """Whether the set, less mean and divided by scale, lies around 0 with a spread of about 1.
 
     A mean counts as far off from one standard deviation on; a spread from 7 times too small or 3 times too large
     on, which leaves all conventions in use inside: 255 alone gives 0.3, 127.5 twice gives 0.5.
     """
-    if not mean or any(True for _ in _values(expected)):
+    if not mean or mistakes("", expected.mean, expected.scale, encoding=expected.encoding):
         return
     order = -1 if expected.encoding is Encoding.BGR else 1
     ours, spread = np.array(mean[::order]), np.maximum(np.array(std[::order]), _BLANK)
     declared, scale = _three(expected.mean), _three(expected.scale)
     if declared is not None and declared.any() and (np.abs(ours - declared) > spread).any():
         message = f"the set's mean is {_words(ours)}, far from the {_words(declared)} that is subtracted"
-        yield Finding(Level.AMBER, "mean-far", message, "Take pictures like those the model was trained on.")
+        yield _found("mean_far", Severity.WARNING, message, "Take pictures like those the model was trained on.")
     if scale is not None and (scale != 1).any():
         result = spread / np.abs(scale)
         if (result < 0.15).any() or (result > 3).any():
             message = f"divided by the scale, the set's spread is {_words(result)}; models expect about 1"
-            yield Finding(Level.AMBER, "scale-far", message, "Check the scale values.")
+            yield _found("scale_far", Severity.WARNING, message, "Check the scale values.")
 
 
 def _three(values: tuple[float, ...] | None) -> NDArray[np.float64] | None:
@@ -351,14 +324,14 @@ def _arrays(paths: Sequence[Path], expected: Expectation) -> Findings:
         wrong += [path for path in raw if path.stat().st_size % int(np.prod(shape))]
         if wrong:
             message = f"{len(wrong)} of {len(paths)} arrays do not fit {shape}, such as {wrong[0].name}"
-            yield Finding(Level.RED, "array-shape", message, "Save them as the model's input takes them.")
+            yield _found("array_shape", Severity.ERROR, message, "Save them as the model's input takes them.")
     sample: list[NDArray[Any]] = list(loaded.values())[:64]
     if sample and (expected.mean or expected.scale):
         low, high = min(float(array.min()) for array in sample), max(float(array.max()) for array in sample)
         if low < 0 or high <= 16:
             message = f"the arrays hold {low:.4g} to {high:.4g}: they look normalised already, and would be twice"
             remedy = "Save them before mean and scale: pixels of 0 to 255."
-            yield Finding(Level.RED, "arrays-normalised", message, remedy)
+            yield _found("arrays_normalised", Severity.ERROR, message, remedy)
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:

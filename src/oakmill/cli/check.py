@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oakmill.cli.options import PlatformWord, build_spec
+from oakmill.cli.severities import COLOURS, MARKS
 from oakmill.errors import UnsupportedModel
+from oakmill.findings import Severity
 from oakmill.spec import ConversionSpec
 from oakmill.spec.platforms import PLATFORMS
 
 if TYPE_CHECKING:
+    from oakmill.findings import Finding
     from oakmill.model.source import SourceModel
-    from oakmill.preflight.findings import Finding, Report
+    from oakmill.preflight.findings import Report
 
-_MARKS = {"error": ("✗", "red"), "warning": ("!", "yellow"), "note": ("·", "cyan")}
-_COLOURS = {"yes": "green", "with warnings": "yellow", "no": "red"}
 _FORMATS = {"openvino_ir": "OpenVINO IR", "tflite": "TFLite", "torchscript": "TorchScript"}
 _NAMED = 3
 
@@ -39,14 +40,14 @@ def command(model: Path, platforms: tuple[str, ...], shape: tuple[str, ...], as_
     """Say whether MODEL can be converted, to each platform, without converting it.
 
     Operators are looked up in tables that were measured with the vendors' compilers. The exit code is 0 where every
-    platform asked for is possible, and 4 where one is not.
+    platform asked for is ok or has warnings, and 4 where one has errors.
     """
     source, reports = examine(model, platforms or tuple(PLATFORMS), shape)
     if as_json:
         click.echo(json.dumps(as_data(source, reports), indent=1, ensure_ascii=False))
     else:
         _show(source, reports)
-    if any(report.verdict == "no" for report in reports):
+    if any(report.verdict is Severity.ERROR for report in reports):
         sys.exit(UnsupportedModel.exit_code)
 
 
@@ -103,24 +104,25 @@ def _show(source: SourceModel, reports: list[Report]) -> None:
 
 
 def _headline(report: Report) -> str:
-    verdict = report.verdict.value
-    count = sum(len(item.others) + 1 for item in report.findings if item.level != "note")
-    words = {"yes": "yes", "with warnings": f"yes, with {_counted(count, 'warning')}", "no": "no"}[verdict]
+    verdict = report.verdict
+    counted = ", ".join(filter(None, (_counted(report, item) for item in (Severity.ERROR, Severity.WARNING))))
     mode = f" in {report.mode.upper()}" if report.table else ""
-    return click.style(f"{report.platform.upper()}{mode}: ", bold=True) + click.style(words, fg=_COLOURS[verdict])
+    words = click.style(verdict.value, fg=COLOURS[verdict]) + (f" ({counted})" if counted else "")
+    return click.style(f"{report.platform.upper()}{mode}: ", bold=True) + words
 
 
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
+def _counted(report: Report, severity: Severity) -> str:
+    count = sum(len(item.others) + 1 for item in report.at(severity))
+    return f"{count} {severity}{'' if count == 1 else 's'}" if count else ""
 
 
 def _show_finding(finding: Finding) -> None:
-    mark, colour = _MARKS[finding.level.value]
-    where = f"node {finding.node!r}: " if finding.op else ""
+    where = f"node {finding.subject!r}: " if finding.evidence.get("op") else ""
     if finding.others:
         named = ", ".join(map(repr, finding.others[:_NAMED]))
         more = f" and {len(finding.others) - _NAMED} more" if len(finding.others) > _NAMED else ""
-        where = f"nodes {finding.node!r}, {named}{more}: "
-    click.echo(f"  {click.style(mark, fg=colour)} {where}{finding.message}")
-    if finding.remedy and finding.level != "note":
+        where = f"nodes {finding.subject!r}, {named}{more}: "
+    mark = click.style(MARKS[finding.severity], fg=COLOURS[finding.severity])
+    click.echo(f"  {mark} {where}{finding.message}")
+    if finding.remedy and finding.severity is not Severity.NOTE:
         click.echo(f"      {click.style('try:', fg='green')} {finding.remedy}")

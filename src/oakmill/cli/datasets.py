@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from oakmill.cli.severities import named
 from oakmill.settings import current
 from oakmill.spec import Encoding, Precision
 
@@ -28,10 +29,6 @@ COLOURS = {
     "not installed": "yellow",
     "incomplete": "yellow",
     "damaged": "red",
-    "green": "green",
-    "amber": "yellow",
-    "red": "red",
-    "info": "dim",
 }
 SHOWN = 10  # names, of a set or of what was left out
 
@@ -157,9 +154,8 @@ def show(name: str, as_json: bool) -> None:
     if entry is None:
         raise unknown(name, settings)
     found: dict[str, Any] = asdict(entry)
-    named = datasets.SETS.get(entry.name)
-    if named:
-        found |= {"classes": list(named.classes), "note": named.note, "wanted": named.count}
+    if listed := datasets.SETS.get(entry.name):
+        found |= {"classes": list(listed.classes), "note": listed.note, "wanted": listed.count}
     if entry.images:
         found |= _details(entry.name)
     if as_json:
@@ -182,7 +178,7 @@ def _details(name: str) -> dict[str, Any]:
         "about": record.about,
         "names": [item.name for item in record.files[:SHOWN]],
         "authors": len({item.source.get("author_page") for item in record.files if item.source}),
-        "doctor": {"verdict": diagnosis.verdict, "findings": [asdict(item) for item in diagnosis.findings]},
+        "doctor": {key: diagnosis.as_dict()[key] for key in ("verdict", "findings")},
     }
 
 
@@ -246,8 +242,7 @@ def doctor(
         found = datasets.resolve(data, current(), Path(work))
         diagnosis = examine(found.files, expected)
     if as_json:
-        head = {"name": found.name, "kind": found.kind, "note": found.note, "verdict": diagnosis.verdict}
-        _print_json({**head, **asdict(diagnosis)})
+        _print_json({"name": found.name, "kind": found.kind, "note": found.note, **diagnosis.as_dict()})
     else:
         _show_diagnosis(found.name, found.note, diagnosis)
 
@@ -270,15 +265,13 @@ def _show_diagnosis(name: str, note: str, diagnosis: Diagnosis) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    verdict = diagnosis.verdict
     some = "" if diagnosis.examined == diagnosis.count else f", {diagnosis.examined} examined"
-    console.print(f"[bold]{escape(name)}[/]  [{COLOURS[verdict]}]{verdict}[/]  {diagnosis.count} files{some}")
+    console.print(f"[bold]{escape(name)}[/]  {named(diagnosis.verdict)}  {diagnosis.count} files{some}")
     if not any(note in finding.message for finding in diagnosis.findings):
         _say(note)
     rows = Table("", "finding", "what to do", box=None, padding=(0, 2, 0, 0), header_style="dim")
     for finding in diagnosis.findings:
-        level = f"[{COLOURS[finding.level]}]{finding.level}[/]"
-        rows.add_row(level, f"{finding.code}: {escape(finding.message)}", escape(finding.remedy))
+        rows.add_row(named(finding.severity), f"{finding.code}: {escape(finding.message)}", escape(finding.remedy))
     if diagnosis.findings:
         console.print(rows)
     if diagnosis.mean:

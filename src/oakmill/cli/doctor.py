@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from oakmill.cli.severities import marked
+from oakmill.findings import Severity
 from oakmill.settings import current
 from oakmill.toolchains.base import State
 from oakmill.toolchains.machine import examine
 
-GOOD, POOR, BAD = "[green]✓[/]", "[yellow]![/]", "[red]✗[/]"
-MARKS = {State.INSTALLED: GOOD, State.MISSING: POOR, State.BROKEN: BAD, State.UNSUPPORTED: " "}
+_STATES = {State.INSTALLED: Severity.OK, State.MISSING: Severity.WARNING, State.BROKEN: Severity.ERROR}
 LITTLE_SPACE_GB = 2.0
 
 
@@ -43,30 +44,36 @@ def _show(found: dict[str, Any]) -> None:
         ("Settings that differ from their defaults", _setting_lines(found["settings"])),
     ):
         console.print(f"\n[bold]{title}[/]")
-        for mark, text in lines:
+        for severity, text in lines:
             first, *rest = text.splitlines()
-            console.print(f"  {mark} {escape(first)}")
+            console.print(f"  {marked(severity) if severity else ' '} {escape(first)}")
             for line in rest:
                 console.print(f"    [dim]{escape(line)}[/]")
 
 
-Lines = list[tuple[str, str]]
+Lines = list[tuple[Severity | None, str]]
+"""What is said, and how it stands; None where it is neither good nor bad."""
 
 
 def _package_lines(packages: dict[str, str | None]) -> Lines:
-    return [(GOOD if number else BAD, f"{name} {number or 'is missing'}") for name, number in packages.items()]
+    return [
+        (Severity.OK if number else Severity.ERROR, f"{name} {number or 'is missing'}")
+        for name, number in packages.items()
+    ]
 
 
 def _isolation_lines(isolation: dict[str, Any]) -> Lines:
     level, setting = isolation["level"], isolation["setting"]
-    mark = BAD if isolation["refused"] else POOR if level == "none" else GOOD
+    severity = Severity.WARNING if level == "none" else Severity.OK
+    if isolation["refused"]:
+        severity = Severity.ERROR
     refused = "\nOAKMILL_ISOLATION=required: no tool will be run" if isolation["refused"] else ""
-    return [(mark, f"{level} (setting: {setting}): {isolation['detail']}{refused}\n{isolation['remedy']}")]
+    return [(severity, f"{level} (setting: {setting}): {isolation['detail']}{refused}\n{isolation['remedy']}")]
 
 
 def _toolchain_lines(toolchains: list[dict[str, Any]]) -> Lines:
     return [
-        (MARKS[item["state"]], f"{item['name']}: {item['state']}\n{item['detail'] or item['summary']}")
+        (_STATES.get(item["state"]), f"{item['name']}: {item['state']}\n{item['detail'] or item['summary']}")
         for item in toolchains
     ]
 
@@ -74,7 +81,7 @@ def _toolchain_lines(toolchains: list[dict[str, Any]]) -> Lines:
 def _folder_lines(folders: list[dict[str, Any]]) -> Lines:
     return [
         (
-            BAD if not item["writable"] else POOR if item["free_gb"] < LITTLE_SPACE_GB else GOOD,
+            _of_folder(item),
             f"{item['name']}: {item['path']}, {item['free_gb']} GB free"
             + ("" if item["writable"] else ", cannot be written"),
         )
@@ -82,6 +89,12 @@ def _folder_lines(folders: list[dict[str, Any]]) -> Lines:
     ]
 
 
+def _of_folder(item: dict[str, Any]) -> Severity:
+    if not item["writable"]:
+        return Severity.ERROR
+    return Severity.WARNING if item["free_gb"] < LITTLE_SPACE_GB else Severity.OK
+
+
 def _setting_lines(changed: dict[str, dict[str, Any]]) -> Lines:
-    lines = [(" ", f"{name}={item['value']} (default: {item['default']})") for name, item in changed.items()]
-    return lines or [(" ", "none")]
+    lines: Lines = [(None, f"{name}={item['value']} (default: {item['default']})") for name, item in changed.items()]
+    return lines or [(None, "none")]

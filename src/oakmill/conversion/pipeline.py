@@ -169,7 +169,7 @@ def _loaded(platform: Platform, source: SourceModel, inputs: Sequence[InputSpec]
     mode = check.mode_of(platform.spec, [item.name for item in platform.toolchains])
     if isinstance(model, ModelProto):
         for finding in check.require(model, platform.name, mode, inputs):
-            progress.note(f"node {finding.node!r}: {finding.message}")
+            progress.note(f"node {finding.subject!r}: {finding.message}")
     return model
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from oakmill.hub.state import Hub
+from oakmill.preflight.findings import Report
 from oakmill.registry.tables import Instance, Role
 from oakmill.spec import InputSpec
 from oakmill.untrusted.ask import Lay
-from oakmill.untrusted.questions import CheckModel, plain_reports
+from oakmill.untrusted.questions import CheckModel
 
 
 def files_of(at: Hub, row: Instance) -> dict[str, Lay]:
@@ -20,12 +20,12 @@ def files_of(at: Hub, row: Instance) -> dict[str, Lay]:
     }
 
 
-def preflight(at: Hub, row: Instance, inputs: Sequence[InputSpec], platforms: Sequence[str]) -> dict[str, Any]:
-    """What preflight says of a source on each platform, with what is asked of its inputs, as plain data.
+def preflight(at: Hub, row: Instance, inputs: Sequence[InputSpec], platforms: Sequence[str]) -> dict[str, Report]:
+    """What preflight says of a source on each platform, with what is asked of its inputs.
 
     Raises:
         OakmillError: as `IsolatedWorkers.asking`.
     """
     model = next(file.name for file in row.files if file.role == Role.MODEL)
     asked = CheckModel(model=model, inputs=tuple(inputs), platforms=tuple(platforms))
-    return plain_reports(at.isolated.ask(asked, files_of(at, row), row.team_id).reports)
+    return at.isolated.ask(asked, files_of(at, row), row.team_id).reports

@@ -281,7 +281,7 @@ class Dataset(Answer):
     sha256: str
     size: int
     count: int
-    verdict: str | None = Field(None, description="The doctor's, in a word.")
+    verdict: str | None = Field(None, description="The doctor's: ok, warning or error.")
     created: datetime
 
 

@@ -6,13 +6,15 @@ Weights are not looked at: a model of 100 MB takes a fraction of a second.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from onnx import ModelProto, NodeProto
 
 from oakmill.errors import UnsupportedModel
+from oakmill.findings import Finding, Severity, worst_first
 from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.model.tensors import weight_bytes
-from oakmill.preflight.findings import Code, Finding, Level, Report, Verdict
+from oakmill.preflight.findings import Code, Report, of_node
 from oakmill.preflight.graph import STANDARD, Facts
 from oakmill.preflight.inputs import Inputs
 from oakmill.preflight.reach import refusal
@@ -21,7 +23,7 @@ from oakmill.preflight.variants import Variant, variant_of
 from oakmill.spec import ConversionSpec, InputSpec, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS
 
-__all__ = ["Code", "Finding", "Level", "Preflight", "Report", "Verdict", "mode_of", "require", "unread"]
+__all__ = ["Code", "Preflight", "Report", "mode_of", "require", "unread"]
 
 _BYTES = {"fp16": 2, "ir": 2, "int8": 1}
 _MEASURED_DOMAINS = ("com.microsoft",)
@@ -76,9 +78,7 @@ class Preflight:
             found.append(_not_measured(platform, mode))
         else:
             found += _together(self._nodes(table, mode))
-        order = list(Level)
-        ordered = sorted(found, key=lambda finding: order.index(finding.level))
-        return Report(platform, mode, table.toolchain if table else "", tuple(ordered))
+        return Report(platform, mode, table.toolchain if table else "", worst_first(found))
 
     def _model(self, platform: str, mode: str) -> Iterator[Finding]:
         """What is said of the whole."""
@@ -87,7 +87,7 @@ class Preflight:
         largest = facts.limits.memory_mb
         if largest is not None and stored > largest:
             yield Finding(
-                Code.WEIGHTS, Level.ERROR,
+                Code.WEIGHTS, Severity.ERROR,
                 f"its weights take {stored} MB as {mode}, and {facts.title} holds {largest} MB",
                 remedy=facts.limits.larger,
             )  # fmt: skip
@@ -109,21 +109,22 @@ class Preflight:
             elif answer.outcome.is_bad:
                 yield self._bad(node, variant, answer, table, mode)
             elif answer.outcome.word == POOR and answer.exact:
-                yield Finding(
-                    Code.POOR_IN_8_BITS, Level.NOTE, f"{variant.words}: {answer.outcome.reason} when it stands alone",
+                yield of_node(
+                    Code.POOR_IN_8_BITS, Severity.NOTE,
+                    f"{variant.words}: {answer.outcome.reason} when it stands alone",
                     self.facts.label(node), node.op_type, "--quantizer-search finds what needs 16 bits",
                 )  # fmt: skip
 
     def _foreign(self, node: NodeProto) -> Finding:
-        return Finding(
-            Code.UNKNOWN_DOMAIN, Level.ERROR,
+        return of_node(
+            Code.UNKNOWN_DOMAIN, Severity.ERROR,
             f"{node.op_type} is of the domain {node.domain!r}, whose operators nobody here can run",
             self.facts.label(node), node.op_type, self._remedy(node),
         )  # fmt: skip
 
     def _untried(self, node: NodeProto, variant: Variant, table: Table) -> Finding:
-        return Finding(
-            Code.UNCERTAIN_OP, Level.WARNING, f"{variant.op} was never tried with {table.toolchain}",
+        return of_node(
+            Code.UNCERTAIN_OP, Severity.WARNING, f"{variant.op} was never tried with {table.toolchain}",
             self.facts.label(node), node.op_type, "try the conversion: its compiler decides",
         )  # fmt: skip
 
@@ -132,14 +133,14 @@ class Preflight:
         if not answer.exact:
             what = f"of {variant.op}, {answer.tried} variant{'s' * (answer.tried > 1)} much like it failed"
             message = f"{variant.words} was not tried with {table.toolchain}; {what}: {reason}"
-            return Finding(Code.UNCERTAIN_OP, Level.WARNING, message, name, node.op_type, remedy)
+            return of_node(Code.UNCERTAIN_OP, Severity.WARNING, message, name, node.op_type, remedy)
         if other := self._mode_that_works(variant, table, mode):
             remedy = f"--target-precision {other.upper()}, where it works; or {remedy}"
         if answer.outcome.word == WRONG:
-            level = Level.WARNING if PLATFORMS[table.platform].limits.tells_wrong else Level.ERROR
+            severity = Severity.WARNING if PLATFORMS[table.platform].limits.tells_wrong else Severity.ERROR
             message = f"{variant.words} compiles, but computes something else: {reason}"
-            return Finding(Code.MISREAD_OP, level, message, name, node.op_type, remedy)
-        return Finding(Code.UNSUPPORTED_OP, Level.ERROR, f"{variant.words}: {reason}", name, node.op_type, remedy)
+            return of_node(Code.MISREAD_OP, severity, message, name, node.op_type, remedy)
+        return of_node(Code.UNSUPPORTED_OP, Severity.ERROR, f"{variant.words}: {reason}", name, node.op_type, remedy)
 
     def _mode_that_works(self, variant: Variant, table: Table, mode: str) -> str:
         for other in table.modes:
@@ -160,21 +161,20 @@ def _together(found: Iterator[Finding]) -> list[Finding]:
     """One finding for all nodes of which the same is said."""
     kept: dict[tuple[str, ...], Finding] = {}
     for item in found:
-        key = (item.code, item.level, item.message)
+        key = (item.code, item.severity, item.message)
         first = kept.setdefault(key, item)
         if first is not item:
-            others = (*first.others, item.node)
-            kept[key] = Finding(first.code, first.level, first.message, first.node, first.op, first.remedy, others)
+            kept[key] = replace(first, others=(*first.others, item.subject))
     return list(kept.values())
 
 
 def unread(source: SourceModel, platform: str) -> Report:
     """What can be said of a source that is not ONNX, whose operators are not looked at."""
     if error := refusal(source, platform):
-        found = Finding(Code.FORMAT, Level.ERROR, error.message, remedy=error.remedy)
+        found = Finding(Code.FORMAT, Severity.ERROR, error.message, remedy=error.remedy)
     else:
         found = Finding(
-            Code.FORMAT, Level.WARNING, f"the operators of {_FORMATS[source.format]} are not looked at",
+            Code.FORMAT, Severity.WARNING, f"the operators of {_FORMATS[source.format]} are not looked at",
             remedy="try the conversion: its compiler decides",
         )  # fmt: skip
     return Report(platform, PLATFORMS[platform].limits.mode, "", (found,))
@@ -182,7 +182,7 @@ def unread(source: SourceModel, platform: str) -> Report:
 
 def _not_measured(platform: str, mode: str) -> Finding:
     return Finding(
-        Code.NOT_MEASURED, Level.WARNING,
+        Code.NOT_MEASURED, Severity.WARNING,
         f"which operators {PLATFORMS[platform].title} takes in {mode} was not measured here",
         remedy="try the conversion: its compiler decides",
     )  # fmt: skip
@@ -215,21 +215,21 @@ def require(model: ModelProto, platform: str, mode: str | None, asked: Sequence[
     """
     looked_at = Preflight(model, asked)
     for item in looked_at.inputs.findings(platform):
-        if item.code is Code.SCALAR:
-            raise UnsupportedModel(item.message, subject=item.node, remedy=item.remedy)
+        if item.code == Code.SCALAR:
+            raise UnsupportedModel(item.message, subject=item.subject, remedy=item.remedy)
     if mode is None:
         return ()
     report = looked_at.report(platform, mode)
-    certain = [item for item in report.at(Level.ERROR) if item.code in _OPS]
+    certain = [item for item in report.at(Severity.ERROR) if item.code in _OPS]
     if not certain:
-        return tuple(item for item in report.at(Level.WARNING) if item.code is Code.UNCERTAIN_OP)
+        return tuple(item for item in report.at(Severity.WARNING) if item.code == Code.UNCERTAIN_OP)
     first = certain[0]
-    nodes = [(name, item.op) for item in certain for name in (item.node, *item.others)][1:]
+    nodes = [(name, item.evidence["op"]) for item in certain for name in (item.subject, *item.others)][1:]
     others = ", ".join(f"{name!r} ({op})" for name, op in nodes[:_NAMED])
     more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
     words = f". So do {others}{more}" if nodes else ""
     raise UnsupportedModel(
-        f"{platform.upper()} cannot run the node {first.node!r} ({first.op}): {first.message}{words}",
-        subject=first.node,
+        f"{platform.upper()} cannot run the node {first.subject!r} ({first.evidence['op']}): {first.message}{words}",
+        subject=first.subject,
         remedy=first.remedy,
     )

@@ -1,26 +1,13 @@
-"""What a preflight finds: each finding with its node, in the source's names, and an edit that helps."""
+"""What a preflight finds: the names of its findings, and the report on a platform."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-
-class Level(StrEnum):
-    """How bad a finding is: the conversion would fail; the result may disappoint; good to know."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
-
-
-class Verdict(StrEnum):
-    """Whether a model can go to a platform."""
-
-    YES = "yes"
-    WARNINGS = "with warnings"
-    NO = "no"
+from oakmill.findings import Finding, Severity, finding_of, worst_of
 
 
 class Code(StrEnum):
@@ -44,34 +31,17 @@ class Code(StrEnum):
     NOT_MEASURED = "not_measured"
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing found. `node` is the first node or input it is about, `others` those it is about too."""
-
-    code: Code
-    level: Level
-    message: str
-    node: str = ""
-    op: str = ""
-    remedy: str = ""
-    others: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        return {
-            "code": self.code.value,
-            "level": self.level.value,
-            "message": self.message,
-            "node": self.node,
-            "op": self.op,
-            "remedy": self.remedy,
-            "others": list(self.others),
-        }
+def of_node(code: Code, severity: Severity, message: str, node: str, op: str, remedy: str = "") -> Finding:
+    """A finding on a node, in the source's names."""
+    return Finding(code, severity, message, remedy=remedy, subject=node, evidence={"op": op})
 
 
 @dataclass(frozen=True)
 class Report:
-    """All findings for one platform in one mode, the worst first; `table` is the toolchain that was measured."""
+    """All findings for one platform in one mode, the worst first; `table` is the toolchain that was measured.
+
+    A finding's `subject` is the first node or input that it is about; of a node, `evidence` has its `op`.
+    """
 
     platform: str
     mode: str
@@ -79,23 +49,25 @@ class Report:
     findings: tuple[Finding, ...]
 
     @property
-    def verdict(self) -> Verdict:
-        """By the worst finding."""
-        levels = {finding.level for finding in self.findings}
-        if Level.ERROR in levels:
-            return Verdict.NO
-        return Verdict.WARNINGS if Level.WARNING in levels else Verdict.YES
+    def verdict(self) -> Severity:
+        """Whether the model can go to the platform: ok, perhaps (warning), or not as it is (error)."""
+        return worst_of(finding.severity for finding in self.findings)
 
-    def at(self, level: Level) -> tuple[Finding, ...]:
-        """The findings of a level."""
-        return tuple(finding for finding in self.findings if finding.level is level)
+    def at(self, severity: Severity) -> tuple[Finding, ...]:
+        """The findings of a severity."""
+        return tuple(finding for finding in self.findings if finding.severity is severity)
 
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""
-        return {
-            "platform": self.platform,
-            "verdict": self.verdict.value,
-            "mode": self.mode,
-            "table": self.table,
-            "findings": [finding.as_dict() for finding in self.findings],
-        }
+        return {**asdict(self), "verdict": self.verdict}
+
+
+def reports_of(facts: Mapping[str, Any]) -> dict[str, Report]:
+    """The reports by platform among what is stored of a source, by this version or an earlier one."""
+    return {name: report_of(document) for name, document in (facts.get("preflight") or {}).items()}
+
+
+def report_of(document: Mapping[str, Any]) -> Report:
+    """A report out of stored JSON, of this version or an earlier one."""
+    findings = tuple(map(finding_of, document["findings"]))
+    return Report(document["platform"], document["mode"], document["table"], findings)

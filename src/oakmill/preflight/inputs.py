@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from onnx import NodeProto, ValueInfoProto
 
-from oakmill.preflight.findings import Code, Finding, Level
+from oakmill.findings import Finding, Severity
+from oakmill.preflight.findings import Code
 from oakmill.preflight.graph import Facts, argument, attributes
 from oakmill.spec import Encoding, InputSpec
 from oakmill.spec.platforms import PLATFORMS
@@ -144,16 +145,16 @@ class Inputs:
         asked = self.shapes.get(name)
         if value.type.tensor_type.HasField("shape") and not shape:
             yield Finding(
-                Code.SCALAR, Level.ERROR,
-                f"input {name!r} is a single number without dimensions, which an NN Archive cannot describe", name,
-                remedy="export the model with this input of shape [1], or with its value as a constant",
+                Code.SCALAR, Severity.ERROR,
+                f"input {name!r} is a single number without dimensions, which an NN Archive cannot describe",
+                subject=name, remedy="export the model with this input of shape [1], or with its value as a constant",
             )  # fmt: skip
         elif asked is not None:
             fits = len(asked) == len(shape) and all(a in (None, b) for a, b in zip(shape, asked, strict=True))
             if not fits:
                 yield Finding(
-                    Code.SHAPE, Level.ERROR, f"input {name!r} is {_text(shape)}, asked for is {_text(asked)}", name,
-                    remedy=f"--shape {name}={_text(suggestion(shape, self.stride)[0])}",
+                    Code.SHAPE, Severity.ERROR, f"input {name!r} is {_text(shape)}, asked for is {_text(asked)}",
+                    subject=name, remedy=f"--shape {name}={_text(suggestion(shape, self.stride)[0])}",
                 )  # fmt: skip
         elif None in shape[1:] and not self._follows(value):
             filled, sides = suggestion(shape, self.stride)
@@ -161,8 +162,8 @@ class Inputs:
                 f"; sides of {', '.join(map(str, sides))} are multiples of its stride {self.stride}" if sides else ""
             )
             yield Finding(
-                Code.OPEN_SHAPE, Level.ERROR, f"input {name!r} has open dimensions: {_text(shape)}{several}", name,
-                remedy=f"--shape {name}={_text(filled)}",
+                Code.OPEN_SHAPE, Severity.ERROR, f"input {name!r} has open dimensions: {_text(shape)}{several}",
+                subject=name, remedy=f"--shape {name}={_text(filled)}",
             )  # fmt: skip
 
     def _follows(self, value: ValueInfoProto) -> bool:
@@ -187,19 +188,19 @@ class Inputs:
             for axis in sides:
                 better[axis] = max(self.stride, math.ceil(asked[axis] / self.stride) * self.stride)
             yield Finding(
-                Code.STRIDE, Level.WARNING,
+                Code.STRIDE, Severity.WARNING,
                 f"input {value.name!r} of {_text(asked)}: the network makes maps {self.stride} times smaller and "
-                "enlarges them again, so sides that are no multiples may not fit, or shift what is found", value.name,
-                remedy=f"--shape {value.name}={_text(better)}",
+                "enlarges them again, so sides that are no multiples may not fit, or shift what is found",
+                subject=value.name, remedy=f"--shape {value.name}={_text(better)}",
             )  # fmt: skip
 
     def _batch(self, value: ValueInfoProto) -> Iterator[Finding]:
         shape = self.shapes.get(value.name) or stated(value)
         if len(shape) > 1 and (shape[0] or 1) > 1:
             yield Finding(
-                Code.BATCH, Level.WARNING,
-                f"input {value.name!r} takes {shape[0]} at once; DepthAI feeds one picture at a time", value.name,
-                remedy="export the model with a batch of 1",
+                Code.BATCH, Severity.WARNING,
+                f"input {value.name!r} takes {shape[0]} at once; DepthAI feeds one picture at a time",
+                subject=value.name, remedy="export the model with a batch of 1",
             )  # fmt: skip
 
     def _type(self, value: ValueInfoProto) -> Iterator[Finding]:
@@ -207,9 +208,10 @@ class Inputs:
         if dtype in ("int64", "uint64", "float64"):
             kind = "numbers" if dtype == "float64" else "whole numbers"
             yield Finding(
-                Code.WIDE_INTEGERS, Level.WARNING,
+                Code.WIDE_INTEGERS, Severity.WARNING,
                 f"input {value.name!r} takes {kind} of 64 bits; the converted model takes "
-                f"{'FP16' if dtype == 'float64' else '32 bits'}", value.name,
+                f"{'FP16' if dtype == 'float64' else '32 bits'}",
+                subject=value.name,
                 remedy="feed the narrower type on the camera, or cut the model after this input is used",
             )  # fmt: skip
 
@@ -224,23 +226,24 @@ class Inputs:
         flags = f"--encoding-from {value.name}=RGB --encoding-to {value.name}=BGR"
         if channels == 3 and Encoding.GRAY in named:
             yield Finding(
-                Code.ENCODING, Level.WARNING,
+                Code.ENCODING, Severity.WARNING,
                 f"input {value.name!r} is said to be GRAY and has 3 channels: cameras' grey pictures have one",
-                value.name, remedy=flags,
+                subject=value.name, remedy=flags,
             )  # fmt: skip
         if channels not in (3, None) and named & _COLOURS:
             yield Finding(
-                Code.ENCODING, Level.ERROR,
+                Code.ENCODING, Severity.ERROR,
                 f"input {value.name!r} has {channels} channel(s), which are in no {min(map(str, named))} order",
-                value.name, remedy=f"--encoding-from {value.name}={'GRAY' if channels == 1 else 'NONE'}",
+                subject=value.name, remedy=f"--encoding-from {value.name}={'GRAY' if channels == 1 else 'NONE'}",
             )  # fmt: skip
 
     def _rank(self, value: ValueInfoProto, title: str) -> Iterator[Finding]:
         shape = self.shapes.get(value.name) or stated(value)
         if len(shape) != 4 and value.type.tensor_type.HasField("shape"):
             yield Finding(
-                Code.RANK, Level.WARNING,
+                Code.RANK, Severity.WARNING,
                 f"input {value.name!r} has {len(shape)} dimensions; DepthAI on {title} feeds images to inputs of "
-                "four only, others by hand", value.name,
+                "four only, others by hand",
+                subject=value.name,
                 remedy="export the model with a picture's four dimensions: batch, channels, height, width",
             )  # fmt: skip

@@ -6,7 +6,7 @@ a calibration set.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from oakmill.findings import Finding, Severity
@@ -189,6 +189,6 @@ def _near(values: Values, known: Values) -> bool:
     )
 
 
-def words(values: Sequence[float]) -> str:
+def words(values: Iterable[float]) -> str:
     """Values as an option takes them, or "none"."""
     return ",".join(f"{value:.6g}" for value in values) or "none"

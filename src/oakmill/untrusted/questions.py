@@ -6,7 +6,6 @@ process that a hostile file may have taken over.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -72,12 +71,8 @@ class Inspection(Answer):
         if self.source is None:
             return {"missing": list(self.missing)}
         plain = self.source.model_dump(mode="json", exclude={"model_type", "is_nn_archive", "preflight"})
-        return {**plain, "preflight": plain_reports(self.source.preflight), "missing": []}
-
-
-def plain_reports(reports: dict[str, Report]) -> dict[str, Any]:
-    """Each platform's report as plain data."""
-    return {platform: report.as_dict() for platform, report in reports.items()}
+        reports = {platform: report.as_dict() for platform, report in self.source.preflight.items()}
+        return {**plain, "preflight": reports, "missing": []}
 
 
 class InspectModel(Question[Inspection]):
@@ -118,9 +113,13 @@ class SetFacts(Answer):
 
     def as_report(self) -> dict[str, Any]:
         """What the registry stores of a set, as plain data."""
-        doctor = {**asdict(self.doctor), "verdict": self.doctor.verdict}
         thumbnails = [image for image in self.images if image]
-        return {"count": self.count, "left_out": self.left_out, "doctor": doctor, "thumbnails": thumbnails}
+        return {
+            "count": self.count,
+            "left_out": self.left_out,
+            "doctor": self.doctor.as_dict(),
+            "thumbnails": thumbnails,
+        }
 
 
 SET_ZIP, SET_FOLDER = "set.zip", "set"

@@ -46,11 +46,11 @@ def data(result: Result) -> dict[str, Any]:
     return found
 
 
-def test_a_good_model_is_a_yes_for_each_platform(tmp_path: Path) -> None:
+def test_a_good_model_is_ok_for_each_platform(tmp_path: Path) -> None:
     result = check(model(*GOOD), tmp_path, "--to", "rvc2", "--to", "rvc4")
     assert result.exit_code == 0
-    assert "RVC2 in FP16: yes" in result.output
-    assert "RVC4 in INT8: yes" in result.output
+    assert "RVC2 in FP16: ok\n" in result.output
+    assert "RVC4 in INT8: ok\n" in result.output
 
 
 def test_without_a_platform_all_are_answered(tmp_path: Path) -> None:
@@ -58,10 +58,10 @@ def test_without_a_platform_all_are_answered(tmp_path: Path) -> None:
     assert {"rvc2", "rvc4"} <= set(platforms)
 
 
-def test_a_bad_node_is_a_no_with_its_name_and_what_to_try(tmp_path: Path) -> None:
+def test_a_bad_node_is_an_error_with_its_name_and_what_to_try(tmp_path: Path) -> None:
     result = check(model(*BAD), tmp_path, "--to", "rvc2")
     assert result.exit_code == 4
-    assert "RVC2 in FP16: no" in result.output
+    assert "RVC2 in FP16: error (2 errors)\n" in result.output
     assert "nodes 'wave', 'again': Sin" in result.output
     assert "try: end the network before it (--outputs a)" in result.output
 
@@ -72,8 +72,8 @@ def test_programs_get_the_same(tmp_path: Path) -> None:
     found = data(result)
     assert found["model"]["opset"] == 17
     (platform,) = found["platforms"]
-    assert platform["verdict"] == "no"
-    assert platform["findings"][0]["node"] == "wave"
+    assert platform["verdict"] == "error"
+    assert platform["findings"][0]["subject"] == "wave"
     assert platform["findings"][0]["others"] == ["again"]
 
 

@@ -48,7 +48,7 @@ def test_a_model_is_described_with_what_stands_in_the_way_of_each_platform(
     facts = found.as_facts()
     assert facts["inputs"] == [{"name": "image", "shape": [1, 3, 16, 16], "dtype": "float32"}]
     verdicts = {name: report["verdict"] for name, report in facts["preflight"].items()}
-    assert verdicts == {"rvc2": "yes", "rvc3": "yes", "rvc4": "yes"}
+    assert verdicts == {"rvc2": "ok", "rvc3": "ok", "rvc4": "ok"}
 
 
 def test_an_archive_says_its_heads(isolated: IsolatedWorkers, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from oakmill.errors import UnsupportedModel
+from oakmill.findings import Severity
 from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.preflight import tables as coverage
-from oakmill.preflight.check import Code, Level, Preflight, Report, Verdict, mode_of, require, unread
+from oakmill.preflight.check import Code, Preflight, Report, mode_of, require, unread
+from oakmill.preflight.findings import reports_of
 from oakmill.preflight.tables import Table, tables
 from oakmill.preflight.variants import Variant
 from oakmill.spec import Rvc2Spec, Rvc4Spec
@@ -47,21 +50,26 @@ def report(made: ModelProto, platform: str = "rvc2", mode: str = "") -> Report:
 def test_what_every_compiler_takes_is_found_good() -> None:
     made = model(helper.make_node("Conv", ["x", "w"], ["a"], "conv"), node("Relu", "relu", "a"))
     for platform in tables():
-        assert report(made, platform).verdict is Verdict.YES
+        assert report(made, platform).verdict is Severity.OK
 
 
 def test_a_node_that_was_measured_to_fail_is_named_with_a_remedy() -> None:
     found = report(model(node("Relu", "first", y="a"), node("Sin", "wave", "a", "b"), node("Sin", "again", "b")))
     (item,) = found.findings
-    assert found.verdict is Verdict.NO
-    assert (item.code, item.level, item.node, item.op) == (Code.UNSUPPORTED_OP, Level.ERROR, "wave", "Sin")
+    assert found.verdict is Severity.ERROR
+    assert (item.code, item.severity, item.subject, item.evidence["op"]) == (
+        Code.UNSUPPORTED_OP,
+        Severity.ERROR,
+        "wave",
+        "Sin",
+    )
     assert item.others == ("again",)
     assert item.remedy == "end the network before it (--outputs a), or replace it in the model"
 
 
 def test_a_nameless_node_is_named_after_what_it_computes() -> None:
     (item,) = report(model(node("Sin", ""))).findings
-    assert item.node == "y"
+    assert item.subject == "y"
 
 
 def test_a_silent_misreading_is_told_in_other_ranks_than_the_measured_too() -> None:
@@ -70,18 +78,18 @@ def test_a_silent_misreading_is_told_in_other_ranks_than_the_measured_too() -> N
     made = model(scatter)
     made.graph.initializer.append(indices)
     (item,) = report(made).findings
-    assert (item.level, item.node) == (Level.WARNING, "scatter")
+    assert (item.severity, item.subject) == (Severity.WARNING, "scatter")
     assert "reduction add" in item.message
 
 
 def test_the_opset_that_changed_an_operator_matters() -> None:
     assert report(model(node("Softmax", "s", axis=1), opset=11)).findings[0].code is Code.MISREAD_OP
-    assert report(model(node("Softmax", "s", axis=1), opset=13)).verdict is Verdict.YES
+    assert report(model(node("Softmax", "s", axis=1), opset=13)).verdict is Severity.OK
 
 
 def test_what_was_never_tried_is_a_warning() -> None:
     found = report(model(node("StringNormalizer", "odd")))
-    assert found.verdict is Verdict.WARNINGS
+    assert found.verdict is Severity.WARNING
     assert found.findings[0].code is Code.UNCERTAIN_OP
 
 
@@ -94,7 +102,7 @@ def test_a_domain_that_nobody_knows_is_refused_unless_the_model_defines_it() -> 
     assert report(made).findings[0].code is Code.UNKNOWN_DOMAIN
     body = [helper.make_node("Relu", ["a"], ["b"])]
     made.functions.append(helper.make_function("my.domain", "Wave", ["a"], ["b"], body, made.opset_import))
-    assert report(made).verdict is Verdict.YES
+    assert report(made).verdict is Severity.OK
 
 
 def test_weights_that_a_platform_cannot_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,16 +118,16 @@ def test_a_platform_without_a_table_says_so() -> None:
 
 
 def test_other_formats_are_not_looked_into() -> None:
-    assert unread(other(SourceFormat.TFLITE), "rvc4").verdict is Verdict.WARNINGS
-    assert unread(other(SourceFormat.OPENVINO_IR, 10), "rvc2").verdict is Verdict.WARNINGS
-    assert unread(other(SourceFormat.OPENVINO_IR, 11), "rvc3").verdict is Verdict.WARNINGS
-    assert unread(other(SourceFormat.OPENVINO_IR, 11), "rvc4").verdict is Verdict.NO
+    assert unread(other(SourceFormat.TFLITE), "rvc4").verdict is Severity.WARNING
+    assert unread(other(SourceFormat.OPENVINO_IR, 10), "rvc2").verdict is Severity.WARNING
+    assert unread(other(SourceFormat.OPENVINO_IR, 11), "rvc3").verdict is Severity.WARNING
+    assert unread(other(SourceFormat.OPENVINO_IR, 11), "rvc4").verdict is Severity.ERROR
 
 
 def test_an_ir_that_is_too_old_for_rvc3_is_told_before_its_conversion() -> None:
     """`check` said yes to an IR of version 10 for RVC3, which the conversion then refused."""
     (found,) = unread(other(SourceFormat.OPENVINO_IR, 10), "rvc3").findings
-    assert found.level is Level.ERROR
+    assert found.severity is Severity.ERROR
     assert "it is of version 10" in found.message
 
 
@@ -134,7 +142,7 @@ def test_require_refuses_only_what_is_certain() -> None:
     assert caught.value.subject == "wave"
     assert not require(model(node("Sin", "wave")), "rvc2", None)
     (item,) = require(model(node("StringNormalizer", "odd")), "rvc2", "fp16")
-    assert item.node == "odd"
+    assert item.subject == "odd"
 
 
 def test_the_table_speaks_of_its_own_toolchain_alone() -> None:
@@ -188,3 +196,20 @@ def test_the_committed_tables_are_whole_and_small() -> None:
     for item in tables().values():
         assert item.cases >= 120
         assert len({variant.op for variant, _ in item.variants()}) > 100
+
+
+def test_reports_of_before_there_was_one_scale_are_read() -> None:
+    finding = {
+        "code": "uncertain_op",
+        "level": "warning",
+        "message": "m",
+        "node": "n",
+        "op": "Sin",
+        "remedy": "",
+        "others": [],
+    }
+    earlier = {"platform": "rvc2", "verdict": "with warnings", "mode": "fp16", "table": "t", "findings": [finding]}
+    (found,) = reports_of({"preflight": {"rvc2": earlier}}).values()
+    assert (found.verdict, found.findings[0].subject) == (Severity.WARNING, "n")
+    assert reports_of({"preflight": {"rvc2": json.loads(json.dumps(found.as_dict()))}})["rvc2"] == found
+    assert not reports_of({})

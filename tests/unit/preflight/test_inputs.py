@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from oakmill.preflight.check import Code, Finding, Level, Preflight
+from oakmill.findings import Finding, Severity
+from oakmill.preflight.check import Code, Preflight
 from oakmill.preflight.graph import Facts
 from oakmill.preflight.inputs import total_stride
 from oakmill.spec import Encoding, InputSpec
@@ -49,7 +50,7 @@ def test_the_total_stride_is_the_product_of_all(halvings: int) -> None:
 
 def test_open_dimensions_get_usual_sizes_that_fit() -> None:
     (item,) = found(network(), Code.OPEN_SHAPE)
-    assert item.level is Level.ERROR
+    assert item.severity is Severity.ERROR
     assert item.remedy == "--shape image=1,3,320,320"
     assert "320, 416, 640 are multiples of its stride 32" in item.message
 
@@ -97,7 +98,7 @@ def test_batches_wide_integers_and_odd_ranks_are_told() -> None:
 def test_grey_on_three_channels_and_colours_on_one_are_told() -> None:
     grey = InputSpec(encoding_from=Encoding.GRAY, encoding_to=Encoding.GRAY)
     (item,) = found(network((1, 3, 64, 64)), Code.ENCODING, grey)
-    assert item.level is Level.WARNING
+    assert item.severity is Severity.WARNING
     (item,) = found(network((1, 1, 64, 64)), Code.ENCODING, InputSpec(encoding_from=Encoding.BGR))
-    assert item.level is Level.ERROR
+    assert item.severity is Severity.ERROR
     assert item.remedy == "--encoding-from image=GRAY"

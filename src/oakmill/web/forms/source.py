@@ -9,14 +9,22 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from oakmill.errors import Conflict
+from oakmill.findings import Finding, Severity
 from oakmill.model import merge_inputs, prefill
 from oakmill.model.source import Tensor
+from oakmill.preflight.findings import Code, Report, reports_of
 from oakmill.registry import instances, resolve, variants
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceStatus, Model, Role, Version
 
 _HASH = 12
+_UNKNOWN = Finding(
+    Code.NOT_MEASURED,
+    Severity.WARNING,
+    "this source was not compared with what the platform takes",
+    remedy="try the conversion: its compiler decides",
+)
 
 
 @dataclass(frozen=True)
@@ -41,10 +49,9 @@ class Source:
         """The name of the file that was uploaded."""
         return next((file.name for file in self.row.files if file.role == Role.MODEL), self.row.name)
 
-    def report(self, platform: str) -> dict[str, Any]:
+    def report(self, platform: str) -> Report:
         """What preflight said of a platform when the file came."""
-        found = (self.row.facts.get("preflight") or {}).get(platform)
-        return found or {"platform": platform, "verdict": "with warnings", "mode": "", "table": "", "findings": []}
+        return reports_of(self.row.facts).get(platform) or Report(platform, "", "", (_UNKNOWN,))
 
     def prefilled(self) -> dict[str, str]:
         """Which fields of the form come from the archive."""

@@ -9,6 +9,7 @@ from fastapi import Query
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.orm import Session
 
+from oakmill.preflight.findings import reports_of
 from oakmill.registry import access, instances, models, resolve, variants
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address
@@ -86,7 +87,7 @@ def detected(instance_id: Id, context: Open, session: Reading) -> Response:
     """What was found in the files that have come."""
     row = instances.instance(session, context.caller, instance_id)
     model = resolve.model(session, context.caller, Address(row.model_id))
-    return context.part("detected.html", row=row, back=model_path(model))
+    return context.part("detected.html", row=row, reports=list(reports_of(row.facts).values()), back=model_path(model))
 
 
 def _page(

@@ -10,7 +10,7 @@ from fastapi import Query
 from fastapi.responses import Response
 
 from oakmill.calibration.datasets import RANDOM_WARNING, SETS, Entry, State, entries, load
-from oakmill.calibration.doctor import ENOUGH
+from oakmill.calibration.doctor import ENOUGH, diagnosis_of
 from oakmill.errors import NotFound
 from oakmill.hub import visibility
 from oakmill.registry import audit, datasets
@@ -33,13 +33,15 @@ Asking = Annotated[Asked, Query()]
 def list_page(context: Known, session: Reading) -> Response:
     """All sets that the caller may name."""
     settings = context.at.settings
+    own = datasets.listed(session, context.caller)
     named = [_Named(entry, _small(context, entry)) for entry in entries(settings) if entry.name in SETS]
     return context.page(
         "datasets.html",
         named=named,
         sets=SETS,
         works={item.entry.name: installing.standing(context.at, "set", item.entry.name) for item in named},
-        own=datasets.listed(session, context.caller),
+        own=own,
+        doctors={row.id: diagnosis_of(row.report["doctor"]) for row in own if row.report.get("doctor")},
         random_warning=RANDOM_WARNING,
         may_install=context.caller.may_for_whole_team("admin"),
         may_add=context.caller.may_for_whole_team("convert"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from oakmill.errors import NotFound, UnsupportedModel
+from oakmill.preflight.findings import reports_of
 from oakmill.registry import instances, resolve
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance
@@ -46,7 +47,7 @@ def graph_page(instance_id: Id, context: Open, session: Reading, wait: bool = Fa
         row=row,
         model=model,
         back=model_path(model),
-        anatomy=anatomy.Anatomy(found, row.facts.get("preflight") or {}) if found else None,
+        anatomy=anatomy.Anatomy(found, reports_of(row.facts)) if found else None,
         platforms=list(PLATFORMS),
     )
 

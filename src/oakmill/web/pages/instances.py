@@ -13,6 +13,7 @@ from oakmill.conversion.passport import page as passport_page
 from oakmill.errors import NotFound, OakmillError
 from oakmill.hub import files, visibility
 from oakmill.jobs.tables import Job
+from oakmill.preflight.findings import reports_of
 from oakmill.registry import instances, resolve, search
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Origin, Role, Variant, Version
@@ -137,7 +138,7 @@ def _parameters(context: PageContext, session: Session, row: Instance) -> dict[s
 
 
 def _preflight(context: PageContext, session: Session, row: Instance) -> dict[str, Any]:
-    return {"reports": list(row.facts["preflight"].values())}
+    return {"reports": list(reports_of(row.facts).values())}
 
 
 def _lineage(context: PageContext, session: Session, row: Instance) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from oakmill.errors import NotFound
+from oakmill.findings import Finding, Severity
 from oakmill.hub import looks
 from oakmill.hub.state import Hub
+from oakmill.preflight.findings import Report
 from oakmill.registry.tables import Instance, InstanceFile, Role
-from oakmill.spec.platforms import PLATFORMS
 from oakmill.untrusted.questions import VIEW, DescribeGraph, GraphFacts
 from oakmill.web import cache
 from oakmill.web.views.job import file_of
@@ -26,7 +26,7 @@ class Anatomy:
     """What is known of a graph, and what preflight says of its operations."""
 
     found: GraphFacts
-    preflight: Mapping[str, Any]
+    preflight: Mapping[str, Report]
 
     @cached_property
     def nodes(self) -> int:
@@ -49,25 +49,25 @@ class Anatomy:
         return max((item.parameters for item in self.found.operations), default=0)
 
     @cached_property
-    def marks(self) -> dict[tuple[str, str], dict[str, Any]]:
+    def marks(self) -> dict[tuple[str, str], Finding]:
         """The worst that is said of an operation on a platform."""
-        order = {"error": 0, "warning": 1, "note": 2}
-        found: dict[tuple[str, str], dict[str, Any]] = {}
+        found: dict[tuple[str, str], Finding] = {}
         for platform, item in self._findings():
-            key = platform, item["op"]
-            if key not in found or order[item["level"]] < order[found[key]["level"]]:
-                found[key] = {**item, "nodes": 1 + len(item["others"])}
+            key = platform, item.evidence["op"]
+            if key not in found or item.severity.rank > found[key].severity.rank:
+                found[key] = item
         return found
 
     @property
-    def bad(self) -> list[tuple[str, dict[str, Any]]]:
+    def bad(self) -> list[tuple[str, Finding]]:
         """What stands in the way, platform by platform."""
-        return [(platform, item) for platform, item in self._findings() if item["level"] == "error"]
+        return [(platform, item) for platform, item in self._findings() if item.severity is Severity.ERROR]
 
-    def _findings(self) -> Iterable[tuple[str, dict[str, Any]]]:
-        for platform in PLATFORMS:
-            for item in self.preflight.get(platform, {}).get("findings", ()):
-                if item["op"]:
+    def _findings(self) -> Iterable[tuple[str, Finding]]:
+        """What is said of nodes."""
+        for platform, report in self.preflight.items():
+            for item in report.findings:
+                if item.evidence.get("op"):
                     yield platform, item
 
 

@@ -103,21 +103,21 @@ class Need:
     """A mode's need of images beside what there is."""
 
     precision: Precision
-    red: int
-    amber: int
+    too_few: int
+    few: int
     have: int
 
     @property
     def severity(self) -> Severity:
-        """Whether it is too little (error), little (warning), or enough."""
-        if self.have < self.red:
+        """Whether it is too few (error), few (warning), or enough."""
+        if self.have < self.too_few:
             return Severity.ERROR
-        return Severity.WARNING if self.have < self.amber else Severity.OK
+        return Severity.WARNING if self.have < self.few else Severity.OK
 
     @property
     def percent(self) -> float:
         """Of what is wanted."""
-        return min(100.0, 100 * self.have / self.amber)
+        return min(100.0, 100 * self.have / self.few)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Report:
     def needs(self) -> list[Need]:
         """What each mode needs of calibration images."""
         have = len(self.drawn.calibration_images)
-        return [Need(precision, red, amber, have) for precision, (red, amber) in ENOUGH.items()]
+        return [Need(precision, too_few, few, have) for precision, (too_few, few) in ENOUGH.items()]
 
     @property
     def sides(self) -> str:
