@@ -55,11 +55,6 @@ class NextStep:
     changes: tuple[tuple[str, str, str], ...] = ()
     command: str = ""
 
-    @property
-    def is_one_click(self) -> bool:
-        """Whether it can be tried at once."""
-        return bool(self.changes)
-
 
 @dataclass(frozen=True)
 class FailureView:
