@@ -10,11 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from oakmill.cli.severities import COLOURS, MARKS
 from oakmill.conversion.passport import Check, OutputAgreement, Passport, TaskAgreement
 from oakmill.findings import Finding, Severity
 
-_COLOURS = {Severity.OK: "green", Severity.NOTE: "blue", Severity.WARNING: "yellow", Severity.ERROR: "red"}
-_SIGNS = {Severity.OK: "✓", Severity.NOTE: "i", Severity.WARNING: "!", Severity.ERROR: "✗"}
 OUTPUTS = 24
 """Outputs that get a row; a model with more has them all in the passport's file."""
 
@@ -28,12 +27,12 @@ def _parts(passport: Passport) -> Iterator[RenderableType]:
     verdict, seen = passport.verdict, passport.images
     held_out = f"; {escape(seen.held_out)}" if seen.held_out else ""
     images = f"{len(seen.names)} images ({escape(seen.source)}){held_out}"
-    yield f"Accuracy passport: [bold {_COLOURS[verdict]}]{verdict}[/] on {images}"
+    yield f"Accuracy passport: [bold {COLOURS[verdict]}]{verdict}[/] on {images}"
     for finding in passport.findings:
         yield from _finding(finding)
     for check in passport.checks:
         for reason in check.output_reasons:
-            yield _indented("!", escape(reason), _COLOURS[check.verdict])
+            yield _indented("!", escape(reason), COLOURS[check.verdict])
     for overflow in passport.fp16_overflows:
         yield _indented("!", escape(str(overflow)), "yellow")
     for method, task in passport.tasks:
@@ -48,16 +47,16 @@ def _parts(passport: Passport) -> Iterator[RenderableType]:
 
 
 def _finding(finding: Finding) -> Iterator[RenderableType]:
-    colour = _COLOURS[finding.severity]
-    yield _indented(_SIGNS[finding.severity], f"[bold]{escape(finding.title)}[/]: {escape(finding.message)}", colour)
+    colour = COLOURS[finding.severity]
+    yield _indented(MARKS[finding.severity], f"[bold]{escape(finding.title)}[/]: {escape(finding.message)}", colour)
     if finding.remedy:
         yield _indented("", f"[dim]what helps: {escape(finding.remedy)}[/]", colour)
 
 
 def _task(method: str, task: TaskAgreement) -> Iterator[RenderableType]:
     """Its name, then a line for each number, with the bound that it missed."""
-    colour = _COLOURS[task.verdict] if task.decides else "dim"
-    sign = _SIGNS[task.verdict] if task.decides else "·"
+    colour = COLOURS[task.verdict] if task.decides else "dim"
+    sign = MARKS[task.verdict] if task.decides else "·"
     about = f"[dim]({escape(method)}, {task.images} images; {escape(task.note)})[/]"
     yield _indented(sign, f"[bold]{escape(task.name)}[/] {about}", colour)
     numbers = Table.grid(padding=(0, 2, 0, 0))
@@ -67,7 +66,7 @@ def _task(method: str, task: TaskAgreement) -> Iterator[RenderableType]:
         judged = task.decides and metric.judged
         missed = judged and metric.verdict is not Severity.OK
         bound = f" [dim]({metric.bound(metric.verdict)})[/]" if missed else ""
-        numbers.add_row(f"[{_COLOURS[metric.verdict] if judged else 'default'}]{metric.text}[/]", metric.words + bound)
+        numbers.add_row(f"[{COLOURS[metric.verdict] if judged else 'default'}]{metric.text}[/]", metric.words + bound)
     yield numbers
 
 
@@ -103,7 +102,7 @@ def _outputs(passport: Passport) -> Table:
 def _cells(check: Check, output: OutputAgreement | None) -> tuple[str, str, str, str]:
     if output is None:
         return ("", "", "", "")
-    colour = "default" if check.task_of(output) else _COLOURS[check.verdict_on(output)]
+    colour = "default" if check.task_of(output) else COLOURS[check.verdict_on(output)]
     snr = "equal" if output.snr_db == math.inf else f"{output.snr_db:.1f}"
     top1 = f"{output.top1:.0%}" if output.top1 is not None else ""
     return f"[{colour}]{snr}[/]", f"{output.cosine:.5f}", f"{output.max_abs:.2g}", top1

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from oakmill.findings import Severity
 
-MARKS: Mapping[Severity, str] = {Severity.OK: "✓", Severity.NOTE: "·", Severity.WARNING: "!", Severity.ERROR: "✗"}
+MARKS: Mapping[Severity, str] = {Severity.OK: "✓", Severity.NOTE: "i", Severity.WARNING: "!", Severity.ERROR: "✗"}
 COLOURS: Mapping[Severity, str] = {
     Severity.OK: "green",
     Severity.NOTE: "cyan",
