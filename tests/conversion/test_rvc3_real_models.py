@@ -30,19 +30,23 @@ def metric(answer: Any, words: str) -> float:
     return float(found["value"])
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_real_model_becomes_an_ir_that_runs(name: str, shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
-    answer = convert3(
-        shared_data / "models" / f"{name}.onnx", *MODELS[name],
-        "--quantization-data", shared_data / "images" / "coco" / "train2017", "--max-quantization-images", "8",
-        "--max-images", "4", "-o", tmp_path / "out",
-    )  # fmt: skip
+def require_running(answer: Any) -> None:
     assert answer.exit_code == 0, answer.error
     assert min(outputs(answer, "FP16 weights").values()) > 40
     assert min(outputs(answer, "INT8").values()) > 10
     reader = answer.result["passport"]["vendor_reader"]
     assert reader["name"].startswith("OpenVINO 2022.3.2")
     assert reader["inputs"][0]["dims"][1] == 3  # NCHW, as the source has it
+
+
+@pytest.mark.parametrize("name", ["ultraface_rfb_320", "person_detector_yolox_192", "plate_rec_48x168"])
+def test_a_real_model_becomes_an_ir_that_runs(name: str, shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
+    answer = convert3(
+        shared_data / "models" / f"{name}.onnx", *MODELS[name],
+        "--quantization-data", shared_data / "images" / "coco" / "train2017", "--max-quantization-images", "8",
+        "--max-images", "4", "-o", tmp_path / "out",
+    )  # fmt: skip
+    require_running(answer)
 
 
 @pytest.mark.slow
@@ -55,7 +59,7 @@ def test_squeezenet_in_8_bits_decides_on_photos_as_before(
         "--quantization-data", shared_data / "images" / "imagenet", "--max-quantization-images", "64",
         "--max-images", "96", "-o", tmp_path / "out",
     )  # fmt: skip
-    assert answer.exit_code == 0, answer.error
+    require_running(answer)
     assert metric(answer, "top-1 agreement") > 0.88
     assert metric(answer, "top-1 agreement where the float model is sure") > 0.96
 
@@ -67,7 +71,7 @@ def test_yolox_in_8_bits_finds_the_same_boxes(shared_data: Path, tmp_path: Path,
         "--quantization-data", shared_data / "images" / "coco" / "train2017", "--max-quantization-images", "24",
         "--max-images", "16", "-o", tmp_path / "out",
     )  # fmt: skip
-    assert answer.exit_code == 0, answer.error
+    require_running(answer)
     assert metric(answer, "box agreement (F1)") > 0.9
 
 

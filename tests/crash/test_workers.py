@@ -149,7 +149,7 @@ def test_a_job_whose_failure_cannot_be_explained_ends_all_the_same(hub: Hub) -> 
 )
 def test_a_job_beyond_its_limits_says_which(hub: Hub, limits: dict[str, int], words: str) -> None:
     hub.worker()
-    job = hub.ask(limits=limits, spec=Rvc2Spec())
+    job = hub.ask(limits=limits, spec=Rvc2Spec(max_verification_images=2))
     done = hub.ended(job)
     assert done.status == JobStatus.FAILED
     assert done.error and words in done.error
