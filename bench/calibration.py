@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--counts", nargs="+", type=int, default=[64, 256, 1024])
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="the limit is always among them")
     parser.add_argument("--repeat", type=int, default=3, help="measurements of each way")
-    parser.add_argument("--images", type=Path, help="a folder of pictures")
+    parser.add_argument("--images", type=Path, help="a folder of images")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:

@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 from oakmill.conversion.cache.identity import sha256
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.settings import current
 from oakmill.spec import Encoding, Resize
@@ -82,7 +82,7 @@ def score(
     (item,) = recipe["inputs"]
     colours = Encoding(item["encoding_to"])
     taken = ResolvedInput(item["name"], tuple(item["shape"]), "float32", item["layout"], colours, colours, None, None)
-    found = Pictures.of_files((taken,), photos, 1 << 16, 0, Resize.CROP)
+    found = SampleSet.of_files((taken,), photos, 1 << 16, 0, Resize.CROP)
     toolchain, right, first, count = Rvc3Toolchain(current()), 0, 0, 0
     names = iter(found.names)
     (output,) = json.loads(next(folder.glob("*.passport.json")).read_text())["vendor_reader"]["outputs"]

@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=3, help="runs of each mode")
     modes = [item.value for item in Precision if item is not Precision.CUSTOM]
     parser.add_argument("--modes", nargs="+", default=modes, choices=modes)
-    parser.add_argument("--images", type=Path, help="pictures that teach and test")
+    parser.add_argument("--images", type=Path, help="images that teach and test")
     parser.add_argument("models", nargs="*", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="oakmill-bench-") as folder:
@@ -67,12 +67,12 @@ def main() -> None:
 
 
 def default_images(folder: Path) -> Path:
-    """Photographs where there are some, else drawn pictures."""
+    """Photographs where there are some, else drawn images."""
     photos = SHARED / "images" / "coco" / "train2017"
     if photos.is_dir():
         return photos
-    for index, picture in enumerate(generated((1, 480, 640, 3), "NHWC", Encoding.RGB, 128, 0)):
-        Image.fromarray(picture[0].astype(np.uint8)).save(folder / f"{index}.jpg")
+    for index, image in enumerate(generated((1, 480, 640, 3), "NHWC", Encoding.RGB, 128, 0)):
+        Image.fromarray(image[0].astype(np.uint8)).save(folder / f"{index}.jpg")
     return folder
 
 

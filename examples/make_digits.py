@@ -1,4 +1,4 @@
-"""Makes the example: a small classifier of coloured digits as ONNX, and pictures to try it on.
+"""Makes the example: a small classifier of coloured digits as ONNX, and images to try it on.
 
 The digits are scikit-learn's (8x8, grey). Each is drawn in orange on blue, 32x32 RGB, so that a swapped colour order
 shows at once. A network with one hidden layer is trained on them in seconds, and written as convolutions that take
@@ -25,46 +25,46 @@ from sklearn.neural_network import MLPClassifier
 INK, PAPER = np.array([250, 140, 20]), np.array([20, 60, 200])  # RGB
 MEAN, SCALE = 127.5, 127.5
 CELL, SIDE, HIDDEN = 4, 32, 48  # a digit's cell becomes 4x4 pixels
-PICTURES = 100
+IMAGES = 100
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
 def main() -> None:
-    """Train, write the model and the pictures, and say what to do with them."""
+    """Train, write the model and the images, and say what to do with them."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "out"
-    pictures, labels = draw_digits()
+    images, labels = draw_digits()
     train, test, train_labels, test_labels = train_test_split(
-        pictures, labels, test_size=360, random_state=0, stratify=labels
+        images, labels, test_size=360, random_state=0, stratify=labels
     )
     network = MLPClassifier((HIDDEN,), max_iter=400, random_state=0, early_stopping=False)
     network.fit(darkness(train), train_labels)
     print(f"right on {network.score(darkness(test), test_labels):.1%} of {len(test)} digits not trained on")
 
     model = write_model(network, folder / "digits.onnx")
-    write_pictures(test[:PICTURES], test_labels[:PICTURES], folder / "pictures")
-    print(f"wrote {model} and {PICTURES} pictures in {folder / 'pictures'}")
+    write_images(test[:IMAGES], test_labels[:IMAGES], folder / "images")
+    print(f"wrote {model} and {IMAGES} images in {folder / 'images'}")
     print("\nnow convert it:")
     print(
         f"  ./run convert {model} --to rvc2 --mean-values {MEAN} --scale-values {SCALE} --encoding-from RGB"
-        f" --encoding-to BGR --images {folder / 'pictures'}"
+        f" --encoding-to BGR --images {folder / 'images'}"
     )
 
 
 def draw_digits() -> tuple[Pixels, NDArray[np.int64]]:
-    """The digits as uint8 RGB pictures [count, 32, 32, 3], and what each is."""
+    """The digits as uint8 RGB images [count, 32, 32, 3], and what each is."""
     digits = load_digits()
     ink = (digits.images / 16.0).repeat(CELL, axis=1).repeat(CELL, axis=2)[..., None]
     return (PAPER + ink * (INK - PAPER)).round().astype(np.uint8), digits.target
 
 
-def darkness(pictures: Pixels) -> Floats:
+def darkness(images: Pixels) -> Floats:
     """What the network's first layer computes: red less blue, normalised, averaged over each cell; [count, 64]."""
-    values = (pictures.astype(np.float32) - MEAN) / SCALE
+    values = (images.astype(np.float32) - MEAN) / SCALE
     signal = values[..., 0] - values[..., 2]
     cells = signal.reshape(-1, SIDE // CELL, CELL, SIDE // CELL, CELL).mean(axis=(2, 4))
-    return np.asarray(cells.reshape(len(pictures), -1), np.float32)
+    return np.asarray(cells.reshape(len(images), -1), np.float32)
 
 
 def write_model(network: Any, path: Path) -> Path:
@@ -102,11 +102,11 @@ def write_model(network: Any, path: Path) -> Path:
     return path
 
 
-def write_pictures(pictures: Pixels, labels: NDArray[np.int64], folder: Path) -> None:
+def write_images(images: Pixels, labels: NDArray[np.int64], folder: Path) -> None:
     """Write PNG files named after their digit: 7_0012.png."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number, (picture, label) in enumerate(zip(pictures, labels, strict=True)):
-        Image.fromarray(picture).save(folder / f"{label}_{number:04}.png")
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        Image.fromarray(image).save(folder / f"{label}_{number:04}.png")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from onnx import ModelProto, defs, helper
 from oakmill.calibration.samples import Samples
 from oakmill.conversion import registry
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.platform import Images, Network, Platform
 from oakmill.conversion.prepare import Prepared, prepare
 from oakmill.conversion.rvc4.simulate import Simulated
@@ -122,7 +122,7 @@ class Judge:
         samples = [_raw(item.feeds(place), prepared) for place in range(2)]
         network: Network = platform.network(prepared, job / "network", progress)
         if platform.calibrates:
-            drawn = _pictures(prepared, samples)
+            drawn = _sample_set(prepared, samples)
             network = platform.calibrate(prepared, Images(drawn, drawn), network, job / "calibrate", progress)
         built = platform.compile(prepared, network, job / "compile", progress)
         ran = list(self._run(prepared, network, built, samples, platform, job / "run"))
@@ -187,13 +187,13 @@ def _raw(feeds: Outputs, prepared: Prepared) -> dict[str, NDArray[Any]]:
     return {item.name: feeds[item.name].astype(item.dtype).reshape(item.shape) for item in prepared.boundary}
 
 
-def _pictures(prepared: Prepared, samples: Sequence[Outputs]) -> Pictures:
+def _sample_set(prepared: Prepared, samples: Sequence[Outputs]) -> SampleSet:
     def made(name: str) -> Samples:
         values = [sample[name] for sample in samples]
         digests = tuple(hashlib.sha256(array.tobytes()).hexdigest() for array in values)
         return Samples("cases", tuple(f"sample-{place}" for place in range(len(values))), digests, values.__getitem__)
 
-    return Pictures(prepared.boundary, tuple(made(item.name) for item in prepared.boundary))
+    return SampleSet(prepared.boundary, tuple(made(item.name) for item in prepared.boundary))
 
 
 def _proof(

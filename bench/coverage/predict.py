@@ -4,7 +4,7 @@
 
 Real models: `oakmill check` beside `oakmill convert`, as a user runs them, with and without the shape that the
 preflight suggests. In context: each case of cases.py with one input and one output of floats is put between two others
-(convolutions where it takes a picture), which no table was made from, and goes through the same judge as in measure.py.
+(convolutions where it takes an image), which no table was made from, and goes through the same judge as in measure.py.
 Right is a refusal that was predicted, or a conversion that was. Each miss is printed.
 """
 
@@ -122,7 +122,7 @@ def _run(*words: str | Path) -> tuple[int, str]:
 
 @dataclass(frozen=True)
 class InContext(Case):
-    """A case between two others: convolutions where it takes a picture, else products with a constant."""
+    """A case between two others: convolutions where it takes an image, else products with a constant."""
 
     def model(self, opset: int) -> ModelProto | None:
         made = super().model(opset)

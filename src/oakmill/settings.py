@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     )
     datasets_pictures: Annotated[str, Field(pattern=r"^https?://")] = Field(
         "https://open-images-dataset.s3.amazonaws.com",
-        description="Where `oakmill datasets install` gets Open Images' pictures: <split>/<id>.jpg.",
+        description="Where `oakmill datasets install` gets Open Images' images: <split>/<id>.jpg.",
     )
     datasets_max_mb: int = Field(
         4096, ge=1, description="Largest calibration set of your own, unpacked, in MB; a zip given to a conversion too."

@@ -166,7 +166,7 @@ def test_without_a_network_the_way_out_is_told(variables: dict[str, str], tmp_pa
     (photos / "words.jpg").write_text("words")
     refused = run(variables, "add", "mine", photos)
     assert refused.returncode == 3
-    assert "words.jpg cannot be read as a picture" in refused.stderr
+    assert "words.jpg cannot be read as an image" in refused.stderr
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/oid", "file:///tmp"])

@@ -46,7 +46,7 @@ def nothing_left(folder: Path) -> bool:
 @pytest.mark.parametrize(
     ("data", "code", "words", "remedy"),
     [
-        ("teaches", "SourceError", "teaches holds no picture", ".npy"),
+        ("teaches", "SourceError", "teaches holds no image", ".npy"),
         ("teaches/none", "SourceError", "none does not exist", "a folder, a zip, or a set's name"),
         ("general", "SetMissing", "the calibration set general is not installed", "oakmill datasets install general"),
         ("", "SetMissing", "(the default where no quantization data is given)", "--quantization-data FOLDER"),
@@ -144,8 +144,8 @@ PICTURE = np.zeros((1, 3, SIDE, SIDE), np.float32)
 
 FILES: dict[str, tuple[Maker, int, str, str]] = {
     # what: how it is made, exit code, file, words of the message
-    "text": (text, 3, "words.jpg", "cannot be read as a picture"),
-    "cut off": (cut_off, 3, "000.png", "cannot be read as a picture"),
+    "text": (text, 3, "words.jpg", "cannot be read as an image"),
+    "cut off": (cut_off, 3, "000.png", "cannot be read as an image"),
     "100 megapixels": (bomb, 3, "bomb.png", "pixels"),
     "wrong shape": (array(PICTURE[:, :, :8]), 2, "values.npy", "has the shape (1, 3, 8, 16), but the input's is"),
     "NHWC for NCHW": (array(PICTURE.transpose(0, 2, 3, 1)), 2, "values.npy", "but the input's is (1, 3, 16, 16)"),

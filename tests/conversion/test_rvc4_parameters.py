@@ -197,7 +197,7 @@ def test_a_cache_is_made_for_a_device_that_can_load_it(
         (["--shaves", "4"], "SpecError", "--shaves does not apply to a conversion to rvc4", "omit it"),
         (["--target-precision", "CUSTOM"], "SpecError", "CUSTOM needs AIMET's encodings", ""),
         (["--tensor", "gone=int16"], "SpecError", "no float tensor of that name", "--quantizer-search"),
-        (["--tensor", "image=int16"], "SpecError", "the 8 bits that the camera gives", "leave it away"),
+        (["--tensor", "image=int16"], "SpecError", "the 8 bits that the camera gives", "omit it"),
     ],
 )
 def test_what_cannot_be_had_is_refused_plainly(

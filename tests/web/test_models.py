@@ -179,7 +179,7 @@ def test_what_is_no_model_is_refused_with_what_to_do(page: Page, watch: Watch, t
     page.goto("/models/new")
     page.set_input_files("#files", file)
     page.get_by_role("button", name="Upload").click()
-    expect(page.locator("[data-wrong]")).to_contain_text("PNG picture", timeout=60_000)
+    expect(page.locator("[data-wrong]")).to_contain_text("PNG image", timeout=60_000)
 
 
 def test_an_upload_goes_on_after_a_broken_connection_and_a_reload(page: Page, hub: Served, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Examines what is to teach a quantization: enough, different, whole, and like the pictures that the model expects."""
+"""Examines what is to teach a quantization: enough, different, whole, and like the images that the model expects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oakmill.calibration.datasets.catalog import RANDOM_WARNING
-from oakmill.calibration.datasets.files import digest, is_picture, problem, why
+from oakmill.calibration.datasets.files import digest, is_image, problem, why
 from oakmill.calibration.images import FORMATS, read_image
 from oakmill.calibration.samples import draw
 from oakmill.errors import OakmillError, SourceError
@@ -24,7 +24,7 @@ from oakmill.spec.preprocessing_rules import mistakes
 from oakmill.spec.preprocessing_rules import words as _words
 
 MAX_EXAMINED = 2048  # drawn from larger sets
-SIDE = 224  # pixels that a picture is looked at in, its middle cut out as for a model's input
+SIDE = 224  # pixels that an image is looked at in, its middle cut out as for a model's input
 THREADS = 4
 
 # Fewer than the first number is an error, than the second a warning. Qualcomm: "5-10 input data examples ... is usually
@@ -38,7 +38,7 @@ ENOUGH = {
     Precision.INT8_INT16_MIXED_ACCURACY_FOCUSED: (20, 100),
     Precision.INT16_STANDARD: (10, 50),
 }
-"""For each mode that is taught by pictures: how many are too few, and how many are little."""
+"""For each mode that is taught by images: how many are too few, and how many are little."""
 
 _NOISE = 0.5  # correlation of neighbouring pixels: photos have 0.8 to 1, random pixels 0, and 0.25 once made smaller
 _BLANK = 2.0  # standard deviation, of 255
@@ -65,7 +65,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the doctor says. `mean` and `std` are those of the channels R, G, B, of 0 to 255; empty for no pictures."""
+    """What the doctor says. `mean` and `std` are those of the channels R, G, B, of 0 to 255; empty for no images."""
 
     count: int
     examined: int
@@ -85,7 +85,7 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class _Look:
-    """What one look at a picture gives."""
+    """What one look at an image gives."""
 
     size: tuple[int, int]
     mean: NDArray[np.float64]
@@ -110,7 +110,7 @@ def diagnosis_of(document: Mapping[str, Any]) -> Diagnosis:
 def examine(files: Sequence[Path], expected: Expectation | None = None) -> Diagnosis:
     """Look at the files of a set as they would teach a quantization.
 
-    At most MAX_EXAMINED, drawn with a fixed seed, are opened. Each picture is decoded as a conversion does.
+    At most MAX_EXAMINED, drawn with a fixed seed, are opened. Each image is decoded as a conversion does.
 
     Raises:
         SourceError: there are none.
@@ -119,10 +119,10 @@ def examine(files: Sequence[Path], expected: Expectation | None = None) -> Diagn
         raise SourceError("there is nothing to examine: the set has no files")
     known = expected or Expectation()
     drawn = draw(files, MAX_EXAMINED, 0)
-    pictures = [path for path in drawn if is_picture(path)]
-    arrays = [path for path in drawn if not is_picture(path)]
+    images = [path for path in drawn if is_image(path)]
+    arrays = [path for path in drawn if not is_image(path)]
     with ThreadPoolExecutor(THREADS) as pool:
-        looks = dict(zip(pictures, pool.map(_look, pictures), strict=True))
+        looks = dict(zip(images, pool.map(_look, images), strict=True))
     seen = {path: look for path, look in looks.items() if isinstance(look, _Look)}
     broken = {path: look for path, look in looks.items() if isinstance(look, str)}
     broken |= {path: words for path in arrays if (words := problem(path))}
@@ -132,13 +132,13 @@ def examine(files: Sequence[Path], expected: Expectation | None = None) -> Diagn
         *_broken(broken, len(drawn)),
         *_enough(round((len(drawn) - len(broken) - copies) * len(files) / len(drawn)), known),
         *_twins(copies, list(seen.values()), len(drawn)),
-        *_pictures(list(seen.values()), known),
+        *_images(list(seen.values()), known),
         *mistakes("", known.mean, known.scale, encoding=known.encoding),
         *_normalised(mean, std, known),
         *_arrays([path for path in arrays if path not in broken], known),
     ]
-    if pictures and arrays:
-        message = f"{len(pictures)} pictures and {len(arrays)} arrays are mixed"
+    if images and arrays:
+        message = f"{len(images)} images and {len(arrays)} arrays are mixed"
         findings.append(_found("mixed", Severity.WARNING, message, "Arrays are taken as they are: keep them apart."))
     return Diagnosis(len(files), len(drawn), tuple(findings), mean, std)
 
@@ -150,7 +150,7 @@ def _look(path: Path) -> _Look | str:
         with Image.open(path, formats=FORMATS) as image:
             size = image.size
         gray = pixels.mean(axis=2)
-        # Small pictures are looked at as they are: made larger, even noise is smooth.
+        # Small images are looked at as they are: made larger, even noise is smooth.
         own = gray if min(size) >= SIDE else _read(path, (size[1], size[0]), Resize.STRETCH).mean(axis=2)
     except OakmillError as error:
         return why(error, path)
@@ -197,7 +197,7 @@ def _copies(paths: Sequence[Path]) -> int:
 
 
 def _near_twins(looks: Sequence[_Look]) -> int:
-    """How many pictures look like an earlier one, by difference hash (8 x 8 signs of a 8 x 9 thumbnail's slopes)."""
+    """How many images look like an earlier one, by difference hash (8 x 8 signs of a 8 x 9 thumbnail's slopes)."""
     seen = [look for look in looks if look.std >= _BLANK]
     if len(seen) < 2:
         return 0
@@ -230,7 +230,7 @@ def _enough(count: int, expected: Expectation) -> Findings:
     too_few, few = ENOUGH.get(expected.precision, (0, 0))
     severity = Severity.ERROR if count < too_few else Severity.WARNING
     if count < few:
-        message = f"{count} different pictures are few for {expected.precision}: a range is set by the widest one seen"
+        message = f"{count} different images are few for {expected.precision}: a range is set by the widest one seen"
         yield _found("few", severity, message, f"Give at least {few}, of all that the camera will see.")
 
 
@@ -240,7 +240,7 @@ def _twins(copies: int, looks: Sequence[_Look], total: int) -> Findings:
         yield _found("duplicates", _by_share(copies / total), message, "Remove them; `oakmill datasets add` does.")
     near = _near_twins(looks) - copies
     if near > 0:
-        message = f"{near} of {total} pictures look almost like another, as the frames of a film do"
+        message = f"{near} of {total} images look almost like another, as the frames of a film do"
         yield _found("near_duplicates", _by_share(near / total), message, "Take frames further apart.")
 
 
@@ -248,8 +248,8 @@ def _by_share(share: float) -> Severity:
     return Severity.WARNING if share >= _MANY else Severity.NOTE
 
 
-def _pictures(looks: Sequence[_Look], expected: Expectation) -> Findings:
-    """What many of the pictures have in common and should not."""
+def _images(looks: Sequence[_Look], expected: Expectation) -> Findings:
+    """What many of the images have in common and should not."""
     side = min(_input_size(expected) or (_TINY, _TINY))
     noise = sum(look.neighbours < _NOISE for look in looks)
     if noise:
@@ -302,7 +302,7 @@ def _normalised(mean: tuple[float, ...], std: tuple[float, ...], expected: Expec
     declared, scale = _three(expected.mean), _three(expected.scale)
     if declared is not None and declared.any() and (np.abs(ours - declared) > spread).any():
         message = f"the set's mean is {_words(ours)}, far from the {_words(declared)} that is subtracted"
-        yield _found("mean_far", Severity.WARNING, message, "Take pictures like those the model was trained on.")
+        yield _found("mean_far", Severity.WARNING, message, "Take images like those the model was trained on.")
     if scale is not None and (scale != 1).any():
         result = spread / np.abs(scale)
         if (result < 0.15).any() or (result > 3).any():

@@ -1,4 +1,4 @@
-"""Reads a picture straight into the tensor that a model takes."""
+"""Reads an image straight into the tensor that a model takes."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def read_image(
     dtype: DTypeLike = np.float32,
     resize: Resize = Resize.CROP,
 ) -> NDArray[Any]:
-    """Read a picture, or a `.npy` or `.raw` of the input's shape, as an input tensor.
+    """Read an image, or a `.npy` or `.raw` of the input's shape, as an input tensor.
 
-    A picture is turned upright after its EXIF data, and resized bilinearly with antialiasing: STRETCH ignores
+    An image is turned upright after its EXIF data, and resized bilinearly with antialiasing: STRETCH ignores
     its proportions; CROP fits the shorter side and cuts the middle out of the longer; PAD fits the longer
-    side and centres the picture on black.
+    side and centres the image on black.
 
     A `.npy` or `.raw` is taken as it is: in the model's own layout and order of channels, and in the value range of
-    the converted model's input, which for pictures is 0 to 255, as mean and scale are inside it. The batch dimension
+    the converted model's input, which for images is 0 to 255, as mean and scale are inside it. The batch dimension
     may be left out. A `.raw` has no header: the values in C order and the machine's byte order, as float32, as
     `dtype` or as uint8, which its size tells.
 
@@ -67,8 +67,8 @@ def read_image(
         An array of `shape` and `dtype`, contiguous.
 
     Raises:
-        SourceError: the file is no picture, damaged, or larger than MAX_PIXELS.
-        SpecError: the input is not one that takes a picture, or the `.npy` or `.raw` is not of its shape, or holds
+        SourceError: the file is no image, damaged, or larger than MAX_PIXELS.
+        SpecError: the input is not one that takes an image, or the `.npy` or `.raw` is not of its shape, or holds
             numbers that the dtype cannot.
     """
     if path.suffix.lower() in ARRAYS:
@@ -79,7 +79,7 @@ def read_image(
     try:
         pixels = np.asarray(_fitted(_decoded(path, sizes, gray), sizes, resize))
     except _DAMAGE as error:
-        raise SourceError(f"{path.name} cannot be read as a picture: {error}", subject=str(path)) from error
+        raise SourceError(f"{path.name} cannot be read as an image: {error}", subject=str(path)) from error
     if encoding is Encoding.BGR and not gray:
         pixels = pixels[..., ::-1]
     present = [letter for letter in layout if letter in "HWC" and (letter != "C" or not gray)]
@@ -131,25 +131,25 @@ def _cast(array: NDArray[Any], dtype: DTypeLike, path: Path) -> NDArray[Any]:
 
 
 def _image_sizes(shape: tuple[int, ...], layout: str, encoding: Encoding) -> dict[str, int]:
-    """The input's size along each letter of its layout, once it is certain that a picture fits in."""
+    """The input's size along each letter of its layout, once it is certain that an image fits in."""
     sizes = dict(zip(layout, shape, strict=False))
     wrong = ""
     if len(layout) != len(shape) or len(sizes) != len(shape) or not {"H", "W"} <= sizes.keys() <= set("NCHW"):
-        wrong = "is not the layout of a picture"
+        wrong = "is not the layout of an image"
     elif encoding is Encoding.NONE:
-        wrong = "is declared not to be a picture (encoding NONE)"
+        wrong = "is declared not to be an image (encoding NONE)"
     elif sizes.get("N", 1) != 1:
         wrong = "has a batch of more than one"
     elif sizes.get("C", 1) not in ({1} if encoding is Encoding.GRAY else {1, 3}):
         wrong = f"does not have the channels of {encoding}"
     if wrong:
-        message = f"an input of shape {shape} and layout {layout!r} takes no picture: it {wrong}"
+        message = f"an input of shape {shape} and layout {layout!r} takes no image: it {wrong}"
         raise SpecError(message, remedy="Give .npy files of the input's shape, or correct layout and encoding.")
     return sizes
 
 
 def _decoded(path: Path, sizes: dict[str, int], gray: bool) -> Image.Image:
-    """The picture upright, in 8 bits, as RGB or gray."""
+    """The image upright, in 8 bits, as RGB or gray."""
     with Image.open(path, formats=FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}")
@@ -160,7 +160,7 @@ def _decoded(path: Path, sizes: dict[str, int], gray: bool) -> Image.Image:
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
-    """The picture in a mode that converts well: Pillow clips 16 bits, and warns of transparent palettes."""
+    """The image in a mode that converts well: Pillow clips 16 bits, and warns of transparent palettes."""
     if image.mode == "F":
         raise ValueError("its pixels are floating point numbers; save it with 8 bits, or as .npy")
     if image.mode.startswith("I"):
@@ -183,7 +183,7 @@ def _fitted(image: Image.Image, sizes: dict[str, int], resize: Resize) -> Image.
 
 
 def _middle(size: tuple[int, int], target: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The largest middle box of a picture that has the target's proportions: left, top, right, bottom."""
+    """The largest middle box of an image that has the target's proportions: left, top, right, bottom."""
     scale = min(size[0] / target[0], size[1] / target[1])
     width, height = min(target[0] * scale, size[0]), min(target[1] * scale, size[1])
     left, top = (size[0] - width) / 2, (size[1] - height) / 2

@@ -39,13 +39,13 @@ class Probed:
 def probed(model: ModelProto, tensors: Sequence[str], guarded: Sequence[str]) -> Probed:
     """A copy of a model that computes each tensor's extremes, which leaves the tensors where they lie.
 
-    As onnxruntime's minimum and maximum pass over a NaN, sums and means stand guard. onnxruntime keeps pictures in
+    As onnxruntime's minimum and maximum pass over a NaN, sums and means stand guard. onnxruntime keeps images in
     blocks of channels, and knows global poolings of these but no reductions; so what a Relu makes, whose lowest value
     needs no look, stays in blocks.
     """
     values = _values(model)
     copy = _without_outputs(model)
-    blocked = _pictures_of_relu(model, values)
+    blocked = _images_of_relu(model, values)
     unseen = _unguarded(model, guarded, values)
     sources = {name: _as_float32(copy, name, values) for name in dict.fromkeys([*tensors, *unseen])}
 
@@ -168,7 +168,7 @@ def _carries(node: NodeProto) -> bool:
     return node.op_type in _CARRYING
 
 
-def _pictures_of_relu(model: ModelProto, values: Mapping[str, ValueInfoProto]) -> set[str]:
+def _images_of_relu(model: ModelProto, values: Mapping[str, ValueInfoProto]) -> set[str]:
     """What Relus make that has four dimensions, in float32."""
     made = [name for node in model.graph.node if node.op_type == "Relu" for name in node.output if name in values]
     types = {name: values[name].type.tensor_type for name in made}

@@ -46,18 +46,18 @@ class Samples:
 
 
 def find_images(path: Path) -> tuple[Path, ...]:
-    """The pictures, `.npy` and `.raw` files in a folder and its sub-folders, sorted by name; or the one file given.
+    """The images, `.npy` and `.raw` files in a folder and its sub-folders, sorted by name; or the one file given.
 
     Hidden files and folders are left out.
 
     Raises:
-        SourceError: there is no such path, or no picture in it.
+        SourceError: there is no such path, or no image in it.
     """
     inside = (file for file in path.rglob("*") if _is_visible(file.relative_to(path)))
     files = inside if path.is_dir() else [path]
     found = [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
     if not found:
-        what = "holds no picture" if path.is_dir() else "is no picture" if path.exists() else "does not exist"
+        what = "holds no image" if path.is_dir() else "is no image" if path.exists() else "does not exist"
         known = " ".join(sorted(SUFFIXES))
         raise SourceError(f"{path.name or path} {what}", subject=str(path), remedy=f"Known are {known}")
     return tuple(sorted(found, key=Path.as_posix))
@@ -97,17 +97,17 @@ def generated_samples(shape: tuple[int, ...], layout: str, encoding: Encoding, c
 
 
 def generated(shape: tuple[int, ...], layout: str, encoding: Encoding, count: int, seed: int) -> Iterator[NDArray[Any]]:
-    """Make test tensors of float32: pictures for inputs that take one, plausible numbers for the others.
+    """Make test tensors of float32: images for inputs that take one, plausible numbers for the others.
 
-    Pictures have whole values 0 to 255 and a natural picture's statistics: power that falls with
+    Images have whole values 0 to 255 and a natural image's statistics: power that falls with
     frequency, edges, and colours that go together. Other inputs get multiples of 1/256 from 0 to below 1:
     cast to integers they are 0, an index into any table. All is made of integers, so each machine makes
     the same bytes.
 
     Args:
-        shape: of each tensor; a batch of several gets as many pictures.
-        layout: one letter for each dimension; a picture has C, H and W.
-        encoding: BGR gives the tensor of RGB with its channels reversed; NONE is not a picture.
+        shape: of each tensor; a batch of several gets as many images.
+        layout: one letter for each dimension; an image has C, H and W.
+        encoding: BGR gives the tensor of RGB with its channels reversed; NONE is not an image.
         count: how many; the tensor at an index does not depend on it.
         seed: of the whole series.
     """
@@ -131,25 +131,25 @@ def _generate(shape: tuple[int, ...], layout: str, encoding: Encoding, seed: int
     if encoding is Encoding.NONE or not set("CHW") <= set(layout) <= set("NCHW"):
         return (random.randint(0, 256, shape) / 256).astype(np.float32)
     sizes = dict(zip(layout, shape, strict=True))
-    pictures = [_picture(sizes["H"], sizes["W"], sizes["C"], random) for _ in range(sizes.get("N", 1))]
-    batch = np.stack(pictures)
+    images = [_image(sizes["H"], sizes["W"], sizes["C"], random) for _ in range(sizes.get("N", 1))]
+    batch = np.stack(images)
     if encoding is Encoding.BGR:
         batch = batch[..., ::-1]
     order = ["NHWC".index(letter) for letter in ("" if "N" in layout else "N") + layout]
     return np.ascontiguousarray(batch.transpose(order), np.float32).reshape(shape)
 
 
-def _picture(height: int, width: int, channels: int, random: np.random.RandomState) -> NDArray[np.int64]:
-    """A picture [height, width, channels] of 0 to 255: coloured shapes on a gradient, all of it textured."""
+def _image(height: int, width: int, channels: int, random: np.random.RandomState) -> NDArray[np.int64]:
+    """An image [height, width, channels] of 0 to 255: coloured shapes on a gradient, all of it textured."""
     texture = _texture(height, width, random)
     left, right, low = random.randint(0, 256, (3, channels))
     x = (np.arange(width, dtype=np.int64) * 256 // width)[None, :, None]
     y = (np.arange(height, dtype=np.int64) * 256 // height)[:, None, None]
-    picture: NDArray[np.int64] = (left * (256 - x) + right * x) * (512 - y) // 131072 + low * y // 512
+    image: NDArray[np.int64] = (left * (256 - x) + right * x) * (512 - y) // 131072 + low * y // 512
     for _ in range(_SHAPES):
         inside = _shape_mask(height, width, random)
-        picture[inside] = random.randint(0, 256, channels)
-    return (picture + texture[..., None]).clip(0, 255)
+        image[inside] = random.randint(0, 256, channels)
+    return (image + texture[..., None]).clip(0, 255)
 
 
 def _texture(height: int, width: int, random: np.random.RandomState) -> NDArray[np.int64]:

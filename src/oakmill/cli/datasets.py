@@ -37,7 +37,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 @click.group(name="datasets")
 def command() -> None:
-    """List, install, add and examine calibration sets: the pictures that teach a quantization.
+    """List, install, add and examine calibration sets: the images that teach a quantization.
 
     Nothing is fetched but by `install`.
     """
@@ -78,11 +78,11 @@ def table(found: tuple[Entry, ...]) -> Table:
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @json_option
 def install(names: tuple[str, ...], as_json: bool) -> None:
-    """Install named sets: 1,024 pictures each, the same on every machine.
+    """Install named sets: 1,024 images each, the same on every machine.
 
     They come from Open Images V7, about 300 MB each, and once 40 MB of annotations (160 MB where its second part is
     needed); `random` is made here. An installation that was interrupted goes on where it stopped. Without a network,
-    bring pictures from elsewhere and `oakmill datasets add` them.
+    bring images from elsewhere and `oakmill datasets add` them.
     """
     from oakmill.calibration import datasets
     from oakmill.calibration.datasets.store import unknown
@@ -112,7 +112,7 @@ def install(names: tuple[str, ...], as_json: bool) -> None:
 def add(name: str, source: Path, description: str, overwrite: bool, as_json: bool) -> None:
     """Make a set of your own out of a folder, a zip, or one file.
 
-    Pictures, .npy and .raw files are copied; what cannot be decoded and what is a copy of another is left out, and
+    Images, .npy and .raw files are copied; what cannot be decoded and what is a copy of another is left out, and
     named. NAME has small letters, digits, - and _.
     """
     from oakmill.calibration import datasets
@@ -144,7 +144,7 @@ def _show_added(added: Added) -> None:
 @click.argument("name")
 @json_option
 def show(name: str, as_json: bool) -> None:
-    """Show what a set is made of, whose the pictures are, and what the doctor says in a word."""
+    """Show what a set is made of, whose the images are, and what the doctor says in a word."""
     from oakmill.calibration import datasets
     from oakmill.calibration.datasets.store import unknown
 

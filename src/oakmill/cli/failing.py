@@ -126,7 +126,7 @@ def _concretely(remedy: Remedy) -> Iterator[str]:
     if remedy.options:
         yield f"add            {shlex.join(remedy.options)}"
     for words in remedy.without:
-        yield f"leave away     {words}"
+        yield f"omit           {words}"
     for name, value in remedy.settings.items():
         yield f"{name}={value}"
 

@@ -129,11 +129,11 @@ HOW_TO_BEGIN = """\
 Oakmill converts trained models for OAK cameras, on your own machine, with proof of accuracy on every result.
 
 Begin with the example, a small digit classifier that is trained in seconds:
-  ./run example                         makes examples/out/digits.onnx and pictures, and says how to convert it
+  ./run example                         makes examples/out/digits.onnx and images, and says how to convert it
 
 Then your own model:
   ./run convert model.onnx --to rvc2 --mean-values 123.675,116.28,103.53 --scale-values 58.395,57.12,57.375
-  ./run convert model.onnx --to rvc4 --quantization-data pictures/
+  ./run convert model.onnx --to rvc4 --quantization-data images/
   ./run convert --help                  all options
   ./run datasets list                   calibration sets for quantization
   ./run toolchains list                 the vendors' tools, and how to install them

@@ -60,8 +60,8 @@ class Remote:
         """The job as it has ended; interrupted, it is cancelled where it was begun for this command."""
         with moving(self.model.name) as progress:
             source = self._source(hub, progress)
-            with _spec_without_files(hub, self.spec) as (values, pictures):
-                job = hub.convert(source, values, images=pictures, force=self.force, progress=progress)
+            with _spec_without_files(hub, self.spec) as (values, taught):
+                job = hub.convert(source, values, images=taught, force=self.force, progress=progress)
         if not job.is_live:
             return job
         try:
@@ -166,17 +166,17 @@ def _spec_without_files(hub: Hub, spec: ConversionSpec) -> Iterator[tuple[dict[s
     """The spec's values as a hub takes them: images of this machine become a set of the team's, or go with the job."""
     values = {**spec.model_dump(mode="json", exclude_unset=True), "platform": spec.platform}
     with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
-        pictures = None
+        packed_set = None
         taught = values.get("quantization_data")
         if taught and Path(taught).exists() and not _is_known(hub, taught):
-            pictures = _packed(Path(taught), Path(folder) / "pictures.zip")
+            packed_set = _packed(Path(taught), Path(folder) / "calibration.zip")
             del values["quantization_data"]
         if spec.verification_images is not None and spec.verification_images.exists():
             packed = _packed(spec.verification_images, Path(folder) / "images.zip")
             name = f"images-{_sha256(packed)[:12]}"
             there = any(found.slug == name for found in hub.datasets.list())
             values["verification_images"] = name if there else hub.datasets.add(name, packed).slug
-        yield values, pictures
+        yield values, packed_set
 
 
 def _is_known(hub: Hub, name: str) -> bool:
@@ -203,7 +203,7 @@ def _packed(source: Path, target: Path) -> Path:
 
 
 def refuse_local_options(**given: Any) -> None:
-    """Options that speak of this machine say nothing to a hub.
+    """Options that speak of this machine do not apply to a hub.
 
     Raises:
         SpecError: one of them was given.
@@ -211,7 +211,7 @@ def refuse_local_options(**given: Any) -> None:
     for name, value in given.items():
         if value:
             flag = f"--{name.replace('_', '-')}"
-            raise SpecError(f"{flag} says nothing to a hub", subject=flag, remedy="leave it away, or leave --hub away")
+            raise SpecError(f"{flag} does not apply to a hub", subject=flag, remedy="omit it, or omit --hub")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--source", type=click.Path(path_type=Path), help="The source model, or a folder with it.")
 @click.option("--quantization-data", help="The images that calibrated the quantization: a folder, zip or set, as then.")
-@click.option("--images", type=click.Path(path_type=Path), help="Pictures for the accuracy passport, as then.")
+@click.option("--images", type=click.Path(path_type=Path), help="Images for the accuracy passport, as then.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("replayed"), show_default=True,
     help="Folder for the new result, its passport and its recipe.",

@@ -44,7 +44,7 @@ class ResolvedInput:
         return self.encoding_to is not Encoding.NONE and self.dtype.startswith("float")
 
     def channels_last(self) -> ResolvedInput:
-        """The same input as RVC4 takes it: a picture of NCHW as NHWC, integers of 64 bits in 32."""
+        """The same input as RVC4 takes it: an image of NCHW as NHWC, integers of 64 bits in 32."""
         narrow = replace(self, dtype="int32") if self.dtype == "int64" else self
         if not self.is_image or self.layout != "NCHW":
             return narrow

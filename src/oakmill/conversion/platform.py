@@ -12,7 +12,7 @@ import onnx
 
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Images, Pictures
+from oakmill.conversion.images.samples import Images, SampleSet
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.prepare import Keep, Needs, Prepared, make_anew, prepare
 from oakmill.errors import SpecError
@@ -37,7 +37,7 @@ class Network:
     file: Path
     model: onnx.ModelProto
     calibration: CalibrationRecord = field(default_factory=CalibrationRecord)
-    calibration_images: Pictures | None = None
+    calibration_images: SampleSet | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ class Platform(ABC):
 
     @abstractmethod
     def images(self, prepared: Prepared, source: SourceModel, work: Path, progress: Progress) -> Images:
-        """Choose the pictures."""
+        """Choose the images."""
 
     @abstractmethod
     def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:
@@ -215,7 +215,7 @@ class Platform(ABC):
     def passport(
         self, prepared: Prepared, network: Network, built: Any, images: Images, work: Path, progress: Progress
     ) -> Passport:
-        """Measure the converted model on the held-out pictures."""
+        """Measure the converted model on the held-out images."""
 
     @abstractmethod
     def require_fit(self, passport: Passport) -> None:

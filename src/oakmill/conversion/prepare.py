@@ -12,7 +12,7 @@ import onnx
 from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.inputs import ResolvedInput, findings, match, resolve
 from oakmill.errors import PreparationFailed
 from oakmill.graph import boundary, decompose, equality, large, opset, preprocessing, shapes, simplify
@@ -23,7 +23,7 @@ from oakmill.model import weights
 from oakmill.model.source import SourceModel, Tensor
 from oakmill.spec import ConversionSpec, InputSpec
 
-PROOF_PICTURES = 2
+PROOF_SAMPLES = 2
 
 Make = Callable[[], onnx.ModelProto]
 Keep = Callable[[onnx.ModelProto, object, Make], onnx.ModelProto]
@@ -35,7 +35,7 @@ What decides how it is made comes second."""
 class Needs:
     """What a platform asks of a graph: its opset, the operations that its compiler lacks, the layout of its boundary.
 
-    With `channels_last`, pictures come in and outputs of four dimensions go out as NHWC, and no integer has 64 bits.
+    With `channels_last`, images come in and outputs of four dimensions go out as NHWC, and no integer has 64 bits.
     """
 
     highest_opset: int
@@ -65,7 +65,7 @@ class Prepared:
     names: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def pictures(self) -> list[str]:
+    def image_inputs(self) -> list[str]:
         """The inputs that come in as pixels of 8 bits."""
         return [item.name for item in self.boundary if item.is_image]
 
@@ -166,13 +166,13 @@ def _embedded(
 
 
 def _channels_last(prepared: Prepared) -> Prepared:
-    """With NHWC at its boundary, where a picture was NCHW, and names that every vendor's tool leaves as they are."""
+    """With NHWC at its boundary, where an image was NCHW, and names that every vendor's tool leaves as they are."""
     inputs = prepared.inputs
-    pictures = [item.name for item in inputs if item.is_image and item.layout == "NCHW"]
-    model = boundary.interleave(freeze(prepared.model), pictures, outputs=bool(pictures))
+    images = [item.name for item in inputs if item.is_image and item.layout == "NCHW"]
+    model = boundary.interleave(freeze(prepared.model), images, outputs=bool(images))
     names = boundary.plain_names(boundary.narrow_integers(model))
     maps = [item for item in prepared.outputs if len(item.shape) == 4 and item.dtype.startswith("float")]
-    source_maps = {item.name for item in maps} if pictures else set()
+    source_maps = {item.name for item in maps} if images else set()
     turned = frozenset(new for new, old in names.items() if old in source_maps)
     new_names = {old: new for new, old in names.items()}
     outer = tuple(replace(item.channels_last(), name=new_names[item.name]) for item in inputs)
@@ -234,9 +234,9 @@ def prove(prepared: Prepared, seed: int) -> None:
     Raises:
         ProofFailed: an output differs by more than float arithmetic explains.
     """
-    pictures = list(Pictures.generated(prepared.boundary, PROOF_PICTURES, seed))
-    expected = equality.run_each(prepared.original, map(prepared.feeds, pictures))
-    found = equality.run_each(prepared.model, pictures)
+    samples = list(SampleSet.generated(prepared.boundary, PROOF_SAMPLES, seed))
+    expected = equality.run_each(prepared.original, map(prepared.feeds, samples))
+    found = equality.run_each(prepared.model, samples)
     for wanted, outputs in zip(expected, map(prepared.restored, found), strict=True):
         equality.require_equal(_narrow(wanted), _narrow(outputs))
 

@@ -18,18 +18,18 @@ TO_FIRST = (0, 3, 1, 2)
 """And back."""
 
 
-def interleave(model: ModelProto, pictures: Collection[str], *, outputs: bool) -> ModelProto:
+def interleave(model: ModelProto, image_inputs: Collection[str], *, outputs: bool) -> ModelProto:
     """Put the channels last at the boundary: a copy, whose inputs and outputs keep their names.
 
     Args:
         model: with fixed shapes.
-        pictures: inputs of layout NCHW, which become NHWC.
+        image_inputs: inputs of layout NCHW, which become NHWC.
         outputs: whether float outputs of four dimensions become NHWC too.
     """
     model = copy_of(model)
     scope = Scope(model)
     for value in source_inputs(model):
-        if value.name in pictures:
+        if value.name in image_inputs:
             inner = _behind_input(model, scope, value.name)
             model.graph.node.insert(0, _node("Transpose", value.name, inner, perm=TO_FIRST))
             _permute(value, TO_LAST)
@@ -77,7 +77,7 @@ def plain_names(model: ModelProto) -> dict[str, str]:
     return found
 
 
-def pixels_of_8_bits(model: ModelProto, pictures: Collection[str]) -> ModelProto:
+def pixels_of_8_bits(model: ModelProto, image_inputs: Collection[str]) -> ModelProto:
     """A copy whose inputs are uint8 of scale 1 and offset 0, dequantized first thing: for what is not quantized.
 
     A Cast would do on the host, but the device's firmware asks for an input that is a quantized number.
@@ -85,7 +85,7 @@ def pixels_of_8_bits(model: ModelProto, pictures: Collection[str]) -> ModelProto
     model = copy_of(model)
     scope = Scope(model)
     for value in source_inputs(model):
-        if value.name in pictures:
+        if value.name in image_inputs:
             inner = _behind_input(model, scope, value.name)
             scale = scope.add_constant(np.array(1, np.float32), f"{value.name}/scale")
             zero = scope.add_constant(np.array(0, np.uint8), f"{value.name}/zero")
@@ -94,16 +94,16 @@ def pixels_of_8_bits(model: ModelProto, pictures: Collection[str]) -> ModelProto
     return infer_shapes(model)
 
 
-def fold_quantizers(model: ModelProto, pictures: Collection[str]) -> ModelProto:
-    """Let pictures come in and outputs go out as the quantized numbers that the graph computes with; in place.
+def fold_quantizers(model: ModelProto, image_inputs: Collection[str]) -> ModelProto:
+    """Let images come in and outputs go out as the quantized numbers that the graph computes with; in place.
 
-    Drops the QuantizeLinear behind each of the inputs `pictures`, and the DequantizeLinear that makes an output.
+    Drops the QuantizeLinear behind each of the inputs `image_inputs`, and the DequantizeLinear that makes an output.
     """
     graph = model.graph
     types = {item.name: item.data_type for item in graph.initializer}
     for value in source_inputs(model):
         users = [node for node in graph.node if value.name in node.input]
-        if value.name in pictures and len(users) == 1 and users[0].op_type == "QuantizeLinear":
+        if value.name in image_inputs and len(users) == 1 and users[0].op_type == "QuantizeLinear":
             _rename(graph.node, users[0].output[0], value.name)
             value.type.tensor_type.elem_type = types[users[0].input[2]]
             graph.node.remove(users[0])

@@ -52,14 +52,14 @@ PIXELS = Encoding(8, (1.0,), (0,))
 """Pixels as cameras give them: 0 to 255, and as the device's firmware asks for them."""
 
 
-def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, pictures: Sequence[str]) -> ModelProto:
-    """The quantized graph: `pictures` come in as uint8 of scale 1, and outputs go out as they are computed.
+def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, image_inputs: Sequence[str]) -> ModelProto:
+    """The quantized graph: `image_inputs` come in as uint8 of scale 1, and outputs go out as they are computed.
 
     Args:
         model: the float graph, with fixed shapes and an opset of 13 or above.
         ranges: lowest and highest value of every activation.
         plan: the number formats.
-        pictures: inputs of pixels.
+        image_inputs: inputs of pixels.
 
     Raises:
         PreparationFailed: the writer found no way; the message has its words.
@@ -69,7 +69,7 @@ def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, pict
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     model = _named(infer_shapes(copy_of(model)))
-    encodings = {**activations(model).spread(plan.encodings), **dict.fromkeys(pictures, PIXELS)}
+    encodings = {**activations(model).spread(plan.encodings), **dict.fromkeys(image_inputs, PIXELS)}
     floats = {name: [np.array(value, np.float32) for value in pair] for name, pair in ranges.items()}
     data = TensorsData(CalibrationMethod.MinMax, {n: TensorData(lowest=a, highest=b) for n, (a, b) in floats.items()})
     with _writer_errors():
@@ -79,7 +79,7 @@ def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, pict
             config.op_types_to_quantize, {**config.extra_options, "ForceQuantizeNoInputCheck": True},
         )  # fmt: skip
         written = writer.quantize_model()
-    return fold_quantizers(_reachable(written), pictures)
+    return fold_quantizers(_reachable(written), image_inputs)
 
 
 def _named(model: ModelProto) -> ModelProto:

@@ -271,6 +271,6 @@ def _sigmoid(values: Floats) -> Floats:
 
 
 def _exp(values: Floats) -> Floats:
-    """e^x, where a broken model's x would overflow held at a box beyond any picture."""
+    """e^x, where a broken model's x would overflow held at a box beyond any image."""
     result: Floats = np.exp(np.minimum(values, LARGEST_EXPONENT))
     return result

@@ -223,7 +223,7 @@ def _guessed_rows(name: str, shape: tuple[Any, ...], size: Size) -> Rows | None:
 
 
 def _is_vector(shape: tuple[Any, ...]) -> bool:
-    """Scores of one picture: [1, K], [1, K, 1, 1], [K]; the batch may be open."""
+    """Scores of one image: [1, K], [1, K, 1, 1], [K]; the batch may be open."""
     inner = [size for size in shape if size != 1]
     if len(inner) != 1 or not isinstance(inner[0], int) or len(shape) not in (1, 2, 4):
         return False

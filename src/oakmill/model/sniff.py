@@ -44,8 +44,8 @@ _MAGICS = (
     (0, b"\x7fELF", Finding("a program or library")),
     (0, b"\x89HDF", Finding("an HDF5 file (Keras .h5)", f"{_EXPORT}, with tf2onnx.")),
     (0, b"GGUF", Finding("a GGUF language model", "Cameras cannot run it.")),
-    (0, b"\x89PNG", Finding("a PNG picture")),
-    (0, b"\xff\xd8\xff", Finding("a JPEG picture")),
+    (0, b"\x89PNG", Finding("a PNG image")),
+    (0, b"\xff\xd8\xff", Finding("a JPEG image")),
     (0, b"\x93NUMPY", Finding("a NumPy array")),
     (0, b"\x28\xb5\x2f\xfd", Finding("compressed with zstd", "Unpack it first.")),
 )

@@ -69,7 +69,7 @@ def bare_checkpoint(path: Path) -> Checkpoint:
 def read_script(path: Path, settings: Settings) -> SourceModel:
     """Describe the TorchScript module at `path`; what it gives, and in which shapes, only PyTorch can tell.
 
-    Shapes are open but where Ultralytics noted the size of the picture beside the module.
+    Shapes are open but where Ultralytics noted the size of the image beside the module.
 
     Raises:
         SourceError: the file cannot be read.

@@ -14,10 +14,10 @@ from oakmill.spec import Encoding, InputSpec
 from oakmill.spec.platforms import PLATFORMS
 
 USUAL_SIDES = (320, 416, 640, 224, 256, 192, 384, 448, 480, 512, 768, 1024)
-"""Sides of pictures that networks are made for, the most usual first."""
+"""Sides of images that networks are made for, the most usual first."""
 
 _COLOURS = {Encoding.RGB, Encoding.BGR}
-_PICTURE_CHANNELS = (1, 3, 4)
+_IMAGE_CHANNELS = (1, 3, 4)
 _SUGGESTED = 3
 _LENGTH = 64
 _UP = {"Resize", "Upsample", "ConvTranspose", "DepthToSpace"}
@@ -38,7 +38,7 @@ def stated(value: ValueInfoProto) -> Shape:
 
 
 def total_stride(facts: Facts) -> int:
-    """The largest factor by which the network makes its pictures smaller: sides should be multiples of it.
+    """The largest factor by which the network makes its images smaller: sides should be multiples of it.
 
     Strides of convolutions and pools, steps of slices and blocks count up; what enlarges counts down.
     """
@@ -82,7 +82,7 @@ def enlarges(facts: Facts) -> bool:
 
 
 def suggestion(shape: Shape, stride: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """A whole shape in the place of one with open dimensions, and sides that would do for those of a picture."""
+    """A whole shape in the place of one with open dimensions, and sides that would do for those of an image."""
     height, width = _sides(shape)
     fitting = tuple(side for side in USUAL_SIDES if side % stride == 0)[:_SUGGESTED] or (stride * 8,)
     filled = []
@@ -103,7 +103,7 @@ def _sides(shape: Shape) -> tuple[int | None, int | None]:
     """The axes of height and width, for four dimensions: the channels stand first, or last."""
     if len(shape) != 4:
         return None, None
-    last = shape[3] in _PICTURE_CHANNELS and shape[1] not in _PICTURE_CHANNELS
+    last = shape[3] in _IMAGE_CHANNELS and shape[1] not in _IMAGE_CHANNELS
     return (1, 2) if last else (2, 3)
 
 
@@ -199,7 +199,7 @@ class Inputs:
         if len(shape) > 1 and (shape[0] or 1) > 1:
             yield Finding(
                 Code.BATCH, Severity.WARNING,
-                f"input {value.name!r} takes {shape[0]} at once; DepthAI feeds one picture at a time",
+                f"input {value.name!r} takes {shape[0]} at once; DepthAI feeds one image at a time",
                 subject=value.name, remedy="export the model with a batch of 1",
             )  # fmt: skip
 
@@ -227,7 +227,7 @@ class Inputs:
         if channels == 3 and Encoding.GRAY in named:
             yield Finding(
                 Code.ENCODING, Severity.WARNING,
-                f"input {value.name!r} is said to be GRAY and has 3 channels: cameras' grey pictures have one",
+                f"input {value.name!r} is said to be GRAY and has 3 channels: cameras' grey images have one",
                 subject=value.name, remedy=flags,
             )  # fmt: skip
         if channels not in (3, None) and named & _COLOURS:
@@ -245,5 +245,5 @@ class Inputs:
                 f"input {value.name!r} has {len(shape)} dimensions; DepthAI on {title} feeds images to inputs of "
                 "four only, others by hand",
                 subject=value.name,
-                remedy="export the model with a picture's four dimensions: batch, channels, height, width",
+                remedy="export the model with an image's four dimensions: batch, channels, height, width",
             )  # fmt: skip

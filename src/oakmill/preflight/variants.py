@@ -27,7 +27,7 @@ class Variant:
 
 
 def variant_of(node: NodeProto, facts: Facts) -> Variant:
-    """The variant that a node is; what is not known of its tensors is left away."""
+    """The variant that a node is; what is not known of its tensors is omitted."""
     op = node.op_type if node.domain in STANDARD else f"{node.domain}.{node.op_type}"
     rule = _RULES.get(op) or (_reduction if op.startswith("Reduce") else None)
     details = rule(node, facts, attributes(node)) if rule else ()

@@ -50,7 +50,7 @@ class ConversionSpec(BaseModel):
     )
     verification_images: Path | None = Field(
         None,
-        description="Pictures for the accuracy passport: a folder or one file; generated ones by default.",
+        description="Images for the accuracy passport: a folder or one file; generated ones by default.",
         json_schema_extra={"flag": "--images"},
     )
     max_verification_images: Annotated[int, Field(ge=1, le=4096)] = Field(
@@ -61,7 +61,7 @@ class ConversionSpec(BaseModel):
     )
     resize: Resize = Field(
         Resize.CROP,
-        description="How pictures are brought to the input's size: stretch ignores proportions, crop cuts what is too "
+        description="How images are brought to the input's size: stretch ignores proportions, crop cuts what is too "
         "long, pad adds black.",
     )
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(

@@ -75,7 +75,7 @@ class Rvc4Spec(QuantizingSpec):
         if self.aimet_encodings is not None and not custom:
             raise ValueError("encodings of AIMET are for --target-precision CUSTOM")
         if self.target_precision.is_float and (self.tensor_overrides or self.quantizer_search or self.range_method):
-            raise ValueError(f"{self.target_precision} quantizes nothing: leave the quantizer's parameters away")
+            raise ValueError(f"{self.target_precision} quantizes nothing: omit the quantizer's parameters")
         return self
 
     @property

@@ -75,7 +75,7 @@ def _rvc4(block: Mapping[str, Any], request: Request, place: Place) -> None:
     if flags.get("use_per_row_quantization"):
         _append(request, "snpe_dlc_quant_args", "--use_per_row_quantization")
     if not flags.get("normalize_io_encodings", True):
-        raise cannot("rvc4.normalize_io_encodings", "pictures always come in as 8 bits of scale 1")
+        raise cannot("rvc4.normalize_io_encodings", "images always come in as 8 bits of scale 1")
     if flags.get("strict_quantization_overrides"):
         request.note("rvc4.strict_quantization_overrides", "names that the model does not have are always refused")
     if flags.get("keep_raw_images"):

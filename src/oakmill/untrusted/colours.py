@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oakmill.calibration.datasets.files import find_files, is_picture
+from oakmill.calibration.datasets.files import find_files, is_image
 from oakmill.calibration.images import read_image
 from oakmill.calibration.samples import draw, generated
 from oakmill.conversion.inputs import ResolvedInput, resolve
@@ -146,7 +146,7 @@ def _images(asked: TryColours, place: Place) -> list[Path]:
     """
     if asked.image:
         return [place.files / asked.image]
-    files = [path for path in find_files(root_of(place)[0]) if is_picture(path)]
+    files = [path for path in find_files(root_of(place)[0]) if is_image(path)]
     drawn = list(draw(files, len(files), 0))
     if not 0 <= asked.number < len(drawn):
         raise NotFound(f"The set has {len(drawn)} images.", subject=str(asked.number))

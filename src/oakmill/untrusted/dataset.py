@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from oakmill.calibration.datasets.files import find_files, is_picture
+from oakmill.calibration.datasets.files import find_files, is_image
 from oakmill.calibration.datasets.zips import unpack
 from oakmill.calibration.doctor import examine
 from oakmill.calibration.images import FORMATS, read_image
@@ -71,7 +71,7 @@ def _shown(files: Sequence[Path], which: str) -> Sequence[Path]:
 
 def _seen(path: Path) -> tuple[tuple[int, int] | None, Pixels | None]:
     """A file's width and height, and its middle made small; nothing of what is no image, or damaged."""
-    if not is_picture(path):
+    if not is_image(path):
         return None, None
     try:
         pixels = read_image(path, (SIDE, SIDE, 3), "HWC", Encoding.RGB, dtype=np.uint8)

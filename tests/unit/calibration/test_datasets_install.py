@@ -124,7 +124,7 @@ def test_missing_and_damaged_pictures_are_replaced_by_the_next_and_recorded(
     assert record.files[: COUNT - 3] == whole.files[3:]
     assert [item["name"] for item in record.about["replaced"]] == [first, second, third]
     assert "404" in record.about["replaced"][0]["why"]
-    assert "cannot be read as a picture" in record.about["replaced"][1]["why"]
+    assert "cannot be read as an image" in record.about["replaced"][1]["why"]
     assert len(pictures(settings, "driving")) == COUNT
 
 
@@ -188,9 +188,7 @@ def test_a_source_that_gives_no_pictures_is_told_as_such(
 ) -> None:
     monkeypatch.setattr(installer, "MAX_REPLACED", 5)
     server.faults = {f"validation/{image_id(index)}.jpg": "html" for index in range(60)}
-    with pytest.raises(
-        FetchFailed, match=r"more than 5 pictures cannot be had: .*cannot be read as a picture"
-    ) as caught:
+    with pytest.raises(FetchFailed, match=r"more than 5 images cannot be had: .*cannot be read as an image") as caught:
         install("driving", settings)
     assert "oakmill datasets add" in caught.value.remedy
     assert load("driving", settings) is None
@@ -221,7 +219,7 @@ def test_the_class_file_may_have_no_header_line(settings: Settings, server: Open
 
 def test_too_few_pictures_are_told(settings: Settings, server: OpenImages) -> None:
     server.files = published(15, Car=9)
-    with pytest.raises(FetchFailed, match=r"404|has 9 pictures for driving"):
+    with pytest.raises(FetchFailed, match=r"404|has 9 images for driving"):
         install("driving", settings)
 
 

@@ -55,9 +55,9 @@ def test_what_can_be_used_is_copied_and_the_rest_is_named(folder: Path, settings
     assert names(added) == ["a.png", "b.JPG", "copy.png", "d.npy", "e.raw"]
     why = {item.name: item.why for item in added.left_out}
     assert why.keys() == {"words.jpg", "objects.npy", "empty.png", "readme.txt"}
-    assert why["words.jpg"] == "cannot be read as a picture: cannot identify image file"
+    assert why["words.jpg"] == "cannot be read as an image: cannot identify image file"
     assert why["empty.png"] == "is empty"
-    assert why["readme.txt"].startswith("is neither a picture")
+    assert why["readme.txt"].startswith("is neither an image")
     assert [(item.name, item.why) for item in added.duplicates] == [("deep/c.png", "is a copy of copy.png")]
     assert load("mine", settings) == added.record
     (folder / "a.png").write_bytes(b"changed")  # a copy, not a link
@@ -89,7 +89,7 @@ def test_names_are_plain(name: str, folder: Path, settings: Settings) -> None:
 
 
 def test_a_named_set_is_never_replaced_by_own_pictures(folder: Path, settings: Settings) -> None:
-    with pytest.raises(SpecError, match="always means the same pictures") as caught:
+    with pytest.raises(SpecError, match="always means the same images") as caught:
         add("general", folder, settings, overwrite=True)
     assert "my-general" in caught.value.remedy
 
@@ -125,7 +125,7 @@ def test_nothing_usable_says_why(folder: Path, settings: Settings, tmp_path: Pat
     bad = tmp_path / "bad"
     bad.mkdir()
     (bad / "words.jpg").write_text("words")
-    with pytest.raises(SourceError, match=r"nothing in bad can be used; words\.jpg cannot be read as a picture"):
+    with pytest.raises(SourceError, match=r"nothing in bad can be used; words\.jpg cannot be read as an image"):
         add("mine", bad, settings)
     with pytest.raises(SourceError, match="does not exist"):
         add("mine", tmp_path / "gone", settings)

@@ -112,7 +112,7 @@ def test_a_zip_is_unpacked_into_the_work_folder(settings: Settings, here: Path, 
         archive.writestr("notes.txt", "words")
     found = resolve("set.zip", settings, work)
     assert (found.name, found.kind) == ("set.zip", "zip")
-    assert "1 files in set.zip are no pictures" in found.note
+    assert "1 files in set.zip are no images" in found.note
     assert all(path.is_relative_to(work) for path in found.files)
     assert resolve("set.zip", settings, work).files != found.files  # another time, another folder
 
@@ -140,8 +140,8 @@ def test_what_is_neither_set_nor_path_is_told_with_what_there_is(settings: Setti
         ("./gone", "does not exist"),
         ("gone.zip", "does not exist"),
         ("gone.png", "does not exist"),
-        ("./empty", "holds no picture"),
-        ("words.txt", "is no picture"),
+        ("./empty", "holds no image"),
+        ("words.txt", "is no image"),
     ],
 )
 def test_paths_with_nothing_in_them(value: str, words: str, settings: Settings, here: Path, work: Path) -> None:

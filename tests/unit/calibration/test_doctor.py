@@ -137,7 +137,7 @@ def test_damaged_files_are_named(good: list[Path], tmp_path: Path) -> None:
     found = examine([*good, tmp_path / "words.jpg", cut, tmp_path / "gone.png"])
     (finding,) = found.findings
     assert (finding.code, finding.severity) == ("damaged", Severity.ERROR)
-    assert finding.message.startswith("3 of 73 files cannot be used, such as cut.png: it cannot be read as a picture")
+    assert finding.message.startswith("3 of 73 files cannot be used, such as cut.png: it cannot be read as an image")
 
 
 def test_nothing_to_examine_is_an_error() -> None:

@@ -248,10 +248,10 @@ def test_of_an_animation_the_first_picture_is_read(tmp_path: Path, suffix: str) 
 def test_formats_that_are_not_on_the_list_are_refused_whatever_they_are_called(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "real.gif")
     disguised = (tmp_path / "real.gif").rename(tmp_path / "disguised.png")
-    with pytest.raises(SourceError, match=r"disguised\.png cannot be read as a picture"):
+    with pytest.raises(SourceError, match=r"disguised\.png cannot be read as an image"):
         read_image(disguised, (1, 3, 4, 4), "NCHW", RGB)
     (tmp_path / "letter.jpg").write_text("Dear reader, this is no picture.\n" * 50)
-    with pytest.raises(SourceError, match=r"letter\.jpg cannot be read as a picture"):
+    with pytest.raises(SourceError, match=r"letter\.jpg cannot be read as an image"):
         read_image(tmp_path / "letter.jpg", (1, 3, 4, 4), "NCHW", RGB)
 
 
@@ -261,7 +261,7 @@ def test_broken_pictures_are_refused_by_name(tmp_path: Path, picture: Path) -> N
     vector = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"  # would start Ghostscript
     for content in (b"", b"noise" * 100, picture.read_bytes()[:45], jpeg[: len(jpeg) // 2], vector):
         path.write_bytes(content)
-        with pytest.raises(SourceError, match=r"broken\.jpg cannot be read as a picture"):
+        with pytest.raises(SourceError, match=r"broken\.jpg cannot be read as an image"):
             read_image(path, (1, 3, 4, 4), "NCHW", RGB)
     with pytest.raises(SourceError, match=r"none\.png cannot be read"):
         read_image(tmp_path / "none.png", (1, 3, 4, 4), "NCHW", RGB)
@@ -290,10 +290,10 @@ def test_the_limit_of_pixels_holds_without_pillows_warning(picture: Path, monkey
 @pytest.mark.parametrize(
     ("shape", "layout", "encoding", "words"),
     [
-        ((1, 10), "NC", RGB, "is not the layout of a picture"),
-        ((1, 3, 4, 4), "NCH", RGB, "is not the layout of a picture"),
-        ((1, 3, 4, 4), "NCHH", RGB, "is not the layout of a picture"),
-        ((1, 3, 4, 4, 4), "NCDHW", RGB, "is not the layout of a picture"),
+        ((1, 10), "NC", RGB, "is not the layout of an image"),
+        ((1, 3, 4, 4), "NCH", RGB, "is not the layout of an image"),
+        ((1, 3, 4, 4), "NCHH", RGB, "is not the layout of an image"),
+        ((1, 3, 4, 4, 4), "NCDHW", RGB, "is not the layout of an image"),
         ((1, 3, 4, 4), "NCHW", NONE, "encoding NONE"),
         ((2, 3, 4, 4), "NCHW", RGB, "batch of more than one"),
         ((1, 4, 4, 4), "NCHW", RGB, "does not have the channels of RGB"),

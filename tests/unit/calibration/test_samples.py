@@ -49,7 +49,7 @@ def test_one_file_is_a_set_of_one(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("none", "does not exist"), ("readme.txt", "is no picture"), ("folder.png", "holds no picture")],
+    [("none", "does not exist"), ("readme.txt", "is no image"), ("folder.png", "holds no image")],
 )
 def test_where_no_picture_is_that_is_said(folder: Path, name: str, words: str) -> None:
     with pytest.raises(SourceError, match=words):

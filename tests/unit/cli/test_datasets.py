@@ -89,7 +89,7 @@ def test_names_are_checked_before_anything_is_done(home: Path) -> None:
 def test_adding_says_what_was_left_out_and_why(folder: Path) -> None:
     text = run("add", "mine", folder).stdout
     assert "mine: 12 images" in text
-    assert "words.jpg cannot be read as a picture" in text
+    assert "words.jpg cannot be read as an image" in text
     assert "copy.png is a copy of 00.png" in text
     assert "--quantization-data mine" in text
     found = as_json("add", "mine", folder, "--overwrite", "--description", "Slopes.")

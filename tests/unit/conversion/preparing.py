@@ -11,7 +11,7 @@ from PIL import Image
 
 from oakmill.calibration import generated
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.prepare import Needs, Prepared, prepare
 from oakmill.model.source import SourceFormat, SourceModel, Tensor
@@ -81,6 +81,6 @@ def prepared(model: ModelProto, asked: Sequence[InputSpec] = (), spec: Rvc4Spec 
     return prepare(model, source, asked, spec or Rvc4Spec(), NEEDS, Progress())
 
 
-def samples_of(made: Prepared, count: int = 6, seed: int = 0) -> Pictures:
+def samples_of(made: Prepared, count: int = 6, seed: int = 0) -> SampleSet:
     """Generated pictures for its inputs."""
-    return Pictures.generated(made.boundary, count, seed)
+    return SampleSet.generated(made.boundary, count, seed)

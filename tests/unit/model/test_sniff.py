@@ -85,7 +85,7 @@ def test_a_small_onnx_model_is_recognised_when_its_end_is_missing(model_file: Pa
         ("größer als ASCII, über 4 kB: ".encode() * 200, "is text"),
         (b"\n<!DOCTYPE html><html></html>", "is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "is a Git LFS pointer"),
-        (b"\xff\xd8\xff\xe0" + bytes(90), "is a JPEG picture"),
+        (b"\xff\xd8\xff\xe0" + bytes(90), "is a JPEG image"),
         (gzip.compress(b"not a tar" * 100, mtime=0), "is compressed with gzip, but no tar archive"),
         (bz2.compress(b"not a tar" * 100), "is compressed with bzip2, but no tar archive"),
         (lzma.compress(b"not a tar" * 100)[:50], "is compressed with xz, but no tar archive, or damaged"),

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 COUNT = 1024
-SEED = 7  # of the draw; a constant, so that a name means the same pictures on every machine
+SEED = 7  # of the draw; a constant, so that a name means the same images on every machine
 
 # Measured on a classifier: its INT8 top-1 fell by so much when random pixels set the ranges, photos beside it.
 RANDOM_WARNING = (
-    "Random pixels wreck accuracy: no real picture looks like them, so the ranges they give are wrong. "
+    "Random pixels wreck accuracy: no real image looks like them, so the ranges they give are wrong. "
     "Measured: 25 points of top-1 lost. Choose them only to try whether a conversion runs at all."
 )
 
@@ -19,8 +19,8 @@ RANDOM_WARNING = (
 class NamedSet:
     """A set that `oakmill datasets install` makes.
 
-    `origin` is how: `boxes` draws pictures that hold a box of one of the classes, `all` draws from all
-    pictures, `generated` makes them here.
+    `origin` is how: `boxes` draws images that hold a box of one of the classes, `all` draws from all
+    images, `generated` makes them here.
     """
 
     name: str
@@ -74,8 +74,8 @@ SETS = {
             classes=_WAREHOUSE,
             note="Differs from HubAI's set of that name, which shows forklifts in warehouses (forklift-1, on Roboflow "
             "Universe). Open Images has no forklift among its boxed classes, so these are the nearest ones; own "
-            "pictures of the place teach better: oakmill datasets add.",
+            "images of the place teach better: oakmill datasets add.",
         ),
     )
 }
-"""The sets by name: those that HubAI offers, with the pictures chosen anew from the same source."""
+"""The sets by name: those that HubAI offers, with the images chosen anew from the same source."""

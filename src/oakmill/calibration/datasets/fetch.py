@@ -51,7 +51,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
 
 
-@cache  # certificates are read once, not for each picture
+@cache  # certificates are read once, not for each image
 def _opener() -> urllib.request.OpenerDirector:
     """An opener of http and https alone; urllib's usual one opens file: and ftp: too."""
     director = urllib.request.OpenerDirector()

@@ -17,8 +17,8 @@ ARRAYS = frozenset({".npy", ".raw"})
 SUFFIXES = READ | ARRAYS
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a file is to be read as a picture, by its name."""
+def is_image(path: Path) -> bool:
+    """Whether a file is to be read as an image, by its name."""
     return path.suffix.lower() not in ARRAYS
 
 
@@ -29,7 +29,7 @@ def find_files(path: Path) -> tuple[Path, ...]:
 
 
 def is_known(name: str) -> bool:
-    """Whether a file's suffix is one of pictures, .npy or .raw."""
+    """Whether a file's suffix is one of images, .npy or .raw."""
     return Path(name).suffix.lower() in SUFFIXES
 
 
@@ -56,7 +56,7 @@ def problem(path: Path) -> str:
     try:
         if path.stat().st_size == 0:
             return "is empty"
-        if not is_picture(path):
+        if not is_image(path):
             return _array_problem(path)
         read_image(path, (64, 64, 3), "HWC", Encoding.RGB, dtype=np.uint8)
     except OakmillError as error:

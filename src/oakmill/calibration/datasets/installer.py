@@ -29,14 +29,14 @@ from oakmill.settings import Settings
 THREADS = 8
 ANNOTATION_BYTES = 512 << 20  # the largest, boxes of the test split, has 74 MB
 ANNOTATION_SECONDS = 3600.0
-PICTURE_BYTES = 32 << 20  # they have 300 kB on average
-PICTURE_SECONDS = 120.0
-MAX_REPLACED = 64  # of 1,024: with more than this, it is not single pictures that are missing
+IMAGE_BYTES = 32 << 20  # they have 300 kB on average
+IMAGE_SECONDS = 120.0
+MAX_REPLACED = 64  # of 1,024: with more than this, it is not single images that are missing
 RANDOM_SIDE = 256  # pixels
 
 ELSEWHERE = (
     "Check the connection (HTTPS_PROXY behind a proxy), then run the same command again: what is here stays. "
-    "Without a network: bring pictures from elsewhere and `oakmill datasets add NAME FOLDER`."
+    "Without a network: bring images from elsewhere and `oakmill datasets add NAME FOLDER`."
 )
 
 _JOURNAL = "journal.jsonl"
@@ -45,7 +45,7 @@ _ANNOTATIONS = ".open-images"
 
 @dataclass(frozen=True)
 class Replaced:
-    """A picture that could not be had, so that the next one in the order took its place."""
+    """An image that could not be had, so that the next one in the order took its place."""
 
     name: str
     why: str
@@ -54,9 +54,9 @@ class Replaced:
 def install(name: str, settings: Settings, watch: Watcher = ignore) -> SetRecord:
     """Install a named set, or finish one that was begun; a set that is whole stays as it is.
 
-    The set is the first `count` pictures that can be had, in the seeded order of all that fit. Each is decoded
+    The set is the first `count` images that can be had, in the seeded order of all that fit. Each is decoded
     before it counts. Files of an earlier, unfinished try are kept if they still have their recorded sha256.
-    The pictures' bytes stay as published: at most 1024 pixels wide and high, so there is nothing to gain by
+    The images' bytes stay as published: at most 1024 pixels wide and high, so there is nothing to gain by
     making them smaller, and their digests can be compared.
 
     Raises:
@@ -120,7 +120,7 @@ class _Work:
         self._sources: dict[str, str] = {}
 
     def generate(self) -> SetRecord:
-        """The set of random pixels: 8-bit RGB, each value equally likely, each picture with its own seed."""
+        """The set of random pixels: 8-bit RGB, each value equally likely, each image with its own seed."""
         records = []
         for index in range(self.wanted.count):
             self.watch(Progress("generating", index + 1, self.wanted.count))
@@ -173,7 +173,7 @@ class _Work:
         return path
 
     def _take(self, photos: Sequence[Photo]) -> tuple[list[FileRecord], list[Replaced]]:
-        """The first pictures that can be had, in order; wave by wave, each as large as what is still missing."""
+        """The first images that can be had, in order; wave by wave, each as large as what is still missing."""
         known = self._finished()
         had: dict[str, FileRecord] = {}
         replaced: list[Replaced] = []
@@ -181,7 +181,7 @@ class _Work:
         while len(had) < self.wanted.count:
             wave = list(islice(queue, self.wanted.count - len(had)))
             if not wave:
-                raise FetchFailed(f"{len(had)} of {self.wanted.count} pictures for {self.wanted.name} can be had")
+                raise FetchFailed(f"{len(had)} of {self.wanted.count} images for {self.wanted.name} can be had")
             got, lost = self._wave(wave, known, len(had), len(replaced))
             had |= got
             replaced += lost
@@ -200,9 +200,9 @@ class _Work:
                     had[photo.id] = result
                     journal.write(json.dumps(asdict(result)) + "\n")
                     journal.flush()
-                self.watch(Progress("fetching pictures", before + len(had), self.wanted.count))
+                self.watch(Progress("fetching images", before + len(had), self.wanted.count))
                 if lost_before + len(lost) > MAX_REPLACED:
-                    message = f"more than {MAX_REPLACED} pictures cannot be had: {_first_why(lost)}"
+                    message = f"more than {MAX_REPLACED} images cannot be had: {_first_why(lost)}"
                     raise FetchFailed(message, subject=self.settings.datasets_pictures)
         return had, [lost[photo.id] for photo in photos if photo.id in lost]
 
@@ -228,7 +228,7 @@ class _Work:
         url = f"{self.settings.datasets_pictures.rstrip('/')}/{photo.key}"
         path = self.files / f"{photo.id}.jpg"
         try:
-            sha256 = fetch(url, path, Limits(PICTURE_BYTES, PICTURE_SECONDS, stop))
+            sha256 = fetch(url, path, Limits(IMAGE_BYTES, IMAGE_SECONDS, stop))
         except NotThere as error:
             return Replaced(photo.key, error.message)
         why = problem(path)
@@ -239,7 +239,7 @@ class _Work:
         return FileRecord(path.name, sha256, path.stat().st_size, source)
 
     def _finished(self) -> dict[str, FileRecord]:
-        """The pictures of an earlier try that are there and have their recorded digest, by id."""
+        """The images of an earlier try that are there and have their recorded digest, by id."""
         found = {}
         for line in self._journal_lines():
             try:
@@ -263,7 +263,7 @@ class _Work:
 
 
 def _first_why(lost: dict[str, Replaced]) -> str:
-    """The first of the pictures that were lost, in words."""
+    """The first of the images that were lost, in words."""
     return next(iter(lost.values())).why
 
 

@@ -1,8 +1,8 @@
-"""Chooses pictures of Open Images V7 by its own published annotations: the same files and seed, the same pictures.
+"""Chooses images of Open Images V7 by its own published annotations: the same files and seed, the same images.
 
 The addresses are those that Open Images' download page links (https://storage.googleapis.com/openimages/web/
-download_v7.html): V7 did not publish the boxes of validation and test anew, they stand under v5, and the pictures'
-owners and licences under 2018_04. The pictures lie in the bucket of the Common Visual Data Foundation
+download_v7.html): V7 did not publish the boxes of validation and test anew, they stand under v5, and the images'
+owners and licences under 2018_04. The images lie in the bucket of the Common Visual Data Foundation
 (https://github.com/cvdfoundation/open-images-dataset), with at most 1024 pixels on the longer side.
 """
 
@@ -22,9 +22,9 @@ from oakmill.calibration.datasets.fetch import FetchFailed
 
 CLASSES_FILE = "v7/oidv7-class-descriptions-boxable.csv"
 BOXES_FILE = "v5/{split}-annotations-bbox.csv"
-PICTURES_FILE = "2018_04/{split}/{split}-images-with-rotation.csv"
-SPLITS = ("validation", "test")  # 41,620 and 125,436 pictures; train's files are gigabytes
-SPARE = 1.1  # some pictures are no longer there: with fewer candidates than this, the next split is read too
+IMAGES_FILE = "2018_04/{split}/{split}-images-with-rotation.csv"
+SPLITS = ("validation", "test")  # 41,620 and 125,436 images; train's files are gigabytes
+SPARE = 1.1  # some images are no longer there: with fewer candidates than this, the next split is read too
 
 LICENCE_NOTE = (
     "Photos of Open Images V7, each by its author under the licence named beside it (CC BY 2.0 as listed; Open Images "
@@ -46,7 +46,7 @@ _UPRIGHT = frozenset({"", "0", "0.0"})
 
 @dataclass(frozen=True)
 class Photo:
-    """One picture of Open Images: where it lies in the bucket, and whose it is."""
+    """One image of Open Images: where it lies in the bucket, and whose it is."""
 
     split: str
     id: str
@@ -64,25 +64,25 @@ class Photo:
 
 
 def candidates(wanted: NamedSet, read: Read) -> tuple[Photo, ...]:
-    """All pictures that fit a set, in the order in which they are taken.
+    """All images that fit a set, in the order in which they are taken.
 
-    A picture fits if it holds a box of one of the classes that shows a real thing from outside: boxes on
-    drawings and from the inside of things (IsDepiction, IsInside) do not count, groups do. Pictures that lie
+    An image fits if it holds a box of one of the classes that shows a real thing from outside: boxes on
+    drawings and from the inside of things (IsDepiction, IsInside) do not count, groups do. Images that lie
     on their side or have no licence are left out.
 
     Raises:
         AnnotationsUnusable: a file is not of the form known.
-        FetchFailed: there are not pictures enough.
+        FetchFailed: there are not images enough.
     """
     found: list[Photo] = []
     labels = _labels(wanted, read) if wanted.origin == "boxes" else None
     for split in SPLITS:
         ids = None if labels is None else _boxed(read(BOXES_FILE.format(split=split)), labels)
-        found += _photos(read(PICTURES_FILE.format(split=split)), split, ids)
+        found += _photos(read(IMAGES_FILE.format(split=split)), split, ids)
         if len(found) >= wanted.count * SPARE:
             break
     if len(found) < wanted.count:
-        raise FetchFailed(f"Open Images has {len(found)} pictures for {wanted.name}, and {wanted.count} are needed")
+        raise FetchFailed(f"Open Images has {len(found)} images for {wanted.name}, and {wanted.count} are needed")
     found.sort(key=lambda photo: photo.key)
     return tuple(found[index] for index in np.random.RandomState(SEED).permutation(len(found)))
 
@@ -99,7 +99,7 @@ def _labels(wanted: NamedSet, read: Read) -> frozenset[str]:
 
 
 def _boxed(path: Path, labels: frozenset[str]) -> frozenset[str]:
-    """The pictures with a box of one of the labels."""
+    """The images with a box of one of the labels."""
     ids = set()
     columns = ("ImageID", "LabelName", "Confidence", "IsDepiction", "IsInside")
     for image, label, confidence, depiction, inside in _columns(path, columns):

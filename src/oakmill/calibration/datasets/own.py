@@ -1,4 +1,4 @@
-"""Makes a calibration set of the user's own pictures, out of a folder, a zip or one file."""
+"""Makes a calibration set of the user's own images, out of a folder, a zip or one file."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def add(
     description: str = "",
     watch: Watcher = ignore,
 ) -> Added:
-    """Copy pictures, `.npy` and `.raw` files into a set of the user's own.
+    """Copy images, `.npy` and `.raw` files into a set of the user's own.
 
-    Each file is decoded once: what is no picture, whatever its name says, is left out and named. Of files with
+    Each file is decoded once: what is no image, whatever its name says, is left out and named. Of files with
     the same bytes the first by name stays. They are copied, not linked, so that a later edit of the original
     does not change the set.
 
@@ -67,7 +67,7 @@ def add(
 def _check(name: str, settings: Settings, overwrite: bool) -> None:
     folder = store.folder_of(name, settings)
     if name in SETS:
-        message = f"{name} is the name of a set that Oakmill installs, so it always means the same pictures"
+        message = f"{name} is the name of a set that Oakmill installs, so it always means the same images"
         raise SpecError(message, subject=name, remedy=f"Give yours another name, my-{name} for example.")
     if folder.exists() and not overwrite:
         message = f"there is a set {name} already"
@@ -106,14 +106,14 @@ def _files_of(
     elif source.is_file() and is_known(source.name):
         yield source.parent, (source,), ()
     else:
-        what = "is neither a folder nor a zip nor a picture" if source.exists() else "does not exist"
+        what = "is neither a folder nor a zip nor an image" if source.exists() else "does not exist"
         raise SourceError(f"{source} {what}", subject=str(source))
 
 
 def _others(folder: Path, taken: set[Path]) -> tuple[LeftOut, ...]:
     names = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file() and path not in taken)
     visible = (name for name in names if not any(part.startswith(".") for part in name.parts))
-    return tuple(LeftOut(name.as_posix(), "is neither a picture nor .npy or .raw, by its name") for name in visible)
+    return tuple(LeftOut(name.as_posix(), "is neither an image nor .npy or .raw, by its name") for name in visible)
 
 
 def _problems(paths: Sequence[Path], root: Path, watch: Watcher) -> dict[Path, LeftOut]:
@@ -144,7 +144,7 @@ def _copied(
         total += record.bytes
         if total > settings.datasets_max_mb << 20:
             message = f"the files are more than {settings.datasets_max_mb} MB (setting datasets_max_mb)"
-            raise SourceError(message, subject=str(root), remedy="Give fewer: some hundred pictures are enough.")
+            raise SourceError(message, subject=str(root), remedy="Give fewer: some hundred images are enough.")
         if record.sha256 in first:
             duplicates.append(LeftOut(name, f"is a copy of {first[record.sha256].name}"))
             target.unlink()

@@ -42,7 +42,7 @@ class Dataset:
 def resolve(value: str | None, settings: Settings, work: Path) -> Dataset:
     """The files that a value means; nothing else is ever taken in their place. Random pixels are made when asked for.
 
-    A value with a slash, or with the suffix of a zip or picture, is a path; so is one that begins with a dot or
+    A value with a slash, or with the suffix of a zip or image, is a path; so is one that begins with a dot or
     a tilde. A bare word is a set (the named ones in any case: GENERAL), and only if there is no set of that
     name a folder. Where both are there, `note` says that the set was taken.
 
@@ -95,7 +95,7 @@ def _missing(name: str, value: str | None) -> SetMissing:
     return SetMissing(
         f"the calibration set {name}{default} is not installed{nearby}",
         subject=name,
-        remedy=f"oakmill datasets install {name}, or give your own pictures: --quantization-data FOLDER",
+        remedy=f"oakmill datasets install {name}, or give your own images: --quantization-data FOLDER",
     )
 
 
@@ -121,7 +121,7 @@ def _from_path(path: Path, settings: Settings, work: Path) -> Dataset:
     if path.suffix.lower() == ".zip":
         folder = Path(tempfile.mkdtemp(dir=work, prefix="quantization-data-")) / path.stem
         skipped = unpack(path, folder, settings.datasets_max_mb)
-        note = f"{len(skipped)} files in {path.name} are no pictures and were left out." if skipped else ""
+        note = f"{len(skipped)} files in {path.name} are no images and were left out." if skipped else ""
         return Dataset(path.name, folder, _some(find_files(folder), path), "zip", note=note)
     files = (path,) if is_known(path.name) else ()
     return Dataset(path.name, path.parent, _some(files, path), "file")
@@ -129,7 +129,7 @@ def _from_path(path: Path, settings: Settings, work: Path) -> Dataset:
 
 def _some(files: tuple[Path, ...], path: Path) -> tuple[Path, ...]:
     if not files:
-        what = "holds no picture" if path.is_dir() or path.suffix.lower() == ".zip" else "is no picture"
+        what = "holds no image" if path.is_dir() or path.suffix.lower() == ".zip" else "is no image"
         known = " ".join(sorted(SUFFIXES))
         raise SourceError(f"{path.name or path} {what}", subject=str(path), remedy=f"Known are {known}")
     return files

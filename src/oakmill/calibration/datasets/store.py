@@ -66,7 +66,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class FileRecord:
-    """One file of a set: its name below `files/`, and for pictures of others where it is from and whose it is."""
+    """One file of a set: its name below `files/`, and for images of others where it is from and whose it is."""
 
     name: str
     sha256: str

@@ -1,4 +1,4 @@
-"""Unpacks a zip of pictures that nobody vouches for: files only, inside one folder, within limits."""
+"""Unpacks a zip of images that nobody vouches for: files only, inside one folder, within limits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from oakmill.errors import OutputError, SourceError, UnsafeSource
 
 MAX_FILES = 100_000
 MAX_DEPTH = 16
-MAX_RATIO = 200  # pictures are packed already; a bomb of zeros grows 1000 times
+MAX_RATIO = 200  # images are packed already; a bomb of zeros grows 1000 times
 RATIO_FREE_BYTES = 64 << 20
 DIRECTORY_BYTES = 64 << 20  # a zip's list of contents is read into memory whole
 CHUNK = 1 << 16
@@ -44,7 +44,7 @@ class _ModestFile(io.FileIO):
 
 
 def unpack(path: Path, into: Path, max_mb: int) -> tuple[LeftOut, ...]:
-    """Unpack a zip's pictures and arrays into the new folder `into`; returns what else was in it.
+    """Unpack a zip's images and arrays into the new folder `into`; returns what else was in it.
 
     Raises:
         UnsafeSource: names that are absolute, lead outside or come twice; links; more entries than MAX_FILES;
@@ -87,7 +87,7 @@ def _take(archive: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path, budget:
     if any(part.startswith(".") or part == "__MACOSX" for part in name.parts):
         return None  # what operating systems put beside the files
     if not is_known(name.name):
-        return LeftOut(str(name), "is neither a picture nor .npy or .raw, by its name")
+        return LeftOut(str(name), "is neither an image nor .npy or .raw, by its name")
     if member.flag_bits & 1:
         raise SourceError(f"{member.filename!r} in {budget.path.name} is encrypted", subject=str(budget.path))
     if member.compress_type not in _METHODS:
@@ -129,7 +129,7 @@ def _unsafe(path: Path, why: str) -> UnsafeSource:
     return UnsafeSource(
         f"{path.name} is not safe to unpack: {why}",
         subject=str(path),
-        remedy="Pack the pictures anew: plain files only, with relative names.",
+        remedy="Pack the images anew: plain files only, with relative names.",
     )
 
 

@@ -19,7 +19,7 @@ from oakmill.spec.platforms import PLATFORMS
 from oakmill.toolchains import environments
 
 PACKAGES = ("onnx", "onnxruntime", "onnxslim", "numpy", "pillow", "luxonis-ml", "depthai")
-"""Packages that change graphs, read pictures or write results."""
+"""Packages that change graphs, read images or write results."""
 
 _HAS_A_SAY = ("spec", "model", "graph", "calibration", "heads", "preflight", "toolchains", "conversion")
 """Parts of Oakmill that decide a result's bytes; the hub and the commands around them do not."""

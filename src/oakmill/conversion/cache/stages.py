@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from oakmill.conversion.cache import identity
 from oakmill.conversion.cache.store import Lent, Store, key_of
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
@@ -254,7 +254,7 @@ def _facts(prepared: Prepared) -> list[object]:
 
 
 def _seen(images: Images) -> list[object]:
-    """The pictures by name and content, in their order, for each input."""
+    """The images by name and content, in their order, for each input."""
     return [
         images.calibration_set,
         _listed(images.held_out),
@@ -262,5 +262,5 @@ def _seen(images: Images) -> list[object]:
     ]
 
 
-def _listed(pictures: Pictures) -> list[object]:
-    return [[samples.source, list(samples.names), list(samples.sha256)] for samples in pictures.samples]
+def _listed(chosen: SampleSet) -> list[object]:
+    return [[samples.source, list(samples.names), list(samples.sha256)] for samples in chosen.samples]

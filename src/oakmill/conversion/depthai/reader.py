@@ -19,7 +19,7 @@ from oakmill.toolchains.rvc2.blob import read_superblob
 def read(path: Path) -> dict[str, Any]:
     """What depthai finds in a .superblob, a .blob or an NN Archive that holds one of them.
 
-    Returns the kind; of an archive without a blob the platforms and the picture's width and height. Of a blob (of a
+    Returns the kind; of an archive without a blob the platforms and the image's width and height. Of a blob (of a
     superblob the one for 8 SHAVEs) its inputs and outputs (name, dims fastest first, dtype, order) and its stages; and
     by number of SHAVEs the sha256 of each blob that depthai gives out.
     """

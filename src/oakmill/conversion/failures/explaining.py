@@ -192,7 +192,7 @@ class _Values:
         return list(node.reads) if node and node.reads else _UNKNOWN
 
     def _shape(self, _: str) -> Any:
-        """The input's shape with usual sizes for what is open: one picture, of a size that most networks take."""
+        """The input's shape with usual sizes for what is open: one image, of a size that most networks take."""
         known = self._facts.inputs.get(self._words["input"])
         if known is None:
             return _UNKNOWN

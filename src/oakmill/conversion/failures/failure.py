@@ -55,7 +55,7 @@ class Place(_Plain):
 class Remedy(_Plain):
     """One way out.
 
-    `edit` changes the spec, `options` says the same on the command line, and `without` what to leave away there;
+    `edit` changes the spec, `options` says the same on the command line, and `without` what to omit there;
     `command` is to be run before, `settings` are environment variables to set. Any may be empty.
     """
 

@@ -12,7 +12,7 @@ from oakmill.calibration import datasets
 from oakmill.calibration.datasets.files import find_files
 from oakmill.calibration.samples import draw, find_images, from_files
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Images, Pictures, reader
+from oakmill.conversion.images.samples import Images, SampleSet, reader
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.errors import SpecError
 from oakmill.settings import Settings
@@ -51,7 +51,7 @@ def choose(
 
     Raises:
         SourceError: there are none, a set is not installed, or one cannot be read.
-        SpecError: an input that is no picture has no files of its own.
+        SpecError: an input that is no image has no files of its own.
     """
     found = datasets.resolve(spec.quantization_data, settings, work)
     if found.note:
@@ -60,14 +60,14 @@ def choose(
     main = next((item.name for item in inputs if item.is_image), inputs[0].name)
     files = own[main] if own else found.files
     parts = split(files, spec.max_quantization_images, spec.max_verification_images, spec.seed)
-    calibration_images = _pictures(parts.calibration_images, found.folder, inputs, own, main, spec)
+    calibration_images = _sample_set(parts.calibration_images, found.folder, inputs, own, main, spec)
     progress.note(f"{len(parts.calibration_images)} images of {found.name!r} teach the quantization")
     if spec.verification_images is not None:
         held_out = _others(spec, inputs, calibration_images)
     elif parts.held_out:
-        held_out = _pictures(parts.held_out, found.folder, inputs, own, main, spec)
+        held_out = _sample_set(parts.held_out, found.folder, inputs, own, main, spec)
     else:
-        progress.warn("the set has one image only: accuracy is measured on generated pictures, which proves little")
+        progress.warn("the set has one image only: accuracy is measured on generated images, which proves little")
         held_out = _generated(spec, inputs)
     return Images(held_out, calibration_images, found.name)
 
@@ -81,12 +81,12 @@ def choose_untaught(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> Im
     count, seed = spec.max_verification_images, spec.seed
     if spec.verification_images is None:
         return Images(_generated(spec, inputs))
-    return Images(Pictures.of_files(inputs, spec.verification_images, count, seed, spec.resize))
+    return Images(SampleSet.of_files(inputs, spec.verification_images, count, seed, spec.resize))
 
 
-def _generated(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> Pictures:
+def _generated(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> SampleSet:
     """Few: they show whether the arithmetic is the same, and eight do as well as many."""
-    return Pictures.generated(inputs, min(GENERATED_IMAGES, spec.max_verification_images), spec.seed)
+    return SampleSet.generated(inputs, min(GENERATED_IMAGES, spec.max_verification_images), spec.seed)
 
 
 def _folders_of_inputs(folder: Path, inputs: Sequence[ResolvedInput]) -> dict[str, tuple[Path, ...]]:
@@ -111,37 +111,37 @@ def _folders_of_inputs(folder: Path, inputs: Sequence[ResolvedInput]) -> dict[st
     return files
 
 
-def _pictures(
+def _sample_set(
     paths: Sequence[Path],
     folder: Path,
     inputs: Sequence[ResolvedInput],
     own: dict[str, tuple[Path, ...]],
     main: str,
     spec: QuantizingSpec,
-) -> Pictures:
+) -> SampleSet:
     """These files for every input, or for each input those of its own folder at the same places."""
     if not own:
-        _require_pictures(inputs)
+        _require_image_inputs(inputs)
     places = {path: place for place, path in enumerate(own[main])} if own else {}
     samples = []
     for item in inputs:
         files = [own[item.name][places[path]] for path in paths] if own else paths
         samples.append(from_files(tuple(files), folder, reader(item, spec.resize)))
-    return Pictures(tuple(inputs), tuple(samples))
+    return SampleSet(tuple(inputs), tuple(samples))
 
 
-def _require_pictures(inputs: Sequence[ResolvedInput]) -> None:
+def _require_image_inputs(inputs: Sequence[ResolvedInput]) -> None:
     others = [item.name for item in inputs if not item.is_image]
     if others and len(inputs) > 1:
         raise SpecError(
-            f"input {others[0]!r} is no picture, and a folder of pictures teaches nothing about it",
+            f"input {others[0]!r} is no image, and a folder of images teaches nothing about it",
             subject=others[0],
             remedy=f"give a folder with a sub-folder for each input ({', '.join(item.name for item in inputs)}), "
-            "of pictures or of .npy files",
+            "of images or of .npy files",
         )
 
 
-def _others(spec: QuantizingSpec, inputs: Sequence[ResolvedInput], calibration_images: Pictures) -> Pictures:
+def _others(spec: QuantizingSpec, inputs: Sequence[ResolvedInput], calibration_images: SampleSet) -> SampleSet:
     """The user's own test images, without that teach the quantization."""
     assert spec.verification_images is not None
     source = spec.verification_images
@@ -152,7 +152,7 @@ def _others(spec: QuantizingSpec, inputs: Sequence[ResolvedInput], calibration_i
         raise SpecError(
             f"every image of {source.name} is among those that teach the quantization",
             subject=str(source),
-            remedy="give other images with --images, or leave it away: then some of the set are kept back",
+            remedy="give other images with --images, or omit it: then some of the set are kept back",
         )
     paths = draw(fresh, spec.max_verification_images, spec.seed)
-    return Pictures.of_paths(inputs, paths, source, spec.seed, spec.resize)
+    return SampleSet.of_paths(inputs, paths, source, spec.seed, spec.resize)

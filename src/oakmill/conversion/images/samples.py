@@ -18,19 +18,19 @@ from oakmill.conversion.inputs import ResolvedInput
 from oakmill.errors import SourceError, SpecError
 from oakmill.spec import Encoding, Resize
 
-GENERATED = "generated pictures"
+GENERATED = "generated images"
 ARRAYS = (".npy", ".raw")
 
 
 @dataclass(frozen=True)
-class Pictures:
+class SampleSet:
     """Samples for all inputs; iterating gives one dict of raw tensors after the other, and keeps none."""
 
     inputs: tuple[ResolvedInput, ...]
     samples: tuple[Samples, ...]
 
     @classmethod
-    def generated(cls, inputs: Sequence[ResolvedInput], count: int, seed: int) -> Pictures:
+    def generated(cls, inputs: Sequence[ResolvedInput], count: int, seed: int) -> SampleSet:
         """Made ones."""
         made = [_generated(item, count, seed + place) for place, item in enumerate(inputs)]
         return cls(tuple(inputs), tuple(made))
@@ -38,7 +38,7 @@ class Pictures:
     @classmethod
     def of_files(
         cls, inputs: Sequence[ResolvedInput], source: Path, count: int, seed: int, resize: Resize = Resize.CROP
-    ) -> Pictures:
+    ) -> SampleSet:
         """The user's, drawn from a folder, for each input that is an image; made ones for the others.
 
         Raises:
@@ -49,7 +49,7 @@ class Pictures:
     @classmethod
     def of_paths(
         cls, inputs: Sequence[ResolvedInput], paths: Sequence[Path], source: Path, seed: int, resize: Resize
-    ) -> Pictures:
+    ) -> SampleSet:
         """These files, for each input that is an image; made ones for the others.
 
         Raises:
@@ -63,24 +63,24 @@ class Pictures:
         ]
         return cls(tuple(inputs), tuple(samples))
 
-    def head(self, count: int) -> Pictures:
+    def head(self, count: int) -> SampleSet:
         """The first of them."""
-        return Pictures(self.inputs, tuple(samples.head(count) for samples in self.samples))
+        return SampleSet(self.inputs, tuple(samples.head(count) for samples in self.samples))
 
     @property
     def source(self) -> str:
-        """Where the pictures come from, in words."""
+        """Where the images come from, in words."""
         sources = {samples.source for samples in self.samples} - {"generated"}
         return ", ".join(sorted(sources)) or GENERATED
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Each sample's name: that of the first input's picture."""
+        """Each sample's name: that of the first input's image."""
         return self._main.names
 
     @property
     def sha256(self) -> tuple[str, ...]:
-        """Each sample's digest: that of the first input's picture."""
+        """Each sample's digest: that of the first input's image."""
         return self._main.sha256
 
     @property
@@ -88,7 +88,7 @@ class Pictures:
         return next((samples for samples in self.samples if samples.source != "generated"), self.samples[0])
 
     def thumbnails(self, names: Collection[str]) -> dict[str, NDArray[np.uint8]]:
-        """Pictures by their names as people see them: [H, W, 3] RGB or [H, W, 1] gray, of the first input of pixels."""
+        """Images by their names as people see them: [H, W, 3] RGB or [H, W, 1] gray, of the first input of pixels."""
         item = next((item for item in self.inputs if item.is_image), None)
         if item is None or not {"H", "W"} <= set(item.layout):
             return {}
@@ -113,15 +113,15 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Images:
-    """What a conversion looks at: pictures that teach its quantization, if it has one, and others that test it."""
+    """What a conversion looks at: images that teach its quantization, if it has one, and others that test it."""
 
-    held_out: Pictures
-    calibration_images: Pictures | None = None
+    held_out: SampleSet
+    calibration_images: SampleSet | None = None
     calibration_set: str = ""
 
 
 def reader(item: ResolvedInput, resize: Resize) -> partial[NDArray[np.generic]]:
-    """What reads a file as this input: a picture into its layout, an array of numbers from the source model's."""
+    """What reads a file as this input: an image into its layout, an array of numbers from the source model's."""
     return partial(_read, item=item, resize=resize)
 
 

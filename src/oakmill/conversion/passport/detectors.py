@@ -78,7 +78,7 @@ def coarse_boxes(task: TaskAgreement, encodings: Mapping[str, OutputEncoding]) -
     """Boxes of an output of their own, whose number format has few steps for a small box.
 
     A side of 16 steps is known to a sixteenth; where all four are a step off, the overlap falls to 0.77. The SNR of
-    such an output is above 40 dB, as it counts in parts of the picture. (Ultraface in 8 bits, on small faces: 0.72 at
+    such an output is above 40 dB, as it counts in parts of the image. (Ultraface in 8 bits, on small faces: 0.72 at
     6 steps.)
     """
     encoding = encodings.get(task.outputs[0]) if len(task.outputs) == 2 else None
@@ -239,7 +239,7 @@ def low_confidence(measured: Confidence) -> Finding | None:
     """A float model that is sure of nothing on real images: its preprocessing, or the images, may be wrong.
 
     Trained classifiers are sure to 0.4 and more on average on images of their kind; twice the chance, or a tenth,
-    is what they say of something else. A detector that scores nothing above a tenth on any kind of picture is blind.
+    is what they say of something else. A detector that scores nothing above a tenth on any kind of image is blind.
     """
     bound = max(0.1, min(2 / measured.classes, 0.6)) if measured.classes else 0.1
     if len(measured.values) < 4 or measured.mean >= bound:

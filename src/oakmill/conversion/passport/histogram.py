@@ -13,7 +13,7 @@ from oakmill.conversion.passport.pixels import DataUrl
 
 BINS = 64
 SAMPLE = 1 << 16
-"""Values of one image that are counted at most, evenly spread: enough for a picture, and quick."""
+"""Values of one image that are counted at most, evenly spread: enough for an image, and quick."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from itertools import chain, repeat
 from typing import Any, Protocol
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Images, Pictures
+from oakmill.conversion.images.samples import Images, SampleSet
 from oakmill.conversion.passport.agreement import Comparison, OutputAgreement, Outputs
 from oakmill.conversion.passport.measurement import HALF, QUANTIZED, Bounds, Measurement
 from oakmill.conversion.passport.observed import OutputEncoding
@@ -150,8 +150,8 @@ class Subject:
 
 def measure(subject: Subject, progress: Progress) -> Passport:
     """Run every method on its images, look for what fails without a word, and judge."""
-    pictures = subject.images.held_out
-    certainty = Certainty(subject.prepared, pictures)
+    samples = subject.images.held_out
+    certainty = Certainty(subject.prepared, samples)
     counts = [_Counts(method, subject.prepared) for method in subject.methods]
     for together in _passes(counts):
         _pass(together, subject, certainty, progress)
@@ -164,7 +164,7 @@ def measure(subject: Subject, progress: Progress) -> Passport:
     apart = f"none of them is among the {len(taught)} images that calibrated the quantization" if taught else ""
     return Passport(
         subject.platform,
-        HeldOut(pictures.source, pictures.names, apart),
+        HeldOut(samples.source, samples.names, apart),
         tuple(item.check() for item in counts),
         fp16_overflows=subject.overflowing() if subject.overflowing else (),
         not_proven=subject.not_proven,
@@ -236,14 +236,14 @@ def _pass(counts: Sequence[_Counts], subject: Subject, certainty: Certainty, pro
     """Run all images through the models of some methods, side by side."""
     models = dict.fromkeys(model for item in counts for model in item.method.models)
     running = {model: model.load() for model in models}
-    source, pictures, done = running.get(subject.source), subject.images.held_out, 0
-    for chunk in chunks(subject.prepared, pictures, _most(running)):
+    source, samples, done = running.get(subject.source), subject.images.held_out, 0
+    for chunk in chunks(subject.prepared, samples, _most(running)):
         streams = (_run(run, chunk, model.most, done) for model, run in running.items())
         for place, found in enumerate(zip(*streams, strict=True), start=done):
-            progress.doing("measuring the converted model", place, len(pictures))
+            progress.doing("measuring the converted model", place, len(samples))
             outputs = dict(zip(running, found, strict=True))
             for item in counts:
-                item.add(pictures.names[place], outputs)
+                item.add(samples.names[place], outputs)
             if source and (expected := outputs[subject.source]) is not None:
                 certainty.add(expected)
         if source and (exchanged := certainty.exchanged(chunk)):
@@ -262,16 +262,16 @@ def _run(run: Run, chunk: Sequence[Outputs], most: int | None, done: int) -> Ite
     return chain(run(part) if part else (), repeat(None, len(chunk) - len(part)))
 
 
-def chunks(prepared: Prepared, pictures: Pictures, least: int = 1) -> Iterator[list[dict[str, Any]]]:
+def chunks(prepared: Prepared, samples: SampleSet, least: int = 1) -> Iterator[list[dict[str, Any]]]:
     """The images in groups, each of which one run of a toolchain gets; at least so many in each."""
     shapes = [*(item.shape for item in prepared.boundary), *(tensor.shape for tensor in prepared.outputs)]
     each = sum(4 * math.prod(size for size in shape if isinstance(size, int)) for shape in shapes)
     size = max(least, min(AT_ONCE, AT_ONCE_BYTES // max(each, 1)), 1)
-    for first in range(0, len(pictures), size):
-        yield [pictures[place] for place in range(first, min(first + size, len(pictures)))]
+    for first in range(0, len(samples), size):
+        yield [samples[place] for place in range(first, min(first + size, len(samples)))]
 
 
-def graph_overflows(prepared: Prepared, pictures: Pictures) -> tuple[Overflow, ...]:
+def graph_overflows(prepared: Prepared, samples: SampleSet) -> tuple[Overflow, ...]:
     """The tensors of an ONNX graph that leave the range of FP16 on some image."""
     model = half.activation_peaks(prepared.model)
     session = equality.Session(model)
@@ -280,6 +280,6 @@ def graph_overflows(prepared: Prepared, pictures: Pictures) -> tuple[Overflow, .
         return ()
     found = (
         (name, {key.removeprefix(half.PEAK): float(peak) for key, peak in session.run(raw, wanted).items()})
-        for name, raw in zip(pictures.names, pictures, strict=True)
+        for name, raw in zip(samples.names, samples, strict=True)
     )
     return overflows(found)

@@ -162,13 +162,13 @@ def _scores(column: ColumnRanges, part: slice) -> bool:
     return bool(column.low[part].min() >= -0.01 and column.high[part].max() <= 1.01)
 
 
-def neighbours(picture: NDArray[Any]) -> float:
-    """How much pixels beside each other agree, -1 to 1: the correlation of a picture with itself, one pixel on.
+def neighbours(image: NDArray[Any]) -> float:
+    """How much pixels beside each other agree, -1 to 1: the correlation of an image with itself, one pixel on.
 
     Args:
-        picture: [H, W, C] or [H, W], or one of them behind a batch of 1; of any number type. Plain ones give 1.
+        image: [H, W, C] or [H, W], or one of them behind a batch of 1; of any number type. Plain ones give 1.
     """
-    values = picture.astype(np.float64)
+    values = image.astype(np.float64)
     values = values[0] if values.ndim == 4 else values
     left, right = (part.reshape(-1, values[0, 0].size) for part in (values[:, :-1], values[:, 1:]))
     a, b = left - left.mean(axis=0), right - right.mean(axis=0)

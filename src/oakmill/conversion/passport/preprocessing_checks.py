@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from oakmill.conversion import inputs
-from oakmill.conversion.images.samples import GENERATED, Images, Pictures
+from oakmill.conversion.images.samples import GENERATED, Images, SampleSet
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.passport import choose_tasks, detectors
 from oakmill.conversion.passport.agreement import Outputs
@@ -63,9 +63,9 @@ class Certainty:
     Generated images show nothing of that, and neither do outputs of which no task is known.
     """
 
-    def __init__(self, prepared: Prepared, pictures: Pictures) -> None:
+    def __init__(self, prepared: Prepared, samples: SampleSet) -> None:
         self._prepared = prepared
-        self._wanted = 0 if pictures.source == GENERATED else CERTAINTY_IMAGES
+        self._wanted = 0 if samples.source == GENERATED else CERTAINTY_IMAGES
         self._axes = {item.name: item.layout.index("C") for item in prepared.boundary if _is_coloured(item)}
         self._task: Task | None = None
         self._classes = 0

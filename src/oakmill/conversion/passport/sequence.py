@@ -111,7 +111,7 @@ class Sequence:
             characters = [value for value, index in zip(certainty, first, strict=True) if index != blank]
             sure.append(bool(characters) and min(characters) >= SURE)
         # A text is as good as its worst character: of 8 characters kept at 99 % each, 92 % of the texts stay. What the
-        # float model reads where it is unsure of a character, as on pictures without any text, changes with anything.
+        # float model reads where it is unsure of a character, as on images without any text, changes with anything.
         both = sum(first and second for first, second in zip(same, sure, strict=True))
         words = "same text where the float model is sure of each character"
         return by_key(

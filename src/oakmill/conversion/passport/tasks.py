@@ -21,7 +21,7 @@ FEW = 16
 
 @dataclass(frozen=True)
 class Seen:
-    """One thing that a model says of an image: a class with its score, and where it is, in parts of the picture."""
+    """One thing that a model says of an image: a class with its score, and where it is, in parts of the image."""
 
     label: str
     score: Real

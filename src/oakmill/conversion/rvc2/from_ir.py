@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.passport import Overflow, Passport, overflows
 from oakmill.conversion.passport.measure import Runnable, Subject, by_toolchain, chunks, measure
 from oakmill.conversion.platform import Built, Images, Network
@@ -55,9 +55,9 @@ class Rvc2Ir(Rvc2):
         """
         if rvc2.mo:
             raise SpecError(
-                "Mo Args say nothing to an OpenVINO IR, which came out of the Model Optimizer already",
+                "Mo Args do not apply to an OpenVINO IR, which came out of the Model Optimizer already",
                 subject="--mo-args",
-                remedy="leave them away: shape, mean, scale, colours and outputs have options of their own",
+                remedy="omit them: shape, mean, scale, colours and outputs have options of their own",
             )
         values = {item.name: getattr(rvc2, item.name) for item in fields(rvc2)}
         if optimizer := reader(rvc2):
@@ -157,20 +157,20 @@ class _Running:
         """A network that takes pixels."""
         return by_toolchain(self.prepared, lambda samples: self._run(file, samples, raw=True))
 
-    def overflows(self, pictures: Pictures, progress: Progress) -> tuple[Overflow, ...]:
+    def overflows(self, samples: SampleSet, progress: Progress) -> tuple[Overflow, ...]:
         """The layers whose values leave the range of FP16 on some image."""
         self.prepared.editor.watch_peaks()
         watched = self.prepared.editor.write(self.work / "watched" / "watched.xml")
         try:
             found = [
                 {key.removeprefix(PEAK): float(value.max()) for key, value in outputs.items() if key.startswith(PEAK)}
-                for chunk in chunks(self.prepared, pictures)
+                for chunk in chunks(self.prepared, samples)
                 for outputs in self._run(watched, chunk, raw=True)
             ]
         except RunnerError as error:
             progress.warn(f"values beyond FP16 were not looked for: {failures.explain(error.message).message}")
             return ()
-        return overflows(zip(pictures.names, found, strict=True))
+        return overflows(zip(samples.names, found, strict=True))
 
     def _run(self, file: Path, batch: Sequence[Mapping[str, Array]], *, raw: bool = False) -> Iterator[Any]:
         pixels = {item.name: {"precision": "U8"} for item in self.prepared.inputs if raw and item.is_image}

@@ -91,7 +91,7 @@ class Rvc2(Platform):
         if fixed and not spec.blob:
             raise SpecError(
                 f"{sorted(fixed)[0]} is given for a superblob, which holds 1 to 16 SHAVEs",
-                remedy="ask for a .blob (--blob), or leave the key away",
+                remedy="ask for a .blob (--blob), or omit the key",
             )
         mo = MoStep.of(spec.mo_args, settings)
         # A user's own OpenVINO reads what mo writes; the public package cannot, but the libraries beside mo can.
@@ -136,7 +136,7 @@ class Rvc2(Platform):
         return "mo argument --output", self.mo.options.outputs if self.mo else ()
 
     def images(self, prepared: Prepared, source: SourceModel, work: Path, progress: Progress) -> Images:
-        """The user's pictures, else generated ones; nothing is taught.
+        """The user's images, else generated ones; nothing is taught.
 
         Raises:
             SourceError: there are none, or one cannot be read.

@@ -45,9 +45,9 @@ class Rvc3Ir(Rvc3):
         """
         if rvc3.spec.mo_args:
             raise SpecError(
-                "Mo Args say nothing to an OpenVINO IR, which came out of the Model Optimizer already",
+                "Mo Args do not apply to an OpenVINO IR, which came out of the Model Optimizer already",
                 subject="--mo-args",
-                remedy="leave them away: shape, mean, scale, colours and outputs have options of their own",
+                remedy="omit them: shape, mean, scale, colours and outputs have options of their own",
             )
         graph = load_ir(source)
         quantized = any(layer.get("type") == "FakeQuantize" for layer in graph.operations())

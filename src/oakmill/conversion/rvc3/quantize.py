@@ -13,7 +13,7 @@ import numpy as np
 from oakmill.conversion.cache import identity
 from oakmill.conversion.cache.store import Store, key_of
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.platform import Network
 from oakmill.errors import CompileFailed, SpecError
 from oakmill.settings import Settings
@@ -61,7 +61,7 @@ class Quantization:
     settings: Settings
     quantizer: Quantizer
 
-    def run(self, network: Network, samples: Pictures, source: str, job: Path, progress: Progress) -> Network:
+    def run(self, network: Network, samples: SampleSet, source: str, job: Path, progress: Progress) -> Network:
         """The quantized IR, made or out of the cache.
 
         Raises:
@@ -82,7 +82,7 @@ class Quantization:
         self._tell(report, progress)
         return Network(file, network.model, self._record(report, samples, source, shares), samples)
 
-    def _make(self, network: Network, samples: Pictures, shares: Shares, job: Path, progress: Progress) -> Any:
+    def _make(self, network: Network, samples: SampleSet, shares: Shares, job: Path, progress: Progress) -> Any:
         spec = self.spec
         control = Control(spec.accuracy_drop, spec.accuracy_seconds) if spec.accuracy_control else None
         files = write_samples(samples, job.with_name("calibration"), progress)
@@ -115,7 +115,7 @@ class Quantization:
             log=error.log,
         )
 
-    def _key(self, network: Network, samples: Pictures, shares: Shares) -> str:
+    def _key(self, network: Network, samples: SampleSet, shares: Shares) -> str:
         """By all that decides the result: the IR, the images in their order, how they are read, the parameters."""
         spec = self.spec
         asked = spec.model_dump(
@@ -145,7 +145,7 @@ class Quantization:
             why = "in the time it had" if control["out_of_time"] else "by any layer put back"
             progress.warn(f"--accuracy-control did not reach an agreement of {1 - self.spec.accuracy_drop:g} {why}")
 
-    def _record(self, report: Mapping[str, Any], samples: Pictures, source: str, shares: Shares) -> CalibrationRecord:
+    def _record(self, report: Mapping[str, Any], samples: SampleSet, source: str, shares: Shares) -> CalibrationRecord:
         return CalibrationRecord(
             set=source,
             method="default",
@@ -176,7 +176,7 @@ def _from(store: Store, key: str, job: Path) -> dict[str, Any] | None:
         return report
 
 
-def write_samples(samples: Pictures, folder: Path, progress: Progress) -> dict[str, Path]:
+def write_samples(samples: SampleSet, folder: Path, progress: Progress) -> dict[str, Path]:
     """Each input's samples as one array in a file, [samples, *shape]: pixels as bytes, other numbers as they are."""
     folder.mkdir(parents=True)
     files: dict[str, Path] = {}

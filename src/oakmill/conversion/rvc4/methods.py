@@ -50,7 +50,7 @@ def methods(
     simulated = (
         half_estimate(prepared)
         if is_float
-        else in_process(prepared, lambda: Simulated(network.model, prepared.pictures))
+        else in_process(prepared, lambda: Simulated(network.model, prepared.image_inputs))
     )
     source_names = {port.name: prepared.names.get(port.name, port.name) for port in ports}
     steps = {source_names[port.name]: 3 * port.scale for port in ports if port.scale}

@@ -173,7 +173,7 @@ class Rvc4(Platform):
             return Network(job / "quantized.onnx", prepared.model)
         half = self.spec.target_precision is Precision.FP16_STANDARD
         model = to_half(prepared.model) if half else prepared.model
-        model = boundary.pixels_of_8_bits(model, prepared.pictures)
+        model = boundary.pixels_of_8_bits(model, prepared.image_inputs)
         return Network(save(model, job / "prepared.onnx"), model)
 
     def calibrate(self, prepared: Prepared, images: Images, network: Network, job: Path, progress: Progress) -> Network:
@@ -237,7 +237,7 @@ class Rvc4(Platform):
         if found != wanted:
             raise VerificationFailed(f"the DLC has the inputs {found}, the model {wanted}")
         for port in compiled.inputs:
-            pixels = port.name in prepared.pictures
+            pixels = port.name in prepared.image_inputs
             if pixels and (port.dtype, port.scale, port.offset) != ("uint8", 1.0, 0):
                 raise VerificationFailed(
                     f"input {port.name!r} is {port.dtype} of scale {port.scale} and offset {port.offset} in the DLC; "

@@ -10,7 +10,7 @@ import onnx
 from oakmill.calibration.ranges import Range, collect
 from oakmill.conversion.cache.store import Store, key_of
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4.search import Search
 from oakmill.errors import SpecError
@@ -37,7 +37,7 @@ class Quantized:
 
 
 def quantize_graph(
-    spec: Rvc4Spec, prepared: Prepared, samples: Pictures, source: str, settings: Settings, progress: Progress
+    spec: Rvc4Spec, prepared: Prepared, samples: SampleSet, source: str, settings: Settings, progress: Progress
 ) -> Quantized:
     """Measure the ranges, or find them in the cache, and write the quantized graph.
 
@@ -46,7 +46,7 @@ def quantize_graph(
         SpecError: encodings or overrides do not fit the model.
         PreparationFailed: a tensor is not finite, or the graph cannot be quantized.
     """
-    _require_own(spec, prepared.pictures)
+    _require_own(spec, prepared.image_inputs)
     plan = plan_of(spec, prepared.model, progress)
     ranges = measure(spec, plan, prepared, samples, settings, progress)
     found = None
@@ -56,7 +56,7 @@ def quantize_graph(
         progress.note(searched.words)
     else:
         progress.doing("writing the quantized graph")
-        model = quantize.quantize(prepared.model, ranges, plan, prepared.pictures)
+        model = quantize.quantize(prepared.model, ranges, plan, prepared.image_inputs)
     record = CalibrationRecord(
         set=source,
         method=spec.ranges.value,
@@ -102,19 +102,19 @@ def _overrides(spec: Rvc4Spec, ranged: Ranged) -> dict[str, Encoding]:
     return found
 
 
-def _require_own(spec: Rvc4Spec, pictures: Sequence[str]) -> None:
+def _require_own(spec: Rvc4Spec, image_inputs: Sequence[str]) -> None:
     for word in spec.tensor_overrides:
         name = word.rpartition("=")[0]
-        if name in pictures:
+        if name in image_inputs:
             raise SpecError(
                 f"--tensor {word}: the pixels of an input have the 8 bits that the camera gives",
                 subject=name,
-                remedy="leave it away, or name a tensor that the model computes",
+                remedy="omit it, or name a tensor that the model computes",
             )
 
 
 def measure(
-    spec: Rvc4Spec, plan: Plan, prepared: Prepared, samples: Pictures, settings: Settings, progress: Progress
+    spec: Rvc4Spec, plan: Plan, prepared: Prepared, samples: SampleSet, settings: Settings, progress: Progress
 ) -> dict[str, Interval]:
     """The range of every activation, from the cache where the same was measured before.
 
@@ -148,7 +148,7 @@ def _interval(item: Range) -> Interval:
     return item.low, item.high
 
 
-def _key(spec: Rvc4Spec, bits: Mapping[str, int], prepared: Prepared, samples: Pictures) -> str:
+def _key(spec: Rvc4Spec, bits: Mapping[str, int], prepared: Prepared, samples: SampleSet) -> str:
     """By all that decides the ranges: the graph, the images in their order, how they are read, the method."""
     inputs = [[item.layout, list(item.shape), str(item.encoding_to)] for item in samples.inputs]
     images = [list(each.sha256) for each in samples.samples]

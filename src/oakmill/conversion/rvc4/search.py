@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4.simulate import Simulated
 from oakmill.errors import PreparationFailed
@@ -82,7 +82,7 @@ class Search:
     """Ranks tensors by what rounding each alone does, then tries the first 0, 1, 2, 4, ... of them in 16 bits."""
 
     def __init__(
-        self, prepared: Prepared, ranges: Mapping[str, Interval], plan: Plan, images: Pictures, seconds: float
+        self, prepared: Prepared, ranges: Mapping[str, Interval], plan: Plan, images: SampleSet, seconds: float
     ) -> None:
         self._prepared, self._ranges, self._plan = prepared, ranges, plan
         self._images = list(images.head(JUDGES))
@@ -127,8 +127,8 @@ class Search:
     def _rank(self, progress: Progress) -> tuple[list[tuple[str, float]], bool]:
         """Tensors with the agreement that is left when each alone is rounded, the worst first."""
         ranged = activations(self._prepared.model)
-        pictures = set(self._prepared.pictures)
-        names = [name for name in reversed(ranged.measured) if name not in pictures]
+        image_inputs = set(self._prepared.image_inputs)
+        names = [name for name in reversed(ranged.measured) if name not in image_inputs]
         found: list[tuple[str, float]] = []
         for done, name in enumerate(names):
             if self._over(0.6):
@@ -155,8 +155,8 @@ class Search:
         """A plan with these tensors in 16 bits, its graph, and how well it agrees."""
         encodings = {**self._plan.encodings, **{name: Encoding(16) for name in names}}
         plan = replace(self._plan, encodings=encodings)
-        model = quantize(self._prepared.model, self._ranges, plan, self._prepared.pictures)
-        candidate, noise = Simulated(model, self._prepared.pictures), ColumnNoise()
+        model = quantize(self._prepared.model, self._ranges, plan, self._prepared.image_inputs)
+        candidate, noise = Simulated(model, self._prepared.image_inputs), ColumnNoise()
         for image, expected in zip(self._images, self._expected, strict=True):
             noise.add(expected, candidate.run(image))
         megabytes = sum(self._bytes.values()) + sum(self._bytes.get(name, 0) for name in names)

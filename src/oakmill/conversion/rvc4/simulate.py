@@ -20,14 +20,16 @@ class Simulated:
     onnxruntime is told not to fuse quantizers into integer kernels: those saturate on processors without VNNI.
     """
 
-    def __init__(self, model: onnx.ModelProto, pictures: Collection[str]) -> None:
+    def __init__(self, model: onnx.ModelProto, image_inputs: Collection[str]) -> None:
         self._session = equality.Session(model, integer_kernels=False)
-        self._pictures = set(pictures)
+        self._image_inputs = set(image_inputs)
         self._encodings = {value.name: boundary.encoding_of(model, value.name) for value in model.graph.output}
 
     def run(self, raw: Mapping[str, NDArray[Any]]) -> Outputs:
         """The outputs for one sample, dequantized to float32."""
-        feeds = {name: values.astype(np.uint8) if name in self._pictures else values for name, values in raw.items()}
+        feeds = {
+            name: values.astype(np.uint8) if name in self._image_inputs else values for name, values in raw.items()
+        }
         return {name: self._real(name, values) for name, values in self._session.run(feeds).items()}
 
     def _real(self, name: str, stored: NDArray[Any]) -> NDArray[Any]:

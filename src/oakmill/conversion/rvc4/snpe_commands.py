@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
 from oakmill.spec import Precision, Rvc4Spec
 from oakmill.toolchains.rvc4 import snpe_spec
@@ -61,7 +61,7 @@ def equal_commands(
     return found
 
 
-def write_input_list(folder: Path, samples: Pictures) -> Path:
+def write_input_list(folder: Path, samples: SampleSet) -> Path:
     """Write each sample as raw float32, and the list that names them as snpe-dlc-quant reads it."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
@@ -77,18 +77,18 @@ def write_input_list(folder: Path, samples: Pictures) -> Path:
     return target
 
 
-def write_overrides(path: Path, pictures: Sequence[str], own: Path | None) -> Path:
+def write_overrides(path: Path, image_inputs: Sequence[str], own: Path | None) -> Path:
     """Encodings as snpe-onnx-to-dlc reads them: the user's, with pixels as the device gives them, scale 1."""
     document: dict[str, Any] = json.loads(own.read_bytes()) if own else {}
     pixels = {"bitwidth": 8, "min": 0.0, "max": 255.0, "scale": 1.0, "offset": 0, "is_symmetric": "False"}
     activations = document.get("activation_encodings", {})
     if isinstance(activations, Mapping):  # AIMET's form 0.6
-        document["activation_encodings"] = {**activations, **{name: [pixels] for name in pictures}}
+        document["activation_encodings"] = {**activations, **{name: [pixels] for name in image_inputs}}
         document.setdefault("param_encodings", {})
     else:  # 1.0
         document["activation_encodings"] = [
-            *(item for item in activations if item.get("name") not in pictures),
-            *({"name": name, **_PIXELS_1_0} for name in pictures),
+            *(item for item in activations if item.get("name") not in image_inputs),
+            *({"name": name, **_PIXELS_1_0} for name in image_inputs),
         ]
     path.write_text(json.dumps(document))
     return path

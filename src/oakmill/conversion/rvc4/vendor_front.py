@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared, save
 from oakmill.conversion.rvc4 import snpe_commands
 from oakmill.settings import Settings
@@ -29,7 +29,7 @@ class VendorFront:
     settings: Settings
 
     def convert(
-        self, prepared: Prepared, samples: Pictures | None, job: Path, progress: Progress, *, cache: bool
+        self, prepared: Prepared, samples: SampleSet | None, job: Path, progress: Progress, *, cache: bool
     ) -> Path:
         """The DLC.
 
@@ -39,7 +39,9 @@ class VendorFront:
             ToolKilled, LimitExceeded: a tool did not come to its end.
         """
         model = save(prepared.model, job / "model" / "prepared.onnx")
-        overrides = snpe_commands.write_overrides(job / "overrides.json", prepared.pictures, self.spec.aimet_encodings)
+        overrides = snpe_commands.write_overrides(
+            job / "overrides.json", prepared.image_inputs, self.spec.aimet_encodings
+        )
         progress.doing("running snpe-onnx-to-dlc")
         dlc = self.sdk.onnx_to_dlc(
             model,

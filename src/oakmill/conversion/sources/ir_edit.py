@@ -269,7 +269,7 @@ def _check(item: Preprocessing, shape: Sequence[int], dtype: str) -> None:
         raise SpecError(
             f"Input {item.name!r} is {dtype}: preprocessing needs a float input.",
             subject=item.name,
-            remedy="Leave mean and scale away, and give the encoding as NONE.",
+            remedy="Omit mean and scale, and give the encoding as NONE.",
         )
 
 

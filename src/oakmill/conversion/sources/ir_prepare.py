@@ -16,9 +16,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.inputs import match
-from oakmill.conversion.prepare import PROOF_PICTURES, Prepared, as_preprocessing, decide
+from oakmill.conversion.prepare import PROOF_SAMPLES, Prepared, as_preprocessing, decide
 from oakmill.conversion.sources.ir_edit import Editor
 from oakmill.errors import DynamicShape, PreparationFailed, ProofFailed, SpecError, UnsupportedModel
 from oakmill.graph import equality
@@ -170,9 +170,9 @@ def _prove(prepared: IrPrepared, seed: int, run: Run, changed: bool) -> tuple[Te
         UnsupportedModel: it has operations that OpenVINO does not know, or calls an output otherwise.
         CannotRun: it cannot be run at all.
     """
-    pictures = list(Pictures.generated(prepared.boundary, PROOF_PICTURES, seed))
+    samples = list(SampleSet.generated(prepared.boundary, PROOF_SAMPLES, seed))
     try:
-        expected = list(run(prepared.source_file, [prepared.feeds(raw) for raw in pictures]))
+        expected = list(run(prepared.source_file, [prepared.feeds(raw) for raw in samples]))
     except CannotRun as error:
         if _UNKNOWN in error.message:
             raise _unknown(prepared, error) from error
@@ -180,10 +180,10 @@ def _prove(prepared: IrPrepared, seed: int, run: Run, changed: bool) -> tuple[Te
             raise
         raise SpecError(
             f"the OpenVINO IR cannot take that input shape: {error.message}",
-            remedy="leave --shape away, or make the IR anew with that shape",
+            remedy="omit --shape, or make the IR anew with that shape",
             log=error.log,
         ) from error
-    found = list(run(prepared.file, pictures))
+    found = list(run(prepared.file, samples))
     for wanted, given in zip(expected, found, strict=True):
         for difference in equality.compare(wanted, given):
             if not difference.passed:

@@ -74,8 +74,8 @@ class MoStep:
         pairs = list(zip(merged.inputs, tensors, strict=True))
         if not any(_has_colours(*pair) for pair in pairs):
             raise SpecError(
-                "mo argument --reverse_input_channels: no input is a picture of three channels",
-                remedy="leave it away, or give the layout of the input: --layout NAME=NHWC",
+                "mo argument --reverse_input_channels: no input is an image of three channels",
+                remedy="omit it, or give the layout of the input: --layout NAME=NHWC",
             )
         return tuple(_reversed(item) if _has_colours(item, tensor) else item for item, tensor in pairs)
 
@@ -84,7 +84,7 @@ class MoStep:
             raise SpecError(
                 f"mo argument --input names {', '.join(self.options.inputs)}, but the model's inputs are "
                 f"{', '.join(names)}; it cannot begin elsewhere",
-                remedy="name all inputs, or leave --input away",
+                remedy="name all inputs, or omit --input",
             )
 
     def _stated(self, names: Sequence[str]) -> tuple[InputSpec, ...]:
@@ -164,8 +164,8 @@ def _has_colours(item: InputSpec, tensor: Tensor) -> bool:
     """Whether mo would reverse this input's channels."""
     shape = [size if isinstance(size, int) else 0 for size in item.shape or tensor.shape]
     layout = item.layout or guess_layout(shape)
-    is_picture = set("CHW") <= set(layout) and len(layout) == len(shape)
-    return is_picture and shape[layout.index("C")] == _COLOURS
+    is_image = set("CHW") <= set(layout) and len(layout) == len(shape)
+    return is_image and shape[layout.index("C")] == _COLOURS
 
 
 def _reversed(item: InputSpec) -> InputSpec:
@@ -179,7 +179,7 @@ def _reversed(item: InputSpec) -> InputSpec:
         raise SpecError(
             f"mo argument --reverse_input_channels reverses input {item.name!r}, whose encoding is {came or goes}",
             subject=item.name or "",
-            remedy="leave one of the two away",
+            remedy="omit one of the two",
         )
     came = came or (_OPPOSITE[goes] if goes else Encoding.RGB)
     return item.model_copy(update={"encoding_from": came, "encoding_to": _OPPOSITE[came]})

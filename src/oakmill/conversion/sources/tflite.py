@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.inputs import ResolvedInput, match, resolve
 from oakmill.conversion.prepare import as_preprocessing
 from oakmill.errors import DynamicShape, ProofFailed, SpecError, UnsupportedModel
@@ -27,7 +27,7 @@ from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.installing import install_missing
 from oakmill.toolchains.tflite.toolchain import Converted, TfliteToolchain, command
 
-PICTURES = 2
+SAMPLES = 2
 QUANTIZED_DB = 20.0
 """Integer arithmetic rounds otherwise than float arithmetic at each step; 35 dB and more remained on trained models."""
 CLOSE_DB = 20.0
@@ -60,7 +60,7 @@ def as_onnx(
         source: of any format; all but TFLite are given back as they are.
         inputs: what is asked of the inputs.
         job: a folder that does not exist yet.
-        seed: of the generated pictures that the two are compared on.
+        seed: of the generated images that the two are compared on.
         settings: where the toolchain lies, and whether it is installed when missing.
         progress: is told the figures of the comparison.
 
@@ -113,7 +113,7 @@ def _refused(error: RunnerError, name: str) -> UnsupportedModel:
 
 @dataclass(frozen=True)
 class _Samples:
-    """Generated pictures as the model takes them: as floats, and with the integers of quantized inputs."""
+    """Generated images as the model takes them: as floats, and with the integers of quantized inputs."""
 
     inputs: tuple[ResolvedInput, ...]
     floats: tuple[dict[str, NDArray[Any]], ...]
@@ -125,7 +125,7 @@ class _Samples:
         inputs = tuple(_resolved(tensors[name], spec) for name, spec in match(asked, source.inputs).items())
         floats = tuple(
             {item.name: _limited(_preprocessed(raw[item.name], item), tensors[item.name]) for item in inputs}
-            for raw in Pictures.generated(inputs, PICTURES, seed)
+            for raw in SampleSet.generated(inputs, SAMPLES, seed)
         )
         integers = tuple(
             {name: values.astype(tensors[name].dtype) for name, values in sample.items()} for sample in floats
@@ -229,7 +229,7 @@ class _Proof:
 
     def _tell(self, worst: float, what: str) -> None:
         self.progress.note(
-            f"as ONNX, the model computes what LiteRT does ({_in_words(worst)}, {PICTURES} generated pictures){what}"
+            f"as ONNX, the model computes what LiteRT does ({_in_words(worst)}, {SAMPLES} generated images){what}"
         )
 
     def _tell_of_quantizers(self) -> None:

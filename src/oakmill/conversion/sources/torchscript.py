@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.inputs import ResolvedInput, match, resolve
 from oakmill.conversion.prepare import as_preprocessing
 from oakmill.errors import DynamicShape, ProofFailed, UnsupportedModel
@@ -23,7 +23,7 @@ from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.installing import install_missing
 from oakmill.toolchains.torchscript.toolchain import VERSION, Exported, TorchScriptToolchain
 
-PICTURES = 2
+SAMPLES = 2
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -49,7 +49,7 @@ def as_onnx(
         source: a TorchScript module.
         inputs: what is asked of the inputs, the shape above all.
         job: a folder that does not exist yet.
-        seed: of the generated pictures that the two are compared on.
+        seed: of the generated images that the two are compared on.
         settings: where the toolchain lies, and whether it is installed when missing.
         progress: is told the figures of the comparison.
 
@@ -76,12 +76,12 @@ def as_onnx(
 
 
 def _samples(source: SourceModel, asked: Sequence[InputSpec], seed: int) -> list[dict[str, NDArray[Any]]]:
-    """Generated pictures as the module takes them, preprocessed."""
+    """Generated images as the module takes them, preprocessed."""
     tensors = {tensor.name: tensor for tensor in source.inputs}
     inputs = [_resolved(tensors[name], spec, source.name) for name, spec in match(asked, source.inputs).items()]
     return [
         {item.name: preprocessing.apply(raw[item.name].astype(item.dtype), as_preprocessing(item)) for item in inputs}
-        for raw in Pictures.generated(inputs, PICTURES, seed)
+        for raw in SampleSet.generated(inputs, SAMPLES, seed)
     ]
 
 
@@ -127,5 +127,5 @@ def _prove(exported: Exported, samples: Sequence[Arrays], progress: Progress) ->
             )
     worst = max(difference.max_abs for difference in found)
     progress.note(
-        f"as ONNX, the model computes what PyTorch does (at most {worst:.2g} apart, {PICTURES} generated pictures)"
+        f"as ONNX, the model computes what PyTorch does (at most {worst:.2g} apart, {SAMPLES} generated images)"
     )

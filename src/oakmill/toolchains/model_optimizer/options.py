@@ -35,7 +35,7 @@ _INPUTS = _listed(rf"{_NAME}(?:\[\d{{1,6}}(?:[ ,]\d{{1,6}})*\])?(?:\{{f32\}})?")
 _OURS = "the conversion sets it"
 _CODE = "it makes mo run code from a file"
 _OTHER = "it is for other formats than ONNX"
-_NO_STATE = "a network that keeps state from picture to picture cannot be proved picture by picture"
+_NO_STATE = "a network that keeps state from image to image cannot be proved image by image"
 _LAYOUT = "the layout is told to mo by Oakmill; give it as --layout NAME=NCHW"
 _TURNED = 'for another layout on the camera, use --compile-tool-args "-il NHWC"'
 _FIXED = "it makes mo use its old reader, which imports files from the current folder; store the value in the model"
@@ -68,7 +68,7 @@ _REFUSED: dict[str, str] = {
     **dict.fromkeys(("--extensions", "--transformations_config", "--caffe_parser_path", "-k"), _CODE),
     **dict.fromkeys(("--layout", "--source_layout"), _LAYOUT),
     "--target_layout": _TURNED,
-    "--batch": "a camera gives one picture at a time; give the whole shape as --shape NAME=1,3,H,W",
+    "--batch": "a camera gives one image at a time; give the whole shape as --shape NAME=1,3,H,W",
     "--use_legacy_frontend": "it makes mo import files from the current folder",
     "--use_new_frontend": "mo uses that reader for ONNX anyway",
     "--freeze_placeholder_with_value": _FIXED,

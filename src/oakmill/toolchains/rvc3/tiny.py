@@ -1,4 +1,4 @@
-"""An IR of 1 kB that shows whether a tool works: a convolution of 1x1 over a picture."""
+"""An IR of 1 kB that shows whether a tool works: a convolution of 1x1 over an image."""
 
 from __future__ import annotations
 

@@ -74,11 +74,11 @@ _CONVERTER: dict[str, Argument] = {
     "--float_bias_bitwidth": _sdk(_HALF, "16|32", help="16 or 32"),
     "--float_bias_bw": _sdk(_HALF, "16|32", help="16 or 32"),
     "--input_dtype": _sdk(
-        "an input's type comes from the model, and pictures are UINT8 for the camera", _NAME, _DTYPE,
+        "an input's type comes from the model, and images are UINT8 for the camera", _NAME, _DTYPE,
         help=f"NAME and one of {_DTYPE}", repeats=True,
     ),
     "--input_type": _sdk(
-        "pictures are UINT8 for the camera, other inputs stay what they are", _NAME, "image|default|opaque",
+        "images are UINT8 for the camera, other inputs stay what they are", _NAME, "image|default|opaque",
         help="NAME and image, default or opaque", repeats=True,
     ),
     "--preserve_io": Argument(

@@ -66,7 +66,7 @@ def cache_policy(device_runtime: str | None, compiler: str, *, asked_by: Sequenc
             raise SpecError(
                 f"{GRAPH_PREPARE} arguments {', '.join(asked_by)} concern the prepared cache, and none is made "
                 "without a device runtime",
-                remedy="state the QAIRT version on the device with --device-runtime, or leave them away",
+                remedy="state the QAIRT version on the device with --device-runtime, or omit them",
             )
         return CachePolicy(False, None, "no device runtime was stated; the device prepares the graph when it loads it")
     if newer(compiler, device_runtime):
@@ -74,8 +74,8 @@ def cache_policy(device_runtime: str | None, compiler: str, *, asked_by: Sequenc
             f"A cache made by QAIRT {compiler} does not load on a device with QAIRT {device_runtime}: a library loads "
             "caches of its own version and of older ones only",
             subject=device_runtime,
-            remedy=f"name an SDK of version {device_runtime} or older with --qairt-root, or leave --device-runtime "
-            "away: the file then has no cache, and the device prepares the graph when it loads it",
+            remedy=f"name an SDK of version {device_runtime} or older with --qairt-root, or omit --device-runtime: "
+            "the file then has no cache, and the device prepares the graph when it loads it",
         )
     return CachePolicy(True, compiler, f"made by QAIRT {compiler} for a device with QAIRT {device_runtime}")
 
@@ -97,7 +97,7 @@ def version_not_available(version: str, installed: str, sdk_version: str | None 
     return VersionNotAvailable(
         f"SNPE {version} is not available: {reason}.",
         subject=version,
-        remedy=f"Name your own Qualcomm SDK {version} with --qairt-root; or leave --snpe-version away: {installed} "
+        remedy=f"Name your own Qualcomm SDK {version} with --qairt-root; or omit --snpe-version: {installed} "
         "then makes a DLC without a prepared cache, which the device prepares when it loads it. That a device with "
         f"{version} does so is not proven.",
     )

@@ -117,29 +117,29 @@ def _check(spec: Rvc4Spec, options: SnpeOptions) -> None:
     """Make sure that no argument is left without effect."""
     if options.percentile is not None and spec.ranges is not RangeMethod.PERCENTILE and not options.for_sdk:
         raise SpecError(
-            f"--percentile_calibration_value says nothing where ranges are found by {spec.ranges}",
-            remedy="add --act_quantizer_calibration percentile, or leave it away",
+            f"--percentile_calibration_value does not apply where ranges are found by {spec.ranges}",
+            remedy="add --act_quantizer_calibration percentile, or omit it",
         )
     if options.overrides_win and spec.aimet_encodings is None:
         raise SpecError(
             "--override_params lets encodings from outside win, and there are none",
-            remedy="give --quantization_overrides FILE or --aimet-encodings FILE, or leave it away",
+            remedy="give --quantization_overrides FILE or --aimet-encodings FILE, or omit it",
         )
     asked = {options.activation_bits, options.weight_bits, options.range_method} - {None}
     if options.float_bits == 16 and asked and not options.for_sdk:
         raise SpecError(
             "--float_bitwidth 16 and the quantizer's arguments contradict each other: all tensors are quantized",
-            remedy="leave one of them away",
+            remedy="omit one of them",
         )
     if spec.target_precision.is_float and (options.symmetric_weights or options.per_tensor_weights is not None):
         raise SpecError(
             f"{QUANT} arguments say how weights are quantized, and {spec.target_precision} quantizes nothing",
-            remedy="leave them away, or choose another --target-precision",
+            remedy="omit them, or choose another --target-precision",
         )
     if options.symmetric_weights and spec.per_tensor_weights and spec.target_precision.weight_bits == 8:
         raise SpecError(
             "symmetric weights have a scale for each output channel here, not one for each tensor",
-            remedy="leave --per-tensor-weights away, or --param_quantizer symmetric",
+            remedy="omit --per-tensor-weights, or --param_quantizer symmetric",
         )
 
 

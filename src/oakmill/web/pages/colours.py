@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from oakmill.calibration.datasets import SETS, load
-from oakmill.calibration.datasets.files import is_picture
+from oakmill.calibration.datasets.files import is_image
 from oakmill.calibration.samples import draw
 from oakmill.errors import NotFound, SourceError, TooLarge, UnsupportedModel
 from oakmill.hub import looks
@@ -252,5 +252,5 @@ def _strip(context: PageContext, chosen: Choice) -> list[int]:
     if not albums.is_made(context.at, chosen.files):
         return []
     album = albums.album(context.at, chosen.files, context.owner)
-    images = [path for path in map(Path, album.facts.names) if is_picture(path)]
+    images = [path for path in map(Path, album.facts.names) if is_image(path)]
     return [album.place_of(path.as_posix()) for path in itertools.islice(draw(images, len(images), 0), STRIP)]

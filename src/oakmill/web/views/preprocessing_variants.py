@@ -65,7 +65,7 @@ class Variant:
 
 
 def swapped(pair: Pair) -> tuple[str, Pair]:
-    """The well-known mistake, in words: mean and scale exchanged; where that cannot be, both left away."""
+    """The well-known mistake, in words: mean and scale exchanged; where that cannot be, both omitted."""
     mean, scale = pair
     if mean and scale and 0.0 not in mean:
         return "mean and scale swapped", (scale, mean)

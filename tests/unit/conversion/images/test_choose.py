@@ -161,7 +161,7 @@ def test_the_same_pictures_go_to_every_input_of_pixels(tmp_path: Path) -> None:
 
 def test_an_input_that_is_no_picture_needs_files_of_its_own(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 4)
-    with pytest.raises(SpecError, match="'state' is no picture") as caught:
+    with pytest.raises(SpecError, match="'state' is no image") as caught:
         Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input(), numbers_input()], tmp_path)
     assert "image, state" in caught.value.remedy
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Images, Pictures
+from oakmill.conversion.images.samples import Images, SampleSet
 from oakmill.conversion.passport import OutputAgreement
 from oakmill.conversion.passport import measure as measuring
 from oakmill.conversion.passport.measure import Method, Runnable, Subject, measure
@@ -29,7 +29,7 @@ def made() -> Prepared:
 
 @pytest.fixture
 def images(made: Prepared) -> Images:
-    return Images(Pictures.generated(made.boundary, COUNT, 0))
+    return Images(SampleSet.generated(made.boundary, COUNT, 0))
 
 
 class Counted:
@@ -129,7 +129,7 @@ def test_only_a_method_that_looks_finds(made: Prepared, images: Images) -> None:
 
 def test_calibration_on_noise_is_found_and_images_are_said_to_be_kept_apart(made: Prepared, images: Images) -> None:
     source = Counted(made)
-    taught = replace(images, calibration_images=Pictures.generated(made.boundary, 3, 1), calibration_set="random")
+    taught = replace(images, calibration_images=SampleSet.generated(made.boundary, 3, 1), calibration_set="random")
     method = Method("QDQ", "how", Counted(made).runnable, source.runnable)
     passport = measure(subject(made, taught, source, method), Progress())
     assert [finding.code for finding in passport.findings] == ["random_calibration"]

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.platform import Network
 from oakmill.conversion.rvc3.quantize import Quantization, Shares, write_samples
@@ -58,7 +58,7 @@ def network(folder: Path) -> Network:
 
 def quantize(folder: Path, quantizer: Quantizer, spec: Rvc3Spec, count: int = 8, job: str = "job") -> tuple[Any, ...]:
     step = Quantization(spec, Settings(home=folder / "home"), quantizer)
-    samples, progress = Pictures.generated(INPUTS, count, 0), Progress()
+    samples, progress = SampleSet.generated(INPUTS, count, 0), Progress()
     return step.run(network(folder), samples, "mine", folder / job, progress), progress
 
 
@@ -76,7 +76,7 @@ def test_too_few_images_cannot_control() -> None:
 
 
 def test_samples_become_files_pixels_as_bytes(tmp_path: Path) -> None:
-    samples = Pictures.generated(INPUTS, 3, 0)
+    samples = SampleSet.generated(INPUTS, 3, 0)
     files = write_samples(samples, tmp_path / "calibration", Progress())
     image, state = (np.load(files[name]) for name in ("image", "state"))
     assert (image.dtype.name, image.shape) == ("uint8", (3, 1, 3, 8, 8))

@@ -10,7 +10,7 @@ from onnx import TensorProto, numpy_helper
 
 from oakmill.calibration import Samples
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4.quantize import measure, plan_of, quantize_graph
 from oakmill.conversion.rvc4.simulate import Simulated
@@ -34,7 +34,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def measured(
-    made: Prepared, pictures: Pictures, settings: Settings, spec: Rvc4Spec | None = None
+    made: Prepared, pictures: SampleSet, settings: Settings, spec: Rvc4Spec | None = None
 ) -> tuple[dict[str, Interval], list[str]]:
     """The ranges, and what was told of where they come from."""
     progress, spec = Progress(), spec or Rvc4Spec()
@@ -122,7 +122,7 @@ def test_the_second_time_they_come_from_the_cache(made: Prepared, settings: Sett
     assert [path.suffix for path in (settings.home / "cache" / "ranges").iterdir()] == [".json"]
 
 
-def reordered(pictures: Pictures) -> Pictures:
+def reordered(pictures: SampleSet) -> SampleSet:
     """The last picture first."""
     return replace(pictures, samples=tuple(map(_reversed, pictures.samples)))
 
@@ -186,8 +186,8 @@ def test_without_a_place_for_the_cache_it_works_as_well(made: Prepared, tmp_path
 def test_files_that_change_their_content_are_measured_anew(made: Prepared, settings: Settings, tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 3)
 
-    def read() -> Pictures:
-        return Pictures.of_files(made.boundary, folder, 3, 0)
+    def read() -> SampleSet:
+        return SampleSet.of_files(made.boundary, folder, 3, 0)
 
     measured(made, read(), settings)
     (folder / "000.png").rename(folder / "009.png")
@@ -202,7 +202,7 @@ def test_the_quantized_graph_is_near_the_float_one_and_its_record_names_every_fi
     made: Prepared, settings: Settings, tmp_path: Path
 ) -> None:
     folder = photos(tmp_path / "photos", 6)
-    pictures = Pictures.of_files(made.boundary, folder, 6, 0)
+    pictures = SampleSet.of_files(made.boundary, folder, 6, 0)
     found = quantize_graph(Rvc4Spec(), made, pictures, "photos", settings, Progress())
     assert found.plan == Plan()
     assert found.record.model_dump(mode="json") == {
@@ -212,7 +212,7 @@ def test_the_quantized_graph_is_near_the_float_one_and_its_record_names_every_fi
         "names": list(pictures.names),
         "sha256": list(pictures.sha256),
     }
-    reference, candidate = equality.Session(made.model), Simulated(found.model, made.pictures)
+    reference, candidate = equality.Session(made.model), Simulated(found.model, made.image_inputs)
     for picture in pictures:
         expected, outputs = reference.run(picture), candidate.run(picture)
         assert outputs["map"].dtype == np.float32
@@ -243,7 +243,7 @@ def test_encodings_of_aimet_are_in_the_graph_that_is_compiled(
 
 
 def test_an_input_of_pixels_is_known_by_its_encoding(made: Prepared) -> None:
-    assert made.pictures == ["image"] == [picture_input().name]
+    assert made.image_inputs == ["image"] == [picture_input().name]
 
 
 @pytest.mark.parametrize("name", ["map", "features"])

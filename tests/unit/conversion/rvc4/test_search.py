@@ -9,7 +9,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from oakmill.conversion.events import Event, Kind, Progress
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4 import search
 from oakmill.conversion.rvc4.quantize import measure
@@ -63,9 +63,9 @@ class Case:
 
     def __init__(self, model: ModelProto, home: Settings, seconds: float = 60) -> None:
         self.made: Prepared = prepared(model)
-        self.pictures: Pictures = samples_of(self.made, 12)
-        self.ranges = measure(Rvc4Spec(), Plan(), self.made, self.pictures, home, Progress())
-        self.search = Search(self.made, self.ranges, Plan(), self.pictures, seconds)
+        self.samples: SampleSet = samples_of(self.made, 12)
+        self.ranges = measure(Rvc4Spec(), Plan(), self.made, self.samples, home, Progress())
+        self.search = Search(self.made, self.ranges, Plan(), self.samples, seconds)
 
     def found(self) -> Found:
         return self.search.run(Progress())
@@ -102,9 +102,9 @@ def test_what_is_kept_makes_the_network_agree(found: Found, home: Settings) -> N
     assert {name: found.plan.encodings[name] for name in found.kept} == dict.fromkeys(found.kept, Encoding(16))
     case = Case(network(), home)
     reference = equality.Session(case.made.model)
-    candidate = Simulated(found.model, case.made.pictures)
+    candidate = Simulated(found.model, case.made.image_inputs)
     ratios = [
-        equality.snr_db(reference.run(picture)["scores"], candidate.run(picture)["scores"]) for picture in case.pictures
+        equality.snr_db(reference.run(picture)["scores"], candidate.run(picture)["scores"]) for picture in case.samples
     ]
     assert min(ratios) > 20
 
@@ -121,7 +121,7 @@ def test_words_and_data_say_the_same(found: Found) -> None:
 def test_encodings_that_were_given_stay_in_the_plan(home: Settings) -> None:
     case = Case(network(), home)
     plan = Plan(encodings={"small": Encoding(8, (1 / 255,), (0,))})
-    found = Search(case.made, case.ranges, plan, case.pictures, 60).run(Progress())
+    found = Search(case.made, case.ranges, plan, case.samples, 60).run(Progress())
     assert EVIL in found.kept
     if "small" not in found.kept:
         assert found.plan.encodings["small"] == Encoding(8, (1 / 255,), (0,))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oakmill.conversion.images.samples import Pictures
+from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4.snpe_commands import (
     convert_words,
@@ -105,7 +105,7 @@ def test_what_quantizes_is_told_of_the_images_and_the_encodings_of_pixels(made: 
 
 
 def test_every_sample_is_a_line_of_files_by_input(tmp_path: Path) -> None:
-    pictures = Pictures.generated([picture_input("left"), numbers_input("a:0")], 3, 0)
+    pictures = SampleSet.generated([picture_input("left"), numbers_input("a:0")], 3, 0)
     path = write_input_list(tmp_path / "images", pictures)
     lines = path.read_text().splitlines()
     assert len(lines) == 3

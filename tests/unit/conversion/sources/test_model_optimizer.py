@@ -72,7 +72,7 @@ def test_reversed_channels_win_over_equal_encodings(asked: InputSpec, expected: 
 def test_only_pictures_of_three_channels_are_reversed() -> None:
     found = decided("--reverse_input_channels", LEFT, VECTOR)
     assert found["features"].encoding_from is None
-    with pytest.raises(SpecError, match="no input is a picture"):
+    with pytest.raises(SpecError, match="no input is an image"):
         decided("--reverse_input_channels", VECTOR)
     with pytest.raises(SpecError, match="whose encoding is NONE"):
         decided("--reverse_input_channels", LEFT, asked=(InputSpec(name="left", encoding_to=NONE),))
