@@ -87,7 +87,11 @@ def _tell_job(at: Hub, upload: Upload, error: OakmillError) -> None:
 def _instance(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Completed:
     instance_id = upload.purpose["instance_id"]
     if not _has_file(at, instance_id, upload, stored):
-        ingest.receive(at.db, at.blobs, at.isolated, instance_id, name=upload.name, stored=stored)
+        try:
+            ingest.receive(at.db, at.blobs, at.isolated, instance_id, name=upload.name, stored=stored)
+        except Conflict:  # a page that was reloaded sent the same file again, and that request was quicker
+            if not _has_file(at, instance_id, upload, stored):
+                raise
     with at.db.reading() as session:
         row = session.get_one(Instance, instance_id)
         missing = tuple(row.facts.get("missing") or ())
