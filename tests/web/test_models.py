@@ -182,7 +182,9 @@ def test_what_is_no_model_is_refused_with_what_to_do(page: Page, watch: Watch, t
     expect(page.locator("[data-wrong]")).to_contain_text("PNG image", timeout=60_000)
 
 
-def test_an_upload_goes_on_after_a_broken_connection_and_a_reload(page: Page, hub: Served, tmp_path: Path) -> None:
+def test_an_upload_goes_on_after_a_broken_connection_and_a_reload(
+    page: Page, hub: Served, watch: Watch, tmp_path: Path
+) -> None:
     file = tmp_path / "twice.onnx"
     file.write_bytes(network(80))
     page.route(
@@ -200,3 +202,5 @@ def test_an_upload_goes_on_after_a_broken_connection_and_a_reload(page: Page, hu
     expect(page.locator("[data-found]")).to_contain_text("sha256", timeout=60_000)
     with hub.client() as client:
         assert len(client.get("/models?text=twice").json()["items"]) == 1
+    # What the test itself broke off is logged by the browser where the reload does not come first.
+    watch.wrong[:] = [told for told in watch.wrong if "net::ERR_FAILED" not in told]
