@@ -50,10 +50,14 @@ class Table:
         self.cases: int = document["cases"]
         self._outcomes = [Outcome(word, reason) for word, reason in document["outcomes"]]
         self._rows: dict[str, dict[Variant, Mapping[str, str]]] = {}
-        for op, modes, alike in document["rows"]:
-            found = {Variant(op, details, one): modes for details, tensors in alike.items() for one in tensors}
-            known = {**self._rows.get(op, {}), **found}
-            self._rows[op] = {variant: known[variant] for variant in sorted(known, key=str)}
+        measured = (
+            (op, details, one, modes)
+            for op, modes, alike in document["rows"]
+            for details, tensors in alike.items()
+            for one in tensors
+        )
+        for op, details, one, modes in sorted(measured, key=lambda row: row[:3]):
+            self._rows.setdefault(op, {})[Variant(op, details, one)] = modes
 
     def variants(self) -> Iterable[tuple[Variant, Mapping[str, Mapping[int, Outcome]]]]:
         """All variants and their outcomes by mode and opset."""

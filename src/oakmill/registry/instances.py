@@ -143,11 +143,6 @@ def set_available(session: Session, instance: Instance, **facts: Unpack[Facts]) 
     _set(session, instance, InstanceStatus.AVAILABLE, facts)
 
 
-def set_failed(session: Session, instance: Instance, **facts: Unpack[Facts]) -> None:
-    """The instance cannot be used: its upload was refused, or its conversion failed."""
-    _set(session, instance, InstanceStatus.FAILED, facts)
-
-
 def update(session: Session, instance: Instance, *, model_type: str | None = None, **facts: Unpack[Facts]) -> None:
     """Note what became known of the instance.
 
