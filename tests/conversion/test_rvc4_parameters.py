@@ -189,7 +189,7 @@ def test_a_cache_is_made_for_a_device_that_can_load_it(
     [
         (["--device-runtime", "2.41"], "SpecError", "does not load on a device with QAIRT 2.41", "--qairt-root"),
         (["--snpe-version", "2.41.0"], "VersionNotAvailable", "SNPE 2.41.0 is not available", "--qairt-root"),
-        (["--snpe-version", "2.32.6"], "VersionNotAvailable", "SNPE 2.32.6 is not available", "leave --snpe-version"),
+        (["--snpe-version", "2.32.6"], "VersionNotAvailable", "SNPE 2.32.6 is not available", "omit --snpe-version"),
         (["--snpe-dlc-quant-args", "--algorithms cle"], "ArgumentRefused", "needs Qualcomm's own tool", "--qairt-root"),
         (["--snpe-dlc-quant-args", "--act_bitwith 16"], "ArgumentRefused", "not one that is known", "--act_bitwidth"),
         (["--snpe-onnx-to-dlc-args", "-o /tmp/x.dlc"], "ArgumentRefused", "the conversion sets it", ""),
