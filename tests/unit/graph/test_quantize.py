@@ -73,9 +73,10 @@ def test_a_quantized_network_is_near_the_float_one(activation: int, weight: int,
     encoding = encoding_of(written, "out")
     assert encoding is not None
     scale, zero = encoding
+    session = equality.Session(written, integer_kernels=False)  # these saturate on processors without VNNI
     for image in pictures():
         expected = equality.run(model, {"image": image})["out"]
-        stored = equality.run(written, {"image": image.astype(np.uint8)})["out"]
+        stored = session.run({"image": image.astype(np.uint8)})["out"]
         assert stored.dtype == (np.uint16 if activation == 16 else np.uint8)
         assert equality.snr_db(expected, (stored.astype("f") - zero) * scale) > least_db
 
