@@ -31,12 +31,12 @@ def interleave(model: ModelProto, image_inputs: Collection[str], *, outputs: boo
     for value in source_inputs(model):
         if value.name in image_inputs:
             inner = _behind_input(model, scope, value.name)
-            model.graph.node.insert(0, _node("Transpose", value.name, inner, perm=TO_FIRST))
+            model.graph.node.insert(0, _node(scope, "Transpose", value.name, inner, perm=TO_FIRST))
             _permute(value, TO_LAST)
     for value in model.graph.output if outputs else ():
         if len(dimensions(value.type.tensor_type) or ()) == 4 and _is_float(value):
             inner = _before_output(model, scope, value.name)
-            model.graph.node.append(_node("Transpose", inner, value.name, perm=TO_LAST))
+            model.graph.node.append(_node(scope, "Transpose", inner, value.name, perm=TO_LAST))
             _permute(value, TO_LAST)
     return infer_shapes(_forget_boundary(model))
 
@@ -47,12 +47,12 @@ def narrow_integers(model: ModelProto) -> ModelProto:
     for value in source_inputs(model):
         if value.type.tensor_type.elem_type == TensorProto.INT64:
             inner = _behind_input(model, scope, value.name)
-            model.graph.node.insert(0, _node("Cast", value.name, inner, to=TensorProto.INT64))
+            model.graph.node.insert(0, _node(scope, "Cast", value.name, inner, to=TensorProto.INT64))
             value.type.tensor_type.elem_type = TensorProto.INT32
     for value in model.graph.output:
         if value.type.tensor_type.elem_type == TensorProto.INT64:
             inner = _before_output(model, scope, value.name)
-            model.graph.node.append(_node("Cast", inner, value.name, to=TensorProto.INT32))
+            model.graph.node.append(_node(scope, "Cast", inner, value.name, to=TensorProto.INT32))
             value.type.tensor_type.elem_type = TensorProto.INT32
     return infer_shapes(_forget_boundary(model))
 
@@ -89,7 +89,7 @@ def pixels_of_8_bits(model: ModelProto, image_inputs: Collection[str]) -> ModelP
             inner = _behind_input(model, scope, value.name)
             scale = scope.add_constant(np.array(1, np.float32), f"{value.name}/scale")
             zero = scope.add_constant(np.array(0, np.uint8), f"{value.name}/zero")
-            model.graph.node.insert(0, _node("DequantizeLinear", value.name, inner, scale, zero))
+            model.graph.node.insert(0, _node(scope, "DequantizeLinear", value.name, inner, scale, zero))
             value.type.tensor_type.elem_type = TensorProto.UINT8
     return infer_shapes(model)
 
@@ -176,8 +176,9 @@ def _replace(names: MutableSequence[str], old: str, new: str) -> None:
             names[index] = new
 
 
-def _node(op: str, source: str, target: str, *operands: str, **attributes: Any) -> NodeProto:
-    return helper.make_node(op, [source, *operands], [target], name=target, **attributes)
+def _node(scope: Scope, op: str, source: str, target: str, *operands: str, **attributes: Any) -> NodeProto:
+    """A node named like none that there is: exporters call nodes like their outputs, and onnxruntime refuses twins."""
+    return helper.make_node(op, [source, *operands], [target], name=scope.fresh(f"{target}/{op}"), **attributes)
 
 
 def _permute(value: ValueInfoProto, order: Sequence[int]) -> None:

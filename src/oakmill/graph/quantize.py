@@ -9,6 +9,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -66,20 +68,57 @@ def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, imag
     """
     from onnxruntime.quantization import CalibrationMethod
     from onnxruntime.quantization.calibrate import TensorData, TensorsData
-    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-    model = _named(infer_shapes(copy_of(model)))
+    model = _named(infer_shapes(with_initializers(copy_of(model))))
     encodings = {**activations(model).spread(plan.encodings), **dict.fromkeys(image_inputs, PIXELS)}
     floats = {name: [np.array(value, np.float32) for value in pair] for name, pair in ranges.items()}
     data = TensorsData(CalibrationMethod.MinMax, {n: TensorData(lowest=a, highest=b) for n, (a, b) in floats.items()})
     with _writer_errors():
         config = _config(model, plan, encodings)
-        writer = QDQQuantizer(
+        writer = _writer()(
             model, config.per_channel, False, config.weight_type, config.activation_type, data, [], [],
             config.op_types_to_quantize, {**config.extra_options, "ForceQuantizeNoInputCheck": True},
         )  # fmt: skip
         written = writer.quantize_model()
     return fold_quantizers(_reachable(written), image_inputs)
+
+
+@lru_cache
+def _writer() -> Any:
+    """onnxruntime's writer, but for the loop in which it waits for ever for ranges that no tensor will give."""
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+    class Writer(QDQQuantizer):  # type: ignore[misc]
+        def _quantize_sharing_param_tensors(self) -> None:
+            givers = {name: info.quant_para_provider for name, info in self.tensors_to_quantize.items()}
+            known = set(self.quantized_value_map)
+            while ready := {name for name, giver in givers.items() if giver and giver.input_name in known}:
+                known |= ready
+                givers = {name: giver for name, giver in givers.items() if name not in ready}
+            if givers:
+                name, giver = next(iter(givers.items()))
+                raise ValueError(f"{name!r} has the range of {giver and giver.input_name!r}, which is not quantized")
+            super()._quantize_sharing_param_tensors()
+
+    return Writer
+
+
+def with_initializers(model: ModelProto) -> ModelProto:
+    """Make initializers of the Constant nodes that hold a tensor, which onnxruntime's writer takes for none; in place.
+
+    Raising a model's opset leaves such nodes.
+    """
+    kept = []
+    for node in model.graph.node:
+        value = next((item.t for item in node.attribute if item.name == "value"), None)
+        if node.op_type != "Constant" or value is None:
+            kept.append(_copy(node))
+            continue
+        model.graph.initializer.append(value)
+        model.graph.initializer[-1].name = node.output[0]
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    return model
 
 
 def _named(model: ModelProto) -> ModelProto:
@@ -88,7 +127,8 @@ def _named(model: ModelProto) -> ModelProto:
     for index, node in enumerate(model.graph.node):
         if not node.name:
             wanted = next(filter(None, node.output), node.op_type)
-            node.name = wanted if wanted not in taken else f"{wanted}/{index}"
+            numbered = (f"{wanted}/{number}" for number in count(index))
+            node.name = next(name for name in chain([wanted], numbered) if name not in taken)
             taken.add(node.name)
     return model
 
@@ -132,9 +172,14 @@ def _clamps_count(model: ModelProto, encodings: Mapping[str, Encoding]) -> bool:
 def _holds_zero(bounds: Sequence[str], constants: Mapping[str, TensorProto]) -> bool:
     """Whether zero lies between a Clip's bounds, for all that is known of them."""
     for sign, name in zip((1, -1), bounds, strict=False):
-        if name and (name not in constants or sign * float(numpy_helper.to_array(constants[name])) > 0):
+        if name and (name not in constants or sign * _number(constants[name]) > 0):
             return False
     return True
+
+
+def _number(tensor: TensorProto) -> float:
+    """The one number of a constant, of shape [] or, as converters from Keras write a Clip's bounds, of [1]."""
+    return float(numpy_helper.to_array(tensor).item())
 
 
 def _weight_type(plan: Plan) -> Any:

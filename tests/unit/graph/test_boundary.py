@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from oakmill.graph import equality
@@ -129,3 +130,25 @@ def test_bytes_for_a_float_model_leave_the_model_itself_alone() -> None:
     model = interleave(conv(), ["image"], outputs=True)
     pixels_of_8_bits(model, ["image"])
     assert equality.run(model, {"image": picture()})["features"].dtype == np.float32
+
+
+@pytest.mark.parametrize("named", ["", "like the output"])
+@pytest.mark.parametrize("op", ["Relu", "ArgMax"])
+def test_the_boundarys_own_nodes_are_called_like_no_other(op: str, named: str) -> None:
+    """They were called like the output: PaddlePaddle calls its nodes so, and the quantizer those without a name.
+
+    onnxruntime refuses two nodes of one name, so no map, and no integer of 64 bits, left such a model.
+    """
+    attributes = {"axis": 1} if op == "ArgMax" else {}
+    kind = TensorProto.INT64 if op == "ArgMax" else TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node(op, ["image"], ["y"], "y" if named else "", **attributes)],
+        "g",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 6, 8])],
+        [helper.make_tensor_value_info("y", kind, [1, 1 if op == "ArgMax" else 3, 6, 8])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    turned = narrow_integers(interleave(model, ["image"], outputs=True))
+    names = [node.name or node.output[0] for node in turned.graph.node]  # as the quantizer names the others
+    assert len(set(names)) == len(names)
+    assert equality.run(turned, {"image": picture()})["y"].size

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -113,10 +116,12 @@ def test_a_missing_range_is_named() -> None:
         quantize(model, ranges, Plan(), ["image"])
 
 
-def clamped(low: float, high: float) -> ModelProto:
-    """image -> Conv -> Clip."""
+def clamped(low: float, high: float, shape: Sequence[int] = ()) -> ModelProto:
+    """image -> Conv -> Clip, whose bounds have this shape."""
     weight = (np.random.default_rng(1).normal(size=[2, 3, 1, 1]) / 50).astype("f")
-    bounds = [numpy_helper.from_array(np.array(value, "f"), name) for name, value in (("low", low), ("high", high))]
+    bounds = [
+        numpy_helper.from_array(np.full(shape, value, "f"), name) for name, value in (("low", low), ("high", high))
+    ]
     graph = helper.make_graph(
         [
             helper.make_node("Conv", ["image", "w"], ["c"], name="conv"),
@@ -130,10 +135,14 @@ def clamped(low: float, high: float) -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
+@pytest.mark.parametrize("shape", [(), (1,)])
 @pytest.mark.parametrize(("low", "high", "stays"), [(0, 3, False), (-1, 1, False), (1, 3, True), (-2, -1, True)])
-def test_a_clip_is_never_lost(low: float, high: float, stays: bool) -> None:
-    """onnxruntime's writer drops each Clip, as if its output's number format did the same: formats hold zero."""
-    model = clamped(low, high)
+def test_a_clip_is_never_lost(low: float, high: float, stays: bool, shape: tuple[int, ...]) -> None:
+    """onnxruntime's writer drops each Clip, as if its output's number format did the same: formats hold zero.
+
+    Bounds of shape [1], as every MobileNet from Keras has them, ended in a TypeError.
+    """
+    model = clamped(low, high, shape)
     written = quantize(model, {"image": (0, 255), "c": (low, high), "out": (low, high)}, Plan(), ["image"])
     assert ("Clip" in {node.op_type for node in written.graph.node}) is stays
     encoding = encoding_of(written, "out")
@@ -143,6 +152,41 @@ def test_a_clip_is_never_lost(low: float, high: float, stays: bool) -> None:
         expected = equality.run(model, {"image": image})["out"]
         stored = session.run({"image": image.astype(np.uint8)})["out"].astype("f")
         np.testing.assert_allclose((stored - encoding[1]) * encoding[0], expected, atol=0.1)
+
+
+def test_a_constant_node_is_quantized_as_an_initializer_is() -> None:
+    """Bringing a model up to opset 13 leaves Constants: "parameters are not specified for param _v_187"."""
+    model = interleave(network(), ["image"], outputs=True)
+    expected = quantize(model, measured(model), Plan(), ["image"])
+    value = next(item for item in model.graph.initializer if item.name == "w2")
+    model.graph.node.insert(0, helper.make_node("Constant", [], ["w2"], value=value))
+    model.graph.initializer.remove(value)
+    written = quantize(model, measured(model), Plan(), ["image"])
+    assert Counter(node.op_type for node in written.graph.node) == Counter(node.op_type for node in expected.graph.node)
+
+
+def test_a_range_that_no_tensor_gives_is_an_error_and_no_endless_loop() -> None:
+    """onnxruntime's writer waits in a loop for the range that a pool shares with what was quantized before."""
+    constants = [
+        numpy_helper.from_array(np.array(value), name) for name, value in (("s", np.float32(1)), ("z", np.uint8(0)))
+    ]
+    graph = helper.make_graph(
+        [
+            helper.make_node("QuantizeLinear", ["image", "s", "z"], ["q"]),
+            helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+            helper.make_node("MaxPool", ["d"], ["p"], kernel_shape=[2, 2]),
+            helper.make_node("QuantizeLinear", ["p", "s", "z"], ["q2"]),
+            helper.make_node("DequantizeLinear", ["q2", "s", "z"], ["d2"]),
+            helper.make_node("Relu", ["d2"], ["out"]),
+        ],
+        "g",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 3, 7, 7])],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    with pytest.raises(PreparationFailed, match="'p' has the range of 'd'"):
+        quantize(model, dict.fromkeys(["image", "d", "p", "d2", "out"], (0.0, 255.0)), Plan(), ["image"])
 
 
 def test_a_relu_stays_where_its_outputs_given_format_has_room_below_zero() -> None:
