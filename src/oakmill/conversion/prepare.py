@@ -14,6 +14,7 @@ from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.inputs import ResolvedInput, findings, match, resolve
+from oakmill.conversion.plain_numbers import in_plain_numbers
 from oakmill.errors import PreparationFailed
 from oakmill.graph import boundary, decompose, equality, large, opset, preprocessing, shapes, simplify
 from oakmill.graph.outputs import keep_names
@@ -36,12 +37,14 @@ class Needs:
     """What a platform asks of a graph: its opset, the operations that its compiler lacks, the layout of its boundary.
 
     With `channels_last`, images come in and outputs of four dimensions go out as NHWC, and no integer has 64 bits.
+    With `plain_numbers`, there are no other types than float32 and int32, no quantizers and no constant outputs.
     """
 
     highest_opset: int
     lowest_opset: int = 1
     decompose: tuple[str, ...] = ()
     channels_last: bool = False
+    plain_numbers: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,26 +121,27 @@ def prepare(
     fixed = shapes.fix_input_shapes(model, {name: item.shape for name, item in by_name.items() if item.shape})
     for note in fixed.notes:
         progress.note(note)
-    inputs = decide({value.name: _tensor(value) for value in source_inputs(fixed.model)}, by_name, progress)
+    original = in_plain_numbers(fixed.model, progress) if needs.plain_numbers else fixed.model
+    inputs = decide({value.name: _tensor(value) for value in source_inputs(original)}, by_name, progress)
     heads = tuple((source.archive or {}).get("model", {}).get("heads") or ())
     proved: list[Prepared] = []
 
     def make() -> onnx.ModelProto:
         progress.doing("simplifying" if not spec.disable_onnx_simplification else "leaving the graph as it is")
-        if any(weights.references(fixed.model)) and not spec.disable_onnx_simplification:
+        if any(weights.references(original)) and not spec.disable_onnx_simplification:
             progress.note(
                 "the weights stay in the source's files: the graph is simplified around them, none are joined"
             )
-        plain = _plain(fixed.model, spec, needs)
-        proved.append(_embedded(plain, fixed.model, inputs, needs, heads))
+        plain = _plain(original, spec, needs)
+        proved.append(_embedded(plain, original, inputs, needs, heads))
         progress.doing("proving that it computes the same")
         prove(proved[0], spec.seed)
         return plain
 
     wanted = {**asdict(needs), "decompose": sorted(needs.decompose)}  # the same in every process
     decides = [spec.disable_onnx_simplification, spec.seed, wanted, list(map(repr, inputs))]
-    plain = keep(fixed.model, decides, make)
-    prepared = proved[0] if proved else _embedded(plain, fixed.model, inputs, needs, heads)
+    plain = keep(original, decides, make)
+    prepared = proved[0] if proved else _embedded(plain, original, inputs, needs, heads)
     for new, old in prepared.names.items():
         if new != old:
             progress.note(f"{old!r} is called {new!r} in the converted model")

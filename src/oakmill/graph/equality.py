@@ -77,14 +77,15 @@ class Session:
 
     A model over 2 GB in memory is written to a temporary folder first; weights that stay in files are mapped from
     there, and not packed anew, which would copy them. With `optimise` off, every node runs as it
-    stands; with `integer_kernels` off, what lies between quantizers is computed in float.
+    stands. What lies between quantizers is computed in float, as they mean it, unless `integer_kernels` is on: those
+    saturate on processors without VNNI, whose answer is another.
 
     Raises:
         BrokenModel: the file at a path cannot be loaded.
         PreparationFailed: a model in memory cannot be loaded.
     """
 
-    def __init__(self, model: ModelProto | Path, *, optimise: bool = True, integer_kernels: bool = True) -> None:
+    def __init__(self, model: ModelProto | Path, *, optimise: bool = True, integer_kernels: bool = False) -> None:
         import onnxruntime as ort
 
         options = ort.SessionOptions()

@@ -13,6 +13,8 @@ from oakmill.graph.skeleton import all_graphs, copy_of, dimensions, infer_shapes
 _FINDING = {"NonZero", "Unique", "Compress", "NonMaxSuppression"}
 """Operators that return as much as they find."""
 
+_DRAWN = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+
 
 def require_fixed(model: ModelProto) -> None:
     """Refuse a model whose outputs' sizes depend on the data, for tools that compile it and then cannot run it.
@@ -79,6 +81,35 @@ def _rename(names: MutableSequence[str], old: str, new: str) -> None:
     for index, name in enumerate(names):
         if name == old:
             names[index] = new
+
+
+def without_constants(model: ModelProto) -> tuple[ModelProto, list[str]]:
+    """A copy without the outputs that are the same whatever comes in, and their names; the same model if none are.
+
+    All of them stay where there are no others.
+    """
+    known = _constant(infer_shapes(model))
+    dropped = [value.name for value in model.graph.output if value.name in known]
+    if not dropped or len(dropped) == len(model.graph.output):
+        return model, []
+    model = copy_of(model)
+    kept = [value for value in model.graph.output if value.name not in dropped]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    _drop_unneeded(model.graph)
+    return model, dropped
+
+
+def _constant(model: ModelProto) -> set[str]:
+    """The tensors that depend on no input: constants, shapes that are fixed, and what is computed of these."""
+    values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    fixed = {value.name for value in values if None not in (dimensions(value.type.tensor_type) or (None,))}
+    known = {tensor.name for tensor in model.graph.initializer} | {""}
+    for node in model.graph.node:
+        is_shape = node.op_type in ("Shape", "Size") and node.input[0] in fixed
+        if is_shape or (node.op_type not in _DRAWN and all(name in known for name in _reads(node))):
+            known.update(node.output)
+    return known - {""}
 
 
 def cut_at(model: ModelProto, names: Sequence[str]) -> ModelProto:

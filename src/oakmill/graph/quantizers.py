@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from oakmill.graph.rewriting import STANDARD_DOMAINS, CannotRewriteError, Emitter, Scope, argument, attributes
-from oakmill.graph.skeleton import copy_of, infer_shapes
+from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes
 
 Array = NDArray[Any]
 
@@ -69,7 +69,7 @@ def without_quantizers(model: ModelProto) -> ModelProto:
     kept = [_copy(node) for node in nodes]
     del model.graph.node[:]
     model.graph.node.extend(kept)
-    return infer_shapes(_forgetting(model, carried))
+    return infer_shapes(_cleared(model, carried))
 
 
 def _is(node: NodeProto, op: str) -> bool:
@@ -109,36 +109,45 @@ def _format(node: NodeProto, scope: Scope) -> _Format:
 
 def _carried(model: ModelProto, formats: Mapping[str, _Format]) -> dict[str, _Format]:
     """The tensors of stored integers that are only moved on the way to a dequantizer of the same format."""
-    readers: dict[str, list[NodeProto]] = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    outputs = {value.name for value in model.graph.output}
-
-    def ends(name: str, given: _Format) -> list[str] | None:
-        """All tensors that it is moved to; None where one of them is read otherwise."""
-        found = [name]
-        if name in outputs:
-            return None
-        for node in readers.get(name, []):
-            if _is(node, DEQUANTIZE) and name == node.input[0] and node.output[0] in formats:
-                if not formats[node.output[0]].same(given):
-                    return None
-            elif node.op_type in _MOVES and name == node.input[0] and len(node.output) == 1:
-                further = ends(node.output[0], given)
-                if further is None:
-                    return None
-                found += further
-            else:
-                return None
-        return found
-
+    reading = _Reading(model, formats)
     carried: dict[str, _Format] = {}
     for node in model.graph.node:
         if _is(node, QUANTIZE) and node.output[0] in formats:
             given = formats[node.output[0]]
-            carried.update(dict.fromkeys(ends(node.output[0], given) or (), given))
+            carried.update(dict.fromkeys(reading.moved(node.output[0], given) or (), given))
     return carried
+
+
+class _Reading:
+    """Who reads which tensor."""
+
+    def __init__(self, model: ModelProto, formats: Mapping[str, _Format]) -> None:
+        self._formats = formats
+        self._outputs = {value.name for value in model.graph.output}
+        self._readers: dict[str, list[NodeProto]] = {}
+        for node in model.graph.node:
+            for name in node.input:
+                self._readers.setdefault(name, []).append(node)
+
+    def moved(self, name: str, given: _Format) -> list[str] | None:
+        """A tensor and all that it is moved to; None where one of them is read as other than `given`."""
+        if name in self._outputs:
+            return None
+        found = [name]
+        further: list[str] | None
+        for node in self._readers.get(name, []):
+            if name != node.input[0]:
+                return None
+            if _is(node, DEQUANTIZE):
+                own = self._formats.get(node.output[0])
+                further = [] if own is not None and own.same(given) else None
+            else:
+                is_move = node.op_type in _MOVES and len(node.output) == 1
+                further = self.moved(node.output[0], given) if is_move else None
+            if further is None:
+                return None
+            found += further
+        return found
 
 
 def _replace(node: NodeProto, given: _Format, carried: Mapping[str, _Format], emit: Emitter) -> None:
@@ -178,11 +187,16 @@ def _dequantize(x: str, out: str, given: _Format, emit: Emitter) -> None:
         emit("Identity", emit.scope.add_constant(real, f"{out}/value"), out=out)
 
 
-def _forgetting(model: ModelProto, names: Collection[str]) -> ModelProto:
-    """Without what was noted of tensors whose type is another now; in place."""
+def _cleared(model: ModelProto, changed: Collection[str]) -> ModelProto:
+    """Without the constants that nothing reads now, and what was noted of tensors whose type is another; in place."""
     for index in reversed(range(len(model.graph.value_info))):
-        if model.graph.value_info[index].name in names:
+        if model.graph.value_info[index].name in changed:
             del model.graph.value_info[index]
+    read = {name for graph in all_graphs(model.graph) for node in graph.node for name in node.input}
+    read |= {value.name for value in model.graph.output}
+    for index in reversed(range(len(model.graph.initializer))):
+        if model.graph.initializer[index].name not in read:
+            del model.graph.initializer[index]
     return model
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -139,7 +141,7 @@ def test_the_boundarys_own_nodes_are_called_like_no_other(op: str, named: str) -
 
     onnxruntime refuses two nodes of one name, so no map, and no integer of 64 bits, left such a model.
     """
-    attributes = {"axis": 1} if op == "ArgMax" else {}
+    attributes: dict[str, Any] = {"axis": 1} if op == "ArgMax" else {}
     kind = TensorProto.INT64 if op == "ArgMax" else TensorProto.FLOAT
     graph = helper.make_graph(
         [helper.make_node(op, ["image"], ["y"], "y" if named else "", **attributes)],

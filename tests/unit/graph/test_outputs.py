@@ -8,6 +8,8 @@ from onnx import parser
 
 from oakmill.errors import SpecError
 from oakmill.graph import equality, outputs
+from oakmill.graph.outputs import without_constants
+from tests.unit.graph.building import ops, parse
 
 MODEL = """
     <ir_version: 8, opset_import: ["": 16]>
@@ -98,3 +100,26 @@ def test_what_a_branch_reads_is_kept() -> None:
     cut = outputs.cut_at(parser.parse_model(BRANCHING), ["y"])
     assert [tensor.name for tensor in cut.graph.initializer] == ["inner"]
     np.testing.assert_array_equal(equality.run(cut, {**FEEDS, "yes": np.array(True)})["y"], [[0, 2, 4, 6]])
+
+
+def test_an_output_that_is_always_the_same_is_omitted_and_named() -> None:
+    """Anchors as an output: QAIRT's compiler drops them, and the DLC then had not the model's outputs."""
+    model = parse(
+        """
+        y = Relu(x)
+        size = Shape(x)
+        anchors = Cast<to = 1>(size)
+        noise = RandomNormal<shape = [2]>()
+        """,
+        outputs="float[2,8,6,5] y, float[4] anchors, float[2] noise",
+    )
+    bare, dropped = without_constants(model)
+    assert dropped == ["anchors"]
+    assert [value.name for value in bare.graph.output] == ["y", "noise"]
+    assert ops(bare) == ["Relu", "RandomNormal"]
+    assert [value.name for value in model.graph.output] == ["y", "anchors", "noise"]
+
+
+def test_outputs_that_are_all_constant_stay() -> None:
+    model = parse("size = Shape(x)  y = Cast<to = 1>(size)", outputs="float[4] y")
+    assert without_constants(model) == (model, [])

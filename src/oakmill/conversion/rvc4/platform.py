@@ -64,7 +64,11 @@ class Rvc4(Platform):
     name: ClassVar[str] = "rvc4"
     built: ClassVar[type[Built]] = Rvc4Built
     needs: ClassVar[Needs] = Needs(
-        highest_opset=20, lowest_opset=13, decompose=("GRU", "LSTM", "RNN"), channels_last=True
+        highest_opset=20,
+        lowest_opset=13,
+        decompose=("GRU", "LSTM", "RNN"),
+        channels_last=True,
+        plain_numbers=True,
     )
 
     spec: Rvc4Spec
