@@ -194,11 +194,18 @@ def _guessed(shapes: Shapes, size: Size | None, *, alone: bool) -> list[Recognis
     for name, shape in fixed.items():
         if _is_vector(shape):
             found.append(Scores(name))
-        elif len(shape) == 3 and shape[0] == 1 and shape[2] > shape[1] > 1 and shape[1] <= LONGEST_TEXT:
+        elif _is_steps(shape):
             found.append(Steps(name))
         elif len(shape) == 3 and shape[0] == 1 and shape[1] > LONGEST_TEXT and shape[2] != 4:
             found.append(ScoredPlaces(name))
     return found if sum(isinstance(item, Steps) for item in found) <= 1 else []
+
+
+def _is_steps(shape: tuple[Any, ...]) -> bool:
+    """Scores of more classes than there are steps: [1, T, K], or time first, [T, 1, K]."""
+    if len(shape) != 3 or min(shape[:2]) != 1:
+        return False
+    return bool(LONGEST_TEXT >= max(shape[:2]) > 1 and shape[2] > max(shape[:2]))
 
 
 def _guessed_decoder(shapes: Shapes, size: Size | None) -> Decoder | None:

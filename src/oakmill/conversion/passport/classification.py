@@ -23,6 +23,9 @@ from oakmill.conversion.passport.tasks import (
     share,
 )
 
+UNDECIDED = "; nothing shows that it is one, so it decides nothing (an NN Archive can declare its head)"
+IMAGENET = (1000, 1001, 21841, 21843)
+"""Numbers of classes that no regression and no embedding has: ImageNet's, its with a background, and of its whole."""
 SURE = 0.5
 """The float model's score from which its first class leaves no other one as likely: there a change is a loss."""
 
@@ -64,7 +67,8 @@ class Classifier:
     _shift: float = 0.0
     _classes: int = 0
     _certain: float = 0.0
-    _negative: bool = False
+    _probabilities: bool = True
+    _logits: bool = False
     _by_image: list[float] = field(default_factory=list)
     _worst: WorstImages = field(default_factory=WorstImages)
 
@@ -82,7 +86,8 @@ class Classifier:
         top_a, top_b = int(a.argmax()), int(b.argmax())
         self._classes = a.size
         self._certain += float(a[top_a])
-        self._negative |= bool(first.min() < 0)
+        self._probabilities &= looks_like_probabilities(first.astype(np.float64))
+        self._logits |= bool(first.min() < 0)
         self._reference[top_a] += 1
         self._candidate[top_b] += 1
         self._both[top_a] += top_a == top_b
@@ -121,23 +126,36 @@ class Classifier:
             self._metrics(),
             len(self._by_image),
             f"{self._classes} {scores}; {origin}"
-            + ("" if self.decides else "; it may be no classifier and decides nothing"),
+            + (
+                ""
+                if self.decides
+                else "; nothing shows that it is one, so it decides nothing (declare its head in an NN Archive)"
+            ),
             self._worst.sorted(),
             classes_seen(self.names, self._reference, self._candidate, self._both),
             tuple(self._by_image),
             self.guessed,
             self.decides,
+            self.evident,
         )
 
     @property
     def decides(self) -> bool:
-        """Whether the vector is certainly scores of classes, not coordinates or an embedding.
+        """Whether the vector is certainly scores of classes, not coordinates, angles or an embedding.
 
-        It is where an archive says so, where it is probabilities, or where it holds negative numbers of which one
-        mostly stands out: coordinates of pixels are all positive, and of an embedding no number stands out.
+        It is where an archive says so, or where there is evidence in what it holds.
+        """
+        return not self.guessed or self.evident
+
+    @property
+    def evident(self) -> bool:
+        """Probabilities on every image, or ImageNet's number of logits one of which mostly stands out.
+
+        Of few numbers in large units, as three angles in degrees, one always stands out to a softmax.
         """
         mean = self._certain / max(len(self._by_image), 1)
-        return not self.guessed or bool(self.is_softmax) or (self._negative and mean >= 0.3)
+        logits = self._classes in IMAGENET and self._logits and mean >= 0.3
+        return bool(self._by_image) and (self._probabilities or logits)
 
     def _metrics(self) -> dict[str, Metric]:
         images = len(self._by_image)

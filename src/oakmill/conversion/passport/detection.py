@@ -133,6 +133,7 @@ class Detector:
             () if self._unfit else classes_seen(self.names, self._reference, self._candidate, self._both),
             () if self._unfit else tuple(self._by_image),
             self.guessed,
+            evident=not self._unfit,
         )
 
     def _metrics(self) -> dict[str, Metric]:

@@ -14,11 +14,12 @@ from typing import Any, Protocol
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, SampleSet
-from oakmill.conversion.passport.agreement import Comparison, OutputAgreement, Outputs
+from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.measurement import HALF, QUANTIZED, Bounds, Measurement
 from oakmill.conversion.passport.observed import OutputEncoding
 from oakmill.conversion.passport.preprocessing_checks import Certainty, image_size, of_calibration_images, of_inputs
 from oakmill.conversion.passport.report import Check, HeldOut, Overflow, Passport, overflows
+from oakmill.conversion.passport.twins import Twins
 from oakmill.conversion.prepare import Prepared
 from oakmill.findings import Finding, worst_first
 from oakmill.graph import equality, half
@@ -34,8 +35,8 @@ WITHOUT_CALIBRATION = (
 
 Run = Callable[[Sequence[Outputs]], Iterable[Outputs]]
 """Runs samples as the converted model takes them; gives the outputs of each."""
-Differs = Callable[[OutputAgreement, OutputAgreement], Finding | None]
-"""What it means that of one output a simulation agrees so far with the source model, and the finished file so far."""
+Differs = Callable[[Twins], Iterable[Finding]]
+"""What it means how far a finished file and its simulation agree."""
 
 
 Overflowing = Callable[[], tuple[Overflow, ...]]
@@ -186,7 +187,7 @@ class _Counts:
         self.method = method
         self._prepared = prepared
         self._measurement: Measurement | None = None
-        self._simulated = Comparison()
+        self._twins = Twins(prepared.heads, image_size(prepared))
 
     def add(self, image: str, outputs: Mapping[Runnable, Outputs | None]) -> None:
         """Add one image, where the method's models ran it."""
@@ -197,7 +198,7 @@ class _Counts:
         self._measurement = self._measurement or self._begun(expected)
         self._measurement.add(image, expected, found)
         if method.simulated and (twin := outputs[method.simulated]) is not None:
-            self._simulated.add(image, expected, twin)
+            self._twins.add(image, expected, twin, found)
 
     def _begun(self, expected: Outputs) -> Measurement:
         return Measurement(_tensors(expected), self._prepared.heads, image_size(self._prepared), self.method.encodings)
@@ -213,8 +214,7 @@ class _Counts:
         if self.method.looks and self._measurement:
             yield from self._measurement.findings()
         if self.method.differs and self._measurement:
-            both = zip(self._simulated.outputs(), self._measurement.comparison.outputs(), strict=True)
-            yield from (finding for pair in both if (finding := self.method.differs(*pair)))
+            yield from self.method.differs(self._twins)
 
 
 def _tensors(outputs: Outputs) -> list[Tensor]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from oakmill.conversion.passport import choose_tasks as choosing
 from oakmill.conversion.passport import detectors
-from oakmill.conversion.passport.agreement import Comparison, Outputs
+from oakmill.conversion.passport.agreement import Comparison, Outputs, fitting
 from oakmill.conversion.passport.observed import OutputEncoding, Watch
 from oakmill.conversion.passport.report import Check
 from oakmill.findings import Finding
@@ -20,11 +20,14 @@ class Bounds(NamedTuple):
     """What an output's SNR means where no task decides: ok from, an error below, in dB.
 
     `resolution` is what the method's number format can tell apart around 1: smaller differences count as none.
+    `rounding` is the same as a part of an output's largest value, of methods that prove a graph equal: there a large
+    offset's own rounding is no difference, while accuracy is another method's to judge.
     """
 
     ok_from_db: float
     error_below_db: float
     resolution: float = 0.0
+    rounding: float = 0.0
 
 
 QUANTIZED = Bounds(25.0, 15.0)
@@ -32,6 +35,12 @@ QUANTIZED = Bounds(25.0, 15.0)
 At 15 dB it is a sixth, which no output bears."""
 HALF = Bounds(30.0, 15.0, 2**-11)
 """Of FP16, whose steps around 1 are 2^-11."""
+
+
+PROVEN = 2e-6
+"""Some 16 steps of float32 at an output's largest value: what sums in another order leave."""
+PROVEN_HALF = 2**-11
+"""A step of FP16 there: what weights that are stored so leave of a large offset."""
 
 
 class Measurement:
@@ -56,7 +65,12 @@ class Measurement:
         self.tasks = choosing.of(outputs, heads, size)
 
     def add(self, image: str, reference: Outputs, candidate: Outputs) -> None:
-        """Add one image's outputs by name: the float model's and the converted one's, real numbers, equal shapes."""
+        """Add one image's outputs by name: the float model's and the converted one's, real numbers.
+
+        Raises:
+            VerificationFailed: the converted model lacks an output, or has one of another size.
+        """
+        candidate = fitting(reference, candidate)
         self.comparison.add(image, reference, candidate)
         self.watch.add(reference, candidate)
         for task in self.tasks:
@@ -66,7 +80,8 @@ class Measurement:
         """The check, under its short name and with its method in words; where tasks do not decide, they are shown."""
         tasks = [task.agreement() for task in self.tasks]
         judged = tuple(task if decides else replace(task, decides=False) for task in tasks)
-        return Check(name, method, self.comparison.outputs(), *bounds, judged)
+        low, high, resolution, rounding = bounds
+        return Check(name, method, self.comparison.outputs(), low, high, resolution, judged, rounding)
 
     def findings(self) -> tuple[Finding, ...]:
         """What the run shows of the known ways to fail without a word."""

@@ -79,7 +79,7 @@ class Observed:
         self.images += 1
         if self._first is None:
             self._first = (a, b)
-            self.columns = [ColumnRanges(axis) for axis in _column_axes(a.shape)]
+            self.columns = [ColumnRanges(axis) for axis in column_axes(a.shape)]
         self.reference_moved = max(self.reference_moved, _moved(self._first[0], a))
         self.candidate_moved = max(self.candidate_moved, _moved(self._first[1], b))
         for column in self.columns:
@@ -95,7 +95,7 @@ class Observed:
         return self._cut / self._values if self._values else 0.0
 
 
-def _column_axes(shape: tuple[int, ...]) -> list[int]:
+def column_axes(shape: tuple[int, ...]) -> list[int]:
     """The axis that boxes' coordinates and classes lie along: of maps the channels, of rows the shorter one."""
     axis = {3: 1 if len(shape) == 3 and shape[1] < shape[2] else 2, 4: 1}.get(len(shape))
     return [axis] if axis is not None and 2 <= shape[axis] <= MOST_POSITIONS else []

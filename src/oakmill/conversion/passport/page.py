@@ -106,7 +106,7 @@ def headlines(passport: Passport) -> list[tuple[str, str, str, Severity | None]]
 
 
 def _worst_first(output: OutputAgreement) -> float:
-    return _order(output.snr_db)
+    return _order(output.judged_db)
 
 
 def _order(value: float) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from oakmill.conversion.passport import earlier
+from oakmill.conversion.passport.about_mean import ALLOWED_DB
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.metric import Real
 from oakmill.conversion.passport.pixels import DataUrl
@@ -24,10 +25,12 @@ VERSION = 3
 class Check:
     """One method, its short name, and what it found.
 
-    An output is ok with an SNR of `ok_from_db`, and an error below `error_below_db`. Where no value differs by more
-    than `resolution`, what the method's number format can tell apart around 1, it is ok too: the scores of a
-    detector that sees nothing are all rounding, and their SNR says nothing. Where a task speaks for an output and
-    could be measured, its verdict counts in place of the SNR's, which says little of whether decisions are the same.
+    An output is ok with an SNR of `ok_from_db`, and an error below `error_below_db`; of the SNR and the one about the
+    mean the worse counts. Where no value differs by more than `resolution`, what the method's number format can tell
+    apart around 1, or by `rounding` of the output's largest value, it is ok too: the scores of a detector that sees
+    nothing are all rounding, and their SNR says nothing. Where a task speaks for an output for certain and could be
+    measured, its verdict counts in place of the SNR's, which says little of whether decisions are the same; one that
+    is guessed from shapes alone adds its verdict.
     """
 
     name: str
@@ -37,11 +40,15 @@ class Check:
     error_below_db: float
     resolution: float = 0.0
     tasks: tuple[TaskAgreement, ...] = ()
+    rounding: float = 0.0
 
     def task_of(self, output: OutputAgreement) -> TaskAgreement | None:
-        """The task whose verdict counts for an output."""
-        found = (task for task in self.tasks if output.name in task.outputs and task.decides and task.measured)
+        """The task whose verdict counts for an output in place of its SNR's."""
+        found = (task for task in self.tasks if output.name in task.outputs and task.replaces_snr)
         return next(found, None)
+
+    def _is_rounding(self, output: OutputAgreement) -> bool:
+        return output.max_abs <= max(self.resolution, self.rounding * output.peak)
 
     def verdict_on(self, output: OutputAgreement) -> Severity:
         """Of one output; what is not a number is an error."""
@@ -49,9 +56,9 @@ class Check:
             return Severity.ERROR
         if task := self.task_of(output):
             return task.verdict
-        if output.snr_db >= self.ok_from_db or output.max_abs <= self.resolution:
+        if output.judged_db >= self.ok_from_db or self._is_rounding(output):
             return Severity.OK
-        return Severity.WARNING if output.snr_db >= self.error_below_db else Severity.ERROR
+        return Severity.WARNING if output.judged_db >= self.error_below_db else Severity.ERROR
 
     @property
     def verdict(self) -> Severity:
@@ -83,8 +90,15 @@ class Check:
         if not output.is_finite:
             return "holds values that are not numbers"
         warns = self.verdict_on(output) is Severity.WARNING
-        bound = f"ok from {self.ok_from_db:g} dB" if warns else f"error below {self.error_below_db:g} dB"
-        return f"has an SNR of {output.snr_db:.1f} dB ({bound})"
+        allowed = ALLOWED_DB if output.offset_flatters else 0.0
+        limit = (self.ok_from_db if warns else self.error_below_db) - allowed
+        bound = f"ok from {limit:g} dB" if warns else f"error below {limit:g} dB"
+        if not output.offset_flatters:
+            return f"has an SNR of {output.snr_db:.1f} dB ({bound})"
+        return (
+            f"has an SNR of {output.snr_db:.1f} dB, but of {output.about_mean_db:.1f} dB beside what changes in it, "
+            f"without its constant part ({bound})"
+        )
 
     def judge(self, plain: dict[str, Any]) -> None:
         """Add to this check as plain data what its numbers mean."""

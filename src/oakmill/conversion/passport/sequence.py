@@ -20,7 +20,8 @@ BLANK_SHARE = 0.3
 
 @dataclass
 class Sequence:
-    """One output [1, T, K]: the best of K classes at each of T steps; a text, where one class is CTC's blank.
+    """One output [1, T, K] or, time first, [T, 1, K]: the best of K classes at each of T steps; a text, where one class
+    is CTC's blank.
 
     `blank` is that class; where none is declared it is found in what the float model says: the first or the last one,
     if it wins often enough.
@@ -45,18 +46,23 @@ class Sequence:
 
     def add(self, image: str, reference: Outputs, candidate: Outputs) -> None:
         """Add one image's scores."""
-        a, b = (np.asarray(outputs[self.output])[0].argmax(axis=1) for outputs in (reference, candidate))
+        a, b = (self._rows(outputs).argmax(axis=1) for outputs in (reference, candidate))
         self._classes = reference[self.output].shape[2]
         self._steps += a.size
         self._same += int((a == b).sum())
         self._tops.update(a.tolist())
-        sure = tuple(float(probabilities(row).max()) for row in np.asarray(reference[self.output])[0])
+        sure = tuple(float(probabilities(row).max()) for row in self._rows(reference))
         self._texts.append((tuple(a.tolist()), tuple(b.tolist()), sure))
         agreement = float((a == b).mean()) if a.size else 1.0
         self._by_image.append(agreement)
         if self._worst.would_keep(agreement):
             sightings = (self._sighting(reference, a), self._sighting(candidate, b))
             self._worst.add(WorstImage(image, agreement, *sightings))
+
+    def _rows(self, outputs: Outputs) -> NDArray[Any]:
+        """The scores at each step, [T, K]."""
+        values = np.asarray(outputs[self.output])
+        return values.reshape(-1, values.shape[-1])
 
     def _sighting(self, outputs: Outputs, tops: NDArray[Any]) -> Sighting:
         blank = self.blank if self.blank is not None else self._found_blank()
@@ -76,13 +82,14 @@ class Sequence:
 
     def certainty(self, outputs: Outputs) -> float:
         """The mean over the steps of the highest probability."""
-        rows = outputs[self.output][0]
+        rows = self._rows(outputs)
         return float(np.mean([probabilities(row).max() for row in rows])) if len(rows) else 0.0
 
     def agreement(self) -> TaskAgreement:
-        """What was found so far; without a blank that shows itself it decides nothing."""
+        """What was found so far; guessed, it decides only where a blank shows itself, and the model is sure."""
         blank = self.blank if self.blank is not None else self._found_blank()
-        decides = not self.guessed or blank is not None
+        evident = blank is not None and self._is_sure
+        decides = not self.guessed or evident
         note = f"the best of {self._classes} classes at each step; "
         note += "taken for a sequence by its shape" if self.guessed else "declared by the NN Archive"
         if blank is not None:
@@ -98,7 +105,14 @@ class Sequence:
             by_image=tuple(self._by_image),
             guessed=self.guessed,
             decides=decides,
+            evident=evident,
         )
+
+    @property
+    def _is_sure(self) -> bool:
+        """Whether one class mostly stands out, as of a reader trained by CTC; of an embedding's numbers none does."""
+        steps = [certainty for _, _, sure in self._texts for certainty in sure]
+        return bool(steps) and float(np.mean(steps)) >= SURE
 
     def _metrics(self, blank: int | None, *, decides: bool) -> dict[str, Metric]:
         ok, error = (0.9, 0.75) if decides else (None, None)

@@ -66,7 +66,9 @@ class TaskAgreement:
     `outputs` are those that it speaks for; `metrics` its numbers by their keys, the first the one that says most;
     `note` how the outputs were read, and whether the archive says so or their shapes; `by_image` the agreement of each
     image.
-    Where it does not decide, it is shown, and the verdict on the outputs stays with their SNR.
+    Where it does not decide, it is shown, and the verdict on the outputs stays with their SNR. `evident` says that what
+    a guessed task's outputs hold bears the guess out, as probabilities do that sum up to 1: without it the task adds to
+    the SNR's verdict, and never replaces it.
     """
 
     name: str
@@ -80,6 +82,12 @@ class TaskAgreement:
     by_image: tuple[Real, ...] = ()
     guessed: bool = False
     decides: bool = True
+    evident: bool = False
+
+    @property
+    def replaces_snr(self) -> bool:
+        """Whether it says of its outputs what their SNR would: it decides, was measured, and is no mere guess."""
+        return self.decides and self.measured and (self.evident or not self.guessed)
 
     @property
     def headline(self) -> Metric:

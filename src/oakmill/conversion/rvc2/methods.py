@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oakmill.conversion.passport import HALF, Bounds
 from oakmill.conversion.passport.measure import Method, Runnable
+from oakmill.conversion.passport.measurement import PROVEN, PROVEN_HALF
 
 _ON = "on OpenVINO's CPU plugin in float32, against the source model in onnxruntime"
 SIMULATED = "float32", f"prepared network {_ON}"
@@ -19,8 +20,8 @@ IR_STORED = (
     "the prepared network with its weights rounded to FP16, on OpenVINO's CPU plugin in float32, against itself "
     "without",
 )
-FLOAT = Bounds(60, 40, 1e-6)
-WEIGHTS = Bounds(40, 20, 2**-11)
+FLOAT = Bounds(60, 40, 1e-6, PROVEN)
+WEIGHTS = Bounds(40, 20, 2**-11, PROVEN_HALF)
 
 
 def proof(words: tuple[str, str], network: Runnable, source: Runnable, bounds: Bounds = FLOAT) -> Method:

@@ -15,6 +15,7 @@ from oakmill.conversion.passport.measure import (
     source_model,
     stored_in_half,
 )
+from oakmill.conversion.passport.measurement import PROVEN_HALF
 from oakmill.conversion.prepare import Prepared
 from oakmill.findings import Finding, Severity
 
@@ -32,7 +33,7 @@ SOURCE_IR = (
     "the IR with its preprocessing, as it is before any quantization, against the source IR, both on OpenVINO "
     "2022.3.2's CPU plugin in float32",
 )
-WEIGHTS = Bounds(40, 20, 2**-11)
+WEIGHTS = Bounds(40, 20, 2**-11, PROVEN_HALF)
 LABEL = "IR, not compiled"
 NOT_COMPILED = Finding(
     "not_compiled",

@@ -112,5 +112,6 @@ def test_no_detector_is_guessed_where_shapes_leave_doubts(outputs: list[Out]) ->
 
 def test_sequences_and_scored_rows_are_guessed() -> None:
     assert isinstance(tasks_of([Out("x", (1, 21, 78))])[0], Sequence)
+    assert isinstance(tasks_of([Out("x", (21, 1, 78))])[0], Sequence)
     outputs = [Out("cls", (1, 6400, 1)), Out("kps", (1, 6400, 10)), Out("obj", (1, 6400, 3))]
     assert [type(task) for task in tasks_of(outputs)] == [ScoredRows] * 3

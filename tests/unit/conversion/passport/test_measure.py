@@ -11,9 +11,9 @@ import pytest
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, SampleSet
-from oakmill.conversion.passport import OutputAgreement
 from oakmill.conversion.passport import measure as measuring
 from oakmill.conversion.passport.measure import Method, Runnable, Subject, measure
+from oakmill.conversion.passport.twins import Twin, Twins
 from oakmill.conversion.prepare import Prepared
 from oakmill.findings import Finding, Severity
 from tests.unit.conversion.preparing import classifier, prepared
@@ -99,23 +99,24 @@ def test_few_samples_at_once_give_the_same(made: Prepared, images: Images, monke
 def test_a_simulation_is_compared_on_the_same_images(made: Prepared, images: Images) -> None:
     source, simulated = Counted(made), Counted(made, lambda values: values * 1.001)
     file = Counted(made, np.zeros_like, most=2)
-    seen: list[tuple[OutputAgreement, OutputAgreement]] = []
+    seen: list[Twin] = []
 
-    def differs(ours: OutputAgreement, theirs: OutputAgreement) -> Finding:
-        seen.append((ours, theirs))
-        return Finding("file_differs", Severity.ERROR, "it differs")
+    def differs(twins: Twins) -> list[Finding]:
+        seen.extend(twins.outputs())
+        return [Finding("file_differs", Severity.ERROR, "it differs")]
 
     methods = [
         Method("QDQ", "how", simulated.runnable, source.runnable),
         Method("HTP", "how", file.runnable, source.runnable, simulated=simulated.runnable, differs=differs),
     ]
     passport = measure(subject(made, images, source, *methods), Progress())
-    assert [ours.name for ours, _ in seen] == [theirs.name for _, theirs in seen] == ["map", "means"]
-    ours, theirs = seen[0]
-    assert len(ours.by_image_snr_db) == len(theirs.by_image_snr_db) == 2
-    assert ours.snr_db > 50 > theirs.snr_db
+    assert [twin.name for twin in seen] == ["map", "means"]
+    twin = seen[0]
+    assert len(twin.simulated.by_image_snr_db) == len(twin.file.by_image_snr_db) == 2
+    assert twin.simulated.snr_db > 50 > twin.file.snr_db
+    assert (twin.direct.gain, len(twin.columns)) == (0, 4)
     assert passport.verdict is Severity.ERROR
-    assert [finding.code for finding in passport.findings] == ["file_differs"] * 2
+    assert [finding.code for finding in passport.findings] == ["file_differs"]
 
 
 def test_only_a_method_that_looks_finds(made: Prepared, images: Images) -> None:

@@ -94,11 +94,15 @@ def test_logits_become_probabilities_by_a_softmax() -> None:
     [
         (lambda random: random.uniform(0, 160, 136), False),  # landmarks in pixels
         (lambda random: random.normal(0, 1, 256), False),  # an embedding
-        (lambda random: np.append(random.normal(0, 1, 99), 12.0), True),  # logits
+        (lambda random: np.array([25, -10, 2]) + random.normal(0, 8, 3), False),  # angles of a head, in degrees
+        (lambda random: random.normal(0, 20, 10), False),  # coordinates about a centre
+        (lambda random: np.append(random.normal(0, 1, 999), 12.0), True),  # logits, as many as ImageNet has classes
+        (lambda random: np.append(np.full(4, 0.05), 0.8), True),  # probabilities
     ],
 )
 def test_a_vector_that_may_be_no_classifier_decides_nothing(make: Any, decides: bool) -> None:
-    """Landmarks of a face were judged by which coordinate was the largest."""
+    """Landmarks of a face were judged by which coordinate was the largest; three angles passed for a classifier, as one
+    number was negative and one stood out, and an error of 8.6 degrees was green."""
     random = np.random.default_rng(0)
     values = [make(random)[None] for _ in range(8)]
     found = measured(Classifier("out"), *[(value, -value) for value in values])
@@ -195,6 +199,21 @@ def test_texts_are_read_as_ctc_writes_them() -> None:
     assert found.kind == "text"
     assert found.values == pytest.approx({"texts_sure": 0.5, "texts": 1 / 3, "texts_read": 2 / 3, "steps": 0.6})
     assert next(item.reference.text for item in found.worst) == "aab"
+
+
+def test_texts_whose_time_comes_first_are_read() -> None:
+    """PaddleOCR's older readers and many of PyTorch give [T, 1, K]; the first step alone was looked at."""
+    same, wrong = (text(*tops).transpose(1, 0, 2) for tops in ((0, 1, 0, 2, 0), (0, 1, 0, 0, 0)))
+    found = measured(Sequence("out"), (same, same), (same, wrong))
+    assert (found.kind, found.decides, found.values["texts"]) == ("text", True, 0.5)
+
+
+def test_an_embedding_of_tokens_is_no_text() -> None:
+    """One of its numbers is often the largest, but never by much."""
+    tokens = np.random.default_rng(0).normal(0, 0.1, (1, 20, 64))
+    tokens[..., 0] += 0.5
+    found = measured(Sequence("out"), (tokens, tokens))
+    assert (found.decides, found.replaces_snr) == (False, False)
 
 
 def test_a_blank_that_shows_itself_makes_a_text() -> None:
