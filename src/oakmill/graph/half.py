@@ -13,6 +13,8 @@ from oakmill.model import weights
 LARGEST = float(np.finfo(np.float16).max)
 """65504: what is larger overflows in FP16."""
 
+AXES_AS_INPUT = 18
+"""The opset from which most reductions take their axes as an input."""
 PEAK = "peak:"
 """Precedes a tensor's name in the name of the output that holds its peak."""
 
@@ -45,7 +47,8 @@ def half_estimate(model: ModelProto) -> ModelProto:
 
 
 def activation_peaks(model: ModelProto) -> ModelProto:
-    """A copy with a scalar output for every float32 tensor that it computes: the largest magnitude in it.
+    """A copy with a scalar output for every float32 tensor that it computes, and for what an L2 norm adds up within
+    itself: the largest magnitude in it.
 
     Each is named `PEAK` and the tensor's name. Ask a session for these outputs only, image by image: memory stays
     flat. A tensor whose peak is over `LARGEST` overflows in FP16; `producers` names the nodes.
@@ -56,7 +59,35 @@ def activation_peaks(model: ModelProto) -> ModelProto:
         graph.node.add().CopyFrom(helper.make_node("Abs", [name], [f"{PEAK}{name}/abs"]))
         graph.node.add().CopyFrom(helper.make_node("ReduceMax", [f"{PEAK}{name}/abs"], [PEAK + name], keepdims=0))
         graph.output.append(helper.make_tensor_value_info(PEAK + name, TensorProto.FLOAT, []))
+    opset = next((item.version for item in model.opset_import if not item.domain), 1)
+    computed = producers(model)
+    for node in model.graph.node:
+        for inside in _squares(node, opset) if node.output[0] in computed else ():
+            graph.node.add().CopyFrom(inside)
+            if inside.op_type == "ReduceMax":
+                graph.output.append(helper.make_tensor_value_info(inside.output[0], TensorProto.FLOAT, []))
     return result
+
+
+def _squares(node: NodeProto, opset: int) -> Iterator[NodeProto]:
+    """The largest sum of squares that an L2 norm adds up within itself: of 150,528 raw pixels 10^9, its root 49,000."""
+    squares = f"{PEAK}{node.output[0]}/squares"
+    if node.op_type == "ReduceL2":
+        inside = NodeProto()
+        inside.CopyFrom(node)
+        inside.op_type, inside.name, inside.output[0] = "ReduceSumSquare", squares, squares
+        yield inside
+    elif node.op_type == "LpNormalization" and all(item.i == 2 for item in node.attribute if item.name == "p"):
+        axis = next((item.i for item in node.attribute if item.name == "axis"), -1)
+        if opset >= AXES_AS_INPUT:
+            yield helper.make_node("Constant", [], [f"{squares}/axis"], value_ints=[axis])
+            yield helper.make_node("ReduceSumSquare", [node.input[0], f"{squares}/axis"], [squares])
+        else:
+            yield helper.make_node("ReduceSumSquare", node.input, [squares], axes=[axis])
+    else:
+        return
+    words = f"{PEAK}{node.output[0]} (the sum of squares within {node.op_type})"
+    yield helper.make_node("ReduceMax", [squares], [words], keepdims=0)
 
 
 def producers(model: ModelProto) -> dict[str, str]:

@@ -98,3 +98,24 @@ def test_real_models_are_estimated(shared_data: Path, name: str) -> None:
     peaks = equality.run(half.activation_peaks(model), data)
     assert all(item.snr_db > 35 for item in found)
     assert 100 < max(float(peak) for key, peak in peaks.items() if key.startswith(half.PEAK)) < half.LARGEST
+
+
+@pytest.mark.parametrize("node", ["ReduceL2<axes=[1]>(x)", "LpNormalization<axis=1>(x)"])
+def test_what_an_l2_norm_adds_up_within_itself_is_a_peak_too(node: str) -> None:
+    """The norm of raw pixels is 49,000, below FP16's 65504, and the squares that it is the root of are not."""
+    model = parse(f"y = {node}", inputs="float[1,200] x", outputs="float[1,n] y")
+    found = half.activation_peaks(model)
+    wanted = [item.name for item in found.graph.output if "squares" in item.name]
+    result = equality.run(found, {"x": np.full((1, 200), 30, np.float32)}, wanted)
+    assert list(result.values()) == [200 * 30 * 30]
+
+
+def test_the_axis_is_given_as_the_opset_wants_it() -> None:
+    model = helper.make_model(
+        parse("y = LpNormalization<axis=1>(x)", inputs="float[1,4] x", outputs="float[1,4] y").graph,
+        opset_imports=[helper.make_opsetid("", 20)],
+    )
+    model.ir_version = 9
+    found = half.activation_peaks(model)
+    name = found.graph.output[-1].name
+    assert equality.run(found, {"x": np.full((1, 4), 2, np.float32)}, [name])[name] == 16

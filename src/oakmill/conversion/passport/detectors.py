@@ -22,6 +22,10 @@ boxes)."""
 
 
 BOX_STEPS = 16
+STILL = 1e-5
+"""A movement by this part of an output's largest value is the rounding of sums in float32, and no movement."""
+SMALLEST_HALF = 2.0**-24
+"""FP16's smallest number above 0."""
 
 
 def find(
@@ -31,7 +35,7 @@ def find(
     tasks: Iterable[TaskAgreement] = (),
 ) -> tuple[Finding, ...]:
     """All that a method's run over the images shows: findings on outputs, then on tasks, the worst first."""
-    found: list[Finding | None] = [wrong_scale(output) for output in outputs]
+    found: list[Finding | None] = [check(output) for output in outputs for check in (wrong_scale, undefined)]
     for name, seen in observed.items():
         encoding = encodings.get(name)
         found += [joined_scales(name, seen, encoding), dead_output(name, seen), saturated(name, seen, encoding)]
@@ -70,8 +74,10 @@ def joined_scales(name: str, seen: Observed, encoding: OutputEncoding | None) ->
 
 
 def _groups(found: Split) -> str:
-    where = f"positions {found.at} on of axis {found.axis}" if found.small_last else f"the first {found.at} positions"
-    return f"values that span {found.large_span:.3g} and, from {where}, values that span {found.small_span:.3g}"
+    where = f"from positions {found.at} on of axis {found.axis}" if found.small_last else f"at the first {found.at}"
+    if found.until is not None:
+        where = f"at positions {found.at} to {found.until - 1} of axis {found.axis}"
+    return f"values that span {found.large_span:.3g} and, {where}, values that span {found.small_span:.3g}"
 
 
 def coarse_boxes(task: TaskAgreement, encodings: Mapping[str, OutputEncoding]) -> Finding | None:
@@ -120,9 +126,45 @@ def wrong_scale(output: OutputAgreement) -> Finding | None:
     )
 
 
+def undefined(output: OutputAgreement) -> Finding | None:
+    """What the float model itself gives no number for: where both have none they agree, and the SNR is of the rest."""
+    if not output.undefined:
+        return None
+    return Finding(
+        "undefined",
+        Severity.WARNING,
+        f"output {output.name!r} of the float model holds values that are no finite numbers on {output.undefined} of "
+        f"{len(output.by_image_snr_db)} images, first on {output.undefined_on}",
+        title="The float model gives no numbers",
+        remedy="look at these images: a division by zero, a logarithm or a root of what is not positive on the way to "
+        "this output; a converted model is not compared there",
+        subject=output.name,
+        evidence={"output": output.name, "images": output.undefined, "first": output.undefined_on},
+    )
+
+
+def vanishing(output: OutputAgreement) -> Finding | None:
+    """An output so small that FP16 has hardly a step for it, which no difference shows: all are below a step.
+
+    FP16's smallest step is 2^-24; below 8 of them nothing can be told apart, and most is zero.
+    """
+    if not 0 < output.peak < VANISH_STEPS * SMALLEST_HALF:
+        return None
+    return Finding(
+        "vanishing",
+        Severity.ERROR,
+        f"output {output.name!r} is never larger than {output.peak:.2g}, and FP16's smallest step is "
+        f"{SMALLEST_HALF:.2g}: the device gives zeros",
+        title="An output vanishes in FP16",
+        remedy="leave out the last scaling, and multiply on the host; or scale the output up within the model",
+        subject=output.name,
+        evidence={"output": output.name, "peak": output.peak, "step": SMALLEST_HALF},
+    )
+
+
 def dead_output(name: str, seen: Observed) -> Finding | None:
-    """What does not change from image to image while the float model's does."""
-    if seen.images < 2 or seen.reference_moved <= 0:
+    """What does not change from image to image while the float model's does, by more than float32 rounds sums."""
+    if seen.images < 2 or seen.reference_moved <= STILL * seen.peak:
         return None
     ratio = seen.candidate_moved / seen.reference_moved
     if ratio > 0.01:  # a hundredth of the movement carries no decision

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, SampleSet
+from oakmill.conversion.passport import detectors
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.measurement import HALF, QUANTIZED, Bounds, Measurement
 from oakmill.conversion.passport.observed import OutputEncoding
@@ -135,7 +136,8 @@ class Subject:
     """What a platform says of one conversion that is to be measured.
 
     `source` is the source model; `calibration` what the passport tells of the images that calibrated; `findings` what
-    the platform itself has to say; `overflowing` looks for tensors that leave the range of FP16, where that matters.
+    the platform itself has to say; `overflowing` looks for tensors that leave the range of FP16, where the
+    device computes in it.
     """
 
     platform: str
@@ -161,6 +163,7 @@ def measure(subject: Subject, progress: Progress) -> Passport:
     findings += [*of_inputs(subject.prepared), *certainty.findings()]
     if subject.overflowing:
         progress.doing("looking for values beyond FP16")
+        findings += counts[0].vanishing()
     taught = subject.images.calibration_images
     apart = f"none of them is among the {len(taught)} images that calibrated the quantization" if taught else ""
     return Passport(
@@ -208,6 +211,11 @@ class _Counts:
         method = self.method
         measurement = self._measurement or self._begun({})
         return measurement.check(method.name, method.words, method.bounds, decides=method.decides)
+
+    def vanishing(self) -> list[Finding]:
+        """The outputs that are too small for FP16."""
+        outputs = self._measurement.comparison.outputs() if self._measurement else ()
+        return [finding for output in outputs if (finding := detectors.vanishing(output))]
 
     def findings(self) -> Iterator[Finding]:
         """What its numbers show."""

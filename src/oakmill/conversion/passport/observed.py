@@ -14,6 +14,8 @@ from oakmill.conversion.passport.agreement import Outputs
 
 MOST_POSITIONS = 512
 """The longest axis that is taken for one of columns: boxes' coordinates and classes, not boxes."""
+BOX = 4
+"""Numbers of a box, which stand first in a row."""
 SEPARATION = 3.0
 """How much larger the smallest span of one group is than the largest of the other: the groups are of two kinds."""
 
@@ -66,7 +68,9 @@ class Observed:
     """One output over all images; of values it keeps the first image's alone, to see what moves."""
 
     images: int = 0
+    dimensions: int = 0
     columns: list[ColumnRanges] = field(default_factory=list)
+    peak: float = 0.0
     reference_moved: float = 0.0
     candidate_moved: float = 0.0
     _cut: int = 0
@@ -79,7 +83,9 @@ class Observed:
         self.images += 1
         if self._first is None:
             self._first = (a, b)
+            self.dimensions = a.ndim
             self.columns = [ColumnRanges(axis) for axis in column_axes(a.shape)]
+        self.peak = max(self.peak, float(np.abs(a).max(initial=0.0)))
         self.reference_moved = max(self.reference_moved, _moved(self._first[0], a))
         self.candidate_moved = max(self.candidate_moved, _moved(self._first[1], b))
         for column in self.columns:
@@ -122,7 +128,8 @@ class Watch:
 class Split:
     """Two groups of positions along an axis, parted before `at`; `small_last`: the small ones stand behind.
 
-    `scores`: whether the small values are scores of 0 to 1.
+    With `until` the small ones begin at `at` and end before it, and large ones stand on either side. `scores`: whether
+    the small values are scores of 0 to 1.
     """
 
     axis: int
@@ -131,6 +138,7 @@ class Split:
     large_span: float
     small_last: bool
     scores: bool
+    until: int | None = None
 
 
 def split(seen: Observed) -> Split | None:
@@ -139,7 +147,7 @@ def split(seen: Observed) -> Split | None:
     All of the large group span an eighth of the largest at least, and the two are not both scores of 0 to 1: a class
     that hardly ever occurs is not of another kind than the others.
     """
-    found = [item for column in seen.columns if (item := _split(column))]
+    found = [item for column in seen.columns if (item := _split(column) or _scores_within(column, seen.dimensions))]
     return max(found, key=lambda item: item.large_span / item.small_span, default=None)
 
 
@@ -155,6 +163,24 @@ def _split(column: ColumnRanges) -> Split | None:
                 clearest = least / span
                 best = Split(column.axis, at, span, most, small_last, _scores(column, small))
     return best
+
+
+def _scores_within(column: ColumnRanges, dimensions: int) -> Split | None:
+    """Scores that stand behind the four numbers of a box and before others: keypoints, coefficients of masks.
+
+    Of keypoints each third number is a score too. Maps of features are no rows: there ranges differ at random.
+    """
+    spans, until = column.spans, BOX
+    if dimensions != 3 or len(spans) <= BOX + 1 or _scores(column, slice(0, BOX)):
+        return None
+    while until < len(spans) and _scores(column, slice(until, until + 1)):
+        until += 1
+    if until in (BOX, len(spans)):
+        return None
+    span, most = float(spans[BOX:until].max()), float(spans[:BOX].max())
+    if span <= 0 or min(float(spans[:BOX].min()), float(spans[until])) <= SEPARATION * span:
+        return None
+    return Split(column.axis, BOX, span, most, small_last=False, scores=True, until=until)
 
 
 def _scores(column: ColumnRanges, part: slice) -> bool:

@@ -55,12 +55,15 @@ class Plan:
 
 
 def of_onnx(prepared: Prepared, images: Images, plain: Runnable, quantized: Runnable | None) -> Plan:
-    """Of an ONNX model: its IR before quantization, and the quantized one where there is one."""
-    source = source_model(prepared)
+    """Of an ONNX model: its IR before quantization, and the quantized one where there is one.
+
+    What is not quantized is computed in FP16, and so are the outputs.
+    """
+    source, overflowing = source_model(prepared), partial(graph_overflows, prepared, images.held_out)
     before = Method(*PLAIN, plain, source, WEIGHTS, looks=quantized is None)
     if quantized:
-        return Plan(source, (Method(*QUANTIZED_IR, quantized, source, looks=True), before))
-    return Plan(source, (before, stored_in_half(prepared)), partial(graph_overflows, prepared, images.held_out))
+        return Plan(source, (Method(*QUANTIZED_IR, quantized, source, looks=True), before), overflowing)
+    return Plan(source, (before, stored_in_half(prepared)), overflowing)
 
 
 def of_ir(source: Runnable, plain: Runnable, quantized: Runnable | None) -> Plan:

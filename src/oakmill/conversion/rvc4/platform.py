@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
 from oakmill.conversion.output.nn_archive import CODES
 from oakmill.conversion.passport import Passport
-from oakmill.conversion.passport.measure import Subject, measure
+from oakmill.conversion.passport.measure import Subject, graph_overflows, measure
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
 from oakmill.conversion.rvc4 import methods as measuring
@@ -298,7 +299,11 @@ class Rvc4(Platform):
         source, methods = measuring.methods(self.spec, prepared, network, built.outputs, infer)
         record = network.calibration.model_dump(mode="json", include=CALIBRATION)
         calibration = {"precision": self.spec.target_precision.value, **record}
-        return measure(Subject(self.name, prepared, images, source, methods, NOT_PROVEN, calibration), progress)
+        overflowing = None if self.calibrates else partial(graph_overflows, prepared, images.held_out)
+        subject = Subject(
+            self.name, prepared, images, source, methods, NOT_PROVEN, calibration, overflowing=overflowing
+        )
+        return measure(subject, progress)
 
     def require_fit(self, passport: Passport) -> None:
         """Refuse a file that the vendor's library runs otherwise than the graph that it was made of.

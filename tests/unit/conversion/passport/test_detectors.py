@@ -70,6 +70,62 @@ def test_it_is_found_along_either_axis_with_its_numbers(turn: tuple[int, ...]) -
     assert "0 steps" in finding.message
 
 
+@pytest.mark.parametrize(("columns", "until"), [(51, 5), (32, 7)])
+@pytest.mark.parametrize("turn", [(0, 1, 2), (0, 2, 1)])
+def test_scores_in_the_middle_are_found(columns: int, until: int, turn: tuple[int, ...]) -> None:
+    """YOLOv8-pose: 4 numbers of a box, a score, 17 keypoints; with large coefficients of masks in the place of these
+    it was green at 32.6 dB, and no score was left."""
+    watch = Watch({"out": (encoding := OutputEncoding(640 / 255))})
+    for _ in range(3):
+        boxes, rest = RANDOM.uniform(0, 640, (1, 84, 4)), RANDOM.uniform(0, 640, (1, 84, columns))
+        rest[..., 2::3] = RANDOM.uniform(0, 1, (1, 84, columns // 3)) if columns == 51 else 40
+        scores = RANDOM.uniform(0, 1, (1, 84, until - 4))
+        values = np.concatenate([boxes, scores, rest], 2).transpose(turn)
+        watch.add({"out": values}, {"out": values})
+    finding = detectors.joined_scales("out", watch.outputs["out"], encoding)
+    assert finding is not None and finding.severity is Severity.ERROR
+    assert f"at positions 4 to {until - 1} of axis {turn.index(2)}" in finding.message
+
+
+def test_a_map_of_features_has_no_scores_in_the_middle() -> None:
+    watch = Watch({"out": (encoding := OutputEncoding(8 / 255))})
+    values = RANDOM.uniform(0, 8, (1, 16, 8, 8))
+    values[:, 4] = 0.3 * RANDOM.random((8, 8))
+    watch.add({"out": values}, {"out": values})
+    assert detectors.joined_scales("out", watch.outputs["out"], encoding) is None
+
+
+def test_a_movement_of_a_rounding_is_none() -> None:
+    """A constant that float32 sums to 1 and to 1.0000002 was "an output that does not change"."""
+    watch = Watch()
+    for moved in (0.0, 2e-7):
+        watch.add({"out": np.full((1, 4), 1 + moved)}, {"out": np.ones((1, 4))})
+    assert detectors.dead_output("out", watch.outputs["out"]) is None
+
+
+def test_an_output_that_vanishes_in_fp16_is_an_error() -> None:
+    """Times 1e-8 nothing is further apart than FP16 can tell around 1, so that it was green."""
+    comparison = Comparison()
+    comparison.add("image", {"out": np.full((1, 4), 1e-8)}, {"out": np.zeros((1, 4))})
+    finding = detectors.vanishing(comparison.outputs()[0])
+    assert finding is not None and finding.severity is Severity.ERROR
+    other = Comparison()
+    other.add(
+        "image", {"out": np.full((1, 4), 1e-3), "none": np.zeros(3)}, {"out": np.zeros((1, 4)), "none": np.ones(3)}
+    )
+    assert [detectors.vanishing(output) for output in other.outputs()] == [None, None]
+
+
+def test_images_on_which_the_float_model_gives_no_number_are_told() -> None:
+    """On some photos it divides by zero; both models did, so that both agreed, and nothing was said."""
+    comparison = Comparison()
+    for name, value in (("good", 1.0), ("black", math.nan), ("dark", math.inf)):
+        comparison.add(name, {"out": np.array([[value, 1.0]])}, {"out": np.array([[value, 1.0]])})
+    finding = detectors.undefined(comparison.outputs()[0])
+    assert finding is not None and finding.severity is Severity.WARNING
+    assert "on 2 of 3 images, first on black" in finding.message
+
+
 def test_coarse_scores_warn_and_sixteen_bits_are_enough() -> None:
     values = [head(RANDOM) * ([0.01] * 4 + [1] * 6) for _ in range(4)]
     coarse = OutputEncoding(6.4 / 255)
