@@ -23,8 +23,8 @@ from oakmill.conversion.passport import Passport, page, pixels
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.recipe import read
-from oakmill.conversion.sources import as_onnx
-from oakmill.findings import Severity
+from oakmill.conversion.sources import archive_heads, as_onnx, embedded, unused_inputs
+from oakmill.findings import Finding, Severity
 from oakmill.model import merge_inputs, open_source, prefill
 from oakmill.model.source import SourceModel
 from oakmill.preflight import check
@@ -105,13 +105,16 @@ def convert(
             platform = registry.reading(platform, source)
             if platform.asks_depthai:
                 depthai.start()
-            inputs = platform.inputs(_asked_inputs(platform.spec, source, progress), source, progress)
+            inputs, told = embedded.respected(_asked_inputs(platform.spec, source, progress), source)
+            inputs = platform.inputs(inputs, source, progress)
             source = as_onnx.as_onnx(source, inputs, work / "as-onnx", spec.seed, settings, progress)
             reuse = Reuse.of(platform, source, progress)
         with progress.stage(Stage.PREFLIGHT):
-            model = _loaded(platform, source, inputs, progress)
+            loaded = _loaded(platform, source, inputs, progress)
+            source, inputs, told = loaded.source, loaded.inputs, (*told, *loaded.findings)
+            _tell(told, progress)
         with progress.stage(Stage.PREPARE):
-            prepared = platform.prepare(model, source, inputs, work / "prepare", progress, reuse.prepared)
+            prepared = platform.prepare(loaded.network, source, inputs, work / "prepare", progress, reuse.prepared)
             images = platform.images(prepared, source, work, progress)
             network = platform.network(prepared, work / "network", progress)
         if platform.calibrates:
@@ -125,7 +128,8 @@ def convert(
             archive = _archive(work, names, platform, source, prepared, built, recipe)
         with progress.stage(Stage.VERIFY):
             found = platform.check(built, archive, prepared, depthai, work / "read")
-            passport = replace(reuse.measured(prepared, network, built, images, work), vendor_reader=found)
+            passport = reuse.measured(prepared, network, built, images, work)
+            passport = replace(passport, vendor_reader=found, findings=(*passport.findings, *told))
             platform.require_fit(passport)
             _warn(passport, progress)
             passport = replace(passport, thumbnails=_thumbnails(passport, images))
@@ -159,18 +163,41 @@ def _asked_inputs(spec: ConversionSpec, source: SourceModel, progress: Progress)
     return merged.inputs
 
 
-def _loaded(platform: Platform, source: SourceModel, inputs: Sequence[InputSpec], progress: Progress) -> Any:
+@dataclass(frozen=True)
+class _Loaded:
+    """The network that is converted, its source and inputs as far as they concern it, and what is told of them."""
+
+    network: Any
+    source: SourceModel
+    inputs: tuple[InputSpec, ...]
+    findings: tuple[Finding, ...]
+
+
+def _loaded(platform: Platform, source: SourceModel, inputs: Sequence[InputSpec], progress: Progress) -> _Loaded:
     """The source's network, its nodes looked up in the toolchain's measured table; what is uncertain is told.
 
     Raises:
         UnsupportedModel: an operator was measured to fail, in this very variant; or as `Platform.load`.
     """
-    model = platform.load(source)
+    network, unused = unused_inputs.without(platform.load(source), inputs)
+    for name in unused:
+        progress.note(f"input {name!r} is dropped: nothing in the network computes with it")
+    used = tuple(item for item in inputs if item.name not in unused)
+    source = replace(source, inputs=tuple(tensor for tensor in source.inputs if tensor.name not in unused))
     mode = check.mode_of(platform.spec, [item.name for item in platform.toolchains])
-    if isinstance(model, ModelProto):
-        for finding in check.require(model, platform.name, mode, inputs):
+    if isinstance(network, ModelProto):
+        for finding in check.require(network, platform.name, mode, used):
             progress.note(f"node {finding.subject!r}: {finding.message}")
-    return model
+    ends = network.graph.output if isinstance(network, ModelProto) else network.outputs
+    source, told = archive_heads.fitting(source, [item.name for item in ends])
+    return _Loaded(network, source, used, told)
+
+
+def _tell(findings: Sequence[Finding], progress: Progress) -> None:
+    """Say what was found of the source; what is worse than a note is said again as a reason of the verdict."""
+    for item in findings:
+        if item.severity is Severity.NOTE:
+            progress.note(item.message)
 
 
 def _warn(passport: Passport, progress: Progress) -> None:

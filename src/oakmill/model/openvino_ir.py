@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from oakmill.errors import BrokenModel, SourceError, UnsafeSource
 from oakmill.model.ir_graph import Constant, IrGraph
 from oakmill.model.ir_xml import parse
-from oakmill.model.source import SourceFormat, SourceModel
+from oakmill.model.source import Embedded, SourceFormat, SourceModel
 from oakmill.settings import Settings
+
+_NOTES = ("meta_data/cli_parameters", "rt_info/conversion_parameters")
+"""Where the Model Optimizer notes its options: until OpenVINO 2022.2, and since."""
 
 FLOATS = {"f16": np.float16, "f32": np.float32, "f64": np.float64}
 
@@ -55,6 +58,7 @@ def read_ir(path: Path, settings: Settings) -> SourceModel:
         inputs=graph.inputs,
         outputs=graph.outputs,
         ir_version=graph.version,
+        embedded=_embedded(graph),
         producer=_producer(graph),
     )
 
@@ -142,3 +146,23 @@ def _producer(graph: IrGraph) -> str:
     written = [graph.root.find(f"{place}/MO_version") for place in ("meta_data", "rt_info")]
     said = next((item.get("value") for item in written if item is not None and item.get("value")), "")
     return f"OpenVINO IR v{graph.version} {said}".strip()
+
+
+def _embedded(graph: IrGraph) -> Embedded:
+    """What the Model Optimizer noted of the preprocessing that it put into the network."""
+    return Embedded(
+        reverse_channels=_option(graph, "reverse_input_channels").lower() == "true",
+        mean=_numbers(_option(graph, "mean_values")),
+        scale=_numbers(_option(graph, "scale_values")) or _numbers(_option(graph, "scale")),
+    )
+
+
+def _option(graph: IrGraph, name: str) -> str:
+    """An option's value in its own words; empty where it is not noted."""
+    noted = (graph.root.find(f"{place}/{name}") for place in _NOTES)
+    return next((item.get("value", "") for item in noted if item is not None), "")
+
+
+def _numbers(text: str) -> str:
+    """The text if it has a digit in it: what was not asked for is noted as (), {} or None."""
+    return text if any(letter.isdigit() for letter in text) else ""

@@ -32,12 +32,24 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class Embedded:
+    """Preprocessing that an OpenVINO IR has inside already, as the Model Optimizer noted it in the .xml.
+
+    `mean` and `scale` are the values in its words, which may name inputs; empty where it embedded none.
+    """
+
+    reverse_channels: bool = False
+    mean: str = ""
+    scale: str = ""
+
+
+@dataclass(frozen=True)
 class SourceModel:
     """A source model on disk, as `model.read` found it.
 
     `files` are all files that make it up, the graph first, then its external data; `sha256` is over their
-    contents in that order. `ir_version` is an OpenVINO IR's. `archive` is the config.json of the NN Archive
-    that held it, if one did.
+    contents in that order. `ir_version` and `embedded` are an OpenVINO IR's. `archive` is the config.json of the NN
+    Archive that held it, if one did.
     """
 
     format: SourceFormat
@@ -50,5 +62,6 @@ class SourceModel:
     outputs: tuple[Tensor, ...]
     opset: int | None = None
     ir_version: int | None = None
+    embedded: Embedded = Embedded()
     producer: str = ""
     archive: dict[str, Any] | None = field(default=None, compare=False)

@@ -79,6 +79,11 @@ class Facts:
                 wanted.update(_reads(node))
         return kept[::-1]
 
+    @cached_property
+    def reads(self) -> set[str]:
+        """The tensors whose values `nodes` compute with, those within them included."""
+        return {name for node in self.nodes for name in _reads(node)}
+
     def is_constant(self, name: str) -> bool:
         """Whether a tensor does not depend on the inputs' values."""
         return name in self._folded
