@@ -20,7 +20,8 @@ class ResolvedInput:
     """One input with everything decided.
 
     `mean` and `scale` are in the source model's channel order, or None where nothing is subtracted or divided by.
-    `array_layout` is the layout of arrays that come as files, where it is not that of the input.
+    `array_layout` is the layout of arrays that come as files, where it is not that of the input. `limits` are the
+    first whole number that is valid and the first that is no longer, where they are known.
     """
 
     name: str
@@ -32,11 +33,12 @@ class ResolvedInput:
     mean: tuple[float, ...] | None
     scale: tuple[float, ...] | None
     array_layout: str = ""
+    limits: tuple[int, int] | None = None
 
     @property
     def record(self) -> InputRecord:
         """For the recipe."""
-        return InputRecord(**{name: value for name, value in vars(self).items() if name != "array_layout"})
+        return InputRecord(**{name: value for name, value in vars(self).items() if name in InputRecord.model_fields})
 
     @property
     def is_image(self) -> bool:

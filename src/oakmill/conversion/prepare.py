@@ -16,7 +16,7 @@ from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.inputs import ResolvedInput, findings, match, resolve
 from oakmill.conversion.plain_numbers import in_plain_numbers
 from oakmill.errors import PreparationFailed
-from oakmill.graph import boundary, decompose, equality, large, opset, preprocessing, shapes, simplify
+from oakmill.graph import boundary, decompose, equality, indices, large, opset, preprocessing, shapes, simplify
 from oakmill.graph.outputs import keep_names
 from oakmill.graph.preprocessing import Preprocessing
 from oakmill.graph.skeleton import dimensions, freeze, source_inputs
@@ -123,6 +123,8 @@ def prepare(
         progress.note(note)
     original = in_plain_numbers(fixed.model, progress) if needs.plain_numbers else fixed.model
     inputs = decide({value.name: _tensor(value) for value in source_inputs(original)}, by_name, progress)
+    limits = indices.limits(original)
+    inputs = tuple(replace(item, limits=limits.get(item.name)) for item in inputs)
     heads = tuple((source.archive or {}).get("model", {}).get("heads") or ())
     proved: list[Prepared] = []
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from oakmill.calibration.images import read_image
 from oakmill.calibration.samples import Samples, draw, find_images, from_files, generated_samples
+from oakmill.conversion.images.numbers import numbers
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.errors import SourceError, SpecError
 from oakmill.spec import Encoding, Resize
@@ -173,5 +174,8 @@ def _seen(array: NDArray[Any], item: ResolvedInput) -> NDArray[np.uint8]:
 
 
 def _generated(item: ResolvedInput, count: int, seed: int) -> Samples:
-    encoding = item.encoding_to if item.is_image else Encoding.NONE
-    return generated_samples(item.shape, item.layout, encoding, count, seed)
+    if item.is_image and {"C", "H", "W"} <= set(item.layout) <= set("NCHW"):
+        return generated_samples(item.shape, item.layout, item.encoding_to, count, seed)
+    if item.is_image:  # pixels in bare rows
+        return generated_samples(item.shape, item.layout, Encoding.NONE, count, seed)
+    return numbers(item.shape, item.dtype, item.limits, count, seed)
