@@ -12,6 +12,7 @@ from onnx.shape_inference import InferenceError
 from oakmill.errors import DynamicShape, PreparationFailed, SpecError, UnsupportedModel
 from oakmill.graph import equality
 from oakmill.graph.skeleton import dimensions, freeze, infer_shapes, source_inputs
+from oakmill.model.tensors import forget_placeholders
 
 Shape = tuple[int, ...]
 
@@ -40,7 +41,7 @@ def fix_input_shapes(model: ModelProto, shapes: Mapping[str, Shape]) -> Fixed:
         UnsupportedModel: an input is not a tensor.
         PreparationFailed: the shapes contradict the graph, which cannot run with them; names the node.
     """
-    freeze(model)
+    forget_placeholders(freeze(model))
     _name_nodes(model)
     inputs = source_inputs(model)
     _check_request(inputs, shapes)

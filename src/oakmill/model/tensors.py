@@ -18,6 +18,22 @@ _WEIGHED = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
 
 
+PLACEHOLDERS = ("?", "-1", "None", "unk", "unknown")
+"""What exporters write for the name of a dimension that they know nothing of."""
+
+
+def forget_placeholders(model: ModelProto) -> ModelProto:
+    """Take names off open dimensions that stand for "unknown"; in place.
+
+    ONNX says that dimensions of one name are one number; exporters of PaddlePaddle call each that they do not know "?".
+    """
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in PLACEHOLDERS:
+                dim.ClearField("dim_param")
+    return model
+
+
 def graphs(model: ModelProto) -> Iterator[GraphProto]:
     """The main graph, then all graphs within nodes and functions."""
     yield model.graph

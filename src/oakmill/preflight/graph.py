@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from oakmill.model.structure import graph_inputs, opset_of
-from oakmill.model.tensors import subgraphs
+from oakmill.model.tensors import forget_placeholders, subgraphs
 
 LARGE = 1024
 """Elements; smaller constants may be shapes, and are read."""
@@ -178,7 +178,7 @@ def _inferred(
     model: ModelProto, inputs: Sequence[ValueInfoProto], shapes: Mapping[str, Sequence[int]]
 ) -> dict[str, onnx.TypeProto.Tensor]:
     """All tensors' types, by onnx; where it contradicts the exporter, what the exporter noted."""
-    found = bare(model)
+    found = forget_placeholders(bare(model))
     symbols: dict[str, int] = {}
     for value in found.graph.input:
         asked = shapes.get(value.name)

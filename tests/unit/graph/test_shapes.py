@@ -58,6 +58,16 @@ def test_two_numbers_for_one_symbol_are_refused() -> None:
         fix_input_shapes(two_inputs(), {"a": (1, 3, 4, 6), "b": (1, 3, 5, 6)})
 
 
+@pytest.mark.parametrize("placeholder", ["?", "None", "-1"])
+def test_a_placeholder_is_no_name(placeholder: str) -> None:
+    """PaddlePaddle's text classifier names its height and its width "?": asked for 48 x 192, it was refused."""
+    model = parse("y = Relu(x)", inputs="float[N,3,H,W] x", outputs="float[N,3,H,W] y")
+    for value in (*model.graph.input, *model.graph.output):
+        for dim in value.type.tensor_type.shape.dim[2:]:
+            dim.dim_param = placeholder
+    assert shapes(fix_input_shapes(model, {"x": (1, 3, 48, 192)}).model)["y"] == (1, 3, 48, 192)
+
+
 def test_stale_shapes_of_the_exporter_are_forgotten() -> None:
     model = parse("h = Relu(x) y = Flatten(h)", inputs="float[N,2,4,4] x", outputs="float[M,99] y")
     model.graph.value_info.append(helper.make_tensor_value_info("h", TensorProto.FLOAT, [7, 7, 7, 7]))

