@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,34 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.inputs import ResolvedInput, findings, match, resolve
 from oakmill.conversion.plain_numbers import in_plain_numbers
-from oakmill.errors import PreparationFailed
-from oakmill.graph import boundary, decompose, equality, indices, large, opset, preprocessing, shapes, simplify
+from oakmill.errors import OakmillError, PreparationFailed, ProofFailed, UnsupportedModel
+from oakmill.graph import (
+    boundary,
+    decompose,
+    equality,
+    explicit,
+    folding,
+    indices,
+    large,
+    opset,
+    preprocessing,
+    shapes,
+    simplify,
+)
+from oakmill.graph.naming import name_nodes
 from oakmill.graph.outputs import keep_names
 from oakmill.graph.preprocessing import Preprocessing
-from oakmill.graph.skeleton import dimensions, freeze, source_inputs
+from oakmill.graph.skeleton import copy_of, dimensions, freeze, source_inputs
 from oakmill.model import weights
 from oakmill.model.source import SourceModel, Tensor
 from oakmill.spec import ConversionSpec, InputSpec
 
 PROOF_SAMPLES = 2
 
+_NOTE = "oakmill.note"
+"""The key of what a prepared graph's metadata says of how it was made."""
+
+Simplifier = Callable[[onnx.ModelProto], onnx.ModelProto]
 Make = Callable[[], onnx.ModelProto]
 Keep = Callable[[onnx.ModelProto, object, Make], onnx.ModelProto]
 """Gives a source graph with fixed shapes, made plain for the compiler: what was made of the same before, or made now.
@@ -126,49 +144,97 @@ def prepare(
     limits = indices.limits(original)
     inputs = tuple(replace(item, limits=limits.get(item.name)) for item in inputs)
     heads = tuple((source.archive or {}).get("model", {}).get("heads") or ())
-    proved: list[Prepared] = []
-
-    def make() -> onnx.ModelProto:
-        progress.doing("simplifying" if not spec.disable_onnx_simplification else "leaving the graph as it is")
-        if any(weights.references(original)) and not spec.disable_onnx_simplification:
-            progress.note(
-                "the weights stay in the source's files: the graph is simplified around them, none are joined"
-            )
-        plain = _plain(original, spec, needs)
-        proved.append(_embedded(plain, original, inputs, needs, heads))
-        progress.doing("proving that it computes the same")
-        prove(proved[0], spec.seed)
-        return plain
-
+    making = _Making(original, inputs, spec, needs, heads, progress)
     wanted = {**asdict(needs), "decompose": sorted(needs.decompose)}  # the same in every process
     decides = [spec.disable_onnx_simplification, spec.seed, wanted, list(map(repr, inputs))]
-    plain = keep(original, decides, make)
-    prepared = proved[0] if proved else _embedded(plain, original, inputs, needs, heads)
+    plain = keep(original, decides, making.plain)
+    for item in plain.metadata_props:
+        if item.key == _NOTE:
+            progress.note(item.value)
+    prepared = making.proved or making.embedded(plain)
     for new, old in prepared.names.items():
         if new != old:
             progress.note(f"{old!r} is called {new!r} in the converted model")
     return prepared
 
 
-def _plain(model: onnx.ModelProto, spec: ConversionSpec, needs: Needs) -> onnx.ModelProto:
-    """The graph in the operations and the opset that the compiler reads rightly."""
-    simplified = simplify.simplify_around_weights if any(weights.references(model)) else simplify.simplify
-    changed = model if spec.disable_onnx_simplification else simplified(model)
-    changed = opset.raise_opset(opset.lower_opset(changed, needs.highest_opset), needs.lowest_opset)
-    return keep_names(decompose.decompose(changed, needs.decompose))
+@dataclass
+class _Making:
+    """Makes the plain graph of a source's with fixed shapes, and proves it: simplified, or else its constants folded.
+
+    `proved` is the last that was made.
+    """
+
+    model: onnx.ModelProto
+    inputs: tuple[ResolvedInput, ...]
+    spec: ConversionSpec
+    needs: Needs
+    heads: tuple[Mapping[str, Any], ...]
+    progress: Progress
+    proved: Prepared | None = None
+
+    def plain(self) -> onnx.ModelProto:
+        """The plain graph, proved; where the simplifier is in the way, its metadata has a note that it did without."""
+        off = self.spec.disable_onnx_simplification
+        in_files = any(weights.references(self.model))
+        self.progress.doing("leaving the graph as it is" if off else "simplifying")
+        if in_files and not off:
+            self.progress.note("the weights stay in the source's files: the graph is simplified around them")
+        around = simplify.around_weights if in_files else _whole
+        first = _as_it_is if off else partial(around, simplifier=simplify.simplify)
+        in_the_way = (PreparationFailed, UnsupportedModel) if off else (PreparationFailed,)
+        try:
+            return self._attempt(first)
+        except in_the_way as error:
+            self.progress.doing("folding its constants instead")
+            return self._attempt(partial(around, simplifier=folding.fold_constants), _why_folded(error))
+
+    def _attempt(self, simplified: Simplifier, note: str = "") -> onnx.ModelProto:
+        plain = self._lowered(simplified)
+        if note:
+            plain = copy_of(plain)
+            plain.metadata_props.add(key=_NOTE, value=note)
+        made = self.embedded(plain)
+        self.progress.doing("proving that it computes the same")
+        prove(made, self.spec.seed)
+        self.proved = made
+        return plain
+
+    def _lowered(self, simplified: Simplifier) -> onnx.ModelProto:
+        """In the operations and the opset that the compiler reads rightly, its constants as initializers."""
+        simple = simplified(self.model)
+        changed = opset.inline_functions(simple, self.needs.highest_opset)
+        if changed is not simple:  # the bodies of functions are written for any shape
+            changed = folding.fold_constants(changed) if simplified is _as_it_is else simplified(changed)
+        changed = explicit.write_out(opset.lower_opset(changed, self.needs.highest_opset))
+        changed = opset.raise_opset(changed, self.needs.lowest_opset)
+        changed = keep_names(decompose.decompose(changed, self.needs.decompose))
+        changed = folding.constants_as_initializers(changed)
+        name_nodes(changed)
+        return changed
+
+    def embedded(self, plain: onnx.ModelProto) -> Prepared:
+        """With the preprocessing in it, and the boundary that the platform wants."""
+        changed = preprocessing.embed(plain, [as_preprocessing(item) for item in self.inputs])
+        prepared = Prepared(
+            changed, plain, self.model, self.inputs, _outputs(changed), self.inputs, heads=self.heads
+        )  # fmt: skip
+        return _channels_last(prepared) if self.needs.channels_last else prepared
 
 
-def _embedded(
-    plain: onnx.ModelProto,
-    original: onnx.ModelProto,
-    inputs: tuple[ResolvedInput, ...],
-    needs: Needs,
-    heads: tuple[Mapping[str, Any], ...],
-) -> Prepared:
-    """With the preprocessing in it, and the boundary that the platform wants."""
-    changed = preprocessing.embed(plain, [as_preprocessing(item) for item in inputs])
-    prepared = Prepared(changed, plain, original, inputs, _outputs(changed), inputs, heads=heads)
-    return _channels_last(prepared) if needs.channels_last else prepared
+def _as_it_is(model: onnx.ModelProto) -> onnx.ModelProto:
+    return model
+
+
+def _whole(model: onnx.ModelProto, simplifier: Simplifier) -> onnx.ModelProto:
+    return simplifier(model)
+
+
+def _why_folded(error: OakmillError) -> str:
+    did = "onnxruntime folded its constants instead"
+    if isinstance(error, ProofFailed):
+        return f"simplified by onnxslim, the model computed something else at output {error.subject!r}: {did}"
+    return f"{error.message.rstrip('.')}: {did}"
 
 
 def _channels_last(prepared: Prepared) -> Prepared:

@@ -267,7 +267,8 @@ def require_equal(
             raise ProofFailed(
                 f"The prepared model does not compute what the source model computes: {difference}.",
                 subject=difference.name,
-                remedy="Convert with --disable-onnx-simplification; if that helps, the simplifier is at fault.",
+                remedy="A step of the preparation is at fault: please report it. Ending the network before it "
+                "(--outputs) may avoid it.",
             )
     return differences
 

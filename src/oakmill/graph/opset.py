@@ -8,16 +8,19 @@ at the target: what the table does not know is refused, never passed on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx.inliner
 import onnx.version_converter
 from onnx import ModelProto, NodeProto, TensorProto, defs, helper
+from onnx.shape_inference import InferenceError
 
 from oakmill.errors import UnsupportedOpset
 from oakmill.graph import elementary
+from oakmill.graph.folding import constants_as_initializers
+from oakmill.graph.naming import name_nodes
 from oakmill.graph.rewriting import (
     STANDARD_DOMAINS,
     CannotRewriteError,
@@ -33,13 +36,18 @@ from oakmill.graph.rewriting import (
 from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, opset_version, skeleton
 
 TARGET = 16
+_NAMED = 3  # functions in a message
 _TARGET_IR = 8  # the IR version that came with opset 16
 _TARGET_TYPES = TensorProto.BFLOAT16  # types with higher numbers (float 8, int 4) came later
+_RESIZE_BY_COORDINATES = 11  # the opset that gave Resize its coordinate_transformation_mode
 _REMEDY = "Export the model with opset 16 or lower."
 
 
 def raise_opset(model: ModelProto, lowest: int) -> ModelProto:
     """Bring the model up to the opset `lowest` if it is below: a copy, by onnx's own converter.
+
+    The converter makes a Constant of each attribute that became an input: these are made initializers. And it leaves
+    out where a Resize before opset 11 takes its values from, which the default of later opsets does not say.
 
     Raises:
         UnsupportedOpset: the converter knows no way; the message has its words.
@@ -48,12 +56,26 @@ def raise_opset(model: ModelProto, lowest: int) -> ModelProto:
     if version >= lowest:
         return model
     try:
-        return onnx.version_converter.convert_version(model, lowest)
+        raised = onnx.version_converter.convert_version(model, lowest)
     except (RuntimeError, ValueError, onnx.onnx_cpp2py_export.version_converter.ConvertError) as error:
         raise UnsupportedOpset(
             f"The model has opset {version}, and cannot be brought to {lowest}: {error}",
             remedy=f"Export the model with opset {lowest} or above.",
         ) from error
+    name_nodes(raised)
+    if version < _RESIZE_BY_COORDINATES:
+        _resize_as_before(raised)
+    return infer_shapes(constants_as_initializers(raised))
+
+
+def _resize_as_before(model: ModelProto) -> None:
+    """Upsample of opset 9 and Resize of opset 10 divide an output's index by the scale, and nearest takes the floor."""
+    for graph in all_graphs(model.graph):
+        for node in graph.node:
+            if node.op_type == "Resize" and node.domain in STANDARD_DOMAINS:
+                set_attributes(node, coordinate_transformation_mode="asymmetric")
+                if attributes(node).get("mode", "nearest") == "nearest":
+                    set_attributes(node, nearest_mode="floor")
 
 
 def lower_opset(model: ModelProto, highest: int = TARGET) -> ModelProto:
@@ -71,10 +93,10 @@ def lower_opset(model: ModelProto, highest: int = TARGET) -> ModelProto:
             f"The model has opset {version}; the newest that exists here is {defs.onnx_opset_version()}.",
             remedy=_REMEDY,
         )
+    model = inline_functions(model, highest)
     if version <= max(highest, TARGET):
         return model
     model = copy_of(model)
-    _inline_functions(model)
     try:
         rewrite(model, REWRITES, Scope(model, opset=TARGET))
     except CannotRewriteError as error:
@@ -96,23 +118,53 @@ def _set_opset(model: ModelProto) -> None:
     model.ir_version = min(model.ir_version, _TARGET_IR)
 
 
-def _inline_functions(model: ModelProto) -> None:
-    """Put bodies in the place of functions: the model's, and those of operators that opset 16 does not have."""
-    nodes = [node for graph in all_graphs(model.graph) for node in graph.node]
-    new = {node.op_type for node in nodes if node.domain in STANDARD_DOMAINS and not _existed(node.op_type)}
-    wanted = [("", op) for op in new - REWRITES.keys()]
-    wanted += [(function.domain, function.name) for function in model.functions]
+def inline_functions(model: ModelProto, highest: int = TARGET) -> ModelProto:
+    """Put bodies in the place of functions: a copy; a model without comes back as it is.
+
+    Functions are the model's own, and where its opset is above `highest` (16 or more), the operators of the standard
+    that came after opset 16 and that `lower_opset` has no step for.
+
+    Raises:
+        UnsupportedOpset: a function cannot be expanded; the message has onnx's words.
+    """
+    wanted = [(function.domain, function.name) for function in model.functions]
+    wanted += [("", op) for op in sorted(_new_functions(model, highest))]
     if not wanted:
-        return
+        return model
+    model = copy_of(model)
     bare = skeleton(infer_shapes(model))
     for tensor in bare.graph.initializer:  # the inliner asks for the type of every operand
         bare.graph.value_info.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
-    inlined = onnx.inliner.inline_selected_functions(bare, wanted, inline_schema_functions=True)
+    try:
+        inlined = onnx.inliner.inline_selected_functions(bare, wanted, inline_schema_functions=True)
+    except (RuntimeError, ValueError, onnx.checker.ValidationError, InferenceError) as error:
+        raise _not_inlined([name for _, name in wanted], error) from error
     for field in ("node", "value_info"):
         target = getattr(model.graph, field)
         del target[:]
         target.extend(getattr(inlined.graph, field))
     del model.functions[:]
+    name_nodes(model)  # the inliner names the nodes of a body after its function's outputs, some twice
+    return infer_shapes(model)
+
+
+def _not_inlined(names: Sequence[str], error: Exception) -> UnsupportedOpset:
+    detail = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    return UnsupportedOpset(
+        f"The functions that the model is written in ({', '.join(names[:_NAMED])}) cannot be expanded: {detail}",
+        subject=names[0],
+        remedy="Export the model without functions, or with opset 16 or lower.",
+    )
+
+
+def _new_functions(model: ModelProto, highest: int) -> set[str]:
+    """The operators that opset 16 does not have, and that have no step down."""
+    if opset_version(model) <= max(highest, TARGET):
+        return set()
+    nodes = [node for graph in all_graphs(model.graph) for node in graph.node]
+    bodies = [node for function in model.functions for node in function.node]
+    new = {node.op_type for node in (*nodes, *bodies) if node.domain in STANDARD_DOMAINS}
+    return {op for op in new - REWRITES.keys() if not _existed(op)}
 
 
 def _existed(op: str) -> bool:

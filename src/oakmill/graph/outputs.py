@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, MutableSequence, Sequence
+from collections.abc import Collection, MutableSequence, Sequence
 
 from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 
 from oakmill.errors import SpecError, UnsupportedModel
 from oakmill.graph.rewriting import Scope
-from oakmill.graph.skeleton import all_graphs, copy_of, dimensions, infer_shapes, subgraphs
+from oakmill.graph.skeleton import copy_of, dimensions, infer_shapes, reads
 
 _FINDING = {"NonZero", "Unique", "Compress", "NonMaxSuppression"}
 """Operators that return as much as they find."""
@@ -156,15 +156,7 @@ def _drop_unneeded(graph: GraphProto) -> None:
         if needed.isdisjoint(graph.node[index].output):
             del graph.node[index]
         else:
-            needed.update(_reads(graph.node[index]))
+            needed.update(reads(graph.node[index]))
     for index in reversed(range(len(graph.initializer))):
         if graph.initializer[index].name not in needed:
             del graph.initializer[index]
-
-
-def _reads(node: NodeProto) -> Iterator[str]:
-    """The names that a node reads, those within its graphs among them."""
-    yield from node.input
-    for graph in (inner for outer in subgraphs(node) for inner in all_graphs(outer)):
-        yield from (value.name for value in graph.output)
-        yield from (name for inner in graph.node for name in inner.input)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -54,6 +55,19 @@ def describe(node: NodeProto) -> str:
     return f"{node.op_type} {node.name or node.output[0]!r}"
 
 
+def constant_of(node: NodeProto) -> TensorProto | None:
+    """The tensor that a Constant makes; None for other nodes, for text and for sparse tensors."""
+    if node.op_type != "Constant" or node.domain not in STANDARD_DOMAINS:
+        return None
+    for name, value in attributes(node).items():
+        if name == "value":
+            return value if value.data_type != TensorProto.STRING else None
+        if name in ("value_int", "value_ints", "value_float", "value_floats"):
+            dtype = np.int64 if "int" in name else np.float32
+            return numpy_helper.from_array(np.array(value, dtype))
+    return None
+
+
 class Scope:
     """What is known of a model's tensors, and which names are taken."""
 
@@ -73,17 +87,9 @@ class Scope:
         self._constants.update((tensor.name, tensor) for tensor in graph.initializer)
         for node in graph.node:
             self._names.update((node.name, *node.output))
-            if node.op_type == "Constant":
-                self._learn_constant(node)
+            if (tensor := constant_of(node)) is not None:
+                self._constants[node.output[0]] = tensor
         self._names.update(self._types, self._constants)
-
-    def _learn_constant(self, node: NodeProto) -> None:
-        for name, value in attributes(node).items():
-            if name == "value":
-                self._constants[node.output[0]] = value
-            elif name in ("value_int", "value_ints", "value_float", "value_floats"):
-                dtype = np.int64 if "int" in name else np.float32
-                self._constants[node.output[0]] = numpy_helper.from_array(np.array(value, dtype))
 
     def shape(self, name: str) -> tuple[int | None, ...]:
         """A tensor's shape, None for each open dimension.
@@ -108,6 +114,13 @@ class Scope:
         if len(shape) < len(self.shape(name)):
             raise CannotRewriteError(f"the shape of {name!r} is not fixed")
         return shape
+
+    def size(self, name: str) -> int:
+        """How many elements a tensor has; 0 where that is not known."""
+        try:
+            return math.prod(self.fixed_shape(name))
+        except CannotRewriteError:
+            return 0
 
     def dtype(self, name: str) -> np.dtype[Any]:
         """A tensor's type; float32 where it is not known."""

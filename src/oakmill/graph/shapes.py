@@ -11,6 +11,7 @@ from onnx.shape_inference import InferenceError
 
 from oakmill.errors import DynamicShape, PreparationFailed, SpecError, UnsupportedModel
 from oakmill.graph import equality
+from oakmill.graph.naming import name_nodes
 from oakmill.graph.skeleton import dimensions, freeze, infer_shapes, source_inputs
 from oakmill.model.tensors import forget_placeholders
 
@@ -32,8 +33,8 @@ def fix_input_shapes(model: ModelProto, shapes: Mapping[str, Shape]) -> Fixed:
     """Give the inputs named in `shapes` these shapes and infer all others anew; in place.
 
     A symbolic dimension gets the same number wherever it occurs. An open batch (the first dimension, all others
-    fixed) becomes 1 without being asked, which a note says. Initializers are taken off the list of inputs, and
-    nameless nodes named after what they compute, so that errors can name them.
+    fixed) becomes 1 without being asked, which a note says. Initializers are taken off the list of inputs,
+    and every node gets a name of its own (`naming`), so that errors can name it.
 
     Raises:
         SpecError: an unknown input, the wrong rank, or a conflict with a dimension that the model fixes.
@@ -42,7 +43,7 @@ def fix_input_shapes(model: ModelProto, shapes: Mapping[str, Shape]) -> Fixed:
         PreparationFailed: the shapes contradict the graph, which cannot run with them; names the node.
     """
     forget_placeholders(freeze(model))
-    _name_nodes(model)
+    renamed = name_nodes(model)
     inputs = source_inputs(model)
     _check_request(inputs, shapes)
     symbols = _symbol_sizes(inputs, shapes)
@@ -52,13 +53,8 @@ def fix_input_shapes(model: ModelProto, shapes: Mapping[str, Shape]) -> Fixed:
     for value in model.graph.output:
         _substitute(value.type.tensor_type.shape, symbols)
     notes.extend(_infer(model))
+    notes.extend(f"Another node is called {old!r} too: it is {new!r} from here on." for new, old in renamed.items())
     return Fixed(model, tuple(notes))
-
-
-def _name_nodes(model: ModelProto) -> None:
-    for node in model.graph.node:
-        if not node.name and node.output:
-            node.name = node.output[0]
 
 
 def _check_request(inputs: Sequence[ValueInfoProto], shapes: Mapping[str, Shape]) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from onnx import ModelProto, ValueInfoProto
-from onnx.shape_inference import InferenceError
 
 from oakmill.errors import PreparationFailed
 from oakmill.graph.skeleton import LARGE, all_graphs, infer_shapes, skeleton, source_inputs
@@ -23,16 +22,12 @@ def simplify(model: ModelProto) -> ModelProto:
         PreparationFailed: the simplifier failed, or lost an output.
     """
     import onnxslim
-    from onnxslim.third_party.onnx_graphsurgeon.util.exception import OnnxGraphSurgeonException
 
     inputs = source_inputs(model)
     outputs = list(model.graph.output)
     try:
         simple = onnxslim.slim(model)
-    except (
-        ArithmeticError, AssertionError, AttributeError, LookupError, NotImplementedError, OSError, RuntimeError,
-        TypeError, ValueError, InferenceError, OnnxGraphSurgeonException,
-    ) as error:  # fmt: skip
+    except Exception as error:
         raise _failed(f"{type(error).__name__}: {error}") from error
     if not isinstance(simple, ModelProto):
         raise _failed("no model came back")
@@ -41,14 +36,14 @@ def simplify(model: ModelProto) -> ModelProto:
     return infer_shapes(simple)
 
 
-def simplify_around_weights(model: ModelProto) -> ModelProto:
-    """As `simplify`, for a model whose weights stay in files: a copy, with all weights of some size as they were.
+def around_weights(model: ModelProto, simplifier: Callable[[ModelProto], ModelProto]) -> ModelProto:
+    """As `simplifier`, for a model whose weights stay in files: a copy, with all weights of some size as they were.
 
     To the simplifier they are inputs. So it folds shapes and removes what is redundant, but joins no weights.
 
-    Raises: as `simplify`.
+    Raises: as the simplifier.
     """
-    simple = simplify(skeleton(model))
+    simple = simplifier(skeleton(model))
     kept = {tensor.name for tensor in simple.graph.initializer}
     used = {name for graph in all_graphs(simple.graph) for node in graph.node for name in node.input}
     used.update(value.name for value in simple.graph.output)
@@ -80,5 +75,5 @@ def _check_outputs(simple: ModelProto, outputs: Sequence[ValueInfoProto]) -> Non
 def _failed(reason: str) -> PreparationFailed:
     return PreparationFailed(
         f"The model could not be simplified: {reason}",
-        remedy="Convert it as it is: --disable-onnx-simplification",
+        remedy="Convert it without that: --disable-onnx-simplification",
     )

@@ -38,6 +38,14 @@ def all_graphs(graph: GraphProto) -> Iterator[GraphProto]:
             yield from all_graphs(inner)
 
 
+def reads(node: NodeProto) -> Iterator[str]:
+    """The names that a node reads, those within its graphs among them."""
+    yield from node.input
+    for graph in (inner for outer in subgraphs(node) for inner in all_graphs(outer)):
+        yield from (value.name for value in graph.output)
+        yield from (name for inner in graph.node for name in inner.input)
+
+
 def dimensions(tensor: TypeProto.Tensor) -> tuple[int | None, ...] | None:
     """A tensor's shape with None for each open dimension; None where not even the rank is known."""
     if not tensor.HasField("shape"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_a_graph_that_refers_to_its_weights_holds_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "step",
     [
-        pytest.param(simplify.simplify_around_weights, id="simplified"),
+        pytest.param(partial(simplify.around_weights, simplifier=simplify.simplify), id="simplified"),
         pytest.param(lambda model: opset.raise_opset(model, 17), id="opset"),
         pytest.param(copy_of, id="copied"),
     ],
@@ -79,7 +80,7 @@ def test_a_step_leaves_the_weights_where_they_are(tmp_path: Path, step: Callable
 
 
 def test_a_graph_is_simplified_around_its_weights(tmp_path: Path) -> None:
-    assert "Identity" not in ops(simplify.simplify_around_weights(loaded(save(tmp_path))))
+    assert "Identity" not in ops(simplify.around_weights(loaded(save(tmp_path)), simplify.simplify))
 
 
 def test_rounding_to_float16_is_the_same_from_files_and_from_memory(tmp_path: Path) -> None:

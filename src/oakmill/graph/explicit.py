@@ -1,0 +1,233 @@
+"""Writing out what an operator leaves to its reader: pads that follow from shapes, axes that old Softmaxes join.
+
+Compilers read these differently, or wrongly: OpenVINO 2022.2 ignores a ConvTranspose's `output_shape` and takes the
+Softmax of opset 11 along one axis. With numbers in their place, there is nothing to misread.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import ModelProto, NodeProto
+
+from oakmill.graph.rewriting import (
+    STANDARD_DOMAINS,
+    CannotRewriteError,
+    Emitter,
+    Rewrite,
+    Scope,
+    argument,
+    attributes,
+    rewrite,
+    set_attributes,
+)
+from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, opset_version, reads
+
+LOWEST = -65504.0
+"""The lowest number of FP16, in which RVC2 computes: no activation there is below it."""
+
+_SOFTMAX_OF_ONE_AXIS = 13  # the opset from which Softmax, LogSoftmax and Hardmax are of one axis
+_RESHAPE_BY_INPUT = 5
+_SAME = ("SAME_UPPER", "SAME_LOWER")
+
+
+def write_out(model: ModelProto) -> ModelProto:
+    """Put numbers in the place of `auto_pad` and `output_shape`, flatten for old Softmaxes, and join a Pad of -inf
+    to the MaxPool that it is for; a copy, if there is any. Where shapes are open, nodes stay as they are.
+    """  # fmt: skip
+    nodes = [node for graph in all_graphs(model.graph) for node in graph.node if node.domain in STANDARD_DOMAINS]
+    padded = {node.output[0] for node in nodes if node.op_type == "Pad"}
+    pooled = any(node.op_type == "MaxPool" and node.input[0] in padded for node in nodes)
+    if not pooled and not any(_is_implicit(node, opset_version(model)) for node in nodes):
+        return model
+    model = copy_of(model)
+    scope = Scope(model)
+    rewrite(model, {op: _where_known(step) for op, step in REWRITES.items()}, scope)
+    _join_pads(model, scope)
+    return infer_shapes(model)
+
+
+def _is_implicit(node: NodeProto, opset: int) -> bool:
+    if node.op_type in _SOFTMAXES:
+        return opset < _SOFTMAX_OF_ONE_AXIS
+    given = attributes(node)
+    return node.op_type in REWRITES and ("output_shape" in given or given.get("auto_pad", "NOTSET") != "NOTSET")
+
+
+def _where_known(step: Rewrite) -> Rewrite:
+    """The step, or none where a shape that it needs is open."""
+
+    def attempt(node: NodeProto, emit: Emitter) -> None:
+        try:
+            step(node, emit)
+        except CannotRewriteError:
+            emit.nodes.clear()
+
+    return attempt
+
+
+# Pads
+
+
+@dataclass(frozen=True)
+class _Window:
+    """How a kernel moves over the spatial axes; one number an axis in each."""
+
+    sizes: Sequence[int]
+    extents: Sequence[int]
+    strides: Sequence[int]
+
+    @classmethod
+    def of(cls, node: NodeProto, scope: Scope) -> _Window:
+        given = attributes(node)
+        sizes = scope.fixed_shape(node.input[0])[2:]
+        kernel = given.get("kernel_shape") or scope.fixed_shape(node.input[1])[2:]
+        steps = given.get("dilations") or [1] * len(sizes)
+        extents = [(size - 1) * step + 1 for size, step in zip(kernel, steps, strict=True)]
+        return cls(sizes, extents, given.get("strides") or [1] * len(sizes))
+
+
+def _pads(node: NodeProto, emit: Emitter) -> None:
+    """SAME pads so that each stride has its output; where the number is uneven, one end gets more."""
+    mode = attributes(node).get("auto_pad", "NOTSET")
+    if mode == "NOTSET":
+        return
+    if mode not in _SAME:
+        set_attributes(node, "auto_pad", "pads")  # VALID, and none is what is not said
+        return
+    window = _Window.of(node, emit.scope)
+    if max(attributes(node).get("dilations") or [1]) > 1:
+        raise CannotRewriteError("onnxruntime, which has the last word here, knows no SAME of dilated windows")
+    totals = [
+        max((math.ceil(size / stride) - 1) * stride + extent - size, 0)
+        for size, extent, stride in zip(window.sizes, window.extents, window.strides, strict=True)
+    ]
+    set_attributes(node, "auto_pad", "ceil_mode", pads=_halves(totals, first_less=mode == "SAME_UPPER"))
+
+
+def _transposed_pads(node: NodeProto, emit: Emitter) -> None:
+    """As many pads as `output_shape` or SAME take off; what is asked beyond, `output_padding` adds.
+
+    By the formulas of ConvTranspose in onnx's Operators.md.
+    """
+    given = attributes(node)
+    mode, asked = given.get("auto_pad", "NOTSET"), given.get("output_shape")
+    if not asked and mode not in _SAME:
+        if mode == "VALID":
+            set_attributes(node, "auto_pad", "pads")
+        return
+    window = _Window.of(node, emit.scope)
+    plain = [a * b for a, b in zip(window.sizes, window.strides, strict=True)]
+    wanted = list(asked)[-len(plain) :] if asked else plain
+    added = given.get("output_padding") or [0] * len(plain)
+    sides = zip(window.sizes, window.strides, window.extents, added, wanted, strict=True)
+    over = [stride * (size - 1) + more + extent - out for size, stride, extent, more, out in sides]
+    added = [more + max(-total, 0) for more, total in zip(added, over, strict=True)]
+    reach = map(max, window.strides, window.extents)
+    if any(a >= b for a, b in zip(added, reach, strict=True)) or (min(over) < 0 and not asked):
+        raise CannotRewriteError("it asks for more than a stride adds")
+    pads = _halves([max(total, 0) for total in over], first_less=mode == "SAME_UPPER")
+    set_attributes(node, "auto_pad", "output_shape", pads=pads, output_padding=added)
+
+
+def _halves(totals: Sequence[int], *, first_less: bool) -> list[int]:
+    """Pads before all axes, then behind all."""
+    less, more = [total // 2 for total in totals], [total - total // 2 for total in totals]
+    return [*less, *more] if first_less else [*more, *less]
+
+
+# Softmax
+
+
+def _flattened(node: NodeProto, emit: Emitter) -> None:
+    """Before opset 13, all axes from `axis` on are one."""
+    if not _RESHAPE_BY_INPUT <= emit.scope.opset < _SOFTMAX_OF_ONE_AXIS:
+        return
+    shape = emit.scope.fixed_shape(node.input[0])
+    axis = attributes(node).get("axis", 1) % max(len(shape), 1)
+    if math.prod(shape[axis + 1 :]) == 1:
+        return
+    flat = emit("Reshape", node.input[0], [math.prod(shape[:axis]), math.prod(shape[axis:])])
+    made = emit(node.op_type, flat, axis=1)
+    emit("Reshape", made, list(shape), out=node.output[0])
+
+
+_SOFTMAXES = ("Softmax", "LogSoftmax", "Hardmax")
+REWRITES: Mapping[str, Rewrite] = {
+    "AveragePool": _pads,
+    "Conv": _pads,
+    "ConvTranspose": _transposed_pads,
+    "LpPool": _pads,
+    "MaxPool": _pads,
+    **dict.fromkeys(_SOFTMAXES, _flattened),
+}
+
+
+# Pad before MaxPool
+
+
+def _join_pads(model: ModelProto, scope: Scope) -> None:
+    """Pads by -inf, which TensorFlow's exporters write for its "same" pooling, and compilers refuse."""
+    outputs = {value.name for value in model.graph.output}
+    for pad in [node for node in model.graph.node if node.op_type == "Pad"]:
+        readers = [node for node in model.graph.node if pad.output[0] in reads(node)]
+        if pad.output[0] in outputs or not readers or any(node.op_type != "MaxPool" for node in readers):
+            continue
+        try:
+            pads, value = _of_pad(pad, scope)
+        except CannotRewriteError:
+            continue
+        if value > LOWEST:
+            continue
+        if all(_takes(pool, pads) for pool in readers):
+            for pool in readers:
+                _join(pool, pad, pads)
+            model.graph.node.remove(pad)
+        elif math.isinf(value):
+            _write_lowest(pad, scope)
+
+
+def _of_pad(pad: NodeProto, scope: Scope) -> tuple[list[int], float]:
+    """The pads of the spatial axes, and the value.
+
+    Raises:
+        CannotRewriteError: they are computed, of other axes, negative, or no constant is what it pads with.
+    """
+    given = attributes(pad)
+    pads = scope.constant(pad.input[1]).tolist() if argument(pad, 1) else list(given.get("pads", ()))
+    value = float(scope.constant(pad.input[2]).item()) if argument(pad, 2) else float(given.get("value", 0.0))
+    rank = len(pads) // 2
+    others = (*pads[:2], *pads[rank : rank + 2])
+    if given.get("mode", "constant") != "constant" or argument(pad, 3) or any(others) or min(pads, default=-1) < 0:
+        raise CannotRewriteError("it is no plain padding of the spatial axes")
+    return [*pads[2:rank], *pads[rank + 2 :]], value
+
+
+def _takes(pool: NodeProto, pads: Sequence[int]) -> bool:
+    """Whether the pool's own pads can be these too: fewer than its kernel, as its definition asks."""
+    given = attributes(pool)
+    kernel = given["kernel_shape"]
+    total = [a + b for a, b in zip(pads, given.get("pads") or [0] * len(pads), strict=True)]
+    plain = len([name for name in pool.output if name]) == 1 and not given.get("ceil_mode", 0)
+    return (
+        plain
+        and given.get("auto_pad", "NOTSET") == "NOTSET"
+        and all(a < b for a, b in zip(total, [*kernel, *kernel], strict=True))
+    )
+
+
+def _join(pool: NodeProto, pad: NodeProto, pads: Sequence[int]) -> None:
+    own = attributes(pool).get("pads") or [0] * len(pads)
+    pool.input[0] = pad.input[0]
+    set_attributes(pool, pads=[a + b for a, b in zip(pads, own, strict=True)])
+
+
+def _write_lowest(pad: NodeProto, scope: Scope) -> None:
+    if argument(pad, 2):
+        dtype = scope.dtype(pad.input[2])
+        pad.input[2] = scope.add_constant(np.array(LOWEST, dtype), f"{pad.name or pad.output[0]}/lowest")
+    else:
+        set_attributes(pad, value=LOWEST)
