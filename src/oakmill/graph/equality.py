@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,6 +39,13 @@ class Tolerance:
     output may hold large boxes beside small scores, which the ratio would not see, each value is also held to
     `relative` of itself plus `floor` of the output's largest, but for a share of `outliers`. Differences up to
     `rounding`, some steps of float32 around 1, count as none: a score of 1e-5 out of a sigmoid is made of larger sums.
+
+    Values near zero are out of tolerance wherever sums are taken in another order, as their noise is that of the large
+    values beside them: of a segmentation's logits at 76 dB, half a percent. That is no fault where every slice along
+    every axis, of `slice_values` and more, has `slice_db` of its own, which no swapped channel and no wrong scale
+    leaves: a joined output has its parts along an axis. Where no slice is as long (a flat list of landmarks), one value
+    in twenty, `mild_outliers`, may be out of tolerance by up to `mild` times as much. Measured on MediaPipe's TFLite
+    models as ONNX: 0.47 % of a map of 256 x 256 at 75.8 dB, and 2 of 117 landmarks at 84.8 dB, 1.7 times as much.
     """
 
     snr_db: float = 60.0
@@ -46,6 +53,10 @@ class Tolerance:
     floor: float = 1e-5
     outliers: float = 1e-3
     rounding: float = 1e-6
+    slice_values: int = 16
+    slice_db: float = 40.0
+    mild_outliers: float = 0.05
+    mild: float = 10.0
 
 
 @dataclass(frozen=True)
@@ -214,19 +225,44 @@ def _compare(name: str, wanted: Array, found: Array | None, tolerance: Tolerance
         note = f"{np.count_nonzero(~finite & ~same)} values are NaN or infinite in one only"
         return Difference(name, np.inf, -np.inf, 0.0, float(np.mean(~same)), passed=False, note=note)
     note = "" if finite.all() else f"{np.count_nonzero(~finite)} values are NaN or infinite in both"
-    a, b = a[finite], b[finite]
-    return _measure(name, a, b, tolerance, note, exact=wanted.dtype.kind != "f")
+    difference = _measure(name, a[finite], b[finite], tolerance, note, exact=wanted.dtype.kind != "f")
+    if difference.passed or wanted.dtype.kind != "f" or not finite.all() or difference.snr_db < tolerance.snr_db:
+        return difference
+    even = _evenly_close(a.reshape(wanted.shape), b.reshape(wanted.shape), tolerance)
+    return replace(difference, passed=even)
 
 
 def _measure(name: str, a: Array, b: Array, tolerance: Tolerance, note: str, *, exact: bool) -> Difference:
     off = np.abs(a - b)
-    peak = float(np.abs(a).max(initial=0.0))
-    bound = 0.0 if exact else tolerance.relative * np.abs(a) + tolerance.floor * peak
+    bound = 0.0 if exact else _bound(a, tolerance)
     outside = float(np.mean(off > bound)) if a.size else 0.0
     snr = snr_db(a, b)
     close = outside <= tolerance.outliers and (exact or snr >= tolerance.snr_db)
     passed = close or (not exact and bool(off.max(initial=0.0) <= tolerance.rounding))
     return Difference(name, float(off.max(initial=0.0)), snr, cosine(a, b), outside, passed, note)
+
+
+def _bound(reference: Array, tolerance: Tolerance) -> Array:
+    """How far each value may be apart."""
+    size = np.abs(reference)
+    bound: Array = tolerance.relative * size + tolerance.floor * size.max(initial=0.0)
+    return bound
+
+
+def _evenly_close(a: Array, b: Array, tolerance: Tolerance) -> bool:
+    """Whether the noise is spread as the signal is; see `Tolerance`."""
+    axes = [axis for axis, size in enumerate(a.shape) if size > 1 and a.size // size >= tolerance.slice_values]
+    if axes:
+        return all(_slices_close(np.moveaxis(a, axis, 0), np.moveaxis(b, axis, 0), tolerance) for axis in axes)
+    off, bound = np.abs(a - b), _bound(a, tolerance)
+    return bool(np.mean(off > bound) <= tolerance.mild_outliers and np.all(off <= tolerance.mild * bound))
+
+
+def _slices_close(a: Array, b: Array, tolerance: Tolerance) -> bool:
+    near = max(tolerance.rounding, tolerance.floor * float(np.abs(a).max()))
+    a, off = a.reshape(len(a), -1), (a - b).reshape(len(a), -1)
+    enough = np.sum(off**2, 1) <= np.sum(a**2, 1) / 10 ** (tolerance.slice_db / 10)
+    return bool(np.all(enough | (np.abs(off).max(1) <= near)))
 
 
 def snr_db(reference: Array, candidate: Array) -> float:

@@ -1,0 +1,133 @@
+"""What compilers misread is written out: pads that follow from shapes, the axes of old Softmaxes, pads of -inf."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto, helper, numpy_helper
+
+from oakmill.graph import equality
+from oakmill.graph.explicit import write_out
+from oakmill.graph.rewriting import attributes
+from oakmill.graph.skeleton import copy_of, infer_shapes
+from tests.unit.graph.building import feeds, ops, parse
+
+SAME = ("SAME_UPPER", "SAME_LOWER")
+
+
+def written(model: ModelProto) -> ModelProto:
+    """The model written out, which computes the same; the given one stays as it was."""
+    infer_shapes(model)
+    before = copy_of(model)
+    data = feeds(model)
+    wanted = equality.run(model, data)
+    found = write_out(model)
+    assert model == before
+    equality.require_equal(wanted, equality.run(found, data))
+    return found
+
+
+def implicit(model: ModelProto) -> set[str]:
+    given = {(item.name, item.s) for node in model.graph.node for item in node.attribute}
+    return {name for name, value in given if name == "output_shape" or (name == "auto_pad" and value != b"NOTSET")}
+
+
+def transposed(kernel: int = 3, **attrs: object) -> ModelProto:
+    weights = np.random.default_rng(3).normal(size=[2, 1, kernel, kernel]).astype("f")
+    model = parse("y = ConvTranspose(x, w)", inputs="float[1,2,6,5] x")
+    model.graph.node[0].attribute.extend(helper.make_attribute(name, value) for name, value in attrs.items())
+    model.graph.initializer.append(numpy_helper.from_array(weights, "w"))
+    return model
+
+
+@pytest.mark.parametrize("mode", ["NOTSET", *SAME, "VALID"])
+@pytest.mark.parametrize("kernel", [2, 3, 4])
+@pytest.mark.parametrize("shape", [[12, 10], [11, 10], [12, 11]])
+def test_a_transposed_convolution_to_a_shape_gets_its_pads(mode: str, kernel: int, shape: list[int]) -> None:
+    """OpenVINO 2022.2 ignored the shape: -2.2 dB, or an output turned into [65,65,4,1]."""
+    found = written(transposed(kernel, auto_pad=mode, strides=[2, 2], output_shape=shape))
+    assert implicit(found) == set()
+    assert len(attributes(found.graph.node[0])["pads"]) == 4
+
+
+@pytest.mark.parametrize(("mode", "kernel", "stride"), list(itertools.product(SAME, (3, 4, 5), (1, 2, 3))))
+def test_same_of_a_transposed_convolution_gets_its_pads(mode: str, kernel: int, stride: int) -> None:
+    assert implicit(written(transposed(kernel, auto_pad=mode, strides=[stride, stride]))) == set()
+
+
+def test_more_than_a_stride_adds_stays_with_its_node() -> None:
+    """Of a kernel smaller than its stride, onnxruntime's SAME is not what the definition says: nothing is written."""
+    assert implicit(written(transposed(1, auto_pad="SAME_UPPER", strides=[2, 2]))) == {"auto_pad"}
+
+
+POOLS = ("MaxPool", "AveragePool", "LpPool")
+
+
+@pytest.mark.parametrize(("op", "mode", "stride"), list(itertools.product(POOLS, (*SAME, "VALID"), (1, 2, 3))))
+def test_pools_get_their_pads(op: str, mode: str, stride: int) -> None:
+    ceil = ", ceil_mode=1" if op != "LpPool" and mode in SAME else ""
+    body = f'y = {op}<auto_pad="{mode}", kernel_shape=[4,2], strides=[{stride},{stride}]{ceil}>(x)'
+    assert implicit(written(parse(body))) == set()
+
+
+@pytest.mark.parametrize(("mode", "stride"), list(itertools.product((*SAME, "VALID"), (1, 2))))
+def test_convolutions_get_their_pads(mode: str, stride: int) -> None:
+    weights = "float[1,2,2,3] w = {1,2,3,4,5,6,7,8,9,8,7,6}"
+    body = f'y = Conv<auto_pad="{mode}", strides=[{stride},{stride}]>(x, w)'
+    found = written(parse(body, inputs="float[1,2,9,8] x", constants=weights))
+    assert implicit(found) == set()
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax", "Hardmax"])
+@pytest.mark.parametrize("axis", ["<axis=1>", "", "<axis=2>", "<axis=-3>", "<axis=0>"])
+def test_old_softmaxes_flatten(op: str, axis: str) -> None:
+    """OpenVINO takes the Softmax of opset 11 along one axis: -48 dB on a map."""
+    found = written(parse(f"y = {op}{axis}(x)", opset=11))
+    assert ops(found) == ["Reshape", op, "Reshape"]
+
+
+@pytest.mark.parametrize(("opset", "axis"), [(11, 3), (11, -1), (13, 1)])
+def test_a_softmax_of_one_axis_stays(opset: int, axis: int) -> None:
+    assert ops(written(parse(f"y = Softmax<axis={axis}>(x)", opset=opset))) == ["Softmax"]
+
+
+def padded(value: float, pool: str, *, pads: tuple[int, int] = (1, 1)) -> ModelProto:
+    model = parse(f"p = Pad(x, pads, v) {pool}")
+    a, b = pads
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0, 0, a, a, 0, 0, b, b]), "pads"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(value, "f"), "v"))
+    return model
+
+
+@pytest.mark.parametrize("value", [-np.inf, float(np.finfo("f").min), -65504.0])
+@pytest.mark.parametrize("own", ["", ", pads=[0,1,1,0]"])
+def test_a_pad_below_all_numbers_is_the_pools_own(value: float, own: str) -> None:
+    """TensorFlow's "same" pooling: the compiler of RVC2 said "Unsupported pad value", and named no node."""
+    model = padded(value, f"y = MaxPool<kernel_shape=[3,3], strides=[2,2]{own}>(p)")
+    assert ops(written(model)) == ["MaxPool"]
+
+
+def test_where_the_pool_cannot_take_them_the_lowest_half_is_written() -> None:
+    model = padded(-np.inf, "y = MaxPool<kernel_shape=[3,3], ceil_mode=1>(p)")
+    found = written(model)
+    assert ops(found) == ["Pad", "MaxPool"]
+    assert {float(numpy_helper.to_array(item)) for item in found.graph.initializer if not item.dims} >= {-65504.0}
+
+
+@pytest.mark.parametrize(
+    ("value", "pool"),
+    [(0.0, "y = MaxPool<kernel_shape=[3,3]>(p)"), (-np.inf, "y = AveragePool<kernel_shape=[3,3]>(p)")],
+)
+def test_other_pads_stay(value: float, pool: str) -> None:
+    model = infer_shapes(padded(value, pool))
+    assert write_out(model) == model
+
+
+def test_open_shapes_stay_as_they_are() -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 11]> g (float[N,C,H,W] x) => (float[N,C,H,W] y) { y = Softmax(x) }'
+    )
+    assert ops(write_out(model)) == ["Softmax"]
