@@ -107,7 +107,7 @@ def _constant(model: ModelProto) -> set[str]:
     known = {tensor.name for tensor in model.graph.initializer} | {""}
     for node in model.graph.node:
         is_shape = node.op_type in ("Shape", "Size") and node.input[0] in fixed
-        if is_shape or (node.op_type not in _DRAWN and all(name in known for name in _reads(node))):
+        if is_shape or (node.op_type not in _DRAWN and all(name in known for name in reads(node))):
             known.update(node.output)
     return known - {""}
 
