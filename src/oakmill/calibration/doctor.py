@@ -16,6 +16,7 @@ from PIL import Image
 from oakmill.calibration.datasets.catalog import RANDOM_WARNING
 from oakmill.calibration.datasets.files import digest, is_image, problem, why
 from oakmill.calibration.images import FORMATS, read_image
+from oakmill.calibration.likeness import Album, thumbnail
 from oakmill.calibration.samples import draw
 from oakmill.errors import OakmillError, SourceError
 from oakmill.findings import Finding, Severity, finding_of, worst_of
@@ -45,7 +46,6 @@ _BLANK = 2.0  # standard deviation, of 255
 _GRAY = 1.0  # mean difference between channels, of 255
 _ASPECT = 3.0
 _TINY = 32  # pixels, where the input's size is not known
-_NEAR_BITS, _NEAR_LEVELS = 4, 6.0  # of 64 bits of hash; mean difference of the 8 x 9 thumbnails, of 255
 _MANY = 0.1  # share of the set from which on a finding is a warning
 
 
@@ -157,10 +157,9 @@ def _look(path: Path) -> _Look | str:
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     colour = float(np.abs(pixels - gray[..., None]).mean())
-    thumbnail = gray[:, : SIDE - SIDE % 9].reshape(8, SIDE // 8, 9, SIDE // 9).mean(axis=(1, 3))
     square = np.square(pixels).mean(axis=(0, 1))
     mean = pixels.mean(axis=(0, 1))
-    return _Look(size, mean, square, float(pixels.std()), colour < _GRAY, _neighbours(own), thumbnail)
+    return _Look(size, mean, square, float(pixels.std()), colour < _GRAY, _neighbours(own), thumbnail(gray))
 
 
 def _read(path: Path, size: tuple[int, int], resize: Resize) -> NDArray[np.float64]:
@@ -197,19 +196,9 @@ def _copies(paths: Sequence[Path]) -> int:
 
 
 def _near_twins(looks: Sequence[_Look]) -> int:
-    """How many images look like an earlier one, by difference hash (8 x 8 signs of a 8 x 9 thumbnail's slopes)."""
-    seen = [look for look in looks if look.std >= _BLANK]
-    if len(seen) < 2:
-        return 0
-    thumbnails = np.stack([look.thumbnail for look in seen])
-    signs = np.packbits(np.diff(thumbnails, axis=2) > 0, axis=2).reshape(len(seen), 8)
-    hashes = np.ascontiguousarray(signs).view(np.uint64).ravel()
-    twins = 0
-    for index in range(1, len(seen)):
-        near = np.flatnonzero(np.bitwise_count(hashes[:index] ^ hashes[index]) <= _NEAR_BITS)
-        difference = np.abs(thumbnails[near] - thumbnails[index]).mean(axis=(1, 2))
-        twins += bool((difference < _NEAR_LEVELS).any())
-    return twins
+    """How many images look like an earlier one; those of one colour look like nothing."""
+    album = Album()
+    return sum(not album.takes(look.thumbnail) for look in looks if look.std >= _BLANK)
 
 
 Findings = Iterator[Finding]

@@ -58,6 +58,24 @@ PRESETS = (
     Preset("caffe", "Caffe's mean", (123.68, 116.779, 103.939)),
 )
 
+CONVENTIONS = (
+    *PRESETS,
+    Preset("caffe_scaled", "Caffe's mean, times 0.017", (123.68, 116.779, 103.939), (1 / 0.017,)),
+    Preset("by_128", "127 and 128", (127.0,), (128.0,)),
+    Preset("centred", "−128 to 128", (127.5,)),
+    Preset("clip", "CLIP", (122.771, 116.746, 104.094), (68.501, 66.632, 70.323)),
+    Preset("cifar", "CIFAR-10", (125.307, 122.961, 113.8575), (62.993, 62.0887, 66.7049)),
+    Preset("imagenet_mean", "ImageNet's mean, −0.5 to 0.5", IMAGENET_MEAN, (PIXELS,)),
+    Preset("mnist", "MNIST", (33.3285,), (78.5655,)),
+)
+"""Those that a model may be asked about: `PRESETS`, which are offered, and the rarer ones that published code has:
+MobileNet's for Caffe, RetinaFace's and Ultraface's, OpenAI's CLIP, PyTorch's examples for CIFAR-10 and MNIST."""
+
+
+def options(mean: Values, scale: Values, encoding: str) -> str:
+    """What `convert` is given for them, in its own words."""
+    return f"--mean-values {words(mean or (0.0,))} --scale-values {words(scale or (1.0,))} --encoding-from {encoding}"
+
 
 def mistakes(
     name: str,

@@ -56,8 +56,8 @@ class Detector:
 
     def add(self, image: str, reference: Outputs, candidate: Outputs) -> None:
         """Add one image's outputs."""
-        first = self._boxes(reference)
-        second = self._boxes(candidate)
+        first = self.boxes(reference)
+        second = self.boxes(candidate)
         pairs = match(first, second, MATCHED)
         self._reference.update(first.labels.tolist())
         self._candidate.update(second.labels.tolist())
@@ -68,7 +68,7 @@ class Detector:
         total = len(first) + len(second)
         self._keep(image, first, second, pairs, 2 * len(pairs.iou) / total if total else 1.0)
 
-    def _boxes(self, outputs: Outputs) -> Boxes:
+    def boxes(self, outputs: Outputs) -> Boxes:
         """The boxes that an application would get."""
         self._settle(outputs)
         found = self.decoder.decode(outputs)
@@ -116,7 +116,7 @@ class Detector:
 
     def sees(self, outputs: Outputs) -> Sighting:
         """The boxes that an application would get of one image."""
-        return self._sighting(self._boxes(outputs), np.zeros(0, np.int64))
+        return self._sighting(self.boxes(outputs), np.zeros(0, np.int64))
 
     def agreement(self) -> TaskAgreement:
         """What was found so far."""

@@ -6,10 +6,11 @@ Each detector is a function of numbers that were measured elsewhere, and gives a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from oakmill.conversion.passport.agreement import OutputAgreement
-from oakmill.conversion.passport.confidence import Confidence, paired
+from oakmill.conversion.passport.confidence import Confidence, is_clear, paired
+from oakmill.conversion.passport.mirror import Kept
 from oakmill.conversion.passport.observed import Observed, OutputEncoding, Split, split
 from oakmill.conversion.passport.tasks import ClassAgreement, TaskAgreement
 from oakmill.findings import Finding, Severity, worst_first
@@ -253,14 +254,10 @@ def _count(item: ClassAgreement) -> int:
 
 
 def colour_order(declared: Confidence, reversed_: Confidence) -> Finding | None:
-    """The float model is surer of the same images with red and blue exchanged: the declared order is wrong.
-
-    Three standard errors of the difference, image by image, and 2 points at least: exchanging the colours of a
-    model that is fed rightly costs certainty or changes nothing, and chance reaches three errors once in 700 models.
-    """
-    difference = paired(declared, reversed_)
-    if len(declared.values) < 8 or difference.mean < 0.02 or difference.errors < 3:
+    """The float model is surer of the same images with red and blue exchanged: the declared order is wrong."""
+    if not is_clear(declared, reversed_):
         return None
+    difference = paired(declared, reversed_)
     return Finding(
         "colour_order",
         Severity.ERROR if difference.errors >= 5 and difference.mean >= 0.05 else Severity.WARNING,
@@ -294,6 +291,54 @@ def low_confidence(measured: Confidence) -> Finding | None:
         remedy="check mean, scale and colour order, and take held-out images of the kind that the model is for",
         evidence={"mean": round(measured.mean, 4), "bound": round(bound, 4), "images": len(measured.values)},
     )
+
+
+ONE_CLASS, CLASSES = 0.9, 10
+"""The share of images of one class from which a model is taken for blind, and classes below which it may well be right:
+photos of ten kinds of things are nearly never all of one."""
+MOSTLY, BOXES = 0.75, 16
+"""What must stay on mirror images of a detector that finds something on as many images, so that no other preprocessing
+is looked for; and boxes below which nothing can be said of that."""
+
+
+def blind(kept: Kept, classes: int | None) -> Iterator[Finding]:
+    """A float model that says one class of nearly everything, finds no box, or boxes that are not there."""
+    remedy = "check mean, scale and colour order, and take images of the kind that the model is for"
+    if kept.commonest and classes and classes >= CLASSES and kept.commonest[1] >= ONE_CLASS * kept.images:
+        yield Finding(
+            "one_class",
+            Severity.WARNING,
+            f"it says class {kept.commonest[0]} of {kept.commonest[1]} of {kept.images} images that differ",
+            title="The float model says one class of everything",
+            remedy=remedy,
+            evidence={"class": kept.commonest[0], "images": kept.images, "of_one_class": kept.commonest[1]},
+        )
+    if kept.commonest is None and not kept.things:
+        yield Finding(
+            "no_boxes",
+            Severity.WARNING,
+            f"on {kept.images} images that differ it finds no box",
+            title="The float model finds nothing",
+            remedy=remedy,
+            evidence={"images": kept.images},
+        )
+    if kept.commonest is None and kept.things >= BOXES and not kept.is_steady:
+        yield Finding(
+            "unsteady_boxes",
+            Severity.WARNING,
+            f"of the {kept.things} boxes that it finds on {kept.images} images, {kept.share:.0%} are there when the "
+            "images are mirrored",
+            title="The float model sees what is not there",
+            remedy=remedy,
+            evidence={"boxes": kept.things, "share": round(kept.share, 4), "images": kept.images},
+        )
+
+
+def sees(kept: Kept) -> bool:
+    """Whether a model surely sees, so that no other preprocessing needs to be looked for."""
+    if kept.commonest:
+        return kept.is_steady
+    return kept.share >= MOSTLY and kept.images_with_things >= MOSTLY * kept.images
 
 
 def random_calibration(correlation: float, *, declared: bool = False) -> Finding | None:

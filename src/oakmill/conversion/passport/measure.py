@@ -160,7 +160,7 @@ def measure(subject: Subject, progress: Progress) -> Passport:
         _pass(together, subject, certainty, progress)
     findings = [*subject.findings, *(finding for item in counts for finding in item.findings())]
     findings += of_calibration_images(subject.prepared, subject.images)
-    findings += [*of_inputs(subject.prepared), *certainty.findings()]
+    findings += [*of_inputs(subject.prepared), *certainty.findings(subject.source.load, progress)]
     if subject.overflowing:
         progress.doing("looking for values beyond FP16")
         findings += counts[0].vanishing()
@@ -253,9 +253,9 @@ def _pass(counts: Sequence[_Counts], subject: Subject, certainty: Certainty, pro
             for item in counts:
                 item.add(samples.names[place], outputs)
             if source and (expected := outputs[subject.source]) is not None:
-                certainty.add(expected)
-        if source and (exchanged := certainty.exchanged(chunk)):
-            certainty.add_exchanged(source(exchanged))
+                certainty.add(chunk[place - done], expected)
+        if source:
+            certainty.ask_again(source)
         done += len(chunk)
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from oakmill.calibration.likeness import Album, thumbnail
 from oakmill.conversion import inputs
+from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import GENERATED, Images, SampleSet
 from oakmill.conversion.inputs import ResolvedInput
-from oakmill.conversion.passport import choose_tasks, detectors
+from oakmill.conversion.passport import choose_tasks, conventions, detectors
 from oakmill.conversion.passport.agreement import Outputs
-from oakmill.conversion.passport.confidence import Confidence, clarity
+from oakmill.conversion.passport.classification import Classifier
+from oakmill.conversion.passport.confidence import MANY, Confidence, clarity
+from oakmill.conversion.passport.conventions import Inquiry, Run, Testimony, mirrored
+from oakmill.conversion.passport.mirror import Witness, is_telling, witness
 from oakmill.conversion.passport.observed import neighbours
 from oakmill.conversion.passport.tasks import Task
 from oakmill.conversion.prepare import Prepared
@@ -58,63 +64,97 @@ def of_inputs(prepared: Prepared) -> Iterator[Finding]:
 
 
 class Certainty:
-    """How sure the float model is of real images, in their own colours and with red and blue exchanged.
+    """What the float model says of real images that differ from each other: as given, mirrored, with other colours.
 
-    Generated images show nothing of that, and neither do outputs of which no task is known.
+    Generated images show nothing of that, and neither do outputs that may be anything, as an embedding is.
     """
 
     def __init__(self, prepared: Prepared, samples: SampleSet) -> None:
-        self._prepared = prepared
-        self._wanted = 0 if samples.source == GENERATED else CERTAINTY_IMAGES
+        self._prepared, self._samples = prepared, samples
+        pairs = [pair for pair in zip(prepared.inputs, prepared.boundary, strict=True) if _has_pixels(pair[1])]
+        self._image = pairs[0] if len(pairs) == 1 and pairs[0][0].channels in (1, 3) else None
+        self._wanted = 0 if samples.source == GENERATED or not pairs else CERTAINTY_IMAGES
         self._axes = {item.name: item.layout.index("C") for item in prepared.boundary if _is_coloured(item)}
+        self._album = Album()
+        self._seen = 0
+        self._places: list[int] = []
+        self._pending: list[Outputs] = []
         self._task: Task | None = None
+        self._witness: Witness | None = None
         self._classes = 0
         self._certain: list[float] = []
         self._declared: list[float] = []
         self._exchanged: list[float] = []
 
-    def add(self, outputs: Outputs) -> None:
-        """Add what the source model says of an image."""
-        if len(self._declared) >= self._wanted:
+    def add(self, raw: Outputs, outputs: Outputs) -> None:
+        """Add what the source model says of the next image; one that looks like an earlier one counts once."""
+        self._seen += 1
+        if len(self._places) >= self._wanted or not self._album.takes(self._thumbnail(raw)):
             return
-        if not self._declared:
+        if not self._places:
             self._begin(outputs)
-        if self._task:
-            self._certain.append(self._task.certainty(outputs))
-            self._declared.append(clarity(self._task, outputs))
+        if self._task is None or not is_telling(self._task, outputs):
+            self._task, self._wanted = None, 0
+            return
+        self._places.append(self._seen - 1)
+        self._certain.append(self._task.certainty(outputs))
+        self._declared.append(clarity(self._task, outputs))
+        self._pending.append(outputs)
+
+    def _thumbnail(self, raw: Outputs) -> NDArray[np.float64]:
+        """Of the first input of pixels."""
+        item = next(filter(_has_pixels, self._prepared.boundary))
+        values = np.moveaxis(raw[item.name], [item.layout.index("H"), item.layout.index("W")], [0, 1])
+        return thumbnail(values.reshape(*values.shape[:2], -1).mean(axis=2))
 
     def _begin(self, outputs: Outputs) -> None:
-        """Take the first task that the outputs are for."""
+        """Take the first task that the outputs are surely for."""
         tensors = [Tensor(name, values.shape, "") for name, values in outputs.items()]
         tasks = choose_tasks.of(tensors, self._prepared.heads, image_size(self._prepared))
-        self._task = next(iter(tasks), None)
+        self._task = next((task for task in tasks if is_telling(task, outputs)), None)
         if self._task is None:
-            self._wanted = 0
-        elif len(self._task.outputs) == 1 and outputs[self._task.outputs[0]].ndim in (1, 2):
+            return
+        if isinstance(self._task, Classifier):
             self._classes = outputs[self._task.outputs[0]].size
+        self._witness = witness(self._task) if self._image else None
 
-    def exchanged(self, samples: Sequence[Outputs]) -> list[dict[str, Any]]:
-        """Those of the next samples that are wanted with their colours in the other order, so; none without colours."""
-        if not self._axes or not self._task:
-            return []
-        axes, wanted = self._axes, samples[: self._wanted - len(self._exchanged)]
-        return [
-            {name: np.flip(values, axes[name]) if name in axes else values for name, values in raw.items()}
-            for raw in wanted
-        ]
+    def ask_again(self, source: Run) -> None:
+        """Run the images that were added since with their colours in the other order, and mirrored."""
+        pending, self._pending = self._pending, []
+        if not self._task or not pending:
+            return
+        samples = [self._samples[place] for place in self._places[-len(pending) :]]
+        if self._axes:
+            self._exchanged += [clarity(self._task, outputs) for outputs in source(list(map(self._turned, samples)))]
+        if self._witness and self._image:
+            outer = self._image[1]
+            answers = source([mirrored(raw, outer) for raw in samples])
+            for plain, reflected in zip(pending, answers, strict=True):
+                self._witness.add(plain, reflected)
 
-    def add_exchanged(self, runs: Iterable[Outputs]) -> None:
-        """Add what the source model says of `exchanged` samples."""
-        assert self._task is not None
-        self._exchanged += [clarity(self._task, outputs) for outputs in runs]
+    def _turned(self, raw: Outputs) -> Outputs:
+        axes = self._axes
+        return {name: np.flip(values, axes[name]) if name in axes else values for name, values in raw.items()}
 
-    def findings(self) -> Iterator[Finding]:
-        """A model that is sure of nothing, or surer of other colours."""
+    def findings(self, load: Callable[[], Run], progress: Progress) -> Iterator[Finding]:
+        """A model that is blind, surer of other colours, or that another convention fits; it is asked where needed."""
+        if self._task is None:
+            return
         if found := detectors.low_confidence(Confidence(tuple(self._certain), self._classes)):
             yield found
         declared, exchanged = Confidence(tuple(self._declared)), Confidence(tuple(self._exchanged))
-        if exchanged.values and (other := detectors.colour_order(declared, exchanged)):
+        other = detectors.colour_order(declared, exchanged) if exchanged.values else None
+        if other:
             yield other
+        if self._witness and self._image and len(self._places) >= MANY:
+            kept = self._witness.kept()
+            yield from detectors.blind(kept, self._classes or None)
+            if not detectors.sees(kept):
+                progress.doing("asking the model about its preprocessing")
+                ours = Testimony(declared, kept)
+                inquiry = Inquiry(*self._image, load(), self._samples, self._places, self._task)
+                if better := inquiry.better(ours):
+                    yield conventions.finding(self._image[0], ours, *better)
 
 
 def _is_coloured(item: ResolvedInput) -> bool:

@@ -6,18 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from oakmill.conversion.passport.confidence import Confidence, paired
+from oakmill.conversion.passport import confidence
+from oakmill.conversion.passport.confidence import Confidence
 from oakmill.spec import Encoding
 from oakmill.spec.preprocessing_rules import PRESETS, Values
 from oakmill.untrusted.questions import Preprocessed, Reaction
 
 Pair = tuple[Values, Values]
 """What is subtracted, and what is divided by; nothing where it is empty."""
-
-MANY = 8
-"""Images below which nothing is clear."""
-CLEAR, ERRORS = 0.02, 3.0
-"""By how much one must be surer, on average and in standard errors: as the passport judges colours."""
 
 
 @dataclass
@@ -111,9 +107,6 @@ def best_of(variants: Sequence[Variant]) -> Variant | None:
 
 def is_clear(best: Variant, variants: Sequence[Variant]) -> bool:
     """Whether it is surer than every other by more than chance does."""
-    found = [
-        paired(variant.confidence, best.confidence)
-        for variant in variants
-        if variant is not best and variant.mean_sure is not None
-    ]
-    return len(best.reaction.certainty) >= MANY and all(item.mean >= CLEAR and item.errors >= ERRORS for item in found)
+    rest = [variant for variant in variants if variant is not best and variant.mean_sure is not None]
+    enough = len(best.reaction.certainty) >= confidence.MANY
+    return enough and all(confidence.is_clear(variant.confidence, best.confidence) for variant in rest)
