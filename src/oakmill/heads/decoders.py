@@ -24,6 +24,9 @@ V5 = frozenset({"yolov5", "yolov7", "yolo-p"})
 V3 = frozenset({"yolov3", "yolov3-tiny"})
 R1 = frozenset({"yolov6r1"})
 LARGEST_EXPONENT = 20.0
+LARGEST_SCORE = 1.01
+IN_ORDER = 0.9
+"""The share of boxes that lie as boxes do; of offsets from anchors, of either sign, a quarter does."""
 
 
 class Decoder(Protocol):
@@ -107,7 +110,8 @@ class Rows:
 
     Of `C` columns the first four are the box's centre and size in pixels, in parts of the input, or in YOLOX's raw
     form, relative to its cell; `form` says which, and the first image tells where it does not. `objectness`: whether
-    a fifth stands before the classes.
+    a fifth stands before the classes. `classes` is how many there are where other numbers follow them, keypoints or
+    coefficients of masks; where nobody says so, the first image tells keypoints by values that are no scores.
     """
 
     output: str
@@ -115,6 +119,7 @@ class Rows:
     objectness: bool
     transposed: bool = False
     form: str = ""
+    classes: int | None = None
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -125,6 +130,7 @@ class Rows:
     def words(self) -> str:
         """What it takes them for."""
         columns = f"rows of centre, size{', objectness' if self.objectness else ''} and class scores"
+        columns += f" of {self.classes} classes, before other numbers" if self.classes else ""
         return f"{columns}, {_FORMS.get(self.form, 'of unknown form')}"
 
     def settled(self, outputs: Outputs) -> Rows:
@@ -135,6 +141,8 @@ class Rows:
         if self.form:
             return self
         rows = self._rows(outputs)
+        if self.classes is None and _are_keypoints(rows[:, 5:]) and not self.objectness:
+            return replace(self, classes=1).settled(outputs)
         if len(rows) != cells_of(self.size):
             return replace(self, form="pixels" if rows[:, :2].max(initial=0) > 2 else "parts")
         cells, steps = _cells(self.size)
@@ -154,7 +162,8 @@ class Rows:
         if self.form == "cells":
             cells, steps = _cells(self.size)
             middle, size = (middle + cells) * steps, _exp(size) * steps
-        classes = rows[:, 5 if self.objectness else 4 :]
+        first = 5 if self.objectness else 4
+        classes = rows[:, first : None if self.classes is None else first + self.classes]
         scores = classes.max(axis=1) * (rows[:, 4] if self.objectness else 1.0)
         corners = np.concatenate([middle - size / 2, middle + size / 2], 1)
         whole = 1.0 if self.form == "parts" else np.tile(self.size[::-1], 2)
@@ -168,18 +177,28 @@ _FORMS = {
 }
 
 
+def _are_keypoints(columns: Floats) -> bool:
+    """Whether what follows one score are points in pixels: x, y and, mostly, a score of each."""
+    by_three, by_two = columns.shape[1] % 3 == 0, columns.shape[1] % 2 == 0
+    return columns.shape[1] >= 6 and (by_three or by_two) and float(np.abs(columns).max(initial=0)) > LARGEST_SCORE
+
+
 @dataclass(frozen=True)
 class Pair:
-    """Corners [1, N, 4], and scores [1, N, K]; `background`: whether class 0 of several is nothing.
+    """Boxes [1, N, 4], and scores [1, N, K]; or [1, 4, N] and [1, K, N], where `transposed`.
 
-    The corners are in parts of the input, or in pixels where `pixels`; the first image tells.
+    The boxes are corners, or `centres` and sizes; in parts of the input, or in pixels where `pixels`; the first image
+    tells. `background`: whether class 0 of several is nothing; where nobody says so, it is if all scores of a row sum
+    up to 1.
     """
 
     boxes: str
     scores: str
     size: Size | None = None
-    background: bool = True
+    background: bool | None = None
     pixels: bool = False
+    transposed: bool = False
+    centres: bool = False
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -189,20 +208,67 @@ class Pair:
     @property
     def words(self) -> str:
         """What it takes them for."""
-        return "corners of boxes and scores of classes" + (", class 0 being the background" if self.background else "")
+        form = "centres and sizes" if self.centres else "corners"
+        return f"{form} of boxes and scores of classes" + (", class 0 being the background" if self.background else "")
 
     def settled(self, outputs: Outputs) -> Pair:
-        """With pixels or parts, as one image's outputs have it."""
-        return replace(self, pixels=bool(np.abs(outputs[self.boxes]).max(initial=0) > 4))
+        """With form, pixels or parts, and a background, as one image's outputs have it."""
+        boxes, scores = self._rows(outputs)
+        sums_to_one = bool(scores.shape[1] > 1 and np.abs(scores.sum(axis=1) - 1).max(initial=0) < 0.02)
+        return replace(
+            self,
+            pixels=bool(np.abs(boxes).max(initial=0) > 4),
+            centres=_are_centres(boxes, self.size),
+            background=sums_to_one if self.background is None else self.background,
+        )
+
+    def _rows(self, outputs: Outputs) -> tuple[Floats, Floats]:
+        """Boxes [N, 4] and scores [N, K]."""
+        boxes, scores = (outputs[name].astype(np.float64) for name in self.outputs)
+        if self.transposed:
+            return boxes[0].T, scores[0].T
+        rows = boxes.reshape(-1, 4)
+        return rows, scores.reshape(len(rows), -1)
 
     def decode(self, outputs: Outputs) -> Boxes:
         """The boxes of all rows."""
-        corners = outputs[self.boxes].astype(np.float64).reshape(-1, 4)
+        boxes, scores = self._rows(outputs)
+        if self.centres:
+            boxes = np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], 1)
         if self.pixels:
-            corners = corners / (np.tile(self.size[::-1], 2) if self.size else max(float(corners.max(initial=0)), 1.0))
-        scores = outputs[self.scores].astype(np.float64).reshape(len(corners), -1)
+            boxes = boxes / (np.tile(self.size[::-1], 2) if self.size else max(float(boxes.max(initial=0)), 1.0))
         first = 1 if self.background and scores.shape[1] > 1 else 0
-        return Boxes(corners, scores[:, first:].max(axis=1), scores[:, first:].argmax(axis=1) + first)
+        return Boxes(boxes, scores[:, first:].max(axis=1), scores[:, first:].argmax(axis=1) + first)
+
+
+def _are_centres(boxes: Floats, size: Size | None) -> bool:
+    """Whether the first two of four numbers follow the cells of the input's grids, and are no corners."""
+    if size is None or len(boxes) != cells_of(size) or _in_order(boxes) >= IN_ORDER:
+        return False
+    cells, steps = _cells(size)
+    return _correlation(boxes[:, 0], (cells[:, 0] + 0.5) * steps[:, 0]) > 0.9
+
+
+def _in_order(corners: Floats) -> float:
+    """The share of boxes whose second corner lies behind the first."""
+    return float((corners[:, 2:] >= corners[:, :2]).all(axis=1).mean()) if len(corners) else 1.0
+
+
+def unreadable(decoder: Decoder, outputs: Outputs) -> str:
+    """Why one image's outputs can be no boxes with scores as they are decoded; empty where they can.
+
+    Rows are known by their number, that of an input's cells; a pair of outputs may be anything.
+    """
+    boxes = decoder.decode(outputs)
+    scores, middles = boxes.scores, (boxes.corners[:, :2] + boxes.corners[:, 2:]) / 2
+    if scores.size and not (scores.min() >= -0.01 and scores.max() <= LARGEST_SCORE):
+        return f"what would be scores reaches from {scores.min():.3g} to {scores.max():.3g}"
+    inside = ((middles > -0.5) & (middles < 1.5)).all(axis=1)
+    if isinstance(decoder, Pair) and scores.size and min(_in_order(boxes.corners), float(inside.mean())) < IN_ORDER:
+        return (
+            "what would be boxes has its corners in no order, or lies beside the image: it may be relative to anchors"
+        )
+    return ""
 
 
 @dataclass(frozen=True)

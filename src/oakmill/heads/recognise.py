@@ -13,6 +13,8 @@ CONFIDENCE = 0.25
 """The score from which a box counts where no archive says so: the default of the YOLO families' own programs."""
 SUPPRESSION = 0.5
 LONGEST_TEXT = 512
+FEWEST_ROWS = 100
+"""Boxes that a detector gives at least before any suppression."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def _decoder(
     if parser in ("ssd", "mobilenet"):
         boxes, scores = str(metadata.get("boxes_outputs")), str(metadata.get("scores_outputs"))
         if boxes in shapes and scores in shapes:
-            return Pair(boxes, scores, size, background=shapes[scores][-1] != metadata.get("n_classes"))
+            return Pair(boxes, scores, size, shapes[scores][-1] != metadata.get("n_classes"))
         found = [name for name in given if shapes[name][-1] == 7]
         return Found(found[0]) if found else None
     if size is None:
@@ -155,7 +157,10 @@ def _decoder(
     anchors = tuple(metadata.get("anchors") or ())
     subtype = str(metadata.get("subtype") or "yolov8").lower()
     if len(names) == 1 and len(shapes[names[0]]) == 3:
-        return _rows(names[0], shapes[names[0]], classes, size)
+        others = 3 * int(metadata.get("n_keypoints") or 0) + int(metadata.get("n_prototypes") or 0)
+        return _rows(names[0], shapes[names[0]], classes, size, others) or _rows(
+            names[0], shapes[names[0]], classes, size
+        )
     return _grid(names, subtype, classes, size, anchors, shapes)
 
 
@@ -177,11 +182,12 @@ def _grid(
     return YoloGrid(names, subtype, classes, size, anchors)
 
 
-def _rows(name: str, shape: tuple[Any, ...], classes: int, size: Size) -> Rows | None:
-    """One output of rows, with or without an objectness by the number of its columns."""
+def _rows(name: str, shape: tuple[Any, ...], classes: int, size: Size, others: int = 0) -> Rows | None:
+    """One output of rows, with or without an objectness by the number of its columns; `others` stand behind."""
     for columns, transposed in ((shape[2], False), (shape[1], True)):
-        if columns in (4 + classes, 5 + classes):
-            return Rows(name, size, objectness=columns == 5 + classes, transposed=transposed)
+        if columns - others in (4 + classes, 5 + classes):
+            objectness = columns - others == 5 + classes
+            return Rows(name, size, objectness, transposed, classes=classes if others else None)
     return None
 
 
@@ -209,14 +215,21 @@ def _is_steps(shape: tuple[Any, ...]) -> bool:
 
 
 def _guessed_decoder(shapes: Shapes, size: Size | None) -> Decoder | None:
-    """Where the model has one output of a row for each cell of its grids, or one of corners and one of scores."""
+    """Where the model has one output of a row for each cell of its grids, or one of boxes and one of scores."""
     items = list(shapes.items())
     if len(items) == 1 and size and len(items[0][1]) == 3 and items[0][1][0] == 1:
         return _guessed_rows(items[0][0], items[0][1], size)
     if len(items) == 2 and all(len(shape) == 3 and shape[0] == 1 for _, shape in items):
         (first, a), (second, b) = sorted(items, key=lambda item: item[1][2] != 4)
-        if a[2] == 4 and b[2] != 4 and a[1] == b[1] >= 100:
+        if a[2] == 4 and b[2] != 4 and a[1] == b[1] >= FEWEST_ROWS:
             return Pair(first, second, size)
+        (first, a), (second, b) = sorted(items, key=lambda item: item[1][1] != 4)
+        if a[1] == 4 and b[1] < b[2] and a[2] == b[2] >= FEWEST_ROWS:
+            return Pair(first, second, size, transposed=True)
+    if len(items) == 2 and size:
+        (first, a), (_, b) = sorted(items, key=lambda item: len(item[1]))
+        if len(a) == 3 and len(b) == 4 and a[0] == b[0] == 1 and a[2] == cells_of(size) and a[1] - b[1] > 4:
+            return Rows(first, size, objectness=False, transposed=True, classes=a[1] - b[1] - 4)
     return None
 
 

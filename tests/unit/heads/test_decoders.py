@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from oakmill.heads.boxes import Boxes
-from oakmill.heads.decoders import Found, Pair, Rows, YoloGrid, cells_of
+from oakmill.heads.decoders import Found, Pair, Rows, YoloGrid, cells_of, unreadable
 
 SIZE = (64, 96)
 """Height and width."""
@@ -133,6 +133,48 @@ def test_corners_and_scores_in_two_outputs(unit: tuple[int, ...]) -> None:
     assert found == CORNERS.tolist()
     assert score == SCORE
     assert label == 1
+
+
+def centres_of_cells() -> NDArray[Any]:
+    return np.array(
+        [((x + 0.5) * s, (y + 0.5) * s) for s in (8, 16, 32) for y in range(SIZE[0] // s) for x in range(SIZE[1] // s)]
+    )
+
+
+@pytest.mark.parametrize("form", ["corners", "centres"])
+def test_a_yolo_that_was_cut_before_its_concat_is_a_transposed_pair(form: str) -> None:
+    """[1, 4, N] and [1, K, N]: it was judged by its SNR, red, though its boxes agreed."""
+    middles, half = centres_of_cells(), 4.0
+    boxes = np.concatenate([middles - half, middles + half] if form == "corners" else [middles, middles * 0 + 8], 1)
+    boxes[51] = CORNERS if form == "corners" else [28, 34, 24, 20]
+    scores = np.full((len(boxes), CLASSES), 0.01)
+    scores[51, LABEL] = SCORE
+    outputs = {"boxes": boxes.T[None], "scores": scores.T[None]}
+    decoder = Pair("boxes", "scores", SIZE, transposed=True).settled(outputs)
+    assert (decoder.centres, decoder.background, decoder.pixels) == (form == "centres", False, True)
+    assert best(decoder.decode(outputs)) == (CORNERS.tolist(), SCORE, LABEL)
+    assert unreadable(decoder, outputs) == ""
+
+
+def test_offsets_from_anchors_are_no_corners() -> None:
+    """A face detector that is cut before its anchors are applied was compared by boxes that are none."""
+    random = np.random.default_rng(0)
+    outputs = {"boxes": random.normal(0, 1, (1, 400, 4)), "scores": random.uniform(0, 1, (1, 400, 1))}
+    decoder = Pair("boxes", "scores", SIZE).settled(outputs)
+    assert "relative to anchors" in unreadable(decoder, outputs)
+
+
+def test_keypoints_behind_one_score_are_a_pose() -> None:
+    """YOLOv8-pose was read as a detector of 52 classes: "what would be scores reaches from 10.5 to 489"."""
+    rows = np.zeros((1, 5 + 51, cells_of(SIZE)), np.float32)
+    rows[0, :2] = centres_of_cells().T
+    rows[0, 5:] = 50
+    rows[0, :5, 51] = [28, 34, 24, 20, SCORE]
+    decoder = Rows("rows", SIZE, objectness=False, transposed=True).settled({"rows": rows})
+    assert (decoder.classes, decoder.form) == (1, "pixels")
+    corners, score, label = best(decoder.decode({"rows": rows}))
+    assert (corners, score, label) == (CORNERS.tolist(), pytest.approx(SCORE), 0)
+    assert unreadable(decoder, {"rows": rows}) == ""
 
 
 def test_finished_detections_end_where_they_are_marked() -> None:

@@ -21,7 +21,7 @@ from oakmill.conversion.passport.tasks import (
     share,
 )
 from oakmill.heads.boxes import Boxes, Matches, match, suppress
-from oakmill.heads.decoders import Decoder
+from oakmill.heads.decoders import Decoder, unreadable
 from oakmill.heads.recognise import CONFIDENCE, SUPPRESSION
 
 MATCHED = 0.5
@@ -81,9 +81,7 @@ class Detector:
             return
         self._settled = True
         self.decoder = self.decoder.settled(outputs)
-        scores = self.decoder.decode(outputs).scores
-        if scores.size and not (scores.min() >= -0.01 and scores.max() <= 1.01):
-            self._unfit = f"what would be scores reaches from {scores.min():.3g} to {scores.max():.3g}"
+        self._unfit = unreadable(self.decoder, outputs)
 
     def _keep(self, image: str, first: Boxes, second: Boxes, pairs: Matches, agreement: float) -> None:
         self._by_image.append(agreement)
@@ -133,7 +131,9 @@ class Detector:
             () if self._unfit else classes_seen(self.names, self._reference, self._candidate, self._both),
             () if self._unfit else tuple(self._by_image),
             self.guessed,
+            decides=not (self.guessed and self._unfit),
             evident=not self._unfit,
+            unreadable=self._unfit,
         )
 
     def _metrics(self) -> dict[str, Metric]:

@@ -68,7 +68,7 @@ class TaskAgreement:
     image.
     Where it does not decide, it is shown, and the verdict on the outputs stays with their SNR. `evident` says that what
     a guessed task's outputs hold bears the guess out, as probabilities do that sum up to 1: without it the task adds to
-    the SNR's verdict, and never replaces it.
+    the SNR's verdict, and never replaces it. `unreadable` says why outputs cannot be what they were taken for.
     """
 
     name: str
@@ -83,6 +83,7 @@ class TaskAgreement:
     guessed: bool = False
     decides: bool = True
     evident: bool = False
+    unreadable: str = ""
 
     @property
     def replaces_snr(self) -> bool:
@@ -116,6 +117,8 @@ class TaskAgreement:
         """Why it is not ok, a sentence each."""
         if not self.decides:
             return ()
+        if self.unreadable:
+            return (f"{self.name}: the outputs cannot be read as declared, {self.unreadable}",)
         if not self.measured:
             words = f"{self.name}: the float model finds nothing on these {self.images} images, so nothing is compared"
             return (words,)

@@ -94,6 +94,21 @@ def test_detectors_are_guessed_where_the_rows_are_the_grids_cells() -> None:
     assert decoder_of(Out("x", (1, cells, 9))) == Rows("x", (64, 64), objectness=True)
     assert decoder_of(Out("x", (1, 9, cells))) == Rows("x", (64, 64), objectness=False, transposed=True)
     assert decoder_of(Out("b", (1, 400, 4)), Out("s", (1, 400, 2))) == Pair("b", "s", (64, 64))
+    cut = decoder_of(Out("s", (1, 7, 400)), Out("b", (1, 4, 400)))
+    assert cut == Pair("b", "s", (64, 64), transposed=True)
+
+
+def test_rows_beside_the_prototypes_of_masks_have_their_coefficients_last() -> None:
+    cells = 64 + 16 + 4
+    found = decoder_of(Out("x", (1, 4 + 3 + 32, cells)), Out("masks", (1, 32, 16, 16)))
+    assert found == Rows("x", (64, 64), objectness=False, transposed=True, classes=3)
+
+
+@pytest.mark.parametrize(("key", "columns"), [("n_keypoints", 51), ("n_prototypes", 17)])
+def test_declared_rows_with_keypoints_or_coefficients(key: str, columns: int) -> None:
+    heads = [{"parser": "YOLO", "metadata": {**YOLO, key: 17}, "outputs": None}]
+    found = decoder_of(Out("x", (1, 4 + 3 + columns, 84)), heads=heads)
+    assert found == Rows("x", (64, 64), objectness=False, transposed=True, classes=3)
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_what_cannot_be_scores_is_not_judged_as_scores() -> None:
     """Keypoints in pixels stood where a detector without keypoints has its classes."""
     values = (np.zeros((1, 6, 4)), np.full((1, 6, 2), 300.0))
     found = detected((values, values))
-    assert not found.measured
+    assert (found.measured, found.decides, found.reasons) == (False, False, ())
     assert "300" in found.note
 
 
