@@ -13,6 +13,8 @@ CONFIDENCE = 0.25
 """The score from which a box counts where no archive says so: the default of the YOLO families' own programs."""
 SUPPRESSION = 0.5
 LONGEST_TEXT = 512
+MOST_PLANES = 256
+"""Classes of pixels that are looked for at most: a map of more numbers is one of features."""
 FEWEST_ROWS = 100
 """Boxes that a detector gives at least before any suppression."""
 
@@ -204,7 +206,20 @@ def _guessed(shapes: Shapes, size: Size | None, *, alone: bool) -> list[Recognis
             found.append(Steps(name))
         elif len(shape) == 3 and shape[0] == 1 and shape[1] > LONGEST_TEXT and shape[2] != 4:
             found.append(ScoredPlaces(name))
+        elif alone and size and _is_map(shape, size):
+            found.append(Masks(name))
     return found if sum(isinstance(item, Steps) for item in found) <= 1 else []
+
+
+def _is_map(shape: tuple[Any, ...], size: Size) -> bool:
+    """Few numbers for each pixel of an image at a quarter of its size or more, either axis: maybe masks."""
+    if len(shape) != 4 or shape[0] != 1:
+        return False
+    layouts = ((shape[1], *shape[2:]), (shape[3], *shape[1:3]))
+    return any(
+        planes <= MOST_PLANES and rows * size[1] == columns * size[0] and 4 * rows >= size[0]
+        for planes, rows, columns in layouts
+    )
 
 
 def _is_steps(shape: tuple[Any, ...]) -> bool:

@@ -79,7 +79,8 @@ class Measurement:
     def check(self, name: str, method: str, bounds: Bounds = QUANTIZED, *, decides: bool = True) -> Check:
         """The check, under its short name and with its method in words; where tasks do not decide, they are shown."""
         tasks = [task.agreement() for task in self.tasks]
-        judged = tuple(task if decides else replace(task, decides=False) for task in tasks)
+        shown = [task for task in tasks if task.decides or task.kind != "segmentation"]  # any map may be guessed as one
+        judged = tuple(task if decides else replace(task, decides=False) for task in shown)
         low, high, resolution, rounding = bounds
         return Check(name, method, self.comparison.outputs(), low, high, resolution, judged, rounding)
 

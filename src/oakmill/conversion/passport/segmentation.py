@@ -29,18 +29,21 @@ COLOURS = np.array(
 )
 """Of classes in a drawing, red, green, blue and how dense: none of the first, the others in turn."""
 MOST_CLASSES = 4096
+CLEAR = 0.8
+"""The share of a mask's pixels that are within a tenth of 0 or 1: what is left are its borders."""
 
 Counts = NDArray[np.int64]
 
 
 @dataclass
 class Segmentation:
-    """One output of masks: [1, K, H, W] scores, of which the highest wins; K = 1 is one class over a threshold; or
-    integers [1, H, W], class numbers."""
+    """One output of masks: [1, K, H, W] or [1, H, W, K] scores, of which the highest wins; K = 1 is one class over a
+    threshold; or integers [1, H, W], class numbers."""
 
     output: str
     names: tuple[str, ...] = ()
     guessed: bool = True
+    _maps: bool = True
     _reference: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     _candidate: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     _both: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -54,9 +57,10 @@ class Segmentation:
 
     def add(self, image: str, reference: Outputs, candidate: Outputs) -> None:
         """Add one image's masks."""
-        scores = reference[self.output]
+        scores = self._scores(reference)
         threshold = 0.5 if scores.min(initial=0) >= 0 and scores.max(initial=0) <= 1 else 0.0
-        a, b = (classes_of(outputs[self.output], threshold) for outputs in (reference, candidate))
+        self._maps &= are_masks(scores)
+        a, b = (classes_of(self._scores(outputs), threshold) for outputs in (reference, candidate))
         size = max(int(a.max(initial=0)), int(b.max(initial=0)), len(self._reference) - 1) + 1
         same = a == b
         self._reference = _added(self._reference, a, size)
@@ -67,9 +71,15 @@ class Segmentation:
         if self._worst.would_keep(agreement):
             self._worst.add(WorstImage(image, agreement, _sighting(a), _sighting(b)))
 
+    def _scores(self, outputs: Outputs) -> NDArray[Any]:
+        """The output, with its classes in front of rows and columns where it has any."""
+        values = np.asarray(outputs[self.output])
+        behind = values.ndim == 4 and channels_of(values.shape, len(self.names)) == 3
+        return values.transpose(0, 3, 1, 2) if behind else values
+
     def certainty(self, outputs: Outputs) -> float:
         """The mean over the pixels of the winner's score, where scores are probabilities; else 0."""
-        scores = outputs[self.output]
+        scores = self._scores(outputs)
         if scores.ndim < 4 or scores.min(initial=0) < 0 or scores.max(initial=0) > 1:
             return 0.0
         return float(scores[0].max(axis=0).mean())
@@ -88,9 +98,18 @@ class Segmentation:
             self._seen(),
             tuple(self._by_image),
             self.guessed,
+            self.decides,
+            self._maps,
         )
 
+    @property
+    def decides(self) -> bool:
+        """Where an archive says so, or where its values are those of masks on every image."""
+        return not self.guessed or self._maps
+
     def _metrics(self) -> dict[str, Metric]:
+        if self.guessed and not (self._reference[1:].any() or self._candidate[1:].any()):  # nothing over a threshold
+            return by_key(Metric("pixels", "pixels of the same class", float("nan")))
         seen = self._reference > 0
         union = (self._reference + self._candidate - self._both)[seen]
         mean = float((self._both[seen] / union).mean()) if seen.any() else float("nan")
@@ -114,6 +133,28 @@ class Segmentation:
             )
             for index in found
         )
+
+
+def channels_of(shape: tuple[int, ...], classes: int = 0) -> int:
+    """The axis of a map's classes, 1 or 3: the one that is as long as there are classes, else the shorter one."""
+    if classes and (shape[1] == classes) != (shape[3] == classes):
+        return 1 if shape[1] == classes else 3
+    return 1 if shape[1] <= shape[3] else 3
+
+
+def are_masks(scores: NDArray[Any]) -> bool:
+    """Whether maps [1, K, H, W] are masks for certain: of several classes they sum up to 1 at each pixel; one is nearly
+    0 or 1 at most of them, as saliency and regions of text are, and depth and brightness are not."""
+    if (
+        scores.ndim != 4
+        or not np.isfinite(scores).all()
+        or scores.min(initial=0) < -1e-3
+        or scores.max(initial=0) > 1.001
+    ):
+        return False
+    if scores.shape[1] > 1:
+        return bool(np.abs(scores.sum(axis=1) - 1).max(initial=0) < 0.02)
+    return float((np.abs(scores - 0.5) > 0.4).mean()) >= CLEAR
 
 
 def classes_of(output: NDArray[Any], threshold: float = 0.5) -> Counts:

@@ -125,6 +125,14 @@ def test_no_detector_is_guessed_where_shapes_leave_doubts(outputs: list[Out]) ->
     assert not any(isinstance(task, Detector) for task in tasks_of(outputs, None, (64, 64)))
 
 
+@pytest.mark.parametrize(
+    ("shape", "found"),
+    [((1, 1, 64, 64), True), ((1, 16, 16, 3), True), ((1, 1, 8, 8), False), ((1, 300, 64, 64), False)],
+)
+def test_maps_that_may_be_masks_are_looked_at(shape: tuple[int, ...], found: bool) -> None:
+    assert [type(task) for task in tasks_of([Out("x", shape)], None, (64, 64))] == [Segmentation] * found
+
+
 def test_sequences_and_scored_rows_are_guessed() -> None:
     assert isinstance(tasks_of([Out("x", (1, 21, 78))])[0], Sequence)
     assert isinstance(tasks_of([Out("x", (21, 1, 78))])[0], Sequence)

@@ -172,10 +172,38 @@ def test_pixels_of_the_same_class() -> None:
     reference[0, 1, :2] = 1
     candidate = reference.copy()
     candidate[0, 1, 0, 0] = -1
-    found = measured(Segmentation("out"), (reference, candidate))
+    found = measured(Segmentation("out", guessed=False), (reference, candidate))
     assert found.values["pixels"] == 15 / 16
     assert found.values["mean_iou"] == pytest.approx((7 / 8 + 8 / 9) / 2)
     assert found.verdict is Severity.WARNING
+
+
+def test_masks_whose_classes_come_last_are_read() -> None:
+    """TFLite's models give [1, H, W, K]; the best of each row's columns was taken for a class."""
+    first = np.random.default_rng(0).dirichlet(np.ones(3), (1, 8, 6))
+    found = measured(Segmentation("out", ("a", "b", "c"), guessed=False), (first, first[..., [1, 0, 2]]))
+    assert {item.label for item in found.classes} == {"a", "b", "c"}
+    assert found.values["pixels"] == pytest.approx((first.argmax(axis=3) == 2).mean())
+
+
+@pytest.mark.parametrize(
+    ("make", "decides"),
+    [
+        (lambda random: (random.random((1, 1, 16, 16)) > 0.7) * 0.98, True),  # saliency
+        (lambda random: random.random((1, 1, 16, 16)), False),  # depth
+        (lambda random: random.dirichlet(np.ones(4), (1, 16, 16)), True),  # probabilities of classes, the last axis
+        (lambda random: random.normal(0, 1, (1, 4, 16, 16)), False),  # features, or logits that nobody declared
+    ],
+)
+def test_maps_are_masks_where_their_values_are(make: Any, decides: bool) -> None:
+    """The SNR of a saliency map judged its borders; nothing said whether the mask was the same."""
+    found = measured(Segmentation("out"), *[(maps := make(np.random.default_rng(index)), maps) for index in range(3)])
+    assert (found.decides, found.replaces_snr) == (decides, decides)
+
+
+def test_a_map_without_anything_over_the_threshold_measures_nothing() -> None:
+    empty = np.full((1, 1, 16, 16), 0.01)
+    assert not measured(Segmentation("out"), (empty, empty)).measured
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 4, 4), (1, 4, 4)])
