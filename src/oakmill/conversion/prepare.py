@@ -21,6 +21,7 @@ from oakmill.graph import (
     boundary,
     decompose,
     equality,
+    exact,
     explicit,
     folding,
     indices,
@@ -56,7 +57,8 @@ class Needs:
     """What a platform asks of a graph: its opset, the operations that its compiler lacks, the layout of its boundary.
 
     With `channels_last`, images come in and outputs of four dimensions go out as NHWC, and no integer has 64 bits.
-    With `plain_numbers`, there are no other types than float32 and int32, no quantizers and no constant outputs.
+    With `plain_numbers`, there are no other types than float32 and int32, no quantizers and no constant outputs; with
+    `exact`, what Qualcomm's compiler misreads is written in other operators.
     """
 
     highest_opset: int
@@ -64,6 +66,7 @@ class Needs:
     decompose: tuple[str, ...] = ()
     channels_last: bool = False
     plain_numbers: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,7 +212,8 @@ class _Making:
             changed = folding.fold_constants(changed) if simplified is _as_it_is else simplified(changed)
         changed = explicit.write_out(opset.lower_opset(changed, self.needs.highest_opset))
         changed = opset.raise_opset(changed, self.needs.lowest_opset)
-        changed = keep_names(decompose.decompose(changed, self.needs.decompose))
+        changed = decompose.decompose(changed, self.needs.decompose)
+        changed = keep_names(exact.write_exactly(changed) if self.needs.exact else changed)
         changed = folding.constants_as_initializers(changed)
         name_nodes(changed)
         return changed

@@ -184,13 +184,13 @@ def cubic_resize(node: NodeProto, emit: Emitter) -> None:
     before, after = emit.scope.fixed_shape(x), emit.scope.fixed_shape(node.output[0])
     if len(before) != 4 or before[:2] != after[:2] or "axes" in given:
         raise CannotRewriteError("it resizes more than height and width")
-    rows, columns = (_interpolation(node, axis, before, after, emit)[..., None, None] for axis in (2, 3))
+    rows, columns = (interpolation(node, axis, before, after, emit)[..., None, None] for axis in (2, 3))
     high = emit("Conv", emit("Transpose", x, perm=[0, 2, 1, 3]), rows)
     wide = emit("Conv", emit("Transpose", high, perm=[0, 3, 2, 1]), columns)
     emit("Transpose", wide, out=node.output[0], perm=[0, 2, 3, 1])
 
 
-def _interpolation(node: NodeProto, axis: int, before: tuple[int, ...], after: tuple[int, ...], emit: Emitter) -> Array:
+def interpolation(node: NodeProto, axis: int, before: tuple[int, ...], after: tuple[int, ...], emit: Emitter) -> Array:
     """The matrix (after, before) that resizes along `axis`: what onnxruntime makes of the unit vectors."""
     size = before[axis]
     single = helper.make_node("Resize", ["x", "roi", "scales"], ["y"])

@@ -70,6 +70,7 @@ class Rvc4(Platform):
         decompose=("GRU", "LSTM", "RNN"),
         channels_last=True,
         plain_numbers=True,
+        exact=True,
     )
 
     spec: Rvc4Spec
