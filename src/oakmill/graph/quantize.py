@@ -19,6 +19,7 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from oakmill.errors import PreparationFailed
 from oakmill.graph.boundary import fold_quantizers
 from oakmill.graph.encodings import activations
+from oakmill.graph.folding import constants_as_initializers
 from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, source_inputs
 
 Interval = tuple[float, float]
@@ -69,7 +70,7 @@ def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, imag
     from onnxruntime.quantization import CalibrationMethod
     from onnxruntime.quantization.calibrate import TensorData, TensorsData
 
-    model = _named(infer_shapes(with_initializers(copy_of(model))))
+    model = _named(infer_shapes(constants_as_initializers(copy_of(model))))
     encodings = {**activations(model).spread(plan.encodings), **dict.fromkeys(image_inputs, PIXELS)}
     floats = {name: [np.array(value, np.float32) for value in pair] for name, pair in ranges.items()}
     data = TensorsData(CalibrationMethod.MinMax, {n: TensorData(lowest=a, highest=b) for n, (a, b) in floats.items()})
@@ -101,24 +102,6 @@ def _writer() -> Any:
             super()._quantize_sharing_param_tensors()
 
     return Writer
-
-
-def with_initializers(model: ModelProto) -> ModelProto:
-    """Make initializers of the Constant nodes that hold a tensor, which onnxruntime's writer takes for none; in place.
-
-    Raising a model's opset leaves such nodes.
-    """
-    kept = []
-    for node in model.graph.node:
-        value = next((item.t for item in node.attribute if item.name == "value"), None)
-        if node.op_type != "Constant" or value is None:
-            kept.append(_copy(node))
-            continue
-        model.graph.initializer.append(value)
-        model.graph.initializer[-1].name = node.output[0]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
-    return model
 
 
 def _named(model: ModelProto) -> ModelProto:
