@@ -5,6 +5,7 @@ Weights are not looked at: a model of 100 MB takes a fraction of a second.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -33,6 +34,7 @@ _FORMATS = {
     SourceFormat.TFLITE: "a TFLite model",
     SourceFormat.TORCHSCRIPT: "a TorchScript module",
 }
+_REFUSED_INPUTS = (Code.SCALAR, Code.BATCH, Code.PORT_TYPE)
 _OPS = (Code.UNSUPPORTED_OP, Code.MISREAD_OP, Code.UNKNOWN_DOMAIN)
 
 _REMEDIES = {
@@ -152,9 +154,9 @@ class Preflight:
     def _remedy(self, node: NodeProto) -> str:
         computed = [name for name in node.input if name and not self.facts.is_constant(name)]
         inputs = {value.name for value in self.facts.inputs}
-        cut = ",".join(name for name in computed if name not in inputs)
+        cut = " ".join(f"--outputs {shlex.quote(name)}" for name in dict.fromkeys(computed) if name not in inputs)
         text = _REMEDIES.get(node.op_type, _REMEDY)
-        return text.format(cut=f"--outputs {cut}") if cut else text.replace(" ({cut})", "")
+        return text.format(cut=cut) if cut else text.replace(" ({cut})", "")
 
 
 def _together(found: Iterator[Finding]) -> list[Finding]:
@@ -211,11 +213,12 @@ def require(model: ModelProto, platform: str, mode: str | None, asked: Sequence[
         asked: what is asked of the inputs; their shapes count.
 
     Raises:
-        UnsupportedModel: names the first such node, and the others; or an input without dimensions.
+        UnsupportedModel: names the first such node, and the others; or an input that the platform cannot
+            have: without dimensions, of another type, with a batch of several.
     """
     looked_at = Preflight(model, asked)
     for item in looked_at.inputs.findings(platform):
-        if item.code == Code.SCALAR:
+        if item.severity is Severity.ERROR and item.code in _REFUSED_INPUTS:
             raise UnsupportedModel(item.message, subject=item.subject, remedy=item.remedy)
     if mode is None:
         return ()

@@ -23,6 +23,8 @@ class Code(StrEnum):
     SCALAR = "scalar"
     STRIDE = "stride"
     BATCH = "batch"
+    PORT_TYPE = "port_type"
+    UNUSED = "unused"
     WIDE_INTEGERS = "wide_integers"
     ENCODING = "encoding"
     RANK = "rank"

@@ -11,13 +11,14 @@ from oakmill.findings import Finding, Severity
 from oakmill.preflight.findings import Code
 from oakmill.preflight.graph import Facts, argument, attributes
 from oakmill.spec import Encoding, InputSpec
-from oakmill.spec.platforms import PLATFORMS
+from oakmill.spec.platforms import PLATFORMS, PlatformFacts
 
 USUAL_SIDES = (320, 416, 640, 224, 256, 192, 384, 448, 480, 512, 768, 1024)
 """Sides of images that networks are made for, the most usual first."""
 
 _COLOURS = {Encoding.RGB, Encoding.BGR}
 _IMAGE_CHANNELS = (1, 3, 4)
+_IMAGE_RANK = 4
 _SUGGESTED = 3
 _LENGTH = 64
 _UP = {"Resize", "Upsample", "ConvTranspose", "DepthToSpace"}
@@ -131,14 +132,26 @@ class Inputs:
 
     def findings(self, platform: str) -> Iterator[Finding]:
         """All that is to be said of the inputs."""
+        facts = PLATFORMS[platform]
         for value in self.values:
             yield from self._shape(value)
+            if self._is_unused(value.name):
+                yield Finding(
+                    Code.UNUSED, Severity.NOTE,
+                    f"input {value.name!r} is dropped: nothing in the network computes with it", subject=value.name,
+                )  # fmt: skip
+                continue
             yield from self._stride(value)
-            yield from self._batch(value)
-            yield from self._type(value)
+            yield from self._batch(value, facts)
+            yield from self._type(value, facts)
             yield from self._encoding(value)
-            if PLATFORMS[platform].limits.channels_last:
-                yield from self._rank(value, PLATFORMS[platform].title)
+            if facts.limits.channels_last:
+                yield from self._rank(value, facts.title)
+
+    def _is_unused(self, name: str) -> bool:
+        """Whether a conversion drops it; a network that would be left without inputs keeps them."""
+        used = self.facts.reads | {value.name for value in self.facts.graph.output}
+        return name not in used and any(value.name in used for value in self.values)
 
     def _shape(self, value: ValueInfoProto) -> Iterator[Finding]:
         name, shape = value.name, stated(value)
@@ -194,18 +207,28 @@ class Inputs:
                 subject=value.name, remedy=f"--shape {value.name}={_text(better)}",
             )  # fmt: skip
 
-    def _batch(self, value: ValueInfoProto) -> Iterator[Finding]:
+    def _batch(self, value: ValueInfoProto, facts: PlatformFacts) -> Iterator[Finding]:
         shape = self.shapes.get(value.name) or stated(value)
         if len(shape) > 1 and (shape[0] or 1) > 1:
+            lost = facts.limits.batch_of_one and len(shape) >= _IMAGE_RANK
+            why = f"{facts.title}'s compiled file keeps one of them" if lost else "DepthAI feeds one image at a time"
             yield Finding(
-                Code.BATCH, Severity.WARNING,
-                f"input {value.name!r} takes {shape[0]} at once; DepthAI feeds one image at a time",
+                Code.BATCH, Severity.ERROR if lost else Severity.WARNING,
+                f"input {value.name!r} ({_text(shape)}) takes {shape[0]} at once; {why}",
                 subject=value.name, remedy="export the model with a batch of 1",
             )  # fmt: skip
 
-    def _type(self, value: ValueInfoProto) -> Iterator[Finding]:
+    def _type(self, value: ValueInfoProto, facts: PlatformFacts) -> Iterator[Finding]:
         dtype = self.facts.dtype(value.name)
-        if dtype in ("int64", "uint64", "float64"):
+        if dtype in facts.limits.refused_types:
+            yield Finding(
+                Code.PORT_TYPE, Severity.ERROR,
+                f"input {value.name!r} takes {dtype}, which {facts.title}'s compiler does not",
+                subject=value.name,
+                remedy="export the model with a float32 input (a camera's 16-bit depth goes in as FP16), or with an "
+                "int32 one",
+            )  # fmt: skip
+        elif dtype in ("int64", "uint64", "float64"):
             kind = "numbers" if dtype == "float64" else "whole numbers"
             yield Finding(
                 Code.WIDE_INTEGERS, Severity.WARNING,

@@ -213,3 +213,15 @@ def test_reports_of_before_there_was_one_scale_are_read() -> None:
     assert (found.verdict, found.findings[0].subject) == (Severity.WARNING, "n")
     assert reports_of({"preflight": {"rvc2": json.loads(json.dumps(found.as_dict()))}})["rvc2"] == found
     assert not reports_of({})
+
+
+def test_a_remedy_can_be_pasted_as_it_is() -> None:
+    """`--outputs a,b` was printed, and `convert` has a flag for each: "no tensor or node has that name"."""
+    nodes = (
+        node("Relu", "first", y="a b"),
+        node("Neg", "second", y="c"),
+        helper.make_node("GridSample", ["a b", "c"], ["d"], "bad", mode="bicubic"),
+        helper.make_node("NonMaxSuppression", ["a b", "c"], ["y"], "nms"),
+    )
+    (item,) = (item for item in report(model(*nodes)).findings if item.subject == "nms")
+    assert "(--outputs 'a b' --outputs c)" in item.remedy

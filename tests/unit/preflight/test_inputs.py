@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from oakmill.errors import UnsupportedModel
 from oakmill.findings import Finding, Severity
-from oakmill.preflight.check import Code, Preflight
+from oakmill.preflight.check import Code, Preflight, require
 from oakmill.preflight.graph import Facts
 from oakmill.preflight.inputs import total_stride
 from oakmill.spec import Encoding, InputSpec
@@ -102,3 +103,49 @@ def test_grey_on_three_channels_and_colours_on_one_are_told() -> None:
     (item,) = found(network((1, 1, 64, 64)), Code.ENCODING, InputSpec(encoding_from=Encoding.BGR))
     assert item.severity is Severity.ERROR
     assert item.remedy == "--encoding-from image=GRAY"
+
+
+def test_a_batch_that_the_compiled_file_loses_is_refused_before_it_is_compiled() -> None:
+    """Four images at once: compiled, then refused as depthai saw one of them, without a remedy."""
+    four = network((4, 3, 64, 64))
+    (item,) = found(four, Code.BATCH)
+    assert item.severity is Severity.ERROR
+    (elsewhere,) = found(four, Code.BATCH, platform="rvc4")
+    assert elsewhere.severity is Severity.WARNING
+    with pytest.raises(UnsupportedModel, match="takes 4 at once") as caught:
+        require(four, "rvc2", None)
+    assert caught.value.remedy == "export the model with a batch of 1"
+
+
+def test_rows_of_numbers_keep_their_count() -> None:
+    """A matrix is no batch of images: the compiled file has all of its rows."""
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"], "relu")], "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4, 8])],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    (item,) = found(model, Code.BATCH)
+    assert item.severity is Severity.WARNING
+    assert require(model, "rvc2", None) == ()
+
+
+@pytest.mark.parametrize("dtype", [TensorProto.UINT16, TensorProto.INT8, TensorProto.UINT64])
+def test_an_input_type_that_the_compiler_does_not_take_is_told_with_a_remedy(dtype: int) -> None:
+    """Depth of 16 bits: check said yes, the compiler "U16 isn't supported"; uint64 ended in a KeyError."""
+    model = network((1, 3, 64, 64), dtype=dtype)
+    (item,) = found(model, Code.PORT_TYPE)
+    assert item.severity is Severity.ERROR
+    assert "float32" in item.remedy
+    with pytest.raises(UnsupportedModel, match="compiler does not"):
+        require(model, "rvc2", "fp16")
+    assert not found(model, Code.PORT_TYPE, platform="rvc4")
+    assert not found(network((1, 3, 64, 64), dtype=TensorProto.INT32), Code.PORT_TYPE)
+
+
+def test_nothing_but_its_end_is_told_of_an_input_that_nothing_reads() -> None:
+    model = network((1, 3, 64, 64))
+    model.graph.input.append(helper.make_tensor_value_info("im_info", TensorProto.UINT16, [4, 3, 8, 8]))
+    (item,) = (item for item in Preflight(model).report("rvc2").findings if item.subject == "im_info")
+    assert (item.code, item.severity) == (Code.UNUSED, Severity.NOTE)
+    assert require(model, "rvc2", None) == ()
