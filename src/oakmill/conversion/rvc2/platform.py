@@ -218,7 +218,7 @@ class Rvc2(Platform):
                 watch=progress.tool,
             )
         except RunnerError as error:
-            raise failures.explain(error.message, prepared.model) from error
+            raise failures.explain(error.message, prepared.model, error.details) from error
         _require_names("input", compiled.ports["inputs"], [item.name for item in prepared.inputs])
         _require_names("output", compiled.ports["outputs"], [tensor.name for tensor in prepared.outputs])
         return Rvc2Built(compiled.file, compiled.ports, compiled.blobs)

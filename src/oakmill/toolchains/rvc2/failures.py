@@ -6,11 +6,14 @@ OpenVINO calls a layer after the ONNX node, or after the node's first output whe
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 
 from oakmill.errors import CompileFailed
+from oakmill.spec import Rvc2Spec
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,11 @@ RULES = (
         "give the shape: --shape NAME=1,3,H,W",
     ),
     Rule(
-        re.compile(r"memory allocation failed|not enough memory|failed to allocate", re.IGNORECASE),
+        re.compile(
+            r"(?:memory allocation failed|not enough memory|failed to allocate)"
+            r"(?:.*?for stage (?P<layer>[^\s@]+)\S* with type (?P<op>\w+))?",
+            re.IGNORECASE | re.DOTALL,
+        ),
         "a stage of the network needs more of RVC2's fast memory than there is",
         "use a smaller input shape, or fewer channels in the layer that is named",
     ),
@@ -61,30 +68,86 @@ RULES = (
 )
 
 
-def explain(message: str, model: onnx.ModelProto | None = None) -> CompileFailed:
-    """The error for a message of OpenVINO; with the model, the layer is traced back to its ONNX node."""
+_BECOMES = {"TopK": ("ArgMax", "ArgMin")}
+"""Operations of ONNX that OpenVINO computes by one of its own."""
+_NAMED = 3
+_USUAL = int(Rvc2Spec.model_fields["number_of_shaves"].default)
+"""The SHAVEs of a blob for which nothing else is asked."""
+
+
+def explain(
+    message: str, model: onnx.ModelProto | None = None, details: Mapping[str, Any] | None = None
+) -> CompileFailed:
+    """The error for a message of OpenVINO; with the model, the layer is traced back to its ONNX node.
+
+    `details` are the runner's: for a superblob, the numbers of SHAVEs for which it `works`, and for which it `fails`.
+    """
     words = re.sub(r"\[ GENERAL_ERROR \]\s*|\S*/openvino/\S+:\d+\s*", "", message).strip()
+    works, fails = ((details or {}).get(key) or () for key in ("works", "fails"))
     for rule in RULES:
         if found := rule.pattern.search(message):
-            parts = found.groupdict()
-            node = find_node(model, parts.get("layer", ""), parts.get("op", ""))
-            where = f" (node {node.name or node.output[0]!r}, {node.op_type})" if node else ""
+            parts = {key: value or "" for key, value in found.groupdict().items()}
+            nodes = find_nodes(model, parts.get("layer", ""), parts.get("op", ""))
             return CompileFailed(
-                rule.meaning.format(**parts) + where + f". The compiler says: {words}",
-                subject=(node.name or node.output[0]) if node else parts.get("layer", ""),
-                remedy=rule.remedy,
+                _with_shaves(works, fails)
+                + rule.meaning.format(**parts)
+                + _where(nodes)
+                + f". The compiler says: {words}",
+                subject=_label(nodes[0]) if nodes else parts.get("layer", ""),
+                remedy=_on_fewer(works, fails) or rule.remedy,
                 log=message,
             )
-    return CompileFailed(f"RVC2's compiler refused the model: {words}", remedy="see the log with -v", log=message)
+    return CompileFailed(
+        f"{_with_shaves(works, fails)}RVC2's compiler refused the model: {words}",
+        remedy=_on_fewer(works, fails) or "see the log with -v",
+        log=message,
+    )
 
 
-def find_node(model: onnx.ModelProto | None, layer: str, op: str) -> onnx.NodeProto | None:
-    """The ONNX node behind a layer: by name, by output, else by operation where it is the only one of its kind."""
+def _with_shaves(works: Sequence[int], fails: Sequence[int]) -> str:
+    return f"with {_listed(fails)} SHAVE{'s' * (list(fails) != [1])}, " if works else ""
+
+
+def _on_fewer(works: Sequence[int], fails: Sequence[int]) -> str:
+    """The remedy where a superblob cannot be had, and single blobs can."""
+    if not works:
+        return ""
+    best = min(works, key=lambda shaves: abs(shaves - _USUAL))
+    return f"--blob --shaves {best}: it compiles for {_listed(works)} SHAVEs, and a superblob needs all of 1 to 16"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """Numbers in their order, neighbours as a range: 1, 4 to 8."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+def _where(nodes: Sequence[onnx.NodeProto]) -> str:
+    if not nodes:
+        return ""
+    named = ", ".join(f"{_label(node)!r}" for node in nodes[:_NAMED])
+    more = f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else ""
+    several = "one of the nodes" if len(nodes) > 1 else "node"
+    return f" ({several} {named}{more}, {nodes[0].op_type})"
+
+
+def _label(node: onnx.NodeProto) -> str:
+    return node.name or str(node.output[0])
+
+
+def find_nodes(model: onnx.ModelProto | None, layer: str, op: str) -> list[onnx.NodeProto]:
+    """The ONNX node behind a layer, by its name or output; else all of the operation that it was made of."""
     if model is None:
-        return None
+        return []
     nodes = model.graph.node
     exact = [node for node in nodes if layer and (node.name == layer or layer in node.output)]
     stem = layer.split("/", maxsplit=1)[0].split("IE_", maxsplit=1)[0]
     alike = [node for node in nodes if op and op.lower().startswith(node.op_type.lower())]
     named = [node for node in nodes if stem and stem.lower().startswith(node.op_type.lower())]
-    return next(iter(exact or alike or named), None)
+    became = [node for node in nodes if node.op_type in _BECOMES.get(op, ())]
+    return exact[:1] or alike or named or became

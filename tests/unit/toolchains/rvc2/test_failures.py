@@ -64,3 +64,37 @@ def test_a_layer_that_openvino_made_up_is_found_by_its_kind() -> None:
     """)
     message = 'Failed to compile layer "GRUSequenceIE_2362": unsupported layer type "GRUSequence"'
     assert failures.explain(message, recurrent).subject == "y"
+
+
+MEMORY = (
+    f"[ GENERAL_ERROR ] \n{PLACE}/middleend/passes/adjust_data_location.cpp:227 [Internal Error]: Memory allocation "
+    "failed: unable to satisfy requirements for stage TopK_168 with type TopK"
+)
+
+
+def soft_argmax(*names: str) -> ModelProto:
+    ends = "\n".join(f"[{name}] {name}_out = ArgMax (image)" for name in names)
+    outputs = ", ".join(f"int64[1,3,8,8] {name}_out" for name in names)
+    return parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": 16]> agraph (float[1,3,8,8] image) => ({outputs}) {{ {ends} }}'
+    )
+
+
+def test_a_superblob_that_lacks_some_shaves_names_those_that_it_could_have() -> None:
+    """ "Use a smaller input shape" was said, where a blob for 2 SHAVEs and more compiles, and TopK is no node there."""
+    details = {"works": [2, *range(4, 17)], "fails": [1, 3]}
+    error = failures.explain(MEMORY, soft_argmax("peak"), details)
+    assert error.subject == "peak"
+    assert error.message.startswith("with 1, 3 SHAVEs, a stage of the network needs more")
+    assert "(node 'peak', ArgMax)" in error.message
+    assert error.remedy.startswith("--blob --shaves 8: it compiles for 2, 4 to 16 SHAVEs")
+
+
+def test_where_no_number_works_the_usual_remedy_is_told() -> None:
+    error = failures.explain(MEMORY, soft_argmax("peak"), {"works": [], "fails": [8, 16]})
+    assert "SHAVE" not in error.message
+    assert error.remedy.startswith("use a smaller input shape")
+
+
+def test_of_several_nodes_that_it_may_be_none_is_picked() -> None:
+    assert "(one of the nodes 'x', 'y', ArgMax)" in failures.explain(MEMORY, soft_argmax("x", "y")).message

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from frame import Refused
+
 from .forked import Compilers
+from .openvino import EngineError
 from .patches import Blob, diff
 
 ALL_SHAVES = range(1, 17)
@@ -27,11 +30,20 @@ def compile_superblob(compilers: Compilers, target: Path, workers: int, progress
 
     The base comes first and the fewest SHAVEs next, because they take longest. A patch is made as soon as its blob
     and the base are there, so memory holds as many blobs as there are workers, and the base.
+
+    Raises:
+        Refused: OpenVINO refused for some numbers of SHAVEs. Where it did not for the base, or for the most, `works`
+            are those that it compiled for, and `fails` the others.
     """
     digests: dict[int, str] = {}
+    refused: dict[int, EngineError] = {}
 
     def compiled(shaves: int) -> Blob:
-        data = compilers.compile(shaves)
+        try:
+            data = compilers.compile(shaves)
+        except EngineError as error:
+            refused[shaves] = error
+            raise
         digests[shaves] = hashlib.sha256(data).hexdigest()
         return Blob(data)
 
@@ -43,19 +55,40 @@ def compile_superblob(compilers: Compilers, target: Path, workers: int, progress
         base = pool.submit(compiled, BASE)
         patches = {pool.submit(patch, base, shaves): shaves for shaves in ALL_SHAVES if shaves != BASE}
         _watch(base, patches, progress)
+    if refused:
+        raise _partly_refused(refused, digests)
     _write(target, base.result().data, {shaves: future.result() for future, shaves in patches.items()})
     return digests
 
 
 def _watch(base: Future[Blob], patches: Mapping[Future[bytes], int], progress: Progress) -> None:
-    """Tell each blob that is done; on the first that fails, start no more and raise its error."""
+    """Tell each blob that is done, whether it was compiled or refused.
+
+    A network that is refused for the base is tried for the most SHAVEs alone: what lacks fast memory may fit there,
+    what cannot be compiled is not tried sixteen times. Any other error is raised, and no more are started.
+    """
     waiting: list[Future[Any]] = [base, *patches]
     for done, future in enumerate(as_completed(waiting), 1):
-        if future.exception():
-            for other in waiting:
-                other.cancel()
-            future.result()
+        if future.cancelled():
+            continue
+        error = future.exception()
+        if error and not isinstance(error, EngineError):
+            _cancel(waiting)
+            raise error
+        if error and base.done() and base.exception():
+            _cancel(other for other, shaves in patches.items() if shaves != ALL_SHAVES[-1])
         progress(done, len(ALL_SHAVES), f"{patches.get(future, BASE)} SHAVEs")
+
+
+def _cancel(waiting: Iterable[Future[Any]]) -> None:
+    for future in waiting:
+        future.cancel()
+
+
+def _partly_refused(refused: Mapping[int, EngineError], digests: Mapping[int, str]) -> Refused:
+    """OpenVINO's words on the first of the numbers of SHAVEs, and for which it has none."""
+    first = refused[min(refused)]
+    return Refused("engine", str(first), **{**first.details, "works": sorted(digests), "fails": sorted(refused)})
 
 
 def _write(target: Path, base: bytes, patches: Mapping[int, bytes]) -> None:
