@@ -127,6 +127,8 @@ def test_float_models_compute_in_float16(toolchain: Rvc4Toolchain, tmp_path: Pat
     for answer in answers:
         np.testing.assert_allclose(answer["maps"][0], maps, atol=0.01)
         np.testing.assert_allclose(answer["total"][0], maps.mean(axis=(0, 1)), atol=0.01)
+    hurried = toolchain.infer(made.file, tmp_path / "again", [{"image": image}] * 2, half=True, seconds=1e-6)
+    assert len(list(hurried)) == 1, "one image is run, however little time there is"
 
 
 NON_ZERO = """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from typing import Any, Protocol
 
 from oakmill.conversion.events import Progress
@@ -265,9 +265,9 @@ def _most(models: Iterable[Runnable]) -> int:
 
 
 def _run(run: Run, chunk: Sequence[Outputs], most: int | None, done: int) -> Iterator[Outputs | None]:
-    """Each sample's outputs, None for those that the model does not run."""
+    """Each sample's outputs, None for those that the model does not run, or has no time for."""
     part = chunk if most is None else chunk[: max(0, most - done)]
-    return chain(run(part) if part else (), repeat(None, len(chunk) - len(part)))
+    return islice(chain(run(part) if part else (), repeat(None)), len(chunk))
 
 
 def chunks(prepared: Prepared, samples: SampleSet, least: int = 1) -> Iterator[list[dict[str, Any]]]:

@@ -200,9 +200,12 @@ class Rvc4Toolchain(Managed):
         samples: Sequence[Mapping[str, NDArray[Any]]],
         *,
         half: bool = False,
+        seconds: float | None = None,
         watch: Watcher = ignore,
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Run a DLC's graph on the emulated processor: each sample's outputs by name, in the samples' order.
+
+        With `seconds` those are left out, the first never, that would not end within so many.
 
         Samples are raw arrays by input name in the file's own types. Quantized outputs come as float32, others as
         they are stored. All is read from the file's model; its caches, for other machines, are not touched.
@@ -215,6 +218,7 @@ class Rvc4Toolchain(Managed):
             "half": half,
             "samples": arrays.save_samples(job, samples),
             "target": arrays.OUTPUTS,
+            "seconds": seconds,
         }
         try:
             answer = self._run("run", request, job, [file], watch)
@@ -222,7 +226,7 @@ class Rvc4Toolchain(Managed):
             raise failures.aborted(error) from None
         ports = _ports(answer["outputs"])
         with np.load(job / arrays.OUTPUTS) as outputs:
-            for index in range(len(samples)):
+            for index in range(answer["ran"]):
                 yield {port.name: port.real(outputs[f"{port.name}/{index}"]) for port in ports}
 
     def _options(self, half: bool, optimization: int | None, vtcm_mb: int | None) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,16 @@ def test_a_model_may_run_some_of_the_images(made: Prepared, images: Images) -> N
     (check,) = measure(subject(made, images, source, method), Progress()).checks
     assert (source.runs, some.runs, len(check.outputs[0].by_image_snr_db)) == (COUNT, 2, 2)
     assert not any(task.decides for task in check.tasks)
+
+
+def test_a_model_may_run_out_of_time(made: Prepared, images: Images) -> None:
+    """A slow network's passport took 167 s, of which the emulated processor had nearly all."""
+    source, slow = Counted(made), Counted(made, most=4)
+    load = slow.runnable.load
+    runnable = Runnable(lambda: lambda samples: islice(load()(samples), 1), most=4)
+    method = Method("HTP", "how", runnable, source.runnable)
+    (check,) = measure(subject(made, images, source, method), Progress()).checks
+    assert (source.runs, slow.runs, len(check.outputs[0].by_image_snr_db)) == (COUNT, 1, 1)
 
 
 def test_few_samples_at_once_give_the_same(made: Prepared, images: Images, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ prepare   {"libraries": LIBRARIES, "model": FILE, "soc_models": [66, 57], "optio
           answers {"dlc": FILE}, which holds caches alone; its own process, for after another session it crashes
 read      {"libraries": LIBRARIES, "dlc": FILE, "soc_model": 66}
           answers {"qairt": BUILD, "inputs": [PORT], "outputs": [PORT]}
-run       as read, and {"half": false, "samples": [{INPUT: FILE.npy}], "target": FILE.npz}
-          answers as read; outputs, in the file's own types, go to `NAME/INDEX` in the .npz
+run       as read, and {"half": false, "samples": [{INPUT: FILE.npy}], "target": FILE.npz, "seconds": 60 or null}
+          answers as read, and {"ran": COUNT}; outputs, in the file's own types, go to `NAME/INDEX` in the .npz
 
 PORT is {"name", "shape", "dtype", "scale", "offset"}. Kinds of refusal:
 not_on_npu (nodes: [{op, name, reason}]), session (reasons), partitioned (count), qnn (step), graph, library.
@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,17 +74,21 @@ def read(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(request: dict[str, Any]) -> dict[str, Any]:
-    """Run the file's graph on each sample."""
+    """Run the file's graph on each sample, one at least, while the next one ends within the time that is given."""
     graph, answer = _open(request)
     graph.prepare(request["half"])
     results: dict[str, Any] = {}
+    started, ran = time.monotonic(), 0
     for index, sample in enumerate(request["samples"]):
+        if ran and request.get("seconds") and (time.monotonic() - started) * (ran + 1) / ran > request["seconds"]:
+            break
         feeds = {name: np.load(file) for name, file in sample.items()}
         for name, values in graph.execute(feeds).items():
             results[f"{name}/{index}"] = values
-        report(index + 1, len(request["samples"]), "images on the emulated HTP")
+        ran = index + 1
+        report(ran, len(request["samples"]), "images on the emulated HTP")
     np.savez(request["target"], **results)
-    return answer
+    return {**answer, "ran": ran}
 
 
 def _open(request: dict[str, Any]) -> tuple[Graph, dict[str, Any]]:
