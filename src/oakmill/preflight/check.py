@@ -19,6 +19,7 @@ from oakmill.preflight.findings import Code, Report, of_node
 from oakmill.preflight.graph import STANDARD, Facts
 from oakmill.preflight.inputs import Inputs
 from oakmill.preflight.reach import refusal
+from oakmill.preflight.rewritten import rewritten
 from oakmill.preflight.tables import POOR, WRONG, Answer, Table, tables
 from oakmill.preflight.variants import Variant, variant_of
 from oakmill.spec import ConversionSpec, InputSpec, QuantizingSpec
@@ -99,7 +100,7 @@ class Preflight:
         functions = {(item.domain, item.name) for item in self.model.functions}
         opset = self.facts.opset
         for node, variant in self.variants:
-            if (node.domain, node.op_type) in functions:
+            if (node.domain, node.op_type) in functions or rewritten(table.platform, variant):
                 continue
             if node.domain not in (*STANDARD, *_MEASURED_DOMAINS):
                 yield self._foreign(node)

@@ -1,0 +1,64 @@
+"""What the preflight takes for written in other operators is that, and only that."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from onnx import ModelProto, numpy_helper
+
+from oakmill.findings import Severity
+from oakmill.graph.exact import write_exactly
+from oakmill.graph.quantizers import without_quantizers
+from oakmill.preflight.check import Preflight
+from oakmill.preflight.graph import Facts
+from oakmill.preflight.rewritten import rewritten
+from oakmill.preflight.variants import variant_of
+from tests.unit.graph.building import ops, parse
+
+GELU = "a = Div(x, r) e = Erf(a) p = Add(e, one) m = Mul(x, p) y = Mul(m, half)"
+NUMBERS = "float r = {1.4142135}, float one = {1}, float half = {0.5}"
+SCALES = "float[4] s = {1, 1, 1.3, 1.3}"
+WRITTEN = {
+    "AveragePool": parse("y = AveragePool<kernel_shape = [3, 3], pads = [0, 0, 1, 1], strides = [2, 2]>(x)"),
+    "Einsum": parse('y = Einsum<equation = "abcd,abed->abce">(x, x)'),
+    "Erf": parse(GELU, constants=NUMBERS),
+    "LayerNormalization": parse("y = LayerNormalization<axis = 2>(x, s)", opset=17),
+    "Pad": parse('y = Pad<mode = "edge">(x, p)', constants="int64[8] p = {0, 0, 1, 2, 0, 0, 0, 3}"),
+    "QuantizeLinear": parse("q = QuantizeLinear(x, half) y = DequantizeLinear(q, half)", constants=NUMBERS),
+    "Resize": parse('y = Resize<mode = "linear">(x, "", s)', constants=SCALES),
+}
+WRITTEN["LayerNormalization"].graph.initializer.append(numpy_helper.from_array(np.ones([6, 5], np.float32), "s"))
+
+OTHER = {
+    "Einsum of a diagonal": parse('y = Einsum<equation = "iijk->ijk">(x)', inputs="float[3,3,4,5] x"),
+    "Einsum of three": parse('y = Einsum<equation = "abcd,abcd,abcd->abcd">(x, x, x)'),
+    "Erf": parse("y = Erf(x)"),
+    "Pad": parse("y = Pad(x, p)", constants="int64[8] p = {0, 0, 1, 2, 0, 0, 0, 3}"),
+    "Resize, bicubic": parse('y = Resize<mode = "cubic">(x, "", s)', constants=SCALES),
+    "Resize by computed scales": parse('s = Relu(t) y = Resize(x, "", s)', inputs="float[2,8,6,5] x, float[4] t"),
+}
+
+
+def written(model: ModelProto, op: str, platform: str = "rvc4") -> bool:
+    facts = Facts(model)
+    return rewritten(platform, variant_of(next(node for node in model.graph.node if node.op_type == op), facts))
+
+
+@pytest.mark.parametrize("op", WRITTEN)
+def test_what_is_written_in_others_is_no_reason_to_refuse(op: str) -> None:
+    """The table speaks of what the compiler makes of it: torch's GELU was refused for its Erf, and no transformer went.
+
+    The graph that the compiler gets has it no longer, or in the form that comes out right.
+    """
+    model = WRITTEN[op]
+    assert written(model, op)
+    assert not written(model, op, "rvc2")
+    assert Preflight(model).report("rvc4").verdict is not Severity.ERROR
+    assert op not in ops(write_exactly(without_quantizers(model)))
+
+
+@pytest.mark.parametrize("kind", OTHER)
+def test_what_stays_is_judged_by_the_table(kind: str) -> None:
+    op = kind.partition(" ")[0].rstrip(",")
+    assert not written(OTHER[kind], op)
+    assert op in ops(write_exactly(OTHER[kind]))
