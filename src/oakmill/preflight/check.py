@@ -16,12 +16,14 @@ from oakmill.findings import Finding, Severity, worst_first
 from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.model.tensors import weight_bytes
 from oakmill.preflight.findings import Code, Report, of_node
+from oakmill.preflight.fused import REMEDY, is_fused
 from oakmill.preflight.graph import STANDARD, Facts
 from oakmill.preflight.inputs import Inputs
 from oakmill.preflight.reach import refusal
 from oakmill.preflight.rewritten import rewritten
 from oakmill.preflight.tables import POOR, WRONG, Answer, Table, tables
 from oakmill.preflight.variants import Variant, variant_of
+from oakmill.preflight.written_out import as_prepared
 from oakmill.spec import ConversionSpec, InputSpec, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS
 
@@ -69,7 +71,8 @@ class Preflight:
     def variants(self) -> list[tuple[NodeProto, Variant]]:
         """The nodes that are computed on the device, and what they are."""
         if self._variants is None:
-            self._variants = [(node, variant_of(node, self.facts)) for node in self.facts.nodes]
+            facts = self.facts
+            self._variants = [(node, variant_of(as_prepared(node, facts), facts)) for node in facts.nodes]
         return self._variants
 
     def report(self, platform: str, mode: str = "") -> Report:
@@ -102,6 +105,9 @@ class Preflight:
         for node, variant in self.variants:
             if (node.domain, node.op_type) in functions or rewritten(table.platform, variant):
                 continue
+            if is_fused(node) and not _is_known_good(variant, table, mode):
+                yield self._fused(node)
+                continue
             if node.domain not in (*STANDARD, *_MEASURED_DOMAINS):
                 yield self._foreign(node)
                 continue
@@ -117,6 +123,13 @@ class Preflight:
                     f"{variant.words}: {answer.outcome.reason} when it stands alone",
                     self.facts.label(node), node.op_type, "--quantizer-search finds what needs 16 bits",
                 )  # fmt: skip
+
+    def _fused(self, node: NodeProto) -> Finding:
+        return of_node(
+            Code.UNKNOWN_DOMAIN, Severity.ERROR,
+            f"{node.op_type} is no operator of ONNX: the model was optimised by onnxruntime, which put its own there",
+            self.facts.label(node), node.op_type, REMEDY,
+        )  # fmt: skip
 
     def _foreign(self, node: NodeProto) -> Finding:
         return of_node(
@@ -158,6 +171,11 @@ class Preflight:
         cut = " ".join(f"--outputs {shlex.quote(name)}" for name in dict.fromkeys(computed) if name not in inputs)
         text = _REMEDIES.get(node.op_type, _REMEDY)
         return text.format(cut=cut) if cut else text.replace(" ({cut})", "")
+
+
+def _is_known_good(variant: Variant, table: Table, mode: str) -> bool:
+    answer = table.ask(variant, table.last_opset, mode)
+    return answer is not None and not answer.outcome.is_bad
 
 
 def _together(found: Iterator[Finding]) -> list[Finding]:

@@ -44,6 +44,7 @@ PROVOCATIONS: dict[str, P] = {
     "dynamic-output": P(models.non_zero, fixed=True),
     "control-flow": P(models.with_if),
     "unknown-domain": P(models.unknown_domain),
+    "optimised-by-onnxruntime": P(models.optimised_by_onnxruntime),
     # what was asked
     "shape-contradicts": P(options="--blob --shape 1,4,16,16", fixed=True, quick=True),
     "shape-wrong-rank": P(options="--shape 1,3,16", fixed=True),

@@ -82,9 +82,31 @@ def test_a_silent_misreading_is_told_in_other_ranks_than_the_measured_too() -> N
     assert "reduction add" in item.message
 
 
-def test_the_opset_that_changed_an_operator_matters() -> None:
-    assert report(model(node("Softmax", "s", axis=1), opset=11)).findings[0].code is Code.MISREAD_OP
-    assert report(model(node("Softmax", "s", axis=1), opset=13)).verdict is Severity.OK
+@pytest.mark.parametrize("opset", [11, 13])
+def test_an_old_softmax_is_judged_as_the_preparation_writes_it(opset: int) -> None:
+    """The compiler ignores that it joins axes, at -48 dB; the preparation flattens, and a refusal was untrue."""
+    assert report(model(node("Softmax", "s", axis=1), opset=opset)).verdict is Severity.OK
+
+
+@pytest.mark.parametrize("asked", [{"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}, {"output_shape": [32, 32]}])
+def test_pads_that_follow_from_shapes_are_judged_as_numbers(asked: dict[str, Any]) -> None:
+    """ConvTranspose was refused for SAME_UPPER, which computes something else where it is left to the compiler."""
+    weights = numpy_helper.from_array(np.zeros((8, 4, 3, 3), np.float32), "k")
+    made = model(helper.make_node("ConvTranspose", ["x", "k"], ["y"], "up", strides=[2, 2], **asked))
+    made.graph.initializer.append(weights)
+    assert not [item for item in report(made).findings if item.severity is Severity.ERROR]
+
+
+@pytest.mark.parametrize("platform", ["rvc2", "rvc4"])
+@pytest.mark.parametrize(
+    ("op", "domain"), [("SkipLayerNormalization", "com.microsoft"), ("Conv", "com.microsoft.nchwc")]
+)
+def test_a_model_that_onnxruntime_optimised_is_called_so(platform: str, op: str, domain: str) -> None:
+    """The remedy was to "replace  in the model", or a RuntimeError of the quantizer about a tensor."""
+    item = Preflight(model(node(op, "fused", domain=domain))).report(platform).findings[0]
+    assert (item.severity, item.subject) == (Severity.ERROR, "fused")
+    assert "optimised by onnxruntime" in item.message
+    assert "as it was exported" in item.remedy
 
 
 def test_what_was_never_tried_is_a_warning() -> None:

@@ -1,0 +1,40 @@
+"""What the preparation writes out before a compiler reads it, and a table is to be asked about in that form."""
+
+from __future__ import annotations
+
+from onnx import NodeProto, helper
+
+from oakmill.preflight.graph import STANDARD, Facts, attributes
+
+_SOFTMAXES = ("Softmax", "LogSoftmax", "Hardmax")
+_WINDOWS = ("AveragePool", "Conv", "ConvTranspose", "LpPool", "MaxPool")
+_ONE_AXIS = 13
+"""The opset from which a Softmax is of one axis."""
+
+
+def as_prepared(node: NodeProto, facts: Facts) -> NodeProto:
+    """The node as `oakmill.graph.explicit` leaves it: itself, where there is nothing to write out.
+
+    Pads are numbers instead of `auto_pad` and `output_shape`; a Softmax that joins axes is of the last one.
+    """
+    shape = facts.shape(node.input[0]) if node.input else None
+    if node.domain not in STANDARD or not shape or None in shape:
+        return node
+    given = attributes(node)
+    if node.op_type in _SOFTMAXES and facts.opset < _ONE_AXIS:
+        behind = shape[given.get("axis", 1) % len(shape) + 1 :]
+        return _changed(node, axis=len(shape) - 1) if set(behind) - {1} else node
+    implicit = "output_shape" in given or given.get("auto_pad", "NOTSET") != "NOTSET"
+    if node.op_type in _WINDOWS and implicit and max(given.get("dilations") or [1]) == 1:
+        return _changed(node, "output_shape", "auto_pad")
+    return node
+
+
+def _changed(node: NodeProto, *drop: str, **values: int) -> NodeProto:
+    changed = NodeProto()
+    changed.CopyFrom(node)
+    kept = [item for item in node.attribute if item.name not in (*drop, *values)]
+    del changed.attribute[:]
+    changed.attribute.extend(kept)
+    changed.attribute.extend(helper.make_attribute(name, value) for name, value in values.items())
+    return changed
