@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 
 from oakmill.errors import CompileFailed
@@ -40,6 +41,11 @@ RULES = (
         re.compile(r'layer "(?P<layer>[^"]*)": .*Interpolate supports .*actual (?P<op>\w+)', re.DOTALL),
         "RVC2's compiler resizes by nearest and linear only, not by {op}",
         "use nearest or linear interpolation in the model",
+    ),
+    Rule(
+        re.compile(r"Unsupported (?P<op>pad) value"),
+        "RVC2's compiler pads by no infinite number",
+        "pad by -65504 in the model, the lowest number of FP16, or by MaxPool's own pads",
     ),
     Rule(
         re.compile(r"doesn't support inputs having dynamic shapes"),
@@ -150,4 +156,12 @@ def find_nodes(model: onnx.ModelProto | None, layer: str, op: str) -> list[onnx.
     alike = [node for node in nodes if op and op.lower().startswith(node.op_type.lower())]
     named = [node for node in nodes if stem and stem.lower().startswith(node.op_type.lower())]
     became = [node for node in nodes if node.op_type in _BECOMES.get(op, ())]
+    if op == "pad":
+        alike = [node for node in alike if _is_infinite(model, node)]
     return exact[:1] or alike or named or became
+
+
+def _is_infinite(model: onnx.ModelProto, pad: onnx.NodeProto) -> bool:
+    value = pad.input[2] if len(pad.input) > 2 else ""
+    tensors = (tensor for tensor in model.graph.initializer if tensor.name == value)
+    return any(bool(np.isinf(onnx.numpy_helper.to_array(tensor)).any()) for tensor in tensors)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from onnx import ModelProto, parser
+from onnx import ModelProto, numpy_helper, parser
 
 from oakmill.toolchains.rvc2 import failures
 
@@ -98,3 +99,18 @@ def test_where_no_number_works_the_usual_remedy_is_told() -> None:
 
 def test_of_several_nodes_that_it_may_be_none_is_picked() -> None:
     assert "(one of the nodes 'x', 'y', ArgMax)" in failures.explain(MEMORY, soft_argmax("x", "y")).message
+
+
+def test_a_pad_by_infinity_is_named_among_other_pads() -> None:
+    """ "Unsupported pad value" named no node, and the remedy was to see the log."""
+    padded = parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 16]>
+        agraph (float[1,3,8,8] image) => (float[1,3,12,12] y)
+        <int64[8] p = {0, 0, 1, 1, 0, 0, 1, 1}, float zero = {0}, float low = {-1}>
+        { by_zero = Pad (image, p, zero) by_low = Pad (by_zero, p, low) y = Relu (by_low) }
+    """)
+    low = next(tensor for tensor in padded.graph.initializer if tensor.name == "low")
+    low.CopyFrom(numpy_helper.from_array(np.array(-np.inf, np.float32), "low"))
+    error = failures.explain("[ GENERAL_ERROR ] Unsupported pad value", padded)
+    assert error.subject == "by_low"
+    assert "-65504" in error.remedy
