@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,29 @@ def quantized(dtype: str = "int8", features_step: float = 1 / 16) -> ModelOf:
     operators[0] = OperatorOf(CONV_2D, [5, 1, 2], [3], options=CONV_OPTIONS)
     operators = [OperatorOf(QUANTIZE, [0], [5]), *operators, OperatorOf(QUANTIZE, [4], [6])]
     return ModelOf(tensors, operators, inputs=[0], outputs=[6])
+
+
+def old_biases() -> ModelOf:
+    """The quantized convolution as an old converter writes it: its bias quantized along the filter's dimension."""
+    made = quantized()
+    tensors = list(made.tensors)
+    tensors[1] = replace(tensors[1], scale=[WEIGHT_STEP] * FILTERS, zero=[0] * FILTERS)
+    tensors[2] = replace(tensors[2], scale=[WEIGHT_STEP * INPUT_STEP] * FILTERS, zero=[0] * FILTERS, dimension=3)
+    return replace(made, tensors=tensors)
+
+
+def detector() -> ModelOf:
+    """The convolution, its features as boxes and their logistic as scores, and TensorFlow's post-processing behind."""
+    made = convolution()
+    selected = [TensorOf(f"detection:{place}", (1, 10)) for place in range(4)]
+    anchors = TensorOf("anchors", (SIDE, 4), data=np.ones((SIDE, 4), np.float32))
+    last = OperatorOf(CUSTOM, [3, 4, 5], [6, 7, 8, 9], custom="TFLite_Detection_PostProcess")
+    return replace(
+        made,
+        tensors=[*made.tensors, anchors, *selected],
+        operators=[*made.operators, last],
+        outputs=[6, 7, 8, 9],
+    )
 
 
 def one_operation(code: int, custom: str = "") -> ModelOf:

@@ -53,6 +53,8 @@ class TensorOf:
     scale: Sequence[float] = ()
     zero: Sequence[int] = ()
     signature: Sequence[int] | None = None
+    dimension: int = 0
+    """Along which it is quantized."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ def _tensor(item: TensorOf, buffer: int) -> Table:
     }
     if item.scale:
         table[4] = {2: Vector(item.scale, "f"), 3: Vector(item.zero or [0] * len(item.scale), "q")}
+        table[4] |= {6: Scalar("i", item.dimension)} if item.dimension else {}
     if item.signature is not None:
         table[7] = Vector(item.signature, "i")
     return table

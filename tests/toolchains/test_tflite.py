@@ -11,12 +11,14 @@ import pytest
 
 from oakmill.calibration.images import read_image
 from oakmill.graph.equality import snr_db
+from oakmill.model.tflite_mend import mended
 from oakmill.settings import current
 from oakmill.spec import Encoding
 from oakmill.toolchains import catalog
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.tflite.toolchain import OPSET, TfliteToolchain
 from tests.conversion import tflite_makers as makers
+from tests.conversion.tflite_writer import as_bytes
 from tests.tools import installed
 
 PICTURE = np.random.RandomState(1).randint(-60, 60, (1, makers.SIDE, makers.SIDE, 3))
@@ -125,3 +127,23 @@ def test_real_models_compute_on_photos_what_litert_does(
             assert snr_db(answer["PartitionedCall:0"], faithful.run(None, feed)[0]) > least
             real = original.run(None, {original.get_inputs()[0].name: sample})[0]
             assert snr_db(real, floating.run(None, feed)[0]) > (100.0 if name == "int8" else 35.0)
+
+
+def test_what_old_converters_write_and_post_processing_are_mended_for_the_tools(
+    toolchain: TfliteToolchain, tmp_path: Path
+) -> None:
+    """Both were refused: by LiteRT for a number that means nothing, at reading for an operation at the end."""
+    data = as_bytes(makers.old_biases())
+    (tmp_path / "old.tflite").write_bytes(data)
+    with pytest.raises(RunnerError, match="quantized_dimension"):
+        toolchain.convert(tmp_path / "old.tflite", tmp_path / "refused")
+    for made, sample in ((makers.old_biases(), PICTURE.astype(np.int8)), (makers.detector(), PICTURE / 64)):
+        (tmp_path / "mended.tflite").write_bytes(mended(as_bytes(made)).data)
+        feed = {makers.INPUT: sample.astype(made.tensors[0].dtype)}
+        job = tmp_path / f"job-{len(made.outputs)}"
+        converted = toolchain.convert(tmp_path / "mended.tflite", job, [feed])
+        session = ort.InferenceSession(converted.faithful)
+        for name, values in zip(converted.answers[0], session.run(None, feed), strict=True):
+            wanted = converted.answers[0][name]
+            found = values if values.dtype == np.float32 else (values.astype(np.float32) + 128) * makers.OUTPUT_STEP
+            np.testing.assert_allclose(found, wanted, atol=2 * makers.OUTPUT_STEP)

@@ -67,7 +67,8 @@ class Table:
         buffer.require(self._fields, size)
         self._slots = (size - 4) // 2
 
-    def _place(self, slot: int) -> int | None:
+    def place(self, slot: int) -> int | None:
+        """Where in the file a field stands; None where it is left out."""
         if slot >= self._slots:
             return None
         offset = int(self._buffer.number("H", self._fields + 4 + 2 * slot))
@@ -75,40 +76,41 @@ class Table:
 
     def number(self, slot: int, kind: str, default: int = 0) -> int:
         """A number, of a type in struct's words."""
-        place = self._place(slot)
+        place = self.place(slot)
         return default if place is None else int(self._buffer.number(kind, place))
 
     def table(self, slot: int) -> Table | None:
         """A table that this one refers to."""
-        place = self._place(slot)
+        place = self.place(slot)
         return None if place is None else Table(self._buffer, place + int(self._buffer.number("I", place)))
 
     def text(self, slot: int) -> str:
         """A text; what is not UTF-8 in it is replaced."""
-        start, count = self._vector(slot, 1)
+        start, count = self.vector(slot, 1)
         return self._buffer.data[start : start + count].decode(errors="replace")
 
     def size(self, slot: int) -> int:
         """How many bytes a vector of bytes has."""
-        return self._vector(slot, 1)[1]
+        return self.vector(slot, 1)[1]
 
     def numbers(self, slot: int, kind: str) -> tuple[Any, ...]:
         """A vector of numbers, of a type in struct's words."""
-        start, count = self._vector(slot, struct.calcsize(f"<{kind}"))
+        start, count = self.vector(slot, struct.calcsize(f"<{kind}"))
         if count > _MOST_NUMBERS:
             raise DamagedBufferError(f"a list has {count} numbers")
         return struct.unpack_from(f"<{count}{kind}", self._buffer.data, start)
 
     def has(self, slot: int) -> bool:
         """Whether the file states this field."""
-        return self._place(slot) is not None
+        return self.place(slot) is not None
 
     def tables(self, slot: int) -> Iterator[Table]:
         """A vector of tables, one after the other."""
-        start, count = self._vector(slot, 4)
+        start, count = self.vector(slot, 4)
         for at in range(start, start + 4 * count, 4):
             yield Table(self._buffer, at + int(self._buffer.number("I", at)))
 
-    def _vector(self, slot: int, width: int) -> tuple[int, int]:
-        place = self._place(slot)
+    def vector(self, slot: int, width: int) -> tuple[int, int]:
+        """Where in the file the items of a vector begin, each of so many bytes, and how many they are."""
+        place = self.place(slot)
         return (0, 0) if place is None else self._buffer.vector(place, width)

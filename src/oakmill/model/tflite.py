@@ -19,6 +19,7 @@ import numpy as np
 from oakmill.errors import BrokenModel, SourceError, UnsafeSource, UnsupportedModel
 from oakmill.model.flatbuffer import Buffer, DamagedBufferError, Table
 from oakmill.model.source import SourceFormat, SourceModel, Tensor
+from oakmill.model.tflite_mend import Mended, mended
 from oakmill.model.tflite_names import CUSTOM, OPERATIONS, TYPES
 from oakmill.settings import Settings
 
@@ -101,6 +102,11 @@ def describe_tflite(path: Path, settings: Settings) -> TfliteModel:
     return parse_tflite(_read_bytes(path, settings), path.name)
 
 
+def mended_tflite(path: Path, settings: Settings) -> Mended:
+    """The TFLite model at `path` as tools can take it; raises as `read_tflite`."""
+    return mended(_read_bytes(path, settings))
+
+
 def _read_bytes(path: Path, settings: Settings) -> bytes:
     try:
         size = path.stat().st_size
@@ -128,7 +134,7 @@ def parse_tflite(data: bytes, name: str) -> TfliteModel:
             type is one that cannot be converted, or an input or output has no name of its own.
     """
     try:
-        root = Buffer(data).root()
+        root = Buffer(mended(data).data).root()
         version = root.number(0, "I")
         if version != _VERSION:
             raise UnsupportedModel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from oakmill.errors import DynamicShape, ProofFailed, SpecError, UnsupportedMode
 from oakmill.graph import equality, preprocessing
 from oakmill.model import read_onnx
 from oakmill.model.source import SourceFormat, SourceModel, Tensor
-from oakmill.model.tflite import Quantization, TfliteModel, TfliteTensor, describe_tflite
+from oakmill.model.tflite import Quantization, TfliteModel, TfliteTensor, describe_tflite, mended_tflite
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec
 from oakmill.toolchains.base import Toolchain
@@ -78,10 +79,11 @@ def as_onnx(
     toolchain.require()
     model = describe_tflite(source.graph, settings)
     samples = _Samples.of(model, source, inputs, seed)
+    file = _mended(source.graph, job, settings, progress)
     progress.doing("converting TFLite to ONNX")
     try:
         converted = toolchain.convert(
-            source.graph,
+            file,
             job,
             samples.integers,
             quantized=model.quantization is Quantization.ACTIVATIONS,
@@ -97,6 +99,18 @@ def as_onnx(
     return replace(source, graph=converted.floating, inputs=read.inputs, outputs=read.outputs, opset=read.opset)
 
 
+def _mended(graph: Path, job: Path, settings: Settings, progress: Progress) -> Path:
+    """The file that tools can take: the source's own, or one beside the job's folder; what was changed is told."""
+    found = mended_tflite(graph, settings)
+    if not found.notes:
+        return graph
+    for note in found.notes:
+        progress.note(note)
+    file = job.with_name(f"{job.name}-{graph.name}")
+    file.write_bytes(found.data)
+    return file
+
+
 def _refused(error: RunnerError, name: str) -> UnsupportedModel:
     """The refusal of LiteRT or tf2onnx, with the tensor that the operation computes."""
     operations: Mapping[str, str] = error.details.get("operations") or {}
@@ -104,11 +118,16 @@ def _refused(error: RunnerError, name: str) -> UnsupportedModel:
     tensor = next(iter(operations), "")
     place = f", which computes {tensor!r}" if tensor else ""
     return UnsupportedModel(
-        f"{who} {name}: {error.message.splitlines()[0] if error.message else 'no reason given'}{place}",
+        f"{who} {name}: {_first_words(error.message) or 'no reason given'}{place}",
         subject=tensor or name,
         remedy="export the model to ONNX from the framework that it was trained in, or leave the operation out",
         log=error.log,
     )
+
+
+def _first_words(message: str) -> str:
+    """What is said first: LiteRT repeats a sentence for each tensor, and glues them together."""
+    return re.split(r"(?<=[.!])(?=[A-Z])", message.strip())[0].splitlines()[0] if message.strip() else ""
 
 
 @dataclass(frozen=True)
