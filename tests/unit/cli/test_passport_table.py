@@ -32,7 +32,8 @@ def test_verdict_tasks_outputs_and_methods() -> None:
     text = shown(passport(wrong=3, held_out="drawn with seed 0", not_proven=("speed",)))
     assert text.startswith("Accuracy passport: error on 10 images (photos); drawn with seed 0")
     assert "70.0 %  top-1 agreement (error below 80 %)" in text
-    assert "output 'map' has an SNR of 20.0 dB (ok from 25 dB) by QDQ" in text
+    assert "output 'map' has an SNR of 20.0 dB, but of 13.3 dB beside what changes in it" in text
+    assert "20.0 (13.3)" in text
     assert "QDQ: the quantized model in onnxruntime." in text
     assert "Not proven: speed." in text
 
