@@ -1,0 +1,73 @@
+"""What Qualcomm's compiler refuses or misreads comes out right on the emulated processor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from tests.conversion.conftest import Convert
+from tests.conversion.makers import SIDE, saved
+
+
+def awkward() -> ModelProto:
+    """An image of bytes, quantized weights, uneven pools, shifted neighbours, GELU by its Erf, an Einsum, anchors."""
+    random = np.random.default_rng(5)
+    constants = {
+        "w": random.integers(-127, 128, [8, 3, 3, 3]).astype(np.int8),
+        "ws": np.full(8, 0.003, np.float32),
+        "wz": np.zeros(8, np.int8),
+        "full": np.float32(255),
+        "double": np.array([1, 1, 2, 2], np.float32),
+        "root": np.float32(np.sqrt(2)),
+        "one": np.float32(1),
+        "half": np.float32(0.5),
+        "mix": (random.normal(size=[8, 6]) / 3).astype(np.float32),
+        "fixed": np.arange(8, dtype=np.float32),
+    }
+    nodes = [
+        helper.make_node("Cast", ["image"], ["whole"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["whole", "full"], ["scaled"]),
+        helper.make_node("Transpose", ["scaled"], ["turned"], perm=[0, 3, 1, 2]),
+        helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["weight"], axis=0),
+        helper.make_node("Conv", ["turned", "weight"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("AveragePool", ["c"], ["p"], kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1]),
+        helper.make_node("Resize", ["p", "", "double"], ["r"], mode="nearest", nearest_mode="floor"),
+        helper.make_node("Div", ["r", "root"], ["e0"]),
+        helper.make_node("Erf", ["e0"], ["e1"]),
+        helper.make_node("Add", ["e1", "one"], ["e2"]),
+        helper.make_node("Mul", ["r", "e2"], ["e3"]),
+        helper.make_node("Mul", ["e3", "half"], ["gelu"]),
+        helper.make_node("Einsum", ["gelu", "mix"], ["y"], "y", equation="bchw,cd->bdhw"),
+        helper.make_node("Identity", ["fixed"], ["anchors"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "awkward",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, SIDE, SIDE, 3])],
+        [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 6, SIDE, SIDE]),
+            helper.make_tensor_value_info("anchors", TensorProto.FLOAT, [8]),
+        ],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+
+
+@pytest.mark.parametrize("precision", ["INT8", "FP16"])
+def test_what_the_compiler_misreads_is_right_in_the_finished_file(
+    precision: str, photos: Path, tmp_path: Path, convert4: Convert
+) -> None:
+    """Each of these was refused, hung in the quantizer, or left 1 dB and less on the processor."""
+    teaches = ["--quantization-data", photos] if precision == "INT8" else []
+    path = saved(awkward(), tmp_path / "awkward.onnx")
+    answer = convert4(path, "--target-precision", precision, *teaches, "-o", tmp_path / "out")
+    assert answer.exit_code == 0, (answer.error, answer.stderr)
+    reader = answer.result["passport"]["vendor_reader"]
+    assert [(item["name"], item["dtype"]) for item in reader["inputs"]] == [("image", "uint8")]
+    assert [item["name"] for item in reader["outputs"]] == ["y"]
+    for method in answer.result["passport"]["checks"]:
+        (found,) = method["outputs"]
+        assert found["snr_db"] > (30 if precision == "INT8" else 45), method["name"]
