@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, defs
 
 from oakmill.errors import UnsupportedModel
 from oakmill.findings import Finding, Severity, worst_first
@@ -32,6 +32,8 @@ __all__ = ["Code", "Preflight", "Report", "mode_of", "require", "unread"]
 _BYTES = {"fp16": 2, "ir": 2, "int8": 1}
 _MEASURED_DOMAINS = ("com.microsoft",)
 _NAMED = 3
+FIRST_OPSET = 11
+"""The oldest at which operators were measured that still exist."""
 _FORMATS = {
     SourceFormat.OPENVINO_IR: "an OpenVINO IR",
     SourceFormat.TFLITE: "a TFLite model",
@@ -111,12 +113,13 @@ class Preflight:
             if node.domain not in (*STANDARD, *_MEASURED_DOMAINS):
                 yield self._foreign(node)
                 continue
-            version = opset if node.domain in STANDARD else table.last_opset
-            answer = table.ask(variant, version, mode)
+            answer = table.ask(variant, asked_opset(node, opset, table), mode)
             if answer is None:
                 yield self._untried(node, variant, table)
             elif answer.outcome.is_bad:
                 yield self._bad(node, variant, answer, table, mode)
+            elif not answer.sure:
+                yield self._unlike(node, variant, table)
             elif answer.outcome.word == POOR and answer.exact:
                 yield of_node(
                     Code.POOR_IN_8_BITS, Severity.NOTE,
@@ -141,6 +144,13 @@ class Preflight:
     def _untried(self, node: NodeProto, variant: Variant, table: Table) -> Finding:
         return of_node(
             Code.UNCERTAIN_OP, Severity.WARNING, f"{variant.op} was never tried with {table.toolchain}",
+            self.facts.label(node), node.op_type, "try the conversion: its compiler decides",
+        )  # fmt: skip
+
+    def _unlike(self, node: NodeProto, variant: Variant, table: Table) -> Finding:
+        return of_node(
+            Code.UNTRIED_OP, Severity.WARNING,
+            f"{variant.words} was not tried with {table.toolchain}, only other forms of {variant.op}",
             self.facts.label(node), node.op_type, "try the conversion: its compiler decides",
         )  # fmt: skip
 
@@ -176,6 +186,28 @@ class Preflight:
 def _is_known_good(variant: Variant, table: Table, mode: str) -> bool:
     answer = table.ask(variant, table.last_opset, mode)
     return answer is not None and not answer.outcome.is_bad
+
+
+def asked_opset(node: NodeProto, opset: int, table: Table) -> int:
+    """The opset within the table's at which an operator is what it is in a model of `opset`; else the model's own.
+
+    Preparation brings a model to what the compiler reads, and the table was measured through it: an operator that has
+    not changed, or in the types that it takes alone, is the same to both.
+    """
+    if node.domain not in STANDARD:
+        return table.last_opset
+    near = min(max(opset, FIRST_OPSET), table.last_opset)
+    if near == opset or not (defs.has(node.op_type, opset, "") and defs.has(node.op_type, near, "")):
+        return opset
+    own, other = (defs.get_schema(node.op_type, one, "") for one in (opset, near))
+    same = own.since_version == other.since_version if opset < near else _fits(node, other)
+    return near if same else opset
+
+
+def _fits(node: NodeProto, schema: defs.OpSchema) -> bool:
+    """Whether a node of a newer opset is one of an older definition."""
+    known = {item.name for item in node.attribute} <= set(schema.attributes)
+    return known and len(node.input) <= schema.max_input and not schema.deprecated
 
 
 def _together(found: Iterator[Finding]) -> list[Finding]:

@@ -16,6 +16,7 @@ class Code(StrEnum):
     UNSUPPORTED_OP = "unsupported_op"
     MISREAD_OP = "misread_op"
     UNCERTAIN_OP = "uncertain_op"
+    UNTRIED_OP = "untried_op"
     UNKNOWN_DOMAIN = "unknown_domain"
     POOR_IN_8_BITS = "poor_in_8_bits"
     OPEN_SHAPE = "open_shape"

@@ -32,11 +32,28 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a table says of a variant: `exact` where this very one was measured at this opset."""
+    """What a table says of a variant: `exact` where this very one was measured at this opset.
+
+    `sure` is whether it can be relied on: of a variant that was not measured, whether all that make it up was.
+    """
 
     outcome: Outcome
     exact: bool
     tried: int = 1
+    sure: bool = True
+
+
+def _is_likely_good(variant: Variant, known: Mapping[Variant, Outcome]) -> bool:
+    """Whether each detail of the variant was seen to convert, on its type of numbers, and no part of it to fail.
+
+    A variant is made up of its details: one that was not measured is likely good where every detail is among those of
+    variants that are, and none that failed has no other details than it.
+    """
+    wanted = variant.parts
+    same_type = {item: found for item, found in known.items() if not variant.dtype or item.dtype == variant.dtype}
+    good = [item.parts for item, found in same_type.items() if not found.is_bad and found.word != MIXED]
+    bad = [item.parts for item, found in same_type.items() if found.is_bad or found.word == MIXED]
+    return bool(good) and wanted <= frozenset().union(*good) and not any(parts <= wanted for parts in bad)
 
 
 class Table:
@@ -68,29 +85,35 @@ class Table:
     def ask(self, variant: Variant, opset: int, mode: str) -> Answer | None:
         """What is known of a variant; None where its operator was never tried.
 
-        Where this very variant was not measured at this opset, the answer is of those most like it: of the same
-        details, else of the same operator. It is bad only if all of them were.
+        Where this very variant was not measured at this opset, the answer is of those most like it: itself at another
+        opset, else those of the same details, else all of its operator. It is bad only if all of them were, and good
+        for sure only as `_is_likely_good` says.
         """
         rows = self._rows.get(variant.op, {})
         near = min(max(opset, self.first_opset), self.last_opset)
         if variant in rows and (found := self._at(rows[variant], near, mode)):
-            return Answer(found, exact=near == opset)
+            return Answer(found, exact=near == opset, sure=found.word != MIXED)
+        known = {item: found for item, modes in rows.items() if (found := self._near(modes, near, mode))}
         for alike in (
-            [rows[variant]] if variant in rows else [],
-            [modes for item, modes in rows.items() if item.details == variant.details],
-            list(rows.values()),
+            [known[variant]] if variant in known else [],
+            [found for item, found in known.items() if item.details == variant.details],
+            list(known.values()),
         ):
-            tried = [self._at(modes, near, mode) or self._any(modes, mode) for modes in alike]
-            if known := [item for item in tried if item is not None]:
-                bad = [item for item in known if item.is_bad]
-                return Answer(bad[0] if len(bad) == len(known) else Outcome(OK), exact=False, tried=len(known))
+            bad = [found for found in alike if found.is_bad]
+            if alike and len(bad) == len(alike):
+                return Answer(bad[0], exact=False, tried=len(alike))
+            if alike:
+                sure = variant in known or _is_likely_good(variant, known)
+                return Answer(Outcome(OK), exact=False, tried=len(alike), sure=sure)
         return None
+
+    def _near(self, modes: Mapping[str, str], opset: int, mode: str) -> Outcome | None:
+        """The outcome at an opset, else at the next one that was measured."""
+        by_opset = self._by_opset(modes.get(mode, ""))
+        return by_opset[min(by_opset, key=lambda one: abs(one - opset))] if by_opset else None
 
     def _at(self, modes: Mapping[str, str], opset: int, mode: str) -> Outcome | None:
         return self._by_opset(modes.get(mode, "")).get(opset)
-
-    def _any(self, modes: Mapping[str, str], mode: str) -> Outcome | None:
-        return next(iter(self._by_opset(modes.get(mode, "")).values()), None)
 
     def _by_opset(self, text: str) -> dict[int, Outcome]:
         """Of `11-12:3 13-20:0`: the outcome's number by opset."""

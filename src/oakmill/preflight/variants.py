@@ -20,6 +20,17 @@ class Variant:
     tensors: str = ""
 
     @property
+    def parts(self) -> frozenset[str]:
+        """The details one by one."""
+        return frozenset(self.details.split(", ")) - {""}
+
+    @property
+    def dtype(self) -> str:
+        """Numpy's name of the numbers' type; empty where it is not known."""
+        first = self.tensors.partition(" ")[0]
+        return "" if first.endswith("-D") else first
+
+    @property
     def words(self) -> str:
         """For people: `Resize (cubic, half_pixel) on float32 4-D`."""
         details = f" ({self.details})" if self.details else ""
