@@ -198,7 +198,7 @@ def matrix(platform: str, rows: Sequence[Row]) -> str:
     denied = sum(row["said"] == "no" and row["became"] == "right" for row in rows)
     said_no = sum(row["said"] == "no" for row in rows)
     lines.append(
-        f"\nRight: {right} of {len(rows)}. \"Yes\" held in {held} of {len(yes)}; \"no\" in {said_no - denied} of "
+        f'\nRight: {right} of {len(rows)}. "Yes" held in {held} of {len(yes)}; "no" in {said_no - denied} of '
         f"{said_no}. Wrong and green: {green}."
     )
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from making import EARLY, Axes, Case, c, case, i, w, whole, x
 from onnx import NodeProto, TensorProto, helper
+from traits import traits
 
 MAP = (1, 8, 16, 16)
 SHAPES = ((1, 32), (1, 12, 16), MAP, (1, 4, 6, 8, 8))
@@ -18,7 +19,7 @@ def cases() -> list[Case]:
     found = [
         *elementwise(), *activations(), *comparisons(), *convolutions(), *pools(), *resizes(), *pads(), *reductions(),
         *indexing(), *shaping(), *products(), *norms(), *recurrent(), *others(), *quantizers(), *contributed(),
-        *early(),
+        *early(), *traits(),
     ]  # fmt: skip
     names = [item.name for item in found]
     assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)

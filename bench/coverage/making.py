@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, defs, helper, numpy_helper
 
@@ -57,6 +59,8 @@ class Case:
     around: Callable[[NodeProto], list[NodeProto]] | None = None
     result: str = ""
     opsets: range = OPSETS
+    truth: bool = False
+    """Whether truth values are the model's inputs and outputs as they are."""
 
     def model(self, opset: int) -> ModelProto | None:
         """The model at an opset; None where the operator is not like that there."""
@@ -69,7 +73,9 @@ class Case:
         for place, item in enumerate(self.operands):
             if isinstance(item, Fed):
                 name, sample = f"x{place}", item.samples[0]
-                if sample.dtype == np.bool_:  # devices take no truth values: they are made of numbers
+                if (
+                    sample.dtype == np.bool_ and not self.truth
+                ):  # devices take no truth values: they are made of numbers
                     nodes = [*_truth(name, constants), *nodes]
                     sample = sample.astype(np.float32)
                 kind = helper.np_dtype_to_tensor_dtype(sample.dtype)
@@ -79,7 +85,8 @@ class Case:
         opsets += [helper.make_opsetid(self.domain, 1)] if self.domain else []
         graph = helper.make_graph(nodes, "one", inputs, [onnx.ValueInfoProto(name=name) for name in names], constants)
         bare = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-        return _without_truth(self._typed(bare))
+        typed = self._typed(bare)
+        return typed if self.truth else _without_truth(typed)
 
     def _typed(self, model: ModelProto) -> ModelProto | None:
         """With the outputs' types; None where onnx says that the operator does not take this."""
@@ -88,6 +95,7 @@ class Case:
                 for output in model.graph.output:
                     output.type.CopyFrom(onnx.TypeProto())
                 model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+                self._complete(model)
                 if self.op != "GroupNormalization":  # deprecated in the opset that brought it, and yet used
                     onnx.checker.check_model(model)
                 return model
@@ -97,6 +105,18 @@ class Case:
         for output in model.graph.output:
             output.type.tensor_type.elem_type = first.tensor_type.elem_type
         return model
+
+    def _complete(self, model: ModelProto) -> None:
+        """State the outputs' shapes where they follow from values that are fed; in place."""
+        outputs = [value.type.tensor_type for value in model.graph.output]
+        if all(kind.HasField("shape") for kind in outputs):
+            return
+        with contextlib.suppress(Exception):  # what does not run is no case
+            found = onnxruntime.InferenceSession(model.SerializeToString()).run(None, self.feeds(0))
+            for kind, values in zip(outputs, found, strict=True):
+                kind.elem_type = helper.np_dtype_to_tensor_dtype(values.dtype)
+                for size in values.shape:
+                    kind.shape.dim.add().dim_value = size
 
     def _node(self, opset: int) -> tuple[NodeProto, list[onnx.TensorProto]] | None:
         if self._has_schema and not self._exists(opset):
@@ -109,7 +129,7 @@ class Case:
             if isinstance(item, Axes | Fixed):
                 value = item.value if isinstance(item, Fixed) else np.array(item.value, np.int64)
                 constants.append(numpy_helper.from_array(value, f"c{place}"))
-            truth = isinstance(item, Fed) and item.samples[0].dtype == np.bool_
+            truth = isinstance(item, Fed) and item.samples[0].dtype == np.bool_ and not self.truth
             names.append("" if item is None else f"{'x' if isinstance(item, Fed) else 'c'}{place}{'_true' * truth}")
         while names and not names[-1]:
             names.pop()
@@ -133,6 +153,8 @@ class Case:
     def feeds(self, sample: int) -> dict[str, Array]:
         """One of the two samples by the inputs' names."""
         fed = {f"x{place}": item.samples[sample] for place, item in enumerate(self.operands) if isinstance(item, Fed)}
+        if self.truth:
+            return fed
         return {name: item.astype(np.float32) if item.dtype == np.bool_ else item for name, item in fed.items()}
 
 
@@ -186,6 +208,12 @@ def w(*shape: int, spread: float = 0.3, seed: int = 7) -> Fixed:
     return Fixed((np.random.default_rng([seed, *shape]).standard_normal(shape) * spread).astype(np.float32))
 
 
+def fed(values: Any, dtype: Any = np.int64) -> Fed:
+    """An input that is always the same, as shapes that are not constant."""
+    value = np.array(values, dtype)
+    return Fed((value, value))
+
+
 def i(*values: int) -> Fixed:
     """Whole numbers, as axes and sizes are."""
     return Fixed(np.array(values, np.int64))
@@ -199,10 +227,11 @@ def case(
     around: Callable[[NodeProto], list[NodeProto]] | None = None,
     result: str = "",
     opsets: range = OPSETS,
+    truth: bool = False,
     **attributes: Any,
 ) -> Case:
     """A case; the operator is the first word of its name. `opsets` are those whose standard has such attributes."""
-    return Case(name, name.split(maxsplit=1)[0], operands, attributes, outputs, domain, around, result, opsets)
+    return Case(name, name.split(maxsplit=1)[0], operands, attributes, outputs, domain, around, result, opsets, truth)
 
 
 def ranks(op: str, sizes: Sequence[Sequence[int]], *others: Operand, **attributes: Any) -> list[Case]:

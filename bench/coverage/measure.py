@@ -1,6 +1,6 @@
 """Measures which operators each toolchain compiles, and whether what it compiles computes the same: the op tables.
 
-    .venv/bin/python bench/coverage/measure.py [--platforms rvc2 rvc4] [--work FOLDER] [--only WORD] [--processes 2]
+    .venv/bin/python bench/coverage/measure.py [--platforms rvc2 rvc4] [--work FOLDER] [--only WORD,...] [--processes 2]
 
 Every case of cases.py is made at every opset from 11 to 20 that has it and sent through the product's own stages:
 prepare, quantize where the mode does, compile in the toolchain's sandbox. What compiles is run, on OpenVINO's CPU
@@ -21,6 +21,7 @@ import logging
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from typing import Any
 from cases import cases
 from judging import MODES, Judge
 from making import Case
-from tables import write_table
+from tables import merged, stored, to_measure, write_table
 from warm import Warm
 
 from oakmill.settings import Settings, current
@@ -46,7 +47,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--platforms", nargs="+", default=list(MODES), choices=list(MODES))
     parser.add_argument("--work", type=Path, default=Path("/tmp/oakmill-coverage"))
-    parser.add_argument("--only", default="", help="cases whose name holds this word; nothing is written")
+    parser.add_argument(
+        "--only", default="", metavar="WORD,...",
+        help="measure only cases whose name holds such a word, or `new` ones, and leave the table's other rows",
+    )  # fmt: skip
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     (arguments.work / "answers").mkdir(parents=True, exist_ok=True)
@@ -56,17 +60,18 @@ def main() -> None:
             print(f"{platform}: {toolchain.name} is not installed, and left out", file=sys.stderr)
             continue
         started = time.monotonic()
-        answers = measured(platform, arguments.work, arguments.only, arguments.processes)
+        known = stored(platform, CASES) if arguments.only else {}
+        chosen = to_measure(CASES, arguments.only, known) if arguments.only else CASES
+        answers = measured(platform, arguments.work, list(chosen), arguments.processes)
         if arguments.only:
             print(json.dumps(answers, indent=1))
-            continue
-        path, counts = write_table(platform, toolchain.name, MODES[platform], CASES, answers)
+        found = {**known, **merged(chosen, answers)}
+        path, counts = write_table(platform, toolchain.name, MODES[platform], len(CASES), found)
         print(f"{platform}: {counts} in {time.monotonic() - started:.0f} s, written to {path}")
 
 
-def measured(platform: str, work: Path, only: str, processes: int) -> dict[str, Outcomes]:
+def measured(platform: str, work: Path, names: Sequence[str], processes: int) -> dict[str, Outcomes]:
     """What was found of each case: {case: {opset: {mode: [word, reason]}}}."""
-    names = [name for name in CASES if only in name]
     with ProcessPoolExecutor(processes, initializer=begin, initargs=(work,)) as pool:
         tasks = {pool.submit(answer, platform, name, work): name for name in names}
         for done, task in enumerate(as_completed(tasks), 1):

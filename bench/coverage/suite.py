@@ -1,8 +1,8 @@
 """ONNX's own backend suite as cases: models of opset 20 and below with the inputs and outputs that the suite states.
 
-The suite declares an operator's models at the newest opset that changed it. Those of a newer opset than 20 are declared
-at 20, where the operator is the same there. Only what onnxruntime itself loads, and computes as the suite says, is kept:
-such a case has a right answer.
+The suite declares an operator at the newest opset that changed it. Models of a newer opset than 20 are declared
+at 20, where the operator is the same there. Only what onnxruntime itself loads, and computes as the suite says, is
+kept: such a case has a right answer.
 """
 
 from __future__ import annotations

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from making import EARLY, OPSETS, Case
+from onnx import ModelProto
 
 from oakmill.preflight.graph import Facts
-from oakmill.preflight.tables import BAD, FOLDER, MIXED, OK, POOR
+from oakmill.preflight.tables import BAD, FOLDER, MIXED, OK, POOR, tables
 from oakmill.preflight.variants import variant_of
 
 ABOUT = (
@@ -46,11 +47,13 @@ _NOISE = (
 _LONGEST = 200
 
 
-def write_table(
-    platform: str, toolchain: str, modes: Iterable[str], cases: Mapping[str, Case], answers: Mapping[str, Any]
-) -> tuple[Path, dict[str, Any]]:
+Key = tuple[str, str, str]
+Found = Mapping[Key, Mapping[str, Mapping[int, tuple[str, str]]]]
+"""Outcomes by variant, mode and opset."""
+
+
+def write_table(platform: str, toolchain: str, modes: Iterable[str], count: int, found: Found) -> tuple[Path, Any]:
     """Write a platform's table; returns its path, and how many variants have which outcome at their newest opset."""
-    found = merged(cases, answers)
     outcomes: dict[tuple[str, str], int] = {}
     rows: dict[str, tuple[str, dict[str, str], dict[str, list[str]]]] = {}
     counts = Counter[str]()
@@ -68,7 +71,7 @@ def write_table(
         "toolchain": toolchain,
         "opsets": [EARLY[0], OPSETS[-1]],
         "modes": sorted(modes),
-        "cases": len(cases),
+        "cases": count,
     }
     head = json.dumps(document, indent=1, ensure_ascii=False)[:-2]
     FOLDER.mkdir(exist_ok=True)
@@ -77,21 +80,61 @@ def write_table(
     return path, {"variants": len(found), **dict(sorted(counts.items()))}
 
 
+def stored(platform: str, cases: Mapping[str, Case]) -> Found:
+    """What the platform's table says today of variants that the cases still make."""
+    table = tables().get(platform)
+    made = {key for case in cases.values() for key in variants(case)}
+    return {
+        (item.op, item.details, item.tensors): {
+            mode: {opset: (one.word, one.reason) for opset, one in by_opset.items()}
+            for mode, by_opset in by_mode.items()
+            if by_opset
+        }
+        for item, by_mode in (table.variants() if table else ())
+        if (item.op, item.details, item.tensors) in made
+    }
+
+
+def to_measure(cases: Mapping[str, Case], only: str, known: Iterable[Key]) -> dict[str, Case]:
+    """The cases of whose names a word of `only` is part, or `new`: those that the table does not know; and all others
+    that make one of their variants, as a row of the table speaks of all of them."""
+    have = set(known)
+    wanted = {name for name, case in cases.items() if any(word in name for word in only.split(","))}
+    wanted |= {name for name, case in cases.items() if only == "new" and not variants(case) <= have}
+    shared = {key for name in wanted for key in variants(cases[name])}
+    return {name: case for name, case in cases.items() if variants(case) & shared}
+
+
+_KEPT: dict[str, frozenset[Key]] = {}
+
+
+def variants(case: Case) -> frozenset[Key]:
+    """Those that a case makes at its opsets."""
+    if case.name not in _KEPT:
+        _KEPT[case.name] = frozenset(map(variant_key, filter(None, map(case.model, case.opsets))))
+    return _KEPT[case.name]
+
+
+def variant_key(model: ModelProto) -> Key:
+    """The variant that a case's model is about."""
+    found = variant_of(next(node for node in model.graph.node if node.name == "one"), Facts(model))
+    return found.op, found.details, found.tensors
+
+
 def _rows(items: Iterable[Any]) -> str:
     """A JSON list with one line for each item."""
     return "[\n" + ",\n".join("  " + json.dumps(item, ensure_ascii=False) for item in items) + "\n ]"
 
 
-def merged(cases: Mapping[str, Case], answers: Mapping[str, Any]) -> dict[tuple[str, str, str], Any]:
+def merged(cases: Mapping[str, Case], answers: Mapping[str, Any]) -> dict[Key, Any]:
     """Outcomes by variant, mode and opset; several cases of one variant are one row."""
-    found: dict[tuple[str, str, str], dict[str, dict[int, list[tuple[str, str]]]]] = {}
+    found: dict[Key, dict[str, dict[int, list[tuple[str, str]]]]] = {}
     for name, case in cases.items():
         for opset in case.opsets:
             model = case.model(opset)
             if model is None:
                 continue
-            variant = variant_of(next(node for node in model.graph.node if node.name == "one"), Facts(model))
-            key = (variant.op, variant.details, variant.tensors)
+            key = variant_key(model)
             for mode, (word, reason) in answers[name][str(opset)].items():
                 by_opset = found.setdefault(key, {}).setdefault(mode, {})
                 by_opset.setdefault(opset, []).append((word, tidy(reason)))

@@ -142,7 +142,7 @@ def _also(passport: Callable[..., Any], case: Stated, seen: dict[str, Any]) -> C
 
 def _run(platform: Any, case: Stated, prepared: Prepared, network: Network, built: Any, job: Path) -> Arrays:
     """What the compiled network gives on the host, by the source's names."""
-    old = {new: name for new, name in prepared.names.items()}
+    old = dict(prepared.names)
     raw = {}
     for inner, outer in zip(prepared.inputs, prepared.boundary, strict=True):
         values = case.feeds[inner.name if inner.name in case.feeds else old[outer.name]]

@@ -21,7 +21,7 @@ from oakmill.preflight.graph import STANDARD, Facts
 from oakmill.preflight.inputs import Inputs
 from oakmill.preflight.reach import refusal
 from oakmill.preflight.rewritten import rewritten
-from oakmill.preflight.tables import POOR, WRONG, Answer, Table, tables
+from oakmill.preflight.tables import MIXED, POOR, WRONG, Answer, Table, tables
 from oakmill.preflight.variants import Variant, variant_of
 from oakmill.preflight.written_out import as_prepared
 from oakmill.spec import ConversionSpec, InputSpec, QuantizingSpec
@@ -119,7 +119,7 @@ class Preflight:
             elif answer.outcome.is_bad:
                 yield self._bad(node, variant, answer, table, mode)
             elif not answer.sure:
-                yield self._unlike(node, variant, table)
+                yield self._unlike(node, variant, answer, table)
             elif answer.outcome.word == POOR and answer.exact:
                 yield of_node(
                     Code.POOR_IN_8_BITS, Severity.NOTE,
@@ -147,11 +147,13 @@ class Preflight:
             self.facts.label(node), node.op_type, "try the conversion: its compiler decides",
         )  # fmt: skip
 
-    def _unlike(self, node: NodeProto, variant: Variant, table: Table) -> Finding:
+    def _unlike(self, node: NodeProto, variant: Variant, answer: Answer, table: Table) -> Finding:
+        message = f"{variant.words} was not tried with {table.toolchain}, only other forms of {variant.op}"
+        if answer.outcome.word == MIXED:
+            message = f"{variant.words} converts in some models and in others not: {answer.outcome.reason}"
         return of_node(
-            Code.UNTRIED_OP, Severity.WARNING,
-            f"{variant.words} was not tried with {table.toolchain}, only other forms of {variant.op}",
-            self.facts.label(node), node.op_type, "try the conversion: its compiler decides",
+            Code.UNTRIED_OP, Severity.WARNING, message, self.facts.label(node), node.op_type,
+            "try the conversion: its compiler decides",
         )  # fmt: skip
 
     def _bad(self, node: NodeProto, variant: Variant, answer: Answer, table: Table, mode: str) -> Finding:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from onnx import NodeProto
 
 from oakmill.preflight.graph import STANDARD, Facts, argument, attributes
@@ -42,7 +43,19 @@ def variant_of(node: NodeProto, facts: Facts) -> Variant:
     op = node.op_type if node.domain in STANDARD else f"{node.domain}.{node.op_type}"
     rule = _RULES.get(op) or (_reduction if op.startswith("Reduce") else None)
     details = rule(node, facts, attributes(node)) if rule else ()
-    return Variant(op, ", ".join(filter(None, details)), _tensors(node, facts))
+    return Variant(op, ", ".join(filter(None, (*details, *_ports(node, facts)))), _tensors(node, facts))
+
+
+PLAIN = ("", "float32", "int32", "int64")
+"""Types of numbers that a converted model's inputs and outputs have without further ado; 64 bits become 32."""
+
+
+def _ports(node: NodeProto, facts: Facts) -> Details:
+    """Other types of numbers that the node takes from the model's inputs, or gives to its outputs, as they are."""
+    inputs, outputs = ({value.name for value in side} for side in (facts.inputs, facts.graph.output))
+    for word, names in (("fed", inputs.intersection(node.input)), ("given as", outputs.intersection(node.output))):
+        kinds = {facts.dtype(name) for name in names} - set(PLAIN)
+        yield from (f"{word} {kind}" for kind in sorted(kinds))
 
 
 def _tensors(node: NodeProto, facts: Facts) -> str:
@@ -90,7 +103,14 @@ def _convolution(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Detail
     yield "output padding" if any(given.get("output_padding", [])) else ""
     yield "output shape" if "output_shape" in given else ""
     yield _auto_pad(given)
+    yield "uneven pads" if node.op_type == "ConvTranspose" and _uneven(given) else ""
     yield _computed(facts, weights, "weights")
+
+
+def _uneven(given: Mapping[str, Any]) -> bool:
+    """Whether more is padded on one side than on the other."""
+    pads = list(given.get("pads", []))
+    return pads[: len(pads) // 2] != pads[len(pads) // 2 :]
 
 
 def _auto_pad(given: Mapping[str, Any]) -> str:
@@ -104,6 +124,7 @@ def _pool(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield "dilated" if any(step > 1 for step in given.get("dilations", [])) else ""
     padded = any(given.get("pads", [])) or _auto_pad(given)
     yield "counts padding" if given.get("count_include_pad", 0) and padded else ""
+    yield "uneven pads" if _uneven(given) else ""
     yield _auto_pad(given)
     yield f"p {given['p']}" if given.get("p", 2) != 2 else ""
     yield "with indices" if len(node.output) > 1 and _is_used(facts, node.output[1]) else ""
@@ -121,7 +142,16 @@ def _resize(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     if before and after and None not in before and None not in after:
         larger = [(a or 0) > (b or 0) for a, b in zip(after, before, strict=False) if a != b]
         yield "down" if larger and not any(larger) else ""
+        yield _ratio(before, after)
         yield "of channels" if before[:2] != after[:2] else ""
+
+
+def _ratio(before: Sequence[int | None], after: Sequence[int | None]) -> str:
+    """Compilers have special ways for doubling and halving, and get other ratios wrong more often."""
+    ratios = {max(a or 1, b or 1) / min(a or 1, b or 1) for a, b in zip(before, after, strict=False)}
+    if ratios <= {1.0, 2.0}:
+        return ""
+    return "more than doubled" if all(ratio.is_integer() for ratio in ratios) else "by a fraction"
 
 
 def _pad(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
@@ -131,6 +161,8 @@ def _pad(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield "by nothing" if pads is not None and not any(pads) else ""
     yield _computed(facts, argument(node, 1), "pads")
     yield "axes named" if argument(node, 3) else ""
+    fill = facts.value(argument(node, 2)) if argument(node, 2) else None
+    yield "of infinity" if fill is not None and fill.dtype.kind == "f" and np.isinf(fill).any() else ""
 
 
 def _reduction(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
@@ -193,6 +225,8 @@ def _recurrent(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield _computed(facts, argument(node, 1), "weights")
     shape = facts.shape(node.input[0])
     steps = shape[1 if given.get("layout", 0) else 0] if shape else None
+    outputs = [_is_used(facts, name) for name in node.output]
+    yield "last step alone" if outputs and not outputs[0] else ""
     yield "over 64 steps" if steps is not None and steps > 64 else ""
 
 
@@ -268,6 +302,17 @@ def _cast(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield f"to {plain}" if plain != facts.dtype(node.input[0]) else "to the same"
 
 
+def _roi_align(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
+    yield "as many samples as fit" if not given.get("sampling_ratio", 0) else ""
+    yield given.get("mode", "avg")
+    yield given.get("coordinate_transformation_mode", "half_pixel" if facts.opset >= 16 else "output_half_pixel")
+
+
+def _one_hot(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
+    yield _computed(facts, argument(node, 1), "depth")
+    yield "" if given.get("axis", -1) in (-1, facts.rank(node.input[0])) else "not last"
+
+
 def _top_k(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield "" if given.get("largest", 1) else "smallest"
     yield "" if given.get("sorted", 1) else "unsorted"
@@ -306,6 +351,7 @@ def _power(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
 
 def _clip(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield "computed bounds" if any(not facts.is_constant(name) for name in node.input[1:]) else ""
+    yield "bounds of one dimension" if any(facts.rank(name) == 1 for name in node.input[1:] if name) else ""
 
 
 def _einsum(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
@@ -323,6 +369,7 @@ _RULES: Mapping[str, Rule] = {
     "BitShift": _named("direction"),
     "Cast": _cast,
     "Clip": _clip,
+    "CenterCropPad": _shape_given("shape"),
     "ConstantOfShape": _shape_given("shape", 0),
     "Conv": _convolution, "ConvTranspose": _convolution, "DeformConv": _convolution,
     "CumSum": _flags("exclusive", "reverse"),
@@ -340,13 +387,15 @@ _RULES: Mapping[str, Rule] = {
     "LpNormalization": _named("p"),
     "MatMul": _matmul,
     "Mod": _flags("fmod"),
-    "OneHot": _shape_given("depth"),
+    "OneHot": _one_hot,
     "PRelu": _prelu,
     "Pad": _pad,
     "Pow": _power,
     "Range": _shape_given("bounds"),
     "Reshape": _reshape,
     "Resize": _resize,
+    "ReverseSequence": _shape_given("lengths"),
+    "RoiAlign": _roi_align,
     "ScatterElements": _scatter, "ScatterND": _scatter,
     "Slice": _slice,
     "Split": _split,

@@ -15,7 +15,7 @@ from oakmill.errors import UnsupportedModel
 from oakmill.findings import Severity
 from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.preflight import tables as coverage
-from oakmill.preflight.check import Code, Preflight, Report, mode_of, require, unread
+from oakmill.preflight.check import Code, Preflight, Report, asked_opset, mode_of, require, unread
 from oakmill.preflight.findings import reports_of
 from oakmill.preflight.tables import Table, tables
 from oakmill.preflight.variants import Variant
@@ -115,8 +115,75 @@ def test_what_was_never_tried_is_a_warning() -> None:
     assert found.findings[0].code is Code.UNCERTAIN_OP
 
 
-def test_an_older_opset_is_not_certain() -> None:
-    assert report(model(node("Sin", "wave"), opset=9)).findings[0].code is Code.UNCERTAIN_OP
+def test_an_older_opset_is_certain_where_the_operator_has_not_changed_since() -> None:
+    """Sin is in opset 20 what it was in opset 7; ArgMax became another one in opset 11, the first that was measured."""
+    assert report(model(node("Sin", "wave"), opset=9)).findings[0].code is Code.UNSUPPORTED_OP
+    table = tables()["rvc2"]
+    assert asked_opset(node("Sin", "wave"), 9, table) == 11
+    assert asked_opset(node("ArgMax", "largest"), 9, table) == 9
+
+
+def test_an_opset_newer_than_the_tables_is_asked_as_the_one_that_it_is_brought_to() -> None:
+    """Exporters write opset 21 and above: no refusal was certain there, though most operators changed in types only."""
+    assert report(model(node("Sin", "wave"), opset=23)).findings[0].code is Code.UNSUPPORTED_OP
+    table = tables()["rvc2"]
+    assert asked_opset(node("Relu", "r"), 23, table) == 20
+    assert asked_opset(node("Reshape", "r", made_later=1), 23, table) == 23
+
+
+def test_a_form_of_an_operator_that_was_not_tried_is_no_yes() -> None:
+    """A ConvTranspose whose weights are an input was called yes for RVC2, as other forms of it convert; it does not."""
+    made = model(helper.make_node("ConvTranspose", ["x", "v"], ["y"], "up"))
+    made.graph.input.append(helper.make_tensor_value_info("v", TensorProto.FLOAT, [8, 8, 3, 3]))
+    found = [item for item in report(made).findings if item.subject == "up"]
+    assert [item.severity for item in found] in ([Severity.WARNING], [Severity.ERROR])
+
+
+def test_several_details_that_each_convert_are_likely_to_convert_together() -> None:
+    rows = [
+        ["Op", {"fp16": "11-20:0"}, {"a": ["float32 4-D"], "b": ["float32 4-D"], "": ["float32 4-D"]}],
+        ["Op", {"fp16": "11-20:1"}, {"c": ["float32 4-D"], "b, d": ["float32 4-D"]}],
+        ["Op", {"fp16": "11-20:0"}, {"d": ["float32 4-D"]}],
+    ]
+    made = Table({
+        "platform": "p", "toolchain": "p/1", "opsets": [11, 20], "modes": ["fp16"], "cases": 1,
+        "outcomes": [["ok", ""], ["failed", "no"]], "rows": rows,
+    })  # fmt: skip
+
+    def sure(details: str, tensors: str = "float32 4-D") -> bool:
+        answer = made.ask(Variant("Op", details, tensors), 17, "fp16")
+        assert answer is not None
+        return answer.sure and not answer.outcome.is_bad
+
+    assert sure("a, b")
+    assert sure("a", "float32 3-D")
+    assert not sure("a", "uint8 4-D")
+    assert not sure("a, c")
+    assert not sure("a, b, d")
+    assert not sure("a, e")
+
+
+def test_types_of_numbers_at_the_boundary_are_told_apart() -> None:
+    """A map of uint16, as cameras give depth, was called yes: the compiler refuses it at the boundary."""
+    made = model(helper.make_node("Cast", ["x"], ["y"], "cast", to=TensorProto.FLOAT))
+    made.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT16
+    ((_, variant),) = Preflight(made).variants
+    assert variant.details == "to float32, fed uint16"
+    outward = model(helper.make_node("Cast", ["x"], ["y"], "cast", to=TensorProto.BOOL))
+    outward.graph.output[0].type.tensor_type.elem_type = TensorProto.BOOL
+    ((_, variant),) = Preflight(outward).variants
+    assert variant.details == "to bool, given as bool"
+
+
+def test_a_batch_of_images_is_refused_where_depthai_reads_one_image() -> None:
+    """RVC2's batch of 4 was compiled for minutes, and refused at the end: depthai saw [64, 64, 3, 1]."""
+    made = model(node("Relu", "r"))
+    made.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
+    (found,) = report(made).findings
+    assert (found.code, found.severity) == (Code.BATCH, Severity.ERROR)
+    with pytest.raises(UnsupportedModel, match="takes 4 at once"):
+        require(made, "rvc2", "fp16")
+    assert report(made, "rvc4", "fp16").verdict is Severity.WARNING
 
 
 def test_a_domain_that_nobody_knows_is_refused_unless_the_model_defines_it() -> None:
