@@ -33,7 +33,7 @@ from suite import Stated, kept  # noqa: E402
 from trial import MODES, Trial  # noqa: E402
 
 from oakmill.errors import OakmillError  # noqa: E402
-from oakmill.findings import worst_of  # noqa: E402
+from oakmill.findings import Severity, worst_of  # noqa: E402
 from oakmill.preflight.check import Code, Preflight  # noqa: E402
 
 PAGE = HERE.parent / "docs" / "reference" / "conformance.md"
@@ -44,7 +44,7 @@ BECAME = ("right", "wrong", "red", "refused", "died")
 """What became of a case: a right file; a wrong one that was green or amber; a file that its own verification refused;
 a refusal with a named error; or none of these: an exception without a name, a crash, a hang."""
 WORDS = {"warning": "perhaps", "error": "no"}
-FEEDING = (Code.RANK, Code.WIDE_INTEGERS, Code.STRIDE, Code.ENCODING)
+FEEDING = (Code.BATCH, Code.RANK, Code.WIDE_INTEGERS, Code.STRIDE, Code.ENCODING)
 """Warnings about how a converted model is fed on the camera, which do not doubt that it converts."""
 Row = dict[str, Any]
 
@@ -180,7 +180,8 @@ def verdict(case: Stated, platform: str) -> Row:
         return {"said": "no", "because": error.message}
     except Exception as error:  # noqa: BLE001 - that is what is looked for
         return {"said": "died", "because": f"{type(error).__name__}: {error}"}
-    doubts = [item for item in report.findings if item.code not in FEEDING and item.severity.value in WORDS]
+    told = [item for item in report.findings if item.severity.value in WORDS]
+    doubts = [item for item in told if item.severity is Severity.ERROR or item.code not in FEEDING]
     said = WORDS[worst_of(item.severity for item in doubts).value] if doubts else "yes"
     return {"said": said, "because": "; ".join(item.message for item in doubts)}
 

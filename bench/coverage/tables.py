@@ -100,7 +100,7 @@ def to_measure(cases: Mapping[str, Case], only: str, known: Iterable[Key]) -> di
     that make one of their variants, as a row of the table speaks of all of them."""
     have = set(known)
     wanted = {name for name, case in cases.items() if any(word in name for word in only.split(","))}
-    wanted |= {name for name, case in cases.items() if only == "new" and not variants(case) <= have}
+    wanted |= {name for name, case in cases.items() if "new" in only.split(",") and not variants(case) <= have}
     shared = {key for name in wanted for key in variants(cases[name])}
     return {name: case for name, case in cases.items() if variants(case) & shared}
 

@@ -82,6 +82,10 @@ def truths() -> list[Case]:
         *found,
         case("Not fed and given", first, truth=True),
         case("Where fed", first, *numbers, truth=True),
+        *(
+            case(f"Where of {kind.__name__}", first, *(x(*SMALL, low=-9, high=9, dtype=kind, seed=s) for s in (1, 2)))
+            for kind in (np.int32, np.int64, np.uint8)
+        ),
         case("IsNaN given", x(*SMALL), truth=True),
         case("IsInf given", x(*SMALL), truth=True),
         case("Cast from bool fed", first, to=TensorProto.FLOAT, truth=True),
@@ -153,7 +157,7 @@ def computed_weights() -> list[Case]:
     for op, count in (("LSTM", 4), ("GRU", 3), ("RNN", 1)):
         constant = (w(1, count * 8, 6), w(1, count * 8, 8, seed=8))
         found.append(case(f"{op} last step", x(5, 1, 6), *constant, hidden_size=8, outputs=2, result="y1"))
-        several = {"hidden_size": 8, "outputs": 2}
+        several: dict[str, Any] = {"hidden_size": 8, "outputs": 2}
         found.append(case(f"{op} several rows", x(5, 3, 6), *constant, **several))
         found.append(case(f"{op} several rows last", x(5, 3, 6), *constant, result="y1", **several))
     return [
@@ -179,7 +183,7 @@ def computed_weights() -> list[Case]:
 def padding() -> list[Case]:
     """More on one side than on the other."""
     image = x(1, 8, 15, 15)
-    uneven = {"kernel_shape": [3, 3], "pads": [0, 1, 1, 2]}
+    uneven: dict[str, Any] = {"kernel_shape": [3, 3], "pads": [0, 1, 1, 2]}
     found = [case(f"{op} uneven pads", image, **uneven) for op in ("MaxPool", "AveragePool")]
     found += [case(f"{op} same lower", image, kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_LOWER")
               for op in ("MaxPool", "AveragePool")]  # fmt: skip
@@ -210,7 +214,7 @@ def ratios() -> list[Case]:
     for mode in ("nearest", "linear", "cubic"):
         for change in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"):
             rounding: dict[str, Any] = {"nearest_mode": "floor"} if mode == "nearest" else {}
-            given = {"mode": mode, "coordinate_transformation_mode": change, **rounding}
+            given: dict[str, Any] = {"mode": mode, "coordinate_transformation_mode": change, **rounding}
             for words, ratio in (("tripled", 3.0), ("by 1.25", 1.25), ("by 0.625", 0.625)):
                 found.append(case(f"Resize {mode} {change} {words}", x(*MAP), None, c([1, 1, ratio, ratio]), **given))
     for rounding_mode in ("round_prefer_floor", "round_prefer_ceil", "ceil"):

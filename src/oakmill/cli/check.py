@@ -65,12 +65,14 @@ def examine(path: Path, platforms: tuple[str, ...], shapes: tuple[str, ...]) -> 
     from oakmill.model import merge_inputs, open_source, prefill
     from oakmill.model.source import SourceFormat
     from oakmill.preflight.check import Preflight, unread
+    from oakmill.preflight.formats import operations_of
     from oakmill.settings import current
 
     with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
         source = open_source(path, Path(folder) / "source", current())
         if source.format is not SourceFormat.ONNX:
-            return source, [unread(source, platform) for platform in platforms]
+            operations = operations_of(source, current())
+            return source, [unread(source, platform, operations) for platform in platforms]
         inputs = merge_inputs(asked, prefill(source.archive, source.inputs)).inputs
         graph = onnx.load(source.graph, load_external_data=False)
         preflight = Preflight(graph, inputs)

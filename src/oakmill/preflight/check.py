@@ -6,7 +6,7 @@ Weights are not looked at: a model of 100 MB takes a fraction of a second.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from onnx import ModelProto, NodeProto, defs
@@ -15,6 +15,7 @@ from oakmill.errors import UnsupportedModel
 from oakmill.findings import Finding, Severity, worst_first
 from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.model.tensors import weight_bytes
+from oakmill.preflight import formats
 from oakmill.preflight.findings import Code, Report, of_node
 from oakmill.preflight.fused import REMEDY, is_fused
 from oakmill.preflight.graph import STANDARD, Facts
@@ -99,6 +100,14 @@ class Preflight:
                 f"its weights take {stored} MB as {mode}, and {facts.title} holds {largest} MB",
                 remedy=facts.limits.larger,
             )  # fmt: skip
+
+        for value in self.facts.graph.output:
+            if given := passed_on(value.name, self.facts):
+                yield Finding(
+                    Code.PASSED_ON, Severity.WARNING,
+                    f"output {value.name!r} is input {given!r}, passed on as it is: compilers make one port of both",
+                    subject=value.name, remedy="leave it out (--outputs names those to keep), or use the input itself",
+                )  # fmt: skip
 
     def _nodes(self, table: Table, mode: str) -> Iterator[Finding]:
         """What is said of each node."""
@@ -190,6 +199,23 @@ def _is_known_good(variant: Variant, table: Table, mode: str) -> bool:
     return answer is not None and not answer.outcome.is_bad
 
 
+def passed_on(name: str, facts: Facts) -> str:
+    """The model's input that an output is, with nothing computed between; empty where there is something."""
+    inputs = {value.name for value in facts.inputs}
+    while name not in inputs:
+        maker = facts.makers.get(name)
+        read = [one for one in maker.input if one] if maker is not None else []
+        alone = len(read) == 1 and maker is not None and maker.op_type in _ALONE
+        if maker is None or not (alone or (maker.op_type in _PASSING and read and name == maker.output[0])):
+            return ""
+        name = read[0]
+    return name
+
+
+_PASSING = ("Identity", "Dropout")
+_ALONE = ("Max", "Min", "Sum", "Mean")
+
+
 def asked_opset(node: NodeProto, opset: int, table: Table) -> int:
     """The opset within the table's at which an operator is what it is in a model of `opset`; else the model's own.
 
@@ -223,16 +249,34 @@ def _together(found: Iterator[Finding]) -> list[Finding]:
     return list(kept.values())
 
 
-def unread(source: SourceModel, platform: str) -> Report:
-    """What can be said of a source that is not ONNX, whose operators are not looked at."""
+def unread(source: SourceModel, platform: str, operations: Mapping[str, str] | None = None) -> Report:
+    """What can be said of a source that is not ONNX: of its operations by their names alone, if these are given.
+
+    Args:
+        source: the model.
+        platform: its name.
+        operations: as `formats.operations_of` gives them; the report warns where there are none.
+    """
+    mode, table = PLATFORMS[platform].limits.mode, tables().get(platform)
     if error := refusal(source, platform):
-        found = Finding(Code.FORMAT, Severity.ERROR, error.message, remedy=error.remedy)
-    else:
-        found = Finding(
-            Code.FORMAT, Severity.WARNING, f"the operators of {_FORMATS[source.format]} are not looked at",
-            remedy="try the conversion: its compiler decides",
+        found = [Finding(Code.FORMAT, Severity.ERROR, error.message, remedy=error.remedy)]
+    elif operations and table is not None:
+        found = list(formats.findings(operations, table, mode, direct=source.format is SourceFormat.OPENVINO_IR))
+        found.append(
+            Finding(
+                Code.FORMAT, Severity.NOTE,
+                f"the operations of {_FORMATS[source.format]} are looked at by their names, not by their forms",
+            )
         )  # fmt: skip
-    return Report(platform, PLATFORMS[platform].limits.mode, "", (found,))
+        return Report(platform, mode, table.toolchain, worst_first(found))
+    else:
+        found = [
+            Finding(
+                Code.FORMAT, Severity.WARNING, f"the operators of {_FORMATS[source.format]} are not looked at",
+                remedy="try the conversion: its compiler decides",
+            )
+        ]  # fmt: skip
+    return Report(platform, mode, "", tuple(found))
 
 
 def _not_measured(platform: str, mode: str) -> Finding:

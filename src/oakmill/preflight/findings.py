@@ -29,6 +29,7 @@ class Code(StrEnum):
     WIDE_INTEGERS = "wide_integers"
     ENCODING = "encoding"
     RANK = "rank"
+    PASSED_ON = "passed_on"
     FORMAT = "format"
     WEIGHTS = "weights"
     NOT_MEASURED = "not_measured"

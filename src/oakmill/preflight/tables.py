@@ -62,7 +62,8 @@ class Table:
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.platform: str = document["platform"]
         self.toolchain: str = document["toolchain"]
-        self.first_opset, self.last_opset = document["opsets"]
+        self.first_opset: int = document["opsets"][0]
+        self.last_opset: int = document["opsets"][1]
         self.modes: tuple[str, ...] = tuple(document["modes"])
         self.cases: int = document["cases"]
         self._outcomes = [Outcome(word, reason) for word, reason in document["outcomes"]]
@@ -81,6 +82,11 @@ class Table:
         for rows in self._rows.values():
             for variant, modes in rows.items():
                 yield variant, {mode: self._by_opset(modes.get(mode, "")) for mode in self.modes}
+
+    def of_operator(self, op: str, mode: str) -> list[Outcome]:
+        """The outcomes of all of an operator's variants, at the newest opset that each was measured at."""
+        by_opset = (self._by_opset(modes.get(mode, "")) for modes in self._rows.get(op, {}).values())
+        return [found[max(found)] for found in by_opset if found]
 
     def ask(self, variant: Variant, opset: int, mode: str) -> Answer | None:
         """What is known of a variant; None where its operator was never tried.

@@ -302,6 +302,12 @@ def _cast(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield f"to {plain}" if plain != facts.dtype(node.input[0]) else "to the same"
 
 
+def _where(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
+    """The first input is the condition; what is chosen may be of any type."""
+    dtype = facts.dtype(argument(node, 1))
+    yield f"of {dtype}" if dtype not in ("", "float32") else ""
+
+
 def _roi_align(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield "as many samples as fit" if not given.get("sampling_ratio", 0) else ""
     yield given.get("mode", "avg")
@@ -403,4 +409,6 @@ _RULES: Mapping[str, Rule] = {
     "Tile": _shape_given("repeats"),
     "TopK": _top_k,
     "Trilu": _named("upper"),
+    "Upsample": _shape_given("scales"),
+    "Where": _where,
 }  # fmt: skip

@@ -15,6 +15,8 @@ from oakmill.model.external_data import external_tensors
 from oakmill.model.sniff import identify
 from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.preflight.check import Preflight, Report, unread
+from oakmill.preflight.formats import operations_of
+from oakmill.settings import Settings
 from oakmill.spec import InputSpec
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.untrusted.folder import Place
@@ -44,7 +46,7 @@ def inspect(asked: InspectModel, place: Place) -> Inspection:
     if missing:
         return Inspection(model=name, missing=tuple(missing))
     source = open_source(model, place.scratch / "source", place.settings, graph)
-    return Inspection(model=name, source=_facts(source, graph))
+    return Inspection(model=name, source=_facts(source, graph, place.settings))
 
 
 def check(asked: CheckModel, place: Place) -> Reports:
@@ -54,7 +56,7 @@ def check(asked: CheckModel, place: Place) -> Reports:
         OakmillError: the model cannot be read.
     """
     source = open_source(place.files / asked.model, place.scratch / "source", place.settings)
-    return Reports(reports=_reports(source, None, asked.platforms, asked.inputs))
+    return Reports(reports=_reports(source, None, asked.platforms, place.settings, asked.inputs))
 
 
 def _name_of(path: Path, place: Place) -> str:
@@ -117,7 +119,7 @@ def _is_plain(location: str) -> bool:
     return not ("\\" in location or "\0" in location or {"", ".", ".."} & set(parts))
 
 
-def _facts(source: SourceModel, graph: onnx.ModelProto | None) -> SourceFacts:
+def _facts(source: SourceModel, graph: onnx.ModelProto | None, settings: Settings) -> SourceFacts:
     return SourceFacts(
         model_type=TYPES[source.format.value],
         is_nn_archive=source.archive is not None,
@@ -128,7 +130,7 @@ def _facts(source: SourceModel, graph: onnx.ModelProto | None) -> SourceFacts:
         outputs=source.outputs,
         archive=source.archive,
         heads=_heads(source),
-        preflight=_reports(source, graph, tuple(PLATFORMS)),
+        preflight=_reports(source, graph, tuple(PLATFORMS), settings),
     )
 
 
@@ -138,11 +140,16 @@ def _heads(source: SourceModel) -> list[Any]:
 
 
 def _reports(
-    source: SourceModel, graph: onnx.ModelProto | None, platforms: Sequence[str], asked: Sequence[InputSpec] = ()
+    source: SourceModel,
+    graph: onnx.ModelProto | None,
+    platforms: Sequence[str],
+    settings: Settings,
+    asked: Sequence[InputSpec] = (),
 ) -> dict[str, Report]:
     """For each platform, whether the model can go there, and what stands in the way."""
     if source.format is not SourceFormat.ONNX:
-        return {name: unread(source, name) for name in platforms}
+        operations = operations_of(source, settings)
+        return {name: unread(source, name, operations) for name in platforms}
     inputs = merge_inputs(tuple(asked), prefill(source.archive, source.inputs)).inputs
     preflight = Preflight(graph or onnx.load(source.graph, load_external_data=False), inputs)
     return {name: preflight.report(name) for name in platforms}

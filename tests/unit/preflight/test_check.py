@@ -175,15 +175,20 @@ def test_types_of_numbers_at_the_boundary_are_told_apart() -> None:
     assert variant.details == "to bool, given as bool"
 
 
-def test_a_batch_of_images_is_refused_where_depthai_reads_one_image() -> None:
-    """RVC2's batch of 4 was compiled for minutes, and refused at the end: depthai saw [64, 64, 3, 1]."""
-    made = model(node("Relu", "r"))
-    made.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 4
-    (found,) = report(made).findings
-    assert (found.code, found.severity) == (Code.BATCH, Severity.ERROR)
-    with pytest.raises(UnsupportedModel, match="takes 4 at once"):
-        require(made, "rvc2", "fp16")
-    assert report(made, "rvc4", "fp16").verdict is Severity.WARNING
+def test_an_output_that_is_an_input_is_told() -> None:
+    """A Dropout, or a Max of one tensor, leaves nothing to compile: the compiled network had one port for both."""
+    for op in ("Dropout", "Max"):
+        found = report(model(node(op, "nothing")))
+        assert (found.findings[0].code, found.verdict) == (Code.PASSED_ON, Severity.WARNING)
+    assert report(model(node("Identity", "a", y="b"), node("Relu", "r", x="b"))).verdict is Severity.OK
+
+
+def test_what_where_chooses_from_is_told_apart() -> None:
+    """RVC2 chooses among floats alone; the table knew the type of the condition only, which is always bool."""
+    numbers = [helper.make_node("Less", ["x", "x"], ["c"]), helper.make_node("Where", ["c", "n", "n"], ["y"], "w")]
+    made = model(*numbers)
+    made.graph.input.append(helper.make_tensor_value_info("n", TensorProto.INT64, MAP))
+    assert Preflight(made).variants[-1][1].details == "of int64"
 
 
 def test_a_domain_that_nobody_knows_is_refused_unless_the_model_defines_it() -> None:
