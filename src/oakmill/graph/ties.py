@@ -7,6 +7,7 @@ source is asked once more, with the other model's choices in the place of its ow
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
@@ -17,6 +18,8 @@ from oakmill.graph.skeleton import copy_of
 
 _INDICES = {"TopK": 1, "ArgMax": 0, "ArgMin": 0}
 """Which output of an operator is its choice."""
+FP16_STEP = 2.0**-10
+"""How far two numbers are apart, relative to their size, that are the same or next to each other in FP16."""
 _KEEPING_ORDER = ("Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 
 
@@ -56,6 +59,60 @@ def answers(
         name: choices[name] if name in choices else asked[name]
         for name in (value.name for value in source.graph.output)
     }
+
+
+class Choices:
+    """The outputs of a model that say which scores TopK or ArgMax chose, or hold that in the same order.
+
+    Args:
+        source: with fixed shapes; is loaded when a choice differs, and kept.
+    """
+
+    def __init__(self, source: ModelProto) -> None:
+        self._source = source
+        outputs = {value.name for value in source.graph.output}
+        nodes = [(node, name) for node in source.graph.node if (name := _choice(node))]
+        self._nodes = {name: node for node, choice in nodes for name in _same_order(source, choice) if name in outputs}
+
+    def settled(
+        self, feeds: Mapping[str, Array], own: Mapping[str, Array], found: Mapping[str, Array]
+    ) -> dict[str, Array]:
+        """Another model's outputs, with the source's own choice wherever the other is of a score that FP16 calls equal.
+
+        Args:
+            feeds: what the source is fed.
+            own: its outputs.
+            found: the other's, by the source's names.
+
+        Raises:
+            PreparationFailed: the source cannot be run.
+        """
+        settled = dict(found)
+        for name, node in self._nodes.items():
+            if name in found and found[name].shape == own[name].shape and not np.array_equal(own[name], found[name]):
+                scores = self._session.run(feeds, [node.input[0]])[node.input[0]]
+                settled[name] = np.where(_equal(node, scores, own[name], found[name]), own[name], found[name])
+        return settled
+
+    @cached_property
+    def _session(self) -> equality.Session:
+        return equality.Session(_exposing(self._source, [node.input[0] for node in self._nodes.values()]))
+
+
+def _equal(node: NodeProto, scores: Array, own: Array, found: Array) -> Array:
+    """Where two choices are of scores that are one number in FP16."""
+    axis = _axis(node, scores)
+    shape = [-1 if place == axis else size for place, size in enumerate(scores.shape)]
+    pair = [np.rint(each).astype(np.int64).reshape(shape) for each in (own, found)]
+    inside = [np.clip(each, 0, scores.shape[axis] - 1) for each in pair]
+    a, b = (np.take_along_axis(scores, each, axis).astype(np.float64) for each in inside)
+    equal = (np.abs(a - b) <= FP16_STEP * np.abs(a)) & (pair[1] == inside[1])
+    return np.asarray(equal.reshape(own.shape))
+
+
+def _axis(node: NodeProto, scores: Array) -> int:
+    axis: int = attributes(node).get("axis", -1 if node.op_type == "TopK" else 0)
+    return axis % max(scores.ndim, 1)
 
 
 def _choice(node: NodeProto) -> str:
@@ -114,8 +171,7 @@ def _told(source: ModelProto, own: Mapping[str, str], scores: list[str]) -> Mode
 
 def _as_good(node: NodeProto, scores: Array, own: Array, choice: Array) -> bool:
     """Whether the scores chosen are those that the node itself would choose, and none is chosen twice."""
-    given = attributes(node)
-    axis = given.get("axis", -1 if node.op_type == "TopK" else 0) % max(scores.ndim, 1)
+    given, axis = attributes(node), _axis(node, scores)
     if not given.get("keepdims", 1):
         own, choice = np.expand_dims(own, axis), np.expand_dims(choice, axis)
     if choice.shape != own.shape or choice.min(initial=0) < 0 or choice.max(initial=0) >= scores.shape[axis]:

@@ -77,3 +77,28 @@ def test_what_is_gathered_by_a_choice_follows_it() -> None:
 def test_a_model_without_a_choice_has_no_answer() -> None:
     source = model("y = Relu(x)", "float[1,6] y")
     assert ties.answers(source, FEEDS, source, FEEDS, equality.run(source, FEEDS)) is None
+
+
+def test_in_a_passport_only_choices_of_equal_scores_are_settled() -> None:
+    """RVC2 was refused for indices at 7.9 dB, every one of them of a score of 1.0."""
+    source = model("s = Identity(x) y, i = TopK(s, k) f = Cast<to=1>(i) z = Flatten(f)", "float[1,2] y, float[1,2] z")
+    own = equality.run(source, FEEDS)
+    found = {"y": own["y"], "z": np.array([[4, 5]], "f")}
+    settled = ties.Choices(source).settled(FEEDS, own, found)
+    assert settled["z"].tolist() == [[own["z"][0, 0], 5]]
+    assert settled["y"] is own["y"]
+
+
+@pytest.mark.parametrize("choice", [-1, 6, 70000])
+def test_in_a_passport_an_index_of_nothing_stays_wrong(choice: int) -> None:
+    own = equality.run(SOURCE, FEEDS)
+    found = {**own, "i": np.array([[choice, own["i"][0, 1]]])}
+    assert ties.Choices(SOURCE).settled(FEEDS, own, found)["i"].tolist() == found["i"].tolist()
+
+
+def test_a_class_map_is_settled_where_its_scores_are_equal() -> None:
+    scores = np.array([[[1.0, 5.0, 2.0], [1.0, 4.9, 2.0]]], "f")
+    source = infer_shapes(parse("i = ArgMax<axis=1, keepdims=0>(x)", inputs="float[1,2,3] x", outputs="int64[1,3] i"))
+    own = equality.run(source, {"x": scores})
+    settled = ties.Choices(source).settled({"x": scores}, own, {"i": np.array([[1, 1, 1]], np.int32)})
+    assert settled["i"].tolist() == [[0, 1, 0]]

@@ -24,6 +24,7 @@ from oakmill.conversion.passport.twins import Twins
 from oakmill.conversion.prepare import Prepared
 from oakmill.findings import Finding, worst_first
 from oakmill.graph import equality, half
+from oakmill.graph.ties import Choices
 from oakmill.model.source import Tensor
 
 AT_ONCE, AT_ONCE_BYTES = 64, 256 << 20
@@ -245,11 +246,15 @@ def _pass(counts: Sequence[_Counts], subject: Subject, certainty: Certainty, pro
     models = dict.fromkeys(model for item in counts for model in item.method.models)
     running = {model: model.load() for model in models}
     source, samples, done = running.get(subject.source), subject.images.held_out, 0
+    choices = Choices(subject.prepared.original)
     for chunk in chunks(subject.prepared, samples, _most(running)):
         streams = (_run(run, chunk, model.most, done) for model, run in running.items())
         for place, found in enumerate(zip(*streams, strict=True), start=done):
             progress.doing("measuring the converted model", place, len(samples))
             outputs = dict(zip(running, found, strict=True))
+            own = outputs[subject.source if source else counts[0].method.reference]
+            if own is not None:
+                outputs = _settled(choices, subject.prepared.feeds(chunk[place - done]), own, outputs)
             for item in counts:
                 item.add(samples.names[place], outputs)
             if source and (expected := outputs[subject.source]) is not None:
@@ -257,6 +262,13 @@ def _pass(counts: Sequence[_Counts], subject: Subject, certainty: Certainty, pro
         if source:
             certainty.ask_again(source)
         done += len(chunk)
+
+
+def _settled(
+    choices: Choices, feeds: Outputs, own: Outputs, outputs: Mapping[Runnable, Outputs | None]
+) -> dict[Runnable, Outputs | None]:
+    """All models' outputs, of which a choice among equal scores is that of one, the source if it runs with them."""
+    return {model: found and choices.settled(feeds, own, found) for model, found in outputs.items()}
 
 
 def _most(models: Iterable[Runnable]) -> int:
