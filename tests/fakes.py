@@ -42,7 +42,7 @@ from oakmill.toolchains.base import Managed, Toolchain
 from oakmill.toolchains.environments import Environment
 
 NAME = "toy"
-COARSE = 16.0
+COARSE = 64.0
 """A quantized toy holds its weights in so many parts of 1."""
 
 
