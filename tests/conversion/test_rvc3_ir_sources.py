@@ -98,19 +98,19 @@ def test_a_quantized_ir_is_left_as_it_is(photos: Path, tmp_path: Path, convert3:
     assert layers(tmp_path / "second/n.rvc3.tar.xz").count("FakeQuantize") == 1
 
 
-@pytest.mark.parametrize(
-    ("version", "options", "code", "words"),
-    [
-        (10, (), "UnsupportedModel", "it is of version 10, and RVC3's tools write and take version 11"),
-        (11, ("--mo-args", "--scale 2"), "SpecError", "came out of the Model Optimizer already"),
-    ],
-)
-def test_what_cannot_be_converted_is_told_with_the_reason(
-    version: int, options: tuple[str, ...], code: str, words: str, tmp_path: Path, convert3: Convert
-) -> None:
-    answer = convert3(write_ir(tmp_path / "n.xml", version), *options, "-o", tmp_path / "out")
-    assert answer.error["code"] == code
-    assert words in answer.error["message"]
+def test_version_10_converts_as_version_11_does(photos: Path, tmp_path: Path, convert3: Convert) -> None:
+    """It was refused with a reason that is not true: OpenVINO 2022.3 and its quantizer read both."""
+    answer = convert3(write_ir(tmp_path / "n.xml", 10), "--quantization-data", photos, *FEW, "-o", tmp_path / "out")
+    assert answer.exit_code == 0, answer.error
+    assert layers(tmp_path / "out/n.rvc3.tar.xz").count("FakeQuantize") >= 1
+    assert b'"ir_version": 10' in archive_of(tmp_path / "out/n.rvc3.tar.xz")["buildinfo.json"]
+
+
+def test_mo_args_are_told_with_the_reason(tmp_path: Path, convert3: Convert) -> None:
+    words = ["--mo-args", "--scale 2", "-o", tmp_path / "out"]
+    answer = convert3(write_ir(tmp_path / "n.xml", 11), *words)
+    assert answer.error["code"] == "SpecError"
+    assert "came out of the Model Optimizer already" in answer.error["message"]
 
 
 def test_newer_operations_are_named(tmp_path: Path, convert3: Convert) -> None:

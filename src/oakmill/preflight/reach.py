@@ -12,14 +12,10 @@ def refusal(source: SourceModel, platform: str) -> UnsupportedModel | None:
     if source.format is not SourceFormat.OPENVINO_IR:
         return None
     facts = PLATFORMS[platform]
-    wanted = facts.limits.ir_version
-    if facts.limits.no_ir:
-        why, remedy = facts.limits.no_ir, "give the ONNX model that the IR was made from"
-    elif wanted and source.ir_version != wanted:
-        why = f"it is of version {source.ir_version}, and {facts.title}'s tools write and take version {wanted}"
-        remedy = "make it anew with the Model Optimizer of OpenVINO 2022.1 or later, or give the ONNX model"
-    else:
+    if not facts.limits.no_ir:
         return None
     return UnsupportedModel(
-        f"an OpenVINO IR cannot be converted to {facts.title}: {why}", subject=source.files[0].name, remedy=remedy
+        f"an OpenVINO IR cannot be converted to {facts.title}: {facts.limits.no_ir}",
+        subject=source.files[0].name,
+        remedy="give the ONNX model that the IR was made from",
     )

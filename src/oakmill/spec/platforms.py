@@ -38,17 +38,16 @@ class Limits:
 
     `mode` is the number format that the table of operators is asked for where nothing else is said. `memory_mb` is
     what the weights may take as they are stored, None where nobody knows; `larger` says what else may hold them. An
-    OpenVINO IR is refused for the reason `no_ir`, or where its version is not `ir_version` (0: any will do). Where
-    `tells_wrong`, an operator that computes something else is told and not refused. With `channels_last`, the device
-    feeds images as NHWC, to inputs of four dimensions. `refused_types` are numpy's names of the input types that the
-    compiler does not take. Where `batch_of_one`, an input of four dimensions and more keeps no other batch.
+    OpenVINO IR is refused for the reason `no_ir`, if there is one. Where `tells_wrong`, an operator that computes
+    something else is told and not refused. With `channels_last`, the device feeds images as NHWC, to inputs of four
+    dimensions. `refused_types` are numpy's names of the input types that the compiler does not take. Where
+    `batch_of_one`, an input of four dimensions and more keeps no other batch.
     """
 
     mode: str
     memory_mb: int | None = None
     larger: str = "use a smaller model"
     no_ir: str = ""
-    ir_version: int = 0
     tells_wrong: bool = False
     channels_last: bool = False
     refused_types: tuple[str, ...] = ()
@@ -109,8 +108,7 @@ _ROWS = (
         devices="OAK-D-3 series",
         about="Intel Keem Bay. INT8 or FP16; without the vendor's compiler, an IR.",
         spec=Rvc3Spec,
-        # Its conversions begin with an IR of version 11, which its tools write and take.
-        limits=Limits("ir", ir_version=11),
+        limits=Limits("ir"),
         yaml_block=RVC3,
         own_tools=("rvc3_compile_tool", "rvc3_container"),
     ),

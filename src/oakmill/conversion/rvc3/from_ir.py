@@ -32,9 +32,13 @@ Batch = Sequence[Mapping[str, Array]]
 
 @dataclass(frozen=True)
 class Rvc3Ir(Rvc3):
-    """One conversion of an IR to RVC3; `weights` is how its weights are stored, in the NN Archive's words."""
+    """One conversion of an IR to RVC3; `weights` is how its weights are stored, in the NN Archive's words.
+
+    `version` is the IR's.
+    """
 
     weights: str = "float32"
+    version: int = 11
 
     @classmethod
     def reading_ir(cls, rvc3: Rvc3, source: SourceModel) -> Rvc3Ir:
@@ -58,7 +62,7 @@ class Rvc3Ir(Rvc3):
                 remedy="leave it as it is with --target-precision FP16, or give the IR that it was made from",
             )
         values = {item.name: getattr(rvc3, item.name) for item in fields(rvc3)}
-        return cls(**values, weights="int8" if quantized else _stored(graph))
+        return cls(**values, weights="int8" if quantized else _stored(graph), version=graph.version)
 
     @property
     def precision(self) -> str:
@@ -114,8 +118,8 @@ class Rvc3Ir(Rvc3):
         return {tool: words for tool, words in found.items() if tool != "model_optimizer"}
 
     def build_info(self, built: Rvc3Built, commands: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-        """As of any conversion to RVC3, without the version of a tool that was not run."""
-        return super().build_info(built, commands) | {"model_optimizer_version": None}
+        """As of any conversion to RVC3, without the version of a tool that was not run, and of the source's version."""
+        return super().build_info(built, commands) | {"model_optimizer_version": None, "ir_version": self.version}
 
 
 def _stored(graph: IrGraph) -> str:

@@ -30,9 +30,8 @@ Word = Annotated[str, Query(max_length=255)]
 def formats() -> Iterator[tuple[str, str, list[str]]]:
     """What may be brought, as which files, and which platforms it reaches."""
     rows, every = PLATFORMS.values(), titles()
-    versions = "".join(f"; version {row.limits.ir_version} for {row.title}" for row in rows if row.limits.ir_version)
     yield "ONNX", "model.onnx, and its external data where it has any", every
-    yield "OpenVINO IR", f"model.xml and model.bin{versions}", [row.title for row in rows if not row.limits.no_ir]
+    yield "OpenVINO IR", "model.xml and model.bin", [row.title for row in rows if not row.limits.no_ir]
     yield "TFLite", "model.tflite, by way of ONNX", every
     yield "TorchScript", "model.pt with its graph, by way of ONNX; its shape is asked for", every
     yield "NN Archive", "model.tar.xz: a model with what its inputs and outputs mean", []
