@@ -50,7 +50,8 @@ class ConversionSpec(BaseModel):
     )
     verification_images: Path | None = Field(
         None,
-        description="Images for the accuracy passport: a folder or one file; generated ones by default.",
+        description="Images for the accuracy passport: a folder, with a sub-folder for each input where there are "
+        "several, or one file; generated ones by default.",
         json_schema_extra={"flag": "--images"},
     )
     max_verification_images: Annotated[int, Field(ge=1, le=4096)] = Field(

@@ -57,7 +57,7 @@ def choose(
     if found.note:
         progress.warn(found.note) if found.name == "random" else progress.note(found.note)
     own = _folders_of_inputs(found.folder, inputs) if found.kind in ("folder", "zip", "own") else {}
-    main = next((item.name for item in inputs if item.is_image), inputs[0].name)
+    main = _main(inputs)
     files = own[main] if own else found.files
     parts = split(files, spec.max_quantization_images, spec.max_verification_images, spec.seed)
     calibration_images = _sample_set(parts.calibration_images, found.folder, inputs, own, main, spec)
@@ -78,10 +78,31 @@ def choose_untaught(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> Im
     Raises:
         SourceError: there are none, or one cannot be read.
     """
-    count, seed = spec.max_verification_images, spec.seed
-    if spec.verification_images is None:
+    source = spec.verification_images
+    if source is None:
         return Images(_generated(spec, inputs))
-    return Images(SampleSet.of_files(inputs, spec.verification_images, count, seed, spec.resize))
+    own = _folders_of_inputs(source, inputs)
+    files = own[_main(inputs)] if own else find_images(source)
+    return Images(_drawn(spec, inputs, source, own, files))
+
+
+def _main(inputs: Sequence[ResolvedInput]) -> str:
+    """The input whose files are drawn; those of the others go with them."""
+    return next((item.name for item in inputs if item.is_image), inputs[0].name)
+
+
+def _drawn(
+    spec: ConversionSpec,
+    inputs: Sequence[ResolvedInput],
+    source: Path,
+    own: dict[str, tuple[Path, ...]],
+    files: Sequence[Path],
+) -> SampleSet:
+    """As many of the user's files as are measured; an input that is no image and has no files gets made numbers."""
+    paths = draw(files, spec.max_verification_images, spec.seed)
+    if own:
+        return _sample_set(paths, source, inputs, own, _main(inputs), spec)
+    return SampleSet.of_paths(inputs, paths, source, spec.seed, spec.resize)
 
 
 def _generated(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> SampleSet:
@@ -117,7 +138,7 @@ def _sample_set(
     inputs: Sequence[ResolvedInput],
     own: dict[str, tuple[Path, ...]],
     main: str,
-    spec: QuantizingSpec,
+    spec: ConversionSpec,
 ) -> SampleSet:
     """These files for every input, or for each input those of its own folder at the same places."""
     if not own:
@@ -146,13 +167,14 @@ def _others(spec: QuantizingSpec, inputs: Sequence[ResolvedInput], calibration_i
     assert spec.verification_images is not None
     source = spec.verification_images
     known = set(calibration_images.sha256)
-    every = from_files(find_images(source), source, lambda path: np.zeros(0))
-    fresh = [path for path, digest in zip(find_images(source), every.sha256, strict=True) if digest not in known]
+    own = _folders_of_inputs(source, inputs)
+    files = own[_main(inputs)] if own else find_images(source)
+    every = from_files(own[inputs[0].name] if own else files, source, lambda path: np.zeros(0))
+    fresh = [path for path, digest in zip(files, every.sha256, strict=True) if digest not in known]
     if not fresh:
         raise SpecError(
             f"every image of {source.name} is among those that teach the quantization",
             subject=str(source),
             remedy="give other images with --images, or omit it: then some of the set are kept back",
         )
-    paths = draw(fresh, spec.max_verification_images, spec.seed)
-    return SampleSet.of_paths(inputs, paths, source, spec.seed, spec.resize)
+    return _drawn(spec, inputs, source, own, fresh)

@@ -51,14 +51,14 @@ class SampleSet:
     def of_paths(
         cls, inputs: Sequence[ResolvedInput], paths: Sequence[Path], source: Path, seed: int, resize: Resize
     ) -> SampleSet:
-        """These files, for each input that is an image; made ones for the others.
+        """These files, for each input that is an image, and for one that is alone; made ones for the others.
 
         Raises:
             SourceError: one cannot be read.
         """
         samples = [
             from_files(paths, source, reader(item, resize))
-            if item.is_image
+            if item.is_image or len(inputs) == 1
             else _generated(item, len(paths), seed + place)
             for place, item in enumerate(inputs)
         ]

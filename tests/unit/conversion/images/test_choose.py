@@ -268,3 +268,31 @@ def test_arrays_of_another_shape_or_kind_are_refused(array: np.ndarray, words: s
     chosen = Chosen(Rvc4Spec(quantization_data=str(arrays(tmp_path / "arrays", array))), [picture_input()], tmp_path)
     with pytest.raises((SpecError, SourceError), match=words):
         list(chosen.calibration_images)
+
+
+def test_test_images_may_have_a_folder_for_each_input_too(tmp_path: Path) -> None:
+    """`--images` took all files of all folders for the image, and made numbers for the other input, without a word."""
+    folder = pairs(tmp_path / "pairs", 6, 6)
+    spec = Rvc4Spec(target_precision="FP16", verification_images=folder, max_verification_images=4)
+    images = choose_untaught(spec, [numbers_input(), picture_input()]).held_out
+    assert len(images) == 4
+    for name, sample in zip(images.samples[1].names, images, strict=True):
+        assert (sample["state"] == int(Path(name).stem)).all()
+
+
+def test_test_folders_lose_the_samples_that_teach(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "pairs", 6, 6)
+    spec = Rvc4Spec(quantization_data=str(folder), verification_images=folder, max_quantization_images=4)
+    images = Chosen(spec, [numbers_input(), picture_input()], tmp_path).images
+    assert images.calibration_images is not None
+    taught = {Path(name).stem for name in images.calibration_images.names}
+    assert {Path(name).stem for name in images.held_out.names} == {f"{index:03}" for index in range(6)} - taught
+
+
+def test_the_only_input_gets_the_users_files_also_where_it_is_no_image(tmp_path: Path) -> None:
+    """A folder of .npy was given, and the accuracy measured on made numbers."""
+    for index in range(3):
+        np.save(tmp_path / f"{index}.npy", np.full((1, 4), index, np.float32))
+    spec = Rvc4Spec(target_precision="FP16", verification_images=tmp_path)
+    images = choose_untaught(spec, [numbers_input()]).held_out
+    assert sorted(sample["state"][0, 0] for sample in images) == [0, 1, 2]
