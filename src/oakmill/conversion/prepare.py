@@ -23,6 +23,7 @@ from oakmill.graph import (
     equality,
     exact,
     explicit,
+    first_opsets,
     folding,
     indices,
     large,
@@ -35,7 +36,7 @@ from oakmill.graph import (
 from oakmill.graph.naming import name_nodes
 from oakmill.graph.outputs import keep_names
 from oakmill.graph.preprocessing import Preprocessing
-from oakmill.graph.skeleton import copy_of, dimensions, freeze, source_inputs
+from oakmill.graph.skeleton import copy_of, dimensions, freeze, opset_version, source_inputs
 from oakmill.model import weights
 from oakmill.model.source import SourceModel, Tensor
 from oakmill.spec import ConversionSpec, InputSpec
@@ -140,7 +141,10 @@ def prepare(
         PreparationFailed: a step failed; ProofFailed: the result computes something else.
     """
     by_name = match(asked, source.inputs)
-    fixed = shapes.fix_input_shapes(model, {name: item.shape for name, item in by_name.items() if item.shape})
+    known = first_opsets.to_seven(model)
+    if known is not model:
+        progress.note(f"the model's opset {opset_version(model)} is written as 7, the first that onnxruntime runs")
+    fixed = shapes.fix_input_shapes(known, {name: item.shape for name, item in by_name.items() if item.shape})
     for note in fixed.notes:
         progress.note(note)
     original = in_plain_numbers(fixed.model, progress) if needs.plain_numbers else fixed.model

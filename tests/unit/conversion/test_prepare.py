@@ -151,3 +151,12 @@ def test_equal_scores_in_another_order_are_proved_equal(monkeypatch: pytest.Monk
 def test_a_broken_graph_is_still_refused() -> None:
     with pytest.raises(PreparationFailed):
         made(parse("a = Add(x, b) b = Relu(a) y = Relu(b)", inputs="float[1,4,6,5] x"), Progress())
+
+
+def test_a_model_of_opset_6_is_prepared_and_told() -> None:
+    """It ended with "Could not find an implementation for BatchNormalization(6)"."""
+    body = "b = BatchNormalization<is_test=1>(x, s, s, s, s) y = Add<broadcast=1, axis=1>(b, s)"
+    model = parse(body, inputs="float[1,4,6,5] x", constants="float[4] s = {1, 2, 3, 4}", opset=6)
+    prepared = made(model, progress := Progress(), Needs(highest_opset=20, lowest_opset=13))
+    assert {item.version for item in prepared.plain.opset_import} == {13}
+    assert any("opset 6" in note for note in progress.notes)
