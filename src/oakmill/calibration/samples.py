@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -61,6 +62,25 @@ def find_images(path: Path) -> tuple[Path, ...]:
         known = " ".join(sorted(SUFFIXES))
         raise SourceError(f"{path.name or path} {what}", subject=str(path), remedy=f"Known are {known}")
     return tuple(sorted(found, key=Path.as_posix))
+
+
+def distinct(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """The paths without those whose bytes an earlier one has; only files of equal size are read.
+
+    Raises:
+        SourceError: a file cannot be read.
+    """
+    kept = list(paths)
+    sizes = Counter(path.stat().st_size for path in kept if path.is_file())
+    seen: set[str] = set()
+    return tuple(path for path in kept if not path.is_file() or sizes[path.stat().st_size] < 2 or _is_new(path, seen))
+
+
+def _is_new(path: Path, seen: set[str]) -> bool:
+    digest = _file_digest(path)
+    known = digest in seen
+    seen.add(digest)
+    return not known
 
 
 def draw(paths: Sequence[Path], count: int, seed: int) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from oakmill.calibration import datasets
 from oakmill.calibration.datasets.files import find_files
-from oakmill.calibration.samples import draw, find_images, from_files
+from oakmill.calibration.samples import distinct, draw, find_images, from_files
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, SampleSet, reader
 from oakmill.conversion.inputs import ResolvedInput
@@ -58,7 +58,9 @@ def choose(
         progress.warn(found.note) if found.name == "random" else progress.note(found.note)
     own = _folders_of_inputs(found.folder, inputs) if found.kind in ("folder", "zip", "own") else {}
     main = _main(inputs)
-    files = own[main] if own else found.files
+    files = own[main] if own else distinct(found.files)
+    if left_out := (0 if own else len(found.files) - len(files)):
+        progress.note(f"{left_out} of {len(found.files)} files are copies of others, and count once")
     parts = split(files, spec.max_quantization_images, spec.max_verification_images, spec.seed)
     calibration_images = _sample_set(parts.calibration_images, found.folder, inputs, own, main, spec)
     progress.note(f"{len(parts.calibration_images)} images of {found.name!r} teach the quantization")
@@ -67,9 +69,11 @@ def choose(
     elif parts.held_out:
         held_out = _sample_set(parts.held_out, found.folder, inputs, own, main, spec)
     else:
-        progress.warn("the set has one image only: accuracy is measured on generated images, which proves little")
+        progress.warn(
+            "the set has one image only, or copies of it: accuracy is measured on generated ones, which proves little"
+        )
         held_out = _generated(spec, inputs)
-    return Images(held_out, calibration_images, found.name)
+    return Images(held_out, calibration_images, found.name, parts.calibration_images, spec.target_precision)
 
 
 def choose_untaught(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> Images:

@@ -17,7 +17,7 @@ from oakmill.calibration.samples import Samples, draw, find_images, from_files, 
 from oakmill.conversion.images.numbers import numbers
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.errors import SourceError, SpecError
-from oakmill.spec import Encoding, Resize
+from oakmill.spec import Encoding, Precision, Resize
 
 GENERATED = "generated images"
 ARRAYS = (".npy", ".raw")
@@ -114,11 +114,16 @@ class SampleSet:
 
 @dataclass(frozen=True)
 class Images:
-    """What a conversion looks at: images that teach its quantization, if it has one, and others that test it."""
+    """What a conversion looks at: images that teach its quantization, if it has one, and others that test it.
+
+    `calibration_files` are those that teach, and `precision` what they teach.
+    """
 
     held_out: SampleSet
     calibration_images: SampleSet | None = None
     calibration_set: str = ""
+    calibration_files: tuple[Path, ...] = ()
+    precision: Precision = Precision.INT8_STANDARD
 
 
 def reader(item: ResolvedInput, resize: Resize) -> partial[NDArray[np.generic]]:

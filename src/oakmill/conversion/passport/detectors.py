@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.confidence import Confidence, is_clear, paired
@@ -339,6 +340,24 @@ def sees(kept: Kept) -> bool:
     if kept.commonest:
         return kept.is_steady
     return kept.share >= MOSTLY and kept.images_with_things >= MOSTLY * kept.images
+
+
+UNFIT = {
+    "few": "Few images calibrated it",
+    "blank": "Calibrated on images without content",
+    "pale": "Calibrated on images of low contrast",
+    "blurred": "Calibrated on blurred images",
+}
+"""What the doctor of calibration sets says that decides whether a quantization can be trusted. The rest of what it says
+is of no harm, or is found otherwise here."""
+
+
+def unfit_calibration(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """The doctor's findings on the images that calibrated. A set of which most is blank taught nothing."""
+    for item in findings:
+        if item.code in UNFIT and item.severity.rank >= Severity.WARNING.rank:
+            severity = item.severity if item.code == "blank" else Severity.WARNING
+            yield replace(item, code=f"calibration_{item.code}", severity=severity, title=UNFIT[item.code])
 
 
 def random_calibration(correlation: float, *, declared: bool = False) -> Finding | None:

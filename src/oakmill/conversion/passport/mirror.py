@@ -15,15 +15,13 @@ from typing import Protocol
 import numpy as np
 
 from oakmill.conversion.passport.agreement import Outputs
-from oakmill.conversion.passport.classification import Classifier, looks_like_probabilities, probabilities
+from oakmill.conversion.passport.classification import IMAGENET, Classifier, looks_like_probabilities, probabilities
 from oakmill.conversion.passport.detection import MATCHED, Detector
 from oakmill.conversion.passport.tasks import Task, share
 from oakmill.heads.boxes import Boxes, match
 
 STEADY = 0.5
 """The share from which more of what a model sees stays than goes."""
-IMAGENET_CLASSES = (1000, 1001, 21841, 21843)
-"""Numbers of scores that nothing but a classifier has: ImageNet's classes, with or without a background."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def is_telling(task: Task, outputs: Outputs) -> bool:
         return not scores.size or bool(scores.min() >= -0.01 and scores.max() <= 1.01)
     if isinstance(task, Classifier) and task.guessed:
         values = np.asarray(outputs[task.output], np.float64).ravel()
-        return looks_like_probabilities(values) or values.size in IMAGENET_CLASSES
+        return looks_like_probabilities(values) or values.size in IMAGENET
     return not getattr(task, "guessed", True)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oakmill.calibration import doctor
+from oakmill.calibration.doctor import Expectation
 from oakmill.calibration.likeness import Album, thumbnail
 from oakmill.conversion import inputs
 from oakmill.conversion.events import Progress
@@ -42,7 +44,7 @@ def image_size(prepared: Prepared) -> Size | None:
 
 
 def of_calibration_images(prepared: Prepared, images: Images) -> Iterator[Finding]:
-    """Calibration on random pixels."""
+    """Calibration on random pixels, on too few different images, or on such as show little."""
     taught, item = images.calibration_images, next(filter(_has_pixels, prepared.boundary), None)
     if taught is None or item is None:
         return
@@ -50,6 +52,9 @@ def of_calibration_images(prepared: Prepared, images: Images) -> Iterator[Findin
     agree = float(np.mean([neighbours(image) for image in pixels]))
     if found := detectors.random_calibration(agree, declared=images.calibration_set == "random"):
         yield found
+    if images.calibration_files and images.calibration_set != "random":
+        expected = Expectation(encoding=item.encoding_from, precision=images.precision)
+        yield from detectors.unfit_calibration(doctor.examine(images.calibration_files, expected).findings)
 
 
 def _last_channels(item: ResolvedInput, values: Any) -> Any:

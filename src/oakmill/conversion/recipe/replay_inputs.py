@@ -14,7 +14,8 @@ import numpy as np
 
 from oakmill.calibration import datasets
 from oakmill.calibration.datasets import Dataset
-from oakmill.calibration.samples import find_images
+from oakmill.calibration.images import ARRAYS
+from oakmill.calibration.samples import distinct, find_images
 from oakmill.conversion.cache.identity import sha256
 from oakmill.conversion.images.choose import split
 from oakmill.errors import OakmillError, SourceError
@@ -165,7 +166,7 @@ def _dataset(data: str | None, given: str | None, work: Path, settings: Settings
 
 def _drawn(spec: Any, files: Sequence[Path]) -> list[str]:
     """The images that a conversion would learn from."""
-    parts = split(files, spec.max_quantization_images, spec.max_verification_images, spec.seed)
+    parts = split(distinct(files), spec.max_quantization_images, spec.max_verification_images, spec.seed)
     return [sha256(file) for file in parts.calibration_images]
 
 
@@ -190,9 +191,20 @@ def _laid_out(spec: Any, calibrating: Sequence[Path], held_out: Sequence[Path], 
     places = np.random.RandomState(spec.seed).permutation(len(ordered))
     folder = Path(tempfile.mkdtemp(dir=work, prefix="calibration-")) / called
     folder.mkdir()
+    laid: set[Path] = set()
     for file, place in zip(ordered, places, strict=True):
-        shutil.copyfile(file, folder / f"{place:08}{file.suffix.lower()}")
+        shutil.copyfile(file, target := folder / f"{place:08}{file.suffix.lower()}")
+        if file in laid:
+            _make_another(target)
+        laid.add(file)
     return spec.model_copy(update={"quantization_data": f"{folder}/", "max_verification_images": max(1, len(held_out))})
+
+
+def _make_another(copy: Path) -> None:
+    """A copy that shows the same, but is no copy by its bytes: those count once."""
+    content = copy.read_bytes()
+    changed = content[:-1] + bytes([content[-1] ^ 1]) if copy.suffix in ARRAYS else content + b"\0"
+    copy.write_bytes(changed)
 
 
 def _require_all(recipe: Recipe, wanted: list[str], there: Mapping[str, Path], found: Dataset) -> None:

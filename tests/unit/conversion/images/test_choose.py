@@ -98,6 +98,25 @@ def test_a_folder_teaches_and_tests_with_different_pictures(tmp_path: Path) -> N
     assert chosen.calibration_images[0]["image"].shape == (1, 8, 8, 3)
 
 
+def test_copies_count_once_before_the_set_is_parted(tmp_path: Path) -> None:
+    """Of 40 copies of one image 32 taught and 8 tested, "none of them among those that taught", which was untrue."""
+    folder = photos(tmp_path / "photos", 10)
+    for index in range(30):
+        (folder / f"copy{index}.png").write_bytes((folder / f"{index % 3:03}.png").read_bytes())
+    chosen = Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input()], tmp_path)
+    assert chosen.images.calibration_images is not None
+    taught, tested = chosen.images.calibration_images.sha256, chosen.images.held_out.sha256
+    assert (len(taught), len(tested), len({*taught, *tested})) == (8, 2, 10)
+    assert "30 of 40 files are copies of others, and count once" in chosen.progress.notes
+
+
+def test_copies_of_one_picture_are_one_picture(tmp_path: Path) -> None:
+    folder = photos(tmp_path / "photos", 1)
+    (folder / "copy.png").write_bytes((folder / "000.png").read_bytes())
+    chosen = Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input()], tmp_path)
+    assert (len(chosen.calibration_images), chosen.images.held_out.source) == (1, GENERATED)
+
+
 def test_one_picture_teaches_and_the_test_is_said_to_prove_little(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 1)
     chosen = Chosen(Rvc4Spec(quantization_data=str(folder)), [picture_input()], tmp_path)
