@@ -1,6 +1,6 @@
 """Feeds trained models wrongly on purpose, and prints what the accuracy passport says of each: none may be ok.
 
-    .venv/bin/python bench/conventions.py [--data FOLDER] [--images N] [--to rvc4 --to rvc2 --to rvc3] [--precision FP16]
+    .venv/bin/python bench/conventions.py [--data FOLDER] [--images N] [--to rvc4 --to rvc2 ...] [--precision FP16]
 
 The checks ask the float model, which is the same for all platforms; with `--to`, each is converted as well, which takes
 about an hour for all three. FOLDER holds models/ and images/.
