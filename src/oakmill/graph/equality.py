@@ -88,8 +88,8 @@ class Session:
 
     A model over 2 GB in memory is written to a temporary folder first; weights that stay in files are mapped from
     there, and not packed anew, which would copy them. With `optimise` off, every node runs as it
-    stands. What lies between quantizers is computed in float, as they mean it, unless `integer_kernels` is on: those
-    saturate on processors without VNNI, whose answer is another.
+    stands. What lies between quantizers is computed in float, as they mean it, and products of bytes in full, unless
+    `integer_kernels` is on: those saturate on processors without VNNI, whose answer is another.
 
     Raises:
         BrokenModel: the file at a path cannot be loaded.
@@ -106,6 +106,7 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if not integer_kernels:
             options.add_session_config_entry("session.disable_quant_qdq", "1")
+            options.add_session_config_entry("session.x64quantprecision", "1")  # of QLinearConv, MatMulInteger, ...
         if not optimise:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._model = model
