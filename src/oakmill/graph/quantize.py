@@ -20,11 +20,18 @@ from oakmill.errors import PreparationFailed
 from oakmill.graph.boundary import fold_quantizers
 from oakmill.graph.encodings import activations
 from oakmill.graph.folding import constants_as_initializers
+from oakmill.graph.rewriting import Scope
 from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, source_inputs
 
 Interval = tuple[float, float]
 
 _NORMALIZATIONS = {"BatchNormalization", "InstanceNormalization", "LayerNormalization", "PRelu"}
+
+_WRITTEN = (
+    "_scale", "_zero_point", "_quantized", "_QuantizeLinear_Input", "_QuantizeLinear_Output",
+    "_DequantizeLinear_Output",
+)  # fmt: skip
+"""Ends of the names that onnxruntime's writer makes of a tensor's."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,9 @@ def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, imag
 
     model = _named(infer_shapes(constants_as_initializers(copy_of(model))))
     encodings = {**activations(model).spread(plan.encodings), **dict.fromkeys(image_inputs, PIXELS)}
-    floats = {name: [np.array(value, np.float32) for value in pair] for name, pair in ranges.items()}
+    others = _apart(model)
+    encodings = {others.get(name, name): item for name, item in encodings.items()}
+    floats = {others.get(name, name): [np.array(value, np.float32) for value in pair] for name, pair in ranges.items()}
     data = TensorsData(CalibrationMethod.MinMax, {n: TensorData(lowest=a, highest=b) for n, (a, b) in floats.items()})
     with _writer_errors():
         config = _config(model, plan, encodings)
@@ -102,6 +111,24 @@ def _writer() -> Any:
             super()._quantize_sharing_param_tensors()
 
     return Writer
+
+
+def _apart(model: ModelProto) -> dict[str, str]:
+    """Rename inner tensors whose names the writer would give to what it makes of others; in place. New names by old.
+
+    It calls the scale of `bn` `bn_scale`, as many exporters do a norm's own, and takes the one for the other.
+    """
+    scope = Scope(model)
+    boundary = {value.name for value in (*model.graph.input, *model.graph.output)}
+    names = {name for node in model.graph.node for name in (*node.input, *node.output) if name}
+    made = {name + suffix for name in names for suffix in _WRITTEN}
+    found = {name: scope.fresh(f"{name}/own") for name in sorted(names & made - boundary)}
+    for node in model.graph.node:
+        node.input[:] = [found.get(name, name) for name in node.input]
+        node.output[:] = [found.get(name, name) for name in node.output]
+    for item in (*model.graph.initializer, *model.graph.value_info):
+        item.name = found.get(item.name, item.name)
+    return found
 
 
 def _named(model: ModelProto) -> ModelProto:

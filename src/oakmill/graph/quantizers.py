@@ -95,15 +95,17 @@ def _format(node: NodeProto, scope: Scope) -> _Format:
     zero = scope.constant(node.input[2]) if argument(node, 2) else np.zeros_like(scale)
     if kind.kind not in "iu":
         raise CannotRewriteError("it stores other numbers than integers")
-    given, shape = attributes(node), scope.shape(node.input[0])
-    if scale.ndim == 1 and scale.size > 1:
-        axis = given.get("axis", 1) % len(shape)
-        scale, zero = (item.reshape([-1 if i == axis else 1 for i in range(len(shape))]) for item in (scale, zero))
-    elif given.get("block_size", 0):
-        size, axis = given["block_size"], given.get("axis", 1) % len(shape)
-        scale, zero = (np.repeat(item, size, axis).take(range(shape[axis] or 0), axis) for item in (scale, zero))
-    elif scale.size == 1:
+    given = attributes(node)
+    if scale.size == 1:
         scale, zero = scale.reshape(()), zero.reshape(())
+    elif scale.ndim == 1:
+        rank = len(scope.shape(node.input[0]))
+        axis = given.get("axis", 1) % rank
+        scale, zero = (item.reshape([-1 if i == axis else 1 for i in range(rank)]) for item in (scale, zero))
+    elif given.get("block_size", 0):
+        shape = scope.fixed_shape(node.input[0])
+        size, axis = given["block_size"], given.get("axis", 1) % len(shape)
+        scale, zero = (np.repeat(item, size, axis).take(range(shape[axis]), axis) for item in (scale, zero))
     return _Format(scale.astype(np.float32), zero.astype(np.int64), kind)
 
 

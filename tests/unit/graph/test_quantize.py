@@ -165,6 +165,27 @@ def test_a_constant_node_is_quantized_as_an_initializer_is() -> None:
     assert Counter(node.op_type for node in written.graph.node) == Counter(node.op_type for node in expected.graph.node)
 
 
+@pytest.mark.parametrize("suffix", ["_scale", "_zero_point", "_quantized", "_DequantizeLinear_Output"])
+def test_a_tensor_may_be_called_as_the_writer_calls_what_it_makes(suffix: str) -> None:
+    """A model that was quantized before has such names, and Caffe's norms `bn` and `bn_scale`: defined twice."""
+    plain = interleave(network(), ["image"], outputs=True)
+    expected = quantize(plain, measured(plain), Plan(), ["image"])
+    model = interleave(network(), ["image"], outputs=True)
+    for node in model.graph.node:
+        node.input[:] = [
+            f"c2{suffix}" if name == "w1" else f"r1{suffix}" if name == "m" else name for name in node.input
+        ]
+        node.output[:] = [f"r1{suffix}" if name == "m" else name for name in node.output]
+    for item in model.graph.initializer:
+        item.name = f"c2{suffix}" if item.name == "w1" else item.name
+    del model.graph.value_info[:]
+    written = quantize(model, measured(model), Plan(encodings={f"r1{suffix}": Encoding(8)}), ["image"])
+    image = pictures()[0].astype(np.uint8)
+    np.testing.assert_array_equal(
+        equality.run(written, {"image": image})["out"], equality.run(expected, {"image": image})["out"]
+    )
+
+
 def test_a_range_that_no_tensor_gives_is_an_error_and_no_endless_loop() -> None:
     """onnxruntime's writer waits in a loop for the range that a pool shares with what was quantized before."""
     constants = [

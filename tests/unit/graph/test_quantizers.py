@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, helper, numpy_helper
 
 from oakmill.graph import equality
 from oakmill.graph.quantizers import without_quantizers
@@ -100,6 +100,43 @@ def test_a_tensor_that_is_scaled_anew_between_quantizers_is_computed() -> None:
     )
     x = np.array([[0.4, 3, 100, 300]], "f")
     assert equality.run(without_quantizers(model), {"x": x})["y"].tolist() == [[0, 6, 200, 510]]
+
+
+def test_quantizers_of_tensors_of_unknown_shape_are_taken_out_too() -> None:
+    """Behind a Reshape by a computed shape, as mobile classifiers end: the pair stayed, and the writer of ours hung."""
+    model = parse(
+        """
+        n = Shape(x)
+        k = ConstantOfShape(one)
+        shape = Concat<axis = 0>(n, k)
+        r = Reshape(x, shape)
+        q = QuantizeLinear(r, t, u)
+        y = DequantizeLinear(q, t, u)
+        """,
+        inputs="float[N,M] x",
+        outputs="float[?,?,?] y",
+        constants=SCALES + ", int64[1] one = {1}",
+    )
+    model.graph.node[1].attribute.append(helper.make_attribute("value", numpy_helper.from_array(np.ones(1, np.int64))))
+    assert not {op for op in ops(without_quantizers(model)) if "Linear" in op}
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_weights_quantized_in_blocks_become_their_numbers(axis: int) -> None:
+    stored = _RANDOM.integers(-127, 128, [4, 6]).astype(np.int8)
+    scale = _RANDOM.uniform(0.1, 0.2, [2, 6] if axis == 0 else [4, 3]).astype("f")
+    model = parse(
+        f"w = DequantizeLinear<axis = {axis}, block_size = 2>(q, s) y = MatMul(x, w)",
+        inputs="float[1,4] x",
+        outputs="float[1,6] y",
+        opset=21,
+    )
+    model.graph.initializer.extend([numpy_helper.from_array(stored, "q"), numpy_helper.from_array(scale, "s")])
+    x = _RANDOM.normal(size=[1, 4]).astype("f")
+    expected = equality.run(model, {"x": x})["y"]
+    bare = without_quantizers(model)
+    assert "DequantizeLinear" not in ops(bare)
+    np.testing.assert_allclose(equality.run(bare, {"x": x})["y"], expected, rtol=1e-5)
 
 
 def test_a_float_model_comes_back_as_it_is() -> None:
