@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from onnx import ModelProto, NodeProto, defs
+from onnx import ModelProto, NodeProto
 
 from oakmill.errors import UnsupportedModel
 from oakmill.findings import Finding, Severity, worst_first
@@ -20,6 +20,7 @@ from oakmill.preflight.findings import Code, Report, of_node
 from oakmill.preflight.fused import REMEDY, is_fused
 from oakmill.preflight.graph import STANDARD, Facts
 from oakmill.preflight.inputs import Inputs
+from oakmill.preflight.opsets import asked_opset
 from oakmill.preflight.reach import refusal
 from oakmill.preflight.rewritten import rewritten
 from oakmill.preflight.tables import MIXED, POOR, WRONG, Answer, Table, tables
@@ -33,8 +34,6 @@ __all__ = ["Code", "Preflight", "Report", "mode_of", "require", "unread"]
 _BYTES = {"fp16": 2, "ir": 2, "int8": 1}
 _MEASURED_DOMAINS = ("com.microsoft",)
 _NAMED = 3
-FIRST_OPSET = 11
-"""The oldest at which operators were measured that still exist."""
 _FORMATS = {
     SourceFormat.OPENVINO_IR: "an OpenVINO IR",
     SourceFormat.TFLITE: "a TFLite model",
@@ -102,7 +101,7 @@ class Preflight:
             )  # fmt: skip
 
         for value in self.facts.graph.output:
-            if given := passed_on(value.name, self.facts):
+            if given := self.facts.passed_on(value.name):
                 yield Finding(
                     Code.PASSED_ON, Severity.WARNING,
                     f"output {value.name!r} is input {given!r}, passed on as it is: compilers make one port of both",
@@ -197,45 +196,6 @@ class Preflight:
 def _is_known_good(variant: Variant, table: Table, mode: str) -> bool:
     answer = table.ask(variant, table.last_opset, mode)
     return answer is not None and not answer.outcome.is_bad
-
-
-def passed_on(name: str, facts: Facts) -> str:
-    """The model's input that an output is, with nothing computed between; empty where there is something."""
-    inputs = {value.name for value in facts.inputs}
-    while name not in inputs:
-        maker = facts.makers.get(name)
-        read = [one for one in maker.input if one] if maker is not None else []
-        alone = len(read) == 1 and maker is not None and maker.op_type in _ALONE
-        if maker is None or not (alone or (maker.op_type in _PASSING and read and name == maker.output[0])):
-            return ""
-        name = read[0]
-    return name
-
-
-_PASSING = ("Identity", "Dropout")
-_ALONE = ("Max", "Min", "Sum", "Mean")
-
-
-def asked_opset(node: NodeProto, opset: int, table: Table) -> int:
-    """The opset within the table's at which an operator is what it is in a model of `opset`; else the model's own.
-
-    Preparation brings a model to what the compiler reads, and the table was measured through it: an operator that has
-    not changed, or in the types that it takes alone, is the same to both.
-    """
-    if node.domain not in STANDARD:
-        return table.last_opset
-    near = min(max(opset, FIRST_OPSET), table.last_opset)
-    if near == opset or not (defs.has(node.op_type, opset, "") and defs.has(node.op_type, near, "")):
-        return opset
-    own, other = (defs.get_schema(node.op_type, one, "") for one in (opset, near))
-    same = own.since_version == other.since_version if opset < near else _fits(node, other)
-    return near if same else opset
-
-
-def _fits(node: NodeProto, schema: defs.OpSchema) -> bool:
-    """Whether a node of a newer opset is one of an older definition."""
-    known = {item.name for item in node.attribute} <= set(schema.attributes)
-    return known and len(node.input) <= schema.max_input and not schema.deprecated
 
 
 def _together(found: Iterator[Finding]) -> list[Finding]:

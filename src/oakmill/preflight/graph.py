@@ -22,6 +22,9 @@ LARGE = 1024
 STANDARD = ("", "ai.onnx")
 _SHAPES = ("Shape", "Size")
 _DRAWN = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+_PASSING = ("Identity", "Dropout")
+_PASSING_ONE = ("Max", "Mean", "Min", "Sum")
+"""Those that pass their first input on, and those that do so where it is their only one."""
 _CONSTANTS = ("value_int", "value_ints", "value_float", "value_floats")
 
 Shape = tuple[int | None, ...]
@@ -127,6 +130,19 @@ class Facts:
         if tensor.data_location == TensorProto.EXTERNAL:
             return None
         return numpy_helper.to_array(tensor)
+
+    def passed_on(self, name: str) -> str:
+        """The model's input that a tensor is, with nothing computed between; empty where there is something."""
+        inputs = {value.name for value in self.inputs}
+        while name not in inputs:
+            maker = self.makers.get(name)
+            read = [one for one in maker.input if one] if maker is not None else []
+            if maker is None or not read or name != maker.output[0]:
+                return ""
+            if maker.op_type not in _PASSING and not (maker.op_type in _PASSING_ONE and len(read) == 1):
+                return ""
+            name = read[0]
+        return name
 
     def label(self, node: NodeProto) -> str:
         """A node as a person finds it in the source: its name, or what it computes where it has none."""

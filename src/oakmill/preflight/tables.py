@@ -43,16 +43,23 @@ class Answer:
     sure: bool = True
 
 
+USUAL = "float32"
+"""What is computed with where a tensor's type is not known."""
+
+
 def _is_likely_good(variant: Variant, known: Mapping[Variant, Outcome]) -> bool:
     """Whether each detail of the variant was seen to convert, on its type of numbers, and no part of it to fail.
 
     A variant is made up of its details: one that was not measured is likely good where every detail is among those of
-    variants that are, and none that failed has no other details than it.
+    variants that are, and none that failed has no other details than it. Where its rank is not known, what failed on
+    some ranks alone does not count.
     """
-    wanted = variant.parts
-    same_type = {item: found for item, found in known.items() if not variant.dtype or item.dtype == variant.dtype}
-    good = [item.parts for item, found in same_type.items() if not found.is_bad and found.word != MIXED]
-    bad = [item.parts for item, found in same_type.items() if found.is_bad or found.word == MIXED]
+    wanted, dtype = variant.parts, variant.dtype or USUAL
+    same_type = [(item, found) for item, found in known.items() if item.dtype == dtype]
+    good = {item.parts for item, found in same_type if not found.is_bad and found.word != MIXED}
+    bad = {item.parts for item, found in same_type if found.is_bad or found.word == MIXED}
+    if not variant.tensors.endswith("-D"):
+        bad -= good
     return bool(good) and wanted <= frozenset().union(*good) and not any(parts <= wanted for parts in bad)
 
 
