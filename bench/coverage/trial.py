@@ -28,9 +28,9 @@ from oakmill.settings import current
 from oakmill.spec import ConversionSpec, Encoding, InputSpec, Precision, Rvc2Spec, Rvc3Spec, Rvc4Spec
 
 MODES: Mapping[str, tuple[str, ConversionSpec]] = {
-    "rvc2": ("fp16", Rvc2Spec(blob=True, max_verification_images=2)),
-    "rvc3": ("ir", Rvc3Spec(target_precision=Precision.FP16_STANDARD, max_verification_images=2)),
-    "rvc4": ("fp16", Rvc4Spec(target_precision=Precision.FP16_STANDARD, max_verification_images=2, proof_images=1)),
+    "rvc2": ("fp16", Rvc2Spec(blob=True)),
+    "rvc3": ("ir", Rvc3Spec(target_precision=Precision.FP16_STANDARD)),
+    "rvc4": ("fp16", Rvc4Spec(target_precision=Precision.FP16_STANDARD)),
 }
 """What is asked of each platform: its table's mode, and the conversion. Nothing is quantized: the suite's outputs are
 what floats give, and would call 8 bits wrong."""

@@ -50,7 +50,8 @@ def _whole(
 def _real(shape: tuple[int, ...], seed: int, index: int) -> NDArray[np.generic]:
     """From 0 to below 1 in every other sample; else signed, with a row of large values and one of zeros.
 
-    Where there is one row only, such samples take turns: signed, large, signed, zeros.
+    The last of eight is all zeros: a norm may be along any axis. Where there is one row only, the others take turns:
+    signed, large, signed.
     """
     random = np.random.RandomState([seed, index])
     unit = random.randint(0, PARTS, shape) / PARTS
@@ -59,9 +60,11 @@ def _real(shape: tuple[int, ...], seed: int, index: int) -> NDArray[np.generic]:
     signed = (unit * 2 - 1) * _SIGNED
     large = np.asarray(random.randint(-LARGE * 8, LARGE * 8 + 1, shape)) / 8
     rows = signed.reshape(-1, shape[-1]) if shape else signed.reshape(1, 1)
-    if len(rows) > 2:
+    if index % 8 == 7:
+        rows[:] = 0
+    elif len(rows) > 2:
         rows[1] = large.reshape(rows.shape)[1]
         rows[2] = 0
     elif index % 4 == 3:
-        rows[:] = 0 if index % 8 == 7 else large.reshape(rows.shape)
+        rows[:] = large.reshape(rows.shape)
     return rows.reshape(shape).astype(np.float32)

@@ -29,6 +29,11 @@ def test_there_are_signs_large_values_and_rows_of_zeros(shape: tuple[int, ...], 
     assert ((rows >= 0) & (rows < 1) & (rows > 0)).any()
 
 
+def test_one_sample_of_eight_is_all_zeros() -> None:
+    """RVC2's norm of a column of zeros is no number: a row of zeros did not show it, and the file was green."""
+    assert [index for index, values in enumerate(drawn((4, 16))) if not values.any()] == [7]
+
+
 def test_half_precision_holds_each_value_exactly() -> None:
     """What is off is then computed wrongly, and was not only rounded on its way in."""
     for values in drawn((4, 32)):
