@@ -29,6 +29,7 @@ from oakmill.conversion.passport.measure import (
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
 from oakmill.conversion.rvc2 import methods as measuring
+from oakmill.conversion.rvc2.effort import Effort
 from oakmill.conversion.sources.model_optimizer import MoStep
 from oakmill.errors import SpecError, UnsupportedModel, VerificationFailed
 from oakmill.findings import Severity
@@ -207,6 +208,7 @@ class Rvc2(Platform):
             ToolKilled, LimitExceeded: it did not come to an end.
             VerificationFailed: an input or output has another name than in the model.
         """
+        effort = Effort(progress, self.toolchain.workers)
         try:
             compiled = self.toolchain.compile(
                 network.file,
@@ -215,10 +217,12 @@ class Rvc2(Platform):
                 shaves=self.shaves,
                 ports=self.ports(prepared.inputs, [tensor.name for tensor in prepared.outputs]),
                 config=self.options.config,
-                watch=progress.tool,
+                watch=effort.watch,
             )
         except RunnerError as error:
             raise failures.explain(error.message, prepared.model, error.details) from error
+        if not self.spec.blob:
+            effort.tell_size(compiled.file.stat().st_size, len(read_superblob(compiled.file)[0]))
         _require_names("input", compiled.ports["inputs"], [item.name for item in prepared.inputs])
         _require_names("output", compiled.ports["outputs"], [tensor.name for tensor in prepared.outputs])
         return Rvc2Built(compiled.file, compiled.ports, compiled.blobs)

@@ -82,6 +82,11 @@ class Rvc2Toolchain(Managed):
         expect(answer[tiny.OUTPUT], tiny.ANSWER, 1e-4)
         return {"blob_bytes": compiled.file.stat().st_size, "blob_sha256": compiled.blobs[4]}
 
+    @property
+    def workers(self) -> int:
+        """How many blobs are compiled at once."""
+        return self._settings.workers or len(os.sched_getaffinity(0))
+
     def compile(
         self,
         model: Path,
@@ -105,7 +110,7 @@ class Rvc2Toolchain(Managed):
             "target": target,
             "superblob": superblob,
             "shaves": shaves,
-            "workers": self._settings.workers or len(os.sched_getaffinity(0)),
+            "workers": self.workers,
             "config": dict(config or {}),
         }
         result = self._run("compile", model, job, request, ports or Ports(), watch)
