@@ -23,7 +23,7 @@ from oakmill.conversion.passport import Passport, page, pixels
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.recipe import read
-from oakmill.conversion.sources import archive_heads, as_onnx, embedded, unused_inputs
+from oakmill.conversion.sources import archive_heads, as_onnx, camera_heads, embedded, unused_inputs
 from oakmill.findings import Finding, Severity
 from oakmill.model import merge_inputs, open_source, prefill
 from oakmill.model.source import SourceModel
@@ -106,12 +106,13 @@ def convert(
             if platform.asks_depthai:
                 depthai.start()
             inputs, told = embedded.respected(_asked_inputs(platform.spec, source, progress), source)
+            inputs, known = camera_heads.preprocessed(inputs, source)
             inputs = platform.inputs(inputs, source, progress)
             source = as_onnx.as_onnx(source, inputs, work / "as-onnx", spec.seed, settings, progress)
             reuse = Reuse.of(platform, source, progress)
         with progress.stage(Stage.PREFLIGHT):
             loaded = _loaded(platform, source, inputs, progress)
-            source, inputs, told = loaded.source, loaded.inputs, (*told, *loaded.findings)
+            source, inputs, told = loaded.source, loaded.inputs, (*told, *known, *loaded.findings)
             _tell(told, progress)
         with progress.stage(Stage.PREPARE):
             prepared = platform.prepare(loaded.network, source, inputs, work / "prepare", progress, reuse.prepared)
@@ -180,6 +181,10 @@ def _loaded(platform: Platform, source: SourceModel, inputs: Sequence[InputSpec]
         UnsupportedModel: an operator was measured to fail, in this very variant; or as `Platform.load`.
     """
     network, unused = unused_inputs.without(platform.load(source), inputs)
+    spec, recognised = platform.spec, camera_heads.Applied(network, source)
+    if not (spec.keep_outputs or spec.outputs):
+        recognised = camera_heads.applied(network, source, inputs, spec.seed)
+    network, source = recognised.network, recognised.source
     for name in unused:
         progress.note(f"input {name!r} is dropped: nothing in the network computes with it")
     used = tuple(item for item in inputs if item.name not in unused)
@@ -190,7 +195,7 @@ def _loaded(platform: Platform, source: SourceModel, inputs: Sequence[InputSpec]
             progress.note(f"node {finding.subject!r}: {finding.message}")
     ends = network.graph.output if isinstance(network, ModelProto) else network.outputs
     source, told = archive_heads.fitting(source, [item.name for item in ends])
-    return _Loaded(network, source, used, told)
+    return _Loaded(network, source, used, (*recognised.findings, *told))
 
 
 def _tell(findings: Sequence[Finding], progress: Progress) -> None:

@@ -53,6 +53,7 @@ def read_onnx(path: Path, settings: Settings, parsed: ModelProto | None = None) 
         outputs=tuple(_tensor(value) for value in model.graph.output),
         opset=opset_of(model),
         producer=f"{model.producer_name} {model.producer_version}".strip(),
+        metadata={item.key: item.value for item in model.metadata_props},
     )
 
 

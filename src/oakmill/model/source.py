@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -49,7 +50,7 @@ class SourceModel:
 
     `files` are all files that make it up, the graph first, then its external data; `sha256` is over their
     contents in that order. `ir_version` and `embedded` are an OpenVINO IR's. `archive` is the config.json of the NN
-    Archive that held it, if one did.
+    Archive that held it, if one did. `metadata` is what an ONNX file's writer noted in it.
     """
 
     format: SourceFormat
@@ -65,3 +66,4 @@ class SourceModel:
     embedded: Embedded = Embedded()
     producer: str = ""
     archive: dict[str, Any] | None = field(default=None, compare=False)
+    metadata: Mapping[str, str] = field(default_factory=dict, compare=False)

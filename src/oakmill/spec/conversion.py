@@ -39,6 +39,10 @@ class ConversionSpec(BaseModel):
         "model's own outputs.",
         json_schema_extra={"flag": "--outputs"},
     )
+    keep_outputs: bool = Field(
+        False,
+        description="Keep a recognised detector's own outputs, instead of ending it where DepthAI's parser reads it.",
+    )
     disable_onnx_simplification: bool = Field(
         False,
         description="Leave the ONNX graph as it is, instead of folding constants and removing what is redundant.",

@@ -1,0 +1,55 @@
+"""Reads what Ultralytics' exporter notes in an ONNX file: the task, the classes' names, the stride."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+LONGEST = 1 << 20
+"""Characters of a list of names that is read: 10,000 names of 100 characters; the rest is no list of names."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What an export says of itself; `names` in the order of the classes, empty where it does not say them."""
+
+    task: str
+    names: tuple[str, ...] = ()
+    stride: int = 32
+    version: str = ""
+
+
+def read(metadata: Mapping[str, str]) -> Export | None:
+    """The export's own words, or None where another program wrote the file.
+
+    Args:
+        metadata: the ONNX file's `metadata_props`. Values are Python literals, and are parsed as such, never run.
+    """
+    if metadata.get("author") != "Ultralytics" or not metadata.get("task"):
+        return None
+    stride = _literal(metadata.get("stride", ""))
+    return Export(
+        metadata["task"],
+        _names(_literal(metadata.get("names", ""))),
+        stride if isinstance(stride, int) and 0 < stride <= 1024 else 32,
+        metadata.get("version", ""),
+    )
+
+
+def _literal(text: str) -> Any:
+    """A Python literal; None for anything else."""
+    if len(text) > LONGEST:
+        return None
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def _names(found: Any) -> tuple[str, ...]:
+    """Names by their class number: a list, or a dict whose keys are 0, 1, 2 and so on."""
+    if isinstance(found, dict) and sorted(found, key=str) == sorted(range(len(found)), key=str):
+        found = [found[number] for number in range(len(found))]
+    return tuple(map(str, found)) if isinstance(found, list | tuple) else ()
