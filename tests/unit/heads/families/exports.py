@@ -48,7 +48,7 @@ class Export:
         return name
 
     def _convolution(self, source: str, name: str, channels: tuple[int, int], stride: int = 1) -> str:
-        weight = self._random.normal(size=[channels[1], channels[0], stride, stride]) * 2 / stride
+        weight = self._random.normal(size=[channels[1], channels[0], stride, stride]) * 0.8 / stride
         self._constant(f"{name}/weight", weight)
         return self._add("Conv", [source, f"{name}/weight"], name, strides=[stride, stride])
 
