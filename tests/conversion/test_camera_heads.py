@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,8 @@ def test_the_vendors_parser_sees_what_the_export_saw(convert: Convert, tmp_path:
     detector = dfl.find(model)
     assert detector is not None
     image = {"images": np.random.default_rng(2).random([1, 3, 64, 64], dtype=np.float32)}
-    np.savez(tmp_path / "outputs.npz", **equality.run(dfl.cut(model, detector), image))
+    outputs: dict[str, Any] = dict(equality.run(dfl.cut(model, detector), image))
+    np.savez(tmp_path / "outputs.npz", **outputs)
     seen = parsed(archive, tmp_path / "outputs.npz", 64)
     whole = Rows("output0", (64, 64), objectness=False, transposed=True, form="pixels")
     boxes = whole.decode(equality.run(model, image))

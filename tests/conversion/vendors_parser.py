@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import depthai as dai
 import numpy as np
@@ -18,7 +19,7 @@ def main(archive: str, outputs: str, width: int, height: int) -> None:
     pipeline = dai.Pipeline(createImplicitDevice=False)
     parser = pipeline.create(dai.node.DetectionParser)
     parser.setRunOnHost(True)
-    parser.setNNArchive(dai.NNArchive(archive))
+    parser.setNNArchive(dai.NNArchive(Path(archive)))
     given, found = parser.input.createInputQueue(), parser.out.createOutputQueue()
     pipeline.start()
     message = dai.NNData()

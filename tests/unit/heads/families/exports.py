@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
@@ -39,7 +41,7 @@ class Export:
         helper.set_model_props(model, {**known, **metadata})
         return model
 
-    def _add(self, kind: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def _add(self, kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self._nodes.append(helper.make_node(kind, inputs, [output], output, **attributes))
         return output
 
@@ -71,7 +73,7 @@ class Export:
         self._add("Concat", flat, "all", axis=2)
         sizes = [4 * BINS, self.classes]
         split = ["all", self._constant("sizes", sizes, "int64")] if self.opset >= 13 else ["all"]
-        old = {} if self.opset >= 13 else {"split": sizes}
+        old: dict[str, Any] = {} if self.opset >= 13 else {"split": sizes}
         self._nodes.append(helper.make_node("Split", split, ["distances", "logits"], "split", axis=1, **old))
         return "distances", "logits"
 
