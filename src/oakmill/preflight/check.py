@@ -74,7 +74,8 @@ class Preflight:
         """The nodes that are computed on the device, and what they are."""
         if self._variants is None:
             facts = self.facts
-            self._variants = [(node, variant_of(as_prepared(node, facts), facts)) for node in facts.nodes]
+            there = [node for node in facts.nodes if not _is_decided(node, facts)]
+            self._variants = [(node, variant_of(as_prepared(node, facts), facts)) for node in there]
         return self._variants
 
     def report(self, platform: str, mode: str = "") -> Report:
@@ -196,6 +197,11 @@ class Preflight:
 def _is_known_good(variant: Variant, table: Table, mode: str) -> bool:
     answer = table.ask(variant, table.last_opset, mode)
     return answer is not None and not answer.outcome.is_bad
+
+
+def _is_decided(node: NodeProto, facts: Facts) -> bool:
+    """Whether a node is an If whose case shapes and constants decide: simplified, there is that case in its place."""
+    return node.op_type == "If" and facts.is_constant(node.input[0])
 
 
 def _together(found: Iterator[Finding]) -> list[Finding]:

@@ -323,3 +323,20 @@ def test_a_remedy_can_be_pasted_as_it_is() -> None:
     )
     (item,) = (item for item in report(model(*nodes)).findings if item.subject == "nms")
     assert "(--outputs 'a b' --outputs c)" in item.remedy
+
+
+@pytest.mark.parametrize(("of_shape", "is_told"), [(True, False), (False, True)], ids=["shape", "data"])
+def test_an_if_that_shapes_decide_is_none(of_shape: bool, is_told: bool) -> None:
+    """torch writes an If for a squeeze; once shapes are fixed it is not there any more, and check warned of it."""
+    branches = {}
+    for case, op in (("then_branch", "Relu"), ("else_branch", "Neg")):
+        end = helper.make_tensor_value_info(case, TensorProto.FLOAT, None)
+        branches[case] = helper.make_graph([node(op, op, y=case)], case, [], [end])
+    total = node("Shape", "shape", y="sizes") if of_shape else node("Cast", "cast", y="sizes", to=TensorProto.INT64)
+    nodes = (
+        total,
+        helper.make_node("ReduceMax", ["sizes"], ["largest"], "max", keepdims=0),
+        helper.make_node("Cast", ["largest"], ["is"], "is", to=TensorProto.BOOL),
+        helper.make_node("If", ["is"], ["y"], "case", **branches),
+    )
+    assert ("case" in {item.subject for item in report(model(*nodes)).findings}) is is_told
