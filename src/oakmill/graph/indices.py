@@ -21,6 +21,8 @@ _COMPUTES = {
     "Or", "Relu", "Sign", "Sub", "Sum", "Where", "Xor",
 }  # fmt: skip
 _SHAPES = {"Shape", "Size"}
+_INDICES = {("Gather", 1), ("GatherElements", 1), ("ScatterElements", 1), ("RoiAlign", 2)}
+"""Operators and the input by which they select from their first one, along an axis: RoiAlign an image of the batch."""
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
 
 
@@ -99,7 +101,7 @@ class _Reading:
         if node.op_type == "OneHot" and place == 0:
             depth = self._constant(node.input[1])
             return -depth, depth
-        if place == 1 and node.op_type in ("Gather", "GatherElements", "ScatterElements"):
+        if (node.op_type, place) in _INDICES:
             shape = self._shapes.get(node.input[0])
             axis = next((item.i for item in node.attribute if item.name == "axis"), 0)
             size = shape[axis] if shape and -len(shape) <= axis < len(shape) else None

@@ -56,6 +56,19 @@ def test_what_is_valid_is_found(made: ModelProto, wanted: tuple[int, int]) -> No
         equality.run(made, {"x": np.full((1, 4), value, kind)})
 
 
+def test_a_region_is_of_an_image_of_the_batch() -> None:
+    """A RoiAlign whose images are an input could not be converted: it was tried with image 1 of a batch of one."""
+    graph = helper.make_graph(
+        [node("RoiAlign", "images", "regions", "x")],
+        "g",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [2, 1, 8, 8]),
+         helper.make_tensor_value_info("regions", TensorProto.FLOAT, [3, 4]),
+         helper.make_tensor_value_info("x", TensorProto.INT64, [3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+    )  # fmt: skip
+    assert limits(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)])) == {"x": (0, 2)}
+
+
 @pytest.mark.parametrize(
     "made",
     [
