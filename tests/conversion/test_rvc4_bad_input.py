@@ -230,7 +230,7 @@ MODELS: dict[str, tuple[Callable[[], ModelProto], int, str, str]] = {
         select_boxes,
         4,
         "nonmaxsuppression_scores",
-        "end the network before it (--outputs boxes,chances)",
+        "end the network before it (--outputs boxes --outputs chances)",
     ),
     "NonZero": (
         lambda: of_integers(with_tail("NonZero hidden scores")),
