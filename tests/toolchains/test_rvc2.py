@@ -112,6 +112,15 @@ def test_integer_outputs_stay_integers(toolchain: Rvc2Toolchain, tmp_path: Path)
     assert compiled.ports["outputs"] == {"scores": "I32"}
 
 
+def test_a_type_that_the_interface_has_no_number_for_is_refused(toolchain: Rvc2Toolchain, tmp_path: Path) -> None:
+    """An input of uint64 ended in a KeyError, with a traceback."""
+    text = """<ir_version: 8, opset_import: ["": 13]>
+        agraph (uint64[1,4] x) => (float[1,4] y) { c = Cast <to=1> (x) y = Relu (c) }"""
+    model = saved(parser.parse_model(text), tmp_path / "wide.onnx")
+    with pytest.raises(RunnerError, match="'x' is of a type that OpenVINO's interface has no number for"):
+        toolchain.compile(model, tmp_path / "job", superblob=False)
+
+
 def test_the_cpu_plugin_takes_raw_pixels(toolchain: Rvc2Toolchain, tmp_path: Path) -> None:
     model = tiny.write_model(tmp_path / "tiny.onnx")
     ports = Ports({tiny.INPUT: {"precision": "U8"}})

@@ -85,7 +85,11 @@ def _open(request: dict[str, Any]) -> tuple[Engine, Network]:
 
 
 def _set_ports(network: Network, ports: dict[str, Any], floats: str) -> dict[str, Any]:
-    """Set precisions and layouts at the boundary, and say what they are then."""
+    """Set precisions and layouts at the boundary, and say what they are then.
+
+    Raises:
+        Refused: one is of a type that the C API has no number for, as unsigned integers of 64 bits.
+    """
     names = {"input": network.inputs, "output": network.outputs}
     for kind, known in names.items():
         asked = ports[f"{kind}s"]
@@ -99,7 +103,11 @@ def _set_ports(network: Network, ports: dict[str, Any], floats: str) -> dict[str
                 network.set_precision(kind, name, precision)
             if layout := asked.get(name, {}).get("layout"):
                 network.set_layout(kind, name, layout)
-    return {f"{kind}s": {name: network.precision(kind, name) for name in names[kind]} for kind in names}
+    found = {f"{kind}s": {name: network.precision(kind, name) for name in names[kind]} for kind in names}
+    unnamed = [name for side in found.values() for name, precision in side.items() if precision.isdigit()]
+    if unnamed:
+        raise Refused("engine", f"{unnamed[0]!r} is of a type that OpenVINO's interface has no number for")
+    return found
 
 
 TASKS = {"compile": compile_model, "infer": infer}
