@@ -32,5 +32,8 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long comes first, so that all workers are busy until the end."""
+    """What takes long comes first, so that all workers are busy until the end; who reads real models is heavy."""
+    for item in items:
+        if "shared_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.heavy)
     items.sort(key=lambda item: item.path.is_relative_to(PROJECT / "tests" / "unit"))

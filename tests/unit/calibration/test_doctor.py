@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from oakmill.calibration import generated
+from oakmill.calibration import doctor, generated
 from oakmill.calibration.doctor import Diagnosis, Expectation, diagnosis_of, examine
 from oakmill.errors import SourceError
 from oakmill.findings import Severity
@@ -20,7 +23,7 @@ SHAPE = (1, 3, 224, 224)
 
 
 def save(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], path: Path) -> Path:
-    Image.fromarray(pixels).save(path)
+    Image.fromarray(pixels).save(path, compress_level=1)
     return path
 
 
@@ -34,6 +37,13 @@ def photos(folder: Path, count: int, size: tuple[int, int] = (160, 240)) -> list
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return photos(tmp_path_factory.mktemp("good") / "photos", 70)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _looked_at_once() -> Iterator[None]:
+    """Most tests examine the same images: each file is opened once for all of them."""
+    with mock.patch.object(doctor, "_look", functools.cache(doctor._look)):
+        yield
 
 
 def severities(diagnosis: Diagnosis) -> dict[str, Severity]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -273,10 +275,17 @@ def test_floating_point_pictures_are_refused_with_the_way_out(tmp_path: Path) ->
         read_image(tmp_path / "float.tiff", (1, 3, 4, 4), "NCHW", RGB)
 
 
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+
 @pytest.mark.parametrize("size", [(10_000, 10_000), (20_000, 20_000)])
 def test_decompression_bombs_are_refused_before_they_are_decoded(tmp_path: Path, size: tuple[int, int]) -> None:
+    """A header that promises so much, and not one row of it."""
     path = tmp_path / "bomb.png"
-    Image.new("1", size).save(path)
+    header = struct.pack(">IIBBBBB", *size, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks))
     with pytest.raises(SourceError, match="bomb"):
         read_image(path, (1, 3, 4, 4), "NCHW", RGB)
 

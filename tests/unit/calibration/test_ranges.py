@@ -350,6 +350,7 @@ def test_a_calibration_that_was_stopped_goes_on_where_it_was(
     assert collect(network(), TENSORS, iter(feeds), method=method, checkpoint=path) == wanted
 
 
+@pytest.mark.heavy
 def test_a_calibration_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     program = f"""if True:
         import importlib.util, sys
@@ -405,6 +406,7 @@ def test_samples_of_an_iterator_are_read_one_by_one() -> None:
     assert all(read - finished <= 4 for finished, read in done)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("method", RangeMethod)
 def test_memory_does_not_grow_with_the_number_of_images(method: RangeMethod) -> None:
     program = f"""if True:

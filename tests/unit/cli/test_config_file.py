@@ -226,7 +226,7 @@ def merging_bomb() -> str:
         bomb(),
         merging_bomb(),
         "stages: &a {b: *a}",
-        "input_model: " + "[" * 20_000,
+        "input_model: " + "[" * 700,
         "input_model: x\n" + "{a: " * 300 + "}" * 300,
         "input_model: x\nname: !!python/object/apply:os.system [id]",
         "input_model: x\ninput_model: y",

@@ -17,6 +17,8 @@ from oakmill.errors import CompileFailed, LimitExceeded, VerificationFailed
 from oakmill.settings import Settings
 from tests import fakes
 
+pytestmark = pytest.mark.heavy
+
 PATIENCE = 30.0
 
 WAITING = """

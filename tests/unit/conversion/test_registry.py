@@ -180,6 +180,7 @@ def test_the_docs_describe_it(toy: None, generate: ModuleType) -> None:
     assert "| `--paint` | The copy's colour" in page
 
 
+@pytest.mark.heavy
 def test_a_process_of_its_own_knows_it_too(home: Settings, model: Path, tmp_path: Path) -> None:
     done = subprocess.run(  # noqa: TID251 - the test is the user
         [sys.executable, "-m", "tests.fakes", "convert", str(model), "--to", "toy", "-o", str(tmp_path / "out")],

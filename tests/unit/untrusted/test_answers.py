@@ -34,6 +34,9 @@ from oakmill.untrusted.questions import (
 from tests.conversion.makers import archived, conv_model, saved
 
 
+pytestmark = pytest.mark.heavy
+
+
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IsolatedWorkers]:
     found = IsolatedWorkers(Settings(home=tmp_path_factory.mktemp("home")))
