@@ -105,7 +105,7 @@ def _version(session: Session, caller: Caller, stage: int) -> Version:
     model = models.create(session, caller, name=NAMES[stage], summary="What hubai-sdk's tests expect on the server.")
     model.id = MODELS[stage]
     session.flush()
-    version = variants.add_version(session, caller, model.id, name=f"{NAMES[stage]} 288x512")
+    version = variants.add_version(session, caller, model.id, name=f"{NAMES[stage]} 96x160")
     version.id = VERSIONS[stage]
     session.flush()
     return version

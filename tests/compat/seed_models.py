@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     import onnx
 
 OPSET = 13
-HEIGHT, WIDTH = 288, 512
+HEIGHT, WIDTH = 96, 160
 _HEADS = ((20, "torch.cat([_8, torch.upsample_nearest2d(_16, None, [2., 2.])], 1)"), (12, "_16"), (12, "_32"))
 _CHANNELS = 9  # four of the box, one of the object, four of the classes
 
 
 def one_picture(path: Path) -> Path:
-    """A picture of 288 x 512 through three convolutions to ten scores."""
+    """A small picture through three convolutions to ten scores."""
     return _save(path, "one_picture", [_backbone("image", "scores")])
 
 
