@@ -19,9 +19,9 @@ from typing import Any
 
 import yaml
 
-from oakmill.conversion.cache.identity import sha256
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.inputs import ResolvedInput
+from oakmill.files import file_sha256
 from oakmill.settings import current
 from oakmill.spec import Encoding, Resize
 from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
@@ -90,7 +90,7 @@ def score(
         batch = [found[place] for place in range(begin, min(begin + 16, len(found)))]
         for answer in toolchain.infer(next(folder.glob("*.xml")), folder / "run", batch, [output["name"]]):
             name = next(names)
-            if sha256(photos / name) in taught:
+            if file_sha256(photos / name) in taught:
                 continue
             best = answer[output["name"]].ravel().argsort()[::-1][:5]
             right, first, count = right + (labels[name] in best), first + (labels[name] == best[0]), count + 1

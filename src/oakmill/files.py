@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import secrets
 import shutil
@@ -137,6 +138,19 @@ def locked(path: Path, waiting: Callable[[], object]) -> Iterator[bool]:
         yield waited
     finally:
         os.close(handle)
+
+
+def file_sha256(*paths: Path) -> str:
+    """The sha256 of files' bytes, as if they were one file.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 def sync(path: Path) -> None:

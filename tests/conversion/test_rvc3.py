@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,10 +11,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import yaml
-from onnx import helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 from PIL import Image
 
-from tests.conversion.conftest import Convert
+from tests.conversion.conftest import Answer, Convert, converter, own_home
 from tests.conversion.makers import SIDE, archive_of, conv_model, saved, two_input_model
 from tests.unit.graph.building import parse
 
@@ -38,12 +39,29 @@ def checks(answer: Any) -> dict[str, float]:
     return {check["name"]: min(float(output["snr_db"]) for output in check["outputs"]) for check in found}
 
 
-def test_the_result_is_an_archive_that_says_that_it_is_not_compiled(
-    small: Path, photos: Path, tmp_path: Path, convert3: Convert
-) -> None:
-    answer = convert3(small, "--quantization-data", photos, *FEW, "-o", tmp_path / "out")
+@dataclass(frozen=True)
+class Quantized:
+    """A conversion in 8 bits, made once for all tests here, and what else may be asked in its home."""
+
+    answer: Answer
+    archive: Path
+    convert: Convert
+    words: list[str | Path]
+
+
+@pytest.fixture(scope="module")
+def quantized(photos: Path, rvc3_toolchains: None, tmp_path_factory: pytest.TempPathFactory) -> Quantized:
+    folder = tmp_path_factory.mktemp("quantized")
+    convert = converter("rvc3", temporary=tmp_path_factory.mktemp("temporary"), OAKMILL_HOME=str(own_home(folder)))
+    words = [saved(conv_model(), folder / "small.onnx"), "--quantization-data", photos, *FEW]
+    answer = convert(*words, "-o", folder / "out")
+    return Quantized(answer, folder / "out" / "small.rvc3.tar.xz", convert, words)
+
+
+def test_the_result_is_an_archive_that_says_that_it_is_not_compiled(quantized: Quantized) -> None:
+    answer = quantized.answer
     assert answer.exit_code == 0, answer.error
-    files = archive_of(tmp_path / "out" / "small.rvc3.tar.xz")
+    files = archive_of(quantized.archive)
     assert sorted(files) == ["buildinfo.json", "config.json", "recipe.yaml", "small.rvc3.bin", "small.rvc3.xml"]
     build, recipe = json.loads(files["buildinfo.json"]), yaml.safe_load(files["recipe.yaml"])
     assert (build["status"], build["needs_compiler"]) == ("IR, not compiled", True)
@@ -59,12 +77,12 @@ def test_the_result_is_an_archive_that_says_that_it_is_not_compiled(
     assert recipe["calibration"]["quantizer"] == "nncf 3.4.0, target NPU, preset mixed"
     assert len(recipe["calibration"]["sha256"]) == 6
     assert set(recipe["artefact"]) == {"name", "sha256", "sha256 of small.rvc3.bin"}
-    assert layers(tmp_path / "out" / "small.rvc3.tar.xz").count("FakeQuantize") == 1
+    assert layers(quantized.archive).count("FakeQuantize") == 1
     assert set(checks(answer)) == {"INT8", "FP16 weights"}
 
 
-def test_the_bare_files_of_an_ir_are_two(small: Path, photos: Path, tmp_path: Path, convert3: Convert) -> None:
-    words = [small, "--quantization-data", photos, *FEW, "--format", "native", "-o", tmp_path / "out"]
+def test_the_bare_files_of_an_ir_are_two(small: Path, tmp_path: Path, convert3: Convert) -> None:
+    words = [small, "--target-precision", "FP16", "--format", "native", "-o", tmp_path / "out"]
     assert convert3(*words).exit_code == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         f"small.rvc3.{ending}" for ending in ("bin", "passport.html", "passport.json", "recipe.yaml", "xml")
@@ -74,21 +92,24 @@ def test_the_bare_files_of_an_ir_are_two(small: Path, photos: Path, tmp_path: Pa
     assert (again.exit_code, again.error["code"]) == (9, "OutputExists")
 
 
-@pytest.mark.parametrize("tool", ["nncf", "pot"])
-def test_twice_gives_the_same_bytes(tool: str, small: Path, photos: Path, tmp_path: Path, convert3: Convert) -> None:
+def test_twice_gives_the_same_bytes(quantized: Quantized, tmp_path: Path) -> None:
+    again = quantized.convert(*quantized.words, "-o", tmp_path / "again", OAKMILL_CACHE_MAX_MB="0")
+    assert again.exit_code == 0
+    assert archive_of(tmp_path / "again" / "small.rvc3.tar.xz") == archive_of(quantized.archive)
+
+
+def test_twice_by_pot_gives_the_same_bytes(small: Path, photos: Path, tmp_path: Path, convert3: Convert) -> None:
     for turn in ("first", "second"):
-        words = ["--quantizer", tool, "--quantization-data", photos, *FEW, "-o", tmp_path / turn]
+        words = ["--quantizer", "pot", "--quantization-data", photos, *FEW, "-o", tmp_path / turn]
         assert convert3(small, *words, OAKMILL_CACHE_MAX_MB="0").exit_code == 0
     files = [archive_of(tmp_path / turn / "small.rvc3.tar.xz") for turn in ("first", "second")]
     assert files[0] == files[1]
 
 
 def test_a_quantized_network_comes_from_the_cache_when_only_its_name_is_new(
-    small: Path, photos: Path, tmp_path: Path, convert3: Convert
+    quantized: Quantized, tmp_path: Path
 ) -> None:
-    words = ["--quantization-data", photos, *FEW, "-o", tmp_path / "out"]
-    assert convert3(small, *words).exit_code == 0
-    answer = convert3(small, *words, "--name", "other")
+    answer = quantized.convert(*quantized.words, "-o", tmp_path / "out", "--name", "other")
     assert any("reused from the cache: the quantized IR" in note for note in answer.result["notes"])
 
 
@@ -177,23 +198,32 @@ def test_newer_opsets_are_lowered_to_what_mo_reads_rightly(
     assert checks(answer)["FP16 weights"] > 50
 
 
-@pytest.mark.parametrize(("op", "gates"), [("GRU", 3), ("LSTM", 4), ("RNN", 1)])
-def test_recurrent_layers_are_mo_s_own(op: str, gates: int, photos: Path, tmp_path: Path, convert3: Convert) -> None:
+def recurrent(op: str, gates: int) -> tuple[list[NodeProto], list[TensorProto]]:
+    """A layer over the tensor `steps`, to an output of its name; and its weights."""
     random = np.random.default_rng(0)
     sizes = {"w": [1, gates * 8, 48], "r": [1, gates * 8, 8], "b": [1, 2 * gates * 8]}
-    weights = [numpy_helper.from_array((random.normal(size=s) * 0.2).astype("f"), n) for n, s in sizes.items()]
-    model = conv_model()
-    del model.graph.node[:], model.graph.initializer[:]
-    model.graph.node.extend([
-        helper.make_node("Mul", ["image", "k"], ["s"], "scaled"),
-        helper.make_node("Reshape", ["s", "shape"], ["steps"], "steps"),
-        helper.make_node(op, ["steps", "w", "r", "b"], ["", "last"], "layer", hidden_size=8),
-        helper.make_node("Squeeze", ["last", "zero"], ["scores"], "squeeze"),
-    ])  # fmt: skip
+    weights = [numpy_helper.from_array((random.normal(size=s) * 0.2).astype("f"), op + n) for n, s in sizes.items()]
+    names = [weight.name for weight in weights]
+    layer = helper.make_node(op, ["steps", *names], ["", f"{op}_last"], f"{op}_layer", hidden_size=8)
+    return [layer, helper.make_node("Squeeze", [f"{op}_last", "zero"], [op], f"{op}_squeeze")], weights
+
+
+def test_recurrent_layers_are_mo_s_own(photos: Path, tmp_path: Path, convert3: Convert) -> None:
+    model, layers = conv_model(), {"GRU": 3, "LSTM": 4, "RNN": 1}
+    graph = model.graph
+    del graph.node[:], graph.initializer[:], graph.output[:]
+    graph.node.append(helper.make_node("Mul", ["image", "k"], ["s"], "scaled"))
+    graph.node.append(helper.make_node("Reshape", ["s", "shape"], ["steps"], "steps"))
     constants = {"k": np.array(0.005, np.float32), "shape": np.array([16, 1, 48]), "zero": np.array([0])}
-    model.graph.initializer.extend([*weights, *(numpy_helper.from_array(v, n) for n, v in constants.items())])
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    for op, gates in layers.items():
+        nodes, weights = recurrent(op, gates)
+        graph.node.extend(nodes)
+        graph.initializer.extend(weights)
+        graph.output.append(helper.make_tensor_value_info(op, TensorProto.FLOAT, [1, 8]))
     answer = convert3(saved(model, tmp_path / "r.onnx"), "--quantization-data", photos, *FEW, "-o", tmp_path / "out")
     assert answer.exit_code == 0, answer.error
+    assert {output["name"] for output in answer.result["passport"]["checks"][0]["outputs"]} == set(layers)
     assert checks(answer)["FP16 weights"] > 40
     assert checks(answer)["INT8"] > 15
 

@@ -56,8 +56,8 @@ def test_squeezenet_in_8_bits_decides_on_photos_as_before(
 ) -> None:
     answer = convert3(
         shared_data / "models" / "squeezenet1.1_fp32.onnx", *MODELS["squeezenet1.1_fp32"], *options,
-        "--quantization-data", shared_data / "images" / "imagenet", "--max-quantization-images", "64",
-        "--max-images", "96", "-o", tmp_path / "out",
+        "--quantization-data", shared_data / "images" / "imagenet", "--max-quantization-images", "32",
+        "--max-images", "48", "-o", tmp_path / "out",
     )  # fmt: skip
     require_running(answer)
     assert metric(answer, "top-1 agreement") > 0.88
@@ -68,19 +68,19 @@ def test_squeezenet_in_8_bits_decides_on_photos_as_before(
 def test_yolox_in_8_bits_finds_the_same_boxes(shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
     answer = convert3(
         shared_data / "models" / "yolox_nano_416.onnx", *MODELS["yolox_nano_416"],
-        "--quantization-data", shared_data / "images" / "coco" / "train2017", "--max-quantization-images", "24",
-        "--max-images", "16", "-o", tmp_path / "out",
+        "--quantization-data", shared_data / "images" / "coco" / "train2017", "--max-quantization-images", "16",
+        "--max-images", "8", "-o", tmp_path / "out",
     )  # fmt: skip
     require_running(answer)
     assert metric(answer, "box agreement (F1)") > 0.9
 
 
 @pytest.mark.slow
-def test_noise_as_lessons_comes_out_red(shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
+def test_a_calibration_on_noise_comes_out_red(shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
     answer = convert3(
         shared_data / "models" / "squeezenet1.1_fp32.onnx", *MODELS["squeezenet1.1_fp32"],
-        "--quantization-data", "random", "--max-quantization-images", "16",
-        "--images", shared_data / "images" / "imagenet", "--max-images", "16", "-o", tmp_path / "out",
+        "--quantization-data", "random", "--max-quantization-images", "8",
+        "--images", shared_data / "images" / "imagenet", "--max-images", "8", "-o", tmp_path / "out",
     )  # fmt: skip
     assert answer.exit_code == 0, answer.error
     assert answer.result["verdict"] == "error"

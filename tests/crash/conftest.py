@@ -164,7 +164,7 @@ def made_hub(folder: Path, database: str | None, **store: Any) -> Iterator[Hub]:
 
 def source_file(folder: Path) -> Path:
     """A model that takes some seconds to compile."""
-    model = conv_model(shape=(1, 3, 320, 320))
+    model = conv_model(shape=(1, 3, 224, 224))
     del model.graph.node[1:]
     before = "features"
     for index in range(LONG):

@@ -89,7 +89,7 @@ def test_a_superblob_is_the_same_bytes_whatever_the_number_of_workers(shared_dat
         tools = installed(Rvc2Toolchain(Settings(workers=workers)))
         return tools.compile(graph, tmp_path / str(workers), ports=ports)
 
-    found = {workers: compiled(workers) for workers in (1, 2, 4, 8)}
+    found = {workers: compiled(workers) for workers in (1, 8)}
     assert len({superblob.file.read_bytes() for superblob in found.values()}) == 1
     alone = installed(Rvc2Toolchain(current())).compile(
         graph, tmp_path / "alone", superblob=False, shaves=4, ports=ports

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oakmill.errors import SourceError
+from oakmill.files import file_sha256
 from oakmill.spec import Encoding
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".npy", ".raw"})
@@ -140,8 +141,7 @@ def _is_visible(relative: Path) -> bool:
 
 def _file_digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise SourceError(f"{path.name} cannot be read: {error.strerror}", subject=str(path)) from error
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oakmill.cli.failing import Attempt, explained
+from oakmill.cli.listing import print_line
 from oakmill.cli.options import PlatformWord, SpecCommand, build_spec
 from oakmill.conversion.results import Answer, Question, Results
 from oakmill.spec import ConversionSpec
@@ -98,7 +97,7 @@ def _configured(path: Path, platform: str, *, as_json: bool) -> tuple[Path, dict
     asked = read_config(path, platform)
     for note in asked.notes:
         text = f"{path.name}: {note}"
-        _line("event", {"kind": "note", "text": text}) if as_json else click.echo(f"  {text}", err=True)
+        print_line("event", {"kind": "note", "text": text}) if as_json else click.echo(f"  {text}", err=True)
     return asked.model, asked.values
 
 
@@ -127,7 +126,7 @@ class _Job:
         results = Results(self.settings)
         question = results.ask(self.model, self.spec)
         if question and not self.force and (answer := results.find(question, self.output, overwrite=self.overwrite)):
-            _line("result", answer.as_dict()) if self.attempt.as_json else _tell(answer, began)
+            print_line("result", answer.as_dict()) if self.attempt.as_json else _tell(answer, began)
         elif self.attempt.as_json:
             self._for_machines(results, question)
         else:
@@ -149,12 +148,12 @@ class _Job:
         from oakmill.conversion.pipeline import summary
 
         install_needed(
-            self.spec, self.settings, lambda words: _line("event", {"kind": "log", "text": words}), self.model
+            self.spec, self.settings, lambda words: print_line("event", {"kind": "log", "text": words}), self.model
         )
-        converted = self._convert(lambda event: _line("event", event.as_dict()))
+        converted = self._convert(lambda event: print_line("event", event.as_dict()))
         found = results.keep_converted(question, converted, compare=self.force)
         compared = {"rebuilt": found.as_dict()} if self.force else {}
-        _line("result", {**summary(converted), **compared})
+        print_line("result", {**summary(converted), **compared})
 
     def _convert(self, observer: Observer) -> Converted:
         """Convert; anew means that no stage takes anything from the cache either."""
@@ -187,8 +186,3 @@ def install_needed(
 
     needed = needed_toolchains(spec, settings, model)
     install_missing(needed, settings, tell, lambda event: tell(event.line or event.what))
-
-
-def _line(kind: str, content: Any) -> None:
-    click.echo(json.dumps({kind: content}, ensure_ascii=False))
-    sys.stdout.flush()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from oakmill.cli.listing import json_option
 from oakmill.cli.severities import named
 from oakmill.settings import current
 from oakmill.spec import Encoding, Precision
@@ -31,8 +32,6 @@ COLOURS = {
     "damaged": "red",
 }
 SHOWN = 10  # names, of a set or of what was left out
-
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
 
 @click.group(name="datasets")

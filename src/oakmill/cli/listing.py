@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import click
@@ -12,6 +13,12 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 _WHOLE = ("id", "model")
 """Columns that are copied into the next command."""
 _FOR_FILES = 240
+
+
+def print_line(kind: str, content: Any) -> None:
+    """Print a line of JSON that says what it is, at once."""
+    click.echo(json.dumps({kind: content}, ensure_ascii=False))
+    sys.stdout.flush()
 
 
 def print_rows(found: list[dict[str, Any]], *, as_json: bool) -> None:

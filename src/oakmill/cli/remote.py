@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 import tempfile
 import time
 import zipfile
@@ -16,11 +14,13 @@ from typing import Any
 import click
 
 from oakmill.cli.connecting import connected, moving
+from oakmill.cli.listing import print_line
 from oakmill.cli.places import place, type_of
 from oakmill.cli.progress import Display
 from oakmill.client import Hub, Instance, Job, Line, Told
 from oakmill.conversion.events import Event, Kind, Observer, Stage
 from oakmill.errors import OakmillError, SourceError, SpecError
+from oakmill.files import file_sha256
 from oakmill.findings import Severity, severity_of
 from oakmill.spec import ConversionSpec
 
@@ -73,7 +73,7 @@ class Remote:
 
     def _watched(self, hub: Hub, job: Job) -> Job:
         if self.as_json:
-            return hub.jobs.wait(job, _Watch(lambda event: _line("event", event.as_dict())))
+            return hub.jobs.wait(job, _Watch(lambda event: print_line("event", event.as_dict())))
         with Display(verbose=self.verbose) as display:
             display.installing(f"job {job.id} at {hub.url}")
             return hub.jobs.wait(job, _Watch(display.show, display.waiting))
@@ -84,7 +84,7 @@ class Remote:
             if self.model.suffix.lower() in _FILES:
                 raise SourceError(f"There is no file {self.model}.", subject=str(self.model))
             return hub.source(str(self.model))
-        sha256 = _sha256(self.model)
+        sha256 = file_sha256(self.model)
         for found in hub.instances.list(hash=sha256, origin="source", status="available", team_id=hub.me().team.id):
             if found.sha256 == sha256:
                 return found
@@ -99,7 +99,7 @@ class Remote:
         failure = Failure.model_validate(job.failure)
         if self.as_json:
             error = {"code": failure.code, "exit_code": failure.exit_code, "message": failure.sentence}
-            _line("error", {**error, "job": job.id, "failure": failure.model_dump(mode="json")})
+            print_line("error", {**error, "job": job.id, "failure": failure.model_dump(mode="json")})
         for words in in_words(failure, log=not self.verbose):
             click.echo(words, err=True)
         raise SystemExit(failure.exit_code)
@@ -107,7 +107,7 @@ class Remote:
     def _tell(self, hub: Hub, job: Job, paths: Any, seconds: float) -> None:
         result = job.result or {}
         if self.as_json:
-            _line("result", {"files": list(map(str, paths)), **result, "job": job.id, "hub": hub.url})
+            print_line("result", {"files": list(map(str, paths)), **result, "job": job.id, "hub": hub.url})
             return
         if job.answered_by:
             click.echo(f"the hub had it already: made by job {job.answered_by}", err=True)
@@ -173,7 +173,7 @@ def _spec_without_files(hub: Hub, spec: ConversionSpec) -> Iterator[tuple[dict[s
             del values["quantization_data"]
         if spec.verification_images is not None and spec.verification_images.exists():
             packed = _packed(spec.verification_images, Path(folder) / "images.zip")
-            name = f"images-{_sha256(packed)[:12]}"
+            name = f"images-{file_sha256(packed)[:12]}"
             there = any(found.slug == name for found in hub.datasets.list())
             values["verification_images"] = name if there else hub.datasets.add(name, packed).slug
         yield values, packed_set
@@ -221,21 +221,9 @@ def _told_to_machines(as_json: bool) -> Iterator[None]:
         yield
     except OakmillError as error:
         if as_json:
-            _line("error", error.as_dict())
+            print_line("error", error.as_dict())
         raise
 
 
 def _slug(path: Path) -> str:
     return path.name.partition(".")[0].replace(":", "-") or "model"
-
-
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _line(kind: str, content: Any) -> None:
-    click.echo(json.dumps({kind: content}, ensure_ascii=False))
-    sys.stdout.flush()

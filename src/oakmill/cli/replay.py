@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from oakmill.cli.failing import Attempt, explained
+from oakmill.cli.listing import print_line
 
 if TYPE_CHECKING:
     from oakmill.conversion.events import Event
@@ -66,30 +66,20 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
             raise ReplayDiffers(f"the recipe gives other bytes here; {known}", subject=str(recipe))
 
 
-class _Shown:
+class _Shown(ExitStack):
     """Tells people on the terminal, or machines in JSON lines."""
 
     def __init__(self, *, as_json: bool, verbose: bool) -> None:
         from oakmill.cli.progress import Display
 
-        self._display = None if as_json else Display(verbose=verbose)
-
-    def __enter__(self) -> Self:
-        if self._display:
-            self._display.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._display:
-            self._display.__exit__(kind, error, trace)
+        super().__init__()
+        self._display = None if as_json else self.enter_context(Display(verbose=verbose))
 
     def event(self, event: Event) -> None:
         if self._display:
             self._display.show(event)
         else:
-            _line("event", event.as_dict())
+            print_line("event", event.as_dict())
 
     def installing(self, words: str) -> None:
         if self._display:
@@ -99,8 +89,4 @@ class _Shown:
         if self._display:
             click.echo("\n".join(lines))
         else:
-            _line("result", document)
-
-
-def _line(kind: str, content: Any) -> None:
-    click.echo(json.dumps({kind: content}, ensure_ascii=False))
+            print_line("result", document)

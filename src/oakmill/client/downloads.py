@@ -6,7 +6,6 @@ What a break or a crash leaves is a file `.oakmill-<sha256>.part` beside the tar
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from oakmill.client.connection import Connection, checked
 from oakmill.client.problems import unreachable
 from oakmill.client.uploads import Progress, unwatched
 from oakmill.errors import HashMismatch, HubUnreachable, NotFound, OutputError, OutputExists, Unavailable
+from oakmill.files import file_sha256
 from oakmill.hub.wire import File
 
 PIECE = 1 << 20
@@ -44,7 +44,7 @@ def fetch(
         HubUnreachable: the connection broke again and again.
         NotFound: the file is gone.
     """
-    if target.exists() and _sha256(target) == file.sha256:
+    if target.exists() and file_sha256(target) == file.sha256:
         return target
     if target.exists() and not overwrite:
         raise OutputExists(
@@ -120,7 +120,7 @@ def _take(output: BinaryIO, target: Path) -> None:
 
 
 def _check(file: File, part: Path) -> None:
-    found = _sha256(part)
+    found = file_sha256(part)
     if found != file.sha256:
         part.unlink()
         raise HashMismatch(
@@ -128,8 +128,3 @@ def _check(file: File, part: Path) -> None:
             subject=file.name,
             remedy="Fetch it again; it was removed.",
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

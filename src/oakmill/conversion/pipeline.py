@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import shlex
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.recipe import read
 from oakmill.conversion.sources import archive_heads, as_onnx, camera_heads, embedded, unused_inputs
+from oakmill.files import file_sha256
 from oakmill.findings import Finding, Severity
 from oakmill.model import merge_inputs, open_source, prefill
 from oakmill.model.source import SourceModel
@@ -267,8 +267,8 @@ def _recipe(
         files=_named_files(spec),
         artefact={
             "name": names.artefact,
-            "sha256": _sha256(built.file),
-            **{f"sha256 of {part.name}": _sha256(part) for part in built.parts},
+            "sha256": file_sha256(built.file),
+            **{f"sha256 of {part.name}": file_sha256(part) for part in built.parts},
         },
     )
 
@@ -276,7 +276,7 @@ def _recipe(
 def _named_files(spec: ConversionSpec) -> dict[str, str]:
     """The files that decide the result, besides the model and images."""
     named = {name: getattr(spec, name) for name in type(spec).model_fields if name != "verification_images"}
-    return {name: _sha256(path) for name, path in named.items() if isinstance(path, Path) and path.is_file()}
+    return {name: file_sha256(path) for name, path in named.items() if isinstance(path, Path) and path.is_file()}
 
 
 def _source_record(given: Path, source: SourceModel) -> SourceRecord:
@@ -285,7 +285,7 @@ def _source_record(given: Path, source: SourceModel) -> SourceRecord:
         format=source.format.value,
         sha256=source.sha256,
         given=given.name,
-        given_sha256=_sha256(given),
+        given_sha256=file_sha256(given),
     )
 
 
@@ -319,16 +319,11 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def summary(converted: Converted) -> dict[str, Any]:
     """The conversion as plain data, for `--json`."""
     return {
         "files": [str(path) for path in converted.files],
-        "sha256": _sha256(converted.file),
+        "sha256": file_sha256(converted.file),
         "verdict": converted.passport.verdict.value,
         "passport": converted.passport.as_dict(),
         "seconds": {stage: round(seconds, 3) for stage, seconds in converted.progress.seconds.items()},

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from oakmill.conversion.cache import identity
 from oakmill.conversion.cache.store import Lent, Store, key_of
 from oakmill.conversion.output import publish
+from oakmill.files import file_sha256
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec
 
@@ -104,7 +105,7 @@ class Results:
         if not self.settings.cache_max_mb or identity.uses_own_tools(spec, self.settings):
             return None
         try:
-            source = identity.sha256(model)
+            source = file_sha256(model)
         except OSError:
             return None
         asked = identity.spec_of(spec, self.settings)
@@ -200,7 +201,7 @@ class Results:
         """The whole key; None where a file or toolchain is not there."""
         digests = identity.toolchains(toolchains, self.settings)
         try:
-            files = [[name, identity.sha256(question.model.parent / name)] for name in beside]
+            files = [[name, file_sha256(question.model.parent / name)] for name in beside]
         except OSError:
             return None
         return key_of(question.key, files, digests) if digests is not None else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import onnx
@@ -10,6 +9,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto, TensorShapeProto, ValueInfoProto, external_data_helper, helper
 
 from oakmill.errors import BrokenModel, DynamicShape, SourceError, UnsafeSource, UnsupportedModel
+from oakmill.files import file_sha256
 from oakmill.model import weights
 from oakmill.model.external_data import external_files, external_tensors
 from oakmill.model.source import SourceFormat, SourceModel, Tensor
@@ -47,7 +47,7 @@ def read_onnx(path: Path, settings: Settings, parsed: ModelProto | None = None) 
         graph=path,
         files=files,
         name=path.stem,
-        sha256=_digest(files),
+        sha256=file_sha256(*files),
         size=size,
         inputs=tuple(_input(value) for value in graph_inputs(model.graph)),
         outputs=tuple(_tensor(value) for value in model.graph.output),
@@ -106,15 +106,6 @@ def _parse(data: bytes, path: Path) -> ModelProto:
             remedy="" if nested else "Compare its size with the original's, and copy or download it again.",
         ) from error
     return model
-
-
-def _digest(files: tuple[Path, ...]) -> str:
-    """Of all files as if they were one."""
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            hashlib.file_digest(file, lambda: digest)
-    return digest.hexdigest()
 
 
 def _input(value: ValueInfoProto) -> Tensor:

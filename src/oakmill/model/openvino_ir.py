@@ -5,7 +5,6 @@ Format: https://docs.openvino.ai/2022.3/openvino_docs_MO_DG_IR_and_opsets.html
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oakmill.errors import BrokenModel, SourceError, UnsafeSource
+from oakmill.files import file_sha256
 from oakmill.model.ir_graph import Constant, IrGraph
 from oakmill.model.ir_xml import parse
 from oakmill.model.source import Embedded, SourceFormat, SourceModel
@@ -45,7 +45,7 @@ def read_ir(path: Path, settings: Settings) -> SourceModel:
                 remedy="Raise the setting source_max_mb (OAKMILL_SOURCE_MAX_MB).",
             )
         _check_extents(graph.constants(), weights, sizes[1])
-        digest = _digest((path, weights))
+        digest = file_sha256(path, weights)
     except OSError as error:
         raise SourceError(f"{path.name} or its weights cannot be read: {error.strerror}", subject=str(path)) from error
     return SourceModel(
@@ -131,14 +131,6 @@ def _check_extents(constants: Iterable[Constant], weights: Path, size: int) -> N
                 subject=constant.name,
                 remedy="The .bin was cut off or belongs to another .xml; copy both again.",
             )
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            hashlib.file_digest(file, lambda: digest)
-    return digest.hexdigest()
 
 
 def _producer(graph: IrGraph) -> str:

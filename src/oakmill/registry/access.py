@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy import ColumnElement, and_, false, func, or_, select
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.base import ExecutableOption
 
 from oakmill.errors import Forbidden, NoKey, NotFound
 from oakmill.registry.callers import Caller, Scope
@@ -67,14 +68,15 @@ def visible(caller: Caller, kind: Kind = Model) -> ColumnElement[bool]:
     return or_(false(), *parts(caller, kind, indexed=False))
 
 
-def seen(session: Session, caller: Caller, kind: type[Row], row_id: str) -> Row:
-    """The row of that identifier.
+def seen(session: Session, caller: Caller, kind: type[Row], row_id: str, *options: ExecutableOption) -> Row:
+    """The row of that identifier; read anew where `options` say what is to be read with it.
 
     Raises:
         NoKey: The caller gave no key, and without one nothing is to be seen here.
         NotFound: There is none, or the caller does not see it; which of the two is not told.
     """
-    row = session.scalars(select(kind).where(kind.id == row_id, visible(caller, kind))).first()
+    query = select(kind).where(kind.id == row_id, visible(caller, kind)).options(*options)
+    row = session.scalars(query.execution_options(populate_existing=bool(options))).first()
     if row is None:
         raise unseen(caller, WORDS[kind], row_id)
     return row

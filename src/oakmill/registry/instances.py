@@ -169,15 +169,7 @@ def instance(session: Session, caller: Caller, instance_id: str) -> Instance:
         NotFound: The caller does not see it.
         NoKey: The caller gave no key, and without one nothing is to be seen here.
     """
-    row = session.scalars(
-        select(Instance)
-        .where(Instance.id == instance_id, access.visible(caller, Instance))
-        .options(selectinload(Instance.files))
-        .execution_options(populate_existing=True)
-    ).first()
-    if row is None:
-        raise access.unseen(caller, "instance", instance_id)
-    return row
+    return access.seen(session, caller, Instance, instance_id, selectinload(Instance.files))
 
 
 def files_of(session: Session, instance: Instance) -> list[InstanceFile]:

@@ -101,15 +101,7 @@ def version(session: Session, caller: Caller, version_id: str) -> Version:
         NotFound: The caller does not see it.
         NoKey: The caller gave no key, and without one nothing is to be seen here.
     """
-    row = session.scalars(
-        select(Version)
-        .where(Version.id == version_id, access.visible(caller, Version))
-        .options(joinedload(Version.variant))
-        .execution_options(populate_existing=True)
-    ).first()
-    if row is None:
-        raise access.unseen(caller, "version", version_id)
-    return row
+    return access.seen(session, caller, Version, version_id, joinedload(Version.variant))
 
 
 def of_model(session: Session, caller: Caller, model_id: str) -> list[Variant]:

@@ -21,7 +21,7 @@ from typing import IO
 from sqlalchemy.orm import Session
 
 from oakmill.errors import BlobDamaged, NotFound, Unavailable
-from oakmill.files import aside
+from oakmill.files import aside, file_sha256
 from oakmill.storage import naming
 from oakmill.storage.database import now
 
@@ -124,7 +124,7 @@ class BlobStore(ABC):
             if local is None or not _link(local, partial):
                 with partial.open("wb") as file:
                     file.writelines(self.stream(sha256))
-            if hash_of(partial) != sha256:
+            if file_sha256(partial) != sha256:
                 raise _damaged(sha256)
             partial.replace(target)
 
@@ -189,12 +189,6 @@ def key_of(sha256: str) -> str:
     if not SHA256.fullmatch(sha256):
         raise missing(sha256)
     return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
-
-
-def hash_of(path: Path) -> str:
-    """The sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def copy(source: IO[bytes], target: IO[bytes]) -> str:

@@ -14,7 +14,8 @@ from obstore.exceptions import BaseError
 from obstore.store import from_url
 
 from oakmill.errors import HashMismatch, StoreUnreachable
-from oakmill.storage.blobs import GRACE, PIECE, BlobStore, Stored, hash_of, key_of, missing
+from oakmill.files import file_sha256
+from oakmill.storage.blobs import GRACE, PIECE, BlobStore, Stored, key_of, missing
 from oakmill.storage.database import now
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class BucketStore(BlobStore):
             HashMismatch: the bytes are not those of `sha256`; it is not looked at when the file is moved.
             StoreUnreachable: the bucket does not answer, or refuses.
         """
-        found = sha256 if sha256 and move else hash_of(path)
+        found = sha256 if sha256 and move else file_sha256(path)
         if sha256 not in {None, found}:
             raise HashMismatch(f"{path.name} is not what it was: its sha256 is {found}", subject=str(path))
         stored = Stored(found, path.stat().st_size)

@@ -33,7 +33,6 @@ from oakmill.untrusted.questions import (
 )
 from tests.conversion.makers import archived, conv_model, saved
 
-
 pytestmark = pytest.mark.heavy
 
 

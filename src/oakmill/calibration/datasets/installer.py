@@ -20,10 +20,10 @@ from PIL import Image
 from oakmill.calibration.datasets import open_images, store
 from oakmill.calibration.datasets.catalog import SEED, SETS, NamedSet
 from oakmill.calibration.datasets.fetch import FetchFailed, Limits, NotThere, fetch
-from oakmill.calibration.datasets.files import digest, problem
+from oakmill.calibration.datasets.files import problem
 from oakmill.calibration.datasets.open_images import Photo
 from oakmill.calibration.datasets.store import FileRecord, Progress, SetRecord, Watcher, ignore
-from oakmill.files import remove
+from oakmill.files import file_sha256, remove
 from oakmill.settings import Settings
 
 THREADS = 8
@@ -90,7 +90,7 @@ def _whole(name: str, settings: Settings, watch: Watcher) -> SetRecord | None:
     files = store.folder_of(name, settings) / store.FILES
     for done, item in enumerate(record.files if record else (), 1):
         watch(Progress("checking", done, len(record.files) if record else 0))
-        if digest(files / item.name) != item.sha256:
+        if file_sha256(files / item.name) != item.sha256:
             return None
     return record
 
@@ -126,7 +126,7 @@ class _Work:
             self.watch(Progress("generating", index + 1, self.wanted.count))
             path = self.files / f"{index:04}.png"
             path.write_bytes(_noise(index))
-            records.append(FileRecord(path.name, digest(path), path.stat().st_size))
+            records.append(FileRecord(path.name, file_sha256(path), path.stat().st_size))
         self._remove_all_but(records)
         return self._record(records, {"source": "generated", "seed": SEED, "pixels": RANDOM_SIDE})
 
@@ -169,7 +169,7 @@ class _Work:
             url = f"{self.settings.datasets_source.rstrip('/')}/{name}"
             fetch(url, path, Limits(ANNOTATION_BYTES, ANNOTATION_SECONDS))
         self.watch(Progress(f"reading {path.name}"))
-        self._sources[name] = digest(path)
+        self._sources[name] = file_sha256(path)
         return path
 
     def _take(self, photos: Sequence[Photo]) -> tuple[list[FileRecord], list[Replaced]]:
@@ -245,7 +245,7 @@ class _Work:
             try:
                 record = FileRecord(**json.loads(line))
                 path = self.files / Path(record.name).name
-                if digest(path) == record.sha256:
+                if file_sha256(path) == record.sha256:
                     found[path.stem] = record
             except (ValueError, TypeError, OSError):
                 continue  # cut off by the crash, or gone: it is fetched again

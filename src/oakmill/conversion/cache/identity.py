@@ -13,6 +13,7 @@ from typing import Any
 
 import oakmill
 from oakmill.errors import ToolchainMissing
+from oakmill.files import file_sha256
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS
@@ -57,16 +58,6 @@ def packages() -> dict[str, str]:
 def maker() -> dict[str, Any]:
     """All of Oakmill that decides bytes."""
     return {"oakmill": oakmill.__version__, "code": code(), "packages": packages()}
-
-
-def sha256(path: Path) -> str:
-    """Of a file's content.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def uses_own_tools(spec: ConversionSpec, settings: Settings) -> bool:
@@ -116,10 +107,10 @@ def _tree(path: Path) -> Digests | None:
     """sha256 by name of a file, or of all files in a folder; None where there is nothing, or links lead elsewhere."""
     try:
         if not path.is_dir():
-            return {path.name: sha256(path)}
+            return {path.name: file_sha256(path)}
         files = list(_files(path))
         with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
-            digests = pool.map(sha256, files)
+            digests = pool.map(file_sha256, files)
             return {file.relative_to(path).as_posix(): digest for file, digest in zip(files, digests, strict=True)}
     except OSError:
         return None

@@ -22,6 +22,7 @@ from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
+from oakmill.files import file_sha256
 from oakmill.model import weights
 from oakmill.model.source import SourceModel
 from oakmill.spec.recipe import CalibrationRecord
@@ -188,7 +189,7 @@ class Reuse:
     def _without(self, names: set[str]) -> dict[str, Any]:
         found = self.platform.spec.model_dump(mode="json", exclude=names)
         encodings = found.get("aimet_encodings")
-        return {**found, "aimet_encodings": identity.sha256(Path(encodings))} if encodings else found
+        return {**found, "aimet_encodings": file_sha256(Path(encodings))} if encodings else found
 
 
 _form: Callable[[Any], TypeAdapter[Any]] = lru_cache(TypeAdapter)
@@ -238,7 +239,7 @@ def _graph(model: onnx.ModelProto) -> str:
 
 
 def _files(graph: Path) -> list[str]:
-    return [identity.sha256(path) for path in _together(graph)]
+    return [file_sha256(path) for path in _together(graph)]
 
 
 def _together(graph: Path) -> list[Path]:

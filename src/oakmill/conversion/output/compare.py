@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oakmill.conversion.cache.identity import sha256
 from oakmill.conversion.output.differences import compare_files, fields
 from oakmill.conversion.passport import Passport, report
 from oakmill.conversion.recipe import read
 from oakmill.errors import SourceError
+from oakmill.files import file_sha256
 from oakmill.model import unpack
 from oakmill.model.archives import holds_tar
 from oakmill.settings import Settings
@@ -92,7 +92,7 @@ class Side:
     def digest(self) -> str:
         """sha256 of the bare converted file, else of whatever file there is."""
         recorded = self.recipe.get("artefact", {}).get("sha256")
-        return str(recorded) if recorded else sha256(self.file) if self.file else ""
+        return str(recorded) if recorded else file_sha256(self.file) if self.file else ""
 
 
 def compare(a: Path, b: Path, settings: Settings) -> Comparison:

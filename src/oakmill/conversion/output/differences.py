@@ -15,9 +15,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from oakmill.conversion.cache.identity import sha256
 from oakmill.conversion.recipe.read import parse
 from oakmill.errors import OakmillError
+from oakmill.files import file_sha256
 from oakmill.model import unpack
 from oakmill.settings import Settings
 from oakmill.toolchains.rvc2.blob import read_superblob
@@ -61,7 +61,7 @@ def compare_files(name: str, before: Path, after: Path, settings: Settings) -> l
 
     A file that is not what its name says is compared as a whole.
     """
-    if sha256(before) == sha256(after):
+    if file_sha256(before) == file_sha256(after):
         return []
     split = next((reader for ending, reader in _READERS.items() if name.endswith(ending)), None)
     try:
@@ -176,7 +176,7 @@ def fields(document: Any, at: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _described(path: Path) -> str:
-    return f"{path.stat().st_size} bytes, sha256 {sha256(path)[:16]}"
+    return f"{path.stat().st_size} bytes, sha256 {file_sha256(path)[:16]}"
 
 
 def _digest(data: bytes) -> str:

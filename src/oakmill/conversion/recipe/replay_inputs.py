@@ -16,9 +16,9 @@ from oakmill.calibration import datasets
 from oakmill.calibration.datasets import Dataset
 from oakmill.calibration.images import ARRAYS
 from oakmill.calibration.samples import distinct, find_images
-from oakmill.conversion.cache.identity import sha256
 from oakmill.conversion.images.choose import split
 from oakmill.errors import OakmillError, SourceError
+from oakmill.files import file_sha256
 from oakmill.model import open_source
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec
@@ -56,12 +56,12 @@ def find_source(recipe: Recipe, path: Path, given: Path | None, work: Path, sett
                 subject=str(given),
                 remedy="give the model that the recipe was made from",
             )
-        return Found(given, sha256(given) == recipe.source.given_sha256)
+        return Found(given, file_sha256(given) == recipe.source.given_sha256)
     folders = [given] if given is not None else [path.parent, path.parent.parent, Path()]
     for candidate in _candidates(recipe, folders, path):
         try:
             if _digest_of_model(candidate, work, settings) == recipe.source.sha256:
-                return Found(candidate, sha256(candidate) == recipe.source.given_sha256)
+                return Found(candidate, file_sha256(candidate) == recipe.source.given_sha256)
         except OakmillError:
             continue  # no model, or one that cannot be read: not the one
     places = ", ".join(dict.fromkeys(str(folder.resolve()) for folder in folders))
@@ -86,7 +86,7 @@ def _candidates(recipe: Recipe, folders: Sequence[Path], but: Path) -> Iterator[
 
 def _is_one_of(file: Path, digests: set[str]) -> bool:
     try:
-        return sha256(file) in digests
+        return file_sha256(file) in digests
     except OSError:
         return False
 
@@ -167,12 +167,12 @@ def _dataset(data: str | None, given: str | None, work: Path, settings: Settings
 def _drawn(spec: Any, files: Sequence[Path]) -> list[str]:
     """The images that a conversion would learn from."""
     parts = split(distinct(files), spec.max_quantization_images, spec.max_verification_images, spec.seed)
-    return [sha256(file) for file in parts.calibration_images]
+    return [file_sha256(file) for file in parts.calibration_images]
 
 
 def _arranged(recipe: Recipe, spec: ConversionSpec, found: Dataset, wanted: list[str], work: Path) -> ConversionSpec:
     """The images in a folder of their own, called so that the seed draws them in the recorded order."""
-    by_digest = {sha256(file): file for file in found.files}
+    by_digest = {file_sha256(file): file for file in found.files}
     _require_all(recipe, wanted, by_digest, found)
     held_out = [by_digest[digest] for digest in recipe.images if digest in by_digest and digest not in wanted]
     # One image is always kept back; where none is here, a calibration image stands in, and accuracy is not compared.

@@ -16,6 +16,7 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.platform import Network
 from oakmill.errors import CompileFailed, SpecError
+from oakmill.files import file_sha256
 from oakmill.settings import Settings
 from oakmill.spec import PotTargetDevice, Rvc3Spec
 from oakmill.spec import Quantizer as Tool
@@ -124,7 +125,7 @@ class Quantization:
         control = [spec.accuracy_drop, spec.accuracy_seconds] if spec.accuracy_control else None
         inputs = [[item.name, item.layout, list(item.shape), str(item.encoding_to)] for item in samples.inputs]
         images = [list(each.sha256) for each in samples.samples]
-        files = [identity.sha256(network.file.with_suffix(ending)) for ending in (".xml", ".bin")]
+        files = [file_sha256(network.file.with_suffix(ending)) for ending in (".xml", ".bin")]
         tool = self.quantizer.status().digest
         return key_of(identity.maker(), tool, asked, control, [shares.calibrate, shares.control], inputs, images, files)
 

@@ -6,7 +6,6 @@ file tree and one folder, and is not downloaded.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.errors import CompileFailed, ToolchainBroken, ToolchainMissing
+from oakmill.files import file_sha256
 from oakmill.processes import sandbox
 from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.run import Finished, Limits, run
@@ -269,8 +269,7 @@ def _libraries(root: Path) -> list[Path]:
 @lru_cache(maxsize=4)
 def _file_digest(path: Path, changed: int) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise ToolchainBroken(f"{path} cannot be read: {error.strerror}", subject=NAME) from None
 
