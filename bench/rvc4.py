@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=3, help="runs of each mode")
     modes = [item.value for item in Precision if item is not Precision.CUSTOM]
     parser.add_argument("--modes", nargs="+", default=modes, choices=modes)
-    parser.add_argument("--images", type=Path, help="images that teach and test")
+    parser.add_argument("--images", type=Path, help="images that calibrate and test")
     parser.add_argument("models", nargs="*", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="oakmill-bench-") as folder:

@@ -78,7 +78,7 @@ def seed(settings: Settings, key: str, count: int) -> None:
 def _model(session: Session, caller: Caller, number: int) -> None:
     task = ["CLASSIFICATION", "OBJECT_DETECTION", "SEGMENTATION"][number % 3]
     name = f"model number {number}"
-    model = models.create(session, caller, name=name, summary="Finds what it was taught to find.", tasks=[task])
+    model = models.create(session, caller, name=name, summary="Finds what it was trained to find.", tasks=[task])
     version = variants.add_version(session, caller, model.id, name="640x640")
     row = instances.create(session, caller, version.id, name="source", model_type="ONNX")
     instances.add_file(session, row, name="source.onnx", sha256=f"{number:064x}", size=12_000_000)

@@ -138,7 +138,7 @@ class Toy(Platform):
     def images(self, prepared: Prepared, source: SourceModel, work: Path, progress: Progress) -> Images:
         """Those that calibrate, and others that test."""
         if not self.calibrates:
-            return choose.choose_untaught(self.spec, prepared.boundary)
+            return choose.choose_test_images(self.spec, prepared.boundary)
         return choose.choose(self.spec, prepared.boundary, work, self.settings, progress)
 
     def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:
@@ -150,11 +150,11 @@ class Toy(Platform):
         self.ran.append("calibrate")
         assert images.calibration_images is not None
         model = _changed(prepared.model, lambda values: np.round(values * COARSE) / COARSE)
-        taught = images.calibration_images
+        calibrating = images.calibration_images
         record = CalibrationRecord(
-            set=images.calibration_set, images=len(taught), names=taught.names, sha256=taught.sha256
+            set=images.calibration_set, images=len(calibrating), names=calibrating.names, sha256=calibrating.sha256
         )
-        return Network(save(model, job / "coarse.onnx"), model, record, taught)
+        return Network(save(model, job / "coarse.onnx"), model, record, calibrating)
 
     def compile(self, prepared: Prepared, network: Network, job: Path, progress: Progress) -> Built:
         """A copy, in its colour.

@@ -63,7 +63,7 @@ def archived(path: Path, model: Path) -> Path:
 
 
 def calibration_images(path: Path, count: int = 3) -> Path:
-    """A zip of arrays that teach a quantization, as the client's users make it: without the batch."""
+    """A zip of arrays that calibrate a quantization, as the client's users make it: without the batch."""
     random = np.random.default_rng(5)
     with zipfile.ZipFile(path, "w") as archive:
         for index in range(count):

@@ -19,7 +19,7 @@ MODES: dict[str, tuple[str, dict[str, Any]]] = {
     "rvc2": ("RVC2", {}),
     "rvc3": ("RVC3", {}),
     "rvc4 int8": ("RVC4", {"quantization_data": "GENERAL", "max_quantization_images": 4}),
-    "rvc4 zip": ("RVC4", {"quantization_data": "lessons.zip", "max_quantization_images": 3}),
+    "rvc4 zip": ("RVC4", {"quantization_data": "calibration.zip", "max_quantization_images": 3}),
     "rvc4 fp16": ("RVC4", {"quantization_mode": "FP16_STANDARD"}),
 }
 MADE = [*((mode, "onnx") for mode in MODES), *((mode, "archive") for mode in ("rvc2", "rvc3", "rvc4 int8"))]
@@ -41,7 +41,7 @@ def made(hub: ServedHub, sdk: Sdk, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("user")
     model = makers.tiny(folder / "tiny.onnx")
     sources = {"onnx": model, "archive": makers.archived(folder / "tiny.tar.xz", model)}
-    makers.calibration_images(folder / "lessons.zip")
+    makers.calibration_images(folder / "calibration.zip")
     calls = {
         f"{mode} {kind}": (target, {"path": str(source), "name": f"Tiny {mode} {kind}", **more})
         for mode, kind in MADE

@@ -101,7 +101,7 @@ def thin(folder: Path) -> None:
     Image.new("RGB", (1000, 1), (1, 2, 3)).save(folder / "thin.png")
 
 
-def test_unusual_pictures_teach_as_well(small: Path, folder: Path, tmp_path: Path, convert4: Convert) -> None:
+def test_unusual_pictures_calibrate_as_well(small: Path, folder: Path, tmp_path: Path, convert4: Convert) -> None:
     """CMYK, 16 bits, gray, a palette with transparency, one pixel, one row: all in one set, among photos."""
     made_photos(folder, 3)
     for maker in (cmyk, sixteen_bits, gray, one_pixel, palette, thin):
@@ -159,7 +159,7 @@ FILES: dict[str, tuple[Maker, int, str, str]] = {
 
 
 @pytest.mark.parametrize("what", FILES)
-def test_files_that_teach_nothing_are_named(
+def test_files_that_cannot_calibrate_are_named(
     what: str, small: Path, folder: Path, tmp_path: Path, convert4: Convert
 ) -> None:
     make, code, name, words = FILES[what]

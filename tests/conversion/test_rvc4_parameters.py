@@ -269,7 +269,7 @@ def test_two_inputs_from_the_same_pictures_or_from_folders_of_their_own(
     assert made.recipe["calibration"]["images"] == 3
 
 
-def test_an_input_that_is_no_picture_is_taught_by_arrays(tmp_path: Path, convert4: Convert) -> None:
+def test_an_input_that_is_no_picture_is_calibrated_by_arrays(tmp_path: Path, convert4: Convert) -> None:
     arrays = tmp_path / "arrays"
     arrays.mkdir()
     for index in range(4):
@@ -351,14 +351,14 @@ def test_custom_encodings_are_in_the_file(small: Path, photos: Path, tmp_path: P
     assert any("2 encodings come from encodings.json" in note for note in made.answer.result["notes"])
 
 
-def test_no_more_images_teach_than_were_asked_for(small: Path, photos: Path, tmp_path: Path, convert4: Convert) -> None:
+def test_no_more_images_calibrate_than_asked_for(small: Path, photos: Path, tmp_path: Path, convert4: Convert) -> None:
     options = ["--quantization-data", photos, "--max-quantization-images", "3", "--max-images", "2"]
     made = Made.of(convert4(small, *options, "-o", tmp_path / "out"))
     assert (len(made.recipe["calibration"]["sha256"]), len(made.recipe["images"])) == (3, 2)
     assert made.recipe["calibration"]["set"] == photos.name
 
 
-def test_the_same_command_gives_the_same_bytes_and_another_seed_other_lessons(
+def test_the_same_command_gives_the_same_bytes_and_another_seed_other_images(
     small: Path, photos: Path, tmp_path: Path, convert4: Convert
 ) -> None:
     options = ["--quantization-data", photos, "--max-quantization-images", "4"]

@@ -1,4 +1,4 @@
-"""What teaches and what tests: images read straight into input tensors, drawn with a seed or generated."""
+"""What calibrates and what tests: images read straight into input tensors, drawn with a seed or generated."""
 
 from oakmill.calibration.images import read_image
 from oakmill.calibration.samples import Samples, draw, find_images, from_files, generated, generated_samples

@@ -1,4 +1,4 @@
-"""Examines what is to teach a quantization: enough, different, whole, and like the images that the model expects."""
+"""Examines what is to calibrate a quantization: enough, different, whole, and like what the model expects."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ENOUGH = {
     Precision.INT8_INT16_MIXED_ACCURACY_FOCUSED: (20, 100),
     Precision.INT16_STANDARD: (10, 50),
 }
-"""For each mode that is taught by images: how many are too few, and how many are little."""
+"""For each mode that is calibrated by images: how many are too few, and how many are little."""
 
 _NOISE = 0.5  # correlation of neighbouring pixels: photos have 0.8 to 1, random pixels 0, and 0.25 once made smaller
 _BLANK = 2.0  # standard deviation, of 255
@@ -113,7 +113,7 @@ def diagnosis_of(document: Mapping[str, Any]) -> Diagnosis:
 
 
 def examine(files: Sequence[Path], expected: Expectation | None = None) -> Diagnosis:
-    """Look at the files of a set as they would teach a quantization.
+    """Look at the files of a set as they would calibrate a quantization.
 
     At most MAX_EXAMINED, drawn with a fixed seed, are opened. Each image is decoded as a conversion does.
 
@@ -232,7 +232,7 @@ def _enough(count: int, expected: Expectation) -> Findings:
 
 def _twins(copies: int, near: int, total: int) -> Findings:
     if copies:
-        message = f"{copies} of {total} files are copies of others: they teach nothing"
+        message = f"{copies} of {total} files are copies of others: they add nothing"
         yield _found("duplicates", _by_share(copies / total), message, "Remove them; `oakmill datasets add` does.")
     if near:
         message = f"{near} of {total} images look almost like another, as the frames of a film do"

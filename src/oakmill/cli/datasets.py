@@ -36,7 +36,7 @@ SHOWN = 10  # names, of a set or of what was left out
 
 @click.group(name="datasets")
 def command() -> None:
-    """List, install, add and examine calibration sets: the images that teach a quantization.
+    """List, install, add and examine calibration sets: the images that calibrate a quantization.
 
     Nothing is fetched but by `install`.
     """
@@ -232,7 +232,7 @@ def _headline(doctor: dict[str, Any]) -> str:
 def doctor(
     data: str, shape: str, mean_values: str, scale_values: str, encoding: str, precision: str, as_json: bool
 ) -> None:
-    """Examine a set as it would teach a quantization: enough, different, whole, like what the model expects."""
+    """Examine a set as it would calibrate a quantization: enough, different, whole, like what the model expects."""
     from oakmill.calibration import datasets
     from oakmill.calibration.doctor import examine
 

@@ -60,8 +60,8 @@ class Remote:
         """The job as it has ended; interrupted, it is cancelled where it was begun for this command."""
         with moving(self.model.name) as progress:
             source = self._source(hub, progress)
-            with _spec_without_files(hub, self.spec) as (values, taught):
-                job = hub.convert(source, values, images=taught, force=self.force, progress=progress)
+            with _spec_without_files(hub, self.spec) as (values, images):
+                job = hub.convert(source, values, images=images, force=self.force, progress=progress)
         if not job.is_live:
             return job
         try:
@@ -167,9 +167,9 @@ def _spec_without_files(hub: Hub, spec: ConversionSpec) -> Iterator[tuple[dict[s
     values = {**spec.model_dump(mode="json", exclude_unset=True), "platform": spec.platform}
     with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
         packed_set = None
-        taught = values.get("quantization_data")
-        if taught and Path(taught).exists() and not _is_known(hub, taught):
-            packed_set = _packed(Path(taught), Path(folder) / "calibration.zip")
+        images = values.get("quantization_data")
+        if images and Path(images).exists() and not _is_known(hub, images):
+            packed_set = _packed(Path(images), Path(folder) / "calibration.zip")
             del values["quantization_data"]
         if spec.verification_images is not None and spec.verification_images.exists():
             packed = _packed(spec.verification_images, Path(folder) / "images.zip")

@@ -40,7 +40,7 @@ class ForDataset(_Purpose):
 
 
 class ForQuantization(_Purpose):
-    """What a job waits for: a zip of images that teach its quantization."""
+    """What a job waits for: a zip of images that calibrate its quantization."""
 
     kind: Literal["quantization"]
     job_id: Annotated[str, Field(max_length=64)]

@@ -289,7 +289,7 @@ class DatasetDetail(Dataset):
     """A calibration set with all that the doctor says."""
 
     doctor: dict[str, Any] = {}
-    left_out: int = Field(0, description="Files of the zip that teach nothing.")
+    left_out: int = Field(0, description="Files of the zip that cannot calibrate.")
     thumbnails: int = Field(0, description="How many there are: GET .../thumbnails/0 and on.")
 
 

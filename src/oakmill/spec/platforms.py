@@ -78,7 +78,7 @@ class PlatformFacts:
 
     @property
     def quantizes(self) -> bool:
-        """Whether images can teach a conversion to it."""
+        """Whether images can calibrate a conversion to it."""
         return issubclass(self.spec, QuantizingSpec)
 
 

@@ -180,7 +180,7 @@ def _simplification(stage: Mapping[str, Any], request: Request) -> None:
 
 
 def _calibration(said: Sequence[Mapping[str, Any] | str], platform: str, request: Request, place: Place) -> None:
-    """The images that teach, one set for all inputs."""
+    """The images that calibrate, one set for all inputs."""
     kinds: list[Mapping[str, Any] | str] = []
     for item in said:
         if item and item not in kinds:

@@ -10,7 +10,7 @@ from oakmill.errors import SpecError
 
 _UPLOAD = "results stay in the output folder"
 _FROZEN = "an input that is frozen must be a constant in the model itself"
-_STAGED = "what another stage computes cannot teach this one: convert the stages one by one, each with its own images"
+_STAGED = "what another stage computes cannot calibrate this one: convert them one by one, each with its own images"
 _DRAWN = "calibration data is not drawn from a distribution; give images, or the word random"
 _REFUSED = {
     "output_remote_url": _UPLOAD,

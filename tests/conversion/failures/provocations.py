@@ -90,7 +90,7 @@ PROVOCATIONS: dict[str, P] = {
         options="--device-runtime 2.41 --target-precision FP16_STANDARD", platform="rvc4", fixed=True
     ),
     "config-unknown-key": P(models.config_with_typo),
-    # what teaches
+    # what calibrates
     "set-missing": P(platform="rvc4", fixed=True, quick=True),
     "set-unknown": P(options="--quantization-data genral", platform="rvc4"),
     "set-empty": P(platform="rvc4", teach=lambda folder: None),

@@ -1,4 +1,4 @@
-"""The doctor finds by name what makes a set teach badly, and is content with photos."""
+"""The doctor finds by name what makes a set calibrate badly, and is content with photos."""
 
 from __future__ import annotations
 

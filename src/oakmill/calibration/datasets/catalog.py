@@ -74,7 +74,7 @@ SETS = {
             classes=_WAREHOUSE,
             note="Differs from HubAI's set of that name, which shows forklifts in warehouses (forklift-1, on Roboflow "
             "Universe). Open Images has no forklift among its boxed classes, so these are the nearest ones; own "
-            "images of the place teach better: oakmill datasets add.",
+            "images of the place calibrate better: oakmill datasets add.",
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""Finds the files that can teach a quantization, and says of each why it cannot, if so."""
+"""Finds the files that can calibrate a quantization, and says of each why it cannot, if so."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def why(error: OakmillError, path: Path) -> str:
 
 
 def problem(path: Path) -> str:
-    """Why a file cannot teach anything, found by decoding it as a conversion does; empty if it can.
+    """Why a file cannot calibrate anything, found by decoding it as a conversion does; empty if it can.
 
     Of a `.raw` only its size is looked at: what it holds is known once a model is.
     """

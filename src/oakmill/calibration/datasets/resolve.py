@@ -25,7 +25,7 @@ class SetMissing(SourceError):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Files that teach a quantization, sorted by name.
+    """Files that calibrate a quantization, sorted by name.
 
     `kind` is `named` (installed by Oakmill), `own` (the user's, in the store), `folder`, `zip` or `file`.
     `sha256` is the set's digest, for those that have one; `note` is what to tell the user, in words.

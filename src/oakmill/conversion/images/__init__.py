@@ -1,1 +1,1 @@
-"""The images that a conversion looks at: some teach the quantization, others test the result."""
+"""The images that a conversion looks at: some calibrate the quantization, others test the result."""

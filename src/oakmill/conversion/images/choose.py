@@ -1,4 +1,4 @@
-"""Chooses the images that teach a quantization, and others that test it: never the same."""
+"""Chooses the images that calibrate a quantization, and others that test it: never the same."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Split:
 
 
 def split(files: Sequence[Path], calibrating: int, held_out: int, seed: int) -> Split:
-    """Draw at most so many of each, no file in both; a single file teaches.
+    """Draw at most so many of each, no file in both; a single file calibrates.
 
-    Of a set that is too small for both, one file in five is kept back. Those that teach are the beginning of the drawn
-    order, what is kept back its end: more of either begins with what fewer would be.
+    Of a set that is too small for both, one file in five is kept back. Those that calibrate are the beginning of the
+    drawn order, what is kept back its end: more of either begins with what fewer would be.
     """
     ordered = draw(files, len(files), seed)
     kept = min(held_out, max(len(ordered) - calibrating, len(ordered) // HELD_OUT_SHARE))
@@ -63,7 +63,7 @@ def choose(
         progress.note(f"{left_out} of {len(found.files)} files are copies of others, and count once")
     parts = split(files, spec.max_quantization_images, spec.max_verification_images, spec.seed)
     calibration_images = _sample_set(parts.calibration_images, found.folder, inputs, own, main, spec)
-    progress.note(f"{len(parts.calibration_images)} images of {found.name!r} teach the quantization")
+    progress.note(f"{len(parts.calibration_images)} images of {found.name!r} calibrate the quantization")
     if spec.verification_images is not None:
         held_out = _others(spec, inputs, calibration_images)
     elif parts.held_out:
@@ -76,7 +76,7 @@ def choose(
     return Images(held_out, calibration_images, found.name, parts.calibration_images, spec.target_precision)
 
 
-def choose_untaught(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> Images:
+def choose_test_images(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> Images:
     """The images of a conversion that quantizes nothing: the user's, else generated ones.
 
     Raises:
@@ -159,7 +159,7 @@ def _require_image_inputs(inputs: Sequence[ResolvedInput]) -> None:
     others = [item.name for item in inputs if not item.is_image]
     if others and len(inputs) > 1:
         raise SpecError(
-            f"input {others[0]!r} is no image, and a folder of images teaches nothing about it",
+            f"input {others[0]!r} is no image, and a folder of images says nothing about it",
             subject=others[0],
             remedy=f"give a folder with a sub-folder for each input ({', '.join(item.name for item in inputs)}), "
             "of images or of .npy files",
@@ -167,7 +167,7 @@ def _require_image_inputs(inputs: Sequence[ResolvedInput]) -> None:
 
 
 def _others(spec: QuantizingSpec, inputs: Sequence[ResolvedInput], calibration_images: SampleSet) -> SampleSet:
-    """The user's own test images, without that teach the quantization."""
+    """The user's own test images, without that calibrate the quantization."""
     assert spec.verification_images is not None
     source = spec.verification_images
     known = set(calibration_images.sha256)
@@ -177,7 +177,7 @@ def _others(spec: QuantizingSpec, inputs: Sequence[ResolvedInput], calibration_i
     fresh = [path for path, digest in zip(files, every.sha256, strict=True) if digest not in known]
     if not fresh:
         raise SpecError(
-            f"every image of {source.name} is among those that teach the quantization",
+            f"every image of {source.name} is among those that calibrate the quantization",
             subject=str(source),
             remedy="give other images with --images, or omit it: then some of the set are kept back",
         )

@@ -114,9 +114,9 @@ class SampleSet:
 
 @dataclass(frozen=True)
 class Images:
-    """What a conversion looks at: images that teach its quantization, if it has one, and others that test it.
+    """What a conversion looks at: images that calibrate its quantization, if it has one, and others that test it.
 
-    `calibration_files` are those that teach, and `precision` what they teach.
+    `calibration_files` are those that calibrate, and `precision` what they calibrate.
     """
 
     held_out: SampleSet

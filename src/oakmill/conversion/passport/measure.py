@@ -165,15 +165,15 @@ def measure(subject: Subject, progress: Progress) -> Passport:
     if subject.overflowing:
         progress.doing("looking for values beyond FP16")
         findings += counts[0].vanishing()
-    taught = subject.images.calibration_images
-    apart = f"none of them is among the {len(taught)} images that calibrated the quantization" if taught else ""
+    used = subject.images.calibration_images
+    apart = f"none of them is among the {len(used)} images that calibrated the quantization" if used else ""
     return Passport(
         subject.platform,
         HeldOut(samples.source, samples.names, apart),
         tuple(item.check() for item in counts),
         fp16_overflows=subject.overflowing() if subject.overflowing else (),
         not_proven=subject.not_proven,
-        findings=worst_first(findings if taught else map(_without_calibration, findings)),
+        findings=worst_first(findings if used else map(_without_calibration, findings)),
         calibration=subject.calibration,
     )
 

@@ -45,10 +45,10 @@ def image_size(prepared: Prepared) -> Size | None:
 
 def of_calibration_images(prepared: Prepared, images: Images) -> Iterator[Finding]:
     """Calibration on random pixels, on too few different images, or on such as show little."""
-    taught, item = images.calibration_images, next(filter(_has_pixels, prepared.boundary), None)
-    if taught is None or item is None:
+    calibrating, item = images.calibration_images, next(filter(_has_pixels, prepared.boundary), None)
+    if calibrating is None or item is None:
         return
-    pixels = (_last_channels(item, sample[item.name]) for sample in taught.head(NOISE_IMAGES))
+    pixels = (_last_channels(item, sample[item.name]) for sample in calibrating.head(NOISE_IMAGES))
     agree = float(np.mean([neighbours(image) for image in pixels]))
     if found := detectors.random_calibration(agree, declared=images.calibration_set == "random"):
         yield found

@@ -137,12 +137,12 @@ class Rvc2(Platform):
         return "mo argument --output", self.mo.options.outputs if self.mo else ()
 
     def images(self, prepared: Prepared, source: SourceModel, work: Path, progress: Progress) -> Images:
-        """The user's images, else generated ones; nothing is taught.
+        """The user's images, else generated ones; nothing is calibrated.
 
         Raises:
             SourceError: there are none, or one cannot be read.
         """
-        return choose.choose_untaught(self.spec, prepared.boundary)
+        return choose.choose_test_images(self.spec, prepared.boundary)
 
     def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:
         """The network to compile: where Mo Args are given, the Model Optimizer's, else the prepared graph.

@@ -148,7 +148,7 @@ class Rvc3(Platform):
         """Nothing that is known of the device refuses a model before its compiler does."""
 
     def images(self, prepared: Prepared, source: SourceModel, work: Path, progress: Progress) -> Images:
-        """Those that teach, and others that test.
+        """Those that calibrate, and others that test.
 
         Raises:
             SourceError: there are none, a set is not installed, or one cannot be read.
@@ -157,7 +157,7 @@ class Rvc3(Platform):
         if not self.compiler:
             progress.note(f"no compile_tool is set: the result will be an {LABEL}")
         if not self.calibrates:
-            return choose.choose_untaught(self.spec, prepared.boundary)
+            return choose.choose_test_images(self.spec, prepared.boundary)
         return choose.choose(self.spec, prepared.boundary, work, self.settings, progress)
 
     def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:

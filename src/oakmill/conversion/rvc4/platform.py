@@ -165,7 +165,7 @@ class Rvc4(Platform):
             )
 
     def images(self, prepared: Prepared, source: SourceModel, work: Path, progress: Progress) -> Images:
-        """Those that teach, and others that test.
+        """Those that calibrate, and others that test.
 
         Raises:
             SourceError: there are none, a set is not installed, or one cannot be read.
@@ -174,7 +174,7 @@ class Rvc4(Platform):
         for note in self.notes:
             progress.note(note)
         if not self.calibrates:
-            return choose.choose_untaught(self.spec, prepared.boundary)
+            return choose.choose_test_images(self.spec, prepared.boundary)
         return choose.choose(self.spec, prepared.boundary, work, self.settings, progress)
 
     def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:
