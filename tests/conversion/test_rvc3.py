@@ -53,7 +53,7 @@ class Quantized:
 def quantized(photos: Path, rvc3_toolchains: None, tmp_path_factory: pytest.TempPathFactory) -> Quantized:
     folder = tmp_path_factory.mktemp("quantized")
     convert = converter("rvc3", temporary=tmp_path_factory.mktemp("temporary"), OAKMILL_HOME=str(own_home(folder)))
-    words = [saved(conv_model(), folder / "small.onnx"), "--quantization-data", photos, *FEW]
+    words: list[str | Path] = [saved(conv_model(), folder / "small.onnx"), "--quantization-data", photos, *FEW]
     answer = convert(*words, "-o", folder / "out")
     return Quantized(answer, folder / "out" / "small.rvc3.tar.xz", convert, words)
 

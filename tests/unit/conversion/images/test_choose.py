@@ -143,10 +143,10 @@ def test_the_users_own_test_images_are_taken_without_those_that_teach(tmp_path: 
     assert not set(chosen.images.held_out.sha256) & set(chosen.images.calibration_images.sha256)
 
 
-def test_test_images_that_all_teach_are_refused(tmp_path: Path) -> None:
+def test_test_images_that_all_calibrate_are_refused(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 1)
     spec = Rvc4Spec(quantization_data=str(folder), verification_images=folder)
-    with pytest.raises(SpecError, match="among those that teach"):
+    with pytest.raises(SpecError, match="among those that calibrate"):
         Chosen(spec, [picture_input()], tmp_path)
 
 
