@@ -68,8 +68,8 @@ def test_squeezenet_in_8_bits_decides_on_photos_as_before(
 def test_yolox_in_8_bits_finds_the_same_boxes(shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
     answer = convert3(
         shared_data / "models" / "yolox_nano_416.onnx", *MODELS["yolox_nano_416"],
-        "--quantization-data", shared_data / "images" / "coco" / "train2017", "--max-quantization-images", "16",
-        "--max-images", "8", "-o", tmp_path / "out",
+        "--quantization-data", shared_data / "images" / "coco" / "train2017", "--max-quantization-images", "24",
+        "--max-images", "16", "-o", tmp_path / "out",
     )  # fmt: skip
     require_running(answer)
     assert metric(answer, "box agreement (F1)") > 0.9

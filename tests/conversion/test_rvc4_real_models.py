@@ -36,10 +36,8 @@ MODELS = {
 }
 SQUEEZENET = InputSpec(name="data_0", mean_values=(104, 117, 123), encoding_from="BGR", encoding_to="BGR")
 YOLOX = InputSpec(name="images", encoding_from="BGR", encoding_to="BGR")
-EMULATED = 8
+EMULATED = 20
 FEW = 40
-MANY = 80
-PHOTOS = 120
 Outputs = Mapping[str, NDArray[Any]]
 
 
@@ -50,16 +48,16 @@ def coco(shared_data: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def photos(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[tuple[Path, int]]]:
-    """A folder of photos that calibrate, and as many others with their labels."""
+    """A folder of 250 photos that teach, and 250 others with their labels."""
     source = shared_data / "images" / "imagenet"
     with (shared_data / "images" / "imagenet_labels.csv").open() as file:
         rows = [(source / row["file"], int(row["class_index"])) for row in csv.DictReader(file)]
     there = [row for row in rows if row[0].is_file()]
-    order = np.random.RandomState(0).permutation(len(there))[: 2 * PHOTOS]
-    folder = tmp_path_factory.mktemp("calibration")
-    for index in order[:PHOTOS]:
+    order = np.random.RandomState(0).permutation(len(there))[:500]
+    folder = tmp_path_factory.mktemp("lessons")
+    for index in order[:250]:
         (folder / there[index][0].name).symlink_to(there[index][0].resolve())
-    return folder, [there[index] for index in order[PHOTOS:]]
+    return folder, [there[index] for index in order[250:]]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -114,9 +112,9 @@ class Converted:
 def test_squeezenet_in_8_bits_classifies_photos_as_before(
     photos: tuple[Path, list[tuple[Path, int]]], shared_data: Path, tmp_path: Path
 ) -> None:
-    """Labelled photos that calibrated nothing, simulated; the emulated processor agrees, at a second each."""
+    """250 labelled photos that taught nothing, simulated; the emulated processor agrees, at a second each."""
     folder, test = photos
-    spec = Rvc4Spec(quantization_data=str(folder), max_quantization_images=PHOTOS)
+    spec = Rvc4Spec(quantization_data=str(folder), max_quantization_images=250)
     made = Converted(shared_data / "models" / "squeezenet1.1_fp32.onnx", SQUEEZENET, spec, tmp_path)
     simulated = made.simulated()
     raws = [made.read(path) for path, _ in test]
@@ -126,9 +124,9 @@ def test_squeezenet_in_8_bits_classifies_photos_as_before(
         sum(top(outputs) == label for outputs, label in zip(found, labels, strict=True))
         for found in ([made.float.run(raw) for raw in raws], after)
     )
-    assert len(test) == PHOTOS
-    assert right_before >= 0.6 * PHOTOS
-    assert right_after >= right_before - 0.01 * PHOTOS
+    assert len(test) == 250
+    assert right_before >= 150
+    assert right_after >= right_before - 2.5  # a point of 250
 
     stored = [{name: values.astype(np.uint8) for name, values in raw.items()} for raw in raws[:EMULATED]]
     emulated = made.platform.toolchain.infer(made.built().file, tmp_path / "infer", stored)
@@ -155,8 +153,8 @@ def test_yolox_keeps_its_precision_in_the_mixed_mode_and_loses_it_in_the_standar
     found = {}
     for mode, count in (
         (Precision.INT8_STANDARD, FEW),
-        (Precision.INT8_INT16_MIXED, MANY),
-        (Precision.FP16_STANDARD, MANY),
+        (Precision.INT8_INT16_MIXED, 128),
+        (Precision.FP16_STANDARD, 128),
     ):
         data = None if mode.is_float else str(coco)
         spec = Rvc4Spec(
@@ -164,7 +162,7 @@ def test_yolox_keeps_its_precision_in_the_mixed_mode_and_loses_it_in_the_standar
         )
         made = Converted(shared_data / "models" / "yolox_nano_416.onnx", YOLOX, spec, tmp_path / mode.value)
         found[mode] = precision(made.simulated(), count)
-    before, before_on_few = (precision(made.float.run, count) for count in (MANY, FEW))
+    before, before_on_few = (precision(made.float.run, count) for count in (128, FEW))
     assert before > 0.45
     assert found[Precision.INT8_INT16_MIXED] >= before - 0.02
     assert found[Precision.FP16_STANDARD] >= before - 0.005  # one box more or less moves a rare class by as much
