@@ -244,7 +244,7 @@ def _by_share(share: float) -> Severity:
 
 
 def _of_content(code: str, share: float) -> Severity | None:
-    """What it means that so many images show little; a set most of which is blank teaches nothing at all.
+    """What it means that so many images show little; a set most of which is blank calibrates nothing at all.
 
     Pale and blurred ones are no fault, as long as they are not most of the set: cameras see such things.
     """

@@ -353,7 +353,7 @@ is of no harm, or is found otherwise here."""
 
 
 def unfit_calibration(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """The doctor's findings on the images that calibrated. A set of which most is blank taught nothing."""
+    """The doctor's findings on the images that calibrated. A set of which most is blank calibrated nothing."""
     for item in findings:
         if item.code in UNFIT and item.severity.rank >= Severity.WARNING.rank:
             severity = item.severity if item.code == "blank" else Severity.WARNING
