@@ -128,7 +128,9 @@ class CompileFailed(ToolFailed):
 
 
 class ToolKilled(ToolFailed):
-    """A vendor tool was ended from outside, or crashed."""
+    """A vendor tool was ended from outside, or crashed; `signal` is the signal's name, where one ended it."""
+
+    signal = ""
 
 
 class LimitExceeded(ToolFailed):

@@ -166,7 +166,9 @@ def _lost(finished: Finished, name: str, limits: Limits) -> ToolFailed:
         )
     if number is not None:
         message = f"{name} was ended by signal {number:d} ({number.name})."
-        return ToolKilled(message, remedy=_REASONS.get(number, _CRASHED), log=finished.log_tail)
+        killed = ToolKilled(message, remedy=_REASONS.get(number, _CRASHED), log=finished.log_tail)
+        killed.signal = number.name
+        return killed
     message = f"{name} ended with exit code {finished.returncode} and no valid result."
     return ToolKilled(message, remedy="Its log says more.", log=finished.log_tail)
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, islice, repeat
 from typing import Any, Protocol
 
+from onnx import ModelProto
+
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, SampleSet
 from oakmill.conversion.passport import detectors
@@ -34,6 +36,9 @@ WITHOUT_CALIBRATION = (
     "nothing was quantized, so FP16 loses it: look which tensors leave its range, end the network before this output "
     "(--outputs), or compare with another platform"
 )
+
+_SHARES = frozenset({"Sigmoid", "HardSigmoid", "Softmax"})
+_MOVING = frozenset({"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 
 Run = Callable[[Sequence[Outputs]], Iterable[Outputs]]
 """Runs samples as the converted model takes them; gives the outputs of each."""
@@ -214,9 +219,9 @@ class _Counts:
         return measurement.check(method.name, method.words, method.bounds, decides=method.decides)
 
     def vanishing(self) -> list[Finding]:
-        """The outputs that are too small for FP16."""
-        outputs = self._measurement.comparison.outputs() if self._measurement else ()
-        return [finding for output in outputs if (finding := detectors.vanishing(output))]
+        """The outputs too small for FP16; shares of 1 that are near 0 on all images say as little in any format."""
+        outputs, shares = self._measurement.comparison.outputs() if self._measurement else (), _shares(self._prepared)
+        return [found for output in outputs if output.name not in shares and (found := detectors.vanishing(output))]
 
     def findings(self) -> Iterator[Finding]:
         """What its numbers show."""
@@ -224,6 +229,20 @@ class _Counts:
             yield from self._measurement.findings()
         if self.method.differs and self._measurement:
             yield from self.method.differs(self._twins)
+
+
+def _shares(prepared: Prepared) -> set[str]:
+    """The source's outputs that a Sigmoid or Softmax makes, with nothing behind it that computes."""
+    graph = prepared.original.graph if isinstance(prepared.original, ModelProto) else None
+    makers = {name: node for node in (graph.node if graph else ()) for name in node.output}
+    found = set()
+    for output in graph.output if graph else ():
+        node = makers.get(output.name)
+        while node is not None and node.op_type in _MOVING:
+            node = makers.get(node.input[0])
+        if node is not None and node.op_type in _SHARES:
+            found.add(output.name)
+    return found
 
 
 def _tensors(outputs: Outputs) -> list[Tensor]:

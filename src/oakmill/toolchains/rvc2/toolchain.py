@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oakmill.errors import ToolchainBroken, VersionNotAvailable
+from oakmill.errors import ToolchainBroken, ToolKilled, VersionNotAvailable
 from oakmill.processes.events import Watcher, ignore
 from oakmill.settings import Settings
 from oakmill.toolchains import arrays
@@ -43,6 +43,10 @@ class Compiled:
     file: Path
     ports: Mapping[str, Mapping[str, str]]
     blobs: Mapping[int, str]
+
+
+_OF_THE_CODE = ("SIGSEGV", "SIGILL", "SIGBUS")
+"""Signals by which code ends that was generated wrongly."""
 
 
 class Rvc2Toolchain(Managed):
@@ -128,11 +132,19 @@ class Rvc2Toolchain(Managed):
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Run the model on OpenVINO's CPU plugin in float32: each sample's outputs by name, in the samples' order.
 
+        The plugin's code for newer processors ends by a signal on some networks (PP-OCR's text detector, with AVX2);
+        its code for SSE4.1, which all have, computes the same, so it is asked then.
+
         Raises: as `compile`.
         """
         job.mkdir(parents=True, exist_ok=True)
         request = {"target": arrays.OUTPUTS, "samples": arrays.save_samples(job, samples)}
-        self._run("infer", model, job, request, ports or Ports(), watch)
+        try:
+            self._run("infer", model, job, request, ports or Ports(), watch)
+        except ToolKilled as error:
+            if error.signal not in _OF_THE_CODE:
+                raise
+            self._run("infer", model, job, {**request, "instructions": "SSE41"}, ports or Ports(), watch)
         with np.load(job / arrays.OUTPUTS) as outputs:
             names = {key.rpartition("/")[0] for key in outputs.files}
             for index in range(len(samples)):

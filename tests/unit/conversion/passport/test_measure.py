@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import parser
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, SampleSet
@@ -152,3 +153,24 @@ def test_generated_images_say_nothing_of_colours(made: Prepared, images: Images)
     source = Counted(made)
     measure(subject(made, images, source, Method("QDQ", "how", Counted(made).runnable, source.runnable)), Progress())
     assert source.runs == COUNT, "they were run with their colours exchanged"
+
+
+@pytest.mark.parametrize(("last", "told"), [("Sigmoid", False), ("Relu", True)])
+def test_scores_near_zero_are_not_taken_for_an_output_that_vanishes(last: str, told: bool) -> None:
+    """A detector of text gives a map of 3.6e-7 where there is no text: the device's zeros say the same."""
+    model = parser.parse_model(f"""
+        <ir_version: 8, opset_import: ["": 13]>
+        agraph (float[1,3,8,8] image) => (float[1,3,8,8] y)
+        <float shift = {{-19.0}}, float by = {{0.000000001}}>
+        {{ small = Mul (image, by)
+           low = {"Add (small, shift)" if last == "Sigmoid" else "Identity (small)"}
+           m = {last} (low)
+           y = Transpose <perm = [0, 1, 3, 2]> (m) }}
+    """)
+    made = prepared(model)
+    images = Images(SampleSet.generated(made.boundary, COUNT, 0))
+    source = Counted(made)
+    method = Method("FP16", "rounded", Counted(made).runnable, source.runnable)
+    asked = replace(subject(made, images, source, method), overflowing=tuple)
+    found = measure(asked, Progress()).findings
+    assert ("vanishing" in {item.code for item in found}) is told
