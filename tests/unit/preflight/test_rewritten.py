@@ -28,6 +28,8 @@ WRITTEN = {
     "Resize": parse('y = Resize<mode = "linear">(x, "", s)', constants=SCALES),
 }
 WRITTEN["LayerNormalization"].graph.initializer.append(numpy_helper.from_array(np.ones([6, 5], np.float32), "s"))
+MEASURED = {"Einsum", "Erf", "LayerNormalization"}
+"""Of these the table speaks as they are written."""
 
 OTHER = {
     "Einsum of a diagonal": parse('y = Einsum<equation = "iijk->ijk">(x)', inputs="float[3,3,4,5] x"),
@@ -51,7 +53,7 @@ def test_what_is_written_in_others_is_no_reason_to_refuse(op: str) -> None:
     The graph that the compiler gets has it no longer, or in the form that comes out right.
     """
     model = WRITTEN[op]
-    assert written(model, op)
+    assert written(model, op) is (op not in MEASURED)
     assert not written(model, op, "rvc2")
     assert Preflight(model).report("rvc4").verdict is not Severity.ERROR
     assert op not in ops(write_exactly(without_quantizers(model)))
