@@ -105,15 +105,12 @@ def convert(
             platform = registry.reading(platform, source)
             if platform.asks_depthai:
                 depthai.start()
-            inputs, told = embedded.respected(_asked_inputs(platform.spec, source, progress), source)
-            inputs, known = camera_heads.preprocessed(inputs, source)
-            inputs = platform.inputs(inputs, source, progress)
+            inputs, told = _inputs(platform, source, progress)
             source = as_onnx.as_onnx(source, inputs, work / "as-onnx", spec.seed, settings, progress)
             reuse = Reuse.of(platform, source, progress)
         with progress.stage(Stage.PREFLIGHT):
-            loaded = _loaded(platform, source, inputs, progress)
-            source, inputs, told = loaded.source, loaded.inputs, (*told, *known, *loaded.findings)
-            _tell(told, progress)
+            loaded = _loaded(platform, source, inputs, told, progress)
+            source, inputs = loaded.source, loaded.inputs
         with progress.stage(Stage.PREPARE):
             prepared = platform.prepare(loaded.network, source, inputs, work / "prepare", progress, reuse.prepared)
             images = platform.images(prepared, source, work, progress)
@@ -130,19 +127,21 @@ def convert(
         with progress.stage(Stage.VERIFY):
             found = platform.check(built, archive, prepared, depthai, work / "read")
             passport = reuse.measured(prepared, network, built, images, work)
-            passport = replace(passport, vendor_reader=found, findings=(*passport.findings, *told))
+            passport = replace(passport, vendor_reader=found, findings=(*passport.findings, *loaded.findings))
             platform.require_fit(passport)
             _warn(passport, progress)
             passport = replace(passport, thumbnails=_thumbnails(passport, images))
-        files = {
-            names.result: archive or built.file,
-            **({} if archive else {part.name: part for part in built.parts}),
-            **_documents(work, names.stem, _page(spec, source, passport, recipe), passport, recipe),
-        }
+        documents = _documents(work, names.stem, _page(spec, source, passport, recipe), passport, recipe)
+        files = {names.result: archive or built.file, **_parts(built, archive), **documents}
         with failing_in(Stage.PUBLISH):
             written = publish.publish(files, output, overwrite=overwrite)
         beside = tuple(file for file in source.files if file != path and work not in file.parents)
     return Converted(tuple(written), passport, recipe, progress, beside)
+
+
+def _parts(built: Built, archive: Path | None) -> dict[str, Path]:
+    """The files that stand beside a bare one; an archive holds them."""
+    return {} if archive else {part.name: part for part in built.parts}
 
 
 def _documents(work: Path, stem: str, page: str, passport: Passport, recipe: Recipe) -> dict[str, Path]:
@@ -153,6 +152,15 @@ def _documents(work: Path, stem: str, page: str, passport: Passport, recipe: Rec
         f"{stem}.passport.html": _write(work / "passport.html", page),
         f"{stem}.recipe.yaml": _write(work / "recipe.yaml", recipe.as_yaml()),
     }
+
+
+def _inputs(
+    platform: Platform, source: SourceModel, progress: Progress
+) -> tuple[tuple[InputSpec, ...], tuple[Finding, ...]]:
+    """What is asked of the inputs, with what the source says of its own preprocessing; and what is told of that."""
+    asked, told = embedded.respected(_asked_inputs(platform.spec, source, progress), source)
+    asked, known = camera_heads.preprocessed(asked, source)
+    return tuple(platform.inputs(asked, source, progress)), (*told, *known)
 
 
 def _asked_inputs(spec: ConversionSpec, source: SourceModel, progress: Progress) -> tuple[InputSpec, ...]:
@@ -174,7 +182,13 @@ class _Loaded:
     findings: tuple[Finding, ...]
 
 
-def _loaded(platform: Platform, source: SourceModel, inputs: Sequence[InputSpec], progress: Progress) -> _Loaded:
+def _loaded(
+    platform: Platform,
+    source: SourceModel,
+    inputs: Sequence[InputSpec],
+    known: Sequence[Finding],
+    progress: Progress,
+) -> _Loaded:
     """The source's network, its nodes looked up in the toolchain's measured table; what is uncertain is told.
 
     Raises:
@@ -195,7 +209,9 @@ def _loaded(platform: Platform, source: SourceModel, inputs: Sequence[InputSpec]
             progress.note(f"node {finding.subject!r}: {finding.message}")
     ends = network.graph.output if isinstance(network, ModelProto) else network.outputs
     source, told = archive_heads.fitting(source, [item.name for item in ends])
-    return _Loaded(network, source, used, (*recognised.findings, *told))
+    findings = (*known, *recognised.findings, *told)
+    _tell(findings, progress)
+    return _Loaded(network, source, used, findings)
 
 
 def _tell(findings: Sequence[Finding], progress: Progress) -> None:

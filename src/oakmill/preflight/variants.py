@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from onnx import NodeProto
 
+from oakmill.preflight import sliding
 from oakmill.preflight.graph import STANDARD, Facts, argument, attributes
+from oakmill.preflight.sliding import Details, Rule, computed, is_used
 
 
 @dataclass(frozen=True)
@@ -74,96 +75,6 @@ _BROADCASTING = {
     "Mod", "Mul", "Or", "Pow", "Sub", "Sum", "Xor",
 }  # fmt: skip
 
-Details = Iterator[str]
-Rule = Callable[[NodeProto, Facts, dict[str, Any]], Details]
-
-
-def _computed(facts: Facts, name: str, what: str) -> str:
-    return f"computed {what}" if name and not facts.is_constant(name) else ""
-
-
-def _is_used(facts: Facts, name: str) -> bool:
-    return bool(name) and (name in facts.readers or any(value.name == name for value in facts.graph.output))
-
-
-def _spatial(facts: Facts, name: str) -> str:
-    rank = facts.rank(name)
-    return f"{rank - 2} axes" if rank is not None and rank > 2 else ""
-
-
-def _convolution(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
-    weights = argument(node, 1)
-    shape = facts.shape(weights)
-    yield _spatial(facts, weights)
-    group = given.get("group", 1)
-    if group > 1:
-        each = shape[1] if shape and len(shape) > 1 else None
-        yield "depthwise" if each == 1 else "grouped"
-    yield "dilated" if any(step > 1 for step in given.get("dilations", [])) else ""
-    yield "output padding" if any(given.get("output_padding", [])) else ""
-    yield "output shape" if "output_shape" in given else ""
-    yield _auto_pad(given)
-    yield "uneven pads" if node.op_type == "ConvTranspose" and _uneven(given) else ""
-    yield _computed(facts, weights, "weights")
-
-
-def _uneven(given: Mapping[str, Any]) -> bool:
-    """Whether more is padded on one side than on the other."""
-    pads = list(given.get("pads", []))
-    return pads[: len(pads) // 2] != pads[len(pads) // 2 :]
-
-
-def _auto_pad(given: Mapping[str, Any]) -> str:
-    mode = given.get("auto_pad", "NOTSET")
-    return "" if mode == "NOTSET" else str(mode)
-
-
-def _pool(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
-    yield f"{len(given.get('kernel_shape', []))} axes"
-    yield "ceil" if given.get("ceil_mode", 0) else ""
-    yield "dilated" if any(step > 1 for step in given.get("dilations", [])) else ""
-    padded = any(given.get("pads", [])) or _auto_pad(given)
-    yield "counts padding" if given.get("count_include_pad", 0) and padded else ""
-    yield "uneven pads" if _uneven(given) else ""
-    yield _auto_pad(given)
-    yield f"p {given['p']}" if given.get("p", 2) != 2 else ""
-    yield "with indices" if len(node.output) > 1 and _is_used(facts, node.output[1]) else ""
-
-
-def _resize(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
-    mode = given.get("mode", "nearest")
-    yield mode
-    yield given.get("coordinate_transformation_mode", "half_pixel")
-    yield given.get("nearest_mode", "round_prefer_floor") if mode == "nearest" else ""
-    yield "antialias" if given.get("antialias", 0) else ""
-    yield "outside excluded" if given.get("exclude_outside", 0) else ""
-    yield _computed(facts, argument(node, 2) or argument(node, 3), "sizes")
-    before, after = facts.shape(node.input[0]), facts.shape(node.output[0])
-    if before and after and None not in before and None not in after:
-        larger = [(a or 0) > (b or 0) for a, b in zip(after, before, strict=False) if a != b]
-        yield "down" if larger and not any(larger) else ""
-        yield _ratio(before, after)
-        yield "of channels" if before[:2] != after[:2] else ""
-
-
-def _ratio(before: Sequence[int | None], after: Sequence[int | None]) -> str:
-    """Compilers have special ways for doubling and halving, and get other ratios wrong more often."""
-    ratios = {max(a or 1, b or 1) / min(a or 1, b or 1) for a, b in zip(before, after, strict=False)}
-    if ratios <= {1.0, 2.0}:
-        return ""
-    return "more than doubled" if all(ratio.is_integer() for ratio in ratios) else "by a fraction"
-
-
-def _pad(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
-    yield given.get("mode", "constant")
-    pads = facts.value(argument(node, 1)) if argument(node, 1) else given.get("pads")
-    yield "negative" if pads is not None and min(pads, default=0) < 0 else ""
-    yield "by nothing" if pads is not None and not any(pads) else ""
-    yield _computed(facts, argument(node, 1), "pads")
-    yield "axes named" if argument(node, 3) else ""
-    fill = facts.value(argument(node, 2)) if argument(node, 2) else None
-    yield "of infinity" if fill is not None and fill.dtype.kind == "f" and np.isinf(fill).any() else ""
-
 
 def _reduction(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     axes = facts.value(argument(node, 1)) if argument(node, 1) else given.get("axes")
@@ -171,11 +82,11 @@ def _reduction(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     everything = (count is None and not given.get("noop_with_empty_axes", 0)) or count == facts.rank(node.input[0])
     keep = given.get("keepdims", 1)
     yield ("to a scalar" if not keep else "all axes kept") if everything else "" if keep else "axes dropped"
-    yield _computed(facts, argument(node, 1), "axes")
+    yield computed(facts, argument(node, 1), "axes")
 
 
 def _gather(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
-    yield _computed(facts, argument(node, 1), "indices")
+    yield computed(facts, argument(node, 1), "indices")
     yield "scalar index" if facts.rank(argument(node, 1)) == 0 else ""
     yield "of a constant" if facts.is_constant(node.input[0]) else ""
     yield f"batch_dims {given['batch_dims']}" if given.get("batch_dims", 0) else ""
@@ -183,7 +94,7 @@ def _gather(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
 
 def _scatter(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield f"reduction {given['reduction']}" if given.get("reduction", "none") != "none" else ""
-    yield _computed(facts, argument(node, 1), "indices")
+    yield computed(facts, argument(node, 1), "indices")
     yield "negative indices" if _has_negative(facts, argument(node, 1)) else ""
 
 
@@ -202,7 +113,7 @@ def _slice(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
 def _split(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     parts = facts.value(argument(node, 1)) if argument(node, 1) else given.get("split")
     yield "uneven" if parts is not None and len({int(part) for part in parts}) > 1 else ""
-    yield _computed(facts, argument(node, 1), "sizes")
+    yield computed(facts, argument(node, 1), "sizes")
 
 
 def _softmax(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
@@ -222,10 +133,10 @@ def _recurrent(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield "own activations" if "activations" in given else ""
     yield "sequence lengths" if argument(node, 4) else ""
     yield "peepholes" if argument(node, 7) else ""
-    yield _computed(facts, argument(node, 1), "weights")
+    yield computed(facts, argument(node, 1), "weights")
     shape = facts.shape(node.input[0])
     steps = shape[1 if given.get("layout", 0) else 0] if shape else None
-    outputs = [_is_used(facts, name) for name in node.output]
+    outputs = [is_used(facts, name) for name in node.output]
     yield "last step alone" if outputs and not outputs[0] else ""
     yield "over 64 steps" if steps is not None and steps > 64 else ""
 
@@ -238,14 +149,14 @@ def _matmul(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
 def _gemm(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield "transA" if given.get("transA", 0) else ""
     yield "scaled" if given.get("alpha", 1.0) != 1 or given.get("beta", 1.0) != 1 else ""
-    yield _computed(facts, argument(node, 1), "weights")
+    yield computed(facts, argument(node, 1), "weights")
 
 
 def _prelu(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     slope = facts.shape(argument(node, 1))
     if slope is not None and None not in slope:
         yield "one slope" if all(size == 1 for size in slope) else ""
-    yield _computed(facts, argument(node, 1), "slope")
+    yield computed(facts, argument(node, 1), "slope")
 
 
 def _norm(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
@@ -253,8 +164,8 @@ def _norm(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     if node.op_type in ("LayerNormalization", "RMSNormalization") and rank is not None:
         yield "" if axis in (-1, rank - 1) else f"last {-axis if axis < 0 else rank - axis} axes"
     yield "training" if given.get("training_mode", 0) else ""
-    yield "with statistics" if any(_is_used(facts, name) for name in node.output[1:]) else ""
-    yield _computed(facts, argument(node, 1), "scale")
+    yield "with statistics" if any(is_used(facts, name) for name in node.output[1:]) else ""
+    yield computed(facts, argument(node, 1), "scale")
 
 
 def _named(*names: str) -> Rule:
@@ -282,7 +193,7 @@ def _shape_given(what: str, index: int = 1) -> Rule:
     """Whether an input that is a shape is computed from data."""
 
     def rule(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
-        yield _computed(facts, argument(node, index), what)
+        yield computed(facts, argument(node, index), what)
 
     return rule
 
@@ -290,7 +201,7 @@ def _shape_given(what: str, index: int = 1) -> Rule:
 def _reshape(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     rank = facts.rank(node.output[0])
     yield f"to {rank}-D" if rank is not None else ""
-    yield _computed(facts, argument(node, 1), "shape")
+    yield computed(facts, argument(node, 1), "shape")
 
 
 def _cast(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
@@ -315,14 +226,14 @@ def _roi_align(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
 
 
 def _one_hot(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
-    yield _computed(facts, argument(node, 1), "depth")
+    yield computed(facts, argument(node, 1), "depth")
     yield "" if given.get("axis", -1) in (-1, facts.rank(node.input[0])) else "not last"
 
 
 def _top_k(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield "" if given.get("largest", 1) else "smallest"
     yield "" if given.get("sorted", 1) else "unsorted"
-    yield _computed(facts, argument(node, 1), "k")
+    yield computed(facts, argument(node, 1), "k")
 
 
 def _arg(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
@@ -352,7 +263,7 @@ def _erf(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
 
 
 def _power(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
-    yield _computed(facts, argument(node, 1), "exponent")
+    yield computed(facts, argument(node, 1), "exponent")
 
 
 def _clip(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
@@ -369,7 +280,7 @@ def _einsum(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
 
 _RULES: Mapping[str, Rule] = {
     "ArgMax": _arg, "ArgMin": _arg,
-    "AveragePool": _pool, "LpPool": _pool, "MaxPool": _pool,
+    "AveragePool": sliding.pool, "LpPool": sliding.pool, "MaxPool": sliding.pool,
     "BatchNormalization": _norm, "InstanceNormalization": _norm, "LayerNormalization": _norm,
     "RMSNormalization": _norm, "GroupNormalization": _norm,
     "BitShift": _named("direction"),
@@ -377,7 +288,7 @@ _RULES: Mapping[str, Rule] = {
     "Clip": _clip,
     "CenterCropPad": _shape_given("shape"),
     "ConstantOfShape": _shape_given("shape", 0),
-    "Conv": _convolution, "ConvTranspose": _convolution, "DeformConv": _convolution,
+    "Conv": sliding.convolution, "ConvTranspose": sliding.convolution, "DeformConv": sliding.convolution,
     "CumSum": _flags("exclusive", "reverse"),
     "DepthToSpace": _named("mode"),
     "DequantizeLinear": _quantizer, "QuantizeLinear": _quantizer,
@@ -395,11 +306,11 @@ _RULES: Mapping[str, Rule] = {
     "Mod": _flags("fmod"),
     "OneHot": _one_hot,
     "PRelu": _prelu,
-    "Pad": _pad,
+    "Pad": sliding.pad,
     "Pow": _power,
     "Range": _shape_given("bounds"),
     "Reshape": _reshape,
-    "Resize": _resize,
+    "Resize": sliding.resize,
     "ReverseSequence": _shape_given("lengths"),
     "RoiAlign": _roi_align,
     "ScatterElements": _scatter, "ScatterND": _scatter,
