@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oakmill.errors import ToolchainBroken, ToolKilled, VersionNotAvailable
+from oakmill.errors import ToolchainBroken, VersionNotAvailable
 from oakmill.processes.events import Watcher, ignore
 from oakmill.settings import Settings
-from oakmill.toolchains import arrays
+from oakmill.toolchains import arrays, cpu_plugin
 from oakmill.toolchains.base import Managed, expect
 from oakmill.toolchains.environments import Environment
 from oakmill.toolchains.making import Contents, Libraries
@@ -43,10 +43,6 @@ class Compiled:
     file: Path
     ports: Mapping[str, Mapping[str, str]]
     blobs: Mapping[int, str]
-
-
-_OF_THE_CODE = ("SIGSEGV", "SIGILL", "SIGBUS")
-"""Signals by which code ends that was generated wrongly."""
 
 
 class Rvc2Toolchain(Managed):
@@ -132,26 +128,26 @@ class Rvc2Toolchain(Managed):
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Run the model on OpenVINO's CPU plugin in float32: each sample's outputs by name, in the samples' order.
 
-        The plugin's code for newer processors ends by a signal on some networks (PP-OCR's text detector, with AVX2);
-        its code for SSE4.1, which all have, computes the same, so it is asked then.
-
         Raises: as `compile`.
         """
         job.mkdir(parents=True, exist_ok=True)
         request = {"target": arrays.OUTPUTS, "samples": arrays.save_samples(job, samples)}
-        try:
-            self._run("infer", model, job, request, ports or Ports(), watch)
-        except ToolKilled as error:
-            if error.signal not in _OF_THE_CODE:
-                raise
-            self._run("infer", model, job, {**request, "instructions": "SSE41"}, ports or Ports(), watch)
+        given = ports or Ports()
+        cpu_plugin.asked(lambda plain: self._run("infer", model, job, request, given, watch, {**_KEEP_MEMORY, **plain}))
         with np.load(job / arrays.OUTPUTS) as outputs:
             names = {key.rpartition("/")[0] for key in outputs.files}
             for index in range(len(samples)):
                 yield {name: outputs[f"{name}/{index}"] for name in names}
 
     def _run(
-        self, action: str, model: Path, job: Path, request: Mapping[str, Any], ports: Ports, watch: Watcher
+        self,
+        action: str,
+        model: Path,
+        job: Path,
+        request: Mapping[str, Any],
+        ports: Ports,
+        watch: Watcher,
+        variables: Mapping[str, str] = _KEEP_MEMORY,
     ) -> dict[str, Any]:
         environment = self.require()
         libraries = self._libraries(environment)
@@ -162,7 +158,7 @@ class Rvc2Toolchain(Managed):
             "usb": str(_only(environment.folder, "lib/python*/site-packages/libusb_package/libusb-1.0.so")),
             "ports": asdict(ports),
         }
-        return self.ask(action, request, job, read=[model.parent, libraries], variables=_KEEP_MEMORY, watch=watch)
+        return self.ask(action, request, job, read=[model.parent, libraries], variables=variables, watch=watch)
 
     def _libraries(self, environment: Environment) -> Path:
         """The folder of OpenVINO's libraries."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from oakmill.processes.events import Watcher, ignore
 from oakmill.settings import Settings
-from oakmill.toolchains import arrays
+from oakmill.toolchains import arrays, cpu_plugin
 from oakmill.toolchains.base import expect
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
 from oakmill.toolchains.rvc3 import tiny
@@ -106,4 +106,8 @@ class Rvc3Toolchain(ModelOptimizer):
             "samples": samples,
             "target": arrays.OUTPUTS,
         }
-        return self.ask("infer", request, job, read=[ir.parent], package=RUNNER, watch=watch)
+        return cpu_plugin.asked(
+            lambda plain: self.ask(
+                "infer", request, job, read=[ir.parent], package=RUNNER, variables=plain, watch=watch
+            )
+        )

@@ -12,7 +12,7 @@ import pytest
 from oakmill.errors import ToolKilled
 from oakmill.settings import Settings
 from oakmill.toolchains import arrays
-from oakmill.toolchains.rvc2.toolchain import Ports, Rvc2Toolchain
+from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
 
 
 class Crashing(Rvc2Toolchain):
@@ -23,10 +23,9 @@ class Crashing(Rvc2Toolchain):
         self.asked: list[str] = []
         self._ends_by = signal
 
-    def _run(
-        self, action: str, model: Path, job: Path, request: Mapping[str, Any], ports: Ports, watch: object
-    ) -> dict[str, Any]:
-        self.asked.append(request.get("instructions", ""))
+    def _run(self, action: str, model: Path, job: Path, *rest: Any) -> dict[str, Any]:
+        variables: Mapping[str, str] = rest[-1]
+        self.asked.append(variables.get("DNNL_MAX_CPU_ISA", ""))
         if not self.asked[-1]:
             error = ToolKilled("ended")
             error.signal = self._ends_by

@@ -3,7 +3,7 @@
 compile   {"library": DIR, "usb": FILE, "model": FILE, "target": FILE, "shaves": 8,
            "superblob": true, "workers": 2, "config": {KEY: VALUE}, "ports": PORTS}
 infer     {"library": DIR, "usb": FILE, "model": FILE, "ports": PORTS,
-           "samples": [{INPUT: FILE.npy}], "target": FILE.npz, "instructions": "SSE41"}, the last where asked
+           "samples": [{INPUT: FILE.npy}], "target": FILE.npz}
 
 PORTS is {"inputs": {NAME: {"precision": "U8", "layout": "NCHW"}}, "outputs": {...}}; an output that is not named
 becomes FP16 when it is a float, and keeps its type when it is an integer.
@@ -14,7 +14,6 @@ The answer holds the precisions that took effect and the sha256 of each blob by 
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,8 +65,6 @@ def compile_model(request: dict[str, Any]) -> dict[str, Any]:
 @_room_for_the_answer()
 def infer(request: dict[str, Any]) -> dict[str, Any]:
     """Run the network on the CPU plugin, in float32, on each sample; outputs go to `NAME/INDEX` in one .npz."""
-    if "instructions" in request:
-        os.environ["DNNL_MAX_CPU_ISA"] = request["instructions"]  # read when the plugin is loaded
     engine, network = _open(request)
     ports = _set_ports(network, request["ports"], floats="FP32")
     # Without this the plugin computes in bfloat16 on processors that have it.
