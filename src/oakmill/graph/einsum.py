@@ -24,7 +24,9 @@ def einsum(node: NodeProto, emit: Emitter) -> None:
         raise CannotRewriteError("it has more than two operands")
     sizes: dict[str, int] = {}
     for term, name in zip(terms, node.input, strict=True):
-        sizes.update(zip(term, emit.scope.fixed_shape(name), strict=True))
+        for letter, size in zip(term, emit.scope.fixed_shape(name), strict=True):
+            if sizes.setdefault(letter, size) != size:
+                raise CannotRewriteError(f"{letter} is {sizes[letter]} in one operand and {size} in another")
     summed = []
     for index, (name, term) in enumerate(zip(node.input, terms, strict=True)):
         others = "".join(terms[:index] + terms[index + 1 :])

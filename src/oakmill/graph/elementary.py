@@ -155,6 +155,8 @@ def _neither(node: NodeProto, emit: Emitter) -> str:
 def cumulative_sum(node: NodeProto, emit: Emitter) -> None:
     """A product with a triangle of ones along the axis."""
     given, x = attributes(node), node.input[0]
+    if emit.scope.dtype(x).kind != "f":
+        raise CannotRewriteError("it adds whole numbers, which a matrix product does not")
     shape = emit.scope.fixed_shape(x)
     axis = int(emit.scope.constant(node.input[1]).item()) % len(shape)
     triangle = np.triu(np.ones([shape[axis]] * 2), k=given.get("exclusive", 0))

@@ -304,7 +304,7 @@ def _or_leave(rewritten: Rewrite) -> Rewrite:
     def step(node: NodeProto, emit: Emitter) -> None:
         try:
             rewritten(node, emit)
-        except CannotRewriteError:
+        except (CannotRewriteError, LookupError, TypeError, ValueError, ArithmeticError):  # or it is malformed
             emit.nodes.clear()
 
     return step

@@ -63,7 +63,7 @@ def _where_known(step: Rewrite) -> Rewrite:
     def attempt(node: NodeProto, emit: Emitter) -> None:
         try:
             step(node, emit)
-        except CannotRewriteError:
+        except (CannotRewriteError, LookupError, TypeError, ValueError, ArithmeticError):  # or it is malformed
             emit.nodes.clear()
 
     return attempt

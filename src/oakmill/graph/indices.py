@@ -78,7 +78,7 @@ class _Reading:
     def of(self, name: str, free: Limits) -> Limits:
         """The limits of an input: the narrowest of all that select by it, `free` where nothing does."""
         low, high = free
-        selected, waiting, seen = False, [(name, False)], set()
+        selected, cast, waiting, seen = False, False, [(name, False)], set()
         while waiting:
             tensor, changed = waiting.pop()
             if (tensor, changed) in seen:
@@ -87,13 +87,15 @@ class _Reading:
             if tensor in self._inner:
                 raise _Unknown
             for node, place in self._readers.get(tensor, ()):
-                sink = self._selects(node, place)
+                sink, cast = self._selects(node, place), cast or _casts_to_float(node)
                 if sink and changed:
                     raise _Unknown  # by what it computes: which inputs lead to valid indices is not known
                 if sink:
                     low, high = (max(low, sink[0]), min(high, sink[1])) if selected else sink
                     selected = True
                 waiting += [(output, now) for output, now in self._next(node, place, changed) if output]
+        if cast and not selected and free in (SIGNED, UNSIGNED):
+            raise _Unknown  # a mask of attention, a length: 1 - mask times the lowest float is no number beyond 0 and 1
         return low, high
 
     def _selects(self, node: NodeProto, place: int) -> Limits | None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx.inliner
 import onnx.version_converter
+from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 from onnx import ModelProto, NodeProto, TensorProto, defs, helper
 from onnx.shape_inference import InferenceError
 
@@ -57,7 +58,7 @@ def raise_opset(model: ModelProto, lowest: int) -> ModelProto:
         return model
     try:
         raised = onnx.version_converter.convert_version(model, lowest)
-    except (RuntimeError, ValueError, onnx.onnx_cpp2py_export.version_converter.ConvertError) as error:
+    except (RuntimeError, ValueError, EncodeError, onnx.onnx_cpp2py_export.version_converter.ConvertError) as error:
         raise UnsupportedOpset(
             f"The model has opset {version}, and cannot be brought to {lowest}: {error}",
             remedy=f"Export the model with opset {lowest} or above.",

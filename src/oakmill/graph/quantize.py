@@ -21,7 +21,7 @@ from oakmill.graph.boundary import fold_quantizers
 from oakmill.graph.encodings import activations
 from oakmill.graph.folding import constants_as_initializers
 from oakmill.graph.rewriting import Scope
-from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, source_inputs
+from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, reads, source_inputs
 
 Interval = tuple[float, float]
 
@@ -120,6 +120,7 @@ def _apart(model: ModelProto) -> dict[str, str]:
     """
     scope = Scope(model)
     boundary = {value.name for value in (*model.graph.input, *model.graph.output)}
+    boundary |= {name for node in model.graph.node for name in (*reads(node),) if name not in node.input}
     names = {name for node in model.graph.node for name in (*node.input, *node.output) if name}
     made = {name + suffix for name in names for suffix in _WRITTEN}
     found = {name: scope.fresh(f"{name}/own") for name in sorted(names & made - boundary)}

@@ -25,6 +25,8 @@ V3 = frozenset({"yolov3", "yolov3-tiny"})
 R1 = frozenset({"yolov6r1"})
 LARGEST_EXPONENT = 20.0
 LARGEST_SCORE = 1.01
+LARGEST_ANGLE = 4.0
+"""More than half a turn in radians: boxes that are turned have an angle behind their scores, which is no keypoint."""
 IN_ORDER = 0.9
 """The share of boxes that lie as boxes do; of offsets from anchors, of either sign, a quarter does."""
 
@@ -180,7 +182,7 @@ _FORMS = {
 def _are_keypoints(columns: Floats) -> bool:
     """Whether what follows one score are points in pixels: x, y and, mostly, a score of each."""
     by_three, by_two = columns.shape[1] % 3 == 0, columns.shape[1] % 2 == 0
-    return columns.shape[1] >= 6 and (by_three or by_two) and float(np.abs(columns).max(initial=0)) > LARGEST_SCORE
+    return columns.shape[1] >= 6 and (by_three or by_two) and float(np.abs(columns).max(initial=0)) > LARGEST_ANGLE
 
 
 @dataclass(frozen=True)

@@ -224,3 +224,20 @@ def test_an_einsum_of_another_kind_stays(equation: str) -> None:
     outputs = "float[?,?,?,?] y" if "." in equation else "float[?,?,?] y"
     model = parse(f'y = Einsum<equation = "{equation}">(x)', inputs="float[3,3,4,5] x", outputs=outputs)
     assert ops(check(model)) == ["Einsum"]
+
+
+def test_an_einsum_that_broadcasts_a_letter_stays() -> None:
+    """One operand's batch of 1 won over the other's 4, and the model was refused for a Reshape of ours."""
+    model = parse(
+        'y = Einsum<equation = "bhij,bjk->bhik">(a, b)', inputs="float[4,2,3,5] a, float[1,5,6] b",
+        outputs="float[?,?,?,?] y",
+    )  # fmt: skip
+    assert ops(check(model)) == ["Einsum"]
+
+
+def test_whole_numbers_are_not_added_up_by_a_matrix() -> None:
+    """Position ids of RoBERTa are a CumSum of the mask; the product of int64 and float32 could not be run."""
+    model = parse(
+        "axis = Constant<value = int64 {1}>() y = CumSum(x, axis)", inputs="int64[1,8] x", outputs="int64[?,?] y"
+    )
+    assert "CumSum" in ops(write_exactly(model))

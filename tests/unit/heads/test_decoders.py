@@ -178,6 +178,16 @@ def test_keypoints_behind_one_score_are_a_pose() -> None:
     assert unreadable(decoder, {"rows": rows}) == ""
 
 
+def test_an_angle_behind_the_scores_makes_no_pose() -> None:
+    """Boxes that are turned, of 15 classes and an angle, were read as one class and five keypoints."""
+    rows = np.zeros((1, 4 + 15 + 1, cells_of(SIZE)), np.float32)
+    rows[0, :2] = centres_of_cells().T
+    rows[0, -1] = 2.3
+    decoder = Rows("rows", SIZE, objectness=False, transposed=True).settled({"rows": rows})
+    assert decoder.classes is None
+    assert "what would be scores" in unreadable(decoder, {"rows": rows})
+
+
 def test_finished_detections_end_where_they_are_marked() -> None:
     rows = np.zeros((1, 1, 3, 7), np.float32)
     rows[0, 0, 0] = [0, LABEL, SCORE, *(CORNERS / [96, 64, 96, 64])]

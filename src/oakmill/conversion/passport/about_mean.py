@@ -13,6 +13,9 @@ ENOUGH = 4
 relative standard error of 0.8 for one value, and less for all values of an output together."""
 STILL = 2.5e-7
 """A change by this part of the values, two steps of float32, is rounding: such an output is a constant."""
+ALIKE = 0.01
+"""Where values change over the images by less than a tenth of how they differ among themselves, the images are alike,
+as frames of a camera that stands still: what changes is then not what the output says."""
 ALLOWED_DB = 5.0
 """What the mean may add to an SNR: what lies behind a Relu is half a normal distribution, 64 % of whose power is its
 mean's, 4.4 dB. An offset that adds more hides noise."""
@@ -56,7 +59,8 @@ class Movement:
 
         NaN of a constant, and where a value is not finite.
         """
-        found = [self._overall()] + ([self._by_value()] if self.images >= ENOUGH else [])
+        overall, by_value = self._overall(), self._by_value() if self.images >= ENOUGH else 0.0
+        found = [overall] + ([by_value] if by_value > ALIKE * overall else [])
         moving = [power for power in found if power > STILL**2 * self._power]
         return min(moving, default=math.nan)
 

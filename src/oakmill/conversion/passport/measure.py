@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from onnx import ModelProto
 
 from oakmill.conversion.events import Progress
-from oakmill.conversion.images.samples import Images, SampleSet
+from oakmill.conversion.images.samples import GENERATED, Images, SampleSet
 from oakmill.conversion.passport import detectors
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.measurement import HALF, QUANTIZED, Bounds, Measurement
@@ -167,7 +167,11 @@ def measure(subject: Subject, progress: Progress) -> Passport:
     findings = [*subject.findings, *(finding for item in counts for finding in item.findings())]
     findings += of_calibration_images(subject.prepared, subject.images)
     findings += [*of_inputs(subject.prepared), *certainty.findings(subject.source.load, progress)]
-    if subject.overflowing:
+    made_up = samples.source == GENERATED and not all(item.is_image for item in subject.prepared.boundary)
+    overflowing = None if made_up else subject.overflowing
+    if made_up:  # numbers that nobody feeds it may be too large for it, or make no numbers
+        findings = [item for item in findings if item.code != "undefined"]
+    if overflowing:
         progress.doing("looking for values beyond FP16")
         findings += counts[0].vanishing()
     used = subject.images.calibration_images
@@ -176,7 +180,7 @@ def measure(subject: Subject, progress: Progress) -> Passport:
         subject.platform,
         HeldOut(samples.source, samples.names, apart),
         tuple(item.check() for item in counts),
-        fp16_overflows=subject.overflowing() if subject.overflowing else (),
+        fp16_overflows=overflowing() if overflowing else (),
         not_proven=subject.not_proven,
         findings=worst_first(findings if used else map(_without_calibration, findings)),
         calibration=subject.calibration,

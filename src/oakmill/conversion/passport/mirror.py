@@ -19,6 +19,7 @@ from oakmill.conversion.passport.classification import IMAGENET, Classifier, loo
 from oakmill.conversion.passport.detection import MATCHED, Detector
 from oakmill.conversion.passport.tasks import Task, share
 from oakmill.heads.boxes import Boxes, match
+from oakmill.heads.decoders import unreadable
 
 STEADY = 0.5
 """The share from which more of what a model sees stays than goes."""
@@ -72,8 +73,7 @@ def is_telling(task: Task, outputs: Outputs) -> bool:
     probabilities, or has as many numbers as ImageNet has classes. Any other may be an embedding, landmarks, a gaze.
     """
     if isinstance(task, Detector):
-        scores = task.decoder.settled(outputs).decode(outputs).scores
-        return not scores.size or bool(scores.min() >= -0.01 and scores.max() <= 1.01)
+        return not unreadable(task.decoder.settled(outputs), outputs)
     if isinstance(task, Classifier) and task.guessed:
         values = np.asarray(outputs[task.output], np.float64).ravel()
         return looks_like_probabilities(values) or values.size in IMAGENET
@@ -114,33 +114,33 @@ class _OfClasses:
 
 
 class _OfBoxes:
-    """The boxes that a detector finds."""
+    """The boxes that a detector finds; nobody says of a guessed one whether its corners are x, y or y, x."""
 
     def __init__(self, task: Detector) -> None:
         self._task = task
-        self._counts: list[tuple[int, int]] = []
+        self._counts: dict[int, list[tuple[int, int]]] = {axis: [] for axis in ((0, 1) if task.guessed else (0,))}
 
     def add(self, plain: Outputs, mirrored: Outputs) -> None:
         """Add what it finds on one image."""
-        first, second = self._task.boxes(plain), _mirrored(self._task.boxes(mirrored))
-        self._counts.append((2 * len(match(first, second, MATCHED).iou), len(first) + len(second)))
+        first, second = self._task.boxes(plain), self._task.boxes(mirrored)
+        for axis, counts in self._counts.items():
+            same = len(match(first, _mirrored(second, axis), MATCHED).iou)
+            counts.append((2 * same, len(first) + len(second)))
 
     def kept(self) -> Kept:
         """The F1 of the boxes; on an image without boxes nothing was there to stay."""
-        by_image = tuple(same / total if total else 0.0 for same, total in self._counts)
-        same, total = (sum(column) for column in zip(*self._counts, strict=True)) if self._counts else (0, 0)
-        return Kept(by_image, same / total if total else 0.0, total // 2, _with(self._counts))
+        counts = max(self._counts.values(), key=lambda items: sum(same for same, _ in items))
+        by_image = tuple(same / total if total else 0.0 for same, total in counts)
+        same, total = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
+        return Kept(by_image, same / total if total else 0.0, total // 2, _with(counts))
 
 
 def _with(counts: Sequence[tuple[int, int]]) -> int:
     return sum(total > 0 for _, total in counts)
 
 
-def _mirrored(boxes: Boxes) -> Boxes:
-    """The boxes of a mirror image where they lie in the image."""
-    return replace(
-        boxes,
-        corners=np.stack(
-            [1 - boxes.corners[:, 2], boxes.corners[:, 1], 1 - boxes.corners[:, 0], boxes.corners[:, 3]], axis=1
-        ),
-    )
+def _mirrored(boxes: Boxes, axis: int) -> Boxes:
+    """The boxes of a mirror image where they lie in the image; `axis` is the first corner's number that is x."""
+    corners = boxes.corners.copy()
+    corners[:, [axis, axis + 2]] = 1 - corners[:, [axis + 2, axis]]
+    return replace(boxes, corners=corners)

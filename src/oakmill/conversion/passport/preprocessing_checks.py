@@ -77,7 +77,8 @@ class Certainty:
     def __init__(self, prepared: Prepared, samples: SampleSet) -> None:
         self._prepared, self._samples = prepared, samples
         pairs = [pair for pair in zip(prepared.inputs, prepared.boundary, strict=True) if _has_pixels(pair[1])]
-        self._image = pairs[0] if len(pairs) == 1 and pairs[0][0].channels in (1, 3) else None
+        known = [pair for pair in pairs if pair[0].channels in (1, 3) and all("C" in item.layout for item in pair)]
+        self._image = known[0] if len(pairs) == 1 and known else None
         self._wanted = 0 if samples.source == GENERATED or not pairs else CERTAINTY_IMAGES
         self._axes = {item.name: item.layout.index("C") for item in prepared.boundary if _is_coloured(item)}
         self._album = Album()

@@ -30,6 +30,7 @@ from oakmill.model import weight_bytes
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import Precision, Rvc4Spec
+from oakmill.spec.rvc4 import PROOF_IMAGES, PROOF_SECONDS
 from oakmill.toolchains.base import Toolchain
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.rvc4 import failures, snpe_arguments, snpe_runtime, snpe_spec
@@ -39,10 +40,6 @@ from oakmill.toolchains.rvc4.toolchain import PUBLIC_VERSION, Compiled, Port, Rv
 
 LARGEST_MB = 3500
 """A plain zip, which older readers want, holds 4 GB."""
-
-PROOF_SECONDS = 40.0
-"""What the finished file's runs on the emulated processor may take unless the images are counted: a slow network took
-167 s for four, of which the first shows nearly all."""
 
 CALIBRATION = {"set", "method", "images", "search"}
 """What the passport tells of a calibration's record."""
@@ -297,7 +294,7 @@ class Rvc4(Platform):
 
         def infer(batch: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             stored = [_stored(raw, built.inputs) for raw in batch]
-            seconds = None if "proof_images" in self.spec.model_fields_set else PROOF_SECONDS
+            seconds = PROOF_SECONDS if self.spec.proof_images <= PROOF_IMAGES else None
             ran = 0
             for outputs in self.toolchain.infer(
                 built.file, work / "proof", stored, half=not self.calibrates, seconds=seconds, watch=progress.tool
@@ -307,7 +304,7 @@ class Rvc4(Platform):
             if ran < len(stored):
                 progress.note(
                     f"the finished file ran on {ran} of {len(stored)} images, as one takes long on the emulated "
-                    "processor; --proof-images N runs it on so many"
+                    f"processor; --proof-images {PROOF_IMAGES + 1} or more runs it on so many"
                 )
 
         source, methods = measuring.methods(self.spec, prepared, network, built.outputs, infer)

@@ -46,8 +46,12 @@ def preprocessed(asked: Sequence[InputSpec], source: SourceModel) -> tuple[tuple
 
     An archive's words and the user's count as said; a value is never replaced.
     """
-    silent = len(asked) == 1 and not source.archive and ultralytics.read(source.metadata)
-    if not silent or any((asked[0].mean_values, asked[0].scale_values, asked[0].encoding_from, asked[0].encoding_to)):
+    shapes = [item.shape for item in source.inputs]
+    of_colours = len(shapes) == 1 and len(shapes[0]) == len("NCHW") and shapes[0][1] == 3
+    if len(asked) != 1 or not of_colours or source.archive or not ultralytics.read(source.metadata):
+        return tuple(asked), ()
+    item = asked[0]
+    if any((item.mean_values, item.scale_values, item.encoding_from, item.encoding_to)):
         return tuple(asked), ()
     told = Finding(
         "preprocessing_of_export", Severity.NOTE,

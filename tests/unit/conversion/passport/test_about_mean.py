@@ -108,3 +108,12 @@ def test_another_shape_of_the_same_size_is_the_same_output() -> None:
     measurement = Measurement([Out("scores", (1, 3))])
     measurement.add("image", {"scores": np.array([[0.2, 0.7, 0.1]])}, {"scores": np.array([0.2, 0.7, 0.1])})
     assert measurement.check("INT8", "how").verdict is Severity.OK
+
+
+def test_images_that_look_alike_do_not_make_a_right_result_wrong() -> None:
+    """Frames of a camera that stands still: an embedding of 30 dB was judged by what little changes between them."""
+    random = np.random.default_rng(3)
+    still = random.normal(size=(1, 256))
+    frames = [still + 0.05 * random.normal(size=(1, 256)) for _ in range(8)]
+    noise = {id(values): 0.03 * random.normal(size=(1, 256)) for values in frames}
+    assert check(frames, lambda values: values + noise[id(values)]).verdict is Severity.OK

@@ -78,3 +78,11 @@ def test_preprocessing_that_nobody_named_is_the_exporters(tmp_path: Path) -> Non
     assert "--scale-values 255" in told[0].message
     for asked in (InputSpec(name="images", scale_values=(1.0,)), InputSpec(name="images", encoding_from=Encoding.BGR)):
         assert camera_heads.preprocessed((asked,), source) == ((asked,), ())
+
+
+def test_an_export_of_gray_images_is_not_given_colours(tmp_path: Path) -> None:
+    """RGB and BGR were put upon an input of one channel, and the conversion ended by an option nobody gave."""
+    model = Export().model()
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1
+    asked = (InputSpec(name="images"),)
+    assert camera_heads.preprocessed(asked, opened(model, tmp_path)) == (asked, ())
