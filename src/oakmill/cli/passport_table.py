@@ -104,6 +104,6 @@ def _cells(check: Check, output: OutputAgreement | None) -> tuple[str, str, str,
         return ("", "", "", "")
     colour = "default" if check.task_of(output) else COLOURS[check.verdict_on(output)]
     snr = "equal" if output.snr_db == math.inf else f"{output.snr_db:.1f}"
-    snr += f" ({output.about_mean_db:.1f})" if output.offset_flatters else ""
+    snr += f" ({output.about_mean_db:.1f})" if check.is_flattered(output) else ""
     top1 = f"{output.top1:.0%}" if output.top1 is not None else ""
     return f"[{colour}]{snr}[/]", f"{output.cosine:.5f}", f"{output.max_abs:.2g}", top1

@@ -19,6 +19,9 @@ as frames of a camera that stands still: what changes is then not what the outpu
 ALLOWED_DB = 5.0
 """What the mean may add to an SNR: what lies behind a Relu is half a normal distribution, 64 % of whose power is its
 mean's, 4.4 dB. An offset that adds more hides noise."""
+ALLOWED_BY_PROOF_DB = 20.0
+"""The same where one graph is proved equal to another: boxes in pixels, whose sizes hardly change, add 10 dB to what
+two libraries leave of float32, while a graph that is wrong has nothing about the mean."""
 
 Floats = NDArray[np.float64]
 

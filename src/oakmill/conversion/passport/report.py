@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from oakmill.conversion.passport import earlier
-from oakmill.conversion.passport.about_mean import ALLOWED_DB
+from oakmill.conversion.passport.about_mean import ALLOWED_BY_PROOF_DB, ALLOWED_DB
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.metric import Real
 from oakmill.conversion.passport.pixels import DataUrl
@@ -56,9 +56,19 @@ class Check:
             return Severity.ERROR
         if task := self.task_of(output):
             return task.verdict
-        if output.judged_db >= self.ok_from_db or self._is_rounding(output):
+        judged = output.about_mean_db + self._allowed if self.is_flattered(output) else output.snr_db
+        if judged >= self.ok_from_db or self._is_rounding(output):
             return Severity.OK
-        return Severity.WARNING if output.judged_db >= self.error_below_db else Severity.ERROR
+        return Severity.WARNING if judged >= self.error_below_db else Severity.ERROR
+
+    def is_flattered(self, output: OutputAgreement) -> bool:
+        """Whether a constant part hides how large the differences are beside what changes."""
+        return output.about_mean_db + self._allowed < output.snr_db
+
+    @property
+    def _allowed(self) -> float:
+        """What a constant part may add: more where a graph is proved equal, as accuracy is other methods' to judge."""
+        return ALLOWED_BY_PROOF_DB if self.rounding else ALLOWED_DB
 
     @property
     def verdict(self) -> Severity:
@@ -90,10 +100,10 @@ class Check:
         if not output.is_finite:
             return "holds values that are not numbers"
         warns = self.verdict_on(output) is Severity.WARNING
-        allowed = ALLOWED_DB if output.offset_flatters else 0.0
+        allowed = self._allowed if self.is_flattered(output) else 0.0
         limit = (self.ok_from_db if warns else self.error_below_db) - allowed
         bound = f"ok from {limit:g} dB" if warns else f"error below {limit:g} dB"
-        if not output.offset_flatters:
+        if not self.is_flattered(output):
             return f"has an SNR of {output.snr_db:.1f} dB ({bound})"
         return (
             f"has an SNR of {output.snr_db:.1f} dB, but of {output.about_mean_db:.1f} dB beside what changes in it, "
