@@ -195,7 +195,7 @@ class _Making:
             return self._attempt(first)
         except in_the_way as error:
             self.progress.doing("folding its constants instead")
-            return self._attempt(partial(around, simplifier=folding.fold_constants), _why_folded(error))
+            return self._attempt(partial(around, simplifier=folding.fold_constants), _why_folded(error, off=off))
 
     def _attempt(self, simplified: Simplifier, note: str = "") -> onnx.ModelProto:
         plain = self._lowered(simplified)
@@ -239,10 +239,11 @@ def _whole(model: onnx.ModelProto, simplifier: Simplifier) -> onnx.ModelProto:
     return simplifier(model)
 
 
-def _why_folded(error: OakmillError) -> str:
+def _why_folded(error: OakmillError, *, off: bool) -> str:
     did = "onnxruntime folded its constants instead"
     if isinstance(error, ProofFailed):
-        return f"simplified by onnxslim, the model computed something else at output {error.subject!r}: {did}"
+        how = "left as it is" if off else "simplified by onnxslim"
+        return f"{how}, the model computed something else at output {error.subject!r}: {did}"
     return f"{error.message.rstrip('.')}: {did}"
 
 
