@@ -101,12 +101,18 @@ def validated(document: dict[str, Any], name: str) -> Recipe:
         words = f"{name} is no recipe: it has no recipe_version" if version is None else known
         raise BadRecipe(words, subject=name, remedy=_REMEDY if version is None else "use the Oakmill that made it")
     try:
-        return Recipe.model_validate(document)
+        return Recipe.model_validate(_as_meant(document))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         message = f"{name} is no recipe that this Oakmill can follow: {place}: {first['msg']}"
         raise BadRecipe(message, subject=name, remedy="use the Oakmill that made it, whose version it states") from None
+
+
+def _as_meant(document: dict[str, Any]) -> dict[str, Any]:
+    """An earlier recipe's words for what a spec without them means otherwise today: detectors kept their outputs."""
+    spec = document.get("spec")
+    return {**document, "spec": {"keep_outputs": True, **spec}} if isinstance(spec, dict) else document
 
 
 def portable(spec: ConversionSpec) -> ConversionSpec:
