@@ -24,6 +24,8 @@ from oakmill.settings import Settings
 from oakmill.toolchains.door import RunnerError, run_runner
 from oakmill.toolchains.environments import Environment
 
+pytestmark = pytest.mark.heavy
+
 ROOMY = Limits(seconds=60, memory_mb=2000, output_mb=100)
 
 TOY = """

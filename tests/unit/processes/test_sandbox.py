@@ -18,6 +18,8 @@ from oakmill.processes.sandbox import Isolation, IsolationMissing, Level, Limits
 from oakmill.processes.tree import ask
 from oakmill.settings import Settings
 
+pytestmark = pytest.mark.heavy
+
 HOSTILE = """
 import json, os, resource, socket, sys
 asked = json.loads(sys.argv[1])

@@ -22,6 +22,8 @@ from oakmill.toolchains import environments, interpreters, making
 from oakmill.toolchains.environments import Environment
 from oakmill.toolchains.making import Contents, Libraries
 
+pytestmark = pytest.mark.heavy
+
 NAME = "toy/tool-1.0"
 OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
