@@ -7,6 +7,7 @@ ok verdict on every platform: the float model and the converted one agreed, as b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from tests.unit.conversion.preparing import prepared
 CLASSES, SIDE, SHARP = 12, 16, 400
 
 
+@cache
 def palette() -> np.ndarray[Any, Any]:
     """Colours [CLASSES, 3] of 0 to 255, each far from the others, and from all with red and blue exchanged."""
     random, found = np.random.default_rng(0), np.zeros((0, 3))
@@ -120,8 +122,9 @@ def test_one_class_of_everything_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["Identity", "Tanh", "Relu"])
 def test_numbers_that_may_be_anything_say_nothing(ending: str, tmp_path: Path) -> None:
     """Every embedding, set of landmarks, gaze and regression was said to be sure of nothing."""
-    for number, asked in enumerate((RIGHT, *WRONG.values())):
-        assert findings(knows_colours(ending), plain_images(tmp_path / str(number)), asked) == {}
+    images = plain_images(tmp_path / "in")
+    for asked in (RIGHT, *WRONG.values()):
+        assert findings(knows_colours(ending), images, asked) == {}
 
 
 @pytest.mark.parametrize("name", ["right", *WRONG])
