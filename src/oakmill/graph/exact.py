@@ -25,6 +25,7 @@ from oakmill.graph.rewriting import (
     Scope,
     argument,
     attributes,
+    or_leave,
     rewrite,
     set_attributes,
 )
@@ -294,17 +295,5 @@ def write_exactly(model: ModelProto) -> ModelProto:
     if not any(node.op_type in _REWRITES for graph in all_graphs(model.graph) for node in graph.node):
         return model
     model = copy_of(model)
-    rewrite(model, {op: _or_leave(step) for op, step in _REWRITES.items()}, Scope(model))
+    rewrite(model, {op: or_leave(step) for op, step in _REWRITES.items()}, Scope(model))
     return infer_shapes(model)
-
-
-def _or_leave(rewritten: Rewrite) -> Rewrite:
-    """The compiler has a word where no other form is known."""
-
-    def step(node: NodeProto, emit: Emitter) -> None:
-        try:
-            rewritten(node, emit)
-        except (CannotRewriteError, LookupError, TypeError, ValueError, ArithmeticError):  # or it is malformed
-            emit.nodes.clear()
-
-    return step

@@ -21,6 +21,7 @@ from oakmill.graph.rewriting import (
     Scope,
     argument,
     attributes,
+    or_leave,
     rewrite,
     set_attributes,
 )
@@ -45,7 +46,7 @@ def write_out(model: ModelProto) -> ModelProto:
         return model
     model = copy_of(model)
     scope = Scope(model)
-    rewrite(model, {op: _where_known(step) for op, step in REWRITES.items()}, scope)
+    rewrite(model, {op: or_leave(step) for op, step in REWRITES.items()}, scope)
     _join_pads(model, scope)
     return infer_shapes(model)
 
@@ -55,18 +56,6 @@ def _is_implicit(node: NodeProto, opset: int) -> bool:
         return opset < _SOFTMAX_OF_ONE_AXIS
     given = attributes(node)
     return node.op_type in REWRITES and ("output_shape" in given or given.get("auto_pad", "NOTSET") != "NOTSET")
-
-
-def _where_known(step: Rewrite) -> Rewrite:
-    """The step, or none where a shape that it needs is open."""
-
-    def attempt(node: NodeProto, emit: Emitter) -> None:
-        try:
-            step(node, emit)
-        except (CannotRewriteError, LookupError, TypeError, ValueError, ArithmeticError):  # or it is malformed
-            emit.nodes.clear()
-
-    return attempt
 
 
 # Pads

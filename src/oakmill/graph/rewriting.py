@@ -217,6 +217,18 @@ Rewrite = Callable[[NodeProto, Emitter], None]
 """Emits nodes in a node's place; one that emits none keeps the node, which it may have edited."""
 
 
+def or_leave(step: Rewrite) -> Rewrite:
+    """The step, or the node as it is: where a shape that it needs is open, it has no other form, or is malformed."""
+
+    def attempt(node: NodeProto, emit: Emitter) -> None:
+        try:
+            step(node, emit)
+        except (CannotRewriteError, LookupError, TypeError, ValueError, ArithmeticError):
+            emit.nodes.clear()
+
+    return attempt
+
+
 def rewrite(model: ModelProto, table: Mapping[str, Rewrite], scope: Scope) -> ModelProto:
     """Apply `table`, by operator, to all nodes of the standard domain, within subgraphs too; in place.
 
