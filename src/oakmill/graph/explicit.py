@@ -25,7 +25,8 @@ from oakmill.graph.rewriting import (
     rewrite,
     set_attributes,
 )
-from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, opset_version, reads
+from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, opset_version
+from oakmill.model.pruning import reads
 
 LOWEST = -65504.0
 """The lowest number of FP16, in which RVC2 computes: no activation there is below it."""

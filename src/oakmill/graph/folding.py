@@ -9,8 +9,10 @@ from onnx import ModelProto, NodeProto, ValueInfoProto, numpy_helper
 
 from oakmill.graph import equality
 from oakmill.graph.rewriting import STANDARD_DOMAINS, Array, CannotRewriteError, Scope, constant_of
-from oakmill.graph.skeleton import copy_of, infer_shapes, reads, subgraphs
+from oakmill.graph.skeleton import copy_of, infer_shapes
 from oakmill.model import weights
+from oakmill.model.pruning import drop_unread, reads
+from oakmill.model.tensors import subgraphs
 
 _DRAWN = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 _QUANTIZERS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
@@ -42,7 +44,7 @@ def fold_constants(model: ModelProto) -> ModelProto:
     model.graph.initializer.extend(
         numpy_helper.from_array(array, name) for name, array in values.items() if name in wanted
     )
-    _drop_unread(model, wanted)
+    drop_unread(model.graph)
     return infer_shapes(model)
 
 
@@ -129,10 +131,3 @@ def _values(model: ModelProto, shapes: dict[str, Array], nodes: list[NodeProto],
     part.graph.initializer.extend(numpy_helper.from_array(shape, name) for name, shape in shapes.items())
     part.graph.output.extend(ValueInfoProto(name=name) for name in sorted(wanted))
     return equality.run(infer_shapes(part), {})
-
-
-def _drop_unread(model: ModelProto, wanted: set[str]) -> None:
-    wanted = wanted | {value.name for value in model.graph.output}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in wanted]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)

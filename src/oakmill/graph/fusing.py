@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from onnx import ModelProto, NodeProto, helper
+from onnx import ModelProto, helper
 
 from oakmill.errors import UnsupportedOpset
 from oakmill.graph.opset import raise_opset
 from oakmill.graph.rewriting import CannotRewriteError, Scope
-from oakmill.graph.skeleton import copy_of, infer_shapes
+from oakmill.graph.skeleton import copy_of, infer_shapes, replace_nodes
 
 GELU_OPSET = 20
 """The opset in which Gelu became an operator."""
@@ -40,9 +40,8 @@ def fuse_gelu(model: ModelProto) -> ModelProto:
             name = nodes[found[place].nodes[0]].name or node.name
             kept.append(helper.make_node("Gelu", [found[place].x], [node.output[0]], name))
         elif place not in dead:
-            kept.append(_copy(node))
-    del result.graph.node[:]
-    result.graph.node.extend(kept)
+            kept.append(node)
+    replace_nodes(result.graph, kept)
     return infer_shapes(result)
 
 
@@ -138,9 +137,3 @@ class _Graph:
             for maker in makers
             if self._scaled(maker, 0.5) == x and self._reader(self.nodes[maker].output[0]) == place
         ]
-
-
-def _copy(node: NodeProto) -> NodeProto:
-    copy = NodeProto()
-    copy.CopyFrom(node)
-    return copy

@@ -8,7 +8,8 @@ from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 
 from oakmill.errors import SpecError, UnsupportedModel
 from oakmill.graph.rewriting import Scope
-from oakmill.graph.skeleton import copy_of, dimensions, infer_shapes, reads
+from oakmill.graph.skeleton import copy_of, dimensions, infer_shapes
+from oakmill.model.pruning import drop_unneeded, reads
 
 _FINDING = {"NonZero", "Unique", "Compress", "NonMaxSuppression"}
 """Operators that return as much as they find."""
@@ -96,7 +97,7 @@ def without_constants(model: ModelProto) -> tuple[ModelProto, list[str]]:
     kept = [value for value in model.graph.output if value.name not in dropped]
     del model.graph.output[:]
     model.graph.output.extend(kept)
-    _drop_unneeded(model.graph)
+    drop_unneeded(model.graph)
     return model, dropped
 
 
@@ -127,7 +128,7 @@ def cut_at(model: ModelProto, names: Sequence[str]) -> ModelProto:
             raise SpecError(f"The network cannot end at {value.name!r} twice.", subject=value.name)
     del model.graph.output[:]
     model.graph.output.extend(chosen)
-    _drop_unneeded(model.graph)
+    drop_unneeded(model.graph)
     return model
 
 
@@ -147,16 +148,3 @@ def _find(graph: GraphProto, name: str) -> ValueInfoProto:
     found = ValueInfoProto()
     found.CopyFrom(known[tensor])
     return found
-
-
-def _drop_unneeded(graph: GraphProto) -> None:
-    """Drop the nodes and constants that no output needs; inputs stay."""
-    needed = {value.name for value in graph.output}
-    for index in reversed(range(len(graph.node))):
-        if needed.isdisjoint(graph.node[index].output):
-            del graph.node[index]
-        else:
-            needed.update(reads(graph.node[index]))
-    for index in reversed(range(len(graph.initializer))):
-        if graph.initializer[index].name not in needed:
-            del graph.initializer[index]

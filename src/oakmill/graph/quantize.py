@@ -21,7 +21,8 @@ from oakmill.graph.boundary import fold_quantizers
 from oakmill.graph.encodings import activations
 from oakmill.graph.folding import constants_as_initializers
 from oakmill.graph.rewriting import Scope
-from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, reads, source_inputs
+from oakmill.graph.skeleton import copy_of, infer_shapes, replace_nodes, source_inputs
+from oakmill.model.pruning import drop_unread, reads
 
 Interval = tuple[float, float]
 
@@ -258,17 +259,6 @@ def _reachable(model: ModelProto) -> ModelProto:
         known.update(name for node in ready for name in node.output)
         done = {id(node) for node in ready}
         pending = [node for node in pending if id(node) not in done]
-    kept = [_copy(node) for node in ordered]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
-    read = {name for graph in all_graphs(model.graph) for node in graph.node for name in node.input}
-    for index in reversed(range(len(model.graph.initializer))):
-        if model.graph.initializer[index].name not in read:
-            del model.graph.initializer[index]
+    replace_nodes(model.graph, ordered)
+    drop_unread(model.graph)
     return model
-
-
-def _copy(node: NodeProto) -> NodeProto:
-    copy = NodeProto()
-    copy.CopyFrom(node)
-    return copy

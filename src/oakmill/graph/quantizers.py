@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from oakmill.graph.rewriting import STANDARD_DOMAINS, CannotRewriteError, Emitter, Scope, argument, attributes
-from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes
+from oakmill.graph.skeleton import copy_of, infer_shapes, replace_nodes
+from oakmill.model.pruning import drop_unread
 
 Array = NDArray[Any]
 
@@ -66,9 +67,7 @@ def without_quantizers(model: ModelProto) -> ModelProto:
         if node.output[0] in formats:
             _replace(node, formats[node.output[0]], carried, emit)
         nodes.extend(emit.nodes or [node])
-    kept = [_copy(node) for node in nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(kept)
+    replace_nodes(model.graph, nodes)
     return infer_shapes(_cleared(model, carried))
 
 
@@ -194,15 +193,5 @@ def _cleared(model: ModelProto, changed: Collection[str]) -> ModelProto:
     for index in reversed(range(len(model.graph.value_info))):
         if model.graph.value_info[index].name in changed:
             del model.graph.value_info[index]
-    read = {name for graph in all_graphs(model.graph) for node in graph.node for name in node.input}
-    read |= {value.name for value in model.graph.output}
-    for index in reversed(range(len(model.graph.initializer))):
-        if model.graph.initializer[index].name not in read:
-            del model.graph.initializer[index]
+    drop_unread(model.graph)
     return model
-
-
-def _copy(node: NodeProto) -> NodeProto:
-    copy = NodeProto()
-    copy.CopyFrom(node)
-    return copy

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, helper
+
+from oakmill.model.tensors import subgraphs
 
 LARGE = 1024  # elements; smaller constants may be shapes, and inference reads those
 
@@ -22,28 +24,12 @@ def opset_version(model: ModelProto) -> int:
     return next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 1)
 
 
-def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
-    """The graphs that a node (If, Loop, Scan) holds."""
-    for attribute in node.attribute:
-        if attribute.type == onnx.AttributeProto.GRAPH:
-            yield attribute.g
-        yield from attribute.graphs
-
-
 def all_graphs(graph: GraphProto) -> Iterator[GraphProto]:
     """A graph and all graphs within it."""
     yield graph
     for node in graph.node:
         for inner in subgraphs(node):
             yield from all_graphs(inner)
-
-
-def reads(node: NodeProto) -> Iterator[str]:
-    """The names that a node reads, those within its graphs among them."""
-    yield from node.input
-    for graph in (inner for outer in subgraphs(node) for inner in all_graphs(outer)):
-        yield from (value.name for value in graph.output)
-        yield from (name for inner in graph.node for name in inner.input)
 
 
 def dimensions(tensor: TypeProto.Tensor) -> tuple[int | None, ...] | None:
@@ -64,6 +50,16 @@ def freeze(model: ModelProto) -> ModelProto:
         model.graph.input.extend(inputs)
         model.ir_version = max(model.ir_version, 4)
     return model
+
+
+def replace_nodes(graph: GraphProto, nodes: Iterable[NodeProto]) -> None:
+    """Make these a graph's nodes, in this order; in place. They may be its own: copies are taken first."""
+    kept = []
+    for node in nodes:
+        kept.append(NodeProto())
+        kept[-1].CopyFrom(node)
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def copy_of(model: ModelProto) -> ModelProto:

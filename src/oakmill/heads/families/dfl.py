@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from oakmill.model.pruning import drop_unneeded
+from oakmill.model.structure import opset_of
+
 SIDES = 4
 _LONGEST_WAY = 64
 """Nodes between an output and the Softmax of its distances; exports have about 20."""
@@ -79,7 +82,7 @@ def cut(model: ModelProto, detector: Detector) -> ModelProto:
     dtype = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
     shape: Sequence[Any] = [1, SIDES + 1 + detector.classes, None, None]
     graph.output.extend(helper.make_tensor_value_info(name, dtype, shape) for name in detector.names)
-    _prune(graph)
+    drop_unneeded(graph)
     return found
 
 
@@ -152,37 +155,7 @@ def _greatest(source: str, target: str, model: ModelProto) -> NodeProto:
 
 
 def _opset(model: ModelProto) -> int:
-    return next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 1)
-
-
-def _prune(graph: GraphProto) -> None:
-    """Remove what no output needs."""
-    needed = {value.name for value in graph.output}
-    kept = []
-    for node in _outputs_first(graph):
-        if needed.intersection(node.output):
-            kept.append(node)
-            needed.update(node.input)
-            for inner in _inner(node):
-                needed.update(name for item in inner.node for name in item.input)
-    weights = [tensor for tensor in graph.initializer if tensor.name in needed]
-    values = [value for value in graph.value_info if value.name in needed]
-    for field, items in (("node", kept[::-1]), ("initializer", weights), ("value_info", values)):
-        copies = [type(item).FromString(item.SerializeToString()) for item in items]
-        graph.ClearField(field)
-        getattr(graph, field).extend(copies)
-
-
-def _outputs_first(graph: GraphProto) -> Iterator[NodeProto]:
-    """Nodes from the last to the first; ONNX sorts them so that a node stands after what it reads."""
-    yield from reversed(graph.node)
-
-
-def _inner(node: NodeProto) -> Iterator[GraphProto]:
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
+    return opset_of(model) or 1
 
 
 class _Graph:
