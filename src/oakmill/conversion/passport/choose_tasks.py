@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.classification import Classifier
 from oakmill.conversion.passport.detection import Detector
 from oakmill.conversion.passport.segmentation import Segmentation
@@ -22,6 +23,7 @@ from oakmill.heads.recognise import (
     TensorLike,
     recognise,
 )
+from oakmill.model.source import Tensor
 
 
 def of(
@@ -29,6 +31,16 @@ def of(
 ) -> tuple[Task, ...]:
     """The tasks of a model, empty and ready to be added to; what is given is as `recognise` takes it."""
     return tuple(map(_task, recognise(outputs, heads, size)))
+
+
+def of_image(outputs: Outputs, heads: Sequence[Head] | None = None, size: Size | None = None) -> tuple[Task, ...]:
+    """The tasks of a model, as one image's outputs have its names and shapes."""
+    return of(tensors_of(outputs), heads, size)
+
+
+def tensors_of(outputs: Outputs) -> list[Tensor]:
+    """Outputs as tensors of a model."""
+    return [Tensor(name, values.shape, values.dtype.name) for name, values in outputs.items()]
 
 
 def _task(found: Recognised) -> Task:

@@ -16,7 +16,7 @@ from onnx import ModelProto
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import GENERATED, Images, SampleSet
-from oakmill.conversion.passport import detectors
+from oakmill.conversion.passport import choose_tasks, detectors
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.measurement import HALF, QUANTIZED, Bounds, Measurement
 from oakmill.conversion.passport.observed import OutputEncoding
@@ -27,7 +27,6 @@ from oakmill.conversion.prepare import Prepared
 from oakmill.findings import Finding, worst_first
 from oakmill.graph import equality, half
 from oakmill.graph.ties import Choices
-from oakmill.model.source import Tensor
 
 AT_ONCE, AT_ONCE_BYTES = 64, 256 << 20
 """Samples that one run of a toolchain gets, and bytes of their inputs and outputs: a start of it costs as much as some
@@ -214,7 +213,9 @@ class _Counts:
             self._twins.add(image, expected, twin, found)
 
     def _begun(self, expected: Outputs) -> Measurement:
-        return Measurement(_tensors(expected), self._prepared.heads, image_size(self._prepared), self.method.encodings)
+        return Measurement(
+            choose_tasks.tensors_of(expected), self._prepared.heads, image_size(self._prepared), self.method.encodings
+        )
 
     def check(self) -> Check:
         """The check."""
@@ -247,11 +248,6 @@ def _shares(prepared: Prepared) -> set[str]:
         if node is not None and node.op_type in _SHARES:
             found.add(output.name)
     return found
-
-
-def _tensors(outputs: Outputs) -> list[Tensor]:
-    """Outputs as tensors of a model."""
-    return [Tensor(name, values.shape, values.dtype.name) for name, values in outputs.items()]
 
 
 def _passes(counts: Iterable[_Counts]) -> list[list[_Counts]]:

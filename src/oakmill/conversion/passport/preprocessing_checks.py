@@ -26,7 +26,6 @@ from oakmill.conversion.passport.tasks import Task
 from oakmill.conversion.prepare import Prepared
 from oakmill.findings import Finding
 from oakmill.heads.decoders import Size
-from oakmill.model.source import Tensor
 
 CERTAINTY_IMAGES = 64
 NOISE_IMAGES = 8
@@ -115,8 +114,7 @@ class Certainty:
 
     def _begin(self, outputs: Outputs) -> None:
         """Take the first task that the outputs are surely for."""
-        tensors = [Tensor(name, values.shape, "") for name, values in outputs.items()]
-        tasks = choose_tasks.of(tensors, self._prepared.heads, image_size(self._prepared))
+        tasks = choose_tasks.of_image(outputs, self._prepared.heads, image_size(self._prepared))
         self._task = next((task for task in tasks if is_telling(task, outputs)), None)
         if self._task is None:
             return

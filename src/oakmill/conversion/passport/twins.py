@@ -17,7 +17,6 @@ from oakmill.conversion.passport.tasks import Task, TaskAgreement
 from oakmill.graph.equality import decibels
 from oakmill.heads.decoders import Size
 from oakmill.heads.recognise import Head
-from oakmill.model.source import Tensor
 
 Floats = NDArray[np.float64]
 
@@ -114,8 +113,7 @@ class Twins:
 
     def _tasks_for(self, outputs: Outputs) -> tuple[Task, ...]:
         if self._tasks is None:
-            tensors = [Tensor(name, values.shape, values.dtype.name) for name, values in outputs.items()]
-            self._tasks = choose_tasks.of(tensors, self._heads, self._size)
+            self._tasks = choose_tasks.of_image(outputs, self._heads, self._size)
         return self._tasks
 
     def outputs(self) -> Iterator[Twin]:

@@ -158,9 +158,6 @@ def _prove(
 def _apart(wanted: Boxes, found: Boxes) -> str:
     if len(wanted) != len(found):
         return f"it would find {len(found)} boxes in the place of {len(wanted)}"
-    worst = max(float(np.abs(a - b).max(initial=0)) for a, b in _pairs(wanted, found))
+    pairs = ((wanted.corners, found.corners), (wanted.scores, found.scores))
+    worst = max(float(np.abs(a - b).max(initial=0)) for a, b in pairs)
     return f"boxes or scores would be {worst:.2g} apart" if worst > CLOSE else ""
-
-
-def _pairs(wanted: Boxes, found: Boxes) -> tuple[tuple[Any, Any], ...]:
-    return ((wanted.corners, found.corners), (wanted.scores, found.scores))
