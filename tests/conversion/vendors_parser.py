@@ -8,6 +8,7 @@ Prints the detections as JSON. A process of its own: an error in a node of depth
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def main(archive: str, outputs: str, width: int, height: int) -> None:
     ]
     print("seen " + json.dumps(seen))
     sys.stdout.flush()
+    os._exit(0)  # depthai's threads may wait for each other when it is taken down
 
 
 if __name__ == "__main__":
