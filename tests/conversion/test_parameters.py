@@ -77,6 +77,17 @@ def test_compile_tool_layouts_and_keys(small: Path, tmp_path: Path, convert: Con
     assert "MYRIAD_ENABLE_HW_ACCELERATION=NO" in command
 
 
+def test_a_batch_of_several_is_in_the_file(tmp_path: Path, convert: Convert) -> None:
+    """RVC2's compiler takes one image out of a batch unless it is told otherwise: the blob took [1, 3, H, W]."""
+    pair = saved(conv_model(shape=(2, 3, SIDE, SIDE)), tmp_path / "pair.onnx")
+    answer = convert(pair, "--blob", "-o", tmp_path / "out")
+    assert answer.exit_code == 0, answer.error
+    assert reader(answer)["inputs"][0]["dims"] == [SIDE, SIDE, 3, 2]
+    assert reader(answer)["outputs"][0]["dims"] == [SIDE, SIDE, 4, 2]
+    command = json.loads(archive_of(tmp_path / "out" / "pair.rvc2.tar.xz")["buildinfo.json"])["cmd_info"]
+    assert "MYRIAD_DETECT_NETWORK_BATCH=NO" in command["compile_tool"]
+
+
 def test_simplification_can_be_left_out(tmp_path: Path, convert: Convert) -> None:
     identity = helper.make_node("Identity", ["hidden"], ["scores"], "useless")
     path = saved(conv_model(tail=[identity]), tmp_path / "model.onnx")

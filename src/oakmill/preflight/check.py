@@ -39,7 +39,7 @@ _FORMATS = {
     SourceFormat.TFLITE: "a TFLite model",
     SourceFormat.TORCHSCRIPT: "a TorchScript module",
 }
-_REFUSED_INPUTS = (Code.SCALAR, Code.BATCH, Code.PORT_TYPE)
+_REFUSED_INPUTS = (Code.SCALAR, Code.PORT_TYPE)
 _OPS = (Code.UNSUPPORTED_OP, Code.MISREAD_OP, Code.UNKNOWN_DOMAIN)
 
 _REMEDIES = {
@@ -277,7 +277,7 @@ def require(model: ModelProto, platform: str, mode: str | None, asked: Sequence[
 
     Raises:
         UnsupportedModel: names the first such node, and the others; or an input that the platform cannot
-            have: without dimensions, of another type, with a batch of several.
+            have: without dimensions, of another type.
     """
     looked_at = Preflight(model, asked)
     for item in looked_at.inputs.findings(platform):

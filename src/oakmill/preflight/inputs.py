@@ -18,7 +18,6 @@ USUAL_SIDES = (320, 416, 640, 224, 256, 192, 384, 448, 480, 512, 768, 1024)
 
 _COLOURS = {Encoding.RGB, Encoding.BGR}
 _IMAGE_CHANNELS = (1, 3, 4)
-_IMAGE_RANK = 4
 _SUGGESTED = 3
 _LENGTH = 64
 _UP = {"Resize", "Upsample", "ConvTranspose", "DepthToSpace"}
@@ -142,7 +141,7 @@ class Inputs:
                 )  # fmt: skip
                 continue
             yield from self._stride(value)
-            yield from self._batch(value, facts)
+            yield from self._batch(value)
             yield from self._type(value, facts)
             yield from self._encoding(value)
             if facts.limits.channels_last:
@@ -207,14 +206,12 @@ class Inputs:
                 subject=value.name, remedy=f"--shape {value.name}={_text(better)}",
             )  # fmt: skip
 
-    def _batch(self, value: ValueInfoProto, facts: PlatformFacts) -> Iterator[Finding]:
+    def _batch(self, value: ValueInfoProto) -> Iterator[Finding]:
         shape = self.shapes.get(value.name) or stated(value)
         if len(shape) > 1 and (shape[0] or 1) > 1:
-            lost = facts.limits.batch_of_one and len(shape) >= _IMAGE_RANK
-            why = f"{facts.title}'s compiled file keeps one of them" if lost else "DepthAI feeds one image at a time"
             yield Finding(
-                Code.BATCH, Severity.ERROR if lost else Severity.WARNING,
-                f"input {value.name!r} ({_text(shape)}) takes {shape[0]} at once; {why}",
+                Code.BATCH, Severity.WARNING,
+                f"input {value.name!r} ({_text(shape)}) takes {shape[0]} at once; DepthAI feeds one image at a time",
                 subject=value.name, remedy="export the model with a batch of 1",
             )  # fmt: skip
 

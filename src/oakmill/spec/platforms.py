@@ -40,8 +40,7 @@ class Limits:
     what the weights may take as they are stored, None where nobody knows; `larger` says what else may hold them. An
     OpenVINO IR is refused for the reason `no_ir`, if there is one. Where `tells_wrong`, an operator that computes
     something else is told and not refused. With `channels_last`, the device feeds images as NHWC, to inputs of four
-    dimensions. `refused_types` are numpy's names of the input types that the compiler does not take. Where
-    `batch_of_one`, an input of four dimensions and more keeps no other batch.
+    dimensions. `refused_types` are numpy's names of the input types that the compiler does not take.
     """
 
     mode: str
@@ -51,7 +50,6 @@ class Limits:
     tells_wrong: bool = False
     channels_last: bool = False
     refused_types: tuple[str, ...] = ()
-    batch_of_one: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,6 @@ _ROWS = (
             larger="use a smaller model, or convert to RVC4",
             # Each was tried with a Cast behind it: "I16 isn't supported", "Conversion from I8 to FP16 is unsupported".
             refused_types=("int8", "int16", "uint16", "uint64"),
-            batch_of_one=True,  # depthai reads [4, 3, 64, 64] out of the blob as [1, 3, 64, 64]
         ),
         tools=Tools(
             "ir_version", "rvc2/openvino-", ("2022.3.0", "2021.4.2"), "an OpenVINO of yours: OAKMILL_RVC2_LIBRARIES"

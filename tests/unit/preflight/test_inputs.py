@@ -105,16 +105,13 @@ def test_grey_on_three_channels_and_colours_on_one_are_told() -> None:
     assert item.remedy == "--encoding-from image=GRAY"
 
 
-def test_a_batch_that_the_compiled_file_loses_is_refused_before_it_is_compiled() -> None:
-    """Four images at once: compiled, then refused as depthai saw one of them, without a remedy."""
+def test_a_batch_is_told_and_never_refused() -> None:
+    """Four images at once were refused for RVC2, whose compiler kept one of them until it was told not to."""
     four = network((4, 3, 64, 64))
-    (item,) = found(four, Code.BATCH)
-    assert item.severity is Severity.ERROR
-    (elsewhere,) = found(four, Code.BATCH, platform="rvc4")
-    assert elsewhere.severity is Severity.WARNING
-    with pytest.raises(UnsupportedModel, match="takes 4 at once") as caught:
-        require(four, "rvc2", None)
-    assert caught.value.remedy == "export the model with a batch of 1"
+    for platform in ("rvc2", "rvc4"):
+        (item,) = found(four, Code.BATCH, platform=platform)
+        assert item.severity is Severity.WARNING
+    assert require(four, "rvc2", None) == ()
 
 
 def test_rows_of_numbers_keep_their_count() -> None:

@@ -49,6 +49,8 @@ from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Ports, Rvc2Toolcha
 NEEDS = Needs(highest_opset=16, decompose=tuple(sorted(set(DECOMPOSITIONS) - {"LSTM"})))
 MEMORY_MB = 512
 """RVC2's memory, which holds weights in FP16, activations and firmware."""
+_IMAGE_RANK = 4
+"""From so many dimensions on, the compiler takes the first for a batch."""
 
 NOT_PROVEN = (
     "not run on an RVC2 device",
@@ -180,6 +182,15 @@ class Rvc2(Platform):
                 remedy="use a smaller model, or convert to RVC4",
             )
 
+    def _config(self, inputs: Sequence[ResolvedInput]) -> dict[str, str]:
+        """The compiler's configuration; of several images at once it would make one image's network, unless told not to.
+
+        With the key, depthai reads [4, 3, 64, 64] out of the blob as it is; without, as [1, 3, 64, 64]. A user's own
+        value wins.
+        """
+        several = any(len(item.shape) >= _IMAGE_RANK and item.shape[0] > 1 for item in inputs)
+        return {**({"MYRIAD_DETECT_NETWORK_BATCH": "NO"} if several else {}), **self.options.config}
+
     def ports(self, inputs: Sequence[ResolvedInput], outputs: Sequence[str]) -> Ports:
         """Precisions and layouts at the boundary: pixels as U8, other floats as FP16; the user's values win."""
         options = self.options
@@ -216,7 +227,7 @@ class Rvc2(Platform):
                 superblob=not self.spec.blob,
                 shaves=self.shaves,
                 ports=self.ports(prepared.inputs, [tensor.name for tensor in prepared.outputs]),
-                config=self.options.config,
+                config=self._config(prepared.inputs),
                 watch=effort.watch,
             )
         except RunnerError as error:
@@ -233,7 +244,7 @@ class Rvc2(Platform):
         named = {**ports.inputs, **ports.outputs}
         precisions = ",".join(f"{name}:{port['precision']}" for name, port in named.items() if "precision" in port)
         layouts = ",".join(f"{name}:{port['layout']}" for name, port in named.items() if "layout" in port)
-        config = ",".join(f"{key}={value}" for key, value in self.options.config.items())
+        config = ",".join(f"{key}={value}" for key, value in self._config(prepared.inputs).items())
         words = ["compile_tool", "-d", "MYRIAD", "-m", self.network_name, "-o", artefact]
         words += ["-iop", precisions, "-op", "FP16"]
         words += ["-iol", layouts] if layouts else []

@@ -22,6 +22,7 @@ CONFIG_KEYS = {
     "MYRIAD_ENABLE_HW_ACCELERATION": _YES_OR_NO,
     "MYRIAD_TILING_CMX_LIMIT_KB": Key("a number of kB", lambda value: value.isdecimal() and int(value) <= 1 << 20),
     "MYRIAD_ENABLE_WEIGHTS_ANALYSIS": _YES_OR_NO,
+    "MYRIAD_DETECT_NETWORK_BATCH": _YES_OR_NO,
     "PERF_COUNT": _YES_OR_NO,
 }
 """The keys of a compile_tool configuration file that can be set, as `-c KEY=VALUE`."""
