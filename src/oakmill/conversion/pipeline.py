@@ -109,7 +109,7 @@ def convert(
             source = as_onnx.as_onnx(source, inputs, work / "as-onnx", spec.seed, settings, progress)
             reuse = Reuse.of(platform, source, progress)
         with progress.stage(Stage.PREFLIGHT):
-            loaded = _loaded(platform, source, inputs, told, progress)
+            loaded = _loaded(platform, source, inputs, told, reuse, progress)
             source, inputs = loaded.source, loaded.inputs
         with progress.stage(Stage.PREPARE):
             prepared = platform.prepare(loaded.network, source, inputs, work / "prepare", progress, reuse.prepared)
@@ -187,6 +187,7 @@ def _loaded(
     source: SourceModel,
     inputs: Sequence[InputSpec],
     known: Sequence[Finding],
+    reuse: Reuse,
     progress: Progress,
 ) -> _Loaded:
     """The source's network, its nodes looked up in the toolchain's measured table; what is uncertain is told.
@@ -197,7 +198,8 @@ def _loaded(
     network, unused = unused_inputs.without(platform.load(source), inputs)
     spec, recognised = platform.spec, camera_heads.Applied(network, source)
     if not (spec.keep_outputs or spec.outputs):
-        recognised = camera_heads.applied(network, source, inputs, spec.seed)
+        wanted = camera_heads.Wanted(spec.platform, spec.head or "", spec.seed)
+        recognised = camera_heads.applied(network, source, inputs, wanted, reuse.proved)
     network, source = recognised.network, recognised.source
     for name in unused:
         progress.note(f"input {name!r} is dropped: nothing in the network computes with it")

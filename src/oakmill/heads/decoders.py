@@ -18,6 +18,8 @@ from oakmill.heads.boxes import Boxes, Floats
 Outputs = Mapping[str, NDArray[Any]]
 Size = tuple[int, int]
 """Height and width of the input, in pixels."""
+Candidates = tuple[Floats, Floats]
+"""Corners [n, 4] in parts of the input, and the scores of all classes [n, K]."""
 
 TLBR = frozenset({"yolov6", "yolov6r2", "yolov8", "yolov8n", "yolov9", "yolov10", "yolov11", "yolov12", "yolov3-u"})
 V5 = frozenset({"yolov5", "yolov7", "yolo-p"})
@@ -74,9 +76,14 @@ class YoloGrid:
 
     def decode(self, outputs: Outputs) -> Boxes:
         """The boxes of all heads."""
-        return _joined([self._head(place, outputs[name]) for place, name in enumerate(self.outputs)])
+        return _best(*self.candidates(outputs))
 
-    def _head(self, place: int, head: NDArray[Any]) -> Boxes:
+    def candidates(self, outputs: Outputs) -> Candidates:
+        """Corners and the scores of all classes, cell by cell of one head after the other."""
+        heads = [self._head(place, outputs[name]) for place, name in enumerate(self.outputs)]
+        return np.concatenate([corners for corners, _ in heads]), np.concatenate([scores for _, scores in heads])
+
+    def _head(self, place: int, head: NDArray[Any]) -> Candidates:
         rows, columns = head.shape[2:]
         block = 5 + self.classes
         values = head.astype(np.float64).reshape(-1, block, rows, columns)  # [anchors, block, rows, columns]
@@ -84,11 +91,9 @@ class YoloGrid:
         cell = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)))[None].astype(np.float64)
         anchors = np.array(self.anchors[place] if self.anchors else [[1, 1]], np.float64).reshape(-1, 2, 1, 1)
         corners, values = self._corners(values, cell, stride, anchors)
-        scores, labels = values[:, 5:].max(axis=1), values[:, 5:].argmax(axis=1)
-        if self.subtype not in TLBR:
-            scores = scores * values[:, 4]
+        scores = values[:, 5:] if self.subtype in TLBR else values[:, 5:] * values[:, 4:5]
         flat = np.moveaxis(corners, 1, -1).reshape(-1, 4)
-        return Boxes(flat / np.tile(self.size[::-1], 2), scores.ravel(), labels.ravel())
+        return flat / np.tile(self.size[::-1], 2), np.moveaxis(scores, 1, -1).reshape(-1, self.classes)
 
     def _corners(self, values: Floats, cell: Floats, stride: Floats, anchors: Floats) -> tuple[Floats, Floats]:
         """Corners in pixels [anchors, 4, rows, columns], and the values with scores of 0 to 1."""
@@ -159,6 +164,10 @@ class Rows:
 
     def decode(self, outputs: Outputs) -> Boxes:
         """The boxes of all rows."""
+        return _best(*self.candidates(outputs))
+
+    def candidates(self, outputs: Outputs) -> Candidates:
+        """Corners and the scores of all classes, row by row."""
         rows = self._rows(outputs)
         middle, size = rows[:, :2], rows[:, 2:4]
         if self.form == "cells":
@@ -166,10 +175,10 @@ class Rows:
             middle, size = (middle + cells) * steps, _exp(size) * steps
         first = 5 if self.objectness else 4
         classes = rows[:, first : None if self.classes is None else first + self.classes]
-        scores = classes.max(axis=1) * (rows[:, 4] if self.objectness else 1.0)
+        scores = classes * rows[:, 4:5] if self.objectness else classes
         corners = np.concatenate([middle - size / 2, middle + size / 2], 1)
         whole = 1.0 if self.form == "parts" else np.tile(self.size[::-1], 2)
-        return Boxes(corners / whole, scores, classes.argmax(axis=1))
+        return corners / whole, scores
 
 
 _FORMS = {
@@ -319,12 +328,9 @@ def _cells(size: Size, strides: Sequence[int] = STRIDES) -> tuple[Floats, Floats
     return np.concatenate(cells).astype(np.float64), np.concatenate(steps).astype(np.float64)
 
 
-def _joined(parts: Sequence[Boxes]) -> Boxes:
-    return Boxes(
-        np.concatenate([part.corners for part in parts]),
-        np.concatenate([part.scores for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-    )
+def _best(corners: Floats, scores: Floats) -> Boxes:
+    """Each candidate with its best class."""
+    return Boxes(corners, scores.max(axis=1), scores.argmax(axis=1))
 
 
 def _correlation(a: Floats, b: Floats) -> float:

@@ -43,6 +43,11 @@ class ConversionSpec(BaseModel):
         False,
         description="Keep a recognised detector's own outputs, instead of ending it where DepthAI's parser reads it.",
     )
+    head: Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9-]+$")] | None = Field(
+        None,
+        description="Family of the network's head, where it is recognised only as likely: a note of the conversion "
+        "says which. By default, what is certain.",
+    )
     disable_onnx_simplification: bool = Field(
         False,
         description="Leave the ONNX graph as it is, instead of folding constants and removing what is redundant.",
@@ -85,6 +90,8 @@ class ConversionSpec(BaseModel):
         names = [item.name for item in self.inputs]
         if len(names) > 1 and None in names:
             raise ValueError("with several inputs, each needs its name")
+        if self.head and (self.keep_outputs or self.outputs):
+            raise ValueError("head says where the network is to end, and keep_outputs or outputs say otherwise")
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"input {sorted(map(str, twice))[0]!r} is described twice")

@@ -66,6 +66,16 @@ class Reuse:
         tools = {item.name: item.digest for item in (each.status() for each in platform.toolchains)}
         return cls(store, platform, progress, source.sha256, None if own else tools)
 
+    def proved(self, network: onnx.ModelProto, asked: object, prove: Callable[[], str]) -> str:
+        """How a network with other ends differs from its source; empty where it does not."""
+        return self._once(
+            "heads",
+            lambda: (_graph(network), asked),
+            prove,
+            lambda wrong: ({}, {"wrong": wrong}),
+            lambda lent: str(lent.about["wrong"]),
+        )
+
     def prepared(self, fixed: onnx.ModelProto, asked: object, make: Callable[[], onnx.ModelProto]) -> onnx.ModelProto:
         """A source graph with fixed shapes, made plain for the compiler; `asked` is what decides how."""
         return self._once(

@@ -1,35 +1,45 @@
-"""Ends a recognised detector where DepthAI's parser reads it, with its head and class names, and proves it the same.
+"""Gives what is recognised its head and class names, ended where DepthAI's parser reads it, and proves it the same.
 
-An export that decodes its own boxes gives an archive that no parser of the camera understands. What is certain is cut:
-the file says that Ultralytics' exporter wrote it, and its graph has that form. Both networks then run, and must find
-the same boxes; else the source stays as it is.
+An export that decodes its own boxes gives an archive that no parser of the camera understands. What is certain is
+applied (`heads.families` says how sure it is): both networks run, and must say the same; else the source stays as it
+is. What is likely, or a guess, is told with how to accept it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from onnx import ModelProto
 
-from oakmill.errors import OakmillError
+from oakmill.errors import OakmillError, SpecError
 from oakmill.findings import Finding, Severity
 from oakmill.graph import equality
 from oakmill.graph.skeleton import infer_shapes
-from oakmill.heads.boxes import Boxes
-from oakmill.heads.decoders import Rows, Size, YoloGrid
-from oakmill.heads.families import dfl, ultralytics
+from oakmill.heads import families
+from oakmill.heads.decoders import Size
+from oakmill.heads.families import ultralytics
+from oakmill.heads.families.base import Evidence, Found, Sure, apart
 from oakmill.model.source import SourceModel
-from oakmill.preflight.inputs import shapes_of
+from oakmill.model.structure import graph_inputs
+from oakmill.preflight.inputs import shapes_of, stated
 from oakmill.spec import Encoding, InputSpec
 
 PROOFS = 2
-"""Images of noise on which the network before and after the cut must find the same boxes."""
+"""Images of noise on which the network before and after the cut must say the same."""
 CLOSE = 1e-5
 """How far corners, in parts of the image, and scores may be apart: sums of 16 float32 numbers in another order."""
 RGB_BY_255 = {"scale_values": (255.0,), "encoding_from": Encoding.RGB, "encoding_to": Encoding.BGR}
+
+Keep = Callable[[ModelProto, object, Callable[[], str]], str]
+"""Gives what a proof found: of the same network and the same question before, or now."""
+
+
+def prove_anew(network: ModelProto, asked: object, prove: Callable[[], str]) -> str:
+    """Keep nothing."""
+    return prove()
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,15 @@ class Applied:
     network: Any
     source: SourceModel
     findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What decides how a head is applied: the platform, the family that the user names, and the seed of the proof."""
+
+    platform: str
+    family: str = ""
+    seed: int = 0
 
 
 def preprocessed(asked: Sequence[InputSpec], source: SourceModel) -> tuple[tuple[InputSpec, ...], tuple[Finding, ...]]:
@@ -62,102 +81,118 @@ def preprocessed(asked: Sequence[InputSpec], source: SourceModel) -> tuple[tuple
     return (InputSpec.model_validate({**asked[0].model_dump(exclude_none=True), **RGB_BY_255}),), (told,)
 
 
-def applied(network: Any, source: SourceModel, asked: Sequence[InputSpec], seed: int) -> Applied:
-    """Cut what is certain, unless an archive has said already what its outputs are.
+def applied(
+    network: Any, source: SourceModel, asked: Sequence[InputSpec], wanted: Wanted, keep: Keep = prove_anew
+) -> Applied:
+    """Apply what is certain, or what the user names, unless an archive has said already what its outputs are.
 
     Args:
         network: the source's graph, with all its outputs; anything but ONNX is given back as it is.
         source: where it comes from; its `metadata` are the file's.
         asked: what is asked of the inputs; their shapes count.
-        seed: of the images that prove it.
+        wanted: how it is applied.
+        keep: has what earlier proofs found.
+
+    Raises:
+        SpecError: the family that the user names is none, or the network is not of it.
     """
-    export = ultralytics.read(source.metadata) if isinstance(network, ModelProto) and not source.archive else None
-    if export is None or export.task != "detect":
+    declared = ((source.archive or {}).get("model") or {}).get("heads")
+    if not isinstance(network, ModelProto) or declared or len(graph_inputs(network.graph)) != 1:
         return Applied(network, source)
-    size = _size(network, asked)
-    detector = dfl.find(network)
-    if detector is None:
-        return Applied(network, source, (_left("its graph has another form than is known for YOLO v8 to v12"),))
-    if size is None:
+    evidence = Evidence(source.metadata, _size(network, asked), wanted.family)
+    found = families.recognise(network, evidence)
+    if found is None and wanted.family:
+        raise _not_of(wanted.family)
+    if found is None:
+        told = _left("its graph has another form than the known ones", "") if evidence.expects_head else None
+        return Applied(network, source, (told,) if told else ())
+    if found.sure is not Sure.CERTAIN and not wanted.family:
+        return Applied(network, source, (_suggested(found),))
+    if evidence.size is None:
         return Applied(network, source)  # an open shape is refused with its own words
-    if any(side % export.stride for side in size):
-        why = f"{size[1]} x {size[0]} is no multiple of its stride {export.stride}"
-        return Applied(network, source, (_left(why),))
-    return _cut(network, source, detector, export, size, seed)
+    if problem := found.problem():
+        return Applied(network, source, (_left(problem, found.words),))
+    return _apply(network, source, found, evidence.size, wanted, keep)
 
 
-def _cut(
-    network: ModelProto, source: SourceModel, detector: dfl.Detector, export: ultralytics.Export, size: Size, seed: int
-) -> Applied:
-    ended = dfl.cut(network, detector)
-    try:
-        grids, apart = _prove(network, ended, detector, size, seed)
-    except OakmillError as error:
-        return Applied(network, source, (_left(f"the network with other ends cannot be run: {error.message}"),))
-    if apart:
-        return Applied(network, source, (_left(apart),))
-    names, told = _names(export, detector)
-    described = dfl.head(detector, names, [size[0] // rows for rows in grids])
-    archive = {"model": {"inputs": [], "heads": [described]}}
-    seen = Finding(
+def _not_of(family: str) -> SpecError:
+    known = {row.name: row.words for row in families.ROWS}
+    why = f"the network has no outputs as {known[family]} has them" if family in known else "no such family is known"
+    return SpecError(f"--head {family}: {why}", subject="head", remedy=f"omit it, or take one of {', '.join(known)}")
+
+
+def _apply(network: ModelProto, source: SourceModel, found: Found, size: Size, wanted: Wanted, keep: Keep) -> Applied:
+    ended = found.cut(network, wanted.platform)
+    if ended is not network:
+        question = [repr(found), wanted.platform, wanted.seed, PROOFS, CLOSE]
+        if wrong := keep(network, question, lambda: _difference(network, ended, found, size, wanted.seed)):
+            return Applied(network, source, (_left(wrong, found.words),))
+        ended = infer_shapes(ended)
+    names, told = _names(found)
+    model = (source.archive or {}).get("model") or {"inputs": []}
+    archive = {**(source.archive or {}), "model": {**model, "heads": [*found.heads(names)]}}
+    return Applied(ended, replace(source, archive=archive), (_seen(found, cut=ended is not network), *told))
+
+
+def _seen(found: Found, *, cut: bool) -> Finding:
+    outputs = ", ".join(map(repr, found.outputs))
+    ends = f"the network ends at {', '.join(found.ends)}, which DepthAI's parser reads, with a head"
+    proved = f"; both say the same of {PROOFS} images"
+    return Finding(
         "head_recognised", Severity.NOTE,
-        f"output {detector.output!r} is of a YOLO detector of {detector.classes} classes (Ultralytics "
-        f"{export.version}): the network ends at {', '.join(detector.names)}, which DepthAI's parser reads, with a "
-        f"head and class names; the same boxes are found before and after on {PROOFS} images",
-        "a detector is recognised", subject=detector.output, remedy="--keep-outputs keeps the source's own outputs",
+        f"output {outputs} is of {found.words} ({found.seen}): "
+        + (ends + proved if cut else "a head says so, which DepthAI's parser reads"),
+        "outputs are recognised", subject=found.outputs[0],
+        remedy="--keep-outputs keeps the source's own outputs" if cut else "",
     )  # fmt: skip
-    return Applied(infer_shapes(ended), replace(source, archive=archive), (seen, *told))
 
 
-def _names(export: ultralytics.Export, detector: dfl.Detector) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+def _suggested(found: Found) -> Finding:
+    return Finding(
+        "head_suggested", Severity.NOTE,
+        f"output {', '.join(map(repr, found.outputs))} may be of {found.words} ({found.sure}: {found.seen}); no head "
+        f"is written, as that is not certain: --head {found.family} says that it is", "outputs may be recognised",
+        subject=found.outputs[0], remedy=f"--head {found.family} where that is what it is",
+    )  # fmt: skip
+
+
+def _names(found: Found) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
     """The classes' names; where there are not as many as classes, numbers stand for them, which is told."""
-    if len(export.names) == detector.classes:
-        return export.names, ()
+    if len(found.names) == found.classes:
+        return found.names, ()
     told = Finding(
         "class_names_missing", Severity.NOTE,
-        f"the export names {len(export.names)} classes and its network has {detector.classes}: they are numbered",
-        "classes without names", subject=detector.output,
+        f"the file names {len(found.names)} classes and its network has {found.classes}: they are numbered",
+        "classes without names", subject=found.outputs[0],
     )  # fmt: skip
-    return tuple(f"class {number}" for number in range(detector.classes)), (told,)
+    return tuple(f"class {number}" for number in range(found.classes)), (told,)
 
 
-def _left(why: str) -> Finding:
+def _left(why: str, words: str) -> Finding:
     return Finding(
         "head_unknown", Severity.NOTE,
-        f"a detector of Ultralytics' exporter keeps its own outputs, which DepthAI's parser does not read: {why}",
+        f"{words or 'an export'} keeps its own outputs, which DepthAI's parser does not read: {why}",
         "no head is written", remedy="an NN Archive of the source can declare its heads",
     )  # fmt: skip
 
 
 def _size(model: ModelProto, asked: Sequence[InputSpec]) -> Size | None:
     """Height and width of the one image input; None where they are open."""
-    shapes = shapes_of(model.graph.input, asked)
-    stated = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
-    shape = tuple(shapes.get(model.graph.input[0].name) or stated)
+    (value,) = graph_inputs(model.graph)
+    shape = shapes_of([value], asked).get(value.name) or tuple(side or 0 for side in stated(value))
     return (shape[2], shape[3]) if len(shape) == 4 and min(shape[2:]) > 0 else None
 
 
-def _prove(
-    whole: ModelProto, ended: ModelProto, detector: dfl.Detector, size: Size, seed: int
-) -> tuple[list[int], str]:
-    """The rows of each grid, and how the boxes of both networks differ; empty where they do not."""
-    before, after = equality.Session(whole), equality.Session(ended)
-    random, name = np.random.default_rng(seed), whole.graph.input[0].name
-    rows: list[int] = []
-    for _ in range(PROOFS):
-        image = {name: random.random((1, 3, *size), dtype=np.float32)}
-        outputs = after.run(image)
-        rows = [outputs[grid].shape[2] for grid in detector.names]
-        wanted = Rows(detector.output, size, objectness=False, transposed=True, form="pixels").decode(before.run(image))
-        found = YoloGrid(detector.names, "yolov8", detector.classes, size).decode(outputs)
-        if apart := _apart(wanted, found):
-            return rows, apart
-    return rows, ""
-
-
-def _apart(wanted: Boxes, found: Boxes) -> str:
-    if len(wanted) != len(found):
-        return f"it would find {len(found)} boxes in the place of {len(wanted)}"
-    pairs = ((wanted.corners, found.corners), (wanted.scores, found.scores))
-    worst = max(float(np.abs(a - b).max(initial=0)) for a, b in pairs)
-    return f"boxes or scores would be {worst:.2g} apart" if worst > CLOSE else ""
+def _difference(whole: ModelProto, ended: ModelProto, found: Found, size: Size, seed: int) -> str:
+    """How what the two networks say differs; empty where it does not."""
+    try:
+        before, after = equality.Session(whole), equality.Session(ended)
+        random, (value,) = np.random.default_rng(seed), graph_inputs(whole.graph)
+        for _ in range(PROOFS):
+            image = {value.name: random.random((1, stated(value)[1] or 3, *size), dtype=np.float32)}
+            off = apart(found.before(before.run(image)), found.after(after.run(image)))
+            if off > CLOSE:
+                return f"boxes or scores would be {off:.2g} apart" if np.isfinite(off) else "it would find other boxes"
+    except OakmillError as error:
+        return f"the network with other ends cannot be run: {error.message}"
+    return ""

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from oakmill.heads.decoders import Outputs, Rows, Size, YoloGrid
+from oakmill.heads.families import ultralytics
+from oakmill.heads.families.base import NOTHING, Evidence, Reading, Sure, read, unfit
 from oakmill.model.pruning import drop_unneeded
 from oakmill.model.structure import opset_of
 
@@ -40,19 +43,72 @@ class Detector:
     grids: tuple[Grid, ...]
     bins: int
     classes: int
+    evidence: Evidence = NOTHING
+
+    family: ClassVar[str] = "yolov8"
+    sure: ClassVar[Sure] = Sure.CERTAIN
+    seen: ClassVar[str] = "distances as distributions over bins, joined with scores on the same grids"
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def words(self) -> str:
+        """What it is, for people."""
+        return f"a YOLO detector of {self.classes} class{'es' if self.classes > 1 else ''}"
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The one output of the source."""
+        return (self.output,)
+
+    @property
+    def ends(self) -> tuple[str, ...]:
         """The outputs' names after the cut, as the vendor's parser knows them."""
         return tuple(f"output{place}_yolov6r2" for place in range(1, len(self.grids) + 1))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes' names that the exporter wrote."""
+        return self.evidence.export.names if self.evidence.export else ()
 
-def find(model: ModelProto) -> Detector | None:
+    @property
+    def strides(self) -> list[int]:
+        """Pixels to a cell, for each grid: the exporter's greatest, halved for each finer one."""
+        greatest = self.evidence.export.stride if self.evidence.export else 32
+        return [greatest >> place for place in reversed(range(len(self.grids)))]
+
+    @property
+    def size(self) -> Size:
+        """Height and width of the input, in pixels."""
+        return self.evidence.size or (0, 0)
+
+    def problem(self) -> str:
+        """Why its parser could not read it at this size; empty where it can."""
+        return unfit(self.size, max(self.strides))
+
+    def cut(self, model: ModelProto, platform: str) -> ModelProto:
+        """The network that ends at the vendor's outputs."""
+        return cut(model, self)
+
+    def heads(self, names: Sequence[str]) -> tuple[dict[str, Any]]:
+        """Its head, with a name for each class."""
+        return (head(self, names, self.strides),)
+
+    def before(self, outputs: Outputs) -> Reading:
+        """Boxes and scores as the export decodes them."""
+        return read(Rows(self.output, self.size, objectness=False, transposed=True, form="pixels"), outputs)
+
+    def after(self, outputs: Outputs) -> Reading:
+        """Boxes and scores as the camera decodes them."""
+        return read(YoloGrid(self.ends, "yolov8", self.classes, self.size), outputs)
+
+
+def find(model: ModelProto, evidence: Evidence = NOTHING) -> Detector | None:
     """The detector that the graph shows without doubt, else None.
 
     Its one output joins boxes and a Sigmoid of scores; the boxes come from a Softmax whose bins are weighed with 0, 1,
     2 and so on; and both come from the same grids, each the output of a convolution.
     """
+    if evidence.export and evidence.export.task not in ultralytics.TASKS:
+        return None
     graph, output = _Graph(model.graph), model.graph.output[0].name
     joined = graph.maker(output, "Concat")
     if joined is None or len(joined.input) != 2 or len(model.graph.output) != 1:
@@ -65,7 +121,7 @@ def find(model: ModelProto) -> Detector | None:
     wide, classes = set(map(graph.channels, distances)), set(map(graph.channels, logits))
     if len(distances) != len(logits) or len(classes) != 1 or wide != {SIDES * bins} or 0 in wide | classes:
         return None
-    return Detector(output, tuple(map(Grid, distances, logits)), bins, *classes)
+    return Detector(output, tuple(map(Grid, distances, logits)), bins, classes.pop(), evidence)
 
 
 def cut(model: ModelProto, detector: Detector) -> ModelProto:
@@ -76,12 +132,12 @@ def cut(model: ModelProto, detector: Detector) -> ModelProto:
     kind = _Graph(graph).kind(detector.grids[0].distances)
     ramp = numpy_helper.from_array(np.arange(detector.bins, dtype=kind).reshape(1, -1, 1, 1), "oakmill_head/ramp")
     graph.initializer.append(ramp)
-    for name, grid in zip(detector.names, detector.grids, strict=True):
+    for name, grid in zip(detector.ends, detector.grids, strict=True):
         graph.node.extend(_ending(grid, name, detector.bins, found))
     del graph.output[:]
     dtype = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
     shape: Sequence[Any] = [1, SIDES + 1 + detector.classes, None, None]
-    graph.output.extend(helper.make_tensor_value_info(name, dtype, shape) for name in detector.names)
+    graph.output.extend(helper.make_tensor_value_info(name, dtype, shape) for name in detector.ends)
     drop_unneeded(graph)
     return found
 
@@ -95,7 +151,7 @@ def head(detector: Detector, classes: Sequence[str], strides: Sequence[int]) -> 
         strides: pixels to a cell, for each grid; said only where they are not 8, 16 and 32.
     """
     metadata: dict[str, Any] = {
-        "yolo_outputs": [*detector.names],
+        "yolo_outputs": [*detector.ends],
         "subtype": "yolov8",
         "classes": [*classes],
         "n_classes": detector.classes,
@@ -106,7 +162,7 @@ def head(detector: Detector, classes: Sequence[str], strides: Sequence[int]) -> 
     }
     if list(strides) != [8, 16, 32]:
         metadata["strides"] = [*strides]
-    return {"parser": "YOLO", "metadata": metadata, "outputs": [*detector.names]}
+    return {"parser": "YOLO", "metadata": metadata, "outputs": [*detector.ends]}
 
 
 def _ending(grid: Grid, name: str, bins: int, model: ModelProto) -> Iterator[NodeProto]:

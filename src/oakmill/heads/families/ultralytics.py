@@ -9,6 +9,8 @@ from typing import Any
 
 LONGEST = 1 << 20
 """Characters of a list of names that is read: 10,000 names of 100 characters; the rest is no list of names."""
+TASKS = ("detect",)
+"""Tasks whose exports are ended where a parser reads them."""
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto, helper
 
 from oakmill.conversion.sources import camera_heads
+from oakmill.errors import SpecError
+from oakmill.heads.families import dfl
+from oakmill.heads.families.base import Sure
 from oakmill.model import open_source
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import Encoding, InputSpec
 from tests.unit.heads.families.exports import Export
+
+WANTED = camera_heads.Wanted("rvc2")
 
 
 def opened(model: ModelProto, tmp_path: Path) -> SourceModel:
@@ -23,7 +30,7 @@ def opened(model: ModelProto, tmp_path: Path) -> SourceModel:
 def test_a_head_and_the_classes_names_come_out(tmp_path: Path) -> None:
     """An export holds its classes' names, and its archive had no head and no names: pages said "class 20"."""
     model = Export().model()
-    found = camera_heads.applied(model, opened(model, tmp_path), (), 0)
+    found = camera_heads.applied(model, opened(model, tmp_path), (), WANTED)
     names = ["output1_yolov6r2", "output2_yolov6r2", "output3_yolov6r2"]
     assert [value.name for value in found.network.graph.output] == names
     (head,) = (found.source.archive or {})["model"]["heads"]
@@ -35,7 +42,7 @@ def test_a_head_and_the_classes_names_come_out(tmp_path: Path) -> None:
 
 def test_names_that_do_not_fit_are_numbers_and_told(tmp_path: Path) -> None:
     model = Export().model(names="{0: 'one'}")
-    found = camera_heads.applied(model, opened(model, tmp_path), (), 0)
+    found = camera_heads.applied(model, opened(model, tmp_path), (), WANTED)
     assert (found.source.archive or {})["model"]["heads"][0]["metadata"]["classes"] == ["class 0", "class 1", "class 2"]
     assert [item.code for item in found.findings] == ["head_recognised", "class_names_missing"]
 
@@ -49,7 +56,7 @@ def test_names_that_do_not_fit_are_numbers_and_told(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_cut_stays_and_is_told(model: ModelProto, words: str, tmp_path: Path) -> None:
     source = opened(model, tmp_path)
-    found = camera_heads.applied(model, source, (), 0)
+    found = camera_heads.applied(model, source, (), WANTED)
     assert found.network is model
     assert found.source is source
     assert words in found.findings[0].message
@@ -61,14 +68,76 @@ def test_a_graph_that_decodes_otherwise_is_left_as_it_is(tmp_path: Path) -> None
     centres = next(tensor for tensor in model.graph.initializer if tensor.name == "centres")
     values = onnx.numpy_helper.to_array(centres) + 0.5
     centres.CopyFrom(onnx.numpy_helper.from_array(values, "centres"))
-    found = camera_heads.applied(model, opened(model, tmp_path), (), 0)
+    found = camera_heads.applied(model, opened(model, tmp_path), (), WANTED)
     assert found.network is model
     assert "apart" in found.findings[0].message
 
 
-def test_other_tasks_and_other_writers_are_nothing_of_ours(tmp_path: Path) -> None:
-    for model in (Export().model(task="classify"), Export().model(author="somebody")):
-        assert camera_heads.applied(model, opened(model, tmp_path), (), 0).findings == ()
+def test_other_tasks_are_nothing_of_ours(tmp_path: Path) -> None:
+    model = Export().model(task="depth")
+    assert camera_heads.applied(model, opened(model, tmp_path), (), WANTED).findings == ()
+
+
+def test_a_network_of_the_form_is_recognised_whoever_wrote_its_file(tmp_path: Path) -> None:
+    """A trained detector of another writer came out without a head, though its graph and the proof leave no doubt."""
+    model = Export().model(author="somebody")
+    source = opened(model, tmp_path)
+    found = camera_heads.applied(model, source, (), WANTED)
+    assert [item.code for item in found.findings] == ["head_recognised", "class_names_missing"]
+    assert camera_heads.preprocessed((InputSpec(name="images"),), source) == ((InputSpec(name="images"),), ())
+
+
+def test_a_family_that_the_network_is_not_of_is_refused(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 8, 8])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    source = opened(model, tmp_path)
+    for family, why in (("yolov8", "no outputs as YOLO"), ("frcnn", "no such family")):
+        with pytest.raises(SpecError, match=why):
+            camera_heads.applied(model, source, (), replace(WANTED, family=family))
+
+
+def test_what_only_may_be_is_told_and_done_where_the_user_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dfl.Detector, "sure", Sure.GUESS)
+    model = Export().model()
+    source = opened(model, tmp_path)
+    suggested = camera_heads.applied(model, source, (), WANTED)
+    assert suggested.network is model
+    assert ["--head yolov8" in item.remedy for item in suggested.findings] == [True]
+    accepted = camera_heads.applied(model, source, (), replace(WANTED, family="yolov8"))
+    assert [item.code for item in accepted.findings] == ["head_recognised"]
+
+
+def test_the_proof_runs_once_for_the_same_network(tmp_path: Path) -> None:
+    """It ran anew in every conversion, also where all stages came from the cache."""
+    kept: dict[str, str] = {}
+
+    def keep(network: ModelProto, asked: object, prove: Callable[[], str]) -> str:
+        key = repr((network.SerializeToString(), asked))
+        if key not in kept:
+            kept[key] = prove()
+        return kept[key]
+
+    model = Export().model()
+    source = opened(model, tmp_path)
+    for _ in range(2):
+        camera_heads.applied(model, source, (), WANTED, keep)
+    camera_heads.applied(model, source, (), replace(WANTED, platform="rvc4"), keep)
+    assert list(kept.values()) == ["", ""]
+
+
+def test_an_archive_without_heads_gets_one_and_keeps_the_rest(tmp_path: Path) -> None:
+    """An NN Archive that declares no head was taken for one that says what its outputs are."""
+    model = Export().model()
+    source = replace(opened(model, tmp_path), archive={"model": {"inputs": [1], "heads": []}, "config_version": "1.0"})
+    archive = camera_heads.applied(model, source, (), WANTED).source.archive or {}
+    assert (archive["config_version"], archive["model"]["inputs"], len(archive["model"]["heads"])) == ("1.0", [1], 1)
 
 
 def test_preprocessing_that_nobody_named_is_the_exporters(tmp_path: Path) -> None:

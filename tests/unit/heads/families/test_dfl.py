@@ -26,11 +26,11 @@ def test_the_same_boxes_are_found_before_and_after_the_cut(opset: int, joined: b
         equality.run(model, image)
     )
     outputs = equality.run(ended, image)
-    found = YoloGrid(detector.names, "yolov8", 3, (64, 64)).decode(outputs)
+    found = YoloGrid(detector.ends, "yolov8", 3, (64, 64)).decode(outputs)
     assert np.allclose(wanted.corners, found.corners, atol=1e-6)
     assert np.allclose(wanted.scores, found.scores, atol=1e-6)
     assert wanted.scores.max() - wanted.scores.min() > 0.2
-    for name in detector.names:
+    for name in detector.ends:
         assert np.allclose(outputs[name][:, 4], outputs[name][:, 5:].max(axis=1))
 
 

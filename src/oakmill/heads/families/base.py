@@ -1,0 +1,156 @@
+"""What a family of heads is: how it is found in a graph, and what is known of one that was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from oakmill.heads.decoders import Outputs, Rows, Size, YoloGrid
+from oakmill.heads.families import ultralytics
+
+Reading = Mapping[str, NDArray[Any]]
+"""What an application would know of one image, by what it is: corners and sizes in parts of the image, scores."""
+
+
+class Sure(StrEnum):
+    """How sure it is that outputs are what they are taken for."""
+
+    CERTAIN = "certain"
+    """The file says it, or its graph computes nothing else: it is applied, once it is proved."""
+    LIKELY = "likely"
+    """The graph's form suggests it: it is told, and applied where the user says so."""
+    GUESS = "guess"
+    """Shapes alone suggest it: likewise."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known besides the graph.
+
+    `metadata` is what the file's writer noted in it, `size` height and width of its image, where they are known;
+    `wanted` is the family that the user says it is.
+    """
+
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    size: Size | None = None
+    wanted: str = ""
+
+    @property
+    def export(self) -> ultralytics.Export | None:
+        """What Ultralytics' exporter says of its own file."""
+        return ultralytics.read(self.metadata)
+
+    @property
+    def expects_head(self) -> bool:
+        """Whether the file says that it is of a task which a parser of the camera reads."""
+        return self.export is not None and self.export.task in ultralytics.TASKS
+
+
+NOTHING = Evidence()
+"""Nothing is known but the graph."""
+
+
+class Found(Protocol):
+    """Outputs that are recognised, and all that the camera's parser needs of them.
+
+    Where nothing is cut, `cut` gives the model back as it is, and nothing needs a proof: `before` and `after` are not
+    called then.
+    """
+
+    @property
+    def family(self) -> str:
+        """Its name in the registry."""
+
+    @property
+    def words(self) -> str:
+        """What it is, for people: "a YOLO detector of 80 classes"."""
+
+    @property
+    def seen(self) -> str:
+        """What speaks for it, for people."""
+
+    @property
+    def sure(self) -> Sure:
+        """How sure it is."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The source's outputs that it is about."""
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """The outputs that the camera's parser reads; after the cut, where there is one."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are; 0 where it has none."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes' names as far as the file has them."""
+
+    def problem(self) -> str:
+        """Why its parser could not read it at this size; empty where it can."""
+
+    def cut(self, model: ModelProto, platform: str) -> ModelProto:
+        """The network that ends where the camera's parser reads; a copy, or the model itself."""
+
+    def heads(self, names: Sequence[str]) -> Sequence[dict[str, Any]]:
+        """Its heads of an NN Archive (luxonis_ml's schema 1.0), with a name for each class."""
+
+    def before(self, outputs: Outputs) -> Reading:
+        """What the source's own outputs say."""
+
+    def after(self, outputs: Outputs) -> Reading:
+        """What the camera's parser reads in the ends; the same names and shapes as `before`, in the same order."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A row of the registry: a name that users know, what it is, and how it is found."""
+
+    name: str
+    words: str
+    find: Callable[[ModelProto, Evidence], Found | None]
+
+
+def apart(wanted: Reading, found: Reading) -> float:
+    """How far two readings are apart at most, values above 1 by their reading's largest; infinite by other shapes."""
+    worst = 0.0
+    for name, values in wanted.items():
+        other = found.get(name)
+        if other is None or other.shape != values.shape:
+            return float("inf")
+        if not values.size:
+            continue
+        off = float(np.abs(values.astype(np.float64) - other.astype(np.float64)).max())
+        if not np.isfinite(off):
+            return float("inf")
+        worst = max(worst, off / max(1.0, float(np.abs(values).max())))
+    return worst
+
+
+def read(decoder: Rows | YoloGrid, outputs: Outputs) -> Reading:
+    """Corners [n, 4] and the scores of all classes [n, K], as a decoder reads them."""
+    corners, scores = decoder.candidates(outputs)
+    return {"corners": corners, "scores": scores}
+
+
+def unfit(size: Size, stride: int) -> str:
+    """Why grids of this stride do not cover an input evenly; empty where they do. Says the nearest sizes."""
+    if not any(side % stride for side in size):
+        return ""
+    near = [" or ".join(str(side) for side in _near(length, stride)) for length in reversed(size)]
+    return f"{size[1]} x {size[0]} is no multiple of its stride {stride}: take {near[0]} x {near[1]}"
+
+
+def _near(length: int, stride: int) -> list[int]:
+    """The multiples just below and above a length; the length itself where it is one."""
+    below = length // stride * stride
+    return [below] if below == length else [side for side in (below, below + stride) if side]
