@@ -14,11 +14,13 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from oakmill.errors import SpecError
-from oakmill.spec import ConversionSpec, InputSpec
+from oakmill.spec import ConversionSpec, InputSpec, class_names
 from oakmill.spec.flags import flag_of
 from oakmill.spec.platforms import PLATFORMS, spec_kinds
 
 _NOT_OPTIONS = {"platform", "inputs"}
+_SHOWN = 200
+"""Characters of a wrong value that are shown: 10,000 names would fill the screen."""
 _LISTS = {"shape", "mean_values", "scale_values"}
 _INPUT_FIELDS = {name: field for name, field in InputSpec.model_fields.items() if name != "name"}
 
@@ -168,7 +170,9 @@ def _require_own(model: type[ConversionSpec], values: Mapping[str, Any]) -> None
 
 
 def _value(name: str, value: Any) -> Any:
-    """A repeated option of tool arguments is split into words as a shell does."""
+    """A repeated option of tool arguments is split into words as a shell does; class names are read of their file."""
+    if name == "class_names":
+        return tuple(found for word in value for found in class_names.of_option(word))
     if not isinstance(value, tuple) or not name.endswith("_args"):
         return value
     try:
@@ -217,7 +221,7 @@ def invalid(error: ValidationError, model: type[ConversionSpec]) -> SpecError:
     fields = {**model.model_fields, **_INPUT_FIELDS}
     flag = next((flag_of(name, fields[name]) for name in place if name in fields), "")
     message = str(first["msg"]).removeprefix("Value error, ")
-    shown = "" if isinstance(first["input"], dict) else f" (given: {first['input']!r})"
+    shown = "" if isinstance(first["input"], dict) else f" (given: {repr(first['input'])[:_SHOWN]})"
     words = f"{flag}: {message}{shown}" if flag else f"{message}{shown}"
     help_text = fields[place[0]].description if place and place[0] in fields else ""
     return SpecError(words, subject=flag, remedy=help_text or "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from oakmill.conversion.passport import Passport, page, pixels
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.recipe import read
-from oakmill.conversion.sources import archive_heads, as_onnx, camera_heads, embedded, unused_inputs
+from oakmill.conversion.sources import archive_heads, as_onnx, camera_heads, class_names, embedded, unused_inputs
 from oakmill.files import file_sha256
 from oakmill.findings import Finding, Severity
 from oakmill.model import merge_inputs, open_source, prefill
@@ -31,9 +31,12 @@ from oakmill.preflight import check
 from oakmill.processes import sandbox
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, InputSpec, OutputFormat
+from oakmill.spec.class_names import in_words
 from oakmill.spec.recipe import Recipe, SourceRecord, ToolchainRecord
 
 _ENDINGS = re.compile(r"(\.rvc\d)?(\.onnx|\.xml|\.tflite|\.pth?|\.torchscript|\.tar(\.\w+)?|\.zip)?$")
+NAMES_IN_SHORT = 100
+"""Names of classes that a conversion's summary has of a head: COCO's 80, and not a text's alphabet."""
 _DOCUMENTS = ("passport.json", "passport.html", "recipe.yaml")
 
 
@@ -47,6 +50,8 @@ class Converted:
     progress: Progress
     beside: tuple[Path, ...] = ()
     """Files that were read besides the one given: external data, weights of an IR."""
+    heads: tuple[Mapping[str, Any], ...] = ()
+    """What the outputs mean, as the archive says it."""
 
     @property
     def file(self) -> Path:
@@ -136,7 +141,8 @@ def convert(
         with failing_in(Stage.PUBLISH):
             written = publish.publish(files, output, overwrite=overwrite)
         beside = tuple(file for file in source.files if file != path and work not in file.parents)
-    return Converted(tuple(written), passport, recipe, progress, beside)
+    heads = tuple(nn_archive.heads(prepared.heads, prepared.names))
+    return Converted(tuple(written), passport, recipe, progress, beside, heads)
 
 
 def _parts(built: Built, archive: Path | None) -> dict[str, Path]:
@@ -211,7 +217,8 @@ def _loaded(
             progress.note(f"node {finding.subject!r}: {finding.message}")
     ends = network.graph.output if isinstance(network, ModelProto) else network.outputs
     source, told = archive_heads.fitting(source, [item.name for item in ends])
-    findings = (*known, *recognised.findings, *told)
+    source, of_names = class_names.named(source, spec.class_names)
+    findings = (*known, *recognised.findings, *told, *of_names)
     _tell(findings, progress)
     return _Loaded(network, source, used, findings)
 
@@ -240,7 +247,7 @@ def _page(spec: ConversionSpec, source: SourceModel, passport: Passport, recipe:
         "toolchain": ", ".join(item.name for item in recipe.toolchains),
         "Oakmill": recipe.oakmill,
         "parameters": {
-            name: value
+            name: in_words(value) if name == "class_names" else value
             for name, value in spec.model_dump(mode="json", exclude_defaults=True).items()
             if name not in ("inputs", "platform")
         },
@@ -337,6 +344,14 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
+def _in_short(head: Mapping[str, Any]) -> dict[str, Any]:
+    """A head with as many names of classes as somebody reads."""
+    metadata = dict(head.get("metadata") or {})
+    classes = list(metadata.get("classes") or [])
+    short = {"classes": classes[:NAMES_IN_SHORT]} if classes else {}
+    return {**head, "metadata": {**metadata, **short}}
+
+
 def summary(converted: Converted) -> dict[str, Any]:
     """The conversion as plain data, for `--json`."""
     return {
@@ -347,5 +362,6 @@ def summary(converted: Converted) -> dict[str, Any]:
         "seconds": {stage: round(seconds, 3) for stage, seconds in converted.progress.seconds.items()},
         "notes": converted.progress.notes,
         "warnings": converted.progress.warnings,
+        "heads": [_in_short(head) for head in converted.heads],
         "cache": {"hit": False},
     }

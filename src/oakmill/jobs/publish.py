@@ -101,7 +101,7 @@ def _write(session: Session, blobs: BlobStore, result: Instance, stored: Sequenc
 
 
 def _facts(result: Instance, summary: Mapping[str, Any], recipe: Recipe | None) -> instances.Facts:
-    noted = {"config": summary["config"]} if summary.get("config") else {}
+    noted = {name: summary[name] for name in ("config", "heads") if summary.get(name)}
     found: instances.Facts = {"verdict": summary.get("verdict"), "facts": {**result.facts, **noted}}
     if recipe is None:
         return found

@@ -6,12 +6,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from oakmill.spec.class_names import LONGEST, MOST, given
 from oakmill.spec.inputs import InputSpec
 from oakmill.spec.quantization import Precision, Resize
 
 OutputName = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f]+$")]
+ClassName = Annotated[str, Field(min_length=1, max_length=LONGEST)]
 
 
 class OutputFormat(StrEnum):
@@ -47,6 +49,12 @@ class ConversionSpec(BaseModel):
         None,
         description="Family of the network's head, where it is recognised only as likely: a note of the conversion "
         "says which. By default, what is certain.",
+    )
+    class_names: Annotated[tuple[ClassName, ...], BeforeValidator(given), Field(max_length=MOST)] = Field(
+        (),
+        description="Names of the classes, in their order: coco, imagenet, names with commas between them, or a file "
+        "with one a line (or a YAML or JSON list). By default, those that the model or its NN Archive has.",
+        json_schema_extra={"flag": "--classes"},
     )
     disable_onnx_simplification: bool = Field(
         False,

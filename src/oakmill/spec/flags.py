@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from oakmill.spec.class_names import as_option
 from oakmill.spec.inputs import InputSpec
 
 
@@ -47,6 +48,8 @@ def _of_field(flag: str, name: str, value: Any) -> list[list[str]]:
         return [[flag]] if value else []
     if name.endswith("_args"):
         return [[flag, shlex.join(value)]] if value else []
+    if name == "class_names":
+        return [[flag, value if isinstance(value, str) else as_option(value)]] if value else []
     return [[flag, _text(item)] for item in _listed(value)]
 
 

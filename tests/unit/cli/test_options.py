@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -232,3 +233,12 @@ def test_a_value_of_rvc4_that_does_not_fit_is_refused_by_its_option(arguments: l
     with pytest.raises(SpecError) as refusal:
         parse4(*arguments)
     assert words in refusal.value.message
+
+
+def test_names_of_classes_are_read_where_the_command_runs(tmp_path: Path) -> None:
+    """A recipe, a hub and a page have names; the file that they were read of is on one machine alone."""
+    (tmp_path / "two.txt").write_text("a, b\nc\n")
+    assert parse("--classes", str(tmp_path / "two.txt")).class_names == ("a, b", "c")
+    assert parse("--classes", "cat", "--classes", "dog").class_names == ("cat", "dog")
+    with pytest.raises(SpecError, match="there is no file"):
+        parse("--classes", str(tmp_path / "none.txt"))

@@ -7,8 +7,9 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from oakmill.files import file_sha256
 from oakmill.model import unpack
 from oakmill.model.archives import holds_tar
 from oakmill.settings import Settings
+from oakmill.spec.class_names import in_words
 
 ARCHIVE = ".tar.xz"
 _ENDINGS = (ARCHIVE, ".recipe.yaml", ".passport.json", ".passport.html")
 _DOCUMENTS = re.compile(r"(config\.json|buildinfo\.json|recipe\.yaml)(:|$)")
 """What the other sections speak of already."""
+CLASSES = 20
+"""Classes of a head whose names are shown where they differ."""
 _MISSING = frozenset({"-", "–", "not there"})
 """What stands for a value that a side has not."""
 _REMEDY = "give a result of oakmill convert: the NN Archive, its passport.json, its recipe.yaml, or their folder"
@@ -200,8 +204,10 @@ def _spec(a: Side, b: Side) -> Iterator[Row]:
 
 
 def _asked(side: Side) -> dict[str, Any]:
-    """The parameters, but for the inputs: of those, what was decided counts."""
-    return {key: value for key, value in side.recipe.get("spec", {}).items() if key != "inputs"}
+    """The parameters, but for the inputs: of those, what was decided counts; names of classes stand in the heads."""
+    asked = {key: value for key, value in side.recipe.get("spec", {}).items() if key != "inputs"}
+    names = asked.get("class_names")
+    return {**asked, "class_names": in_words(names)} if isinstance(names, list) else asked
 
 
 def _source(side: Side) -> str:
@@ -245,6 +251,7 @@ def _size(a: Side, b: Side) -> Iterator[Row]:
 
 def _graph(a: Side, b: Side) -> Iterator[Row]:
     yield from _differing("graph", *(_ports(side) for side in (a, b)))
+    yield from _heads(a, b)
     for key in ("kind", "stages"):
         values = [str(_vendor_reader(side).get(key, "?")) for side in (a, b)]
         yield Row("graph", key, *values)
@@ -261,6 +268,33 @@ def _ports(side: Side) -> dict[str, Any]:
     for kind in ("input", "output"):
         found.update(_by_name(model.get(f"{kind}s") or [], kind))
     return found
+
+
+def _heads(a: Side, b: Side) -> Iterator[Row]:
+    """What the archives say that their outputs mean, where that differs; of many classes' names the first that do."""
+    left, right = ((side.config.get("model") or {}).get("heads") or [] for side in (a, b))
+    for place, (one, other) in enumerate(zip_longest(left, right, fillvalue=None)):
+        name = f"head {place}"
+        if one is None or other is None:
+            yield Row("graph", name, *(_parser_of(head) for head in (one, other)))
+            continue
+        first, second = (dict(head.get("metadata") or {}) for head in (one, other))
+        classes = [list(map(str, metadata.pop("classes", None) or [])) for metadata in (first, second)]
+        yield from _differing("graph", {name: {**one, "metadata": first}}, {name: {**other, "metadata": second}})
+        yield from _class_names(name, *classes)
+
+
+def _parser_of(head: Mapping[str, Any] | None) -> str:
+    return str(head.get("parser", "?")) if head is not None else "-"
+
+
+def _class_names(head: str, a: Sequence[str], b: Sequence[str]) -> Iterator[Row]:
+    if len(a) != len(b):
+        yield Row("graph", f"{head}.classes", in_words(a) or "-", in_words(b) or "-")
+        return
+    apart = [place for place, (one, other) in enumerate(zip(a, b, strict=True)) if one != other]
+    for place in apart[:CLASSES]:
+        yield Row("graph", f"{head}.classes.{place}", a[place], b[place])
 
 
 def _by_name(items: Any, kind: str) -> dict[str, Any]:

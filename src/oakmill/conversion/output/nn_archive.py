@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.output import xz
 from oakmill.errors import PreparationFailed
+from oakmill.heads.outputs import renamed
 from oakmill.model.source import Tensor
 from oakmill.spec import Encoding
 
@@ -52,14 +53,14 @@ def config(
     from luxonis_ml.nn_archive.config import Config
     from pydantic import ValidationError
 
-    heads = (source_config or {}).get("model", {}).get("heads") or []
+    declared = (source_config or {}).get("model", {}).get("heads") or []
     document = {
         "config_version": "1.0",
         "model": {
             "metadata": {"name": named.name, "path": named.file_name, "precision": named.precision},
             "inputs": [_input(item, ports["inputs"][item.name]) for item in inputs],
             "outputs": [_output(tensor, ports["outputs"][tensor.name]) for tensor in outputs],
-            "heads": _renamed(heads, {old: new for new, old in named.tensors.items()}),
+            "heads": heads(declared, named.tensors),
         },
     }
     try:
@@ -73,13 +74,15 @@ def config(
     return document
 
 
-def _renamed(part: Any, names: Mapping[str, str]) -> Any:
-    """A part of a config in which each word that is a tensor's old name is its new one."""
-    if isinstance(part, dict):
-        return {key: _renamed(value, names) for key, value in part.items()}
-    if isinstance(part, list):
-        return [_renamed(value, names) for value in part]
-    return names.get(part, part) if isinstance(part, str) else part
+def heads(declared: Sequence[Mapping[str, Any]], tensors: Mapping[str, str]) -> list[Any]:
+    """A source's heads with the outputs' names as they are now.
+
+    Args:
+        declared: the heads.
+        tensors: the source's names of inputs and outputs by those of the converted model.
+    """
+    names = {old: new for new, old in tensors.items()}
+    return [renamed(head, names) for head in declared]
 
 
 def _input(item: ResolvedInput, precision: str) -> dict[str, Any]:

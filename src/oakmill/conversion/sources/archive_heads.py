@@ -5,15 +5,13 @@ DepthAI's parsers look a head's outputs up by name on the camera; one that is no
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from oakmill.findings import Finding, Severity
+from oakmill.heads.outputs import named
 from oakmill.model.source import SourceModel
-
-_NAMES_OUTPUTS = "_outputs"
-"""How the keys of a head's metadata end that name outputs: yolo_outputs, boxes_outputs (schema of luxonis_ml)."""
 
 
 def fitting(source: SourceModel, outputs: Collection[str]) -> tuple[SourceModel, tuple[Finding, ...]]:
@@ -24,22 +22,14 @@ def fitting(source: SourceModel, outputs: Collection[str]) -> tuple[SourceModel,
         outputs: the names of the network's outputs, as it is ended now.
     """
     heads = ((source.archive or {}).get("model") or {}).get("heads") or []
-    missing = [[name for name in _named(head) if name not in outputs] for head in heads]
+    own = [tensor.name for tensor in source.outputs]
+    missing = [[name for name in named(head) or own if name not in outputs] for head in heads]
     if not source.archive or not any(missing):
         return source, ()
     kept = [head for head, names in zip(heads, missing, strict=True) if not names]
     archive = {**source.archive, "model": {**source.archive["model"], "heads": kept}}
-    own = [tensor.name for tensor in source.outputs]
     told = tuple(_told(head, names, own) for head, names in zip(heads, missing, strict=True) if names)
     return replace(source, archive=archive), told
-
-
-def _named(head: Mapping[str, Any]) -> Iterator[str]:
-    """The outputs that a head names, each once."""
-    metadata = head.get("metadata") or {}
-    lists = [head.get("outputs"), *(value for key, value in metadata.items() if key.endswith(_NAMES_OUTPUTS))]
-    names = [name for given in lists for name in ([given] if isinstance(given, str) else given or [])]
-    yield from dict.fromkeys(name for name in names if isinstance(name, str))
 
 
 def _told(head: Mapping[str, Any], names: list[str], own: Collection[str]) -> Finding:

@@ -13,7 +13,9 @@ from pydantic import ValidationError
 from oakmill.spec import ConversionSpec, InputSpec
 from oakmill.web.views.filters import plain
 
-Kind = Literal["text", "number", "range", "switch", "choice", "several", "lines", "numbers", "arguments", "set"]
+Kind = Literal[
+    "text", "number", "range", "switch", "choice", "several", "lines", "numbers", "arguments", "set", "names"
+]
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "Name and version": ("name", "ir_version", "snpe_version"),
@@ -21,7 +23,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "target_precision", "quantization_data", "max_quantization_images", "quantizer", "pot_target_device",
         "quantizer_search", "search_seconds", "accuracy_control", "accuracy_drop", "accuracy_seconds",
     ),
-    "Output": ("output_format", "blob", "number_of_shaves", "outputs"),
+    "Output": ("output_format", "blob", "number_of_shaves", "outputs", "class_names"),
     "Proof of accuracy": ("verification_images", "max_verification_images", "proof_images", "resize", "seed"),
     "Advanced": (),
 }  # fmt: skip
@@ -47,6 +49,8 @@ LEFT_OUT = frozenset({"platform", "inputs", "aimet_encodings"})
 """The spec's fields that are no field of the form: a hub's request names no file of its machine."""
 
 SETS = frozenset({"quantization_data", "verification_images"})
+NAMES = "class_names"
+"""The field whose text the spec itself reads."""
 _SLIDER = 16
 _ACRONYMS = re.compile(r"\b(snpe|onnx|dlc|htp|ir)\b", re.IGNORECASE)
 _FLAGS = re.compile(r"(?<![\w-])--?[a-zA-Z_]\w*")
@@ -163,8 +167,8 @@ def _plain_schema(about: Mapping[str, Any], defs: Mapping[str, Any]) -> Mapping[
 
 
 def _kind(name: str, found: Mapping[str, Any], defs: Mapping[str, Any]) -> Kind:
-    if name in SETS:
-        return "set"
+    if name in SETS or name == NAMES:
+        return "set" if name in SETS else "names"
     if "enum" in found:
         return "choice"
     if found.get("type") == "array":

@@ -15,7 +15,8 @@ from oakmill.errors import ArgumentRefused, OakmillError
 from oakmill.findings import Finding
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, Encoding, InputSpec, preprocessing_rules
-from oakmill.web.forms.fields import Field, fields_of, input_fields
+from oakmill.spec.class_names import as_option
+from oakmill.web.forms.fields import NAMES, Field, fields_of, input_fields
 from oakmill.web.forms.submitted import Fields
 from oakmill.web.views.filters import plain
 
@@ -66,6 +67,8 @@ def shown(spec: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
 
 
 def _text(name: str, value: Any) -> str:
+    if name == NAMES and value:
+        return as_option(value, between="\n")
     if isinstance(value, list | tuple):
         return shlex.join(value) if name.endswith("_args") else "\n".join(map(plain, value))
     return plain(value)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic_core import PydanticUndefined
 
 from oakmill.registry.tables import Instance
+from oakmill.spec.class_names import in_words
 from oakmill.spec.flags import flag_of
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.web.views.filters import plain
@@ -40,6 +42,10 @@ def parameters_of(row: Instance) -> list[Parameter]:
         if name in _ELSEWHERE or name not in row.parameters:
             continue
         default = None if about.default is PydanticUndefined else about.get_default(call_default_factory=False)
-        value, usual = plain(row.parameters[name]), plain(default)
+        value, usual = _shown(name, row.parameters[name]), _shown(name, default)
         found.append(Parameter(name, flag_of(name, about), value, usual, about.description or ""))
     return sorted(found, key=lambda item: not item.differs)
+
+
+def _shown(name: str, value: Any) -> str:
+    return in_words(value or ()) if name == "class_names" else plain(value)

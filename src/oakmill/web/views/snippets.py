@@ -2,21 +2,69 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from oakmill.hub.files import base_url
 from oakmill.registry.tables import Instance, Model
 from oakmill.web.page_context import PageContext
 
-_NODE = """\
+_PIPELINE = """\
 with dai.Pipeline() as pipeline:
     camera = pipeline.create(dai.node.Camera).build()
-    network = pipeline.create(dai.node.NeuralNetwork).build(camera, archive)
-    results = network.out.createOutputQueue()
+    network = pipeline.create({node}).build(camera, archive)
+    results = network.{out}.createOutputQueue()
     pipeline.start()
     while pipeline.isRunning():
-        print(results.get().getAllLayerNames())
+        found = results.get()
+        {shown}
 """
+_BOXES = """\
+for box in found.detections:
+            print(f"{box.labelName} {box.confidence:.2f}", box.xmin, box.ymin, box.xmax, box.ymax)"""
+_BLOB_BOXES = """\
+import depthai as dai  # version 2
+
+names = {names}
+pipeline = dai.Pipeline()
+camera = pipeline.create(dai.node.ColorCamera)
+camera.setPreviewSize({size})
+camera.setInterleaved(False)
+network = pipeline.create(dai.node.YoloDetectionNetwork)
+network.setBlobPath({file})
+network.setNumClasses({classes})
+network.setCoordinateSize(4)
+network.setAnchors({anchors})
+network.setAnchorMasks({masks})
+network.setConfidenceThreshold({confidence})
+network.setIouThreshold({iou})
+camera.preview.link(network.input)
+results = pipeline.create(dai.node.XLinkOut)
+results.setStreamName("boxes")
+network.out.link(results.input)
+with dai.Device(pipeline) as device:
+    boxes = device.getOutputQueue("boxes")
+    while True:
+        for box in boxes.get().detections:
+            print(f"{{names[box.label]}} {{box.confidence:.2f}}", box.xmin, box.ymin, box.xmax, box.ymax)
+"""
+_DETECTORS = frozenset({"YOLO", "SSD"})
+"""Parsers that depthai's DetectionNetwork has."""
+_SHOWN = {
+    **dict.fromkeys(
+        ("YOLOExtendedParser", "SCRFDParser", "YuNetParser", "MPPalmDetectionParser", "RFDETRParser"), _BOXES
+    ),
+    "PPTextDetectionParser": _BOXES,
+    "ClassificationParser": 'print(found.getTopClass(), f"{found.getTopScore():.2f}")',
+    "ClassificationSequenceParser": 'print("".join(found.classes))',
+    "SegmentationParser": "print(found.getUniqueIndices(), found.getLabels())",
+    "HRNetParser": "print(found.getPoints2f())",
+    "KeypointParser": "print(found.getPoints2f())",
+    "SuperAnimalParser": "print(found.getPoints2f())",
+}
+"""What the messages of a parser hold, by depthai 3.12; of another one the message itself is shown."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +88,55 @@ def of(context: PageContext, *, model: Model, instance: Instance, file: str) -> 
         f"description = dai.NNModelDescription({said})\n"
         f"archive = dai.NNArchive(dai.getModelFromZoo(description))\n\n"
     )
+    shown = running(instance)
     if not instance.is_nn_archive:
-        bare = f'network = pipeline.create(dai.node.NeuralNetwork)\nnetwork.setBlobPath("{file}")\n'
-        return Snippet(f"import depthai as dai\n\npipeline = dai.Pipeline()\n{bare}", zoo + _NODE, address)
-    return Snippet(f'import depthai as dai\n\narchive = dai.NNArchive("{file}")\n\n{_NODE}', zoo + _NODE, address)
+        return Snippet(blob(instance, file), zoo + shown, address)
+    opened = f"archive = dai.NNArchive({json.dumps(file)})"
+    return Snippet(f"import depthai as dai\n\n{opened}\n\n{shown}", zoo + shown, address)
+
+
+def _heads(instance: Instance) -> list[Mapping[str, Any]]:
+    found = instance.facts.get("heads")
+    return [head for head in found if isinstance(head, dict)] if isinstance(found, list) else []
+
+
+def running(instance: Instance) -> str:
+    """The network on the camera, by what its heads are: boxes with names, a parser's messages, or bare tensors."""
+    parsers = [str(head.get("parser", "")) for head in _heads(instance)]
+    if not parsers:
+        return _PIPELINE.format(node="dai.node.NeuralNetwork", out="out", shown="print(found.getAllLayerNames())")
+    if len(parsers) == 1 and parsers[0] in _DETECTORS:
+        return _PIPELINE.format(node="dai.node.DetectionNetwork", out="out", shown=_BOXES)
+    out, shown = ("out", _SHOWN.get(parsers[0], "print(found)")) if len(parsers) == 1 else ("outputs", "print(found)")
+    node = _PIPELINE.format(node="ParsingNeuralNetwork", out=out, shown=shown)
+    return f"from depthai_nodes.node import ParsingNeuralNetwork  # pip install depthai-nodes\n\n{node}"
+
+
+def blob(instance: Instance, file: str) -> str:
+    """A bare blob in version 2 of depthai: a YOLO's boxes with names, where its head is known; else the node alone."""
+    head = next((head for head in _heads(instance) if head.get("parser") == "YOLO"), {})
+    metadata, shape = head.get("metadata") or {}, (instance.input_shape or [[]])[0]
+    if metadata.get("angles_outputs") or not metadata.get("classes") or len(shape) != len("NCHW"):
+        bare = f"network = pipeline.create(dai.node.NeuralNetwork)\nnetwork.setBlobPath({json.dumps(file)})\n"
+        return f"import depthai as dai\n\npipeline = dai.Pipeline()\n{bare}"
+    anchors, strides = metadata.get("anchors") or [], metadata.get("strides") or (8, 16, 32)
+    first = [sum(map(len, anchors[:place])) for place in range(len(anchors))]
+    masks = {
+        f"side{shape[3] // stride}": list(range(begin, begin + len(pairs)))
+        for stride, begin, pairs in zip(strides, first, anchors, strict=False)
+    }
+    return _BLOB_BOXES.format(
+        names=_names(metadata), file=json.dumps(file), classes=metadata["n_classes"], size=f"{shape[3]}, {shape[2]}",
+        anchors=[number for output in anchors for pair in output for number in pair], masks=masks,
+        confidence=metadata.get("conf_threshold", 0.5), iou=metadata.get("iou_threshold", 0.5),
+    )  # fmt: skip
+
+
+def _names(metadata: Mapping[str, Any]) -> str:
+    """The list of names as Python; of more than the hub notes, the number stands for the others."""
+    classes, count = list(map(str, metadata["classes"])), int(metadata["n_classes"])
+    more = "" if len(classes) >= count else f" + [f'class {{number}}' for number in range({len(classes)}, {count})]"
+    return json.dumps(classes, ensure_ascii=False) + more
 
 
 def _variant(instance: Instance) -> str:

@@ -110,3 +110,25 @@ def test_a_folder_holds_one_result(names: tuple[str, ...], words: str, tmp_path:
         compare(folder, folder, settings)
     with pytest.raises(SourceError, match="does not exist"):
         compare(folder / "gone", folder, settings)
+
+
+def test_heads_are_compared_with_their_names(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two archives of one detector, one with 80 names and one with numbers, differed in nothing that was shown."""
+
+    def with_names(folder: Path, *names: str, **metadata: Any) -> Path:
+        head = {"parser": "YOLO", "outputs": ["scores"], "metadata": {"classes": [*names], **metadata}}
+        model = {**CONFIG["model"], "heads": [head] if names else []}
+        monkeypatch.setitem(globals(), "CONFIG", {"model": model})
+        return result(folder)
+
+    one = with_names(tmp_path / "a", "person", "cat", conf_threshold=0.5)
+    other = with_names(tmp_path / "b", "person", "dog", conf_threshold=0.4)
+    fewer, none = with_names(tmp_path / "c", "person", conf_threshold=0.5), with_names(tmp_path / "d")
+    differing = [(row.what, row.a, row.b) for row in compare(one, other, settings).rows if "head" in row.what]
+    assert differing == [("head 0.metadata.conf_threshold", "0.5", "0.4"), ("head 0.classes.1", "cat", "dog")]
+    differing = [(row.what, row.a, row.b) for row in compare(one, fewer, settings).rows if "head" in row.what]
+    assert differing == [("head 0.classes", "2: person, cat", "1: person")]
+    differing = [(row.what, row.a, row.b) for row in compare(one, none, settings).rows if "head" in row.what]
+    assert differing == [("head 0", "YOLO", "-")]

@@ -232,3 +232,14 @@ def test_markdown_makes_nothing_that_runs_or_is_fetched(text: str) -> None:
 @pytest.mark.parametrize("path", ["//evil", "/\\evil", "https://evil", "evil", "/a\nb", "/session?next=/"])
 def test_only_paths_of_the_hub_are_led_to(path: str) -> None:
     assert own_path(path) == "/models"
+
+
+@pytest.mark.parametrize("text", ["coco", "cat\ndog", "cat, dog", '["a, b"]'])
+def test_names_of_classes_are_read_as_they_are_typed(text: str) -> None:
+    found = stated(Rvc2Spec, class_names=text)
+    assert found.spec is not None
+    again = stated(Rvc2Spec, class_names=shown(found.spec.model_dump(mode="json"), [])["class_names"])
+    assert again.spec == found.spec
+    words = words_of(Rvc2Spec, found.values, address="team/model", file="model.onnx", url="http://hub")
+    assert shlex.join(["--classes", text]) in words.command
+    assert "line 2 is empty" in stated(Rvc2Spec, class_names="a\n\nb").errors["class_names"]
