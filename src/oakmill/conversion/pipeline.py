@@ -217,8 +217,8 @@ def _loaded(
             progress.note(f"node {finding.subject!r}: {finding.message}")
     ends = network.graph.output if isinstance(network, ModelProto) else network.outputs
     source, told = archive_heads.fitting(source, [item.name for item in ends])
-    source, of_names = class_names.named(source, spec.class_names)
-    findings = (*known, *recognised.findings, *told, *of_names)
+    source, of_heads = class_names.named(source, spec.class_names, (*recognised.findings, *told))
+    findings = (*known, *of_heads)
     _tell(findings, progress)
     return _Loaded(network, source, used, findings)
 

@@ -15,12 +15,15 @@ SHOWN = 5
 """Names that are listed where something is told of many."""
 
 
-def named(source: SourceModel, names: Sequence[str]) -> tuple[SourceModel, tuple[Finding, ...]]:
-    """The source whose heads have these names, where they have classes; and what is told of that.
+def named(
+    source: SourceModel, names: Sequence[str], told: Sequence[Finding] = ()
+) -> tuple[SourceModel, tuple[Finding, ...]]:
+    """The source whose heads have these names, where they have classes; and all that is told of its heads.
 
     Args:
         source: with the heads that its archive declares, or that were recognised.
         names: what is given; nothing changes without any.
+        told: what is told of the heads already; that the file names no classes is nothing to tell then.
 
     Raises:
         SpecError: there are not as many names as a head has classes.
@@ -28,14 +31,17 @@ def named(source: SourceModel, names: Sequence[str]) -> tuple[SourceModel, tuple
     heads: list[Mapping[str, Any]] = ((source.archive or {}).get("model") or {}).get("heads") or []
     of_classes = [head for head in heads if classes_of(head)]
     if not names:
-        return source, ()
+        return source, tuple(told)
+    told = [item for item in told if item.code != "class_names_missing"]
     for head in of_classes:
         _require(head, names)
-    twice = _twice(names)
+    told += _twice(names)
     if not of_classes or source.archive is None:
-        return source, (_unused(names, heads), *twice)
+        return source, (*told, _unused(names, heads))
     changed = [_with_names(head, names) if classes_of(head) else head for head in heads]
-    return replace(source, archive={**source.archive, "model": {**source.archive["model"], "heads": changed}}), twice
+    return replace(source, archive={**source.archive, "model": {**source.archive["model"], "heads": changed}}), tuple(
+        told
+    )
 
 
 def classes_of(head: Mapping[str, Any]) -> int:
