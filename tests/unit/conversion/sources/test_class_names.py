@@ -7,12 +7,14 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from oakmill.conversion.pipeline import Converted, summary
 from oakmill.errors import SpecError
 from tests.unit.conversion.conftest import Run
 from tests.unit.conversion.sources.test_archive_heads import head, pack
+from tests.unit.heads.families.exports import Export
 
 
 def metadata_in(made: Converted) -> list[dict[str, Any]]:
@@ -46,3 +48,13 @@ def test_names_that_no_head_has_a_place_for_are_no_green(run: Run, tmp_path: Pat
     made = run(pack(tmp_path, []), class_names="x,y,z,w,v")
     assert [item.code for item in made.passport.findings if item.code.startswith("class")] == ["class_names_unused"]
     assert made.passport.verdict == "warning"
+
+
+def test_a_recognised_detector_without_names_has_the_given_ones(run: Run, tmp_path: Path) -> None:
+    """Its file named one class of three: they were numbered, which nobody wants to read who gave names."""
+    onnx.save(Export().model(names="{0: 'one'}"), tmp_path / "detector.onnx")
+    made = run(tmp_path / "detector.onnx", class_names="cat,dog,bird")
+    assert metadata_in(made)[0]["classes"] == ["cat", "dog", "bird"]
+    assert {item.code for item in made.passport.findings} >= {"head_recognised"}
+    assert "class_names_missing" not in {item.code for item in made.passport.findings}
+    assert "cat" in json.dumps(made.passport.as_dict())
