@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,32 @@ def detector() -> ModelOf:
         tensors=[*made.tensors, anchors, *selected],
         operators=[*made.operators, last],
         outputs=[6, 7, 8, 9],
+    )
+
+
+def transposed(options: tuple[int, int, int] = (1, 2, 2), kernel: int = 2) -> ModelOf:
+    """[1, 16, 16, 3] through MediaPipe's transposed convolution with a bias to [1, 32, 32, 4]; SAME, stride 2."""
+    random = np.random.RandomState(3)
+    return ModelOf(
+        tensors=[
+            TensorOf(INPUT, (1, SIDE, SIDE, 3)),
+            TensorOf(
+                "weights", (FILTERS, kernel, kernel, 3), data=random.randn(FILTERS, kernel, kernel, 3).astype("f")
+            ),
+            TensorOf("bias", (FILTERS,), data=np.arange(FILTERS, dtype="f")),
+            TensorOf(OUTPUT, (1, 2 * SIDE, 2 * SIDE, FILTERS)),
+        ],
+        operators=[
+            OperatorOf(
+                CUSTOM,
+                [0, 1, 2],
+                [3],
+                custom="Convolution2DTransposeBias",
+                bare_options=struct.pack("<3i", *options),
+            )
+        ],
+        inputs=[0],
+        outputs=[3],
     )
 
 

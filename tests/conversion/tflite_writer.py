@@ -66,6 +66,8 @@ class OperatorOf:
     outputs: Sequence[int]
     custom: str = ""
     options: tuple[int, Table] | None = None
+    bare_options: bytes = b""
+    """Of a custom operation."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ def _operator(item: OperatorOf, place: int) -> Table:
     table: dict[int, Any] = {0: Scalar("I", place), 1: Vector(item.inputs, "i"), 2: Vector(item.outputs, "i")}
     if item.options:
         table[3], table[4] = Scalar("B", item.options[0]), item.options[1]
+    if item.bare_options:
+        table[5] = Vector(list(item.bare_options), "B")
     return table
 
 

@@ -147,3 +147,25 @@ def test_what_old_converters_write_and_post_processing_are_mended_for_the_tools(
             wanted = converted.answers[0][name]
             found = values if values.dtype == np.float32 else (values.astype(np.float32) + 128) * makers.OUTPUT_STEP
             np.testing.assert_allclose(found, wanted, atol=2 * makers.OUTPUT_STEP)
+
+
+def test_mediapipes_transposed_convolution_is_written_out(toolchain: TfliteToolchain, tmp_path: Path) -> None:
+    """MediaPipe's selfie segmentation ends with an operation of its own, and was refused for it."""
+    made = makers.transposed()
+    sample = PICTURE.astype(np.float32)
+    converted = toolchain.convert(
+        makers.written(made, tmp_path / "t.tflite"), tmp_path / "job", [{makers.INPUT: sample}]
+    )
+    weights, bias = made.tensors[1].data, made.tensors[2].data
+    assert weights is not None
+    wanted = np.einsum("nijc,oabc->niajbo", sample, weights).reshape(1, 32, 32, -1) + bias
+    np.testing.assert_allclose(run(converted.faithful, sample), wanted, atol=1e-3)
+    np.testing.assert_allclose(converted.answers[0][makers.OUTPUT], wanted, atol=1e-3)
+
+
+def test_a_transposed_convolution_that_is_none_of_mediapipes_is_refused(
+    toolchain: TfliteToolchain, tmp_path: Path
+) -> None:
+    file = makers.written(makers.transposed((7, 2, 2)), tmp_path / "t.tflite")
+    with pytest.raises(RunnerError, match="not as MediaPipe's"):
+        toolchain.convert(file, tmp_path / "job", [])

@@ -28,6 +28,7 @@ T = TypeVar("T")
 _VERSION = 3  # of the schema, since 2017
 _NUMBERS = {"float32", "float16", "int32", "uint8", "int64", "bool", "int16", "int8", "float64"}
 _UNCONVERTED = {"int4", "bfloat16", "int2", "uint4", "float8_e4m3fn", "float8_e5m2"}
+_WRITTEN_OUT = "Convolution2DTransposeBias"  # which the toolchain writes as TRANSPOSE_CONV and ADD
 _FLEX = "Flex"  # how operations of TensorFlow itself are called, which LiteRT runs with a part of TensorFlow
 _LARGEST = (1 << 31) - 1  # bytes: offsets have 32 bits, and the sign is taken
 
@@ -72,6 +73,8 @@ class TfliteModel:
     wide: bool
     """Whether something computed is quantized to 16 bits."""
     description: str
+    written_out: tuple[str, ...] = ()
+    """What MediaPipe's transposed convolution computes, the one custom operation that is known."""
 
 
 def read_tflite(path: Path, settings: Settings) -> SourceModel:
@@ -160,6 +163,7 @@ class _Reader:
         self._buffers = [_buffer_size(item, size) for item in root.tables(4)]
         self._operations: Counter[str] = Counter()
         self._tensors: list[TfliteTensor] = []
+        self._written_out: list[str] = []
 
     def model(self) -> TfliteModel:
         graphs = [(graph, self._graph_tensors(graph)) for graph in self._root.tables(2)]
@@ -179,6 +183,7 @@ class _Reader:
             quantization=Quantization.ACTIVATIONS if computed else some,
             wide=any(item.dtype == "int16" for item in computed),
             description=self._root.text(3),
+            written_out=tuple(self._written_out),
         )
 
     def _graph_tensors(self, graph: Table) -> list[TfliteTensor]:
@@ -218,6 +223,10 @@ class _Reader:
                 if index != -1:  # an input left out
                     _item(tensors, index, f"{label} reads the tensor")
             computed = [_item(tensors, index, f"{label} computes the tensor") for index in table.numbers(2, "i")]
+            if code == CUSTOM and custom == _WRITTEN_OUT and len(computed) == 1:
+                self._written_out.append(computed[0].name)
+                self._operations.update(["TRANSPOSE_CONV", "ADD"])
+                continue
             _require_known(code, custom, computed[0].name if computed else label)
             self._operations[OPERATIONS[code]] += 1
 

@@ -79,6 +79,11 @@ def as_onnx(
     toolchain.require()
     model = describe_tflite(source.graph, settings)
     samples = _Samples.of(model, source, inputs, seed)
+    if model.written_out:
+        named = " and ".join(map(repr, model.written_out))
+        progress.note(
+            f"MediaPipe's transposed convolution, which computes {named}, is written as TRANSPOSE_CONV and ADD"
+        )
     file = _mended(source.graph, job, settings, progress)
     progress.doing("converting TFLite to ONNX")
     try:

@@ -1,4 +1,4 @@
-"""Runs TFLite models in LiteRT, and writes them as ONNX.
+"""Runs TFLite models in LiteRT, and writes them as ONNX; one custom operation of MediaPipe is written out before.
 
 convert  {"model": FILE, "opset": 16, "quantized": true, "shapes": {INPUT: [1, 64, 64, 3]},
           "samples": [{INPUT: FILE.npy}]}
@@ -20,6 +20,7 @@ import numpy as np
 from frame import serve
 
 from . import convert as converting
+from . import custom
 from .lite import Lite
 
 
@@ -27,14 +28,15 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     """Run the model in LiteRT, then convert it."""
     seconds = {}
     started = time.monotonic()
-    lite = Lite(request["model"], request["shapes"])
+    file = custom.written_out(request["model"])
+    lite = Lite(file, request["shapes"])
     answers = [lite.run({name: np.load(file) for name, file in sample.items()}) for sample in request["samples"]]
     named = {f"{o}/{i}": values for i, run in enumerate(answers) for o, values in enumerate(run.values())}
     np.savez("outputs.npz", **named)
     seconds["interpreter"] = round(time.monotonic() - started, 3)
     for name, as_float in (("faithful", False), ("float", True))[: 1 + request["quantized"]]:
         started = time.monotonic()
-        model = converting.convert(request["model"], request["opset"], as_float=as_float)
+        model = converting.convert(file, request["opset"], as_float=as_float)
         Path(f"{name}.onnx").write_bytes(model.SerializeToString(deterministic=True))
         seconds[name] = round(time.monotonic() - started, 3)
     return {"outputs": list(answers[0]) if answers else [], "seconds": seconds}
