@@ -57,7 +57,7 @@ def test_the_models_own_answer_turns_with_the_colours(page: Page, classifier: st
     expect(reversed_).to_contain_text("class 2")
 
 
-def test_the_surest_way_is_taken_into_the_form(page: Page, classifier: str, tmp_path: Path) -> None:
+def test_the_way_that_fits_is_taken_into_the_form(page: Page, classifier: str, tmp_path: Path) -> None:
     page.goto(f"/instances/{classifier}/colours")
     page.set_input_files("[data-image] input", red(tmp_path / "red.png"))
     page.wait_for_url(re.compile("image="))
@@ -73,7 +73,7 @@ def test_pictures_of_a_set_are_chosen_by_a_click(page: Page, hub: Served, classi
     expect(page.locator("#report .stats")).to_be_visible(timeout=SLOW)
     page.goto(f"/instances/{classifier}/colours?set={own}")
     expect(page.locator(".tile")).to_have_count(4, timeout=SLOW)
-    expect(page.locator("#proof")).to_contain_text("Surest")
+    expect(page.locator("#proof")).to_contain_text("Fits best")
     page.locator(".strip a").nth(2).click()
     expect(page.locator(".strip a").nth(2)).to_have_attribute("aria-current", "true")
 

@@ -1,4 +1,4 @@
-"""Feeds a model one image in several ways, and tells what it sees each time: so wrong preprocessing is found."""
+"""Feeds a model images in several ways, and tells what it sees each time: so wrong preprocessing is found."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from oakmill.calibration.datasets.files import find_files, is_image
 from oakmill.calibration.images import read_image
 from oakmill.calibration.samples import draw, generated
 from oakmill.conversion.inputs import ResolvedInput, resolve
-from oakmill.conversion.passport import Task, tasks_of
+from oakmill.conversion.passport import Confidence, Task, tasks_of
+from oakmill.conversion.passport.confidence import clarity
+from oakmill.conversion.passport.conventions import Testimony
+from oakmill.conversion.passport.mirror import is_telling, witness
 from oakmill.errors import NotFound, UnsupportedModel
 from oakmill.graph import preprocessing, shapes
 from oakmill.graph.equality import Session
@@ -54,26 +57,60 @@ class Subject:
         self.size = sizes["H"], sizes["W"]
         self.outputs = [Tensor(name, shape, "") for name, shape in self._session.output_shapes().items()]
         heads = ((source.archive or {}).get("model") or {}).get("heads")
-        self.tasks: tuple[Task, ...] = tasks_of(self.outputs, heads, self.size)
+        found: tuple[Task, ...] = tasks_of(self.outputs, heads, self.size)
+        self.task = next(iter(found), None)
         self._others = {
             item.name: next(generated(item.shape, item.layout, Encoding.NONE, 1, 0)).astype(item.dtype)
             for item in self.inputs
             if item is not self.image
         }
 
-    def run(self, path: Path, variant: Preprocessed) -> Outputs:
-        """What comes out of an image that is fed so."""
+    def run(self, path: Path, variant: Preprocessed) -> tuple[Outputs, Outputs]:
+        """What comes out of an image that is fed so, and of its mirror image."""
         item = self.image
         raw = read_image(path, item.shape, item.layout, variant.encoding, resize=Resize.CROP)
         fed = preprocessing.apply(
             raw, Preprocessing(item.name, item.layout, variant.mean or None, variant.scale or None)
+        ).astype(item.dtype)
+        plain, mirrored = (
+            self._session.run({item.name: view, **self._others}) for view in (fed, np.flip(fed, item.layout.index("W")))
         )
-        return self._session.run({item.name: fed.astype(item.dtype), **self._others})
+        return plain, mirrored
 
-    def certainty(self, outputs: Outputs) -> float | None:
-        """How sure it is, 0 to 1, where its outputs are of a known kind."""
-        found = self.tasks[0].certainty(outputs) if self.tasks else math.nan
-        return round(found, 6) if math.isfinite(found) else None
+
+class Listener:
+    """Hears what a model says of images that are fed in one way."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._witness = witness(subject.task) if subject.task else None
+        self._first: Outputs = {}
+        self._certainty: list[float | None] = []
+        self._clarity: list[float] = []
+
+    def add(self, plain: Outputs, mirrored: Outputs) -> None:
+        """Add what comes out of the next image and of its mirror image."""
+        self._first = self._first or plain
+        task = self._subject.task
+        self._certainty.append(_finite(task.certainty(plain)) if task else None)
+        if task and self._witness:
+            self._witness.add(plain, mirrored)
+            self._clarity.append(_finite(clarity(task, plain)) or 0.0)
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether the outputs surely are what they are taken for."""
+        return self._subject.task is not None and is_telling(self._subject.task, self._first)
+
+    @property
+    def reaction(self) -> Reaction:
+        """All that was said; what is seen and the outputs' values are those of the first image."""
+        return Reaction(
+            seen=_seen(self._subject.task, self._first),
+            outputs=tuple(_statistics(self._first)),
+            certainty=tuple(self._certainty),
+            testimony=Testimony(Confidence(tuple(self._clarity)), self._witness.kept()) if self._witness else None,
+        )
 
 
 def react(asked: TryColours, place: Place) -> Reactions:
@@ -88,40 +125,37 @@ def react(asked: TryColours, place: Place) -> Reactions:
         raise UnsupportedModel("Only ONNX is run here.", remedy="Upload the model as ONNX to see its colours.")
     subject = Subject(source, asked.inputs)
     images = _images(asked, place)
-    firsts = [subject.run(images[0], variant) for variant in asked.variants]
-    sure = [[subject.certainty(outputs)] for outputs in firsts]
-    further = _further(subject, images[1:], asked.variants, sure)
+    listeners = [Listener(subject) for _ in asked.variants]
+    looked_at = _listen(subject, images, asked.variants, listeners)
     return Reactions(
         input=subject.image.name,
         shape=subject.image.shape,
-        task=type(subject.tasks[0]).__name__ if subject.tasks else "",
+        task=type(subject.task).__name__ if subject.task else "",
         image=_shown(images[0], subject.size),
-        images=1 + further,
-        reactions=tuple(
-            Reaction(seen=_seen(subject, outputs), outputs=tuple(_statistics(outputs)), certainty=tuple(values))
-            for outputs, values in zip(firsts, sure, strict=True)
-        ),
+        images=looked_at,
+        telling=all(listener.is_telling for listener in listeners),
+        reactions=tuple(listener.reaction for listener in listeners),
     )
 
 
-def _further(
-    subject: Subject, images: Sequence[Path], variants: Sequence[Preprocessed], sure: list[list[float | None]]
+def _listen(
+    subject: Subject, images: Sequence[Path], variants: Sequence[Preprocessed], listeners: Sequence[Listener]
 ) -> int:
-    """Add the certainty on further images, while there is time; how many were looked at."""
+    """Show the first image, and further ones while there is time; how many were looked at."""
     deadline = time.monotonic() + SECONDS
     for count, path in enumerate(images):
-        if time.monotonic() > deadline:
+        if count and time.monotonic() > deadline:
             return count
-        for variant, values in zip(variants, sure, strict=True):
-            values.append(subject.certainty(subject.run(path, variant)))
+        for variant, listener in zip(variants, listeners, strict=True):
+            listener.add(*subject.run(path, variant))
     return len(images)
 
 
-def _seen(subject: Subject, outputs: Outputs) -> tuple[Seen, ...] | None:
+def _seen(task: Task | None, outputs: Outputs) -> tuple[Seen, ...] | None:
     """Classes or boxes with their scores; None of a model of which nobody knows what its outputs mean."""
-    if not subject.tasks or not hasattr(subject.tasks[0], "sees"):
+    if task is None or not hasattr(task, "sees"):
         return None
-    found = subject.tasks[0].sees(outputs).seen
+    found = task.sees(outputs).seen
     return tuple(Seen(label=one.label, score=_finite(one.score), box=one.box) for one in found)
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from oakmill.calibration.doctor import Diagnosis, Expectation
+from oakmill.conversion.passport.conventions import Testimony
 from oakmill.model.source import Tensor
 from oakmill.preflight.findings import Report
 from oakmill.spec import Encoding, InputSpec
@@ -209,23 +210,28 @@ class Statistics(Answer):
 class Reaction(Answer):
     """What a model says to an image that is fed in one way.
 
-    What it sees, or, where nobody knows what its outputs mean, their values; and how sure it is (0 to 1) of that image
-    and of further ones.
+    What it sees, or, where nobody knows what its outputs mean, their values; how sure it is (0 to 1) of that image and
+    of further ones; and, of classes and boxes, what it said by which the passport judges conventions.
     """
 
     seen: tuple[Seen, ...] | None = None
     outputs: tuple[Statistics, ...] = ()
     certainty: tuple[float | None, ...] = ()
+    testimony: Testimony | None = None
 
 
 class Reactions(Answer):
-    """What a model says to each way; `image` is what it was shown, a JPEG in base64, `images` how many there were."""
+    """What a model says to each way; `image` is what it was shown, a JPEG in base64, `images` how many there were.
+
+    `telling` is whether the outputs surely are what they are taken for, as the passport asks.
+    """
 
     input: str
     shape: tuple[int, ...]
     task: str
     image: str
     images: int
+    telling: bool
     reactions: tuple[Reaction, ...]
 
 

@@ -139,13 +139,13 @@ class Inquiry:
         was given in the other order.
         """
         tried = [(convention, self._testimony(convention, SCREENED)) for convention in others(self._item)]
-        best = [convention for convention, _ in sorted(tried, key=lambda item: -_rank(item[1]))[:FINALISTS]]
+        best = [convention for convention, _ in sorted(tried, key=lambda item: -rank(item[1]))[:FINALISTS]]
         if self._item.channels == 3:
             best += [_in_other_order(convention) for convention in (declared(self._item), *best)]
         given = ours.of_first(len(self._images))
         found = [(convention, self._testimony(convention, len(self._images))) for convention in best]
         fitting = [item for item in found if is_better(given, item[1])]
-        return max(fitting, key=lambda item: _rank(item[1]), default=None)
+        return max(fitting, key=lambda item: rank(item[1]), default=None)
 
     def _testimony(self, convention: Convention, count: int) -> Testimony:
         seen, sure = witness(self._task), []
@@ -176,8 +176,8 @@ def mirrored(raw: Outputs, outer: ResolvedInput) -> Outputs:
     return {**raw, outer.name: np.flip(raw[outer.name], outer.layout.index("W"))}
 
 
-def _rank(said: Testimony) -> float:
-    """By what conventions are sorted: what stays, then how sure it is."""
+def rank(said: Testimony) -> float:
+    """By what conventions are sorted, here and on the hub's page of colours: what stays, then how sure it is."""
     return (said.kept.mean if said.kept.is_steady else 0.0) + 0.1 * said.sure.mean
 
 

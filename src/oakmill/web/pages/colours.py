@@ -95,13 +95,13 @@ class Proof:
 
     @property
     def best(self) -> Variant | None:
-        """The variant that the model is surest with."""
+        """The variant that fits the model best."""
         return best_of([*self.tiles, *self.others])
 
     @property
     def is_clear(self) -> bool:
-        """Whether no other comes near."""
-        return self.best is not None and is_clear(self.best, [*self.tiles, *self.others])
+        """Whether no other comes near, and the model's outputs surely are what they are taken for."""
+        return self.found.telling and self.best is not None and is_clear(self.best, [*self.tiles, *self.others])
 
 
 @pages.get("/instances/{instance_id}/colours")

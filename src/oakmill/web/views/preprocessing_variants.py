@@ -1,4 +1,4 @@
-"""The variants to feed an image that are tried side by side, and which of them the model is surest with."""
+"""The variants to feed an image that are tried side by side, and which of them fits the model best."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from oakmill.conversion.passport import confidence
-from oakmill.conversion.passport.confidence import Confidence
+from oakmill.conversion.passport import confidence, conventions
 from oakmill.spec import Encoding
 from oakmill.spec.preprocessing_rules import PRESETS, Values
 from oakmill.untrusted.questions import Preprocessed, Reaction
@@ -32,19 +31,36 @@ class Variant:
         return next(iter(self.reaction.certainty), None)
 
     @property
-    def confidence(self) -> Confidence:
-        """How sure it is of each image."""
-        return Confidence(tuple(value for value in self.reaction.certainty if value is not None))
-
-    @property
     def mean_sure(self) -> float | None:
         """How sure it is on average."""
-        return self.confidence.mean if self.confidence.values else None
+        known = [value for value in self.reaction.certainty if value is not None]
+        return sum(known) / len(known) if known else None
+
+    @property
+    def stays(self) -> float | None:
+        """The share of what it sees that is there on mirror images too; None of what is no class and no box."""
+        return self.reaction.testimony.kept.mean if self.reaction.testimony else None
 
     @property
     def order(self) -> float:
-        """By what variants are sorted: those that say nothing come last."""
-        return -1.0 if self.mean_sure is None else self.mean_sure
+        """By what variants are sorted, as the passport does; those that say nothing come last."""
+        if self.mean_sure is None:
+            return -1.0
+        return conventions.rank(self.reaction.testimony) if self.reaction.testimony else self.mean_sure
+
+    def fits_better(self, other: Variant) -> bool:
+        """Whether the model says so clearly, as the passport judges; of red and blue, how clear it is says it."""
+        ours, theirs = self.reaction.testimony, other.reaction.testimony
+        if not ours or not theirs:
+            return False
+        if self.words == other.words:
+            return confidence.is_clear(theirs.sure, ours.sure)
+        return conventions.is_better(theirs, ours)
+
+    @property
+    def words(self) -> str:
+        """The title without the order of colours."""
+        return self.title.partition(", ")[2]
 
     @property
     def preprocessed(self) -> Preprocessed:
@@ -89,24 +105,22 @@ def others(shown: Sequence[Variant], encodings: Sequence[str]) -> list[Variant]:
 
 
 def regrouped(shown: Sequence[Variant], rest: Sequence[Variant]) -> tuple[list[Variant], list[Variant]]:
-    """Tiles and others where nobody said what is right: the surest convention above, what was taken for it below."""
+    """Tiles and others where nobody said what is right: the best convention above, what was taken for it below."""
     best = best_of([*shown, *rest])
     if best is None or best in shown:
         return list(shown), list(rest)
-    words = best.title.partition(", ")[2]
-    first = [variant for variant in rest if variant.title.partition(", ")[2] == words]
+    first = [variant for variant in rest if variant.words == best.words]
     tiles = [*first, *shown[: len(first)]]
     return tiles, [variant for variant in (*shown, *rest) if variant not in tiles]
 
 
 def best_of(variants: Sequence[Variant]) -> Variant | None:
-    """The surest; none where nothing says how sure it is."""
+    """The one that fits best; none where nothing says how sure the model is."""
     known = [variant for variant in variants if variant.mean_sure is not None]
-    return max(known, key=lambda variant: variant.mean_sure or 0.0) if known else None
+    return max(known, key=lambda variant: variant.order, default=None)
 
 
 def is_clear(best: Variant, variants: Sequence[Variant]) -> bool:
-    """Whether it is surer than every other by more than chance does."""
+    """Whether it fits better than every other by more than chance does."""
     rest = [variant for variant in variants if variant is not best and variant.mean_sure is not None]
-    enough = len(best.reaction.certainty) >= confidence.MANY
-    return enough and all(confidence.is_clear(variant.confidence, best.confidence) for variant in rest)
+    return bool(rest) and all(best.fits_better(variant) for variant in rest)
