@@ -19,6 +19,7 @@ RUNNER_PACKAGES = {
     "frame",
     "numpy",
     "bsdiff4",
+    "flatbuffers",
     "onnx",
     "onnxruntime",
     "openvino",
