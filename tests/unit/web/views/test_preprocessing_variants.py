@@ -6,8 +6,7 @@ photos instead of 72, so the page proposed what the passport warns of.
 
 from __future__ import annotations
 
-from oakmill.conversion.passport import Confidence
-from oakmill.conversion.passport.conventions import Testimony
+from oakmill.conversion.passport import Confidence, conventions
 from oakmill.conversion.passport.mirror import Kept
 from oakmill.untrusted.questions import Reaction
 from oakmill.web.views.preprocessing_variants import Variant, best_of, is_clear
@@ -21,7 +20,7 @@ def variant(title: str, sure: float, stays: float | None) -> Variant:
     spread = tuple(sure + 0.01 * (place % 2) for place in range(IMAGES))
     heard = None
     if stays is not None:
-        heard = Testimony(Confidence(spread), Kept((stays,) * IMAGES, stays, 40, IMAGES, (3, 5)))
+        heard = conventions.Testimony(Confidence(spread), Kept((stays,) * IMAGES, stays, 40, IMAGES, (3, 5)))
     made.reaction = Reaction(certainty=spread, testimony=heard)
     return made
 
