@@ -11,18 +11,20 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, helper, numpy_helper
 from pydantic import Field
 
-from oakmill.conversion import registry
+from oakmill.conversion import finished, registry
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Progress
+from oakmill.conversion.finished import Found
 from oakmill.conversion.images import choose
 from oakmill.conversion.passport import Bounds, Passport
 from oakmill.conversion.passport.measure import Method, Subject, in_process, measure, source_model
@@ -32,7 +34,7 @@ from oakmill.errors import CompileFailed, VerificationFailed
 from oakmill.findings import Severity
 from oakmill.graph import equality
 from oakmill.jobs.runner import ConversionJob
-from oakmill.model.source import SourceModel
+from oakmill.model.source import SourceModel, Tensor
 from oakmill.settings import Settings
 from oakmill.spec import Precision, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS, Limits, PlatformFacts, Tools
@@ -213,6 +215,36 @@ class Toy(Platform):
         return {"cmd_info": {tool: list(words) for tool, words in commands.items()}, "paint": self.spec.paint}
 
 
+@dataclass(frozen=True)
+class FinishedToy(finished.Finished):
+    """A copy that is looked at again."""
+
+    def read(self, depthai: Depthai, progress: Progress) -> Found:
+        """Raises VerificationFailed: it is no graph."""
+        try:
+            graph = onnx.load(self.file).graph
+        except DecodeError as error:
+            raise VerificationFailed(f"{self.file.name} is no copy") from error
+        sides = [tuple(_tensor(value) for value in side) for side in (graph.input, graph.output)]
+        built = Built(self.file, {"inputs": {}, "outputs": {}})
+        return Found(built, {"name": "toy reader", "kind": "toy"}, *sides)
+
+    def run(self, found: Found, samples: Sequence[Any], progress: Progress) -> Iterator[Any]:
+        """By onnxruntime."""
+        session = equality.Session(onnx.load(self.file))
+        return map(session.run, samples)
+
+    def network(self, prepared: Prepared, found: Found, calibration: CalibrationRecord, progress: Progress) -> Network:
+        """The prepared graph."""
+        return replace(self.platform.network(prepared, self.work / "network", progress), calibration=calibration)
+
+
+def _tensor(value: onnx.ValueInfoProto) -> Tensor:
+    kind = value.type.tensor_type
+    dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type).name
+    return Tensor(value.name, tuple(size.dim_value for size in kind.shape.dim), dtype)
+
+
 def _changed(model: onnx.ModelProto, change: Any) -> onnx.ModelProto:
     """A copy of the model with other weights."""
     made = onnx.ModelProto()
@@ -236,6 +268,7 @@ ROW = registry.Row(
     load=lambda: Toy,
     toolchains=lambda settings: [Copier(settings)],
     outcome=lambda settings: registry.Outcome("A copy."),
+    finished=lambda file: FinishedToy,
 )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -43,3 +46,34 @@ def test_a_process_makes_the_same_bytes_as_the_tests_own(
     assert [event["stage"] for event in again.events if event["kind"] == "stage"] == [
         event["stage"] for event in answer.events if event["kind"] == "stage"
     ]
+
+    # A user who got the archive looks at it again, with the model, and with a recipe that speaks of other bytes.
+    archive = tmp_path / "here" / FILES[platform]
+    look = in_process.run("verify", archive, "--source", model, "--images", photos, "--json", **variables)
+    seen = read_answer(look.returncode, look.stdout, look.stderr)
+    assert seen.exit_code == 0, seen.result
+    assert {finding["code"] for finding in seen.result["findings"]} <= {"not_run", "not_held_out"}
+    assert "its documents say of it what the reader finds" in seen.result["holds"]
+    assert seen.result["passport"]["verdict"] in ("ok", "warning")
+    assert seen.result["passport"]["images"]["count"] == len(list(photos.iterdir()))
+    look = in_process.run("verify", _spoiled(archive), "--json", **variables)
+    spoiled = read_answer(look.returncode, look.stdout, look.stderr)
+    assert spoiled.exit_code == 8
+    assert "bytes_changed" in {finding["code"] for finding in spoiled.result["findings"]}
+
+
+def _spoiled(archive: Path) -> Path:
+    """The archive, whole, but that its recipe has another digest."""
+    with tarfile.open(archive) as packed:
+        members = {item.name: packed.extractfile(item).read() for item in packed.getmembers()}  # type: ignore[union-attr]
+    recipe = members["recipe.yaml"].decode()
+    digest = re.search(r"^artefact:\n.*?sha256: (\w+)", recipe, re.DOTALL | re.MULTILINE)
+    assert digest
+    members["recipe.yaml"] = recipe.replace(digest[1], "f" * 64).encode()
+    target = archive.with_name(f"spoiled.{archive.name}")
+    with tarfile.open(target, "w:xz") as packed:
+        for name, content in members.items():
+            item = tarfile.TarInfo(name)
+            item.size = len(content)
+            packed.addfile(item, io.BytesIO(content))
+    return target

@@ -16,6 +16,7 @@ COMMANDS = {
     "convert": "Convert a model for an OAK camera, with proof of accuracy.",
     "check": "Say whether a model can go to each platform, and what stands in the way.",
     "replay": "Follow a recipe again, and say whether the bytes are the same.",
+    "verify": "Look at a finished file again, and say what no longer holds.",
     "compare": "Put two results side by side.",
     "toolchains": "List, install, verify and remove the vendors' tools.",
     "datasets": "List, install, add and examine calibration sets.",
@@ -46,6 +47,8 @@ def _of_files(name: str) -> click.Command | None:
             from oakmill.cli.check import command
         case "replay":
             from oakmill.cli.replay import command
+        case "verify":
+            from oakmill.cli.verify import command
         case "compare":
             from oakmill.cli.compare import command
         case "toolchains":

@@ -13,9 +13,12 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from oakmill.cli.passport_table import passport_table
+from oakmill.cli.severities import marked, named
 from oakmill.conversion.events import Event, Kind
 from oakmill.conversion.pipeline import Converted
+from oakmill.conversion.verify import Verified
 from oakmill.errors import OakmillError
+from oakmill.findings import Severity
 
 
 class Display:
@@ -78,3 +81,17 @@ class Display:
         seconds = time.monotonic() - self._began
         size = converted.file.stat().st_size / 1e6
         self._console.print(f"[bold]{escape(str(converted.file))}[/] {size:.2f} MB in {seconds:.1f} s")
+
+    def verified(self, seen: Verified) -> None:
+        """Show what holds of a finished file, what does not, and its passport where there is one."""
+        self._live.stop()
+        for sentence in seen.holds:
+            self._console.print(f"{marked(Severity.OK)} {escape(sentence)}")
+        for finding in seen.findings:
+            words = f"[bold]{escape(finding.title)}[/]: {escape(finding.message)}"
+            self._console.print(f"{marked(finding.severity)} {words}")
+            if finding.remedy:
+                self._console.print(f"  [dim]what helps: {escape(finding.remedy)}[/]")
+        if seen.passport:
+            self._console.print(passport_table(seen.passport))
+        self._console.print(f"[bold]{escape(str(seen.file))}[/]: {named(seen.verdict)}")

@@ -22,6 +22,7 @@ from oakmill.toolchains import catalog
 from oakmill.toolchains.base import Toolchain
 
 if TYPE_CHECKING:
+    from oakmill.conversion.finished import Finished
     from oakmill.conversion.platform import Platform
 
 ReadArguments = Callable[[Sequence[str]], object]
@@ -40,13 +41,15 @@ class Outcome:
 class Row:
     """A platform: what can be asked of it, what converts, every version of its toolchains (the default first).
 
-    `of_ir` is the same conversion for an OpenVINO IR. `arguments` reads each field of arguments for a vendor's tool.
+    `finished` knows what looks at a finished file again, by the file. `of_ir` is the same conversion for an OpenVINO
+    IR. `arguments` reads each field of arguments for a vendor's tool.
     """
 
     facts: PlatformFacts
     load: Callable[[], type[Platform]]
     toolchains: Callable[[Settings], list[Toolchain]]
     outcome: Callable[[Settings], Outcome]
+    finished: Callable[[Path], type[Finished]]
     of_ir: Callable[[Platform, SourceModel], Platform] = lambda platform, source: platform
     arguments: Callable[[Settings], Mapping[str, ReadArguments]] = lambda settings: {}
 
@@ -70,6 +73,12 @@ def _rvc2_arguments(settings: Settings) -> Mapping[str, ReadArguments]:
     from oakmill.toolchains.rvc2 import compile_tool
 
     return {"mo_args": options.read, "compile_tool_args": compile_tool.read}
+
+
+def _rvc2_finished(file: Path) -> type[Finished]:
+    from oakmill.conversion.rvc2.finished import Finished
+
+    return Finished
 
 
 def _rvc2_outcome(settings: Settings) -> Outcome:
@@ -100,6 +109,12 @@ def _rvc3_arguments(settings: Settings) -> Mapping[str, ReadArguments]:
     return {"mo_args": options.read, "compile_tool_args": compile_tool.read}
 
 
+def _rvc3_finished(file: Path) -> type[Finished]:
+    from oakmill.conversion.rvc3.finished import Finished, FinishedBlob
+
+    return FinishedBlob if file.suffix == ".blob" else Finished
+
+
 def _rvc3_outcome(settings: Settings) -> Outcome:
     if settings.rvc3_compile_tool or settings.rvc3_container:
         return Outcome("A compiled .blob, by the vendor's own tool.")
@@ -127,6 +142,12 @@ def _rvc4_arguments(settings: Settings) -> Mapping[str, ReadArguments]:
     }
 
 
+def _rvc4_finished(file: Path) -> type[Finished]:
+    from oakmill.conversion.rvc4.finished import Finished
+
+    return Finished
+
+
 def _rvc4_outcome(settings: Settings) -> Outcome:
     return Outcome(
         "A .dlc, which the device prepares for itself; executed here on x86 to prove its accuracy.",
@@ -149,9 +170,9 @@ def add(row: Row) -> None:
 
 
 for _row in (
-    Row(PLATFORMS["rvc2"], _rvc2, catalog.rvc2, _rvc2_outcome, _rvc2_of_ir, _rvc2_arguments),
-    Row(PLATFORMS["rvc3"], _rvc3, catalog.rvc3, _rvc3_outcome, _rvc3_of_ir, _rvc3_arguments),
-    Row(PLATFORMS["rvc4"], _rvc4, catalog.rvc4, _rvc4_outcome, arguments=_rvc4_arguments),
+    Row(PLATFORMS["rvc2"], _rvc2, catalog.rvc2, _rvc2_outcome, _rvc2_finished, _rvc2_of_ir, _rvc2_arguments),
+    Row(PLATFORMS["rvc3"], _rvc3, catalog.rvc3, _rvc3_outcome, _rvc3_finished, _rvc3_of_ir, _rvc3_arguments),
+    Row(PLATFORMS["rvc4"], _rvc4, catalog.rvc4, _rvc4_outcome, _rvc4_finished, arguments=_rvc4_arguments),
 ):
     add(_row)
 

@@ -111,7 +111,7 @@ def replay(
     recipe = read.read(path, settings)
     with publish.work_folder() as work:
         source = replay_inputs.find_source(recipe, path, given.source, work, settings)
-        spec = _spec(recipe, source)
+        spec = spec_of(recipe, source)
         spec = replay_inputs.with_calibration_images(recipe, spec, given.quantization_data, path.parent, work, settings)
         spec = replay_inputs.with_files(recipe, spec, path.parent)
         spec = spec.model_copy(update={"verification_images": given.images})
@@ -133,7 +133,7 @@ def _decisive(document: Mapping[str, Any]) -> dict[str, str]:
     return dict(fields({key: value for key, value in document.items() if key != _RESULT_OF}))
 
 
-def _spec(recipe: Recipe, source: replay_inputs.Found) -> ConversionSpec:
+def spec_of(recipe: Recipe, source: replay_inputs.Found) -> ConversionSpec:
     """The recorded parameters; where the model came otherwise, with what its NN Archive or its file's name said."""
     changes: dict[str, Any] = {}
     if not source.as_given:

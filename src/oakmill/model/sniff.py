@@ -26,12 +26,15 @@ _SUPERBLOB_HEADER = 17 * 8  # sizes of the base blob and of 16 patches, big endi
 
 @dataclass(frozen=True)
 class Finding:
-    """What a file seems to be: an accepted format, or `what` in words, with what to do about it."""
+    """What a file seems to be: an accepted format, or `what` in words, with what to do about it.
+
+    `compiled` is the device that an already converted file is for: rvc2, rvc3, rvc4, hailo.
+    """
 
     what: str
     remedy: str = ""
     format: SourceFormat | None = None
-    compiled: bool = False
+    compiled: str = ""
 
 
 _EXPORT = "Export it to ONNX first"
@@ -39,8 +42,8 @@ _SOURCE_WANTED = "It is converted already; give the ONNX model that it was made 
 
 _MAGICS = (
     (4, b"TFL3", Finding("a TFLite model", format=SourceFormat.TFLITE)),
-    (4, b"BLOB", Finding("an already compiled RVC3 blob", _SOURCE_WANTED, compiled=True)),
-    (0, b"\x01HEF", Finding("an already compiled Hailo HEF", _SOURCE_WANTED, compiled=True)),
+    (4, b"BLOB", Finding("an already compiled RVC3 blob", _SOURCE_WANTED, compiled="rvc3")),
+    (0, b"\x01HEF", Finding("an already compiled Hailo HEF", _SOURCE_WANTED, compiled="hailo")),
     (0, b"\x7fELF", Finding("a program or library")),
     (0, b"\x89HDF", Finding("an HDF5 file (Keras .h5)", f"{_EXPORT}, with tf2onnx.")),
     (0, b"GGUF", Finding("a GGUF language model", "Cameras cannot run it.")),
@@ -63,7 +66,7 @@ _LABELS = {
 
 # The first pattern that matches a name decides.
 _ZIP_MEMBERS = (
-    (r"dlc\.metadata|model\.params", Finding("an already compiled DLC", _SOURCE_WANTED, compiled=True)),
+    (r"dlc\.metadata|model\.params", Finding("an already compiled DLC", _SOURCE_WANTED, compiled="rvc4")),
     (r"(.*/)?serialized_exported_program\.json|(.*/)?models/model\.json", _PROGRAM),
     (r"model\.weights\.h5", Finding("a Keras model", f"{_EXPORT}, with tf2onnx.")),
     (r".*\.npy", Finding("an archive of NumPy arrays")),
@@ -164,7 +167,7 @@ def _by_myriad(head: bytes) -> Finding | None:
     """A MyriadX blob holds its magic number where the 52 bytes of an ELF header end."""
     for base, name in ((0, "blob"), (_SUPERBLOB_HEADER, "superblob")):
         if head[base:].startswith(_MYRIAD_ELF) and head[base + 52 :].startswith(_MYRIAD_MAGIC):
-            return Finding(f"an already compiled RVC2 {name}", _SOURCE_WANTED, compiled=True)
+            return Finding(f"an already compiled RVC2 {name}", _SOURCE_WANTED, compiled="rvc2")
     return None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from oakmill.conversion.prepare import Prepared
 from oakmill.errors import VerificationFailed
+from oakmill.model.source import Tensor
 
 
 def check_boundary(found: Mapping[str, Any], prepared: Prepared, ports: Mapping[str, Mapping[str, str]]) -> None:
@@ -41,3 +42,10 @@ def _check_tensors(
 
 
 _DEPTHAI_TYPES = {"U8": {"U8F"}, "FP16": {"FP16"}, "FP32": {"FP32"}, "I32": {"INT"}, "I8": {"I8"}}
+
+_NUMPY_TYPES = {"U8F": "uint8", "FP16": "float16", "FP32": "float32", "INT": "int32", "I8": "int8"}
+
+
+def tensor_of(read: Mapping[str, Any]) -> Tensor:
+    """An input or output of a blob as depthai tells it, with its sizes slowest first and numpy's name of its type."""
+    return Tensor(read["name"], tuple(reversed(read["dims"])), _NUMPY_TYPES.get(read["dtype"], read["dtype"]))

@@ -174,6 +174,7 @@ def measure(subject: Subject, progress: Progress) -> Passport:
         progress.doing("looking for values beyond FP16")
         findings += counts[0].vanishing()
     used = subject.images.calibration_images
+    quantized = bool(used or subject.calibration.get("images"))
     apart = f"none of them is among the {len(used)} images that calibrated the quantization" if used else ""
     return Passport(
         subject.platform,
@@ -181,7 +182,7 @@ def measure(subject: Subject, progress: Progress) -> Passport:
         tuple(item.check() for item in counts),
         fp16_overflows=overflowing() if overflowing else (),
         not_proven=subject.not_proven,
-        findings=worst_first(findings if used else map(_without_calibration, findings)),
+        findings=worst_first(findings if quantized else map(_without_calibration, findings)),
         calibration=subject.calibration,
     )
 

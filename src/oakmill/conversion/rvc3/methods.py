@@ -54,20 +54,20 @@ class Plan:
     overflowing: Overflowing | None = None
 
 
-def of_onnx(prepared: Prepared, images: Images, plain: Runnable, quantized: Runnable | None) -> Plan:
-    """Of an ONNX model: its IR before quantization, and the quantized one where there is one.
+def of_onnx(prepared: Prepared, images: Images, plain: Runnable | None, quantized: Runnable | None) -> Plan:
+    """Of an ONNX model: its IR before quantization, and the quantized one where there is one; one of them at least.
 
     What is not quantized is computed in FP16, and so are the outputs.
     """
     source, overflowing = source_model(prepared), partial(graph_overflows, prepared, images.held_out)
-    before = Method(*PLAIN, plain, source, WEIGHTS, looks=quantized is None)
+    before = [Method(*PLAIN, plain, source, WEIGHTS, looks=quantized is None)] if plain else []
     if quantized:
-        return Plan(source, (Method(*QUANTIZED_IR, quantized, source, looks=True), before), overflowing)
-    return Plan(source, (before, stored_in_half(prepared)), overflowing)
+        return Plan(source, (Method(*QUANTIZED_IR, quantized, source, looks=True), *before), overflowing)
+    return Plan(source, (*before, stored_in_half(prepared)), overflowing)
 
 
-def of_ir(source: Runnable, plain: Runnable, quantized: Runnable | None) -> Plan:
+def of_ir(source: Runnable, plain: Runnable | None, quantized: Runnable | None) -> Plan:
     """Of a source that is an IR itself."""
-    before = Method(*SOURCE_IR, plain, source, WEIGHTS, looks=quantized is None)
+    before = [Method(*SOURCE_IR, plain, source, WEIGHTS, looks=quantized is None)] if plain else []
     after = [Method(*QUANTIZED_SOURCE_IR, quantized, source, looks=True)] if quantized else []
-    return Plan(source, (*after, before))
+    return Plan(source, (*after, *before))

@@ -50,9 +50,9 @@ NOT_PROVEN_BLOB = (
 
 @dataclass(frozen=True)
 class Rvc3Network(Network):
-    """A network, quantized or not, and the IR as the Model Optimizer wrote it."""
+    """A network, quantized or not, and the IR as the Model Optimizer wrote it; None where that is not at hand."""
 
-    plain: Path = Path()
+    plain: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -331,7 +331,6 @@ class Rvc3(Platform):
         """Measure the IRs on the held-out images."""
         assert isinstance(network, Rvc3Network)
         record = network.calibration.model_dump(mode="json", include=CALIBRATION)
-        status = "compiled" if self.compiler else LABEL
         plan = self.measured(prepared, network, images, work)
         subject = Subject(
             self.name,
@@ -340,7 +339,7 @@ class Rvc3(Platform):
             plan.source,
             plan.methods,
             self._not_proven,
-            {"status": status, "precision": self.spec.target_precision.value, **record},
+            {"status": "compiled" if self.compiler else LABEL, "precision": self.spec.target_precision.value, **record},
             () if self.compiler else (measuring.NOT_COMPILED,),
             plan.overflowing,
         )
@@ -350,14 +349,15 @@ class Rvc3(Platform):
         """What is run for the passport."""
         return measuring.of_onnx(prepared, images, *self._irs(prepared, network, work))
 
-    def _irs(self, prepared: Prepared, network: Rvc3Network, work: Path) -> tuple[Runnable, Runnable | None]:
+    def _irs(self, prepared: Prepared, network: Rvc3Network, work: Path) -> tuple[Runnable | None, Runnable | None]:
         """The IR before quantization, and the one after it, where there is one."""
         names = [tensor.name for tensor in prepared.outputs]
 
         def running(ir: Path, folder: str) -> Runnable:
             return by_toolchain(prepared, lambda batch: self.toolchain.infer(ir, work / folder, batch, names))
 
-        return running(network.plain, "run-plain"), running(network.file, "run-int8") if self.calibrates else None
+        plain = running(network.plain, "run-plain") if network.plain else None
+        return plain, running(network.file, "run-int8") if self.calibrates else None
 
     @property
     def _not_proven(self) -> tuple[str, ...]:

@@ -63,7 +63,10 @@ _BITS = {"uint8": 8, "int8": 8, "uint16": 16, "int16": 16}
 def methods(
     spec: Rvc4Spec, prepared: Prepared, network: Network, ports: Sequence[Port], infer: Run
 ) -> tuple[Runnable, tuple[Method, ...]]:
-    """The source model, and the methods; `infer` runs the finished file on the vendor's own library."""
+    """The source model, and the methods; `infer` runs the finished file on the vendor's own library.
+
+    A file whose quantized graph is not at hand is judged by itself, on as many images as it runs.
+    """
     source, is_float = source_model(prepared), spec.target_precision.is_float
     simulated = (
         half_estimate(prepared)
@@ -77,6 +80,9 @@ def methods(
         for port in ports
         if port.scale and port.dtype in _BITS
     }
+    if not (is_float or has_graph(network)):
+        alone = Method(*PROOF, by_toolchain(prepared, infer), source, QUANTIZED, looks=True, encodings=encodings)
+        return source, (alone,)
     own = Method(
         *(AS_HALF if is_float else AS_QUANTIZED),
         simulated,
@@ -98,6 +104,11 @@ def methods(
         differs=lambda twins: differs(twins, steps, own_noise),
     )
     return source, (own, proof)
+
+
+def has_graph(network: Network) -> bool:
+    """Whether the network that was compiled is here, and not a finished file alone."""
+    return network.file.is_file()
 
 
 def differs(twins: Twins, steps: Mapping[str, float], own_noise_db: float) -> Iterator[Finding]:

@@ -215,7 +215,7 @@ class Rvc4(Platform):
                 file = front.prepare(compiled.file, job, progress)
                 compiled = self.toolchain.read(file, job / "read-again", progress.tool)
         self._require_boundary(compiled, prepared)
-        return Rvc4Built(compiled.file, _ports(compiled), compiled.inputs, compiled.outputs, compiled)
+        return built_of(compiled)
 
     def _compile(self, network: Network, job: Path, progress: Progress) -> Compiled:
         """By Qualcomm's libraries; an SDK's own tool prepares its cache afterwards."""
@@ -282,8 +282,8 @@ class Rvc4(Platform):
         return {
             "name": f"Qualcomm's libQnnSystem {again.qairt}",
             "kind": "dlc",
-            "inputs": [_described(port) for port in again.inputs],
-            "outputs": [_described(port) for port in again.outputs],
+            "inputs": [described(port) for port in again.inputs],
+            "outputs": [described(port) for port in again.outputs],
             "caches": [cache.soc for cache in again.caches],
         }
 
@@ -293,17 +293,18 @@ class Rvc4(Platform):
         """Measure the converted model on the held-out images, and run the finished file on some of them."""
 
         def infer(batch: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-            stored = [_stored(raw, built.inputs) for raw in batch]
-            seconds = PROOF_SECONDS if self.spec.proof_images <= PROOF_IMAGES else None
+            samples = [stored(raw, built.inputs) for raw in batch]
+            asked_for = self.spec.proof_images > PROOF_IMAGES and measuring.has_graph(network)
+            seconds = None if asked_for else PROOF_SECONDS
             ran = 0
             for outputs in self.toolchain.infer(
-                built.file, work / "proof", stored, half=not self.calibrates, seconds=seconds, watch=progress.tool
+                built.file, work / "proof", samples, half=not self.calibrates, seconds=seconds, watch=progress.tool
             ):
                 ran += 1
                 yield outputs
-            if ran < len(stored):
+            if ran < len(samples):
                 progress.note(
-                    f"the finished file ran on {ran} of {len(stored)} images, as one takes long on the emulated "
+                    f"the finished file ran on {ran} of {len(samples)} images, as one takes long on the emulated "
                     f"processor; --proof-images {PROOF_IMAGES + 1} or more runs it on so many"
                 )
 
@@ -336,10 +337,15 @@ class Rvc4(Platform):
             "prepared_cache": [cache.soc for cache in built.compiled.caches],
             "min_runtime": self.policy.min_runtime,
             "cache_policy": self.policy.why,
-            "inputs": [_described(port) for port in built.inputs],
-            "outputs": [_described(port) for port in built.outputs],
+            "inputs": [described(port) for port in built.inputs],
+            "outputs": [described(port) for port in built.outputs],
             "not_proven": list(NOT_PROVEN),
         }
+
+
+def built_of(compiled: Compiled) -> Rvc4Built:
+    """A DLC that the vendor's reader has read."""
+    return Rvc4Built(compiled.file, _ports(compiled), compiled.inputs, compiled.outputs, compiled)
 
 
 def _ports(compiled: Compiled) -> dict[str, dict[str, str]]:
@@ -347,11 +353,12 @@ def _ports(compiled: Compiled) -> dict[str, dict[str, str]]:
     return {side: {port.name: CODES.get(port.dtype, port.dtype) for port in ports} for side, ports in sides.items()}
 
 
-def _described(port: Port) -> dict[str, Any]:
+def described(port: Port) -> dict[str, Any]:
+    """An input or output for people."""
     encoding = {} if port.scale is None else {"scale": port.scale, "offset": port.offset}
     return {"name": port.name, "dims": list(port.shape), "dtype": port.dtype, **encoding}
 
 
-def _stored(raw: Mapping[str, Any], ports: Sequence[Port]) -> dict[str, Any]:
+def stored(raw: Mapping[str, Any], ports: Sequence[Port]) -> dict[str, Any]:
     """The raw tensors in the number formats of the DLC's inputs."""
     return {port.name: np.ascontiguousarray(raw[port.name].astype(port.dtype)) for port in ports}
