@@ -13,7 +13,6 @@ MODELS = {
     "squeezenet1.1_fp32": ["--mean-values", "104,117,123", "--encoding-from", "BGR"],
     "yolox_nano_416": ["--encoding-from", "BGR", "--resize", "stretch"],
     "ultraface_rfb_320": ["--mean-values", "127", "--scale-values", "128"],
-    "person_detector_yolox_192": ["--encoding-from", "BGR"],
     "plate_rec_48x168": ["--mean-values", "149.94", "--scale-values", "49.215", "--encoding-from", "BGR"],
 }
 
@@ -39,7 +38,7 @@ def require_running(answer: Any) -> None:
     assert reader["inputs"][0]["dims"][1] == 3  # NCHW, as the source has it
 
 
-@pytest.mark.parametrize("name", ["ultraface_rfb_320", "person_detector_yolox_192", "plate_rec_48x168"])
+@pytest.mark.parametrize("name", ["ultraface_rfb_320", "plate_rec_48x168"])
 def test_a_real_model_becomes_an_ir_that_runs(name: str, shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
     answer = convert3(
         shared_data / "models" / f"{name}.onnx", *MODELS[name],

@@ -27,7 +27,6 @@ RANDOM = np.random.default_rng(0).bytes(1_500_000)
         [b"\x00" * 900_000],
         [b"aaaa" * 200_000],
     ],
-    ids=str,
 )
 def test_the_stream_holds_all_pieces(pieces: list[bytes | int]) -> None:
     expected = b"".join(bytes(piece) if isinstance(piece, int) else piece for piece in pieces)
