@@ -6,13 +6,13 @@ import ast
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.conftest import PROJECT
 
 SOURCE = PROJECT / "src" / "oakmill"
 MODULES = {str(path.relative_to(SOURCE)): path for path in sorted(SOURCE.rglob("*.py"))}
-TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
 
 RUNNER_PACKAGES = {
     "runner",
@@ -28,6 +28,12 @@ RUNNER_PACKAGES = {
     "ai_edge_litert",
     "torch",
 }
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """All files, parsed: by who asks first, not by everybody who collects tests."""
+    return {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
@@ -46,7 +52,7 @@ def test_the_rules_see_all_of_the_house() -> None:
 
 def test_a_runner_imports_the_standard_library_and_its_own_packages_alone() -> None:
     allowed = RUNNER_PACKAGES | set(sys.stdlib_module_names)
-    runners = {name: tree for name, tree in TREES.items() if "/runner/" in name}
+    runners = {name: tree for name, tree in trees().items() if "/runner/" in name}
     assert [
         (name, item) for name, tree in runners.items() for item in imports(tree) if item.split(".")[0] not in allowed
     ] == []
@@ -57,11 +63,11 @@ def test_modules_are_imported_by_statements_not_by_strings() -> None:
         calls = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         return bool(calls & {"import_module", "__import__"}) or "importlib" in set(imports(tree))
 
-    assert [name for name, tree in TREES.items() if by_string(tree)] == []
+    assert [name for name, tree in trees().items() if by_string(tree)] == []
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    assert [name for name, tree in TREES.items() if tree.body and not ast.get_docstring(tree)] == []
+    assert [name for name, tree in trees().items() if tree.body and not ast.get_docstring(tree)] == []
 
 
 def test_no_module_has_more_than_400_lines() -> None:
@@ -71,7 +77,7 @@ def test_no_module_has_more_than_400_lines() -> None:
 def test_no_function_is_longer_than_a_screen() -> None:
     functions = (
         (name, node)
-        for name, tree in TREES.items()
+        for name, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
