@@ -62,7 +62,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
     while time.monotonic() < end:
         if condition():
             return True
-        time.sleep(0.02)
+        time.sleep(0.1)  # to look at all processes takes a while itself
     return condition()
 
 

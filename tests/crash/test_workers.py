@@ -75,6 +75,7 @@ def test_a_worker_frozen_past_its_lease_and_woken_cannot_overwrite(hub: Hub) -> 
     assert hub.ended(hub.ask(spec=blob(5))).status == JobStatus.SUCCEEDED
 
 
+@ON_ONE
 def test_cancelled_while_queued(hub: Hub) -> None:
     job = hub.ask()
     hub.cancel(job)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from oakmill.graph import equality
 from oakmill.settings import Settings, current
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.rvc3 import tiny
-from oakmill.toolchains.rvc3.quantizers import Control, Order, Quantizer
+from oakmill.toolchains.rvc3.quantizers import Control, Done, Order, Quantizer
 from oakmill.toolchains.rvc3.toolchain import Rvc3Toolchain
 from tests.conversion.makers import saved
 from tests.unit.graph.building import feeds, parse
 
 Outputs = Mapping[str, NDArray[Any]]
 SIDE = 16
+CALIBRATE = 16
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -98,6 +100,21 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+Made = Callable[[str, str], Done]
+
+
+@pytest.fixture(scope="module")
+def made(ir: Path, samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """What a tool makes of the whole IR for a device; made once for all tests here."""
+
+    @cache
+    def quantized(tool: str, device: str) -> Done:
+        folder = tmp_path_factory.mktemp(f"{tool}-{device}")
+        return Quantizer(current(), tool).quantize(ir, folder, Order({"image": samples}, CALIBRATE, device))
+
+    return quantized
+
+
 def signal_to_noise(expected: NDArray[Any], found: NDArray[Any]) -> float:
     return float(10 * np.log10((expected**2).sum() / ((expected - found) ** 2).sum()))
 
@@ -117,9 +134,9 @@ def test_the_ir_computes_what_the_model_does(ir: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("device", ["VPU", "ANY"])
 @pytest.mark.parametrize("tool", ["nncf", "pot"])
 def test_a_quantized_ir_is_read_by_openvino_2022_3_and_computes_nearly_the_same(
-    tool: str, device: str, ir: Path, samples: Path, tmp_path: Path
+    tool: str, device: str, ir: Path, made: Made, tmp_path: Path
 ) -> None:
-    done = Quantizer(current(), tool).quantize(ir, tmp_path / "job", Order({"image": samples}, 32, device))
+    done = made(tool, device)
     assert done.file.with_suffix(".bin").stat().st_size < ir.with_suffix(".bin").stat().st_size
     read = toolchain().read(done.file, tmp_path / "read", ["image"], ["scores"])
     assert [(port.name, port.shape, port.dtype) for port in read.inputs] == [("image", (1, 3, 16, 16), "float32")]
@@ -129,23 +146,19 @@ def test_a_quantized_ir_is_read_by_openvino_2022_3_and_computes_nearly_the_same(
 
 
 @pytest.mark.parametrize("tool", ["nncf", "pot"])
-def test_the_same_samples_give_the_same_bytes(tool: str, ir: Path, samples: Path, tmp_path: Path) -> None:
-    made = [
-        Quantizer(current(), tool).quantize(ir, tmp_path / str(turn), Order({"image": samples}, 16)).file
-        for turn in range(2)
-    ]
+def test_the_same_samples_give_the_same_bytes(tool: str, ir: Path, samples: Path, made: Made, tmp_path: Path) -> None:
+    again = Quantizer(current(), tool).quantize(ir, tmp_path / "again", Order({"image": samples}, CALIBRATE))
     for ending in (".xml", ".bin"):
-        first, second = (file.with_suffix(ending).read_bytes() for file in made)
+        first, second = (done.file.with_suffix(ending).read_bytes() for done in (made(tool, "VPU"), again))
         assert first == second
         assert str(tmp_path).encode() not in first
 
 
 @pytest.mark.parametrize("tool", ["nncf", "pot"])
 def test_layers_are_left_in_floating_point_by_name_and_by_type(
-    tool: str, ir: Path, samples: Path, tmp_path: Path
+    tool: str, ir: Path, samples: Path, made: Made, tmp_path: Path
 ) -> None:
-    quantizer = Quantizer(current(), tool)
-    every = quantizer.quantize(ir, tmp_path / "all", Order({"image": samples}, 8))
+    quantizer, every = Quantizer(current(), tool), made(tool, "VPU")
     named = quantizer.quantize(ir, tmp_path / "named", Order({"image": samples}, 8, ignored_names=("second",)))
     typed = quantizer.quantize(ir, tmp_path / "typed", Order({"image": samples}, 8, ignored_types=("Convolution",)))
     assert every.report["quantizers"] > named.report["quantizers"] > typed.report["quantizers"]
