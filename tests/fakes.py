@@ -27,7 +27,7 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.finished import Found
 from oakmill.conversion.images import choose
 from oakmill.conversion.passport import Bounds, Passport
-from oakmill.conversion.passport.measure import Method, Subject, in_process, measure, source_model
+from oakmill.conversion.passport.measure import Method, Subject, in_process, source_model
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
 from oakmill.errors import CompileFailed, VerificationFailed
@@ -196,14 +196,14 @@ class Toy(Platform):
             raise VerificationFailed(f"{built.file.name} has other outputs than the model")
         return {"name": "toy reader", "kind": "toy"}
 
-    def passport(
+    def subject(
         self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path, progress: Progress
-    ) -> Passport:
+    ) -> Subject:
         """What the copy computes, by onnxruntime."""
         self.ran.append("passport")
         source, copy = source_model(prepared), in_process(prepared, lambda: equality.Session(onnx.load(built.file)))
         method = Method("copy", "the copy in onnxruntime", copy, source, Bounds(30, 10, 1e-6), decides=False)
-        return measure(Subject(NAME, prepared, images, source, (method,), ("not on a toy",)), progress)
+        return Subject(NAME, prepared, images, source, (method,), ("not on a toy",))
 
     def require_fit(self, passport: Passport) -> None:
         """Refuse a copy that computes something else."""

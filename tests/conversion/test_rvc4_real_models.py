@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from oakmill.conversion.events import Progress
+from oakmill.conversion.passport.measure import measure
 from oakmill.conversion.platform import Images, Network
 from oakmill.conversion.prepare import Prepared, prepare
 from oakmill.conversion.rvc4.platform import Rvc4, Rvc4Built
@@ -216,7 +217,8 @@ def test_a_broken_artefact_cannot_pass(
     built = made.built()
 
     def verdict(item: Rvc4Built, work: Path) -> str:
-        passport = made.platform.passport(made.prepared, made.network, item, made.images, work, made.progress)
+        subject = made.platform.subject(made.prepared, made.network, item, made.images, work, made.progress)
+        passport = measure(subject, made.progress)
         try:
             made.platform.require_fit(passport)
         except VerificationFailed:

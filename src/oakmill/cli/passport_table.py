@@ -37,6 +37,8 @@ def _parts(passport: Passport) -> Iterator[RenderableType]:
         yield _indented("!", escape(str(overflow)), "yellow")
     for method, task in passport.tasks:
         yield from _task(method, task)
+    for row in passport.parsers:
+        yield _indented("·", f"[bold]As an app sees it[/]: {escape(row.words)} [dim]({escape(row.node)})[/]", "dim")
     yield _outputs(passport)
     for check in passport.checks:
         yield f"[dim]{escape(check.name)}: {escape(check.method)}.[/]"

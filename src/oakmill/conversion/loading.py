@@ -45,6 +45,7 @@ class Loaded:
     source: SourceModel
     inputs: tuple[InputSpec, ...]
     findings: tuple[Finding, ...]
+    original: camera_heads.Original | None = None
 
 
 def loaded(
@@ -79,7 +80,7 @@ def loaded(
     source, of_heads = class_names.named(source, spec.class_names, (*recognised.findings, *told))
     findings = (*known, *of_heads)
     _tell(findings, progress)
-    return Loaded(network, source, used, findings)
+    return Loaded(network, source, used, findings, recognised.original)
 
 
 def _tell(findings: Sequence[Finding], progress: Progress) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import oakmill
-from oakmill.conversion import loading, registry
+from oakmill.conversion import camera_app, loading, registry
 from oakmill.conversion.cache import identity
 from oakmill.conversion.cache.stages import Reuse
 from oakmill.conversion.depthai import Depthai
@@ -128,7 +128,8 @@ def convert(
             archive = _archive(work, names, platform, source, prepared, built, recipe)
         with progress.stage(Stage.VERIFY):
             found = platform.check(built, archive, prepared, depthai, work / "read")
-            passport = reuse.measured(prepared, network, built, images, work)
+            app = camera_app.of(platform, archive, prepared, built.ports, work / "app", loaded.original)
+            passport = reuse.measured(prepared, network, built, images, work, app)
             passport = replace(passport, vendor_reader=found, findings=(*passport.findings, *loaded.findings))
             platform.require_fit(passport)
             _warn(passport, progress)
@@ -185,7 +186,8 @@ def _page(spec: ConversionSpec, source: SourceModel, passport: Passport, recipe:
 
 def _thumbnails(passport: Passport, images: Images) -> dict[str, str]:
     """The images on which the two models differ most, small."""
-    worst = {item.image for _, task in passport.shown for item in task.worst}
+    drawn = [*(task.worst for _, task in passport.shown), *(row.worst for row in passport.parsers)]
+    worst = {item.image for items in drawn for item in items}
     return {name: pixels.thumbnail(image) for name, image in images.held_out.thumbnails(worst).items()}
 
 

@@ -14,6 +14,7 @@ from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, SampleSet
 from oakmill.conversion.passport import Passport
+from oakmill.conversion.passport.measure import Subject
 from oakmill.conversion.prepare import Keep, Needs, Prepared, make_anew, prepare
 from oakmill.errors import SpecError
 from oakmill.graph.outputs import cut_at
@@ -212,10 +213,10 @@ class Platform(ABC):
         """That the vendor's own reader reads the finished files as what was asked for; returns what it found."""
 
     @abstractmethod
-    def passport(
+    def subject(
         self, prepared: Prepared, network: Network, built: Any, images: Images, work: Path, progress: Progress
-    ) -> Passport:
-        """Measure the converted model on the held-out images."""
+    ) -> Subject:
+        """What is measured of the converted model, and by which methods, on the held-out images."""
 
     @abstractmethod
     def require_fit(self, passport: Passport) -> None:

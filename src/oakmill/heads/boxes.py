@@ -48,8 +48,8 @@ def _area(boxes: Floats) -> Floats:
     return area
 
 
-def suppress(boxes: Boxes, iou: float, most: int = 300) -> Boxes:
-    """Without the boxes that overlap a higher one of their class by more than `iou`; at most `most`."""
+def suppress(boxes: Boxes, iou: float, most: int = 300, *, by_class: bool = True) -> Boxes:
+    """Without the boxes that overlap a higher one, of their class or of any, by more than `iou`; at most `most`."""
     boxes = boxes[np.argsort(-boxes.scores, kind="stable")[:CANDIDATES]]
     table = overlap(boxes.corners, boxes.corners) if len(boxes) <= AT_ONCE else None
     alive = np.ones(len(boxes), bool)
@@ -61,7 +61,7 @@ def suppress(boxes: Boxes, iou: float, most: int = 300) -> Boxes:
         if len(kept) == most:
             break
         over = overlap(boxes.corners[index : index + 1], boxes.corners)[0] if table is None else table[index]
-        alive &= (over <= iou) | (boxes.labels != boxes.labels[index])
+        alive &= (over <= iou) | (by_class & (boxes.labels != boxes.labels[index]))
     return boxes[np.array(kept, np.int64)]
 
 

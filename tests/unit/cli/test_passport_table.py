@@ -7,6 +7,7 @@ from rich.console import Console
 
 from oakmill.cli.passport_table import passport_table
 from oakmill.conversion.passport import HeldOut, Measurement, Overflow, Passport
+from oakmill.conversion.passport.parsers import ParserAgreement
 from oakmill.findings import Finding, Severity
 from tests.unit.conversion.passport.building import Out
 
@@ -44,6 +45,14 @@ def test_findings_stand_with_what_helps() -> None:
     assert "✗ One scale: scores vanish" in text
     assert "what helps: take 16 bits" in text
     assert "tensor 'conv' reaches 7e+04" in text
+
+
+def test_what_an_app_sees_is_told() -> None:
+    row = ParserAgreement(
+        0, "YOLO", "depthai's DetectionParser", "detection", images=4, boxes=9, found=8, mean_iou=0.97
+    )
+    text = " ".join(shown(passport(parsers=(row,))).split())
+    assert "the vendor's parser finds 8 of the float model's 9 boxes on 4 images" in text
 
 
 def test_names_with_brackets_are_no_markup() -> None:

@@ -15,8 +15,10 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from pydantic import TypeAdapter
 
+from oakmill.conversion import camera_app
 from oakmill.conversion.cache import identity
 from oakmill.conversion.cache.store import Lent, Store, key_of
+from oakmill.conversion.camera_app import CameraApp
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.passport import Passport
@@ -141,9 +143,11 @@ class Reuse:
             load,
         )
 
-    def measured(self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path) -> Passport:
-        """The passport, as far as it was measured."""
-        make = partial(self.platform.passport, prepared, network, built, images, work, self.progress)
+    def measured(
+        self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path, app: CameraApp | None
+    ) -> Passport:
+        """The passport, as far as it was measured; `app` reads the file's outputs as a camera's program does."""
+        make = partial(self._measured, prepared, network, built, images, work, app)
         if self.tools is None:
             return make()
         looks_at_file = self.platform.runs_the_file
@@ -153,11 +157,18 @@ class Reuse:
             lambda: (
                 *(self.source, _graph(prepared.original), _files(network.file), _facts(prepared), spec, _seen(images)),
                 *(self.tools, network.calibration.model_dump(mode="json"), _files(built.file) if looks_at_file else ""),
+                app is not None,
             ),
             make,
             lambda made: ({}, {"passport": written(Passport, made)}),
             lambda lent: read(Passport, lent.about["passport"]),
         )
+
+    def _measured(
+        self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path, app: CameraApp | None
+    ) -> Passport:
+        subject = self.platform.subject(prepared, network, built, images, work, self.progress)
+        return camera_app.measured(subject, self.progress, app)
 
     def _once(
         self,

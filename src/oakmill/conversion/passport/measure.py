@@ -49,6 +49,16 @@ Overflowing = Callable[[], tuple[Overflow, ...]]
 """Looks for tensors whose values leave the range of FP16."""
 
 
+class App(Protocol):
+    """What reads the outputs as a camera's program would."""
+
+    def add(self, image: str, raw: Outputs, reference: Outputs, found: Outputs) -> None:
+        """Add one image: what the converted model takes, what the float model and the device give."""
+
+    def told(self, passport: Passport) -> Passport:
+        """The passport with what it found."""
+
+
 class Model(Protocol):
     """What runs one sample."""
 
@@ -103,7 +113,8 @@ class Method:
 
     `bounds` judge outputs by their SNR where no task decides; without `decides` tasks are shown only. With `looks` its
     numbers are searched for the known ways to fail. `simulated` is a model that should do as the candidate does: on
-    the same images both are compared with the reference, and `differs` says what their difference means.
+    the same images both are compared with the reference, and `differs` says what their difference means. With
+    `as_device` its candidate gives what the device would give, as far as that can be had here.
     """
 
     name: str
@@ -116,6 +127,7 @@ class Method:
     encodings: Mapping[str, OutputEncoding] = field(default_factory=dict)
     simulated: Runnable | None = None
     differs: Differs | None = None
+    as_device: bool = False
 
     @property
     def models(self) -> tuple[Runnable, ...]:
@@ -156,11 +168,19 @@ class Subject:
     overflowing: Overflowing | None = None
 
 
-def measure(subject: Subject, progress: Progress) -> Passport:
-    """Run every method on its images, look for what fails without a word, and judge."""
+def measure(subject: Subject, progress: Progress, app: App | None = None) -> Passport:
+    """Run every method on its images, look for what fails without a word, and judge; `app` sees what a device gives."""
+    passport = _measured(subject, progress, app)
+    if app is None:
+        return passport
+    progress.doing("asking the vendor's parser")
+    return app.told(passport)
+
+
+def _measured(subject: Subject, progress: Progress, app: App | None) -> Passport:
     samples = subject.images.held_out
     certainty = Certainty(subject.prepared, samples)
-    counts = [_Counts(method, subject.prepared) for method in subject.methods]
+    counts = [_Counts(method, subject.prepared, app) for method in subject.methods]
     for together in _passes(counts):
         _pass(together, subject, certainty, progress)
     findings = [*subject.findings, *(finding for item in counts for finding in item.findings())]
@@ -196,13 +216,14 @@ def _without_calibration(finding: Finding) -> Finding:
 class _Counts:
     """What one method's run adds up to."""
 
-    def __init__(self, method: Method, prepared: Prepared) -> None:
+    def __init__(self, method: Method, prepared: Prepared, app: App | None = None) -> None:
         self.method = method
+        self._app = app if method.as_device else None
         self._prepared = prepared
         self._measurement: Measurement | None = None
         self._twins = Twins(prepared.heads, image_size(prepared))
 
-    def add(self, image: str, outputs: Mapping[Runnable, Outputs | None]) -> None:
+    def add(self, image: str, raw: Outputs, outputs: Mapping[Runnable, Outputs | None]) -> None:
         """Add one image, where the method's models ran it."""
         method = self.method
         expected, found = outputs[method.reference], outputs[method.candidate]
@@ -212,6 +233,8 @@ class _Counts:
         self._measurement.add(image, expected, found)
         if method.simulated and (twin := outputs[method.simulated]) is not None:
             self._twins.add(image, expected, twin, found)
+        if self._app:
+            self._app.add(image, raw, expected, found)
 
     def _begun(self, expected: Outputs) -> Measurement:
         return Measurement(
@@ -276,7 +299,7 @@ def _pass(counts: Sequence[_Counts], subject: Subject, certainty: Certainty, pro
             if own is not None:
                 outputs = _settled(choices, subject.prepared.feeds(chunk[place - done]), own, outputs)
             for item in counts:
-                item.add(samples.names[place], outputs)
+                item.add(samples.names[place], chunk[place - done], outputs)
             if source and (expected := outputs[subject.source]) is not None:
                 certainty.add(chunk[place - done], expected)
         if source:

@@ -13,6 +13,7 @@ from oakmill.conversion.passport import earlier
 from oakmill.conversion.passport.about_mean import ALLOWED_BY_PROOF_DB, ALLOWED_DB
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.metric import Real
+from oakmill.conversion.passport.parsers import ParserAgreement
 from oakmill.conversion.passport.pixels import DataUrl
 from oakmill.conversion.passport.tasks import FEW, TaskAgreement
 from oakmill.findings import Finding, Severity, worst_of
@@ -152,6 +153,7 @@ class Passport:
 
     `calibration` tells of the images that calibrated: the set's name, the count; `vendor_reader` what the vendor's own
     reader found in the file. `thumbnails` are images by their names, those on which the two models differ most.
+    `parsers` are what the vendor's parsers of the archive's heads find in the file's outputs.
     """
 
     platform: str
@@ -163,6 +165,7 @@ class Passport:
     findings: tuple[Finding, ...] = ()
     calibration: Mapping[str, Any] = field(default_factory=dict)
     thumbnails: Mapping[str, DataUrl] = field(default_factory=dict)
+    parsers: tuple[ParserAgreement, ...] = ()
 
     @property
     def tasks(self) -> tuple[tuple[str, TaskAgreement], ...]:
@@ -208,6 +211,8 @@ class Passport:
         plain = json.loads(_PLAIN.dump_json(self, exclude=None if drawings else _DRAWINGS))
         for check, found in zip(self.checks, plain["checks"], strict=True):
             check.judge(found)
+        for row, found in zip(self.parsers, plain["parsers"], strict=True):
+            found["words"] = row.words
         plain["images"]["count"] = len(self.images.names)
         said = {"passport_version": VERSION, "verdict": self.verdict.value, "reasons": list(self.reasons)}
         return {**said, **plain}

@@ -9,8 +9,8 @@ from typing import Any
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
-from oakmill.conversion.passport import Overflow, Passport, overflows
-from oakmill.conversion.passport.measure import Runnable, Subject, by_toolchain, chunks, measure
+from oakmill.conversion.passport import Overflow, overflows
+from oakmill.conversion.passport.measure import Runnable, Subject, by_toolchain, chunks
 from oakmill.conversion.platform import Built, Images, Network
 from oakmill.conversion.prepare import Keep, Prepared, make_anew
 from oakmill.conversion.rvc2 import methods as measuring
@@ -116,15 +116,15 @@ class Rvc2Ir(Rvc2):
         assert isinstance(prepared, IrPrepared)
         return Network(prepared.file, prepared.model)
 
-    def passport(
+    def subject(
         self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path, progress: Progress
-    ) -> Passport:
-        """Measure the prepared network on the held-out images, all of it on OpenVINO's CPU plugin."""
+    ) -> Subject:
+        """The prepared network on the held-out images, all of it on OpenVINO's CPU plugin."""
         assert isinstance(prepared, IrPrepared)
         running = _Running(self.toolchain, prepared, work / "simulate")
         rounded = prepared.editor.write(work / "simulate" / "rounded" / "rounded.xml", halve=True)
         converted, source = running.converted(network.file), running.source
-        subject = Subject(
+        return Subject(
             self.name,
             prepared,
             images,
@@ -136,7 +136,6 @@ class Rvc2Ir(Rvc2):
             (*NOT_PROVEN, NOT_ESTIMATED),
             overflowing=lambda: running.overflows(images.held_out, progress),
         )
-        return measure(subject, progress)
 
 
 @dataclass(frozen=True)

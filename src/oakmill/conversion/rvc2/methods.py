@@ -26,7 +26,7 @@ WEIGHTS = Bounds(40, 20, 2**-11, PROVEN_HALF)
 
 def proof(words: tuple[str, str], network: Runnable, source: Runnable, bounds: Bounds = FLOAT) -> Method:
     """That the network computes what its source does: in float32, so that the SNR says it, and no task."""
-    return Method(*words, network, source, bounds, decides=False)
+    return Method(*words, network, source, bounds, decides=False, as_device=True)
 
 
 def ir_stored(rounded: Runnable, network: Runnable) -> Method:

@@ -22,7 +22,6 @@ from oakmill.conversion.passport.measure import (
     Subject,
     by_toolchain,
     graph_overflows,
-    measure,
     source_model,
     stored_in_half,
 )
@@ -284,12 +283,12 @@ class Rvc2(Platform):
             if given.get(shaves) != digest:
                 raise VerificationFailed(f"the superblob does not give back the blob for {shaves} SHAVEs")
 
-    def passport(
+    def subject(
         self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path, progress: Progress
-    ) -> Passport:
-        """Measure the network on the held-out images.
+    ) -> Subject:
+        """The network, on the held-out images.
 
-        Raises:
+        Raises, once it is measured:
             CompileFailed: OpenVINO's CPU plugin refused what the compiler took.
             ToolKilled, LimitExceeded: it did not come to an end.
         """
@@ -304,8 +303,7 @@ class Rvc2(Platform):
 
         methods = (self._proof(by_toolchain(prepared, infer), source), stored_in_half(prepared, looks=True))
         overflowing = partial(graph_overflows, prepared, images.held_out)
-        subject = Subject(self.name, prepared, images, source, methods, NOT_PROVEN, overflowing=overflowing)
-        return measure(subject, progress)
+        return Subject(self.name, prepared, images, source, methods, NOT_PROVEN, overflowing=overflowing)
 
     def _proof(self, network: Runnable, source: Runnable) -> Method:
         """Of the network that was compiled; the Model Optimizer may have rounded its weights."""

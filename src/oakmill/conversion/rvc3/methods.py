@@ -60,14 +60,21 @@ def of_onnx(prepared: Prepared, images: Images, plain: Runnable | None, quantize
     What is not quantized is computed in FP16, and so are the outputs.
     """
     source, overflowing = source_model(prepared), partial(graph_overflows, prepared, images.held_out)
-    before = [Method(*PLAIN, plain, source, WEIGHTS, looks=quantized is None)] if plain else []
+    before = [_before(PLAIN, plain, source, quantized)] if plain else []
     if quantized:
-        return Plan(source, (Method(*QUANTIZED_IR, quantized, source, looks=True), *before), overflowing)
+        after = Method(*QUANTIZED_IR, quantized, source, looks=True, as_device=True)
+        return Plan(source, (after, *before), overflowing)
     return Plan(source, (*before, stored_in_half(prepared)), overflowing)
 
 
 def of_ir(source: Runnable, plain: Runnable | None, quantized: Runnable | None) -> Plan:
     """Of a source that is an IR itself."""
-    before = [Method(*SOURCE_IR, plain, source, WEIGHTS, looks=quantized is None)] if plain else []
-    after = [Method(*QUANTIZED_SOURCE_IR, quantized, source, looks=True)] if quantized else []
+    before = [_before(SOURCE_IR, plain, source, quantized)] if plain else []
+    after = [Method(*QUANTIZED_SOURCE_IR, quantized, source, looks=True, as_device=True)] if quantized else []
     return Plan(source, (*after, *before))
+
+
+def _before(words: tuple[str, str], plain: Runnable, source: Runnable, quantized: Runnable | None) -> Method:
+    """The IR before any quantization; where there is none, it is what the device would run."""
+    last = quantized is None
+    return Method(*words, plain, source, WEIGHTS, looks=last, as_device=last)

@@ -16,7 +16,7 @@ from oakmill.conversion.images import choose
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.output.nn_archive import CODES
 from oakmill.conversion.passport import Passport
-from oakmill.conversion.passport.measure import Runnable, Subject, by_toolchain, measure
+from oakmill.conversion.passport.measure import Runnable, Subject, by_toolchain
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
 from oakmill.conversion.rvc3 import methods as measuring
@@ -325,14 +325,14 @@ class Rvc3(Platform):
             **_boundary(built),
         }
 
-    def passport(
+    def subject(
         self, prepared: Prepared, network: Network, built: Built, images: Images, work: Path, progress: Progress
-    ) -> Passport:
-        """Measure the IRs on the held-out images."""
+    ) -> Subject:
+        """The IRs, on the held-out images."""
         assert isinstance(network, Rvc3Network)
         record = network.calibration.model_dump(mode="json", include=CALIBRATION)
         plan = self.measured(prepared, network, images, work)
-        subject = Subject(
+        return Subject(
             self.name,
             prepared,
             images,
@@ -343,7 +343,6 @@ class Rvc3(Platform):
             () if self.compiler else (measuring.NOT_COMPILED,),
             plan.overflowing,
         )
-        return measure(subject, progress)
 
     def measured(self, prepared: Prepared, network: Rvc3Network, images: Images, work: Path) -> measuring.Plan:
         """What is run for the passport."""

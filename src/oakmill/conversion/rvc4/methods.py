@@ -102,6 +102,7 @@ def methods(
         encodings=encodings,
         simulated=simulated,
         differs=lambda twins: differs(twins, steps, own_noise),
+        as_device=True,
     )
     return source, (own, proof)
 

@@ -16,7 +16,7 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
 from oakmill.conversion.output.nn_archive import CODES
 from oakmill.conversion.passport import Passport
-from oakmill.conversion.passport.measure import Subject, graph_overflows, measure
+from oakmill.conversion.passport.measure import Subject, graph_overflows
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
 from oakmill.conversion.rvc4 import methods as measuring
@@ -287,10 +287,10 @@ class Rvc4(Platform):
             "caches": [cache.soc for cache in again.caches],
         }
 
-    def passport(
+    def subject(
         self, prepared: Prepared, network: Network, built: Rvc4Built, images: Images, work: Path, progress: Progress
-    ) -> Passport:
-        """Measure the converted model on the held-out images, and run the finished file on some of them."""
+    ) -> Subject:
+        """The simulated model on the held-out images, and the finished file on some of them."""
 
         def infer(batch: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             samples = [stored(raw, built.inputs) for raw in batch]
@@ -312,10 +312,7 @@ class Rvc4(Platform):
         record = network.calibration.model_dump(mode="json", include=CALIBRATION)
         calibration = {"precision": self.spec.target_precision.value, **record}
         overflowing = None if self.calibrates else partial(graph_overflows, prepared, images.held_out)
-        subject = Subject(
-            self.name, prepared, images, source, methods, NOT_PROVEN, calibration, overflowing=overflowing
-        )
-        return measure(subject, progress)
+        return Subject(self.name, prepared, images, source, methods, NOT_PROVEN, calibration, overflowing=overflowing)
 
     def require_fit(self, passport: Passport) -> None:
         """Refuse a file that the vendor's library runs otherwise than the graph that it was made of.

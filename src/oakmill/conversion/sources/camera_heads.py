@@ -19,9 +19,9 @@ from oakmill.findings import Finding, Severity
 from oakmill.graph import equality
 from oakmill.graph.skeleton import infer_shapes
 from oakmill.heads import families
-from oakmill.heads.decoders import Size
+from oakmill.heads.decoders import Outputs, Size
 from oakmill.heads.families import ultralytics
-from oakmill.heads.families.base import Evidence, Found, Sure, apart
+from oakmill.heads.families.base import Evidence, Found, Reading, Sure, apart
 from oakmill.model.source import SourceModel
 from oakmill.model.structure import graph_inputs
 from oakmill.preflight.inputs import shapes_of, stated
@@ -43,12 +43,21 @@ def prove_anew(network: ModelProto, asked: object, prove: Callable[[], str]) -> 
 
 
 @dataclass(frozen=True)
+class Original:
+    """The source as its makers left it, where the conversion ends it elsewhere, and how its own outputs are read."""
+
+    network: ModelProto
+    read: Callable[[Outputs], Reading]
+
+
+@dataclass(frozen=True)
 class Applied:
-    """The network as it is converted, its source with the head, and what is told."""
+    """The network as it is converted, its source with the head, what is told, and the source where it was cut."""
 
     network: Any
     source: SourceModel
     findings: tuple[Finding, ...] = ()
+    original: Original | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,9 @@ def _apply(network: ModelProto, source: SourceModel, found: Found, size: Size, w
     names, told = _names(found)
     model = (source.archive or {}).get("model") or {"inputs": []}
     archive = {**(source.archive or {}), "model": {**model, "heads": [*found.heads(names)]}}
-    return Applied(ended, replace(source, archive=archive), (_seen(found, cut=ended is not network), *told))
+    cut = ended is not network
+    original = Original(network, found.before) if cut else None
+    return Applied(ended, replace(source, archive=archive), (_seen(found, cut=cut), *told), original)
 
 
 def _seen(found: Found, *, cut: bool) -> Finding:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from oakmill.conversion import loading, registry
+from oakmill.conversion import camera_app, loading, registry
 from oakmill.conversion.cache.stages import Reuse
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Observer, Progress, Stage, unobserved
@@ -20,6 +20,7 @@ from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.recipe import replay_inputs
 from oakmill.conversion.replay import spec_of
 from oakmill.conversion.sources import as_onnx
+from oakmill.conversion.sources.camera_heads import Original
 from oakmill.conversion.verify import documents, trial
 from oakmill.conversion.verify.artefact import FRESH, Artefact, open_artefact
 from oakmill.errors import VerificationFailed
@@ -235,9 +236,12 @@ class _Look:
             if network is None:
                 return
             images = choose.choose_test_images(source.spec, prepared.boundary)
-            passport = source.platform.passport(
+            subject = source.platform.subject(
                 prepared, network, found.built, images, self._work / "measure", self._progress
             )
+            archive, folder = self._artefact.archive, self._work / "app"
+            app = camera_app.of(source.platform, archive, prepared, found.built.ports, folder, source.original)
+            passport = camera_app.measured(subject, self._progress, app)
             self._passport = replace(passport, vendor_reader=found.document)
             self._findings += _calibrated_by(recipe.calibration.sha256, images.held_out.sha256)
             try:
@@ -260,6 +264,7 @@ class _Source:
     settings: Settings
     progress: Progress
     platform: Platform = field(init=False)
+    original: Original | None = None
 
     def prepared(self) -> tuple[Prepared, tuple[Finding, ...]]:
         """The prepared network, as the recipe says, and what is told of the source. Raises: as a conversion."""
@@ -272,6 +277,7 @@ class _Source:
             source = as_onnx.as_onnx(source, inputs, self.work / "as-onnx", self.spec.seed, self.settings, progress)
             reuse = Reuse.of(self.platform, source, progress)
             loaded = loading.loaded(self.platform, source, inputs, told, reuse, progress)
+            self.original = loaded.original
             work = self.work / "prepare"
             prepared = self.platform.prepare(loaded.network, loaded.source, loaded.inputs, work, progress)
         return prepared, loaded.findings

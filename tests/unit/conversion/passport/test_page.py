@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from oakmill.conversion.passport import Check, HeldOut, Measurement, OutputAgreement, Overflow, Passport, page, pixels
+from oakmill.conversion.passport.parsers import ParserAgreement
+from oakmill.conversion.passport.tasks import Seen, Sighting, WorstImage
 from oakmill.findings import Finding, Severity
 from tests.unit.conversion.passport.building import Out
 
@@ -100,6 +102,17 @@ def test_the_page_shows_verdict_reasons_numbers_methods_and_facts() -> None:
         "QDQ : how it was run", "image 5", "drawn with seed 7", "speed", "general", "m.onnx", "1, 2.5", "none", "conv",
     ):  # fmt: skip
         assert wanted in text, wanted
+
+
+def test_the_page_shows_what_the_vendors_parser_finds() -> None:
+    seen = Sighting((Seen("<b>cat</b>", 0.9, (0.1, 0.1, 0.5, 0.5)),))
+    worst = (WorstImage("image 1", 1.0, seen, seen),)
+    row = ParserAgreement(0, "YOLO", "DetectionParser", "detection", images=4, boxes=1, found=1, named=1.0, worst=worst)
+    unread = ParserAgreement(1, "NobodysParser", note="depthai has no such parser for a computer")
+    text = render(replace(passport(), parsers=(row, unread)))
+    assert "The vendor&#39;s parser finds 1 of the float model&#39;s 1 boxes on 4 images, class names right." in text
+    assert "NobodysParser: depthai has no such parser for a computer." in text
+    assert "<b>cat</b>" not in text
 
 
 def test_a_passport_that_is_ok_says_so() -> None:

@@ -1,0 +1,213 @@
+"""What a camera app would see: the finished file's outputs through the vendor's own parser, by what the source sees.
+
+The outputs are those that the passport's measurement computes anyway, of the first images; the parser runs once for all
+of them, in a process of its own. Nothing that it does fails a conversion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from oakmill.conversion.depthai.parsing import Parsing
+from oakmill.conversion.events import Progress
+from oakmill.conversion.passport import parsers
+from oakmill.conversion.passport.agreement import Outputs
+from oakmill.conversion.passport.choose_tasks import tensors_of
+from oakmill.conversion.passport.measure import Subject, measure
+from oakmill.conversion.passport.parsers import Answer, BoxesFound, ParserAgreement
+from oakmill.conversion.passport.preprocessing_checks import image_size
+from oakmill.conversion.passport.report import Passport
+from oakmill.conversion.passport.tasks import label
+from oakmill.conversion.platform import Platform, Ports
+from oakmill.conversion.prepare import Prepared
+from oakmill.conversion.sources.camera_heads import Original
+from oakmill.errors import LimitExceeded, OakmillError
+from oakmill.findings import Finding
+from oakmill.graph import equality
+from oakmill.heads.boxes import Boxes
+from oakmill.heads.recognise import Detections, Head, Scores, recognise
+from oakmill.settings import Settings
+
+MOST = 16
+"""Images whose outputs are kept for the parser: of YOLO at 640 pixels they are 50 MB."""
+OWN_THRESHOLD, OWN_OVERLAP = 0.5, 0.5
+"""depthai's own, where a head says none."""
+
+Truth = Boxes | int | None
+"""What the source sees of one image: all candidates, or the class that it says; None where nobody can tell."""
+
+
+@dataclass
+class CameraApp:
+    """Keeps what the first images give, and asks the vendor's parser about all of them at the end.
+
+    `archive` is the finished NN Archive, from whose heads alone the parser is built; `halves` the outputs that the
+    device gives in FP16; `original` the source, where its outputs are not those that are converted; `folder` is made.
+    """
+
+    archive: Path
+    prepared: Prepared
+    halves: frozenset[str]
+    folder: Path
+    settings: Settings
+    original: Original | None = None
+    images: list[str] = field(default_factory=list)
+    _truths: list[list[Truth]] = field(default_factory=list)
+    _session: equality.Session | None = None
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True)
+        self._parsing = Parsing(self.archive, self.folder, self.settings)
+        self._parsing.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._parsing.stop()
+
+    def add(self, image: str, raw: Outputs, reference: Outputs, found: Outputs) -> None:
+        """Add one image: what the converted model takes, what source and finished file give, by the source's names."""
+        if len(self.images) == MOST:
+            return
+        now = {old: name for name, old in self.prepared.names.items()}
+        named: dict[str, Any] = {now.get(name, name): values for name, values in found.items()}
+        np.savez(self._file(len(self.images)), **named)
+        self.images.append(image)
+        boxes = self._by_original(raw)
+        self._truths.append([self._truth(head, reference, boxes) for head in self.prepared.heads])
+
+    def _file(self, place: int) -> Path:
+        return self.folder / f"{place}.npz"
+
+    def _by_original(self, raw: Outputs) -> Boxes | None:
+        """The boxes in the source's own outputs; none where they are no boxes, or where they are what is converted."""
+        if self.original is None:
+            return None
+        self._session = self._session or equality.Session(self.original.network)
+        reading = self.original.read(self._session.run(self.prepared.feeds(raw)))
+        if not {"corners", "scores"} <= set(reading):
+            return None
+        scores = np.asarray(reading["scores"], np.float64)
+        return Boxes(np.asarray(reading["corners"], np.float64), scores.max(axis=1), scores.argmax(axis=1))
+
+    def _truth(self, head: Head, reference: Outputs, boxes: Boxes | None) -> Truth:
+        if boxes is not None:
+            return boxes
+        found = recognise(tensors_of(reference), [head], image_size(self.prepared))
+        match next((item for item in found if not item.guessed), None):
+            case Scores() as scores:
+                return int(reference[scores.output].argmax())
+            case Detections() as detections:
+                return detections.decoder.settled(reference).decode(reference)
+        return None
+
+    def told(self, passport: Passport) -> Passport:
+        """The passport with what the parsers find, by what the file itself was measured to hold."""
+        size = image_size(self.prepared)
+        if not self.images or size is None:
+            return passport
+        thresholds = [self._threshold(place) for place in range(len(self.prepared.heads))]
+        request = {
+            "outputs": [str(self._file(place)) for place in range(len(self.images))],
+            "halves": sorted(self.halves),
+            "size": [size[1], size[0]],
+            "thresholds": thresholds,
+        }
+        try:
+            answer = self._parsing.ask(request)
+        except OakmillError as error:
+            named = ", ".join(str(head.get("parser")) for head in self.prepared.heads)
+            wrong = parsers.failed(named, error.message, hangs=isinstance(error, LimitExceeded))
+            return replace(passport, findings=(*passport.findings, wrong))
+        rows = [self._row(place, said, answer["depthai"]) for place, said in enumerate(answer["heads"])]
+        found = [finding for row in rows for finding in self._findings(row, passport)]
+        return replace(passport, parsers=tuple(rows), findings=(*passport.findings, *found))
+
+    def _threshold(self, place: int) -> float | None:
+        """A lower threshold for a head where the source sees next to nothing from its own on; None for its own."""
+        boxes = [item for item in self._of_head(place) if isinstance(item, Boxes)]
+        own, iou = _thresholds(self.prepared.heads[place])
+        chosen = parsers.threshold_for(boxes, own, iou) if boxes else own
+        return None if chosen == own else chosen
+
+    def _of_head(self, place: int) -> list[Truth]:
+        return [truths[place] for truths in self._truths]
+
+    def _row(self, place: int, said: Mapping[str, Any], version: str) -> ParserAgreement:
+        head, truths = self.prepared.heads[place], self._of_head(place)
+        names = tuple(map(str, (head.get("metadata") or {}).get("classes") or ()))
+        known: dict[str, Any] = {
+            "head": place,
+            "parser": str(said["parser"]),
+            "node": f"depthai {version}'s {said['node']}" if said["node"] else "",
+            "outputs": tuple(map(str, head.get("outputs") or ())),
+            "images": len(said["images"]),
+        }
+        if not said["node"]:
+            return ParserAgreement(**known, note="depthai has no such parser for a computer")
+        answers = list(zip(self.images, truths, said["images"], strict=True))
+        if all(isinstance(truth, Boxes) for truth in truths):
+            return self._boxes(answers, place, names, known)
+        if all(isinstance(truth, int) for truth in truths):
+            return _classes(answers, names, known)
+        return ParserAgreement(**known, note="it answers; what it says is compared with nothing")
+
+    def _boxes(
+        self, answers: Sequence[tuple[str, Any, Any]], place: int, names: tuple[str, ...], known: dict[str, Any]
+    ) -> ParserAgreement:
+        own, iou = _thresholds(self.prepared.heads[place])
+        lower = self._threshold(place)
+        counts = BoxesFound(names, own if lower is None else lower, iou)
+        for image, truth, said in answers:
+            counts.add(image, truth, Answer.of(said))
+        note = "" if lower is None else f"from a score of {lower:.2f} on, as there are next to none above {own:g}"
+        if not counts.boxes:
+            note = "the float model sees nothing on these images, so that it proves nothing"
+        return counts.agreement(**known, kind="detection", note=note)
+
+    def _findings(self, row: ParserAgreement, passport: Passport) -> Iterator[Finding]:
+        if not row.node:
+            yield parsers.not_here(row.parser)
+        yield from parsers.findings(row, _still_there(passport))
+
+
+def of(
+    platform: Platform, archive: Path | None, prepared: Prepared, ports: Ports, folder: Path, original: Original | None
+) -> CameraApp | None:
+    """What reads a finished archive's outputs as an app does; none without heads, or of what depthai does not know."""
+    if archive is None or not prepared.heads or not platform.asks_depthai:
+        return None
+    halves = frozenset(name for name, kind in ports.get("outputs", {}).items() if kind == "FP16")
+    return CameraApp(archive, prepared, halves, folder, platform.settings, original)
+
+
+def measured(subject: Subject, progress: Progress, app: CameraApp | None) -> Passport:
+    """The passport of a subject, with what an app sees where there is one."""
+    if app is None:
+        return measure(subject, progress)
+    with app:
+        return measure(subject, progress, app)
+
+
+def _thresholds(head: Head) -> tuple[float, float]:
+    """The score from which a head's parser counts a box, and the overlap from which it leaves one out."""
+    metadata = head.get("metadata") or {}
+    score, iou = metadata.get("conf_threshold"), metadata.get("iou_threshold")
+    return (OWN_THRESHOLD if score is None else float(score), OWN_OVERLAP if iou is None else float(iou))
+
+
+def _still_there(passport: Passport) -> float:
+    """The share of the source's boxes, or classes, that the converted model still has: the least that was measured."""
+    keys = {"detection": "recall", "classification": "top1"}
+    found = [task.values[keys[task.kind]] for _, task in passport.tasks if task.kind in keys and task.measured]
+    return min(found, default=1.0)
+
+
+def _classes(answers: Sequence[tuple[str, Any, Any]], names: tuple[str, ...], known: dict[str, Any]) -> ParserAgreement:
+    """Of a classifier: the images whose first class is the source's, by name."""
+    right = sum(bool(said.get("classes")) and said["classes"][0] == label(names, truth) for _, truth, said in answers)
+    return ParserAgreement(**known, kind="classification", boxes=len(answers), found=right, answers=len(answers))

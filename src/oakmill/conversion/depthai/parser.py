@@ -1,0 +1,151 @@
+"""Reads outputs as a camera app does: depthai's own parsers, on the host, built from an NN Archive's heads alone.
+
+A process of its own, for an error in a node of depthai may end the whole process. It loads depthai, then reads a line
+of JSON from stdin: `archive`, `outputs` (a list of .npz files, one an image), `halves` (outputs that the device gives
+in FP16), `size` (width and height of the image), `thresholds` (for each head a score, None for its own) and `answer`,
+the file for it. The answer is JSON: for each head its parser and, for each image, what it found.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+DETECTING = frozenset({"DetectionParser", "YOLO", "YOLOExtendedParser", "SSD"})
+"""The heads that depthai-nodes 0.7.0, which makes parsers of heads, gives to depthai's DetectionParser."""
+PATIENCE = timedelta(seconds=10)
+"""How long one image may take: a node that failed never answers."""
+
+
+def parser_class(name: str) -> Any:
+    """depthai's node for a head's parser, as depthai-nodes chooses it; None where depthai has none."""
+    import depthai as dai
+
+    if name in DETECTING:
+        return dai.node.DetectionParser
+    found = getattr(dai.node, name, None) or getattr(dai.beta.node, name, None)
+    return found if isinstance(found, type) and hasattr(found, "setNNArchiveHead") else None
+
+
+def parse(request: Mapping[str, Any]) -> dict[str, Any]:
+    """What each head's parser finds, by head: its class, and for each image its kind of message in plain data."""
+    import depthai as dai
+
+    archive = dai.NNArchive(Path(request["archive"]))
+    heads = archive.getConfig().model.heads or []
+    return {"depthai": dai.__version__, "heads": [_head(archive, place, request) for place in range(len(heads))]}
+
+
+def _head(archive: Any, place: int, request: Mapping[str, Any]) -> dict[str, Any]:
+    head = archive.getConfig().model.heads[place]
+    node = parser_class(head.parser)
+    if node is None:
+        return {"parser": head.parser, "node": "", "images": []}
+    print(f"parser {head.parser}", flush=True)
+    threshold = request["thresholds"][place]
+    return {"parser": head.parser, "node": node.__name__, "images": _run(node, archive, place, threshold, request)}
+
+
+def _run(
+    node: Any, archive: Any, place: int, threshold: float | None, request: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    import depthai as dai
+
+    pipeline = dai.Pipeline(createImplicitDevice=False)
+    parser = pipeline.create(node)
+    parser.setRunOnHost(True)
+    heads = archive.getConfig().model.heads
+    if len(heads) == 1:
+        parser.setNNArchive(archive)
+    else:
+        parser.setNNArchiveHead(heads[place])
+    if hasattr(parser, "setInputSize"):
+        parser.setInputSize(*request["size"])
+    if threshold is not None:
+        parser.setConfidenceThreshold(threshold)
+    given, found = parser.input.createInputQueue(), parser.out.createOutputQueue()
+    pipeline.start()
+    answers = []
+    for file in request["outputs"]:
+        given.send(_message(Path(file), request))
+        answer = found.get(PATIENCE)
+        if answer is None:
+            raise TimeoutError(f"{node.__name__} gives no answer")
+        answers.append(_plain(answer))
+    return answers
+
+
+def _message(file: Path, request: Mapping[str, Any]) -> Any:
+    """A device's message: what comes in FP16 from it is so here.
+
+    Maps come without their batch of 1: from numpy, depthai takes the stride of such a dimension for 0.
+    """
+    import depthai as dai
+
+    orders = {4: dai.TensorInfo.StorageOrder.CHW, 3: dai.TensorInfo.StorageOrder.CHW}
+    message = dai.NNData()
+    message.setTransformation(dai.ImgTransformation(*request["size"]))
+    with np.load(file) as kept:
+        for name in kept.files:
+            values: Any = kept[name].astype(np.float32)
+            order = orders.get(values.ndim, dai.TensorInfo.StorageOrder.NC)
+            values = np.ascontiguousarray(values[0] if values.ndim == 4 and len(values) == 1 else values)
+            if name in request["halves"]:
+                message.addTensor(name, values, order)  # with an order, depthai keeps it in FP16
+            else:
+                message.addTensor(name, values)
+    return message
+
+
+def _plain(message: Any) -> dict[str, Any]:
+    """A parser's answer as plain data."""
+    found: dict[str, Any] = {"message": type(message).__name__}
+    if hasattr(message, "detections"):
+        found["detections"] = [_detection(item) for item in message.detections]
+    elif hasattr(message, "classes") and hasattr(message, "scores"):
+        found["classes"], found["scores"] = list(message.classes), [float(score) for score in message.scores]
+    return found
+
+
+def _detection(item: Any) -> dict[str, Any]:
+    """Class, name, score, corners in parts of the image; the angle in degrees of a box that is turned."""
+    return {
+        "label": int(item.label),
+        "name": str(item.labelName),
+        "score": float(item.confidence),
+        "corners": [float(item.xmin), float(item.ymin), float(item.xmax), float(item.ymax)],
+        "angle": float(item.getAngle()) if hasattr(item, "getAngle") else 0.0,
+        "keypoints": _points(item),
+    }
+
+
+def _points(item: Any) -> list[list[float]]:
+    points: Sequence[Any] = item.getKeypoints() if hasattr(item, "getKeypoints") else ()
+    return [[float(point.imageCoordinates.x), float(point.imageCoordinates.y)] for point in points]
+
+
+def main() -> None:
+    """Load depthai, wait for the request, and answer it."""
+    import depthai  # noqa: F401 - loaded while nobody waits
+
+    code = 1
+    try:
+        if line := sys.stdin.readline():
+            request = json.loads(line)
+            Path(request["answer"]).write_text(json.dumps(parse(request)))
+        code = 0
+    except Exception as error:  # noqa: BLE001 - the log's last line says what it was
+        print(f"{type(error).__name__}: {error}")
+    sys.stdout.flush()
+    os._exit(code)  # depthai's threads may wait for each other when it is taken down
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""depthai's own parsers, in a process that loads it while the outputs are computed, behind the wall of a tool."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import oakmill
+from oakmill.errors import LimitExceeded, VerificationFailed
+from oakmill.processes import sandbox
+from oakmill.processes.run import Limits, finish, start
+from oakmill.processes.running import Running
+from oakmill.settings import Settings
+
+SECONDS = 60.0
+"""How long all images may take together, with the load of depthai: 2 s on a machine that is not busy."""
+TRIES = 2
+"""depthai's threads rarely wait for each other for ever: it is asked once more."""
+_PROGRAM = ("-P", "-m", "oakmill.conversion.depthai.parser")
+
+
+class Parsing:
+    """Asks depthai's parsers once. Nothing of the process outlives `stop`, or a kill -9 of this process."""
+
+    def __init__(self, archive: Path, folder: Path, settings: Settings) -> None:
+        """`archive` is what may be read, and `folder`, which is there, is what may be read and written."""
+        self._archive, self._folder, self._settings = archive.absolute(), folder.absolute(), settings
+        self._running: Running | None = None
+
+    def start(self) -> None:
+        """Begin to load depthai; it waits for the request then.
+
+        Raises:
+            ToolchainBroken: no process can be started.
+            IsolationMissing: the settings require a wall, and none works here.
+        """
+        self._running = start(self._command(), cwd=self._folder, name="depthai's parser", takes_input=True)
+
+    def _command(self) -> list[str]:
+        ours = [Path(sys.prefix), Path(oakmill.__file__).parents[1]]
+        return sandbox.command(
+            [sys.executable, *_PROGRAM],
+            read=[self._archive, *ours, *sandbox.interpreter_folders(Path(sys.executable))],
+            write=[self._folder],
+            env={
+                "HOME": str(self._folder), "TMPDIR": str(self._folder), "LANG": "C.UTF-8",
+                "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1",
+            },
+            limits=self._limits,
+            isolation=sandbox.choose(self._settings),
+        )  # fmt: skip
+
+    @property
+    def _limits(self) -> Limits:
+        of_tools = Limits.of(self._settings)
+        return Limits(min(SECONDS, of_tools.seconds), of_tools.memory_mb, of_tools.output_mb)
+
+    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """What the parsers find, as `parser.parse` tells it; `request` is as there, without archive and answer.
+
+        Raises:
+            VerificationFailed: a parser ended the process; its log's last line says how.
+            LimitExceeded: it gave no answer in time, asked twice.
+        """
+        for left in reversed(range(TRIES)):
+            try:
+                return self._ask(request)
+            except LimitExceeded:
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        if self._running is None:
+            self.start()
+        assert self._running is not None
+        running, self._running = self._running, None
+        answer = self._folder / "answer.json"
+        question = {**request, "archive": str(self._archive), "answer": str(answer)}
+        with suppress(BrokenPipeError):  # it has ended: its log says why
+            running.send(json.dumps(question).encode() + b"\n")
+        finished = finish(running, cwd=self._folder, limits=self._limits, name="depthai's parser")
+        try:
+            found = json.loads(answer.read_text())
+        except (OSError, ValueError):
+            found = None
+        if finished.returncode or not isinstance(found, dict):
+            raise VerificationFailed(_last_words(finished.log_tail), log=finished.log_tail)
+        return found
+
+    def stop(self) -> None:
+        """End the process, where it was never asked."""
+        if self._running is not None:
+            self._running.stop(grace=0)
+            self._running = None
+
+
+def _last_words(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if line.strip() and "[warning]" not in line]
+    return lines[-1][:500] if lines else "it ended without a word"

@@ -1,0 +1,139 @@
+"""The vendor's own parsers in their process: heads that say something wrong come out as findings, by name."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from oakmill.conversion.camera_app import CameraApp
+from oakmill.conversion.passport import HeldOut, Passport
+from oakmill.conversion.prepare import Prepared
+from oakmill.settings import current
+
+pytestmark = pytest.mark.heavy
+
+SIDE, STRIDES = 64, (8, 16, 32)
+ANCHORS = [[[10.0, 13.0], [16.0, 30.0]], [[30.0, 61.0], [62.0, 45.0]], [[48.0, 50.0], [56.0, 60.0]]]
+CLASSES = ["cat", "dog", "tree"]
+
+
+def yolo(subtype: str, **metadata: object) -> dict[str, Any]:
+    names = [f"output{place}_{subtype}" for place in (1, 2, 3)]
+    known = {"yolo_outputs": names, "subtype": subtype, "classes": CLASSES, "n_classes": 3, "anchors": None}
+    limits = {"iou_threshold": 0.5, "conf_threshold": 0.5, "max_det": 300}
+    return {"parser": "YOLO", "outputs": names, "metadata": {**known, **limits, **metadata}}
+
+
+V5, V6 = yolo("yolov5", anchors=ANCHORS), yolo("yolov6r2")
+SCORES = {
+    "parser": "ClassificationParser",
+    "outputs": ["scores"],
+    "metadata": {"classes": CLASSES, "n_classes": 3, "is_softmax": True},
+}
+
+
+def outputs_of(head: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Numbers as such a network gives them: few cells are sure of something."""
+    random = np.random.default_rng(seed)
+    if head["parser"] == "ClassificationParser":
+        scores = np.exp(random.normal(size=(1, 3)) * 3)
+        return {"scores": (scores / scores.sum()).astype(np.float32)}
+    anchors = 2 if head["metadata"]["anchors"] else 1
+    found = {}
+    for name, stride in zip(head["outputs"], STRIDES, strict=True):
+        cells = SIDE // stride
+        values = random.random((anchors, 8, cells, cells)) * 0.4
+        sure = random.random((anchors, cells, cells)) < 0.2
+        values[:, 4], values[:, 5] = np.where(sure, 0.95, 0.1), np.where(sure, 0.9, 0.1)
+        values[:, 6] = np.where(sure & (random.random(sure.shape) < 0.5), 0.99, 0.1)
+        if anchors == 1:
+            values[:, :4] = 0.6 + random.random((1, 4, cells, cells))
+            values[:, 4] = values[:, 5:].max(axis=1)
+        found[name] = values.reshape(1, -1, cells, cells).astype(np.float32)
+    return found
+
+
+@dataclass
+class Given:
+    """The part of a prepared model that the app reads: what the source's heads are, and the image's size."""
+
+    heads: Sequence[Mapping[str, Any]]
+    names: Mapping[str, str] = field(default_factory=dict)
+    boundary: tuple[Any, ...] = (SimpleNamespace(is_image=True, layout="NCHW", shape=(1, 3, SIDE, SIDE)),)
+
+
+def archive(path: Path, head: Mapping[str, Any], outputs: Mapping[str, Any]) -> Path:
+    """An NN Archive for RVC4, whose file depthai passes on unread."""
+    preprocessing = {"mean": [0.0] * 3, "scale": [1.0] * 3, "dai_type": "BGR888p"}
+    image = {"name": "images", "dtype": "uint8", "input_type": "image", "shape": [1, 3, SIDE, SIDE], "layout": "NCHW"}
+    model = {
+        "metadata": {"name": "m", "path": "m.dlc", "precision": "float16"},
+        "inputs": [{**image, "preprocessing": preprocessing}],
+        "outputs": [{"name": name, "dtype": "float32"} for name in outputs],
+        "heads": [head],
+    }
+    with tarfile.open(path, "w:xz") as packed:
+        config = json.dumps({"config_version": "1.0", "model": model}).encode()
+        for name, data in (("config.json", config), ("m.dlc", b"x")):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            packed.addfile(entry, io.BytesIO(data))
+    return path
+
+
+def told(
+    tmp_path: Path, right: Mapping[str, Any], written: Mapping[str, Any], renamed: Mapping[str, str] | None = None
+) -> Passport:
+    """What is told of a source with one head, whose finished archive says another, or whose outputs changed names."""
+    images = [outputs_of(right, seed) for seed in range(2)]
+    finished = archive(tmp_path / "m.tar.xz", written, images[0])
+    app = CameraApp(finished, cast(Prepared, Given([right])), frozenset(), tmp_path / "app", current())
+    with app:
+        for place, outputs in enumerate(images):
+            given = {(renamed or {}).get(name, name): values for name, values in outputs.items()}
+            app.add(f"image {place}", {}, outputs, given)
+        return app.told(Passport("rvc4", HeldOut("images")))
+
+
+def with_metadata(head: Mapping[str, Any], **metadata: object) -> dict[str, Any]:
+    return {**head, "metadata": {**head["metadata"], **metadata}}
+
+
+@pytest.mark.parametrize("head", [V5, V6, SCORES], ids=["anchors", "distances", "classes"])
+def test_a_right_head_is_read_as_the_source_sees(head: dict[str, Any], tmp_path: Path) -> None:
+    passport = told(tmp_path, head, head)
+    (row,) = passport.parsers
+    assert row.boxes >= 2
+    assert row.found == row.boxes
+    assert passport.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("right", "written", "renamed", "code"),
+    [
+        (V5, with_metadata(V5, anchors=ANCHORS[::-1]), {}, "parser_misses"),
+        (V6, with_metadata(V6, classes=CLASSES[::-1]), {}, "parser_names"),
+        (V6, V6, {"output1_yolov6r2": "output3_yolov6r2", "output3_yolov6r2": "output1_yolov6r2"}, ""),
+        (SCORES, with_metadata(SCORES, classes=["dog", "tree", "cat"]), {}, "parser_misses"),
+        (V6, with_metadata(V6, n_classes=7), {}, "parser_crashes"),
+        (V6, {**V6, "parser": "NobodysParser"}, {}, "parser_not_here"),
+    ],
+    ids=["anchors", "classes", "order of outputs", "a classifier's classes", "number of classes", "unknown parser"],
+)
+def test_a_wrong_head_is_a_finding(
+    right: dict[str, Any], written: dict[str, Any], renamed: dict[str, str], code: str, tmp_path: Path
+) -> None:
+    """Each of them opened in depthai without a word, and an app would have seen nothing, or something else."""
+    passport = told(tmp_path, right, written, renamed)
+    found = [finding.code for finding in passport.findings]
+    assert found == [code] if code else found, found
+    assert found
