@@ -23,18 +23,19 @@ CLOSE_DB = 20.0
 """Below it, leaving out a model's quantizers changes results visibly; as for TFLite."""
 
 
-def in_plain_numbers(model: ModelProto, progress: Progress) -> ModelProto:
+def in_plain_numbers(model: ModelProto, progress: Progress, *, quantizes: bool) -> ModelProto:
     """The graph that takes the source's place, in all comparisons too; what was changed is told.
 
     Args:
         model: with fixed shapes; is not changed.
         progress: is told.
+        quantizes: whether the platform has quantizers of its own, in whose place the model's are.
 
     Raises:
         ProofFailed: the graph in other types computes something else.
         PreparationFailed: one of the two cannot be run.
     """
-    model, dropped = without_constants(model)
+    model, dropped = without_constants(model) if quantizes else (model, [])
     for name in dropped:
         progress.warn(
             f"output {name!r} is the same whatever comes in, and is omitted: take its values from the source model"
@@ -43,7 +44,7 @@ def in_plain_numbers(model: ModelProto, progress: Progress) -> ModelProto:
     if wide is not model:
         _prove_wide(model, wide, progress)
         progress.note("the model's float16, bfloat16 and float64 numbers are written as float32")
-    bare = without_quantizers(wide)
+    bare = without_quantizers(wide) if quantizes else wide
     if bare is not wide:
         _tell_of_quantizers(wide, bare, progress)
     whole = in_int32(bare)

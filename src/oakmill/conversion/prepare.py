@@ -58,8 +58,8 @@ class Needs:
     """What a platform asks of a graph: its opset, the operations that its compiler lacks, the layout of its boundary.
 
     With `channels_last`, images come in and outputs of four dimensions go out as NHWC, and no integer has 64 bits.
-    With `plain_numbers`, there are no other types than float32 and int32, no quantizers and no constant outputs; with
-    `exact`, what Qualcomm's compiler misreads is written in other operators.
+    With `plain_numbers`, there are no other types than float32 and int32; with `quantizes`, no quantizers and no
+    constant outputs either; with `exact`, what Qualcomm's compiler misreads is written in other operators.
     """
 
     highest_opset: int
@@ -67,6 +67,7 @@ class Needs:
     decompose: tuple[str, ...] = ()
     channels_last: bool = False
     plain_numbers: bool = False
+    quantizes: bool = False
     exact: bool = False
 
 
@@ -147,7 +148,12 @@ def prepare(
     fixed = shapes.fix_input_shapes(known, {name: item.shape for name, item in by_name.items() if item.shape})
     for note in fixed.notes:
         progress.note(note)
-    original = in_plain_numbers(fixed.model, progress) if needs.plain_numbers else fixed.model
+    original = fixed.model
+    if needs.plain_numbers:
+        original = in_plain_numbers(original, progress, quantizes=needs.quantizes)
+    original, single = boundary.with_dimensions(original)
+    for name in single:
+        progress.note(f"input {name!r} is a single number: the converted model takes it with one dimension, of size 1")
     inputs = decide({value.name: _tensor(value) for value in source_inputs(original)}, by_name, progress)
     limits = indices.limits(original)
     inputs = tuple(replace(item, limits=limits.get(item.name)) for item in inputs)

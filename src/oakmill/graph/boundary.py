@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from oakmill.graph.rewriting import Scope
+from oakmill.graph.rewriting import CannotRewriteError, Scope
 from oakmill.graph.skeleton import copy_of, dimensions, infer_shapes, source_inputs
+from oakmill.model.pruning import reads
 
 TO_LAST = (0, 2, 3, 1)
 """The permutation that brings NCHW to NHWC."""
@@ -55,6 +56,44 @@ def narrow_integers(model: ModelProto) -> ModelProto:
             model.graph.node.append(_node(scope, "Cast", inner, value.name, to=TensorProto.INT32))
             value.type.tensor_type.elem_type = TensorProto.INT32
     return infer_shapes(_forget_boundary(model))
+
+
+def with_dimensions(model: ModelProto) -> tuple[ModelProto, list[str]]:
+    """Give inputs that are a single number the shape [1], which archives and devices can have: a copy, and their names.
+
+    The same model comes back where there is none. What computes with a tensor beside it takes it as it is; else it
+    loses the dimension again.
+    """
+    single = [value.name for value in source_inputs(model) if dimensions(value.type.tensor_type) == ()]
+    if not single:
+        return model, []
+    model = copy_of(model)
+    scope = Scope(model)
+    ranks = {name: len(scope.shape(name)) for node in model.graph.node for name in node.input if _has_rank(scope, name)}
+    for value in source_inputs(model):
+        if value.name in single:
+            value.type.tensor_type.shape.dim.add().dim_value = 1
+            inner = scope.fresh(f"{value.name}/inner")
+            for node in model.graph.node:
+                beside = [ranks.get(name, 0) for name in node.input if name != value.name]
+                if node.op_type not in _BROADCASTING or not any(beside):
+                    _replace(node.input, value.name, inner)
+            if any(inner in reads(node) for node in model.graph.node):
+                model.graph.node.insert(0, _node(scope, "Squeeze", value.name, inner))
+    return infer_shapes(_forget_boundary(model)), single
+
+
+_BROADCASTING = {
+    "Add", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Mean", "Min", "Mul", "Pow",
+    "Sub", "Sum", "Where",
+}  # fmt: skip
+
+
+def _has_rank(scope: Scope, name: str) -> bool:
+    try:
+        return bool(name) and len(scope.shape(name)) >= 0
+    except CannotRewriteError:
+        return False
 
 
 def plain_names(model: ModelProto) -> dict[str, str]:

@@ -7,37 +7,44 @@ from collections.abc import Collection, Mapping
 from onnx import ModelProto
 
 from oakmill.errors import UnsupportedModel
-from oakmill.graph import elementary, recurrent
+from oakmill.graph import elementary, logic, recurrent
 from oakmill.graph.rewriting import CannotRewriteError, Rewrite, Scope, rewrite
 from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes
 
 DECOMPOSITIONS: Mapping[str, Rewrite] = {
     "Affine": elementary.affine,
     "Crop": elementary.crop,
+    "Cast": logic.cast_to_truth,
+    "Clip": elementary.clip,
     "CumSum": elementary.cumulative_sum,
     "DequantizeLinear": elementary.dequantize,
+    "Equal": logic.comparison,
     "GRU": recurrent.gru,
     "Gelu": elementary.gelu,
-    "GreaterOrEqual": elementary.greater_or_equal,
+    "Greater": logic.comparison,
+    "GreaterOrEqual": logic.comparison,
     "GroupNormalization": elementary.group_normalization,
     "HardSigmoid": elementary.hard_sigmoid,
     "HardSwish": elementary.hard_swish,
     "ImageScaler": elementary.image_scaler,
     "LSTM": recurrent.lstm,
     "LayerNormalization": elementary.layer_normalization,
-    "LessOrEqual": elementary.less_or_equal,
+    "Less": logic.comparison,
+    "LessOrEqual": logic.comparison,
     "Mish": elementary.mish,
-    "Or": elementary.logical_or,
+    "Not": logic.logical_not,
+    "Or": logic.logical_or,
     "Pad": elementary.crop_by_pad,
     "QuantizeLinear": elementary.quantize,
     "RMSNormalization": elementary.rms_normalization,
     "RNN": recurrent.rnn,
     "Resize": elementary.cubic_resize,
     "Selu": elementary.selu,
-    "Sign": elementary.sign,
+    "Sign": logic.sign,
     "Swish": elementary.swish,
     "Trilu": elementary.triangle_mask,
-    "Xor": elementary.logical_xor,
+    "Where": logic.choice,
+    "Xor": logic.logical_xor,
 }
 """What can be written otherwise. On the host each was seen to compute the same, and all but LSTM, which RVC2 has, to
 compile for RVC2.
@@ -50,7 +57,8 @@ lacks too, are not here: no exact form is known, or none was needed.
 def decompose(model: ModelProto, ops: Collection[str]) -> ModelProto:
     """Write all nodes of the operators `ops`, keys of `DECOMPOSITIONS`, in elementary ones; a copy, if there are any.
 
-    Pad and Resize are only replaced where they crop and where they are cubic. Recurrent layers must have constant
+    Pad and Resize are only replaced where they crop and where they are cubic, comparisons, Where, Clip and Cast where
+    they are of whole numbers, have computed bounds, or are to truth values. Recurrent layers must have constant
     weights and a fixed sequence.
 
     Raises:

@@ -24,6 +24,16 @@ def hard_sigmoid(node: NodeProto, emit: Emitter) -> None:
     emit.clip(line, 0, 1, out=node.output[0])
 
 
+def clip(node: NodeProto, emit: Emitter) -> None:
+    """min(max(x, low), high), where a bound is computed; others stay."""
+    bounds = {op: argument(node, index) for index, op in ((1, "Max"), (2, "Min")) if argument(node, index)}
+    if all(emit.scope.is_constant(name) for name in bounds.values()):
+        return
+    x = node.input[0]
+    for op, bound in bounds.items():
+        x = emit(op, x, bound, out=node.output[0] if op == [*bounds][-1] else "")
+
+
 def hard_swish(node: NodeProto, emit: Emitter) -> None:
     """x max(0, min(1, x / 6 + 1/2))."""
     line = emit("Add", emit("Mul", node.input[0], 1 / 6), 0.5)
@@ -114,41 +124,6 @@ def _scale_and_shift(node: NodeProto, emit: Emitter, normal: str) -> None:
     emit("Add", emit("Mul", normal, node.input[1]), node.input[2], out=node.output[0])
 
 
-# Comparisons and logic; NaN, which no camera gives, counts as in range
-
-
-def sign(node: NodeProto, emit: Emitter) -> None:
-    """(x > 0) - (x < 0)."""
-    x, zero = node.input[0], emit.operand(0.0)
-    kind = helper.np_dtype_to_tensor_dtype(emit.scope.dtype(x))
-    above, below = (emit("Cast", emit(op, x, zero), to=kind) for op in ("Greater", "Less"))
-    emit("Sub", above, below, out=node.output[0])
-
-
-def greater_or_equal(node: NodeProto, emit: Emitter) -> None:
-    """not a < b."""
-    emit("Not", emit("Less", *node.input), out=node.output[0])
-
-
-def less_or_equal(node: NodeProto, emit: Emitter) -> None:
-    """not a > b."""
-    emit("Not", emit("Greater", *node.input), out=node.output[0])
-
-
-def logical_or(node: NodeProto, emit: Emitter) -> None:
-    """not (not a and not b)."""
-    emit("Not", _neither(node, emit), out=node.output[0])
-
-
-def logical_xor(node: NodeProto, emit: Emitter) -> None:
-    """not (a and b) and not (not a and not b)."""
-    emit("And", emit("Not", emit("And", *node.input)), emit("Not", _neither(node, emit)), out=node.output[0])
-
-
-def _neither(node: NodeProto, emit: Emitter) -> str:
-    return emit("And", *(emit("Not", item) for item in node.input))
-
-
 # Linear operators, by a matrix
 
 
@@ -172,7 +147,8 @@ def triangle_mask(node: NodeProto, emit: Emitter) -> None:
     x = node.input[0]
     offset = int(emit.scope.constant(node.input[1]).item()) if argument(node, 1) else 0
     cut = np.triu if attributes(node).get("upper", 1) else np.tril
-    emit("Mul", x, cut(np.ones(emit.scope.fixed_shape(x)[-2:]), k=offset), out=node.output[0])
+    ones = np.ones(emit.scope.fixed_shape(x)[-2:], emit.scope.dtype(x))
+    emit("Mul", x, cut(ones, k=offset), out=node.output[0])
 
 
 def cubic_resize(node: NodeProto, emit: Emitter) -> None:

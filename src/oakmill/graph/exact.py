@@ -276,6 +276,7 @@ def batch_normalization(node: NodeProto, emit: Emitter) -> None:
 _REWRITES: Mapping[str, Rewrite] = {
     "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
+    "Clip": elementary.clip,
     "CumSum": elementary.cumulative_sum,
     "Einsum": einsum,
     "Gather": gather,

@@ -129,6 +129,10 @@ class Scope:
             number = self._types[name].elem_type
         return np.dtype(helper.tensor_dtype_to_np_dtype(number or TensorProto.FLOAT))
 
+    def is_constant(self, name: str) -> bool:
+        """Whether a tensor's value is known."""
+        return name in self._constants
+
     def constant(self, name: str) -> Array:
         """The value of a constant.
 

@@ -39,7 +39,6 @@ _FORMATS = {
     SourceFormat.TFLITE: "a TFLite model",
     SourceFormat.TORCHSCRIPT: "a TorchScript module",
 }
-_REFUSED_INPUTS = (Code.SCALAR, Code.PORT_TYPE)
 _OPS = (Code.UNSUPPORTED_OP, Code.MISREAD_OP, Code.UNKNOWN_DOMAIN)
 
 _REMEDIES = {
@@ -276,12 +275,11 @@ def require(model: ModelProto, platform: str, mode: str | None, asked: Sequence[
         asked: what is asked of the inputs; their shapes count.
 
     Raises:
-        UnsupportedModel: names the first such node, and the others; or an input that the platform cannot
-            have: without dimensions, of another type.
+        UnsupportedModel: names the first such node, and the others; or an input of text.
     """
     looked_at = Preflight(model, asked)
     for item in looked_at.inputs.findings(platform):
-        if item.severity is Severity.ERROR and item.code in _REFUSED_INPUTS:
+        if item.severity is Severity.ERROR and item.code == Code.PORT_TYPE:
             raise UnsupportedModel(item.message, subject=item.subject, remedy=item.remedy)
     if mode is None:
         return ()

@@ -22,6 +22,8 @@ _SUGGESTED = 3
 _LENGTH = 64
 _UP = {"Resize", "Upsample", "ConvTranspose", "DepthToSpace"}
 
+_BECOME_INT32 = ("int8", "int16", "uint16", "uint32")
+
 Shape = tuple[int | None, ...]
 
 
@@ -157,9 +159,9 @@ class Inputs:
         asked = self.shapes.get(name)
         if value.type.tensor_type.HasField("shape") and not shape:
             yield Finding(
-                Code.SCALAR, Severity.ERROR,
-                f"input {name!r} is a single number without dimensions, which an NN Archive cannot describe",
-                subject=name, remedy="export the model with this input of shape [1], or with its value as a constant",
+                Code.SCALAR, Severity.WARNING,
+                f"input {name!r} is a single number without dimensions; the converted model takes one of shape [1]",
+                subject=name, remedy="feed it with one dimension, or export the model with its value as a constant",
             )  # fmt: skip
         elif asked is not None:
             fits = len(asked) == len(shape) and all(a in (None, b) for a, b in zip(shape, asked, strict=True))
@@ -217,13 +219,17 @@ class Inputs:
 
     def _type(self, value: ValueInfoProto, facts: PlatformFacts) -> Iterator[Finding]:
         dtype = self.facts.dtype(value.name)
-        if dtype in facts.limits.refused_types:
+        if dtype == "object":
             yield Finding(
-                Code.PORT_TYPE, Severity.ERROR,
-                f"input {value.name!r} takes {dtype}, which {facts.title}'s compiler does not",
+                Code.PORT_TYPE, Severity.ERROR, f"input {value.name!r} takes text, and a camera computes with numbers",
+                subject=value.name, remedy="make numbers of it on the host, and export the model from there on",
+            )  # fmt: skip
+        elif dtype in _BECOME_INT32 and facts.limits.plain_numbers:
+            yield Finding(
+                Code.PORT_TYPE, Severity.WARNING,
+                f"input {value.name!r} takes {dtype}; the converted model takes int32",
                 subject=value.name,
-                remedy="export the model with a float32 input (a camera's 16-bit depth goes in as FP16), or with an "
-                "int32 one",
+                remedy="feed int32, or export the model with a float32 input: a camera's 16-bit depth goes in as FP16",
             )  # fmt: skip
         elif dtype in ("int64", "uint64", "float64"):
             kind = "numbers" if dtype == "float64" else "whole numbers"

@@ -40,7 +40,8 @@ class Limits:
     what the weights may take as they are stored, None where nobody knows; `larger` says what else may hold them. An
     OpenVINO IR is refused for the reason `no_ir`, if there is one. Where `tells_wrong`, an operator that computes
     something else is told and not refused. With `channels_last`, the device feeds images as NHWC, to inputs of four
-    dimensions. `refused_types` are numpy's names of the input types that the compiler does not take.
+    dimensions. Where `plain_numbers`, inputs of other
+    whole numbers than int32 become int32.
     """
 
     mode: str
@@ -49,7 +50,7 @@ class Limits:
     no_ir: str = ""
     tells_wrong: bool = False
     channels_last: bool = False
-    refused_types: tuple[str, ...] = ()
+    plain_numbers: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,7 @@ _ROWS = (
             "fp16",
             memory_mb=512,
             larger="use a smaller model, or convert to RVC4",
-            # Each was tried with a Cast behind it: "I16 isn't supported", "Conversion from I8 to FP16 is unsupported".
-            refused_types=("int8", "int16", "uint16", "uint64"),
+            plain_numbers=True,
         ),
         tools=Tools(
             "ir_version", "rvc2/openvino-", ("2022.3.0", "2021.4.2"), "an OpenVINO of yours: OAKMILL_RVC2_LIBRARIES"
@@ -120,6 +120,7 @@ _ROWS = (
             no_ir="Qualcomm's tools read ONNX, and no maintained converter leads from OpenVINO's format back to it",
             tells_wrong=True,  # its check of the numbers may let it pass, where they are integers
             channels_last=True,
+            plain_numbers=True,
         ),
         tools=Tools("snpe_version", "rvc4/qairt-", ("2.41", "2.32.6"), "a Qualcomm SDK of yours: OAKMILL_QAIRT_ROOT"),
         yaml_block=RVC4,

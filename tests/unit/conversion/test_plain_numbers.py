@@ -13,7 +13,7 @@ from tests.unit.graph.building import parse
 def test_a_float_model_is_told_nothing_of() -> None:
     progress = Progress()
     model = parse("y = Relu(x)")
-    assert in_plain_numbers(model, progress) is model
+    assert in_plain_numbers(model, progress, quantizes=True) is model
     assert not progress.notes + progress.warnings
 
 
@@ -32,7 +32,7 @@ def test_each_change_is_told() -> None:
         outputs="uint8[1,4] y, float[2] anchors",
         constants="float s = {0.5}",
     )
-    changed = in_plain_numbers(model, progress)
+    changed = in_plain_numbers(model, progress, quantizes=True)
     assert changed.graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
     assert changed.graph.output[0].type.tensor_type.elem_type == TensorProto.INT32
     notes = " / ".join(progress.notes)
@@ -50,7 +50,7 @@ def test_quantizers_that_change_the_result_a_lot_are_a_warning() -> None:
         outputs="float[1,64] y",
         constants="float s = {2}",
     )
-    in_plain_numbers(model, progress)
+    in_plain_numbers(model, progress, quantizes=True)
     assert "changes its results a lot: output 'y'" in progress.warnings[0]
 
 
@@ -59,7 +59,7 @@ def test_a_model_that_counts_on_its_narrow_integers_is_refused() -> None:
     model = parse("y = Add(x, k)", inputs="uint8[1,4096] x", outputs="uint8[1,4096] y", opset=14)
     model.graph.initializer.append(numpy_helper.from_array(np.full([1, 4096], 200, np.uint8), "k"))
     with pytest.raises(ProofFailed, match="written in other number types"):
-        in_plain_numbers(model, Progress())
+        in_plain_numbers(model, Progress(), quantizes=True)
 
 
 def test_what_overflows_in_float16_already_is_no_difference() -> None:
@@ -69,4 +69,4 @@ def test_what_overflows_in_float16_already_is_no_difference() -> None:
         outputs="float16[1,4] y",
         constants="float16 k = {31743}",  # the bits of 65504
     )
-    assert in_plain_numbers(model, Progress()) is not model
+    assert in_plain_numbers(model, Progress(), quantizes=True) is not model

@@ -45,7 +45,7 @@ from oakmill.toolchains.rvc2 import compile_tool, failures
 from oakmill.toolchains.rvc2.blob import read_header, read_superblob
 from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Ports, Rvc2Toolchain
 
-NEEDS = Needs(highest_opset=16, decompose=tuple(sorted(set(DECOMPOSITIONS) - {"LSTM"})))
+NEEDS = Needs(highest_opset=16, decompose=tuple(sorted(set(DECOMPOSITIONS) - {"LSTM"})), plain_numbers=True)
 MEMORY_MB = 512
 """RVC2's memory, which holds weights in FP16, activations and firmware."""
 _IMAGE_RANK = 4
@@ -182,7 +182,7 @@ class Rvc2(Platform):
             )
 
     def _config(self, inputs: Sequence[ResolvedInput]) -> dict[str, str]:
-        """The compiler's configuration; of several images at once it would make one image's network, unless told not to.
+        """The compiler's configuration; of several images at once it makes one image's network, unless told not to.
 
         With the key, depthai reads [4, 3, 64, 64] out of the blob as it is; without, as [1, 3, 64, 64]. A user's own
         value wins.

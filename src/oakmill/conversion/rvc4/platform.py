@@ -71,6 +71,7 @@ class Rvc4(Platform):
         decompose=("GRU", "LSTM", "RNN"),
         channels_last=True,
         plain_numbers=True,
+        quantizes=True,
         exact=True,
     )
 
