@@ -11,6 +11,7 @@ from oakmill.conversion.events import Progress
 from oakmill.errors import PreparationFailed, ProofFailed, UnsupportedModel
 from oakmill.graph import equality
 from oakmill.graph.equality import Difference, Tolerance
+from oakmill.graph.indices import limits
 from oakmill.graph.number_types import in_float32, in_int32
 from oakmill.graph.outputs import without_constants
 from oakmill.graph.quantizers import without_quantizers
@@ -81,7 +82,7 @@ def _prove(source: ModelProto, changed: ModelProto, tolerance: Tolerance) -> Non
 
 def _differences(source: ModelProto, changed: ModelProto, tolerance: Tolerance) -> tuple[Difference, ...]:
     """By the same random inputs, each in the type that the graph takes; outputs in the types that `changed` gives."""
-    feeds, types = equality.random_inputs(source), equality.random_inputs(changed)
+    feeds, types = equality.random_inputs(source, limits=limits(source)), equality.random_inputs(changed)
     wanted = equality.run(source, feeds)
     found = equality.run(changed, {name: values.astype(types[name].dtype) for name, values in feeds.items()})
     finite = {name: values for name, values in wanted.items() if np.isfinite(values.astype(np.float64)).all()}

@@ -7,11 +7,12 @@ from collections.abc import Collection, Mapping
 from onnx import ModelProto
 
 from oakmill.errors import UnsupportedModel
-from oakmill.graph import elementary, logic, recurrent
+from oakmill.graph import elementary, formulas, logic, recurrent
 from oakmill.graph.rewriting import CannotRewriteError, Rewrite, Scope, rewrite
 from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes
 
 DECOMPOSITIONS: Mapping[str, Rewrite] = {
+    **formulas.FORMULAS,
     "Affine": elementary.affine,
     "Crop": elementary.crop,
     "Cast": logic.cast_to_truth,

@@ -173,11 +173,13 @@ def run_each(model: ModelProto, samples: Iterable[Mapping[str, Array]]) -> list[
     return [session.run(sample) for sample in samples]
 
 
-def random_inputs(model: ModelProto, seed: int = 0) -> dict[str, Array]:
+def random_inputs(
+    model: ModelProto, seed: int = 0, limits: Mapping[str, tuple[int, int]] | None = None
+) -> dict[str, Array]:
     """Random data for each input of a model with fixed shapes, the same for the same seed.
 
     Images (1, 3 or 4 channels, first or last) get whole numbers from 0 to 255, as a camera gives them; other floats
-    are normal; integers are 0 or 1, which are valid as index, mask and token alike.
+    are normal; integers are 0 or 1, which are valid as index, mask and token alike, or within `limits`, by name.
 
     Raises:
         UnsupportedModel: an input is not a tensor of numbers, or its shape is open.
@@ -189,7 +191,11 @@ def random_inputs(model: ModelProto, seed: int = 0) -> dict[str, Array]:
         if not value.type.tensor_type.elem_type or shape is None or None in shape:
             raise UnsupportedModel(f"Input {value.name!r} is not a tensor of fixed shape.", subject=value.name)
         dtype = np.dtype(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
-        feeds[value.name] = _random(random, tuple(size or 0 for size in shape), dtype, value.name)
+        fixed = tuple(size or 0 for size in shape)
+        if limits and value.name in limits and dtype.kind in "iu":
+            feeds[value.name] = np.asarray(random.integers(*limits[value.name], fixed)).astype(dtype)
+        else:
+            feeds[value.name] = _random(random, fixed, dtype, value.name)
     return feeds
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from oakmill.errors import PreparationFailed
-from oakmill.graph import elementary, equality
+from oakmill.graph import elementary, equality, formulas
 from oakmill.graph.einsum import einsum
 from oakmill.graph.fusing import fuse_gelu
 from oakmill.graph.rewriting import (
@@ -274,6 +274,7 @@ def batch_normalization(node: NodeProto, emit: Emitter) -> None:
 
 
 _REWRITES: Mapping[str, Rewrite] = {
+    **{op: step for op, step in formulas.FORMULAS.items() if op not in ("Mod", "PRelu", "ReduceL2")},
     "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
     "Clip": elementary.clip,
@@ -282,6 +283,7 @@ _REWRITES: Mapping[str, Rewrite] = {
     "Gather": gather,
     "Gemm": gemm,
     "LayerNormalization": layer_normalization,
+    "Mish": elementary.mish,
     "Pad": pad,
     "Resize": resize,
 }

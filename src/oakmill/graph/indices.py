@@ -17,12 +17,13 @@ PIXELS = (0, 256)
 
 _MOVES = {"Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze"}
 _COMPUTES = {
-    "Abs", "Add", "And", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mul", "Neg", "Not",
-    "Or", "Relu", "Sign", "Sub", "Sum", "Where", "Xor",
+    "Abs", "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mod", "Mul",
+    "Neg", "Not", "Or", "Relu", "Sign", "Sub", "Sum", "Where", "Xor",
 }  # fmt: skip
 _SHAPES = {"Shape", "Size"}
 _INDICES = {("Gather", 1), ("GatherElements", 1), ("ScatterElements", 1), ("RoiAlign", 2)}
 """Operators and the input by which they select from their first one, along an axis: RoiAlign an image of the batch."""
+_DIVISORS = {("Div", 1), ("Mod", 1)}
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
 
 
@@ -103,6 +104,8 @@ class _Reading:
         if node.op_type == "OneHot" and place == 0:
             depth = self._constant(node.input[1])
             return -depth, depth
+        if (node.op_type, place) in _DIVISORS:
+            return 1, UNSIGNED[1]  # by zero, whole numbers have no quotient
         if (node.op_type, place) in _INDICES:
             shape = self._shapes.get(node.input[0])
             axis = next((item.i for item in node.attribute if item.name == "axis"), 0)

@@ -1,0 +1,338 @@
+"""Operators written by their formulas, where a compiler lacks them or computes them wrongly; one function each.
+
+Formulas are those of the ONNX operator reference, and exact up to the rounding of floats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from onnx import NodeProto, TensorProto, helper
+
+from oakmill.graph.rewriting import CannotRewriteError, Emitter, Rewrite, argument, attributes
+
+_MOST_FACTORS = 64
+"""Of a product that is written out."""
+_AXES_BY_INPUT = 13
+"""The opset from which the axes of ReduceSum are an input; of the other reductions from 18."""
+
+# Functions of one number
+
+
+def _of_x(formula: Callable[[str, Emitter, str], object]) -> Rewrite:
+    """A function of a number, which the formula emits by its input's and output's names."""
+
+    def step(node: NodeProto, emit: Emitter) -> None:
+        formula(node.input[0], emit, node.output[0])
+
+    step.__doc__ = formula.__doc__
+    return step
+
+
+def _softsign(x: str, emit: Emitter, out: str) -> None:
+    """x / (1 + |x|)."""
+    emit("Div", x, emit("Add", emit("Abs", x), 1.0), out=out)
+
+
+def _of_exponents(op: str) -> Callable[[str, Emitter, str], None]:
+    def formula(x: str, emit: Emitter, out: str) -> None:
+        """(e^x - e^-x) / 2, or with + for the cosine."""
+        emit("Mul", emit(op, emit("Exp", x), emit("Exp", emit("Neg", x))), 0.5, out=out)
+
+    return formula
+
+
+def _asinh(x: str, emit: Emitter, out: str) -> None:
+    """sign(x) log(|x| + sqrt(x^2 + 1)), as log alone cancels below zero."""
+    root = emit("Sqrt", emit("Add", emit("Mul", x, x), 1.0))
+    emit("Mul", _sign(x, emit), emit("Log", emit("Add", emit("Abs", x), root)), out=out)
+
+
+def _acosh(x: str, emit: Emitter, out: str) -> None:
+    """log(x + sqrt(x^2 - 1))."""
+    emit("Log", emit("Add", x, emit("Sqrt", emit("Sub", emit("Mul", x, x), 1.0))), out=out)
+
+
+def _atanh(x: str, emit: Emitter, out: str) -> None:
+    """log((1 + x) / (1 - x)) / 2."""
+    ratio = emit("Div", emit("Add", x, 1.0), emit("Sub", emit.operand(1.0), x))
+    emit("Mul", emit("Log", ratio), 0.5, out=out)
+
+
+def _asin(x: str, emit: Emitter, out: str = "") -> str:
+    """2 atan(x / (1 + sqrt(1 - x^2)))."""
+    root = emit("Sqrt", emit("Sub", emit.operand(1.0), emit("Mul", x, x)))
+    return emit("Mul", emit("Atan", emit("Div", x, emit("Add", root, 1.0))), 2.0, out=out)
+
+
+def _acos(x: str, emit: Emitter, out: str) -> None:
+    """pi / 2 - asin(x)."""
+    emit("Sub", emit.operand(math.pi / 2), _asin(x, emit), out=out)
+
+
+def celu(node: NodeProto, emit: Emitter) -> None:
+    """alpha elu(x / alpha)."""
+    alpha = attributes(node).get("alpha", 1.0)
+    emit("Mul", emit("Elu", emit("Mul", node.input[0], 1 / alpha), alpha=1.0), alpha, out=node.output[0])
+
+
+def shrink(node: NodeProto, emit: Emitter) -> None:
+    """x - bias above lambd, x + bias below -lambd, else 0."""
+    given, x = attributes(node), node.input[0]
+    border, bias = given.get("lambd", 0.5), given.get("bias", 0.0)
+    above = emit("Mul", _truth(emit("Greater", x, border), emit), emit("Sub", x, bias))
+    below = emit("Mul", _truth(emit("Less", x, -border), emit), emit("Add", x, bias))
+    emit("Add", above, below, out=node.output[0])
+
+
+def prelu(node: NodeProto, emit: Emitter) -> None:
+    """max(x, 0) + slope min(x, 0), where the slope is computed; others stay."""
+    x, slope = node.input
+    if not emit.scope.is_constant(slope):
+        below = emit("Mul", slope, emit("Neg", emit("Relu", emit("Neg", x))))
+        emit("Add", emit("Relu", x), below, out=node.output[0])
+
+
+def _sign(x: str, emit: Emitter) -> str:
+    return emit("Sub", _truth(emit("Greater", x, 0.0), emit), _truth(emit("Less", x, 0.0), emit))
+
+
+def _truth(x: str, emit: Emitter) -> str:
+    """1 or 0, in the type of the node's first input."""
+    return emit("Cast", x, to=helper.np_dtype_to_tensor_dtype(emit.scope.dtype(emit.node.input[0])))
+
+
+# Functions of several numbers
+
+
+def mean(node: NodeProto, emit: Emitter) -> None:
+    """The sum, by their number."""
+    total = node.input[0]
+    for name in node.input[1:]:
+        total = emit("Add", total, name)
+    emit("Mul", total, 1 / len(node.input), out=node.output[0])
+
+
+def modulo(node: NodeProto, emit: Emitter) -> None:
+    """a - b trunc(a / b), of the sign of a with `fmod`; else b is added where the signs of it and b differ."""
+    a, b = node.input
+    floats = emit.scope.dtype(a).kind == "f"
+    times = emit("Div", a, b)
+    if floats:
+        times = emit("Mul", _sign(times, emit), emit("Floor", emit("Abs", times)))
+    is_fmod = attributes(node).get("fmod", 0)
+    rest = emit("Sub", a, emit("Mul", times, b), out=node.output[0] if is_fmod else "")
+    if not is_fmod:
+        both = emit("Mul", *(emit("Cast", name, to=TensorProto.FLOAT) for name in (rest, b)))
+        zero = emit.scope.add_constant(np.zeros((), np.float32), f"{node.name or node.output[0]}/zero")
+        differ = emit("Cast", emit("Less", both, zero), to=TensorProto.FLOAT)
+        factor = emit("Cast", differ, to=helper.np_dtype_to_tensor_dtype(emit.scope.dtype(a)))
+        emit("Add", rest, emit("Mul", factor, b), out=node.output[0])
+
+
+# Reductions
+
+
+def _reduction(before: Callable[[str, Emitter], str], after: str = "") -> Rewrite:
+    """A sum over the axes of what is made of each number, and a function of the sum."""
+
+    def step(node: NodeProto, emit: Emitter) -> None:
+        axes, keep = _axes(node, emit)
+        total = _sum(before(node.input[0], emit), axes, keep, emit, "" if after else node.output[0])
+        if after:
+            emit(after, total, out=node.output[0])
+
+    return step
+
+
+def _itself(x: str, emit: Emitter) -> str:
+    return x
+
+
+def _size(x: str, emit: Emitter) -> str:
+    return emit("Abs", x)
+
+
+def _square(x: str, emit: Emitter) -> str:
+    return emit("Mul", x, x)
+
+
+def log_sum_exp(node: NodeProto, emit: Emitter) -> None:
+    """max + log sum e^(x - max)."""
+    axes, keep = _axes(node, emit)
+    x = node.input[0]
+    largest = _largest(x, axes, keep=True, emit=emit)
+    total = _sum(emit("Exp", emit("Sub", x, largest)), axes, keep, emit)
+    if not keep:
+        largest = _largest(x, axes, keep=False, emit=emit)
+    emit("Add", emit("Log", total), largest, out=node.output[0])
+
+
+def product(node: NodeProto, emit: Emitter) -> None:
+    """All slices along an axis, multiplied."""
+    axes, keep = _axes(node, emit)
+    x, shape = node.input[0], list(emit.scope.fixed_shape(node.input[0]))
+    if math.prod(shape[axis] for axis in axes) > _MOST_FACTORS:
+        raise CannotRewriteError(f"it multiplies more than {_MOST_FACTORS} values")
+    for axis in axes:
+        parts = [emit.cut(x, place, place + 1, axis) for place in range(shape[axis])]
+        x = parts[0]
+        for part in parts[1:]:
+            x = emit("Mul", x, part)
+        shape[axis] = 1
+    wanted = shape if keep else [size for axis, size in enumerate(shape) if axis not in axes]
+    emit("Reshape", x, np.array(wanted, np.int64), out=node.output[0])
+
+
+def _axes(node: NodeProto, emit: Emitter) -> tuple[list[int], bool]:
+    """The axes that a reduction is over, from the front, and whether they stay."""
+    given, rank = attributes(node), len(emit.scope.shape(node.input[0]))
+    named = emit.scope.constant(node.input[1]).tolist() if argument(node, 1) else given.get("axes") or []
+    if not named and given.get("noop_with_empty_axes", 0):
+        raise CannotRewriteError("it reduces over no axes at all")
+    return sorted(axis % rank for axis in named or range(rank)), bool(given.get("keepdims", 1))
+
+
+def _sum(x: str, axes: list[int], keep: bool, emit: Emitter, out: str = "") -> str:
+    if emit.scope.opset < _AXES_BY_INPUT:
+        return emit("ReduceSum", x, out=out, axes=axes, keepdims=int(keep))
+    return emit("ReduceSum", x, axes, out=out, keepdims=int(keep))
+
+
+def _largest(x: str, axes: list[int], keep: bool, emit: Emitter) -> str:
+    if emit.scope.opset < 18:
+        return emit("ReduceMax", x, axes=axes, keepdims=int(keep))
+    return emit("ReduceMax", x, axes, keepdims=int(keep))
+
+
+# Norms and pools
+
+
+def lp_normalization(node: NodeProto, emit: Emitter) -> None:
+    """x by its norm; zeros stay zeros, where OpenVINO divides them by zero."""
+    given, x = attributes(node), node.input[0]
+    axis = given.get("axis", -1) % len(emit.scope.shape(x))
+    total = _sum(_size(x, emit) if given.get("p", 2) == 1 else _square(x, emit), [axis], True, emit)
+    norm = total if given.get("p", 2) == 1 else emit("Sqrt", total)
+    emit("Div", x, emit("Add", norm, _truth(emit("Equal", norm, 0.0), emit)), out=node.output[0])
+
+
+def mean_variance_normalization(node: NodeProto, emit: Emitter) -> None:
+    """(x - mean) / (sqrt(mean of its square) + 1e-9)."""
+    x, axes = node.input[0], list(attributes(node).get("axes", [0, 2, 3]))
+    off = emit("Sub", x, emit.mean(x, axes))
+    deviation = emit("Sqrt", emit.mean(emit("Mul", off, off), axes))
+    emit("Div", off, emit("Add", deviation, 1e-9), out=node.output[0])
+
+
+def lp_pool(node: NodeProto, emit: Emitter) -> None:
+    """The p-th root of the sum of |x|^p, of which the average pool is the share of one value."""
+    given, x = attributes(node), node.input[0]
+    p, kernel = given.pop("p", 2), given["kernel_shape"]
+    if any(step != 1 for step in given.pop("dilations", [])) or given.get("ceil_mode", 0):
+        raise CannotRewriteError("it is dilated, or rounded up")
+    powers = _size(x, emit) if p == 1 else _square(x, emit) if p == 2 else emit("Pow", _size(x, emit), float(p))
+    average = emit("AveragePool", powers, count_include_pad=1, **given)
+    total = emit("Mul", average, float(math.prod(kernel)), out=node.output[0] if p == 1 else "")
+    if p == 2:
+        emit("Sqrt", total, out=node.output[0])
+    elif p != 1:
+        emit("Pow", total, 1 / p, out=node.output[0])
+
+
+# Indices
+
+
+def last_index(node: NodeProto, emit: Emitter) -> None:
+    """The last of equal values is the first from the end; others stay."""
+    given, x = attributes(node), node.input[0]
+    if not given.pop("select_last_index", 0):
+        return
+    shape = emit.scope.fixed_shape(x)
+    axis = given.get("axis", 0) % len(shape)
+    backwards = emit("Gather", x, np.arange(shape[axis])[::-1].copy(), axis=axis)
+    found = emit(node.op_type, backwards, **given)
+    emit("Sub", np.array(shape[axis] - 1), found, out=node.output[0])
+
+
+def hardmax(node: NodeProto, emit: Emitter) -> None:
+    """1 where the place is that of the largest value, as floats compare."""
+    x, shape = node.input[0], emit.scope.fixed_shape(node.input[0])
+    given = attributes(node)
+    axis = given.get("axis", -1 if emit.scope.opset >= _AXES_BY_INPUT else 1) % len(shape)
+    if emit.scope.opset < _AXES_BY_INPUT and math.prod(shape[axis + 1 :]) != 1:
+        raise CannotRewriteError("it joins axes")
+    largest = emit("ArgMax", x, axis=axis, keepdims=1)
+    emit("Cast", _at(largest, shape[axis], axis, len(shape), emit), out=node.output[0], to=_kind(x, emit))
+
+
+def one_hot(node: NodeProto, emit: Emitter) -> None:
+    """on where the place is the index, off elsewhere; indices below zero count from the end."""
+    indices, values = node.input[0], emit.scope.constant(node.input[2])
+    depth = int(emit.scope.constant(node.input[1]).reshape(-1)[0])
+    rank = len(emit.scope.shape(indices)) + 1
+    axis = attributes(node).get("axis", -1) % rank
+    sizes = emit.scope.fixed_shape(indices)
+    if emit.scope.dtype(indices).kind == "f":
+        indices = emit("Cast", indices, to=TensorProto.INT32)  # towards zero
+    number = _number(indices, emit)
+    below = emit("Mul", _number(emit("Less", number, _float(0, emit)), emit), _float(depth, emit))
+    number = emit("Add", number, below)
+    shape = [1 if place == axis else size for place, size in enumerate([*sizes[:axis], 1, *sizes[axis:]])]
+    wide = emit("Reshape", number, np.array(shape, np.int64))
+    there = _number(_at(wide, depth, axis, rank, emit), emit)
+    off, on = values.astype(np.float32)
+    given = emit("Add", emit("Mul", there, _float(on - off, emit)), _float(off, emit))
+    emit("Cast", given, out=node.output[0], to=helper.np_dtype_to_tensor_dtype(values.dtype))
+
+
+def _at(index: str, count: int, axis: int, rank: int, emit: Emitter) -> str:
+    """Whether each place along an axis is the index, whose size there is 1."""
+    places = np.arange(count, dtype=np.float32).reshape([-1 if place == axis else 1 for place in range(rank)])
+    far = emit("Sub", _number(index, emit), emit.scope.add_constant(places, f"{emit.node.output[0]}/places"))
+    return emit("Less", emit("Abs", far), _float(0.5, emit))
+
+
+def _number(x: str, emit: Emitter) -> str:
+    return emit("Cast", x, to=TensorProto.FLOAT)
+
+
+def _float(value: float, emit: Emitter) -> str:
+    return emit.scope.add_constant(np.array(value, np.float32), f"{emit.node.output[0]}/number")
+
+
+def _kind(x: str, emit: Emitter) -> int:
+    return helper.np_dtype_to_tensor_dtype(emit.scope.dtype(x))
+
+
+FORMULAS: Mapping[str, Rewrite] = {
+    "Acos": _of_x(_acos),
+    "Acosh": _of_x(_acosh),
+    "ArgMax": last_index,
+    "ArgMin": last_index,
+    "Asin": _of_x(_asin),
+    "Asinh": _of_x(_asinh),
+    "Atanh": _of_x(_atanh),
+    "Celu": celu,
+    "Cosh": _of_x(_of_exponents("Add")),
+    "Hardmax": hardmax,
+    "LpNormalization": lp_normalization,
+    "LpPool": lp_pool,
+    "Mean": mean,
+    "MeanVarianceNormalization": mean_variance_normalization,
+    "Mod": modulo,
+    "OneHot": one_hot,
+    "PRelu": prelu,
+    "ReduceL1": _reduction(_size),
+    "ReduceL2": _reduction(_square, "Sqrt"),
+    "ReduceLogSum": _reduction(_itself, "Log"),
+    "ReduceLogSumExp": log_sum_exp,
+    "ReduceProd": product,
+    "ReduceSumSquare": _reduction(_square),
+    "Shrink": shrink,
+    "Sinh": _of_x(_of_exponents("Sub")),
+    "Softsign": _of_x(_softsign),
+}
+"""By operator; those of ArgMax, ArgMin and PRelu leave the forms that compilers have."""
