@@ -33,6 +33,7 @@ from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes
 
 _MOST_AXES = 4
 """Of a product of matrices."""
+_LOWEST_EXPONENT = -17.5
 _WIDE_ROWS = 512
 """Measured on the emulated processor: 16 x 31 elements came out right, 16 x 32 wrong, whatever was chosen."""
 
@@ -40,7 +41,8 @@ _WIDE_ROWS = 512
 
 
 def average_pool(node: NodeProto, emit: Emitter) -> None:
-    """With more padding at one end, or rounded up: a convolution of each channel, and a factor where it counts less.
+    """With more padding at one end, rounded up, or over the whole map and what pads it, which comes out as zeros: a
+    convolution of each channel, and a factor where it counts less.
 
     The factor, k / n where only n of the k values under a window count, is what onnxruntime makes of ones. A Pad before
     a pool is no way: in 8 bits the compiler makes one of both, and computes 1 dB.
@@ -57,10 +59,11 @@ def average_pool(node: NodeProto, emit: Emitter) -> None:
         for size, step, width, inner, first in zip(after[2:], strides, kernel, before[2:], begin, strict=True)
     ]
     declared = _declared(given, axes)
-    if not given.get("ceil_mode", 0) and declared and declared[:axes] == declared[axes:]:
-        return
     counted = given.get("count_include_pad", 0) and declared
-    if begin == end and not (counted and any(np.array(end) > declared[axes:])):
+    whole = counted and any(width >= inner for width, inner in zip(kernel, before[2:], strict=True))
+    if not whole and not given.get("ceil_mode", 0) and declared and declared[:axes] == declared[axes:]:
+        return
+    if begin == end and not whole and not (counted and any(np.array(end) > declared[axes:])):
         set_attributes(node, "auto_pad", "ceil_mode", pads=[*begin, *end])
         return
     weights = np.full([before[1], 1, *kernel], 1 / math.prod(kernel))
@@ -223,7 +226,19 @@ def pad(node: NodeProto, emit: Emitter) -> None:
         x = _chosen(x, places, axis, len(shape), node.output[0] if axis == changed[-1] else "", emit)
 
 
-# Products and norms
+# Products, norms and powers
+
+
+def exponential(node: NodeProto, emit: Emitter) -> None:
+    """Exp and Softplus of nothing below -17.5, where both are 0 in float16: Qualcomm's library has e^-96 as -131008."""
+    emit(node.op_type, emit("Max", node.input[0], _LOWEST_EXPONENT), out=node.output[0])
+
+
+def mish(node: NodeProto, emit: Emitter) -> None:
+    """x tanh(softplus(x)), the softplus as above."""
+    x = node.input[0]
+    soft = emit("Softplus", emit("Max", x, _LOWEST_EXPONENT))
+    emit("Mul", x, emit("Tanh", soft), out=node.output[0])
 
 
 def gemm(node: NodeProto, emit: Emitter) -> None:
@@ -274,18 +289,21 @@ def batch_normalization(node: NodeProto, emit: Emitter) -> None:
 
 
 _REWRITES: Mapping[str, Rewrite] = {
-    **{op: step for op, step in formulas.FORMULAS.items() if op not in ("Mod", "PRelu", "ReduceL2")},
+    **{op: step for op, step in formulas.FORMULAS.items() if op not in ("PRelu", "ReduceL2")},
     "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
     "Clip": elementary.clip,
     "CumSum": elementary.cumulative_sum,
     "Einsum": einsum,
+    "Exp": exponential,
     "Gather": gather,
     "Gemm": gemm,
     "LayerNormalization": layer_normalization,
-    "Mish": elementary.mish,
+    "Mish": mish,
+    "Mod": formulas.float_modulo,
     "Pad": pad,
     "Resize": resize,
+    "Softplus": exponential,
 }
 
 

@@ -132,6 +132,12 @@ def modulo(node: NodeProto, emit: Emitter) -> None:
         emit("Add", rest, emit("Mul", factor, b), out=node.output[0])
 
 
+def float_modulo(node: NodeProto, emit: Emitter) -> None:
+    """Of floats, as above; others stay."""
+    if emit.scope.dtype(node.input[0]).kind == "f":
+        modulo(node, emit)
+
+
 # Reductions
 
 

@@ -20,7 +20,8 @@ _INTEGERS = {
 _TYPED = ("to", "dtype")
 """Attributes that are a type."""
 _MOVES = {
-    "Concat", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze",
+    "Concat", "Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Slice", "Split", "Squeeze", "Transpose",
+    "Unsqueeze",
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from oakmill.preflight.graph import STANDARD, Facts
 from oakmill.preflight.inputs import Inputs
 from oakmill.preflight.opsets import asked_opset
 from oakmill.preflight.reach import refusal
-from oakmill.preflight.rewritten import rewritten
+from oakmill.preflight.rewritten import in_plain_numbers, rewritten
 from oakmill.preflight.tables import MIXED, POOR, WRONG, Answer, Table, tables
 from oakmill.preflight.variants import Variant, variant_of
 from oakmill.preflight.written_out import as_prepared
@@ -112,7 +112,9 @@ class Preflight:
         """What is said of each node."""
         functions = {(item.domain, item.name) for item in self.model.functions}
         opset = self.facts.opset
-        for node, variant in self.variants:
+        plain = PLATFORMS[table.platform].limits.plain_numbers
+        for node, asked in self.variants:
+            variant = in_plain_numbers(asked) if plain else asked
             if (node.domain, node.op_type) in functions or rewritten(table.platform, variant):
                 continue
             if is_fused(node) and not _is_known_good(variant, table, mode):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
 from oakmill.preflight.variants import Variant
 
@@ -13,13 +14,35 @@ Rule = Callable[[frozenset[str]], bool]
 def rewritten(platform: str, variant: Variant) -> bool:
     """Whether a platform's compiler never meets this variant.
 
-    `graph.exact` and `graph.quantizers` write them for RVC4; each was seen to come out right in FP16 and in 8 bits, by
-    the same models of one operator as the tables. Of others that these write, the tables were measured since.
+    `graph.exact`, `graph.logic`, `graph.formulas` and `graph.quantizers` write them; each was seen to come out right,
+    by models of one operator as those of the tables, and RVC4's quantizers and pools in 8 bits too.
     """
     rule = _RULES.get(platform, {}).get(variant.op)
-    details = frozenset(variant.details.split(", ")) if variant.details else frozenset[str]()
-    computed = any(item.startswith("computed ") for item in details)
-    return rule is not None and not computed and rule(details)
+    computed = {item for item in variant.parts if item.startswith("computed ")}
+    computed -= _WRITTEN_COMPUTED.get(variant.op, set())
+    return rule is not None and not computed and rule(variant.parts)
+
+
+def in_plain_numbers(variant: Variant) -> Variant:
+    """The variant in float32 and int32, as `graph.number_types` writes a model for platforms of these."""
+    dtype = variant.dtype
+    kept = [item for item in variant.details.split(", ") if not _is_port(item)] if variant.details else []
+    plain = _PLAIN.get(dtype, dtype)
+    if variant.op == "Cast":
+        kinds = (_PLAIN.get(kind, kind) for kind in (item.removeprefix("to ") for item in kept))
+        kept = ["to the same" if kind in (plain, "the same") else f"to {kind}" for kind in kinds]
+    return replace(variant, details=", ".join(kept), tensors=variant.tensors.replace(dtype, plain, 1))
+
+
+def _is_port(detail: str) -> bool:
+    kind = detail.removeprefix("fed ").removeprefix("given as ")
+    return kind != detail and kind in _PLAIN
+
+
+_PLAIN = {
+    **dict.fromkeys(("int8", "int16", "uint8", "uint16", "uint32", "uint64"), "int32"),
+    **dict.fromkeys(("float16", "float64"), "float32"),
+}
 
 
 def _unless(*words: str) -> Rule:
@@ -36,12 +59,60 @@ def _resize(details: Collection[str]) -> bool:
     return not added.intersection(details) and any(mode in details for mode in ("nearest", "linear"))
 
 
+_ALWAYS = _unless()
+_WRITTEN_COMPUTED = {"Clip": {"computed bounds"}, "PRelu": {"computed slope"}}
+_BOTH: Mapping[str, Rule] = {
+    "Acosh": _ALWAYS,
+    "ArgMax": _with("last index"),
+    "ArgMin": _with("last index"),
+    "Asinh": _ALWAYS,
+    "Atanh": _ALWAYS,
+    "Cast": _with("to the same"),
+    "Clip": _with("computed bounds"),
+    "Cosh": _ALWAYS,
+    "Hardmax": _unless("flattened from there"),
+    "LpNormalization": _ALWAYS,
+    "LpPool": _unless("dilated", "ceil"),
+    "ReduceProd": _ALWAYS,
+    "Sinh": _ALWAYS,
+}
 _RULES: Mapping[str, Mapping[str, Rule]] = {
+    "rvc2": {
+        **_BOTH,
+        "Cast": lambda details: not details.isdisjoint({"to the same", "to bool"}),
+        "Equal": _ALWAYS,
+        "Greater": _ALWAYS,
+        "GreaterOrEqual": _ALWAYS,
+        "Less": _ALWAYS,
+        "LessOrEqual": _ALWAYS,
+        "Mod": _ALWAYS,
+        "Not": _ALWAYS,
+        "OneHot": _ALWAYS,
+        "Or": _ALWAYS,
+        "PRelu": _with("computed slope"),
+        "Sign": _ALWAYS,
+        "Trilu": _ALWAYS,
+        "Where": _ALWAYS,
+        "Xor": _ALWAYS,
+    },
     "rvc4": {
+        **_BOTH,
+        "Acos": _ALWAYS,
+        "Asin": _ALWAYS,
         "AveragePool": _unless("dilated"),
-        "DequantizeLinear": _unless(),
+        "Celu": _ALWAYS,
+        "DequantizeLinear": _ALWAYS,
+        "Mean": _ALWAYS,
+        "MeanVarianceNormalization": _ALWAYS,
+        "Mish": _ALWAYS,
         "Pad": _with("edge"),
-        "QuantizeLinear": _unless(),
+        "QuantizeLinear": _ALWAYS,
+        "ReduceL1": _ALWAYS,
+        "ReduceLogSum": _ALWAYS,
+        "ReduceLogSumExp": _ALWAYS,
+        "ReduceSumSquare": _ALWAYS,
         "Resize": _resize,
-    }
+        "Shrink": _ALWAYS,
+        "Softsign": _ALWAYS,
+    },
 }

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from onnx import ModelProto, numpy_helper
 
+from oakmill.conversion.rvc2.platform import NEEDS
 from oakmill.findings import Severity
+from oakmill.graph.decompose import decompose
 from oakmill.graph.exact import write_exactly
 from oakmill.graph.quantizers import without_quantizers
 from oakmill.preflight.check import Preflight
 from oakmill.preflight.graph import Facts
-from oakmill.preflight.rewritten import rewritten
+from oakmill.preflight.rewritten import in_plain_numbers, rewritten
 from oakmill.preflight.variants import variant_of
 from tests.unit.graph.building import ops, parse
 
@@ -64,3 +66,34 @@ def test_what_stays_is_judged_by_the_table(kind: str) -> None:
     op = kind.partition(" ")[0].rstrip(",")
     assert not written(OTHER[kind], op)
     assert op in ops(write_exactly(OTHER[kind]))
+
+
+LOGIC = {
+    "Or": parse("y = Or(x, x)", inputs="bool[4] x", outputs="bool[4] y"),
+    "Equal": parse("y = Equal(x, x)", inputs="int32[4] x", outputs="bool[4] y"),
+    "Where": parse("y = Where(c, x, x)", inputs="bool[4] c, int32[4] x", outputs="int32[4] y"),
+    "Clip": parse("y = Clip(x, l)", inputs="float[4] x, float l", outputs="float[4] y"),
+    "ArgMax": parse("y = ArgMax<select_last_index = 1>(x)", outputs="int64[?,?,?,?] y"),
+    "OneHot": parse("y = OneHot(x, d, v)", inputs="int64[4] x", constants="int64 d = {3}, float[2] v = {0, 1}"),
+}
+
+
+@pytest.mark.parametrize("op", LOGIC)
+def test_what_is_written_in_others_for_rvc2(op: str) -> None:
+    """Its compiler negates no truth value that is fed, compares no whole numbers, and reverses nothing."""
+    model = LOGIC[op]
+    assert written(model, op, "rvc2")
+    assert Preflight(model).report("rvc2").verdict is not Severity.ERROR
+    changed = ops(decompose(model, NEEDS.decompose))
+    assert op not in changed or op in ("ArgMax", "Equal")
+
+
+def test_other_number_types_are_asked_for_as_they_are_written() -> None:
+    """ "Add (fed int16, given as int16)" fails in RVC2's compiler, which gets it as int32."""
+    model = parse("y = Add(x, x)", inputs="int16[4,5] x", outputs="int16[4,5] y")
+    facts = Facts(model)
+    asked = in_plain_numbers(variant_of(model.graph.node[0], facts))
+    assert (asked.details, asked.tensors) == ("", "int32 2-D")
+    assert Preflight(model).report("rvc2").verdict is not Severity.ERROR
+    cast = parse("y = Cast<to=10>(x)", inputs="double[4,5] x", outputs="float16[4,5] y")
+    assert in_plain_numbers(variant_of(cast.graph.node[0], Facts(cast))).words == "Cast (to the same) on float32 2-D"

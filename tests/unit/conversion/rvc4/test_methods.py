@@ -258,6 +258,20 @@ def test_a_value_that_is_no_number_is_an_error() -> None:
     assert (found.severity, found.subject) == (Severity.ERROR, "out")
 
 
+def test_what_the_float_model_has_no_number_for_is_not_compared() -> None:
+    """The root of -1 is no number, and the processor's own something: a network that ends in it was refused.
+
+    So is e^96 in FP16, whose overflow is told elsewhere.
+    """
+    twins, reference = Twins(None, (64, 64)), np.array([[np.nan, 4e20, 1.0, 2.0]])
+    twin, found = np.array([[np.nan, np.inf, 1.0, 2.0]]), np.array([[-131008.0, 65504.0, 1.0, 2.0]])
+    twins.add("one", {"y": reference}, {"y": twin}, {"y": found})
+    assert not list(differs(twins, {}, EXACT_HALF_DB))
+    known = np.array([[3.0, 4.0, 1.0, 2.0]])
+    twins.add("two", {"y": known}, {"y": known}, {"y": np.array([[np.nan, 4.0, 1.0, 2.0]])})
+    assert [item.severity for item in differs(twins, {}, EXACT_HALF_DB)] == [Severity.ERROR]
+
+
 def test_one_image_that_changes_its_class_is_chance() -> None:
     """Of four images the one whose two first classes are as likely; of two such images not."""
     scores = np.array([[0.9, 0.05, 0.05], [0.34, 0.33, 0.33], [0.34, 0.33, 0.33], [0.9, 0.05, 0.05]])

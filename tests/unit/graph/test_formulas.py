@@ -1,0 +1,74 @@
+"""Operators written by their formulas compute what onnxruntime does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from oakmill.errors import UnsupportedModel
+from oakmill.graph import equality
+from oakmill.graph.decompose import decompose
+from oakmill.graph.exact import write_exactly
+from oakmill.graph.formulas import FORMULAS
+from tests.unit.graph.building import feeds, ops, parse
+
+CASES = {
+    "Acos": ("y = Acos(x)", "", 16),
+    "Acosh": ("a = Add(x, t) y = Acosh(a)", "float t = {3}", 16),
+    "ArgMax, the last": ("i = ArgMax<axis=1, select_last_index=1>(r) y = Cast<to=1>(i)", "", 16),
+    "ArgMin, the last": ("i = ArgMin<axis=2, select_last_index=1, keepdims=0>(r) y = Cast<to=1>(i)", "", 16),
+    "Asin": ("y = Asin(x)", "", 16),
+    "Asinh": ("y = Asinh(x)", "", 16),
+    "Atanh": ("y = Atanh(x)", "", 16),
+    "Celu": ("y = Celu<alpha=2.0>(x)", "", 16),
+    "Cosh": ("y = Cosh(x)", "", 16),
+    "Hardmax": ("y = Hardmax<axis=2>(x)", "", 16),
+    "LpNormalization": ("y = LpNormalization<axis=1, p=1>(r)", "", 16),
+    "LpNormalization of zeros": ("z = Relu(n) y = LpNormalization<axis=2>(z)", "", 16),
+    "LpPool": ("y = LpPool<kernel_shape=[2,3], pads=[0,1,1,1], strides=[2,1], p=3>(x)", "", 16),
+    "Mean": ("y = Mean(x, r, n)", "", 16),
+    "MeanVarianceNormalization": ("y = MeanVarianceNormalization(x)", "", 16),
+    "Mod of floats": ("a = Mul(x, t) y = Mod<fmod=1>(a, t)", "float t = {0.3}", 16),
+    "Mod of whole numbers": (
+        "a = Mul(x, t) i = Cast<to=6>(a) m = Mod(i, d) y = Cast<to=1>(m)", "float t = {50}, int32 d = {-7}", 16,
+    ),
+    "OneHot": ("i = Cast<to=7>(w) y = OneHot<axis=1>(i, d, v)", "int64 d = {5}, float[2] v = {-1, 2.5}", 16),
+    "OneHot of fractions": ("y = OneHot<axis=1>(w, d, v)", "float d = {5}, float[2] v = {-1, 2.5}", 16),
+    "PRelu": ("y = PRelu(x, r)", "", 16),
+    "ReduceL1": ("y = ReduceL1<axes=[1,-1]>(x)", "", 16),
+    "ReduceL2 of newer opsets": ("y = ReduceL2(x, a)", "int64[2] a = {0, -1}", 18),
+    "ReduceLogSum": ("p = Abs(x) y = ReduceLogSum<axes=[1]>(p)", "", 16),
+    "ReduceLogSumExp of large values": ("l = Mul(x, t) y = ReduceLogSumExp<axes=[2]>(l)", "float t = {300}", 16),
+    "ReduceProd": ("y = ReduceProd<axes=[1,3]>(x)", "", 16),
+    "ReduceSumSquare": ("y = ReduceSumSquare(x)", "", 16),
+    "Shrink": ("y = Shrink<lambd=0.3, bias=0.1>(x)", "", 16),
+    "Sinh": ("y = Sinh(x)", "", 16),
+    "Softsign": ("y = Softsign(x)", "", 16),
+}  # fmt: skip
+BEFORE = "r = Round(x) n = Sub(r, two) f = Slice(x, zero, one, three) g = Squeeze(f, three) w = Mul(g, four) "
+CONSTANTS = "float two = {2}, float four = {4}, int64[1] zero = {0}, int64[1] one = {1}, int64[1] three = {3}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_formula_computes_the_same(name: str) -> None:
+    body, constants, opset = CASES[name]
+    model = parse(BEFORE + body, constants=", ".join(filter(None, [CONSTANTS, constants])), opset=opset)
+    data = feeds(model)
+    changed = decompose(model, FORMULAS)
+    assert name.split(maxsplit=1)[0].rstrip(",") not in set(ops(changed)) - {"ArgMax", "ArgMin"}
+    equality.require_equal(equality.run(model, data), equality.run(changed, data), equality.Tolerance(snr_db=100))
+
+
+def test_a_product_of_many_values_is_refused_by_name() -> None:
+    model = parse("y = ReduceProd<axes=[1,2,3]>(x)")
+    with pytest.raises(UnsupportedModel, match="multiplies more than 64 values"):
+        decompose(model, ["ReduceProd"])
+
+
+def test_exponents_of_little_are_cut_for_qualcomms_library() -> None:
+    """On the emulated processor e^-96 came out as -131008, and Mish of -128 as 128."""
+    model = parse("e = Exp(x) s = Softplus(x) m = Mish(x) a = Add(e, s) y = Add(a, m)", opset=18)
+    changed = write_exactly(model)
+    assert ops(changed)[:4] == ["Max", "Exp", "Max", "Softplus"]
+    data = {"x": np.linspace(-128, 8, 480, dtype=np.float32).reshape(2, 8, 6, 5)}
+    equality.require_equal(equality.run(model, data), equality.run(changed, data))
