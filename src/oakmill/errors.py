@@ -113,6 +113,10 @@ class ToolchainMissing(OakmillError):
     exit_code = 6
 
 
+class LicenceNotAccepted(ToolchainMissing):
+    """The vendor tool is under a licence that somebody has to accept by its name first."""
+
+
 class ToolchainBroken(ToolchainMissing):
     """A toolchain is installed but does not work."""
 

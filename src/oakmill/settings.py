@@ -31,6 +31,11 @@ class Settings(BaseSettings):
         False,
         description="Whether a command installs a toolchain that it needs and that is missing; ./run switches it on.",
     )
+    accepted_licences: tuple[str, ...] = Field(
+        (),
+        description='Licences that you accept by their names, for toolchains that are installed at your word alone: '
+        '["AGPL-3.0"] for sources/ultralytics, which exports YOLO checkpoints (.pt).',
+    )
     pythons: dict[str, Path] = Field(
         default_factory=dict,
         description='Interpreters for toolchains, before all others: {"3.8": "/opt/python3.8/bin/python3.8"}.',

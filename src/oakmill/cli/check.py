@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from oakmill.model.source import SourceModel
     from oakmill.preflight.findings import Report
 
-_FORMATS = {"openvino_ir": "OpenVINO IR", "tflite": "TFLite", "torchscript": "TorchScript"}
+_FORMATS = {
+    "openvino_ir": "OpenVINO IR",
+    "tflite": "TFLite",
+    "torchscript": "TorchScript",
+    "checkpoint": "checkpoint of Ultralytics",
+}
 _NAMED = 3
 
 

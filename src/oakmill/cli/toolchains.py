@@ -14,6 +14,7 @@ from oakmill.processes.events import ToolEvent, Watcher
 from oakmill.settings import current
 from oakmill.toolchains import catalog
 from oakmill.toolchains.base import State, Status
+from oakmill.toolchains.installing import accepting
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -58,13 +59,18 @@ def table(found: list[Status]) -> Table:
 
 @command.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-def install(names: tuple[str, ...]) -> None:
+@click.option(
+    "--accept-licence", "accepted", multiple=True, metavar="NAME",
+    help="Accept a licence that has to be accepted by its name: AGPL-3.0, for sources/ultralytics.",
+)  # fmt: skip
+def install(names: tuple[str, ...], accepted: tuple[str, ...]) -> None:
     """Make a toolchain's environment and verify it by real work.
 
     NAME is a full name (rvc2/openvino-2022.2.0), or a platform (rvc2) for its default toolchain. One that is there
     is made anew.
     """
-    for toolchain in [catalog.find(name, current()) for name in names]:
+    settings = accepting(current(), *accepted)
+    for toolchain in [catalog.find(name, settings) for name in names]:
         with progress(f"Installing {toolchain.name}") as watch:
             status = toolchain.install(watch)
         click.echo(f"{status.name}: {status.state}, verified by a compilation; {status.folder}")

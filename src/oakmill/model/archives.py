@@ -104,6 +104,15 @@ def zip_names(path: Path) -> tuple[str, ...]:
         return ()
 
 
+def zip_bytes(path: Path) -> int:
+    """How many bytes a zip's members say to have once unpacked; 0 if its list of contents is damaged."""
+    try:
+        with _open_zip(path) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except (*_DAMAGE, OSError, SourceError):
+        return 0
+
+
 def zip_member(path: Path, name: str, limit: int) -> bytes:
     """The first `limit` bytes of a zip's member; none where there is no such member, or it is damaged."""
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from onnx import ModelProto
 
+from oakmill.model.checkpoints import read_checkpoint
 from oakmill.model.nn_archive import open_nn_archive
 from oakmill.model.onnx_model import read_onnx
 from oakmill.model.openvino_ir import read_ir
@@ -28,7 +29,7 @@ def open_source(path: Path, work: Path, settings: Settings, parsed: ModelProto |
     Raises:
         NotAModel, BrokenModel, UnsafeSource: the file is none, damaged, or hostile.
         UnsupportedModel: the format is recognised but not converted yet; or as `read_onnx`, `read_ir`,
-            `read_tflite`, `read_script` and `open_nn_archive`.
+            `read_tflite`, `read_script`, `read_checkpoint` and `open_nn_archive`.
     """
     found = sniff(path)
     if found is SourceFormat.NN_ARCHIVE:
@@ -39,5 +40,7 @@ def open_source(path: Path, work: Path, settings: Settings, parsed: ModelProto |
         return read_tflite(path, settings)
     if found is SourceFormat.TORCHSCRIPT:
         return read_script(path, settings)
+    if found is SourceFormat.CHECKPOINT:
+        return read_checkpoint(path, settings)
     only_onnx(found, path)
     return read_onnx(path, settings, parsed)

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from oakmill.errors import NotAModel, UnsupportedModel
-from oakmill.model import archives, torch_files
+from oakmill.model import archives, checkpoints, torch_files
 from oakmill.model.source import SourceFormat
 
 ACCEPTED = (
-    "Accepted are ONNX, OpenVINO IR (.xml), TFLite, TorchScript, and NN Archives (.tar.xz) that hold one of the first "
-    "three."
+    "Accepted are ONNX, OpenVINO IR (.xml), TFLite, TorchScript, checkpoints of Ultralytics (.pt), and NN Archives "
+    "(.tar.xz) that hold one of the first three."
 )
 
 _HEAD_BYTES = 4096
@@ -55,12 +55,15 @@ _MAGICS = (
 
 _PROGRAM = Finding("a PyTorch exported program", f"{_EXPORT}: torch.onnx.export(program, f='model.onnx').")
 _SCRIPT = Finding("a TorchScript module", format=SourceFormat.TORCHSCRIPT)
+_CHECKPOINT = Finding("a checkpoint of Ultralytics", format=SourceFormat.CHECKPOINT)
+_DAMAGED_ZIP = Finding("a zip whose end is missing or damaged", "Copy or download it again.")
 
 _LABELS = {
     SourceFormat.ONNX: "ONNX",
     SourceFormat.OPENVINO_IR: "OpenVINO IR",
     SourceFormat.TFLITE: "TFLite",
     SourceFormat.TORCHSCRIPT: "TorchScript",
+    SourceFormat.CHECKPOINT: "a checkpoint of Ultralytics",
     SourceFormat.NN_ARCHIVE: "an NN Archive",
 }
 
@@ -183,13 +186,20 @@ def _by_container(path: Path, head: bytes) -> Finding | None:
 
 
 def _by_zip_members(path: Path, names: tuple[str, ...]) -> Finding:
+    if not names:
+        return _DAMAGED_ZIP
     if torch_files.is_script(names):
         return _SCRIPT
     for pattern, finding in _ZIP_MEMBERS:
         if any(re.match(pattern, name) for name in names):
             return finding
     found = torch_files.zipped_checkpoint(path, names)
-    return Finding(found.what, found.remedy) if found else Finding("a zip without a model")
+    if found is None:
+        return Finding("a zip without a model")
+    if checkpoints.is_of_ultralytics(found.classes):
+        return _CHECKPOINT
+    strange = checkpoints.strange(found.classes)
+    return Finding(strange, "Take it for hostile.") if strange else Finding(found.what, found.remedy)
 
 
 def _by_pickle(path: Path, head: bytes) -> Finding | None:

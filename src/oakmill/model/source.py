@@ -16,6 +16,7 @@ class SourceFormat(StrEnum):
     OPENVINO_IR = "openvino_ir"
     TFLITE = "tflite"
     TORCHSCRIPT = "torchscript"
+    CHECKPOINT = "checkpoint"
     NN_ARCHIVE = "nn_archive"
 
 

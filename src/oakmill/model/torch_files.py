@@ -38,10 +38,11 @@ _EXPORTERS = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A pickled checkpoint in words: what it is, and how its model gets out of it."""
+    """A pickled checkpoint in words: what it is, and how its model gets out of it; `classes` are all that it names."""
 
     what: str
     remedy: str
+    classes: tuple[str, ...] = ()
 
 
 def is_script(names: tuple[str, ...]) -> bool:
@@ -77,7 +78,7 @@ def read_script(path: Path, settings: Settings) -> SourceModel:
         BrokenModel: its parts do not fit together.
         UnsupportedModel: its forward needs something else than tensors.
     """
-    size, digest = _measured(path, settings)
+    size, digest = measured(path, settings)
     names = _arguments(path)
     noted = _noted_shape(path)
     inputs = [Tensor(ONLY_INPUT, noted or _OPEN, "float32")] if len(names) == 1 else [_open(name) for name in names]
@@ -99,22 +100,30 @@ def _open(name: str) -> Tensor:
 
 
 def _checkpoint(path: Path, data: bytes, kind: str = "a PyTorch checkpoint") -> Checkpoint:
-    needed = pickles.foreign(pickles.classes(data))
+    named = pickles.classes(data)
+    needed = pickles.foreign(named)
     if not needed:
         return Checkpoint(
             f"{kind} of weights without a network",
             f"Load them into the model's own class, then: {_ELSEWHERE}.",
+            named,
         )
     more = f" and {len(needed) - _NAMED} more" if len(needed) > _NAMED else ""
     exporters = (how for start, how in _EXPORTERS if any(name.startswith(start) for name in needed))
     return Checkpoint(
         f"{kind}, which would run code when opened and needs {', '.join(needed[:_NAMED])}{more}",
         f"Export it to ONNX with its own package: {next(exporters, _ELSEWHERE).format(file=path.name)}.",
+        named,
     )
 
 
-def _measured(path: Path, settings: Settings) -> tuple[int, str]:
-    """The file's size and sha256."""
+def measured(path: Path, settings: Settings) -> tuple[int, str]:
+    """The file's size in bytes and sha256.
+
+    Raises:
+        SourceError: it cannot be read.
+        UnsafeSource: it is larger than settings.source_max_mb.
+    """
     try:
         size = path.stat().st_size
         if size > settings.source_max_mb << 20:

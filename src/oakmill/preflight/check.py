@@ -38,6 +38,7 @@ _FORMATS = {
     SourceFormat.OPENVINO_IR: "an OpenVINO IR",
     SourceFormat.TFLITE: "a TFLite model",
     SourceFormat.TORCHSCRIPT: "a TorchScript module",
+    SourceFormat.CHECKPOINT: "a checkpoint",
 }
 _OPS = (Code.UNSUPPORTED_OP, Code.MISREAD_OP, Code.UNKNOWN_DOMAIN)
 

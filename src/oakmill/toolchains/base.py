@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from oakmill.errors import ToolchainBroken, ToolchainMissing
+from oakmill.errors import LicenceNotAccepted, ToolchainBroken, ToolchainMissing
 from oakmill.processes.events import ToolEvent, Watcher, ignore
 from oakmill.settings import Settings
 from oakmill.toolchains import door, environments, interpreters, making
@@ -42,6 +42,9 @@ class Status:
     digest: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     detail: str = ""
+    licence: str = ""
+    unaccepted: str = ""
+    """The licence that is still to be accepted by its name; `licence` says what it asks."""
 
 
 class Toolchain(Protocol):
@@ -91,6 +94,8 @@ class Managed(ABC):
     """Those that it runs on, the best first; without any, on the one that runs Oakmill."""
     licence: str = ""
     """What is accepted by installing it."""
+    accept: str = ""
+    """The licence that has to be accepted by its name before it is installed; most need no such word."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -109,17 +114,27 @@ class Managed(ABC):
     def remedy(self) -> str:
         """How it is installed."""
         needs = f" (it needs Python {' or '.join(self.pythons)})" if self.pythons else ""
-        return f"oakmill toolchains install {self.environment}{needs}"
+        word = f" --accept-licence {self.accept}" if self.accept else ""
+        return f"oakmill toolchains install {self.environment}{word}{needs}"
+
+    @property
+    def unaccepted(self) -> str:
+        """The licence that nobody has accepted yet; nothing where none has to be."""
+        accepted = {name.lower() for name in self._settings.accepted_licences}
+        return "" if self.accept.lower() in accepted else self.accept
 
     def status(self) -> Status:
         """How it stands here; starts no process."""
         try:
             found = self.require()
         except ToolchainBroken as error:
-            return Status(self.name, State.BROKEN, self.summary, detail=error.message)
+            return self._status(State.BROKEN, detail=error.message)
         except ToolchainMissing as error:
-            return Status(self.name, State.MISSING, self.summary, detail=error.remedy)
-        return Status(self.name, State.INSTALLED, self.summary, found.folder, found.digest, found.versions)
+            return self._status(State.MISSING, detail=error.remedy)
+        return self._status(State.INSTALLED, folder=found.folder, digest=found.digest, versions=found.versions)
+
+    def _status(self, state: State, **more: Any) -> Status:
+        return Status(self.name, state, self.summary, licence=self.licence, unaccepted=self.unaccepted, **more)
 
     def require(self) -> Environment:
         """The environment, once it is certain that it is whole.
@@ -163,9 +178,16 @@ class Managed(ABC):
         """Make the environment.
 
         Raises:
+            LicenceNotAccepted: it has one that is to be accepted first.
             ToolchainMissing: a package or interpreter cannot be had here, or the system lacks what it needs.
         """
         self.check_system()
+        if self.unaccepted:
+            raise LicenceNotAccepted(
+                f"{self.name} is installed once you accept the {self.accept}. {self.licence}.",
+                subject=self.name,
+                remedy=self.remedy,
+            )
         if self.licence:
             watch(ToolEvent(line=self.licence))
         settings = self._settings

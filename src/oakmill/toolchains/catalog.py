@@ -35,12 +35,14 @@ def rvc4(settings: Settings) -> list[Toolchain]:
 
 
 def readers(settings: Settings) -> list[Toolchain]:
-    """What reads sources: OpenVINO IR, TFLite, TorchScript."""
+    """What reads sources: OpenVINO IR, TFLite, TorchScript, checkpoints."""
     from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
     from oakmill.toolchains.tflite.toolchain import TfliteToolchain
     from oakmill.toolchains.torchscript.toolchain import TorchScriptToolchain
+    from oakmill.toolchains.ultralytics.toolchain import UltralyticsToolchain
 
-    return [ModelOptimizer(settings), TfliteToolchain(settings), TorchScriptToolchain(settings)]
+    kinds = (ModelOptimizer, TfliteToolchain, TorchScriptToolchain, UltralyticsToolchain)
+    return [kind(settings) for kind in kinds]
 
 
 MAKERS: dict[str, Callable[[Settings], list[Toolchain]]] = {"rvc2": rvc2, "rvc3": rvc3, "rvc4": rvc4, "": readers}
@@ -53,14 +55,14 @@ def all_toolchains(settings: Settings) -> list[Toolchain]:
 
 
 def find(name: str, settings: Settings) -> Toolchain:
-    """The toolchain of that full name ("rvc2/openvino-2022.2.0"), or the default one of a platform ("rvc2").
+    """The toolchain of that name ("rvc2/openvino-2022.2.0", "rvc2/openvino"), or a platform's default one ("rvc2").
 
     Raises:
         ToolchainMissing: there is none of that name; the message lists those there are.
     """
     known = all_toolchains(settings)
     for toolchain in known:
-        if name.lower() in (toolchain.name, toolchain.name.partition("/")[0]):
+        if name.lower() in (toolchain.name, toolchain.name.rpartition("-")[0], toolchain.name.partition("/")[0]):
             return toolchain
     names = ", ".join(toolchain.name for toolchain in known)
     raise ToolchainMissing(f"There is no toolchain {name!r}; known are: {names}.", subject=name)

@@ -14,6 +14,8 @@ def install_missing(
 ) -> None:
     """Install those that are missing, each told by `tell` before; none where the settings do not allow it.
 
+    One whose licence is to be accepted by its name, and is not, is left out: its conversion says so.
+
     Raises:
         ToolchainMissing: an interpreter or package that one needs cannot be had here.
         ToolchainBroken: one was installed but its verification failed.
@@ -21,6 +23,13 @@ def install_missing(
     if not settings.install_toolchains:
         return
     for toolchain in needed:
-        if toolchain.status().state is State.MISSING:
+        status = toolchain.status()
+        if status.state is State.MISSING and not status.unaccepted:
             tell(f"installing {toolchain.name}: {toolchain.summary}")
             toolchain.install(watch)
+
+
+def accepting(settings: Settings, *licences: str) -> Settings:
+    """The settings of somebody who accepts these licences too, by their names."""
+    known = settings.accepted_licences
+    return settings.model_copy(update={"accepted_licences": (*known, *(name for name in licences if name not in known))})

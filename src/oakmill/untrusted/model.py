@@ -22,7 +22,7 @@ from oakmill.spec.platforms import PLATFORMS
 from oakmill.untrusted.folder import Place
 from oakmill.untrusted.questions import CheckModel, Inspection, InspectModel, Reports, SourceFacts
 
-TYPES = {"onnx": "ONNX", "openvino_ir": "IR", "tflite": "TFLITE", "torchscript": "PYTORCH"}
+TYPES = {"onnx": "ONNX", "openvino_ir": "IR", "tflite": "TFLITE", "torchscript": "PYTORCH", "checkpoint": "PYTORCH"}
 """HubAI's words for the formats."""
 WEIGHTS = (".bin", ".data", ".onnx_data", ".weights")
 

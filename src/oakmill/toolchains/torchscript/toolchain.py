@@ -26,7 +26,7 @@ _MODEL, _ONNX = "model.pt", "model.onnx"
 
 # "+cpu" is a part of the version: without it, the public build is taken, which brings gigabytes of CUDA along. Indexes
 # that carry the CPU build pack it each for itself, so no hash fits all; the version says which build it is.
-_TORCH = ByPip(
+CPU_BUILD = ByPip(
     f"torch=={VERSION}+cpu",
     "PyTorch's build for the CPU is not on the index that pip asks by default. Lead pip to one that has it "
     "(PIP_EXTRA_INDEX_URL), or to a folder with its wheel (PIP_FIND_LINKS), then:",
@@ -47,7 +47,7 @@ class TorchScriptToolchain(Managed):
     name = f"sources/torch-{VERSION}"
     what = "PyTorch for the CPU (200 MB to download, 1 GB on disk), which writes TorchScript as ONNX"
     package = _HERE
-    contents = Contents(_HERE / "requirements.lock", by_pip=_TORCH)
+    contents = Contents(_HERE / "requirements.lock", by_pip=CPU_BUILD)
     pythons = ("3.11",)
 
     def prove(self, folder: Path) -> Mapping[str, Any]:

@@ -1,0 +1,1 @@
+"""Runs in the toolchain's own interpreter: Ultralytics and PyTorch."""
