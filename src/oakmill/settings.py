@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     )
     accepted_licences: tuple[str, ...] = Field(
         (),
-        description='Licences that you accept by their names, for toolchains that are installed at your word alone: '
+        description="Licences that you accept by their names, for toolchains that are installed at your word alone: "
         '["AGPL-3.0"] for sources/ultralytics, which exports YOLO checkpoints (.pt).',
     )
     pythons: dict[str, Path] = Field(

@@ -27,6 +27,7 @@ RUNNER_PACKAGES = {
     "tf2onnx",
     "ai_edge_litert",
     "torch",
+    "ultralytics",
 }
 
 

@@ -53,7 +53,7 @@ def read_checkpoint(path: Path, settings: Settings) -> SourceModel:
     unpacked = archives.zip_bytes(path)
     if unpacked > max(MAX_RATIO * size, _FREE_BYTES):
         raise UnsafeSource(
-            f"{path.name} has {size >> 20} MB and would unpack to {unpacked >> 20} MB; PyTorch's own files are not packed",
+            f"{path.name} has {size >> 20} MB and would unpack to {unpacked >> 20} MB; PyTorch packs nothing",
             subject=str(path),
             remedy="Save it anew with torch.save.",
         )

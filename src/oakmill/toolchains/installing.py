@@ -31,5 +31,5 @@ def install_missing(
 
 def accepting(settings: Settings, *licences: str) -> Settings:
     """The settings of somebody who accepts these licences too, by their names."""
-    known = settings.accepted_licences
-    return settings.model_copy(update={"accepted_licences": (*known, *(name for name in licences if name not in known))})
+    accepted = dict.fromkeys((*settings.accepted_licences, *licences))
+    return settings.model_copy(update={"accepted_licences": tuple(accepted)})

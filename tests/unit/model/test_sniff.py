@@ -78,7 +78,7 @@ def test_a_small_onnx_model_is_recognised_when_its_end_is_missing(model_file: Pa
         (zipped("dlc.metadata", "model", "model.params.bin"), "is an already compiled DLC"),
         (zipped("archive/data.pkl", "archive/data/0"), "is a PyTorch checkpoint"),
         (zipped("readme.md"), "is a zip without a model"),
-        (zipped("readme.md")[:40], "is a zip without a model"),
+        (zipped("readme.md")[:40], "is a zip whose end is missing or damaged"),
         (pickle.dumps({"state_dict": [1, 2]}), "is a Python pickle"),
         (b"\x89HDF\r\n\x1a\n" + bytes(90), "is an HDF5 file"),
         (b"{'this': 'is text'}\n", "is text"),

@@ -124,11 +124,6 @@ def test_a_module_that_is_too_large_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("classes", "words", "remedy"),
     [
-        (
-            ["ultralytics.nn.tasks.DetectionModel"],
-            "needs ultralytics.nn.tasks.DetectionModel",
-            "yolo export model=best",
-        ),
         (["yolov6.models.yolo.Model"], "needs yolov6.models.yolo.Model", "deploy/ONNX/export_onnx.py"),
         (["models.yolo.Model", "models.common.Conv"], "models.common.Conv", "export.py --weights best.pt"),
         (["my.net.Net"], "needs my.net.Net", "torch.onnx.export"),

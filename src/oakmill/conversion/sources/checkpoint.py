@@ -71,8 +71,9 @@ def as_onnx(
     progress.doing("proving that the ONNX computes what PyTorch does")
     _prove(exported, progress)
     read = read_onnx(exported.onnx, settings)
-    found = {"inputs": read.inputs, "outputs": read.outputs, "opset": read.opset, "metadata": read.metadata}
-    return replace(source, graph=exported.onnx, **found)
+    return replace(
+        source, graph=exported.onnx, inputs=read.inputs, outputs=read.outputs, opset=read.opset, metadata=read.metadata
+    )
 
 
 def _size(asked: InputSpec) -> tuple[int, int] | None:
@@ -121,7 +122,7 @@ def _prove(exported: Exported, progress: Progress) -> None:
 
 
 def _alike(wanted: Arrays, found: Arrays, *, chooses: bool) -> tuple[Arrays, Arrays]:
-    """The outputs to compare: of chosen boxes, those that are better than the last, each with the one it is closest to."""
+    """The outputs to compare: of chosen boxes those that are better than the last, each with its nearest."""
     first = next(iter(wanted))
     rows = wanted[first]
     if not chooses or rows.ndim != 3 or found[first].shape != rows.shape:

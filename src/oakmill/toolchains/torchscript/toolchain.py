@@ -14,23 +14,15 @@ from numpy.typing import NDArray
 from oakmill.processes.events import Watcher, ignore
 from oakmill.toolchains import arrays
 from oakmill.toolchains.base import Managed, expect
-from oakmill.toolchains.making import ByPip, Contents
+from oakmill.toolchains.cpu_torch import CPU_BUILD, VERSION
+from oakmill.toolchains.making import Contents
 from oakmill.toolchains.torchscript import tiny
 
-VERSION = "2.13.0"
 OPSET = 16
 """The newest that RVC2's compiler reads rightly."""
 
 _HERE = Path(__file__).parent
 _MODEL, _ONNX = "model.pt", "model.onnx"
-
-# "+cpu" is a part of the version: without it, the public build is taken, which brings gigabytes of CUDA along. Indexes
-# that carry the CPU build pack it each for itself, so no hash fits all; the version says which build it is.
-CPU_BUILD = ByPip(
-    f"torch=={VERSION}+cpu",
-    "PyTorch's build for the CPU is not on the index that pip asks by default. Lead pip to one that has it "
-    "(PIP_EXTRA_INDEX_URL), or to a folder with its wheel (PIP_FIND_LINKS), then:",
-)
 
 
 @dataclass(frozen=True)

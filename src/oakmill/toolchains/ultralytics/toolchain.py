@@ -17,8 +17,8 @@ from oakmill.processes import sandbox
 from oakmill.processes.events import Watcher, ignore
 from oakmill.toolchains import arrays
 from oakmill.toolchains.base import Managed
+from oakmill.toolchains.cpu_torch import CPU_BUILD
 from oakmill.toolchains.making import Contents
-from oakmill.toolchains.torchscript.toolchain import CPU_BUILD
 
 VERSION = "8.4.190"
 OPSET = 16
@@ -28,8 +28,9 @@ INPUT = "images"
 _HERE = Path(__file__).parent
 _MODEL, _ONNX, _SAMPLES = "model.pt", "model.onnx", "samples.npz"
 _LICENCE = (
-    "Ultralytics is under the AGPL-3.0, which asks for your sources where you hand on, or offer over a network, what is "
-    "made with it; its makers count trained models in, and sell another licence. Oakmill's own licence does not cover it"
+    "Ultralytics is under the AGPL-3.0, which asks for your sources where you hand on, or offer over a network, what "
+    "is made with it; its makers count trained models in, and sell another licence. Oakmill's own licence does not "
+    "cover it"
 )
 _VARIABLES = {
     "YOLO_OFFLINE": "True",
@@ -99,8 +100,8 @@ class UltralyticsToolchain(Managed):
 
         Raises:
             IsolationMissing: no sandbox works here, and to open a checkpoint is to run what is written in it.
-            RunnerError: it cannot be loaded (kind `load`), holds no model (`task`), does not take that size (`size`), or
-                cannot be exported (`conversion`).
+            RunnerError: it cannot be loaded (kind `load`), holds no model (`task`), does not take that size (`size`),
+                or cannot be exported (`conversion`).
             ToolKilled, LimitExceeded: it did not come to an end.
         """
         self.require_wall()
@@ -112,9 +113,7 @@ class UltralyticsToolchain(Managed):
         with np.load(job / _SAMPLES) as given:
             images = tuple({INPUT: given[f"0/{index}"]} for index in range(samples))
         answers = arrays.load_answers(job, result["outputs"], samples)
-        return Exported(
-            job / _ONNX, images, answers, (height, width), bool(result["trained"]), bool(result["chooses"])
-        )
+        return Exported(job / _ONNX, images, answers, (height, width), bool(result["trained"]), bool(result["chooses"]))
 
     def require_wall(self) -> None:
         """That a checkpoint, which may run what is written in it, runs it where it can do nothing.

@@ -63,7 +63,7 @@ class Checkpoint:
             raise Refused("conversion", _reason(error)) from error
         names = _tidied(written)
         _run(exporter.model, [1, self._channels, *size], request["samples"], request["seed"])
-        return {"outputs": names, "size": size, "trained": trained, "task": self._model.task, "chooses": chooses}
+        return {"outputs": names, "size": size, "trained": trained, "chooses": chooses}
 
     @property
     def _channels(self) -> int:
@@ -87,14 +87,12 @@ class Checkpoint:
 def _define_operators() -> None:
     """Classifiers' checkpoints name their preprocessing, which is torchvision's; nothing here computes with it.
 
-    Its build for GPUs does not load its operators beside the CPU's PyTorch, and looks for two of them when it is
-    imported.
+    Its build for GPUs does not load its operators beside the CPU's PyTorch, and looks for two of them when Ultralytics
+    imports it.
     """
     library = torch.library.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    import torchvision  # type: ignore[import-not-found]  # noqa: F401
-
     _KEPT.append(library)
 
 
@@ -108,8 +106,13 @@ def _run(model: Any, shape: list[int], count: int, seed: int) -> None:
     samples = [random.rand(*shape).astype(np.float32) for _ in range(count)]
     with torch.inference_mode():
         answers = [list(_flat(model(torch.from_numpy(sample)))) for sample in samples]
-    np.savez("samples.npz", **{f"0/{i}": sample for i, sample in enumerate(samples)})
-    np.savez("outputs.npz", **{f"{o}/{i}": values for i, run in enumerate(answers) for o, values in enumerate(run)})
+    _save("samples.npz", [[sample] for sample in samples])
+    _save("outputs.npz", answers)
+
+
+def _save(path: str, runs: list[list[Any]]) -> None:
+    """The arrays of each sample, by "PORT/SAMPLE"."""
+    np.savez(path, **{f"{port}/{i}": values for i, run in enumerate(runs) for port, values in enumerate(run)})
 
 
 def _flat(answer: Any) -> Iterator[Any]:
