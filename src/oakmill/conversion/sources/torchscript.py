@@ -19,9 +19,10 @@ from oakmill.model import read_onnx
 from oakmill.model.source import SourceModel, Tensor
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec
+from oakmill.toolchains.cpu_torch import VERSION
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.installing import install_missing
-from oakmill.toolchains.torchscript.toolchain import VERSION, Exported, TorchScriptToolchain
+from oakmill.toolchains.torchscript.toolchain import Exported, TorchScriptToolchain
 
 SAMPLES = 2
 

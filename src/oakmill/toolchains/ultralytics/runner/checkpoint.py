@@ -20,7 +20,7 @@ from ultralytics.nn import tasks  # type: ignore[import-not-found]
 
 _UNTRAINED = 640
 """Pixels of a side where no training says it: Ultralytics' own default."""
-_NOT_ALLOWED = re.compile(r"GLOBAL (\S+) was not an allowed global")
+_NOT_ALLOWED = re.compile(r"(?:unsupported )?GLOBAL (\S+) (?:was not an allowed global|whose module)")
 _NOTES_OF_THE_DAY = ("date", "docs")
 
 
