@@ -14,7 +14,8 @@ import numpy as np
 from oakmill.graph import equality
 from oakmill.heads.boxes import Boxes, overlap
 from oakmill.heads.decoders import Rows
-from oakmill.heads.families import dfl
+from oakmill.heads.families import distances
+from oakmill.heads.families.base import NOTHING
 from tests.conversion.conftest import Convert
 from tests.conversion.makers import saved
 from tests.unit.heads.families.exports import Export
@@ -32,10 +33,10 @@ def test_the_vendors_parser_sees_what_the_export_saw(convert: Convert, tmp_path:
         (head,) = json.load(file)["model"]["heads"]
     assert head["metadata"]["classes"] == ["thing 0", "thing 1", "thing 2"]
 
-    detector = dfl.find(model)
-    assert detector is not None
+    found = distances.find(model, NOTHING)
+    assert found is not None
     image = {"images": np.random.default_rng(2).random([1, 3, 64, 64], dtype=np.float32)}
-    outputs: dict[str, Any] = dict(equality.run(dfl.cut(model, detector), image))
+    outputs: dict[str, Any] = dict(equality.run(found.cut(model, "rvc2"), image))
     np.savez(tmp_path / "outputs.npz", **outputs)
     seen = parsed(archive, tmp_path / "outputs.npz", 64)
     whole = Rows("output0", (64, 64), objectness=False, transposed=True, form="pixels")

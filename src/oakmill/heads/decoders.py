@@ -101,7 +101,7 @@ class YoloGrid:
             low, high = (cell + 0.5 - values[:, :2]) * stride, (cell + 0.5 + values[:, 2:4]) * stride
             return np.concatenate([low, high], 1), values
         if self.subtype in V3:
-            values = np.concatenate([_sigmoid(values[:, :2]), values[:, 2:4], _sigmoid(values[:, 4:])], 1)
+            values = np.concatenate([sigmoid(values[:, :2]), values[:, 2:4], sigmoid(values[:, 4:])], 1)
             middle, size = (cell + values[:, :2]) * stride, _exp(values[:, 2:4]) * anchors
         elif self.subtype in V5:
             middle = (values[:, :2] * 2 - 0.5 + cell) * stride
@@ -328,6 +328,12 @@ def _cells(size: Size, strides: Sequence[int] = STRIDES) -> tuple[Floats, Floats
     return np.concatenate(cells).astype(np.float64), np.concatenate(steps).astype(np.float64)
 
 
+def centres_of(size: Size, strides: Sequence[int]) -> Floats:
+    """The middle of each cell [n, 2], in pixels: column and row, grid by grid."""
+    cells, steps = _cells(size, strides)
+    return (cells + 0.5) * steps
+
+
 def _best(corners: Floats, scores: Floats) -> Boxes:
     """Each candidate with its best class."""
     return Boxes(corners, scores.max(axis=1), scores.argmax(axis=1))
@@ -339,7 +345,8 @@ def _correlation(a: Floats, b: Floats) -> float:
     return float(a @ b) / lengths if lengths > 0 else 0.0
 
 
-def _sigmoid(values: Floats) -> Floats:
+def sigmoid(values: Floats) -> Floats:
+    """1 / (1 + e^-x)."""
     result: Floats = 1 / (1 + np.exp(-np.clip(values, -60, 60)))
     return result
 

@@ -105,8 +105,9 @@ def recognise(
     Outputs that no head declares are taken for something where shapes alone leave no doubt, and are `guessed`.
     """
     shapes = {output.name: tuple(output.shape) for output in outputs}
-    declared = [found for head in heads or () if (found := _declared(head, shapes, size))]
-    covered = {name for found in declared for name in found.outputs}
+    pairs = [(head, found) for head in heads or () if (found := _declared(head, shapes, size))]
+    declared = [found for _, found in pairs]
+    covered = {name for head, found in pairs for name in (*found.outputs, *(head.get("outputs") or ()))}
     open_ones = {name: shape for name, shape in shapes.items() if name not in covered}
     return (*declared, *_guessed(open_ones, size, alone=not declared))
 

@@ -21,7 +21,7 @@ from oakmill.graph.skeleton import infer_shapes
 from oakmill.heads import families
 from oakmill.heads.decoders import Outputs, Size
 from oakmill.heads.families import ultralytics
-from oakmill.heads.families.base import Evidence, Found, Reading, Sure, apart
+from oakmill.heads.families.base import Evidence, Found, Reading, Sure
 from oakmill.model.source import SourceModel
 from oakmill.model.structure import graph_inputs
 from oakmill.preflight.inputs import shapes_of, stated
@@ -201,7 +201,7 @@ def _difference(whole: ModelProto, ended: ModelProto, found: Found, size: Size, 
         random, (value,) = np.random.default_rng(seed), graph_inputs(whole.graph)
         for _ in range(PROOFS):
             image = {value.name: random.random((1, stated(value)[1] or 3, *size), dtype=np.float32)}
-            off = apart(found.before(before.run(image)), found.after(after.run(image)))
+            off = found.apart(before.run(image), after.run(image))
             if off > CLOSE:
                 return f"boxes or scores would be {off:.2g} apart" if np.isfinite(off) else "it would find other boxes"
     except OakmillError as error:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from onnx import ModelProto
 
-from oakmill.heads.families import dfl
+from oakmill.heads.families import distances
 from oakmill.heads.families.base import Evidence, Family, Found
 
-ROWS: tuple[Family, ...] = (Family("yolov8", "YOLO v5u, v8, v9, v10, v11 and v12, detection", dfl.find),)
+ROWS: tuple[Family, ...] = (
+    Family(distances.Distances.family, "YOLO v5u, v6 from release 2, v8 to v12, v26 and Gold", distances.find),
+)
 """All families, those with the clearest marks first."""
 
 

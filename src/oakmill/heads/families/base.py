@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from oakmill.heads.decoders import Outputs, Rows, Size, YoloGrid
+from oakmill.heads.decoders import Outputs, Size
 from oakmill.heads.families import ultralytics
 
 Reading = Mapping[str, NDArray[Any]]
-"""What an application would know of one image, by what it is: corners and sizes in parts of the image, scores."""
+"""What an application would know of one image: of boxes, `corners` [n, 4] in parts of the image and the `scores` of all
+classes [n, K]."""
 
 
 class Sure(StrEnum):
@@ -49,7 +49,7 @@ class Evidence:
     @property
     def expects_head(self) -> bool:
         """Whether the file says that it is of a task which a parser of the camera reads."""
-        return self.export is not None and self.export.task in ultralytics.TASKS
+        return self.export is not None and self.export.task in (*ultralytics.TASKS, ultralytics.CLASSIFY)
 
 
 NOTHING = Evidence()
@@ -59,7 +59,7 @@ NOTHING = Evidence()
 class Found(Protocol):
     """Outputs that are recognised, and all that the camera's parser needs of them.
 
-    Where nothing is cut, `cut` gives the model back as it is, and nothing needs a proof: `before` and `after` are not
+    Where nothing is cut, `cut` gives the model back as it is, and nothing needs a proof: `before` and `apart` are not
     called then.
     """
 
@@ -107,8 +107,11 @@ class Found(Protocol):
     def before(self, outputs: Outputs) -> Reading:
         """What the source's own outputs say."""
 
-    def after(self, outputs: Outputs) -> Reading:
-        """What the camera's parser reads in the ends; the same names and shapes as `before`, in the same order."""
+    def apart(self, before: Outputs, after: Outputs) -> float:
+        """How far what the camera's parser reads in the ends is from what the source's own outputs say.
+
+        Corners and keypoints count in parts of the image, scores as they are; infinite where there are others.
+        """
 
 
 @dataclass(frozen=True)
@@ -118,39 +121,3 @@ class Family:
     name: str
     words: str
     find: Callable[[ModelProto, Evidence], Found | None]
-
-
-def apart(wanted: Reading, found: Reading) -> float:
-    """How far two readings are apart at most, values above 1 by their reading's largest; infinite by other shapes."""
-    worst = 0.0
-    for name, values in wanted.items():
-        other = found.get(name)
-        if other is None or other.shape != values.shape:
-            return float("inf")
-        if not values.size:
-            continue
-        off = float(np.abs(values.astype(np.float64) - other.astype(np.float64)).max())
-        if not np.isfinite(off):
-            return float("inf")
-        worst = max(worst, off / max(1.0, float(np.abs(values).max())))
-    return worst
-
-
-def read(decoder: Rows | YoloGrid, outputs: Outputs) -> Reading:
-    """Corners [n, 4] and the scores of all classes [n, K], as a decoder reads them."""
-    corners, scores = decoder.candidates(outputs)
-    return {"corners": corners, "scores": scores}
-
-
-def unfit(size: Size, stride: int) -> str:
-    """Why grids of this stride do not cover an input evenly; empty where they do. Says the nearest sizes."""
-    if not any(side % stride for side in size):
-        return ""
-    near = [" or ".join(str(side) for side in _near(length, stride)) for length in reversed(size)]
-    return f"{size[1]} x {size[0]} is no multiple of its stride {stride}: take {near[0]} x {near[1]}"
-
-
-def _near(length: int, stride: int) -> list[int]:
-    """The multiples just below and above a length; the length itself where it is one."""
-    below = length // stride * stride
-    return [below] if below == length else [side for side in (below, below + stride) if side]

@@ -9,18 +9,23 @@ from typing import Any
 
 LONGEST = 1 << 20
 """Characters of a list of names that is read: 10,000 names of 100 characters; the rest is no list of names."""
-TASKS = ("detect",)
+TASKS = ("detect", "segment", "pose", "obb")
 """Tasks whose exports are ended where a parser reads them."""
+CLASSIFY = "classify"
 
 
 @dataclass(frozen=True)
 class Export:
-    """What an export says of itself; `names` in the order of the classes, empty where it does not say them."""
+    """What an export says of itself; `names` in the order of the classes, empty where it does not say them.
+
+    `keypoints` are how many there are, and of how many numbers each is; zeros where it says none.
+    """
 
     task: str
     names: tuple[str, ...] = ()
     stride: int = 32
     version: str = ""
+    keypoints: tuple[int, int] = (0, 0)
 
 
 def read(metadata: Mapping[str, str]) -> Export | None:
@@ -37,6 +42,7 @@ def read(metadata: Mapping[str, str]) -> Export | None:
         _names(_literal(metadata.get("names", ""))),
         stride if isinstance(stride, int) and 0 < stride <= 1024 else 32,
         metadata.get("version", ""),
+        _keypoints(_literal(metadata.get("kpt_shape", ""))),
     )
 
 
@@ -48,6 +54,12 @@ def _literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
+
+
+def _keypoints(found: Any) -> tuple[int, int]:
+    if isinstance(found, list | tuple) and len(found) == 2 and all(type(item) is int and item > 0 for item in found):
+        return found[0], found[1]
+    return 0, 0
 
 
 def _names(found: Any) -> tuple[str, ...]:

@@ -138,3 +138,11 @@ def test_sequences_and_scored_rows_are_guessed() -> None:
     assert isinstance(tasks_of([Out("x", (21, 1, 78))])[0], Sequence)
     outputs = [Out("cls", (1, 6400, 1)), Out("kps", (1, 6400, 10)), Out("obj", (1, 6400, 3))]
     assert [type(task) for task in tasks_of(outputs)] == [ScoredRows] * 3
+
+
+def test_keypoints_of_a_declared_head_are_no_text() -> None:
+    """Outputs of a pose head, 12 numbers for each of many cells, were measured as text of 64 letters besides."""
+    heads = yolo(yolo_outputs=["x", "y"], keypoints_outputs=["k1", "k2"])
+    heads[0]["outputs"] = ["x", "y", "k1", "k2"]
+    points = Out("k1", (1, 12, 64)), Out("k2", (1, 12, 16))
+    assert isinstance(decoder_of(Out("x", (1, 8, 8, 8)), Out("y", (1, 8, 4, 4)), *points, heads=heads), YoloGrid)

@@ -10,8 +10,8 @@ from onnx import ModelProto, TensorProto, helper
 
 from oakmill.conversion.sources import camera_heads
 from oakmill.errors import SpecError
-from oakmill.heads.families import dfl
 from oakmill.heads.families.base import Sure
+from oakmill.heads.families.distances import Distances
 from oakmill.model import open_source
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
@@ -51,7 +51,7 @@ def test_names_that_do_not_fit_are_numbers_and_told(tmp_path: Path) -> None:
     ("model", "words"),
     [
         (Export(side=40).model(), "no multiple of its stride 32"),
-        (Export().model(stride="48"), "no multiple of its stride 48"),
+        (Export(strides=(8, 16, 32, 64), side=96).model(), "96 x 96 is no multiple of its stride 64: take 64 or 128"),
     ],
 )
 def test_what_cannot_be_cut_stays_and_is_told(model: ModelProto, words: str, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_family_that_the_network_is_not_of_is_refused(tmp_path: Path) -> None:
 def test_what_only_may_be_is_told_and_done_where_the_user_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dfl.Detector, "sure", Sure.GUESS)
+    monkeypatch.setattr(Distances, "sure", Sure.GUESS)
     model = Export().model()
     source = opened(model, tmp_path)
     suggested = camera_heads.applied(model, source, (), WANTED)
