@@ -133,7 +133,10 @@ class Rvc2Toolchain(Managed):
         job.mkdir(parents=True, exist_ok=True)
         request = {"target": arrays.OUTPUTS, "samples": arrays.save_samples(job, samples)}
         given = ports or Ports()
-        cpu_plugin.asked(lambda plain: self._run("infer", model, job, request, given, watch, {**_KEEP_MEMORY, **plain}))
+        cpu_plugin.asked(
+            lambda plain: self._run("infer", model, job, request, given, watch, {**_KEEP_MEMORY, **plain}),
+            job / arrays.OUTPUTS,
+        )
         with np.load(job / arrays.OUTPUTS) as outputs:
             names = {key.rpartition("/")[0] for key in outputs.files}
             for index in range(len(samples)):

@@ -109,5 +109,6 @@ class Rvc3Toolchain(ModelOptimizer):
         return cpu_plugin.asked(
             lambda plain: self.ask(
                 "infer", request, job, read=[ir.parent], package=RUNNER, variables=plain, watch=watch
-            )
+            ),
+            job / arrays.OUTPUTS,
         )
