@@ -31,7 +31,7 @@ class Check:
     apart around 1, or by `rounding` of the output's largest value, it is ok too: the scores of a detector that sees
     nothing are all rounding, and their SNR says nothing. Where a task speaks for an output for certain and could be
     measured, its verdict counts in place of the SNR's, which says little of whether decisions are the same; one that
-    is guessed from shapes alone adds its verdict.
+    is guessed from shapes alone adds its verdict. A map on which nobody shows anything is no error.
     """
 
     name: str
@@ -60,7 +60,13 @@ class Check:
         judged = output.about_mean_db + self._allowed if self.is_flattered(output) else output.snr_db
         if judged >= self.ok_from_db or self._is_rounding(output):
             return Severity.OK
-        return Severity.WARNING if judged >= self.error_below_db else Severity.ERROR
+        return Severity.WARNING if judged >= self.error_below_db or self._is_of_nothing(output) else Severity.ERROR
+
+    def _is_of_nothing(self, output: OutputAgreement) -> bool:
+        """Whether it is a map on which neither model shows anything, as of text where there is none: so its SNR is of
+        values near 0, and the images do not tell."""
+        tasks = (task for task in self.tasks if output.name in task.outputs)
+        return any(task.kind == "segmentation" and task.decides and not task.measured for task in tasks)
 
     def is_flattered(self, output: OutputAgreement) -> bool:
         """Whether a constant part hides how large the differences are beside what changes."""

@@ -44,7 +44,7 @@ def test_code_that_the_plugin_generates_wrongly_is_done_without(tmp_path: Path) 
 
 
 def test_code_that_gives_no_numbers_is_done_without(tmp_path: Path) -> None:
-    """Of PP-OCR's reader of text the plugin gave NaN alone with AVX2 and 113 dB without; the proof refused the model."""
+    """Of PP-OCR's reader of text the plugin gave NaN alone with AVX2, 113 dB without; the proof refused the model."""
     toolchain = Crashing(tmp_path)
     (outputs,) = toolchain.infer(tmp_path / "model.onnx", tmp_path / "job", [{"x": np.zeros(1)}])
     assert toolchain.asked == ["", "SSE41"]
