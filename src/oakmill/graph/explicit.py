@@ -1,7 +1,9 @@
-"""Writing out what an operator leaves to its reader: pads that follow from shapes, axes that old Softmaxes join.
+"""Writing out what an operator leaves to its reader: pads that follow from shapes, axes that old Softmaxes join, ends
+that indices count from.
 
 Compilers read these differently, or wrongly: OpenVINO 2022.2 ignores a ConvTranspose's `output_shape` and takes the
-Softmax of opset 11 along one axis. With numbers in their place, there is nothing to misread.
+Softmax of opset 11 along one axis; it and Qualcomm's library read elsewhere in memory where an index is below 0. With
+numbers in their place, there is nothing to misread.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import ModelProto, NodeProto
+from onnx import ModelProto, NodeProto, helper
 
 from oakmill.graph.rewriting import (
     STANDARD_DOMAINS,
@@ -37,9 +39,10 @@ _SAME = ("SAME_UPPER", "SAME_LOWER")
 
 
 def write_out(model: ModelProto) -> ModelProto:
-    """Put numbers in the place of `auto_pad` and `output_shape`, flatten for old Softmaxes, and join a Pad of -inf
-    to the MaxPool that it is for; a copy, if there is any. Where shapes are open, nodes stay as they are.
-    """  # fmt: skip
+    """Put numbers in the place of `auto_pad` and `output_shape`, flatten for old Softmaxes, count indices of elements
+    from the front, and join a Pad of -inf to the MaxPool that it is for; a copy, if there is any. Where shapes are
+    open, nodes stay as they are.
+    """
     nodes = [node for graph in all_graphs(model.graph) for node in graph.node if node.domain in STANDARD_DOMAINS]
     padded = {node.output[0] for node in nodes if node.op_type == "Pad"}
     pooled = any(node.op_type == "MaxPool" and node.input[0] in padded for node in nodes)
@@ -55,6 +58,8 @@ def write_out(model: ModelProto) -> ModelProto:
 def _is_implicit(node: NodeProto, opset: int) -> bool:
     if node.op_type in _SOFTMAXES:
         return opset < _SOFTMAX_OF_ONE_AXIS
+    if node.op_type in _OF_ELEMENTS:
+        return True
     given = attributes(node)
     return node.op_type in REWRITES and ("output_shape" in given or given.get("auto_pad", "NOTSET") != "NOTSET")
 
@@ -145,11 +150,53 @@ def _flattened(node: NodeProto, emit: Emitter) -> None:
     emit("Reshape", made, list(shape), out=node.output[0])
 
 
+# Indices
+
+
+def _from_the_front(node: NodeProto, emit: Emitter) -> None:
+    """index + size where the index is below 0; constants are written so, the others computed in floating point.
+
+    RVC2 compares no integers, and FP16 holds whole numbers up to 2048.
+    """
+    scope, indices = emit.scope, node.input[1]
+    shape = scope.fixed_shape(node.input[0])
+    size = shape[attributes(node).get("axis", 0)]
+    if _is_from_the_front(indices, scope):
+        return
+    if scope.is_constant(indices):
+        known = scope.constant(indices)
+        if (known < 0).any():
+            node.input[1] = scope.add_constant(np.where(known < 0, known + size, known), f"{indices}/from-the-front")
+        return
+    if size > _WHOLE_IN_HALF:
+        raise CannotRewriteError("FP16 does not hold each of its indices")
+    data = scope.dtype(node.input[0])
+    real = emit("Cast", indices, to=helper.np_dtype_to_tensor_dtype(data if data.kind == "f" else np.dtype("f4")))
+    below = emit.clip(emit("Neg", real), 0, 1)
+    whole = helper.np_dtype_to_tensor_dtype(scope.dtype(indices))
+    counted = emit("Cast", emit("Add", real, emit("Mul", below, float(size))), to=whole)
+    emit(node.op_type, node.input[0], counted, *node.input[2:], out=node.output[0], **attributes(node))
+
+
+def _is_from_the_front(name: str, scope: Scope) -> bool:
+    """Whether a tensor comes of an operator that counts so, moved or not."""
+    maker = next((node for node in scope.graph.node if name in node.output), None)
+    if maker is None:
+        return False
+    moved = maker.op_type in _MOVES and _is_from_the_front(maker.input[0], scope)
+    return moved or maker.op_type in _COUNTS
+
+
 _SOFTMAXES = ("Softmax", "LogSoftmax", "Hardmax")
+_OF_ELEMENTS = ("GatherElements", "ScatterElements")
+_COUNTS = ("ArgMax", "ArgMin", "NonZero", "TopK")
+_MOVES = ("Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Tile", "Transpose", "Unsqueeze")
+_WHOLE_IN_HALF = 2048
 REWRITES: Mapping[str, Rewrite] = {
     "AveragePool": _pads,
     "Conv": _pads,
     "ConvTranspose": _transposed_pads,
+    **dict.fromkeys(_OF_ELEMENTS, _from_the_front),
     "LpPool": _pads,
     "MaxPool": _pads,
     **dict.fromkeys(_SOFTMAXES, _flattened),

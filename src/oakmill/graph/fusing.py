@@ -12,6 +12,7 @@ from oakmill.errors import UnsupportedOpset
 from oakmill.graph.opset import raise_opset
 from oakmill.graph.rewriting import CannotRewriteError, Scope
 from oakmill.graph.skeleton import copy_of, infer_shapes, replace_nodes
+from oakmill.model.pruning import reads
 
 GELU_OPSET = 20
 """The opset in which Gelu became an operator."""
@@ -70,7 +71,7 @@ class _Graph:
         self._makers = {name: place for place, node in enumerate(self.nodes) for name in node.output}
         self._readers: dict[str, list[int]] = {}
         for place, node in enumerate(self.nodes):
-            for name in node.input:
+            for name in reads(node):  # a body's readings are its node's
                 self._readers.setdefault(name, []).append(place)
 
     def gelu(self, erf: int) -> _Gelu | None:

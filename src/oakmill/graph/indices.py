@@ -23,6 +23,9 @@ _COMPUTES = {
 _SHAPES = {"Shape", "Size"}
 _INDICES = {("Gather", 1), ("GatherElements", 1), ("ScatterElements", 1), ("RoiAlign", 2)}
 """Operators and the input by which they select from their first one, along an axis: RoiAlign an image of the batch."""
+_FROM_THE_END = {"GatherElements"}
+"""Of those, the ones that are tried with indices from the end too. ScatterElements is not: -1 and the last index are
+one element then, and which of two values it keeps is nobody's promise."""
 _DIVISORS = {("Div", 1), ("Mod", 1)}
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
 
@@ -112,7 +115,8 @@ class _Reading:
             size = shape[axis] if shape and -len(shape) <= axis < len(shape) else None
             if not size:
                 raise _Unknown
-            return 0, size  # from the end too, by ONNX; no exporter means that
+            # Gather takes them from the end too, by ONNX; no exporter means that.
+            return (-size if node.op_type in _FROM_THE_END else 0), size
         return None
 
     def _constant(self, name: str) -> int:

@@ -10,6 +10,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_h
 from oakmill.graph.rewriting import Scope
 from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, source_inputs
 from oakmill.model import weights
+from oakmill.model.pruning import reads
+from oakmill.model.tensors import subgraphs
 
 Kind = int
 
@@ -111,7 +113,7 @@ def _cast_where_computed(model: ModelProto, pixels: Collection[str]) -> None:
     floats, whole = set(pixels), dict[str, str]()
     nodes: list[NodeProto] = []
     for node in model.graph.node:
-        read = [name for name in node.input if name in floats]
+        read = [name for name in dict.fromkeys(reads(node)) if name in floats]
         if read and node.op_type in _MOVES and _all_moved(node, floats):
             floats.update(node.output)
         elif node.op_type != "Cast":
@@ -119,12 +121,22 @@ def _cast_where_computed(model: ModelProto, pixels: Collection[str]) -> None:
                 if name not in whole:
                     whole[name] = scope.fresh(f"{name}/whole")
                     nodes.append(helper.make_node("Cast", [name], [whole[name]], whole[name], to=TensorProto.INT32))
-            node.input[:] = [whole.get(name, name) for name in node.input]
+            _rename(node, whole)
         nodes.append(node)
     _set_nodes(model.graph, nodes)
     for value in model.graph.output:
         if value.name in floats:
             value.type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def _rename(node: NodeProto, names: Mapping[str, str]) -> None:
+    """Let a node read other tensors, within its bodies too; in place."""
+    node.input[:] = [names.get(name, name) for name in node.input]
+    for graph in subgraphs(node):
+        for value in graph.output:
+            value.name = names.get(value.name, value.name)
+        for inner in graph.node:
+            _rename(inner, names)
 
 
 def _all_moved(node: NodeProto, floats: Collection[str]) -> bool:

@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from oakmill.graph.rewriting import STANDARD_DOMAINS, CannotRewriteError, Emitter, Scope, argument, attributes
 from oakmill.graph.skeleton import copy_of, infer_shapes, replace_nodes
-from oakmill.model.pruning import drop_unread
+from oakmill.model.pruning import drop_unread, reads
 
 Array = NDArray[Any]
 
@@ -127,7 +127,7 @@ class _Reading:
         self._outputs = {value.name for value in model.graph.output}
         self._readers: dict[str, list[NodeProto]] = {}
         for node in model.graph.node:
-            for name in node.input:
+            for name in reads(node):  # a body's readings are its node's
                 self._readers.setdefault(name, []).append(node)
 
     def moved(self, name: str, given: _Format) -> list[str] | None:
@@ -137,7 +137,7 @@ class _Reading:
         found = [name]
         further: list[str] | None
         for node in self._readers.get(name, []):
-            if name != node.input[0]:
+            if name not in node.input[:1]:
                 return None
             if _is(node, DEQUANTIZE):
                 own = self._formats.get(node.output[0])

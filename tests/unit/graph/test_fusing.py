@@ -48,3 +48,14 @@ def test_a_half_that_is_read_elsewhere_stays() -> None:
     body = "h = Mul(x, half) a = Mul(x, q) e = Erf(a) p = Add(one, e) m = Mul(h, p) y = Add(m, h)"
     model = parse(body, constants=CONSTANTS)
     assert fuse_gelu(model) is model
+
+
+def test_a_half_that_is_read_within_a_branch_stays() -> None:
+    """The branch's reading was not seen: the half was fused away, and the branch read what nothing made."""
+    body = (
+        "h = Mul(x, half) a = Mul(x, q) e = Erf(a) p = Add(one, e) m = Mul(h, p) "
+        "y = If(on) <then_branch = t () => (float[2,8,6,5] b) { b = Add(m, h) }, "
+        "else_branch = f () => (float[2,8,6,5] c) { c = Identity(m) }>"
+    )
+    model = parse(body, inputs="float[2,8,6,5] x, bool on", constants=CONSTANTS)
+    assert fuse_gelu(model) is model

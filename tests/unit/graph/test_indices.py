@@ -40,13 +40,14 @@ TABLE = node("Gather", "table", "x", y="a")
     [
         (model(node("Gather", "table", "x")), (0, 10)),
         (model(node("Gather", "table", "x", axis=1)), (0, 3)),
+        (model(node("GatherElements", "table", "x", axis=1)), (-3, 3)),
         (model(node("Identity", "x", y="z"), node("Gather", "table", "z")), (0, 10)),
         (model(TABLE, node("Gather", "small", "x", y="b"), node("Add", "a", "b")), (0, 5)),
         (model(TABLE, node("Equal", "x", "three", y="b"), node("Cast", "b", to=1)), (0, 10)),
         (model(node("OneHot", "x", "three", "values")), (-3, 3)),
         (model(node("Cast", "x", to=1), kind=TensorProto.UINT8), PIXELS),
     ],
-    ids=["table", "axis", "moved", "narrowest", "compared", "one-hot", "pixels"],
+    ids=["table", "axis", "elements", "moved", "narrowest", "compared", "one-hot", "pixels"],
 )
 def test_what_is_valid_is_found(made: ModelProto, wanted: tuple[int, int]) -> None:
     assert limits(made) == {"x": wanted}

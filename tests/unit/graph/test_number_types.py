@@ -107,3 +107,21 @@ def test_what_has_the_types_already_or_is_quantized_comes_back_as_it_is() -> Non
     quantized = parse("y = QuantizeLinear(x, s)", outputs="uint8[2,8,6,5] y", constants="float s = {1}")
     assert in_int32(quantized) is quantized
     assert ops(quantized) == ["QuantizeLinear"]
+
+
+def test_pixels_that_a_branch_computes_with_are_cast_for_it() -> None:
+    """The branch's reading was not seen: it got floats where it adds whole numbers, and could not be run."""
+    model = parse(
+        """
+        y = If(on) <then_branch = t () => (int32[1,4] a) { i = Cast<to = 6>(p) a = Add(i, one) },
+                    else_branch = f () => (int32[1,4] b) { c = Add(p, two) b = Cast<to = 6>(c) }>
+        """,
+        inputs="uint8[1,4] p, bool on",
+        outputs="int32[1,4] y",
+        constants="int32 one = {1}, uint8 two = {2}",
+    )
+    plain = in_int32(model)
+    pixels = np.array([[0, 1, 7, 200]], np.float32)
+    for on, added in ((True, 1), (False, 2)):
+        found = equality.run(plain, {"p": pixels, "on": np.array(on)})["y"]
+        assert found.tolist() == (pixels + added).astype(int).tolist()

@@ -142,3 +142,20 @@ def test_weights_quantized_in_blocks_become_their_numbers(axis: int) -> None:
 def test_a_float_model_comes_back_as_it_is() -> None:
     model = parse("y = Relu(x)")
     assert without_quantizers(model) is model
+
+
+def test_stored_numbers_that_a_branch_reads_are_still_made() -> None:
+    """The branch's reading was not seen: the quantizer became a Clip, and the branch read floats for bytes."""
+    model = parse(
+        """
+        q = QuantizeLinear(x, s, z)
+        d = DequantizeLinear(q, s, z)
+        r = If(on) <then_branch = t () => (float[1,3,8,8] b) { b = Cast<to = 1>(q) },
+                    else_branch = f () => (float[1,3,8,8] c) { c = Identity(d) }>
+        y = Add(r, d)
+        """,
+        inputs="float[1,3,8,8] x, bool on",
+        constants="float s = {2}, uint8 z = {3}",
+    )
+    data = {"x": IMAGE, "on": np.array(True)}
+    equality.require_equal(equality.run(model, data), equality.run(without_quantizers(model), data))

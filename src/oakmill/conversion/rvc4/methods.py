@@ -21,6 +21,7 @@ from oakmill.conversion.platform import Network
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4.simulate import Simulated
 from oakmill.findings import Finding, Severity
+from oakmill.graph.skeleton import all_graphs
 from oakmill.spec import Rvc4Spec
 from oakmill.toolchains.rvc4.toolchain import Port
 
@@ -105,6 +106,29 @@ def methods(
         as_device=True,
     )
     return source, (own, proof)
+
+
+def not_a_number(prepared: Prepared) -> tuple[Finding, ...]:
+    """What to know of an IsNaN: on the emulated processor infinity and 70000 are NaN in FP16, in 8 bits nothing is.
+
+    An Equal or GreaterOrEqual in its place was measured to say the same.
+    """
+    found = [node for graph in all_graphs(prepared.model.graph) for node in graph.node if node.op_type == "IsNaN"]
+    if not found:
+        return ()
+    first, *others = (node.name or node.output[0] for node in found)
+    return (
+        Finding(
+            "is_nan",
+            Severity.WARNING,
+            f"node {first!r} (IsNaN) takes infinity and all that is beyond FP16 for NaN too on RVC4, and never finds "
+            "any in 8 bits; generated images show none of these",
+            title="NaN and infinity are one",
+            remedy="take it out of the model where it only guards, or end the network before it (--outputs)",
+            subject=first,
+            others=tuple(others),
+        ),
+    )
 
 
 def has_graph(network: Network) -> bool:

@@ -313,7 +313,10 @@ class Rvc4(Platform):
         record = network.calibration.model_dump(mode="json", include=CALIBRATION)
         calibration = {"precision": self.spec.target_precision.value, **record}
         overflowing = None if self.calibrates else partial(graph_overflows, prepared, images.held_out)
-        return Subject(self.name, prepared, images, source, methods, NOT_PROVEN, calibration, overflowing=overflowing)
+        return Subject(
+            self.name, prepared, images, source, methods, NOT_PROVEN, calibration,
+            measuring.not_a_number(prepared), overflowing,
+        )  # fmt: skip
 
     def require_fit(self, passport: Passport) -> None:
         """Refuse a file that the vendor's library runs otherwise than the graph that it was made of.

@@ -28,6 +28,7 @@ from oakmill.conversion.rvc4.methods import (
     OWN_NOISE_DB,
     differs,
     methods,
+    not_a_number,
     own_noise_of,
 )
 from oakmill.findings import Finding, Severity
@@ -294,3 +295,24 @@ def test_what_is_looked_up_at_the_end_is_no_ones_input(nodes: list[str], expecte
     made = [helper.make_node(kind, [f"t{place}"], [f"t{place + 1}"]) for place, kind in enumerate(nodes)]
     graph = helper.make_graph(made, "g", [], [])
     assert own_noise_of(Network(Path("x"), helper.make_model(graph)), EXACT_DB) == expected
+
+
+def test_an_is_nan_is_told_whatever_was_measured() -> None:
+    """Green on generated images, which have no infinity; on the emulated processor 70000 counted as NaN."""
+    nodes = [
+        helper.make_node("Sqrt", ["x"], ["root"], "root"),
+        helper.make_node("IsNaN", ["root"], ["bad"], "guard"),
+        helper.make_node("Where", ["bad", "zero", "root"], ["y"], "where"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
+        [numpy_helper.from_array(np.float32(0), "zero")],
+    )
+    guarded = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    (found,) = not_a_number(prepared(guarded))
+    assert (found.severity, found.subject, found.others) == (Severity.WARNING, "guard", ())
+    assert "takes infinity" in found.message
+    assert not_a_number(prepared(detector())) == ()
