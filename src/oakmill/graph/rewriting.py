@@ -143,10 +143,6 @@ class Scope:
             raise CannotRewriteError(f"{name!r} is computed while the model runs")
         return weights.values(self._constants[name])
 
-    def is_constant(self, name: str) -> bool:
-        """Whether `constant` has its value."""
-        return name in self._constants
-
     def fresh(self, name: str) -> str:
         """A name that nothing else has, made from `name`."""
         unique, number = name, 1

@@ -65,7 +65,9 @@ class Steps(OneOutput):
 
 @dataclass(frozen=True)
 class Masks(OneOutput):
-    """Scores of classes, or their numbers, at each pixel."""
+    """Scores of classes, or their numbers, at each pixel; `axis` is that of the classes in four dimensions, 1 or 3."""
+
+    axis: int = 1
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,27 @@ def _declared(head: Head, shapes: Shapes, size: Size | None) -> Recognised | Non
         ignored: Sequence[int] = metadata.get("ignored_indexes") or ()
         return Steps(given[0], names, guessed=False, blank=ignored[0] if len(ignored) == 1 else None)
     if parser == "segmentation" and len(shapes[given[0]]) in (3, 4):
-        return Masks(given[0], names, guessed=False)
+        counts = (int(metadata.get("n_classes") or 0), len(names))
+        return Masks(given[0], names, guessed=False, axis=axis_of_classes(shapes[given[0]], size, counts))
     return None
+
+
+def axis_of_classes(shape: tuple[Any, ...], size: Size | None, counts: Sequence[int] = ()) -> int:
+    """The axis of a map's classes, 1 or 3: as long as one of the `counts` of classes, or by one longer for what is none
+    of them; else the one beside rows and columns like the image's; else the shorter one."""
+    if len(shape) != 4 or not all(isinstance(item, int) for item in shape):
+        return 1
+    for known in (*(count for count in counts if count), *(count + 1 for count in counts if count)):
+        if (shape[1] == known) != (shape[3] == known):
+            return 1 if shape[1] == known else 3
+    first, last = _looks_like(shape[2:], size), _looks_like(shape[1:3], size)
+    if first != last:
+        return 1 if first else 3
+    return 1 if shape[1] <= shape[3] else 3
+
+
+def _looks_like(sides: tuple[Any, ...], size: Size | None) -> bool:
+    return size is not None and sides[0] * size[1] == sides[1] * size[0]
 
 
 def _detections(decoder: Decoder, names: tuple[str, ...], metadata: Mapping[str, Any]) -> Detections:
@@ -208,7 +229,7 @@ def _guessed(shapes: Shapes, size: Size | None, *, alone: bool) -> list[Recognis
         elif len(shape) == 3 and shape[0] == 1 and shape[1] > LONGEST_TEXT and shape[2] != 4:
             found.append(ScoredPlaces(name))
         elif alone and size and _is_map(shape, size):
-            found.append(Masks(name))
+            found.append(Masks(name, axis=axis_of_classes(shape, size)))
     return found if sum(isinstance(item, Steps) for item in found) <= 1 else []
 
 

@@ -167,14 +167,16 @@ def _require_image_inputs(inputs: Sequence[ResolvedInput]) -> None:
 
 
 def _others(spec: QuantizingSpec, inputs: Sequence[ResolvedInput], calibration_images: SampleSet) -> SampleSet:
-    """The user's own test images, without that calibrate the quantization."""
+    """The user's own test images, without those that calibrate the quantization: with the same file for each input."""
     assert spec.verification_images is not None
     source = spec.verification_images
-    known = set(calibration_images.sha256)
     own = _folders_of_inputs(source, inputs)
     files = own[_main(inputs)] if own else find_images(source)
-    every = from_files(own[inputs[0].name] if own else files, source, lambda path: np.zeros(0))
-    fresh = [path for path, digest in zip(files, every.sha256, strict=True) if digest not in known]
+    fed = [place for place, item in enumerate(inputs) if own or item.is_image or len(inputs) == 1]
+    known = set(zip(*(calibration_images.samples[place].sha256 for place in fed), strict=True))
+    given = [own[inputs[place].name] if own else files for place in fed]
+    every = zip(*(from_files(paths, source, lambda path: np.zeros(0)).sha256 for paths in given), strict=True)
+    fresh = [path for path, digests in zip(files, every, strict=True) if digests not in known]
     if not fresh:
         raise SpecError(
             f"every image of {source.name} is among those that calibrate the quantization",

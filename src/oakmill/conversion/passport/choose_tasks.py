@@ -52,6 +52,6 @@ def _task(found: Recognised) -> Task:
         case Steps():
             return StepByStep(found.output, found.names, found.blank, found.guessed)
         case Masks():
-            return Segmentation(found.output, found.names, found.guessed)
+            return Segmentation(found.output, found.names, found.guessed, found.axis)
         case ScoredPlaces():
             return ScoredRows(found.output)

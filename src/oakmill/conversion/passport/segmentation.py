@@ -38,11 +38,12 @@ Counts = NDArray[np.int64]
 @dataclass
 class Segmentation:
     """One output of masks: [1, K, H, W] or [1, H, W, K] scores, of which the highest wins; K = 1 is one class over a
-    threshold; or integers [1, H, W], class numbers."""
+    threshold; or integers [1, H, W], class numbers. `axis` is that of the scores' classes."""
 
     output: str
     names: tuple[str, ...] = ()
     guessed: bool = True
+    axis: int = 1
     _maps: bool = True
     _reference: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     _candidate: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -74,8 +75,7 @@ class Segmentation:
     def _scores(self, outputs: Outputs) -> NDArray[Any]:
         """The output, with its classes in front of rows and columns where it has any."""
         values = np.asarray(outputs[self.output])
-        behind = values.ndim == 4 and channels_of(values.shape, len(self.names)) == 3
-        return values.transpose(0, 3, 1, 2) if behind else values
+        return values.transpose(0, 3, 1, 2) if values.ndim == 4 and self.axis == 3 else values
 
     def certainty(self, outputs: Outputs) -> float:
         """The mean over the pixels of the winner's score, where scores are probabilities; else 0."""
@@ -133,13 +133,6 @@ class Segmentation:
             )
             for index in found
         )
-
-
-def channels_of(shape: tuple[int, ...], classes: int = 0) -> int:
-    """The axis of a map's classes, 1 or 3: the one that is as long as there are classes, else the shorter one."""
-    if classes and (shape[1] == classes) != (shape[3] == classes):
-        return 1 if shape[1] == classes else 3
-    return 1 if shape[1] <= shape[3] else 3
 
 
 def are_masks(scores: NDArray[Any]) -> bool:

@@ -308,6 +308,21 @@ def test_test_folders_lose_the_samples_that_teach(tmp_path: Path) -> None:
     assert {Path(name).stem for name in images.held_out.names} == {f"{index:03}" for index in range(6)} - taught
 
 
+def test_a_sample_teaches_with_all_its_inputs_not_with_the_first_alone(tmp_path: Path) -> None:
+    """One state for all images, as `0` for "no history": every test image counted as one that calibrates."""
+    calibrating, testing = pairs(tmp_path / "some", 4, 4), pairs(tmp_path / "others", 4, 4)
+    for folder in (calibrating, testing):
+        for file in (folder / "state").iterdir():
+            np.save(file, np.zeros((1, 4), np.float32))
+    photos(testing / "image", 4, seed=9)
+    (testing / "image" / "003.png").write_bytes((calibrating / "image" / "003.png").read_bytes())
+    spec = Rvc4Spec(quantization_data=str(calibrating), verification_images=testing)
+    images = Chosen(spec, [numbers_input(), picture_input()], tmp_path).images
+    assert images.calibration_images is not None
+    taught = "003.png" in {Path(name).name for name in images.calibration_images.samples[1].names}
+    assert len(images.held_out) == (3 if taught else 4)
+
+
 def test_the_only_input_gets_the_users_files_also_where_it_is_no_image(tmp_path: Path) -> None:
     """A folder of .npy was given, and the accuracy measured on made numbers."""
     for index in range(3):

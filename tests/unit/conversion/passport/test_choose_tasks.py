@@ -146,3 +146,27 @@ def test_keypoints_of_a_declared_head_are_no_text() -> None:
     heads[0]["outputs"] = ["x", "y", "k1", "k2"]
     points = Out("k1", (1, 12, 64)), Out("k2", (1, 12, 16))
     assert isinstance(decoder_of(Out("x", (1, 8, 8, 8)), Out("y", (1, 8, 4, 4)), *points, heads=heads), YoloGrid)
+
+
+@pytest.mark.parametrize(
+    ("shape", "metadata", "size", "axis"),
+    [
+        ((1, 21, 16, 16), {"n_classes": 21}, None, 1),
+        ((1, 21, 16, 16), {"n_classes": 20}, None, 1),  # and one that is none of them
+        ((1, 16, 21, 16), {"n_classes": 16, "classes": []}, (21, 16), 1),
+        ((1, 8, 16, 21), {"classes": [str(i) for i in range(21)]}, None, 3),
+        ((1, 21, 16, 16), {}, (512, 512), 1),
+        ((1, 16, 16, 21), {}, (512, 512), 3),
+        ((1, 12, 16, 150), {}, (96, 128), 3),
+        ((1, 3, 16, 16), {}, None, 1),
+        ((1, 16, 16, 3), {}, None, 3),
+    ],
+)
+def test_a_declared_map_has_its_classes_where_the_head_or_the_image_says(
+    shape: tuple[int, ...], metadata: dict[str, object], size: tuple[int, int] | None, axis: int
+) -> None:
+    """21 classes on 16 x 16 cells, without names: the shorter axis was taken, and columns of pixels compared."""
+    head = {"parser": "SegmentationParser", "metadata": metadata, "outputs": ["x"]}
+    (task,) = tasks_of([Out("x", shape)], [head], size)
+    assert isinstance(task, Segmentation)
+    assert task.axis == axis

@@ -19,6 +19,7 @@ from oakmill.conversion.passport.sequence import ScoredRows, Sequence
 from oakmill.conversion.passport.tasks import Sighting, WorstImage, WorstImages
 from oakmill.findings import Severity
 from oakmill.heads.decoders import Pair
+from oakmill.heads.recognise import axis_of_classes
 
 
 def scores(top: int, classes: int = 10, probability: float = 0.9) -> NDArray[np.float64]:
@@ -181,7 +182,7 @@ def test_pixels_of_the_same_class() -> None:
 def test_masks_whose_classes_come_last_are_read() -> None:
     """TFLite's models give [1, H, W, K]; the best of each row's columns was taken for a class."""
     first = np.random.default_rng(0).dirichlet(np.ones(3), (1, 8, 6))
-    found = measured(Segmentation("out", ("a", "b", "c"), guessed=False), (first, first[..., [1, 0, 2]]))
+    found = measured(Segmentation("out", ("a", "b", "c"), guessed=False, axis=3), (first, first[..., [1, 0, 2]]))
     assert {item.label for item in found.classes} == {"a", "b", "c"}
     assert found.values["pixels"] == pytest.approx((first.argmax(axis=3) == 2).mean())
 
@@ -197,7 +198,9 @@ def test_masks_whose_classes_come_last_are_read() -> None:
 )
 def test_maps_are_masks_where_their_values_are(make: Any, decides: bool) -> None:
     """The SNR of a saliency map judged its borders; nothing said whether the mask was the same."""
-    found = measured(Segmentation("out"), *[(maps := make(np.random.default_rng(index)), maps) for index in range(3)])
+    axis = axis_of_classes(make(np.random.default_rng(0)).shape, (16, 16))
+    maps = [make(np.random.default_rng(index)) for index in range(3)]
+    found = measured(Segmentation("out", axis=axis), *zip(maps, maps, strict=True))
     assert (found.decides, found.replaces_snr) == (decides, decides)
 
 

@@ -309,7 +309,7 @@ def test_an_is_nan_is_told_whatever_was_measured() -> None:
         "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4])],
-        [numpy_helper.from_array(np.float32(0), "zero")],
+        [numpy_helper.from_array(np.zeros((), np.float32), "zero")],
     )
     guarded = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     (found,) = not_a_number(prepared(guarded))
