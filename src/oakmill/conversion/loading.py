@@ -64,7 +64,7 @@ def loaded(
     network, unused = unused_inputs.without(platform.load(source), inputs)
     spec, recognised = platform.spec, camera_heads.Applied(network, source)
     if not (spec.keep_outputs or spec.outputs):
-        wanted = camera_heads.Wanted(spec.platform, spec.head or "", spec.seed)
+        wanted = camera_heads.Wanted(spec.platform, spec.head or "", spec.seed, len(spec.class_names))
         recognised = camera_heads.applied(network, source, inputs, wanted, reuse.proved)
     network, source = recognised.network, recognised.source
     for name in unused:

@@ -62,11 +62,13 @@ class Applied:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What decides how a head is applied: the platform, the family that the user names, and the seed of the proof."""
+    """What decides how a head is applied: the platform, the family that the user names, how many classes the user
+    names, and the seed of the proof."""
 
     platform: str
     family: str = ""
     seed: int = 0
+    named: int = 0
 
 
 def preprocessed(asked: Sequence[InputSpec], source: SourceModel) -> tuple[tuple[InputSpec, ...], tuple[Finding, ...]]:
@@ -108,7 +110,7 @@ def applied(
     declared = ((source.archive or {}).get("model") or {}).get("heads")
     if not isinstance(network, ModelProto) or declared or len(graph_inputs(network.graph)) != 1:
         return Applied(network, source)
-    evidence = Evidence(source.metadata, _size(network, asked), wanted.family)
+    evidence = Evidence(source.metadata, _size(network, asked), wanted.family, wanted.named)
     found = families.recognise(network, evidence)
     if found is None and wanted.family:
         raise _not_of(wanted.family)

@@ -9,6 +9,7 @@ from typing import Any
 
 from oakmill.errors import SpecError
 from oakmill.findings import Finding, Severity
+from oakmill.heads.families.texts import BLANK, SPACE
 from oakmill.model.source import SourceModel
 
 SHOWN = 5
@@ -34,11 +35,11 @@ def named(
         return source, tuple(told)
     told = [item for item in told if item.code != "class_names_missing"]
     for head in of_classes:
-        _require(head, names)
+        _require(head, _of_head(head, names))
     told += _twice(names)
     if not of_classes or source.archive is None:
         return source, (*told, _unused(names, heads))
-    changed = [_with_names(head, names) if classes_of(head) else head for head in heads]
+    changed = [_with_names(head, _of_head(head, names)) if classes_of(head) else head for head in heads]
     return replace(source, archive={**source.archive, "model": {**source.archive["model"], "heads": changed}}), tuple(
         told
     )
@@ -52,6 +53,13 @@ def classes_of(head: Mapping[str, Any]) -> int:
 
 def _with_names(head: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {**head, "metadata": {**head["metadata"], "classes": [*names], "n_classes": len(names)}}
+
+
+def _of_head(head: Mapping[str, Any], names: Sequence[str]) -> Sequence[str]:
+    """The names as a head has them: of a text's characters, CTC's blank stands before them, maybe a space behind."""
+    blank = head.get("parser") == "ClassificationSequenceParser" and head["metadata"].get("ignored_indexes") == [0]
+    missing = classes_of(head) - len(names)
+    return (BLANK, *names, SPACE)[: classes_of(head)] if blank and missing in (1, 2) else names
 
 
 def _require(head: Mapping[str, Any], names: Sequence[str]) -> None:

@@ -1,19 +1,32 @@
 """Families of heads: how each is recognised in a graph, where it is cut for the camera, how it is described.
 
-The one list: a new family is a module and a row. The first that finds itself in a graph has it.
+The one list: a new family is a module and a row. The surest that finds itself in a graph has it; of equals, the first.
 """
 
 from __future__ import annotations
 
 from onnx import ModelProto
 
-from oakmill.heads.families import distances
-from oakmill.heads.families.base import Evidence, Family, Found
+from oakmill.heads.families import distances, faces, maps, texts, vectors
+from oakmill.heads.families.base import Evidence, Family, Found, Sure
 
 ROWS: tuple[Family, ...] = (
     Family(distances.Distances.family, "YOLO v5u, v6 from release 2, v8 to v12, v26 and Gold", distances.find),
+    Family(faces.SCRFD, "SCRFD, faces with five points", faces.find_scrfd),
+    Family(faces.PALM, "MediaPipe, palms", faces.find_palm),
+    Family(faces.SSD, "finished detections of an SSD", faces.find_ssd),
+    Family(texts.TEXT, "text, character by character (CTC)", texts.find_text),
+    Family(texts.TEXT_DETECTION, "regions of text (DB, PaddleOCR)", texts.find_text_detection),
+    Family(vectors.CLASSIFICATION, "scores of classes", vectors.find_classification),
+    Family(vectors.EMBEDDING, "an embedding", vectors.find_embedding),
+    Family(vectors.REGRESSION, "numbers of a regression", vectors.find_regression),
+    Family(maps.SEGMENTATION, "the class of each pixel", maps.find_segmentation),
+    Family(maps.DEPTH, "depth or disparity", maps.find_depth),
+    Family(maps.HEATMAPS, "a heatmap for each keypoint", maps.find_heatmaps),
+    Family(maps.IMAGE, "an image", maps.find_image),
 )
 """All families, those with the clearest marks first."""
+_ORDER = (Sure.CERTAIN, Sure.LIKELY, Sure.GUESS)
 
 
 def recognise(model: ModelProto, evidence: Evidence) -> Found | None:
@@ -23,7 +36,11 @@ def recognise(model: ModelProto, evidence: Evidence) -> Found | None:
         model: a graph with its small constants; large weights may lie elsewhere.
         evidence: what else is known; of families, only the one that is `wanted` is asked, where one is.
     """
+    best: Found | None = None
     for row in ROWS:
-        if evidence.wanted in ("", row.name) and (found := row.find(model, evidence)) is not None:
+        found = row.find(model, evidence) if evidence.wanted in ("", row.name) else None
+        if found is not None and found.sure is Sure.CERTAIN:
             return found
-    return None
+        if found is not None and (best is None or _ORDER.index(found.sure) < _ORDER.index(best.sure)):
+            best = found
+    return best

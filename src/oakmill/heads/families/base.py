@@ -34,12 +34,13 @@ class Evidence:
     """What is known besides the graph.
 
     `metadata` is what the file's writer noted in it, `size` height and width of its image, where they are known;
-    `wanted` is the family that the user says it is.
+    `wanted` is the family that the user says it is, and `named` how many classes the user names; 0 where none.
     """
 
     metadata: Mapping[str, str] = field(default_factory=dict)
     size: Size | None = None
     wanted: str = ""
+    named: int = 0
 
     @property
     def export(self) -> ultralytics.Export | None:
