@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
 from oakmill.heads.decoders import Outputs
@@ -53,9 +54,10 @@ class Renamed(Described):
         """The outputs by the parser's names."""
         return {self.renames[name]: outputs[name] for name in self.outputs}
 
-    def after(self, outputs: Outputs) -> Reading:
-        """The same."""
-        return {name: outputs[name] for name in self.ends}
+    def apart(self, before: Outputs, after: Outputs) -> float:
+        """How far the outputs are apart that are one under two names."""
+        pairs = [(before[old].astype(np.float64), after[new].astype(np.float64)) for old, new in self.renames.items()]
+        return max(float(np.abs(one - other).max(initial=0)) for one, other in pairs)
 
 
 def _same(name: str, new: str) -> NodeProto:

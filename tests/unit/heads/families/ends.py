@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,23 +28,22 @@ def ended(
             inputs.append(f"weight{place}")
         nodes.append(helper.make_node(operator, inputs, [output], **given))
         value = output
-    return model(nodes, {name: shape}, weights, kind, opset, producer, **metadata)
+    found = model(nodes, {name: shape}, weights, kind, opset, producer)
+    helper.set_model_props(found, metadata)
+    return found
 
 
 def model(
-    nodes: Sequence[NodeProto], outputs: dict[str, Shape], weights: Sequence[TensorProto] = (),
-    kind: int = TensorProto.FLOAT, opset: int = 17, producer: str = "", side: int = 64, **metadata: str,
+    nodes: Sequence[NodeProto], outputs: Mapping[str, Shape], weights: Sequence[TensorProto] = (),
+    kind: int = TensorProto.FLOAT, opset: int = 17, producer: str = "", side: int = 64,
 ) -> ModelProto:  # fmt: skip
     """A network of these nodes and outputs, of an image of 64 x 64."""
     graph = helper.make_graph(
         [*nodes], "ends", [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, side, side])],
         [helper.make_tensor_value_info(name, kind, [*shape]) for name, shape in outputs.items()], [*weights],
     )  # fmt: skip
-    found = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8, producer_name=producer
-    )
-    helper.set_model_props(found, metadata)
-    return found
+    opsets = [helper.make_opsetid("", opset)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name=producer)
 
 
 def convolution(channels: int) -> Step:
@@ -64,7 +63,8 @@ SIGMOID: Step = ("Sigmoid", {})
 
 def faces(names: dict[str, str], side: int = 64) -> ModelProto:
     """SCRFD's nine outputs, called as `names` says; each is the image summed up and spread over its rows."""
-    nodes, outputs, weights = [helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0)], {}, []
+    nodes, weights = [helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0)], []
+    outputs: dict[str, Shape] = {}
     for word, columns in (("score", 1), ("bbox", 4), ("kps", 10)):
         for stride in (8, 16, 32):
             called, rows = names[f"{word}_{stride}"], 2 * (side // stride) ** 2

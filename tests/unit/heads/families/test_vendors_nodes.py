@@ -46,7 +46,8 @@ def head_of(found: Found | None) -> dict[str, Any]:
 
 def test_every_head_is_read_by_the_node_that_it_names(tmp_path: Path) -> None:
     words = [f"{word}_{stride}" for word in ("score", "bbox", "kps") for stride in (8, 16, 32)]
-    networks = [*(row[0] for row in (*CERTAIN, *LIKELY, *GUESSES)), faces({word: word for word in words})]
+    networks = [row[0] for row in CERTAIN] + [row[0] for row in (*LIKELY, *GUESSES)]
+    networks.append(faces({word: word for word in words}))
     heads = [head_of(seen(network)) for network in networks]
     paths = [pack(tmp_path / f"{place}.tar.xz", head) for place, head in enumerate(heads)]
     script = Path(__file__).with_name("vendors_nodes.py")

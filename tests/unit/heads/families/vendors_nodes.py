@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import depthai as dai
 
@@ -16,7 +17,7 @@ OWN = {"YOLO": "DetectionParser", "YOLOExtendedParser": "DetectionParser", "SSD"
 
 def refused(path: str) -> str:
     try:
-        head = dai.NNArchive(path).getConfig().model.heads[0]
+        head = (dai.NNArchive(Path(path)).getConfig().model.heads or [])[0]
         name = OWN.get(head.parser, head.parser)
         kind = getattr(dai.node, name, None) or getattr(dai.beta.node, name)
         dai.Pipeline(createImplicitDevice=False).create(kind).setNNArchiveHead(head)
