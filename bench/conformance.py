@@ -29,6 +29,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "coverage"))
 
+from possible import why_impossible  # noqa: E402
 from suite import Stated, kept  # noqa: E402
 from trial import MODES, Trial  # noqa: E402
 
@@ -169,7 +170,7 @@ def judged(cases: Iterable[Stated], platform: str, known: dict[tuple[str, str], 
     for case in cases:
         row = known.get((case.digest, platform))
         if row is not None:
-            yield {**row, **verdict(case, platform)}
+            yield {**row, **verdict(case, platform), "impossible": why_impossible(case)}
 
 
 def verdict(case: Stated, platform: str) -> Row:
@@ -198,11 +199,18 @@ def matrix(platform: str, rows: Sequence[Row]) -> str:
     right = sum(row["became"] == "right" for row in rows)
     denied = sum(row["said"] == "no" and row["became"] == "right" for row in rows)
     said_no = sum(row["said"] == "no" for row in rows)
+    possible = [row for row in rows if not row["impossible"]]
+    can = sum(row["became"] == "right" for row in possible)
     lines.append(
-        f'\nRight: {right} of {len(rows)}. "Yes" held in {held} of {len(yes)}; "no" in {said_no - denied} of '
+        f"\nRight: {_share(right, len(rows))}; of those that a compiled network can be, {_share(can, len(possible))}. "
+        f'"Yes" held in {held} of {len(yes)}; "no" in {said_no - denied} of '
         f"{said_no}. Wrong and green: {green}."
     )
     return "\n".join(lines)
+
+
+def _share(count: int, whole: int) -> str:
+    return f"{count} of {whole} ({count / max(whole, 1):.0%})"
 
 
 def show(rows: Sequence[Row], which: str) -> None:

@@ -16,6 +16,7 @@ from oakmill.findings import Finding, Severity, worst_first
 from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.model.tensors import weight_bytes
 from oakmill.preflight import formats
+from oakmill.preflight.beyond import why_beyond
 from oakmill.preflight.findings import Code, Report, of_node
 from oakmill.preflight.fused import REMEDY, is_fused
 from oakmill.preflight.graph import STANDARD, Facts
@@ -118,6 +119,9 @@ class Preflight:
             variant = in_plain_numbers(asked) if plain else asked
             if (node.domain, node.op_type) in functions or rewritten(table.platform, variant):
                 continue
+            if why := why_beyond(node):
+                yield self._beyond(node, why)
+                continue
             if is_fused(node) and not _is_known_good(variant, table, mode):
                 yield self._fused(node)
                 continue
@@ -137,6 +141,12 @@ class Preflight:
                     f"{variant.words}: {answer.outcome.reason} when it stands alone",
                     self.facts.label(node), node.op_type, "--quantizer-search finds what needs 16 bits",
                 )  # fmt: skip
+
+    def _beyond(self, node: NodeProto, why: str) -> Finding:
+        remedy = "export the model for inference" if "training" in why else self._remedy(node)
+        return of_node(
+            Code.UNSUPPORTED_OP, Severity.ERROR, f"{node.op_type} {why}", self.facts.label(node), node.op_type, remedy
+        )
 
     def _fused(self, node: NodeProto) -> Finding:
         return of_node(
