@@ -88,7 +88,7 @@ class Trial:
         seen: dict[str, Any] = {}
         kind = registry.of(spec, self._settings).__class__
         try:
-            with mock.patch.object(kind, "passport", _also(kind.passport, case, seen)):
+            with mock.patch.object(kind, "subject", _also(kind.subject, case, seen)):
                 done = pipeline.convert(file, spec, self._jobs / f"out{self._number}", settings=self._settings)
         except OakmillError as error:
             return _refused(error, seen)
@@ -134,8 +134,8 @@ def _without_tables(require: Callable[..., Any]) -> Callable[..., Any]:
     return required
 
 
-def _also(passport: Callable[..., Any], case: Stated, seen: dict[str, Any]) -> Callable[..., Any]:
-    """The platform's passport; before it, the finished network is run on the suite's own inputs."""
+def _also(subject: Callable[..., Any], case: Stated, seen: dict[str, Any]) -> Callable[..., Any]:
+    """What the platform measures; before it, the finished network is run on the suite's own inputs."""
 
     def measured(
         self: Any, prepared: Prepared, network: Network, built: Built, images: Any, work: Path, progress: Any
@@ -144,7 +144,7 @@ def _also(passport: Callable[..., Any], case: Stated, seen: dict[str, Any]) -> C
             seen["why"] = _compared(case, prepared, _run(self, case, prepared, network, built, work / "suite"))
         except OakmillError as error:
             seen["why"] = f"it does not run: {error.code}: {error.message}"[:300]
-        return passport(self, prepared, network, built, images, work, progress)
+        return subject(self, prepared, network, built, images, work, progress)
 
     return measured
 

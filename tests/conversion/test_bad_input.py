@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from tests.conversion.conftest import Convert
 from tests.conversion.makers import conv_model, saved
@@ -85,8 +85,7 @@ def opset_99(folder: Path) -> Path:
 def unsupported_op(folder: Path) -> Path:
     sample = helper.make_node("GridSample", ["hidden", "grid"], ["scores"], "sample_it")
     model = conv_model(opset=16, tail=[sample])
-    grid = np.zeros((1, 4, 4, 2), np.float32)
-    model.graph.initializer.append(numpy_helper.from_array(grid, "grid"))
+    model.graph.input.append(helper.make_tensor_value_info("grid", TensorProto.FLOAT, [1, 4, 4, 2]))
     return saved(model, folder / "model.onnx")
 
 

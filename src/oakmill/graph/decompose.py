@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping
 from onnx import ModelProto
 
 from oakmill.errors import UnsupportedModel
-from oakmill.graph import elementary, formulas, logic, recurrent
+from oakmill.graph import elementary, formulas, logic, recurrent, scattering
 from oakmill.graph.rewriting import CannotRewriteError, Rewrite, Scope, rewrite
 from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes
 
 DECOMPOSITIONS: Mapping[str, Rewrite] = {
     **formulas.FORMULAS,
+    **scattering.SCATTERING,
     "Affine": elementary.affine,
     "Crop": elementary.crop,
     "Cast": logic.cast_to_truth,
@@ -50,8 +51,8 @@ DECOMPOSITIONS: Mapping[str, Rewrite] = {
 """What can be written otherwise. On the host each was seen to compute the same, and all but LSTM, which RVC2 has, to
 compile for RVC2.
 
-GridSample, ScatterND, Mod, ReduceProd, LpPool, IsNaN, trigonometry, dilated MaxPool and 3-D convolution, which RVC2
-lacks too, are not here: no exact form is known, or none was needed.
+IsNaN, trigonometry, dilated MaxPool and 3-D convolution, which RVC2 lacks too, are not here: no exact form is known, or
+none was needed. GridSample and ScatterND must have constant grids and indices.
 """
 
 

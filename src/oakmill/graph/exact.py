@@ -14,7 +14,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from oakmill.errors import PreparationFailed
-from oakmill.graph import elementary, equality, formulas
+from oakmill.graph import elementary, equality, formulas, scattering
 from oakmill.graph.einsum import einsum
 from oakmill.graph.fusing import fuse_gelu
 from oakmill.graph.rewriting import (
@@ -226,6 +226,12 @@ def pad(node: NodeProto, emit: Emitter) -> None:
         x = _chosen(x, places, axis, len(shape), node.output[0] if axis == changed[-1] else "", emit)
 
 
+def grid_sample(node: NodeProto, emit: Emitter) -> None:
+    """Cubic, and of volumes, by a constant grid: a product with a matrix."""
+    if "cubic" in attributes(node).get("mode", "linear") or len(emit.scope.shape(node.input[0])) != 4:
+        scattering.grid_sample(node, emit)
+
+
 # Products, norms and powers
 
 
@@ -298,11 +304,14 @@ _REWRITES: Mapping[str, Rewrite] = {
     "Exp": exponential,
     "Gather": gather,
     "Gemm": gemm,
+    "GridSample": grid_sample,
     "LayerNormalization": layer_normalization,
     "Mish": mish,
     "Mod": formulas.float_modulo,
     "Pad": pad,
     "Resize": resize,
+    "ScatterElements": scattering.reduction,
+    "ScatterND": scattering.reduction,
     "Softplus": exponential,
 }
 

@@ -19,7 +19,7 @@ from onnx import ModelProto, NodeProto, TensorProto, defs, helper
 from onnx.shape_inference import InferenceError
 
 from oakmill.errors import UnsupportedOpset
-from oakmill.graph import elementary
+from oakmill.graph import elementary, scattering
 from oakmill.graph.folding import constants_as_initializers
 from oakmill.graph.naming import name_nodes
 from oakmill.graph.rewriting import (
@@ -289,11 +289,18 @@ def _resize(node: NodeProto, emit: Emitter) -> None:
 
 
 def _grid_sample(node: NodeProto, emit: Emitter) -> None:
-    """Modes were called bilinear and bicubic."""
+    """Modes were called bilinear and bicubic; of volumes, a product with a matrix."""
     if len(emit.scope.shape(node.input[0])) != 4:
-        raise CannotRewriteError("it samples volumes")
+        scattering.grid_sample(node, emit)
+        return
     mode = attributes(node).get("mode", "linear")
     set_attributes(node, mode={"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode))
+
+
+def _scatter(node: NodeProto, emit: Emitter) -> None:
+    """Of the larger or smaller, a Max or Min with constant updates."""
+    if attributes(node).get("reduction") in ("max", "min"):
+        scattering.scatter(node, emit)
 
 
 def _quantize(node: NodeProto, emit: Emitter) -> None:
@@ -341,8 +348,8 @@ REWRITES: Mapping[str, Rewrite] = {
     "ReduceProd": _reduce,
     "ReduceSumSquare": _reduce,
     "Resize": _resize,
-    "ScatterElements": _forbid("reduction", "max", "min"),
-    "ScatterND": _forbid("reduction", "max", "min"),
+    "ScatterElements": _scatter,
+    "ScatterND": _scatter,
     "SpaceToDepth": _drop(mode=_is("DCR")),
     "Split": _split,
     "Swish": elementary.swish,

@@ -70,10 +70,12 @@ _BOTH: Mapping[str, Rule] = {
     "Cast": _with("to the same"),
     "Clip": _with("computed bounds"),
     "Cosh": _ALWAYS,
+    "GridSample": _with("constant grid"),
     "Hardmax": _unless("flattened from there"),
     "LpNormalization": _ALWAYS,
     "LpPool": _unless("dilated", "ceil"),
     "ReduceProd": _ALWAYS,
+    "ScatterElements": lambda details: any(item.startswith("reduction") for item in details),
     "Sinh": _ALWAYS,
 }
 _RULES: Mapping[str, Mapping[str, Rule]] = {
@@ -90,6 +92,7 @@ _RULES: Mapping[str, Mapping[str, Rule]] = {
         "OneHot": _ALWAYS,
         "Or": _ALWAYS,
         "PRelu": _with("computed slope"),
+        "ScatterND": _ALWAYS,
         "Sign": _ALWAYS,
         "Trilu": _ALWAYS,
         "Where": _ALWAYS,

@@ -93,7 +93,9 @@ def _gather(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
 
 
 def _scatter(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
-    yield f"reduction {given['reduction']}" if given.get("reduction", "none") != "none" else ""
+    if given.get("reduction", "none") != "none":
+        yield f"reduction {given['reduction']}"
+        yield computed(facts, argument(node, 2), "updates")
     yield computed(facts, argument(node, 1), "indices")
     yield "negative indices" if _has_negative(facts, argument(node, 1)) else ""
 
@@ -246,6 +248,7 @@ def _grid_sample(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Detail
     yield {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
     yield given.get("padding_mode", "zeros")
     yield "align_corners" if given.get("align_corners", 0) else ""
+    yield "constant grid" if facts.is_constant(argument(node, 1)) else ""
 
 
 def _quantizer(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:

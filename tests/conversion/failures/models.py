@@ -143,10 +143,12 @@ def opset_99(folder: Path) -> Path:
 
 
 def opset_not_lowered(folder: Path) -> Path:
-    """Opset 20's GridSample samples volumes, which opset 16 cannot."""
+    """Opset 20's GridSample samples volumes, which opset 16 cannot, where the grid is not constant."""
     nodes = [
         helper.make_node("Unsqueeze", ["hidden", "axis"], ["volume"], "as_volume"),
-        helper.make_node("GridSample", ["volume", "grid"], ["scores"], "sample_volume"),
+        helper.make_node("ReduceMean", ["hidden"], ["mean"], "mean"),
+        helper.make_node("Mul", ["grid", "mean"], ["moved"], "move"),
+        helper.make_node("GridSample", ["volume", "moved"], ["scores"], "sample_volume"),
     ]
     return saved(
         _with(conv_model(opset=20, tail=nodes), axis=np.array([2]), grid=np.zeros((1, 1, 4, 4, 3), np.float32)),
@@ -199,7 +201,9 @@ def with_tail(*nodes: str, opset: int = 13, **constants: NDArray[np.generic]) ->
 
 
 def grid_sample(folder: Path) -> Path:
-    model = with_tail("GridSample hidden,grid scores", opset=16, grid=np.zeros((1, 4, 4, 2), np.float32))
+    """By a grid that is fed: by a constant one it is a product with a matrix."""
+    model = with_tail("GridSample hidden,grid scores", opset=16)
+    model.graph.input.append(helper.make_tensor_value_info("grid", TensorProto.FLOAT, [1, 4, 4, 2]))
     return saved(model, folder / NAME)
 
 

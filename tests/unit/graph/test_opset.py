@@ -111,10 +111,10 @@ REFUSED = {
     ),
     "mode is 'wrap'": (19, 'y = Pad<mode="wrap">(x, p)', {"constants": "int64[8] p = {0,0,1,1,0,0,1,1}"}),
     "dilations is .2, 2.": (19, "y = AveragePool<kernel_shape=[2,2], dilations=[2,2]>(x)", {}),
-    "reduction is 'max'": (
+    "'u' is computed while the model runs": (
         18,
         'y = ScatterND<reduction="max">(x, i, u)',
-        {"constants": "int64[1,4] i = {0,1,2,3}, float[1] u = {9}"},
+        {"inputs": "float[2,8,6,5] x, float[1] u", "constants": "int64[1,4] i = {0,1,2,3}"},
     ),
     "'a' is computed while the model runs": (18, "y = ReduceMean(x, a)", {"inputs": "float[2,8,6,5] x, int64[1] a"}),
     "makes a type that came later": (19, "f = Cast<to=17>(x) y = Cast<to=1>(f)", {}),

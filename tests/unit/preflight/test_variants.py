@@ -54,7 +54,7 @@ WEIGHTS = np.zeros((8, 8, 3, 3), np.float32)
         (variant("Softmax", MAP, axis=1), "axis 1"),
         (variant("Softmax", MAP), "last axis"),
         (variant("ScatterND", (4, 4), np.array([[0], [1]]), np.zeros((2, 4), "f"), reduction="add"), "reduction add"),
-        (variant("GridSample", MAP, np.zeros((1, 4, 4, 2), "f"), mode="bilinear"), "linear, zeros"),
+        (variant("GridSample", MAP, np.zeros((1, 4, 4, 2), "f"), mode="bilinear"), "linear, zeros, constant grid"),
         (variant("Pad", MAP, np.array([0, 0, -1, 0, 0, 0, 0, 0])), "constant, negative"),
         (variant("Pad", MAP, np.zeros(8, np.int64)), "constant, by nothing"),
         (variant("Resize", MAP, None, np.array([1, 1, 2, 2], "f"), mode="cubic"), "cubic, half_pixel"),
