@@ -23,6 +23,7 @@ from oakmill.graph.folding import constants_as_initializers
 from oakmill.graph.rewriting import Scope
 from oakmill.graph.skeleton import copy_of, infer_shapes, replace_nodes, source_inputs
 from oakmill.model.pruning import drop_unread, reads
+from oakmill.processes.deadline import within
 
 Interval = tuple[float, float]
 
@@ -59,6 +60,8 @@ class Plan:
     encodings: Mapping[str, Encoding] = field(default_factory=dict)
 
 
+SECONDS = 1800
+"""For onnxruntime's writer: as long as one run of a vendor's tool may take by default."""
 PIXELS = Encoding(8, (1.0,), (0,))
 """Pixels as cameras give them: 0 to 255, and as the device's firmware asks for them."""
 
@@ -84,7 +87,7 @@ def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, imag
     encodings = {others.get(name, name): item for name, item in encodings.items()}
     floats = {others.get(name, name): [np.array(value, np.float32) for value in pair] for name, pair in ranges.items()}
     data = TensorsData(CalibrationMethod.MinMax, {n: TensorData(lowest=a, highest=b) for n, (a, b) in floats.items()})
-    with _writer_errors():
+    with _writer_errors(), within(SECONDS):
         config = _config(model, plan, encodings)
         writer = _writer()(
             model, config.per_channel, False, config.weight_type, config.activation_type, data, [], [],
@@ -236,7 +239,16 @@ def _writer_errors() -> Iterator[None]:
     before, logger.disabled = logger.disabled, True
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RuntimeError, IndexError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        RuntimeError,
+        IndexError,
+        OSError,
+    ) as error:
         raise PreparationFailed(
             f"the graph cannot be quantized: {type(error).__name__}: {error}",
             remedy="convert with --target-precision FP16, which quantizes nothing",

@@ -9,6 +9,10 @@ from onnx import ModelProto, ValueInfoProto
 
 from oakmill.errors import PreparationFailed
 from oakmill.graph.skeleton import LARGE, all_graphs, infer_shapes, skeleton, source_inputs
+from oakmill.processes.deadline import within
+
+SECONDS = 600
+"""For the simplifier: 2,000 times what it took on any model that it was chosen by; a model converts without it too."""
 
 
 def simplify(model: ModelProto) -> ModelProto:
@@ -19,14 +23,15 @@ def simplify(model: ModelProto) -> ModelProto:
     Whether the result computes the same is for `equality` to prove.
 
     Raises:
-        PreparationFailed: the simplifier failed, or lost an output.
+        PreparationFailed: the simplifier failed, was not done in time, or lost an output.
     """
     import onnxslim
 
     inputs = source_inputs(model)
     outputs = list(model.graph.output)
     try:
-        simple = onnxslim.slim(model)
+        with within(SECONDS):
+            simple = onnxslim.slim(model)
     except Exception as error:
         raise _failed(f"{type(error).__name__}: {error}") from error
     if not isinstance(simple, ModelProto):

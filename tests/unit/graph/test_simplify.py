@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,16 @@ def test_real_models_stay_equal(shared_data: Path, name: str, capfd: pytest.Capt
     assert names(simple) == before
     assert len(simple.graph.node) <= len(model.graph.node)
     equality.require_equal(wanted, equality.run(simple, data))
+
+
+def test_a_simplifier_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would have held a worker of the hub for two hours; the conversion goes on without it."""
+    monkeypatch.setattr("oakmill.graph.simplify.SECONDS", 0.1)
+    monkeypatch.setattr("onnxslim.slim", lambda model: spin())
+    with pytest.raises(PreparationFailed, match=r"not done after 0\.1 s"):
+        simplify(parse("y = Relu(x)"))
+
+
+def spin() -> None:
+    while True:
+        time.sleep(0.01)

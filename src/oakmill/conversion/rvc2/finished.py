@@ -10,6 +10,7 @@ from oakmill.conversion import finished
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Progress
 from oakmill.conversion.finished import Found
+from oakmill.conversion.output.nn_archive import CODES
 from oakmill.conversion.output.verification import tensor_of
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.platform import Network
@@ -46,7 +47,11 @@ class Finished(finished.Finished):
         inputs, outputs = (tuple(map(tensor_of, read[side])) for side in ("inputs", "outputs"))
         document = {"name": "depthai", **{key: read[key] for key in ("kind", "inputs", "outputs", "stages", "shaves")}}
         blobs = {int(shaves): digest for shaves, digest in read["blobs"].items()}
-        return Found(Rvc2Built(self.file, {}, blobs), document, inputs, outputs)
+        ports = {
+            side: {tensor.name: CODES[tensor.dtype] for tensor in tensors if tensor.dtype in CODES}
+            for side, tensors in (("inputs", inputs), ("outputs", outputs))
+        }
+        return Found(Rvc2Built(self.file, ports, blobs), document, inputs, outputs)
 
     def _require_whole(self) -> None:
         """depthai itself reads beyond the end of a blob that was cut off."""
