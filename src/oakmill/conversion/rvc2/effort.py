@@ -19,7 +19,10 @@ _TRY = "where the number of SHAVEs is fixed, --blob --shaves N makes one blob al
 
 @dataclass
 class Effort:
-    """Watches the compiler: from the first blob of a superblob on it says how long all will take, if that is long."""
+    """Watches the compiler: says how long all blobs of a superblob will take, if that is long.
+
+    Before the first is done that is a least: as long as it took by now, for each.
+    """
 
     progress: Progress
     workers: int
@@ -33,10 +36,16 @@ class Effort:
     def watch(self, event: ToolEvent) -> None:
         """Pass on what the compiler says."""
         if event.total > 1 and event.done and self._expected is None:
-            seconds = (self.clock() - self._began) * event.total / min(self.workers, event.total)
-            long = seconds > LONG_S
-            self._expected = f", about {_in_words(seconds)} for the superblob; {_TRY}" if long else ""
-        self.progress.tool(replace(event, what=event.what + (self._expected or "")) if event.total else event)
+            self._expected = self._told("about", event.total)
+        told = self._expected
+        if event.total > 1 and told is None:
+            told = self._told("at least", event.total)
+        self.progress.tool(replace(event, what=event.what + (told or "")) if event.total else event)
+
+    def _told(self, how: str, blobs: int) -> str:
+        """How long all blobs take, if each takes as long as the first has by now."""
+        seconds = (self.clock() - self._began) * blobs / min(self.workers, blobs)
+        return f", {how} {_in_words(seconds)} for the superblob; {_TRY}" if seconds > LONG_S else ""
 
     def tell_size(self, superblob: int, blob: int) -> None:
         """Say that a superblob became large; both in bytes."""

@@ -45,3 +45,14 @@ def test_a_superblob_that_became_large_is_told(superblob: int, blob: int, is_tol
     assert [f"the superblob has {superblob} MB, a blob {blob} MB" in note for note in progress.notes] == [
         True
     ] * is_told
+
+
+def test_a_superblob_that_takes_long_is_told_before_its_first_blob_is_done() -> None:
+    """Four minutes went by in the first blob without a word: neither that it works, nor what there is to do instead."""
+    beat = ToolEvent(done=0, total=16, what="8 and 1 SHAVEs at work for 5 s")
+    assert told(5.0, 2, beat) == ["8 and 1 SHAVEs at work for 5 s"]  # 40 s in all
+    (long,) = told(20.0, 2, beat)
+    assert long.startswith("8 and 1 SHAVEs at work for 5 s, at least 3 min for the superblob; ")
+    assert "--blob --shaves N" in long
+    alone = ToolEvent(done=0, total=1, what="6 SHAVEs at work for 300 s")
+    assert told(300.0, 2, alone) == ["6 SHAVEs at work for 300 s"]

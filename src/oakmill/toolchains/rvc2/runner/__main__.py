@@ -55,7 +55,7 @@ def compile_model(request: dict[str, Any]) -> dict[str, Any]:
         if request["superblob"]:
             blobs = compile_superblob(compilers, target, request["workers"], report)
         else:
-            blob = compilers.compile(shaves)
+            blob = compilers.compile(shaves, lambda s: report(0, 1, f"{shaves} SHAVEs at work for {s:.0f} s"))
             target.write_bytes(blob)
             blobs = {shaves: hashlib.sha256(blob).hexdigest()}
             report(1, 1, f"{shaves} SHAVEs")

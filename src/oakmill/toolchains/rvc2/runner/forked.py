@@ -11,7 +11,8 @@ import ctypes
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
@@ -22,6 +23,8 @@ from .blob import compile_blob
 from .openvino import Engine, Network
 
 _PR_SET_PDEATHSIG = 1
+BEAT_SECONDS = 5.0
+"""After so long without a finished blob it is said that the compiler still works; most are done earlier."""
 _CONTEXT = multiprocessing.get_context("fork")
 
 
@@ -64,14 +67,19 @@ class Compilers:
         for child, _ in self._children.values():
             child.join()
 
-    def compile(self, shaves: int) -> bytes:
+    def compile(self, shaves: int, beat: Callable[[float], None] | None = None) -> bytes:
         """The blob for so many SHAVEs, by its child; asked for once, from any thread.
+
+        `beat` is called every `BEAT_SECONDS` until it is done, with the seconds by then.
 
         Raises:
             EngineError, WriteError, OSError: as the child met it.
         """
         child, pipe = self._children[shaves]
         pipe.send("compile")
+        began = time.monotonic()
+        while beat and not pipe.poll(BEAT_SECONDS):
+            beat(time.monotonic() - began)
         try:
             error = pipe.recv()
         except EOFError:  # it ended by a signal: end as if the compiler had run here

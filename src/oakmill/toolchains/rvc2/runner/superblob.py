@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 from frame import Refused
 
-from .forked import Compilers
+from .forked import BEAT_SECONDS, Compilers
 from .openvino import EngineError
 from .patches import Blob, diff
 
@@ -62,13 +63,18 @@ def compile_superblob(compilers: Compilers, target: Path, workers: int, progress
 
 
 def _watch(base: Future[Blob], patches: Mapping[Future[bytes], int], progress: Progress) -> None:
-    """Tell each blob that is done, whether it was compiled or refused.
+    """Tell each blob that is done, whether it was compiled or refused, and between them what is at work.
 
     A network that is refused for the base is tried for the most SHAVEs alone: what lacks fast memory may fit there,
     what cannot be compiled is not tried sixteen times. Any other error is raised, and no more are started.
     """
     waiting: list[Future[Any]] = [base, *patches]
-    for done, future in enumerate(as_completed(waiting), 1):
+
+    def beat(done: int, seconds: float) -> None:
+        at_work = [str(patches.get(future, BASE)) for future in waiting if future.running()]
+        progress(done, len(ALL_SHAVES), f"{' and '.join(at_work) or 'other'} SHAVEs at work for {seconds:.0f} s")
+
+    for done, future in enumerate(_ended(waiting, beat), 1):
         if future.cancelled():
             continue
         error = future.exception()
@@ -78,6 +84,18 @@ def _watch(base: Future[Blob], patches: Mapping[Future[bytes], int], progress: P
         if error and base.done() and base.exception():
             _cancel(other for other, shaves in patches.items() if shaves != ALL_SHAVES[-1])
         progress(done, len(ALL_SHAVES), f"{patches.get(future, BASE)} SHAVEs")
+
+
+def _ended(waiting: Iterable[Future[Any]], beat: Callable[[int, float], None]) -> Iterator[Future[Any]]:
+    """Each in its turn; while none ends, `beat` is called with how many have, and the seconds since the last one."""
+    pending, ended, since = set(waiting), 0, time.monotonic()
+    while pending:
+        done, pending = wait(pending, timeout=BEAT_SECONDS, return_when=FIRST_COMPLETED)
+        if not done:
+            beat(ended, time.monotonic() - since)
+            continue
+        ended, since = ended + len(done), time.monotonic()
+        yield from done
 
 
 def _cancel(waiting: Iterable[Future[Any]]) -> None:

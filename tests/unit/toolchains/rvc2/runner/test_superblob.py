@@ -67,3 +67,19 @@ def test_another_error_ends_it_at_once(tmp_path: Path) -> None:
 def test_all_that_work_are_packed(tmp_path: Path) -> None:
     assert sorted(compiled(Compilers(()), tmp_path)) == list(ALL_SHAVES)
     assert (tmp_path / "model.superblob").stat().st_size > 17 * 8
+
+
+def test_while_no_blob_is_done_it_is_said_which_are_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A blob of four minutes: nothing was said meanwhile, and nobody knew whether it still worked."""
+    monkeypatch.setattr("oakmill.toolchains.rvc2.runner.superblob.BEAT_SECONDS", 0.01)
+    said: list[tuple[int, str]] = []
+
+    def progress(done: int, total: int, what: str) -> None:
+        said.append((done, what))
+
+    compile_superblob(Compilers(()), tmp_path / "model.superblob", 2, progress)  # type: ignore[arg-type]
+    beats = [(done, what) for done, what in said if "at work" in what]
+    assert beats[0][0] == 0
+    assert beats[0][1].startswith("8 and 1 SHAVEs at work for ")
+    ended = [what for _, what in said if "at work" not in what]
+    assert sorted(ended) == sorted(f"{shaves} SHAVEs" for shaves in ALL_SHAVES)
