@@ -44,9 +44,9 @@ def test_a_real_model_becomes_a_verified_blob(name: str, shared_data: Path, tmp_
     assert passport["checks"][0]["verdict"] in ("ok", "warning" if name.startswith("person_detector") else "ok")
     assert passport["vendor_reader"]["kind"] == kind
     source = onnx.load(shared_data / "models" / f"{name}.onnx")
-    assert {tensor["name"] for tensor in passport["vendor_reader"]["outputs"]} == {
-        output.name for output in source.graph.output
-    }
+    own = {output.name for output in source.graph.output}
+    cut = {f"output{place}_yolov6" for place in (1, 2, 3)} if "yolox" in name else own
+    assert {tensor["name"] for tensor in passport["vendor_reader"]["outputs"]} == cut
     files = archive_of(tmp_path / "out" / f"{name}.rvc2.tar.xz")
     assert set(files) == {"config.json", "buildinfo.json", "recipe.yaml", f"{name}.rvc2.{kind}"}
 

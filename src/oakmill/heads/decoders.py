@@ -21,10 +21,10 @@ Size = tuple[int, int]
 Candidates = tuple[Floats, Floats]
 """Corners [n, 4] in parts of the input, and the scores of all classes [n, K]."""
 
-TLBR = frozenset({"yolov6", "yolov6r2", "yolov8", "yolov8n", "yolov9", "yolov10", "yolov11", "yolov12", "yolov3-u"})
+TLBR = frozenset({"yolov6r2", "yolov8", "yolov8n", "yolov9", "yolov10", "yolov11", "yolov12", "yolov3-u"})
 V5 = frozenset({"yolov5", "yolov7", "yolo-p"})
 V3 = frozenset({"yolov3", "yolov3-tiny"})
-R1 = frozenset({"yolov6r1"})
+R1 = frozenset({"yolov6r1", "yolov6"})
 LARGEST_EXPONENT = 20.0
 LARGEST_SCORE = 1.01
 LARGEST_ANGLE = 4.0
@@ -56,7 +56,8 @@ class YoloGrid:
     """The heads that Luxonis' exporter leaves: [1, A (5 + K), H, W] each, one for each stride.
 
     `subtype` is of one of the families TLBR (distances to the four sides in cells; the fifth channel is the best
-    class' score), V5 and V3 (anchors; the fifth is the objectness) and R1 (boxes in pixels, with objectness).
+    class' score), V5 and V3 (anchors; the fifth is the objectness, times which scores count) and R1 (the centre's
+    offset from its cell and the logarithm of the size, in cells; the fifth lets a score pass, as far as it is high).
     """
 
     outputs: tuple[str, ...]
@@ -91,7 +92,9 @@ class YoloGrid:
         cell = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)))[None].astype(np.float64)
         anchors = np.array(self.anchors[place] if self.anchors else [[1, 1]], np.float64).reshape(-1, 2, 1, 1)
         corners, values = self._corners(values, cell, stride, anchors)
-        scores = values[:, 5:] if self.subtype in TLBR else values[:, 5:] * values[:, 4:5]
+        scores, fifth = values[:, 5:], values[:, 4:5]
+        if self.subtype not in TLBR:
+            scores = np.minimum(scores, fifth) if self.subtype in R1 else scores * fifth
         flat = np.moveaxis(corners, 1, -1).reshape(-1, 4)
         return flat / np.tile(self.size[::-1], 2), np.moveaxis(scores, 1, -1).reshape(-1, self.classes)
 
@@ -107,7 +110,7 @@ class YoloGrid:
             middle = (values[:, :2] * 2 - 0.5 + cell) * stride
             size = (values[:, 2:4] * 2) ** 2 * anchors
         else:
-            middle, size = values[:, :2], values[:, 2:4]
+            middle, size = (cell + values[:, :2]) * stride, _exp(values[:, 2:4]) * stride
         return np.concatenate([middle - size / 2, middle + size / 2], 1), values
 
 

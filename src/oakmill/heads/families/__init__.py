@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from onnx import ModelProto
 
-from oakmill.heads.families import distances, faces, maps, texts, vectors
+from oakmill.heads.families import anchored, centred, distances, faces, maps, texts, vectors
 from oakmill.heads.families.base import Evidence, Family, Found, Sure
 
 ROWS: tuple[Family, ...] = (
     Family(distances.Distances.family, "YOLO v5u, v6 from release 2, v8 to v12, v26 and Gold", distances.find),
+    Family(centred.Centred.family, "YOLOX and YOLO v6 of its first release", centred.find),
+    Family(anchored.Anchored.family, "YOLO v5 and v7 with anchors, and v3 and v4 of the same form", anchored.find),
     Family(faces.SCRFD, "SCRFD, faces with five points", faces.find_scrfd),
     Family(faces.PALM, "MediaPipe, palms", faces.find_palm),
     Family(faces.SSD, "finished detections of an SSD", faces.find_ssd),

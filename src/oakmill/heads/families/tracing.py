@@ -15,6 +15,8 @@ FARTHEST = 400
 """Nodes between an output and its last convolutions; exports of five grids, with a choice of boxes, have up to 150."""
 MOST_BINS = 64
 """Of a side's distribution; the families have 16 or 17."""
+_RANK, _ROWS = 4, 2
+"""Dimensions of a map, NCHW, and which of them its rows are."""
 
 
 class Graph:
@@ -182,10 +184,9 @@ def _factor(node: NodeProto, known: Graph) -> float:
     if node.op_type == "SpaceToDepth":
         return float(attribute(node, "blocksize", 1))
     if node.op_type == "Slice" and len(node.input) > 4:
-        steps = known.constant(node.input[4])
-        return float(steps.max()) if steps is not None and steps.size else 1.0
-    if node.op_type == "Slice" and len(node.input) == 1:
-        return 1.0
+        axes, steps = known.constant(node.input[3]), known.constant(node.input[4])
+        rows = {} if axes is None or steps is None else dict(zip(axes.ravel() % _RANK, steps.ravel(), strict=True))
+        return float(rows.get(_ROWS, 1))
     if node.op_type in ("Resize", "Upsample"):
         scales = next((values for name in node.input[1:] if (values := known.constant(name)) is not None and
                        values.dtype == np.float32 and values.size == 4), None)  # fmt: skip
