@@ -66,8 +66,9 @@ def test_the_blob_is_that_of_the_reference_in_all_that_can_be_compared(
     assert 0 < ours.stat().st_size - reference.stat().st_size < 1024
 
 
-def test_a_superblob_with_preprocessing_is_proved(convert: Convert, landmarks: Path, tmp_path: Path) -> None:
-    answer = checked(convert(landmarks, "--mean-values", "10,20,30", "--scale-values", "2,3,4", "-o", tmp_path / "out"))
+def test_a_blob_with_preprocessing_is_proved(convert: Convert, landmarks: Path, tmp_path: Path) -> None:
+    preprocessing = ("--mean-values", "10,20,30", "--scale-values", "2,3,4")
+    answer = checked(convert(landmarks, "--blob", *preprocessing, "-o", tmp_path / "out"))
 
     simulated, stored = answer.result["passport"]["checks"]
     assert simulated["method"].startswith("prepared network on OpenVINO's CPU plugin")
@@ -156,7 +157,8 @@ def test_an_open_batch_becomes_one_and_other_open_dimensions_are_asked_for(conve
     assert (answer.exit_code, answer.error["code"]) == (4, "DynamicShape")
     assert "--shape x=1,3,320,8" in answer.error["remedy"]
 
-    checked(convert(tmp_path / "open.xml", "--blob", "--shape", "1,3,16,8", "-o", tmp_path / "out"))
+    answer = checked(convert(tmp_path / "open.xml", "--shape", "1,3,16,8", "-o", tmp_path / "out"))
+    assert answer.result["passport"]["vendor_reader"]["kind"] == "superblob"
 
 
 def test_an_nn_archive_that_holds_an_ir(convert: Convert, landmarks: Path, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_exchanged_colours_are_found_on_photos(squeezenet: tuple[onnx.ModelProto
 def test_a_detector_that_loses_its_boxes_in_8_bits_keeps_them_in_16(shared_data: Path) -> None:
     """A person detector of 8 bits in one tensor kept one box of nine; its SNR alone said as little in 16 bits."""
     model = load(shared_data / "models" / "person_detector_yolox_192.onnx")
-    images = photos(sorted((shared_data / "images" / "coco" / "train2017").iterdir())[:64], model)
+    images = photos(sorted((shared_data / "images" / "coco" / "train2017").iterdir())[:32], model)
     calibration, held_out = images[::2], images[1::2]
     bad = measured(model, quantized(model, calibration), held_out)
     assert bad.check("QDQ", "onnxruntime").verdict is Severity.ERROR
