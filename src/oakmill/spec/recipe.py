@@ -90,6 +90,16 @@ class SearchRecord(_Record):
     complete: bool = Field(description="Whether all was tried in the time.")
 
 
+class EqualizationRecord(_Record):
+    """Whether channels were brought to like sizes before they were quantized, and what that does."""
+
+    used: bool = Field(description="Whether it is done: it raises the agreement.")
+    sites: int = Field(description="Layers whose channels have scales.")
+    smallest_scale: float
+    before_db: float = Field(description="Agreement of the quantized graph with the float model without it, in dB.")
+    after_db: float = Field(description="The same with it.")
+
+
 class CalibrationRecord(_Record):
     """What calibrated the quantization; what does not apply is not written down."""
 
@@ -104,6 +114,7 @@ class CalibrationRecord(_Record):
     names: tuple[str, ...] = Field((), description="The images' names, in order.")
     sha256: tuple[str, ...] = Field((), description="Their sha256, in the same order.")
     search: SearchRecord | None = None
+    equalization: EqualizationRecord | None = None
 
     @model_serializer(mode="wrap")
     def _what_applies(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:

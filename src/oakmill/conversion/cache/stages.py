@@ -37,7 +37,7 @@ _NAMES = {"name", "output_format", "verification_images", "quantization_data"}
 _NOT_COMPILED = {
     *_NAMES, "inputs", "disable_onnx_simplification", "max_verification_images", "resize", "seed", "proof_images",
     "max_quantization_images", "range_method", "quantizer_search", "search_seconds", "aimet_encodings",
-    "tensor_overrides", "class_names",
+    "tensor_overrides", "class_names", "no_equalization",
 }  # fmt: skip
 """Parameters that the compiler sees in its network only."""
 _ONLY_COMPILED = {"blob", "number_of_shaves"}

@@ -20,6 +20,10 @@ LARGEST = 16 << 20
 """Bytes; a recipe with 65536 calibration images has 10 MB."""
 NAME = "recipe.yaml"
 
+_EARLIER = {"keep_outputs": True}
+"""Detectors kept their outputs."""
+_EARLIER_RVC4 = {"no_equalization": True}
+"""Channels were quantized as they are."""
 _REMEDY = "give the recipe.yaml that lies beside a converted model, or the NN Archive that holds it"
 
 
@@ -110,9 +114,12 @@ def validated(document: dict[str, Any], name: str) -> Recipe:
 
 
 def _as_meant(document: dict[str, Any]) -> dict[str, Any]:
-    """An earlier recipe's words for what a spec without them means otherwise today: detectors kept their outputs."""
+    """An earlier recipe's words for what a spec without them means otherwise today."""
     spec = document.get("spec")
-    return {**document, "spec": {"keep_outputs": True, **spec}} if isinstance(spec, dict) else document
+    if not isinstance(spec, dict):
+        return document
+    earlier = {**_EARLIER, **(_EARLIER_RVC4 if spec.get("platform") == "rvc4" else {})}
+    return {**document, "spec": {**earlier, **spec}}
 
 
 def portable(spec: ConversionSpec) -> ConversionSpec:

@@ -41,7 +41,7 @@ from oakmill.toolchains.rvc4.toolchain import PUBLIC_VERSION, Compiled, Port, Rv
 LARGEST_MB = 3500
 """A plain zip, which older readers want, holds 4 GB."""
 
-CALIBRATION = {"set", "method", "images", "search"}
+CALIBRATION = {"set", "method", "images", "search", "equalization"}
 """What the passport tells of a calibration's record."""
 NOT_PROVEN = (
     "not run on an RVC4 device",

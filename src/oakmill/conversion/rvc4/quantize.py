@@ -12,6 +12,7 @@ from oakmill.conversion.cache.store import Store, key_of
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
+from oakmill.conversion.rvc4 import equalize
 from oakmill.conversion.rvc4.search import Search
 from oakmill.errors import SpecError
 from oakmill.graph import aimet, encodings, quantize
@@ -22,6 +23,8 @@ from oakmill.spec import Precision, RangeMethod, Rvc4Spec
 from oakmill.spec.recipe import CalibrationRecord
 
 _KIND = "ranges"
+EQUALIZED_BITS = 8
+"""Activations of more bits hold channels of any size."""
 _RANGES = 1
 """Version of how ranges are collected; a new one makes the cache forget."""
 
@@ -48,7 +51,11 @@ def quantize_graph(
     """
     _require_own(spec, prepared.image_inputs)
     plan = plan_of(spec, prepared.model, progress)
-    ranges = measure(spec, plan, prepared, samples, settings, progress)
+    chosen = equalize.Choice(prepared, {})
+    if plan.activation_bits == EQUALIZED_BITS and not (spec.no_equalization or spec.aimet_encodings):
+        chosen = equalize.choose(prepared, plan, samples, spec.ranges, progress)
+    prepared = chosen.prepared
+    ranges = equalize.limited(measure(spec, plan, prepared, samples, settings, progress), chosen.limits)
     found = None
     if spec.quantizer_search:
         searched = Search(prepared, ranges, plan, samples, spec.search_seconds).run(progress)
@@ -64,6 +71,7 @@ def quantize_graph(
         names=samples.names,
         sha256=samples.sha256,
         search=found,
+        equalization=chosen.record,
     )
     return Quantized(model, ranges, plan, record)
 
