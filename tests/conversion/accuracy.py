@@ -75,13 +75,13 @@ def overlaps(a: Array, b: Array) -> Array:
     return np.asarray(shared / np.maximum(joined, 1e-9))
 
 
-def average_precision(found: list[Detections], truth: list[Detections]) -> float:
-    """AP50: the mean over classes that are labelled, each with 101 points of recall, as COCO has it."""
+def average_precision(found: list[Detections], truth: list[Detections], overlap: float = 0.5) -> float:
+    """AP at an overlap: the mean over classes that are labelled, each with 101 points of recall, as COCO has it."""
     kinds = sorted({int(kind) for item in truth for kind in item.classes})
-    return float(np.mean([_precision(kind, found, truth) for kind in kinds]))
+    return float(np.mean([_precision(kind, found, truth, overlap) for kind in kinds]))
 
 
-def _precision(kind: int, found: list[Detections], truth: list[Detections]) -> float:
+def _precision(kind: int, found: list[Detections], truth: list[Detections], overlap: float) -> float:
     boxes = [item.corners[item.classes == kind] for item in truth]
     total, used = sum(map(len, boxes)), [set[int]() for _ in boxes]
     ranked = sorted(
@@ -93,7 +93,7 @@ def _precision(kind: int, found: list[Detections], truth: list[Detections]) -> f
     for _, image, corners in ranked:
         close = overlaps(corners[None], boxes[image])[0] if len(boxes[image]) else np.zeros(0)
         best = int(close.argmax()) if len(close) else -1
-        right.append(best >= 0 and close[best] >= 0.5 and best not in used[image])
+        right.append(best >= 0 and close[best] >= overlap and best not in used[image])
         if right[-1]:
             used[image].add(best)
     if not right:

@@ -6,6 +6,7 @@ onnxruntime's own writer places them; what is ours are the ranges, the number fo
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from oakmill.graph.boundary import fold_quantizers
 from oakmill.graph.encodings import activations
 from oakmill.graph.folding import constants_as_initializers
 from oakmill.graph.rewriting import Scope
-from oakmill.graph.skeleton import copy_of, infer_shapes, replace_nodes, source_inputs
+from oakmill.graph.skeleton import copy_of, infer_shapes, replace_nodes
 from oakmill.model.pruning import drop_unread, reads
 from oakmill.processes.deadline import within
 
@@ -259,18 +260,24 @@ def _writer_errors() -> Iterator[None]:
 
 def _reachable(model: ModelProto) -> ModelProto:
     """The graph in an order that it can be computed in, without constants that nothing reads; in place."""
-    pending: list[NodeProto] = list(model.graph.node)
-    known = {item.name for item in model.graph.initializer} | {value.name for value in source_inputs(model)} | {""}
-    makers = {name for node in pending for name in node.output}
+    makers = {name for node in model.graph.node for name in node.output}
+    readers: dict[str, list[int]] = {}
+    missing: list[int] = []
+    for index, node in enumerate(model.graph.node):
+        wanted = {name for name in node.input if name in makers}
+        missing.append(len(wanted))
+        for name in wanted:
+            readers.setdefault(name, []).append(index)
+    ready = deque(index for index, count in enumerate(missing) if not count)
     ordered: list[NodeProto] = []
-    while pending:
-        ready = [node for node in pending if all(name in known or name not in makers for name in node.input)]
-        if not ready:
-            raise PreparationFailed("the quantized graph has a circle")
-        ordered += ready
-        known.update(name for node in ready for name in node.output)
-        done = {id(node) for node in ready}
-        pending = [node for node in pending if id(node) not in done]
+    while ready:
+        ordered.append(model.graph.node[ready.popleft()])
+        for index in (index for name in ordered[-1].output for index in readers.pop(name, ())):
+            missing[index] -= 1
+            if not missing[index]:
+                ready.append(index)
+    if len(ordered) < len(model.graph.node):
+        raise PreparationFailed("the quantized graph has a circle")
     replace_nodes(model.graph, ordered)
     drop_unread(model.graph)
     return model

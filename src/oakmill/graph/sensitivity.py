@@ -1,4 +1,4 @@
-"""What quantizing one tensor alone does to a float graph: the graph with that tensor rounded, and the damage."""
+"""What quantizing tensors does to a float graph: the graph with one or all of them rounded, and the damage."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, helper
+from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from oakmill.graph.quantize import Interval
-from oakmill.graph.rewriting import Scope
-from oakmill.graph.skeleton import copy_of, source_inputs
+from oakmill.graph.rewriting import Scope, attributes
+from oakmill.graph.skeleton import copy_of, replace_nodes, source_inputs
 
 Array = NDArray[Any]
 
@@ -22,31 +22,77 @@ _RELATIVE_FLOOR = 1e-3
 
 def with_rounded(model: ModelProto, tensor: str, interval: Interval, bits: int = 8) -> ModelProto:
     """A copy in which one float tensor is cut into 2^bits - 1 even steps over an interval, zero among them."""
+    return _rounded(copy_of(model), {tensor: interval}, {tensor: bits})
+
+
+def with_all_rounded(
+    model: ModelProto, intervals: Mapping[str, Interval], bits: Mapping[str, int], *, per_channel: bool = True
+) -> ModelProto:
+    """A copy in which all these tensors are cut into steps, of 8 bits where `bits` says no other, and the weights too.
+
+    It stands in for a quantized graph where many are compared: it is made in a tenth of the time.
+    """
     model = copy_of(model)
+    _round_weights(model, per_channel=per_channel)
+    return _rounded(model, intervals, bits)
+
+
+def _rounded(model: ModelProto, intervals: Mapping[str, Interval], bits: Mapping[str, int]) -> ModelProto:
     scope = Scope(model)
+    inputs = {value.name for value in source_inputs(model)}
+    outputs = {value.name for value in model.graph.output}
+    made: dict[str, str] = {}
+    read: dict[str, str] = {}
+    pairs: dict[str, list[NodeProto]] = {}
+    for tensor, interval in intervals.items():
+        is_output = tensor not in inputs and tensor in outputs
+        made[tensor] = scope.fresh(f"{tensor}/probe/exact") if is_output else tensor
+        read[tensor] = tensor if is_output else scope.fresh(f"{tensor}/probe/rounded")
+        pairs[tensor] = _pair(made[tensor], read[tensor], interval, bits.get(tensor, 8), scope, tensor)
+    nodes = [node for name in inputs & pairs.keys() for node in pairs[name]]
+    for node in model.graph.node:
+        made_here = [name for name in node.output if name in pairs]
+        node.output[:] = [made.get(name, name) for name in node.output]
+        node.input[:] = [read.get(name, name) for name in node.input]
+        nodes += [node, *(part for name in made_here for part in pairs[name])]
+    replace_nodes(model.graph, nodes)
+    if any(node.domain for node in nodes) and "com.microsoft" not in {item.domain for item in model.opset_import}:
+        model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    del model.graph.value_info[:]
+    return model
+
+
+def _pair(made: str, read: str, interval: Interval, bits: int, scope: Scope, tensor: str) -> list[NodeProto]:
+    """A quantizer and what undoes it; opsets below 21 know no 16 bits but onnxruntime's own."""
     scale, zero = encoding(interval, bits)
     names = [scope.add_constant(np.array(scale, np.float32), f"{tensor}/probe/scale")]
     names.append(scope.add_constant(np.array(zero, np.uint8 if bits == 8 else np.uint16), f"{tensor}/probe/zero"))
-    rounded, made = scope.fresh(f"{tensor}/probe/rounded"), tensor
-    inputs = {value.name for value in source_inputs(model)}
-    if tensor not in inputs and any(value.name == tensor for value in model.graph.output):
-        made, rounded = scope.fresh(f"{tensor}/probe/exact"), tensor
-    for node in model.graph.node:
-        node.output[:] = [made if name == tensor else name for name in node.output]
-        node.input[:] = [rounded if name == tensor else name for name in node.input]
-    stored = scope.fresh(f"{tensor}/probe/stored")
-    domain = "" if bits == 8 else "com.microsoft"
-    pair = [
+    stored, domain = scope.fresh(f"{tensor}/probe/stored"), "" if bits == 8 else "com.microsoft"
+    return [
         helper.make_node("QuantizeLinear", [made, *names], [stored], domain=domain),
-        helper.make_node("DequantizeLinear", [stored, *names], [rounded], domain=domain),
+        helper.make_node("DequantizeLinear", [stored, *names], [read], domain=domain),
     ]
-    place = next((index + 1 for index, node in enumerate(model.graph.node) if made in node.output), 0)
-    for offset, node in enumerate(pair):
-        model.graph.node.insert(place + offset, node)
-    if domain and domain not in {item.domain for item in model.opset_import}:
-        model.opset_import.append(helper.make_opsetid(domain, 1))
-    del model.graph.value_info[:]
-    return model
+
+
+_OUTPUT_AXIS = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1, "MatMul": -1}
+"""Of the weights, which come second."""
+
+
+def _round_weights(model: ModelProto, *, per_channel: bool) -> None:
+    """Cut weights into the steps of signed 8 bits, for each output channel alone or for the whole; in place."""
+    constants = {item.name: item for item in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type not in _OUTPUT_AXIS or node.input[1] not in constants:
+            continue
+        tensor = constants.pop(node.input[1])
+        values = numpy_helper.to_array(tensor)
+        if not per_channel or values.ndim < 2:
+            others = None
+        else:
+            axis = 0 if attributes(node).get("transB") else _OUTPUT_AXIS[node.op_type] % values.ndim
+            others = tuple(place for place in range(values.ndim) if place != axis)
+        step = np.maximum(np.abs(values).max(others, keepdims=True), 1e-12) / 127
+        tensor.CopyFrom(numpy_helper.from_array((np.round(values / step) * step).astype(values.dtype), tensor.name))
 
 
 def encoding(interval: Interval, bits: int) -> tuple[float, int]:

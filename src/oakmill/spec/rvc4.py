@@ -37,8 +37,8 @@ class Rvc4Spec(QuantizingSpec):
     )
     no_equalization: bool = Field(
         False,
-        description="Quantize the channels of activations as they are. Else they are brought to like sizes first, where "
-        "measured agreement rises by it: exact in floating point, the scales stand in the weights.",
+        description="Quantize the channels of activations as they are. Else they are brought to like sizes first, "
+        "where measured agreement rises by it: exact in floating point, the scales stand in the weights.",
     )
     aimet_encodings: Path | None = Field(
         None, description="AIMET's encodings file (JSON) for CUSTOM: ranges and bits by the tensor's name."

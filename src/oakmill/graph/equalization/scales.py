@@ -127,7 +127,7 @@ def _output_axis(node: NodeProto) -> int:
 
 
 def _along(factors: Values, shape: tuple[int, ...], axis: int, node: NodeProto) -> Values:
-    """The factors of output channels, in the form of the weights; a grouped ConvTranspose holds each group's in turn."""
+    """The factors of output channels, in the form of the weights; grouped ConvTransposes hold each group in turn."""
     groups = int(attributes(node).get("group", 1))
     if node.op_type != "ConvTranspose" or groups == 1:
         return _broadcast(factors, len(shape), axis)
@@ -147,7 +147,7 @@ def _replace(node: NodeProto, place: int, value: Values, scope: Scope) -> None:
 def _undo(
     found: Channels, scales: Values, extremes: Extremes, by_output: Mapping[str, NodeProto], scope: Scope
 ) -> tuple[dict[str, Interval], dict[str, list[NodeProto]]]:
-    """Give gates their values unscaled; the intervals that count, and the nodes by the output that they stand before."""
+    """Give gates their values unscaled; the intervals that count, and the nodes by the output that they precede."""
     limits: dict[str, Interval] = {}
     inserted: dict[str, list[NodeProto]] = {}
     for output, value in found.gates.items():
