@@ -25,7 +25,7 @@ from oakmill.model import load_onnx, open_source
 from oakmill.settings import current
 from oakmill.spec import InputSpec, Precision, Resize, Rvc4Spec
 from oakmill.toolchains.rvc4 import dlc
-from tests.conversion.accuracy import Detections, average_precision, labels, yolox
+from tests.conversion.accuracy import average_precision, labels, yolox
 from tests.conversion.conftest import Convert
 
 MODELS = {
@@ -138,34 +138,37 @@ def top(outputs: Outputs) -> int:
 
 
 @pytest.mark.slow
-def test_yolox_keeps_its_precision_in_the_mixed_mode_and_loses_it_in_the_standard_one(
+def test_yolox_keeps_its_precision_in_8_bits_where_its_channels_are_equalized(
     shared_data: Path, coco: Path, tmp_path: Path
 ) -> None:
-    """AP50 on labelled photos: 8 bits alone lose it in the first layers, as --quantizer-search shows."""
+    """AP50 on labelled photos that taught nothing: one step for channels of 0.1 and of 170 cost half of it."""
     pictures = sorted(coco.iterdir())
-    truth = [labels(path, shared_data / "images" / "coco" / "labels") for path in pictures]
+    truth = [labels(path, shared_data / "images" / "coco" / "labels") for path in pictures[:FEW]]
+    teaching = tmp_path / "teaching"
+    teaching.mkdir()
+    for path in pictures[FEW:]:
+        (teaching / path.name).symlink_to(path.resolve())
 
-    def boxes(run: Callable[[Outputs], dict[str, Any]], count: int) -> list[Detections]:
-        return [yolox(run(made.read(path))["output"], 416) for path in pictures[:count]]
+    def precision(run: Callable[[Outputs], dict[str, Any]]) -> float:
+        return average_precision([yolox(run(made.read(path))["output"], 416) for path in pictures[:FEW]], truth)
 
     found = {}
-    for mode, count in (
-        (Precision.INT8_STANDARD, FEW),
-        (Precision.INT8_INT16_MIXED, 128),
-        (Precision.FP16_STANDARD, 128),
+    for name, mode, as_they_are in (
+        ("uneven", Precision.INT8_STANDARD, True),
+        ("equalized", Precision.INT8_STANDARD, False),
+        ("half", Precision.FP16_STANDARD, False),
     ):
-        data = None if mode.is_float else str(coco)
         spec = Rvc4Spec(
-            quantization_data=data, target_precision=mode, resize=Resize.STRETCH, max_quantization_images=64
-        )
-        made = Converted(shared_data / "models" / "yolox_nano_416.onnx", YOLOX, spec, tmp_path / mode.value)
-        found[mode] = average_precision(boxes(made.simulated(), count), truth[:count])
-    right = boxes(made.float.run, 128)
-    before, before_on_few = (average_precision(right[:count], truth[:count]) for count in (128, FEW))
+            quantization_data=None if mode.is_float else str(teaching), target_precision=mode, resize=Resize.STRETCH,
+            max_quantization_images=64, no_equalization=as_they_are,
+        )  # fmt: skip
+        made = Converted(shared_data / "models" / "yolox_nano_416.onnx", YOLOX, spec, tmp_path / name)
+        found[name] = precision(made.simulated())
+    before = precision(made.float.run)
     assert before > 0.45
-    assert found[Precision.INT8_INT16_MIXED] >= before - 0.02
-    assert found[Precision.FP16_STANDARD] >= before - 0.005  # one box more or less moves a rare class by as much
-    assert found[Precision.INT8_STANDARD] < before_on_few - 0.1
+    assert found["half"] >= before - 0.02  # on so few photos one box moves a rare class by as much
+    assert found["equalized"] >= before - 0.06
+    assert found["uneven"] < before - 0.15
 
 
 @pytest.mark.parametrize(

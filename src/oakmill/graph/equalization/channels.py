@@ -9,19 +9,13 @@ multiplication; the product has the scales again. Wherever else a scaled value i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
 
+from oakmill.graph.equalization.variables import ONE, Channels, Seen, Tracked, Unions
 from oakmill.graph.rewriting import STANDARD_DOMAINS, CannotRewriteError, Scope, argument, attributes
 from oakmill.graph.skeleton import all_graphs
-
-Ids = NDArray[np.int64]
-
-ONE = 0
-"""The variable of all channels whose scale has to be 1."""
 
 _SAME = frozenset({"Identity", "Dropout"})
 _SPATIAL = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "Upsample"})
@@ -29,78 +23,6 @@ _HOMOGENEOUS = frozenset({"Relu", "LeakyRelu", "PRelu"})
 _GATES = frozenset({"Sigmoid", "HardSigmoid", "Tanh", "Softplus", "Clip", "Erf"})
 _LONGEST_GATE = 5
 """Nodes between a value and what it is multiplied with: x * clip(x + 3, 0, 6) / 6 has three."""
-
-
-@dataclass(frozen=True)
-class Tracked:
-    """A tensor whose channels, along `axis`, have these variables of scale."""
-
-    axis: int
-    ids: Ids
-
-
-@dataclass(frozen=True)
-class Seen:
-    """How much of a tensor counts: all, what is positive, or what a gate lets pass; and where it is measured."""
-
-    tensor: str
-    part: str = "all"
-
-
-class _Unions:
-    """Variables that have to be equal."""
-
-    def __init__(self) -> None:
-        self._above = [ONE]
-
-    def fresh(self, count: int) -> Ids:
-        first = len(self._above)
-        self._above.extend(range(first, first + count))
-        return np.arange(first, first + count)
-
-    def root(self, item: int) -> int:
-        while self._above[item] != item:
-            self._above[item] = item = self._above[self._above[item]]
-        return item
-
-    def join(self, one: int, other: int) -> None:
-        low, high = sorted((self.root(one), self.root(other)))
-        self._above[high] = low
-
-    def roots(self, ids: Ids) -> Ids:
-        return np.array([self.root(int(item)) for item in ids], np.int64)
-
-    def __len__(self) -> int:
-        return len(self._above)
-
-
-@dataclass
-class Channels:
-    """What can be scaled in a graph: tensors by name, who gives and takes scaled channels, and whose gates do not.
-
-    `makers` and `takers` are names of nodes' first outputs; `gates` are the tensors that the gate's first node reads
-    unscaled, by that node's first output. `seen` says for each tensor with a range of its own what of it counts.
-    `alike` are tensors that have one range, by the name that stands for them.
-    """
-
-    tensors: dict[str, Tracked] = field(default_factory=dict)
-    makers: list[str] = field(default_factory=list)
-    takers: list[str] = field(default_factory=list)
-    gates: dict[str, str] = field(default_factory=dict)
-    seen: dict[str, Seen] = field(default_factory=dict)
-    alike: dict[str, str] = field(default_factory=dict)
-    variables: int = 1
-
-    def range_of(self, name: str) -> str:
-        """The tensor that stands for all that have one range."""
-        while self.alike.get(name, name) != name:
-            name = self.alike[name]
-        return name
-
-    @property
-    def free(self) -> bool:
-        """Whether any channel can have a scale."""
-        return any((tracked.ids != ONE).any() for tracked in self.tensors.values())
 
 
 def channels(model: ModelProto) -> Channels:
@@ -116,7 +38,7 @@ class _Tracker:
     def __init__(self, model: ModelProto) -> None:
         self._graph = model.graph
         self._scope = Scope(model)
-        self._unions = _Unions()
+        self._unions = Unions()
         self._found = Channels()
         self._readers: dict[str, list[NodeProto]] = {}
         self._makers = {name: node for node in model.graph.node for name in node.output}

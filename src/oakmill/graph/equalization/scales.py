@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper
 
-from oakmill.graph.equalization.channels import ONE, Channels, Seen
+from oakmill.graph.equalization.variables import ONE, Channels, Seen
 from oakmill.graph.rewriting import Scope, argument, attributes
 from oakmill.graph.skeleton import copy_of, replace_nodes
 from oakmill.model.pruning import drop_unread

@@ -16,8 +16,9 @@ from onnx import ModelProto, numpy_helper
 from oakmill.calibration.channel_extremes import channel_extremes
 from oakmill.graph import equality
 from oakmill.graph.equalization import scales
-from oakmill.graph.equalization.channels import ONE, channels, measured
+from oakmill.graph.equalization.channels import channels, measured
 from oakmill.graph.equalization.scales import Equalized
+from oakmill.graph.equalization.variables import ONE
 from tests.unit.graph.building import parse
 
 SMALLEST = 1 / 128
