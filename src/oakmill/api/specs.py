@@ -31,8 +31,12 @@ class SpecOut(BaseModel):
     platform: PlatformName
     json_schema: dict[str, Any] = Field(description="JSON Schema of what `spec` of a conversion may hold.")
     defaults: dict[str, Any]
-    inputs: list[dict[str, Any]] = Field(description="What the instance's own archive says of each input.")
-    origins: dict[str, str] = Field(description="From where each value of an input comes: archive or model.")
+    inputs: list[dict[str, Any]] = Field(
+        description="What the instance's own archive says of each input, or what its network is recognised to take."
+    )
+    origins: dict[str, str] = Field(
+        description="From where each value of an input comes: archive, recognised or model."
+    )
 
 
 class PreflightIn(Body):
@@ -99,5 +103,5 @@ def _checked(inputs: list[dict[str, Any]]) -> list[InputSpec]:
 
 def _prefilled(row: Instance) -> tuple[list[dict[str, Any]], dict[str, str]]:
     tensors = tuple(Tensor(item["name"], tuple(item["shape"]), item["dtype"]) for item in row.facts.get("inputs", ()))
-    merged = merge_inputs((), prefill(row.facts.get("archive"), tensors))
+    merged = merge_inputs((), prefill(row.facts.get("archive"), tensors), looks.recognised_input(row))
     return [item.model_dump(mode="json") for item in merged.inputs], merged.origins

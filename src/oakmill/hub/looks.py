@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from oakmill.hub.state import Hub
 from oakmill.preflight.findings import Report
@@ -29,3 +30,9 @@ def preflight(at: Hub, row: Instance, inputs: Sequence[InputSpec], platforms: Se
     model = next(file.name for file in row.files if file.role == Role.MODEL)
     asked = CheckModel(model=model, inputs=tuple(inputs), platforms=tuple(platforms))
     return at.isolated.ask(asked, files_of(at, row), row.team_id).reports
+
+
+def recognised_input(row: Instance) -> Mapping[str, Any] | None:
+    """What is known of the one input of a source, as fields of an `InputSpec`, by what its network is recognised as."""
+    found = row.facts.get("recognised") or {}
+    return found.get("input") or None

@@ -33,6 +33,7 @@ from oakmill.errors import BrokenModel, SpecError
 from oakmill.model.source import Tensor
 from oakmill.spec import Encoding, InputSpec
 
+_PREPROCESSING = {"mean_values", "scale_values", "encoding_from", "encoding_to"}
 _COLOURS = {Encoding.RGB, Encoding.BGR}
 _PAIRS = {
     "RGB": (Encoding.RGB, Encoding.BGR),
@@ -44,7 +45,7 @@ _PAIRS = {
 
 @dataclass(frozen=True)
 class Merged:
-    """The inputs to convert with; `origins` says of each `name.field`: from user, archive or model."""
+    """The inputs to convert with; `origins` says of each `name.field`: from user, archive, recognised or model."""
 
     inputs: tuple[InputSpec, ...]
     origins: dict[str, str]
@@ -69,8 +70,15 @@ def prefill(archive: Mapping[str, Any] | None, inputs: tuple[Tensor, ...]) -> tu
     return tuple(_prefilled(described.get(tensor.name), tensor) for tensor in inputs)
 
 
-def merge_inputs(asked: tuple[InputSpec, ...], prefilled: tuple[InputSpec, ...]) -> Merged:
+def merge_inputs(
+    asked: tuple[InputSpec, ...], prefilled: tuple[InputSpec, ...], recognised: Mapping[str, Any] | None = None
+) -> Merged:
     """Lay what the user asked over what `prefill` found; values that neither states are left to the model.
+
+    Args:
+        asked: the user's.
+        prefilled: the archive's, a spec for each input.
+        recognised: what is known of the only input's preprocessing, where neither says anything of that.
 
     Raises:
         SpecError: an input is asked for that the model does not have, or the values contradict one another.
@@ -80,9 +88,13 @@ def merge_inputs(asked: tuple[InputSpec, ...], prefilled: tuple[InputSpec, ...])
     for item in prefilled:
         mine = _stated(wanted[item.name]) if item.name in wanted else {}
         theirs = _compatible(_stated(item), mine)
-        merged.append(_joined(item.name, theirs | mine))
+        known = (
+            dict(recognised or {}) if len(prefilled) == 1 and not _PREPROCESSING & (mine.keys() | theirs.keys()) else {}
+        )
+        merged.append(_joined(item.name, known | theirs | mine))
         for field in InputSpec.model_fields.keys() - {"name"}:
-            origin = "user" if field in mine else "archive" if field in theirs else "model"
+            said = (("user", mine), ("archive", theirs), ("recognised", known))
+            origin = next((origin for origin, values in said if field in values), "model")
             origins[f"{item.name}.{field}"] = origin
     return Merged(tuple(merged), origins)
 

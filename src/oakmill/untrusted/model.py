@@ -10,6 +10,8 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from oakmill.errors import NotAModel
+from oakmill.heads import families, preprocessing
+from oakmill.heads.families.base import Evidence
 from oakmill.model import merge_inputs, open_source, prefill, sniff
 from oakmill.model.external_data import external_tensors
 from oakmill.model.sniff import identify
@@ -20,7 +22,7 @@ from oakmill.settings import Settings
 from oakmill.spec import InputSpec
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.untrusted.folder import Place
-from oakmill.untrusted.questions import CheckModel, Inspection, InspectModel, Reports, SourceFacts
+from oakmill.untrusted.questions import CheckModel, Inspection, InspectModel, Recognised, Reports, SourceFacts
 
 TYPES = {"onnx": "ONNX", "openvino_ir": "IR", "tflite": "TFLITE", "torchscript": "PYTORCH", "checkpoint": "PYTORCH"}
 """HubAI's words for the formats."""
@@ -131,6 +133,26 @@ def _facts(source: SourceModel, graph: onnx.ModelProto | None, settings: Setting
         archive=source.archive,
         heads=_heads(source),
         preflight=_reports(source, graph, tuple(PLATFORMS), settings),
+        recognised=_recognised(source, graph),
+    )
+
+
+def _recognised(source: SourceModel, graph: onnx.ModelProto | None) -> Recognised | None:
+    """What the outputs of an ONNX file are; an archive's heads say it themselves."""
+    if graph is None or _heads(source):
+        return None
+    found = families.recognise(graph, Evidence(source.metadata))
+    if found is None:
+        return None
+    values = {} if source.archive else dict(preprocessing.of(graph, source))
+    return Recognised(
+        family=found.family,
+        words=found.words,
+        seen=found.seen,
+        sure=found.sure.value,
+        classes=found.classes,
+        names=found.names,
+        input=InputSpec.model_validate(values).model_dump(mode="json", exclude_none=True),
     )
 
 

@@ -45,8 +45,24 @@ class Question(BaseModel, Generic[A]):
         return found
 
 
+class Recognised(Answer):
+    """Outputs that a family of heads knows: its name for `--head`, what that is and how sure, its classes' names, and
+    what is known of the input, as fields of an `InputSpec`."""
+
+    family: str
+    words: str
+    seen: str
+    sure: Literal["certain", "likely", "guess"]
+    classes: int
+    names: tuple[str, ...]
+    input: dict[str, Any]
+
+
 class SourceFacts(Answer):
-    """What is known of a whole model. `archive` and `heads` are its NN Archive's own words."""
+    """What is known of a whole model. `archive` and `heads` are its NN Archive's own words.
+
+    `recognised` is what its outputs are, and what its input is then trained on; None where nobody knows.
+    """
 
     model_type: str
     is_nn_archive: bool
@@ -58,6 +74,7 @@ class SourceFacts(Answer):
     archive: dict[str, Any] | None
     heads: list[Any]
     preflight: dict[str, Report]
+    recognised: Recognised | None = None
 
 
 class Inspection(Answer):

@@ -132,7 +132,11 @@ def _furnished(session: Session) -> str:
     version = variants.add_version(session, by, models.create(session, by, name="net", visibility="team").id, name="s")
     row = instances.create(session, by, version.id, name="small", model_type="ONNX")
     row.id, row.status = "aimi_source", InstanceStatus.AVAILABLE
-    row.facts = {"inputs": [{"name": "image", "shape": [1, 3, 8, 8], "dtype": "float32"}]}
+    known = {"scale_values": [255.0], "encoding_from": "RGB", "encoding_to": "BGR"}
+    row.facts = {
+        "inputs": [{"name": "image", "shape": [1, 3, 8, 8], "dtype": "float32"}],
+        "recognised": {"input": known},
+    }
     return keys.create(session, team, name="me", scopes=["admin", "convert", "read"])[1]
 
 
@@ -146,6 +150,15 @@ def test_the_api_describes_it(hub: TestClient) -> None:
     refused = hub.get("/api/v1/specs/hailo")
     assert refused.status_code == 422
     assert "rvc2, rvc3, rvc4, toy" in refused.text
+
+
+def test_what_a_recognised_network_takes_is_filled_in(hub: TestClient) -> None:
+    """A YOLO's form was empty, and asked for scale and colours that its conversion knew."""
+    said = hub.get("/api/v1/specs/toy", params={"instance_id": "aimi_source"}).json()
+    assert (said["inputs"][0]["scale_values"], said["origins"]["image.scale_values"]) == ([255.0], "recognised")
+    form = hub.get("/instances/aimi_source/convert/toy").text
+    assert "as such networks take it" in form
+    assert 'value="255"' in form
 
 
 def test_the_pages_offer_it_and_draw_its_form(hub: TestClient) -> None:

@@ -171,3 +171,22 @@ def test_what_cannot_be_matched_is_refused(spec: InputSpec, words: str) -> None:
     prefilled = (filled(), asked(name="size"))
     with pytest.raises(SpecError, match=words):
         merge_inputs((spec,), prefilled)
+
+
+KNOWN = {"scale_values": [255.0], "encoding_from": "RGB", "encoding_to": "BGR"}
+
+
+def test_what_is_recognised_counts_where_nobody_said_anything() -> None:
+    """Forms asked for mean, scale and colours of a YOLO, whose conversions then filled them in by themselves."""
+    merged = merge_inputs((), prefill(None, (IMAGE,)), KNOWN)
+    assert (merged.inputs[0].scale_values, merged.inputs[0].encoding_from) == ((255.0,), RGB)
+    assert merged.origins["images.scale_values"] == "recognised"
+    assert merged.origins["images.mean_values"] == "model"
+
+
+def test_one_word_about_preprocessing_rules_out_what_is_recognised() -> None:
+    users = merge_inputs((asked(mean_values=(1, 2, 3)),), prefill(None, (IMAGE,)), KNOWN)
+    archives = merge_inputs((), (filled(preprocessing={"mean": [1, 2, 3]}),), KNOWN)
+    assert [item.inputs[0].scale_values for item in (users, archives)] == [None, None]
+    two = merge_inputs((), prefill(None, (IMAGE, Tensor("size", (1, 2), "int64"))), KNOWN)
+    assert set(two.origins.values()) == {"model"}

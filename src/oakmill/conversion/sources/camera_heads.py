@@ -12,26 +12,25 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx import ModelProto
 
 from oakmill.errors import OakmillError, SpecError
 from oakmill.findings import Finding, Severity
 from oakmill.graph import equality
 from oakmill.graph.skeleton import infer_shapes
-from oakmill.heads import families
+from oakmill.heads import families, preprocessing
 from oakmill.heads.decoders import Outputs, Size
-from oakmill.heads.families import ultralytics
 from oakmill.heads.families.base import Evidence, Found, Reading, Sure
-from oakmill.model.source import SourceModel
+from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.model.structure import graph_inputs
 from oakmill.preflight.inputs import shapes_of, stated
-from oakmill.spec import Encoding, InputSpec
+from oakmill.spec import InputSpec
 
 PROOFS = 2
 """Images of noise on which the network before and after the cut must say the same."""
 CLOSE = 1e-5
 """How far corners, in parts of the image, and scores may be apart: sums of 16 float32 numbers in another order."""
-RGB_BY_255 = {"scale_values": (255.0,), "encoding_from": Encoding.RGB, "encoding_to": Encoding.BGR}
 
 Keep = Callable[[ModelProto, object, Callable[[], str]], str]
 """Gives what a proof found: of the same network and the same question before, or now."""
@@ -72,24 +71,25 @@ class Wanted:
 
 
 def preprocessed(asked: Sequence[InputSpec], source: SourceModel) -> tuple[tuple[InputSpec, ...], tuple[Finding, ...]]:
-    """The inputs with what Ultralytics' models are trained on, RGB divided by 255, where nobody said anything of it.
+    """The inputs with what networks of a recognised family are trained on, where nobody said anything of it.
 
     An archive's words and the user's count as said; a value is never replaced.
     """
-    shapes = [item.shape for item in source.inputs]
-    of_colours = len(shapes) == 1 and len(shapes[0]) == len("NCHW") and shapes[0][1] == 3
-    if len(asked) != 1 or not of_colours or source.archive or not ultralytics.read(source.metadata):
+    item = asked[0] if len(asked) == 1 and source.format is SourceFormat.ONNX and not source.archive else None
+    if item is None or any((item.mean_values, item.scale_values, item.encoding_from, item.encoding_to)):
         return tuple(asked), ()
-    item = asked[0]
-    if any((item.mean_values, item.scale_values, item.encoding_from, item.encoding_to)):
+    values = preprocessing.of(onnx.load(source.graph, load_external_data=False), source)
+    if not values:
         return tuple(asked), ()
+    spec = InputSpec.model_validate({**item.model_dump(exclude_none=True), **values})
+    options = f"{'--scale-values 255 ' if spec.scale_values else ''}--encoding-from {spec.encoding_from}"
     told = Finding(
-        "preprocessing_of_export", Severity.NOTE,
-        f"input {asked[0].name!r} takes RGB divided by 255, as models of Ultralytics' exporter do: --scale-values 255 "
-        "--encoding-from RGB", "preprocessing is known", subject=asked[0].name or "",
+        "preprocessing_of_family", Severity.NOTE,
+        f"input {item.name!r} takes {preprocessing.in_words(spec)}, as networks of this kind do: {options}",
+        "preprocessing is known", subject=item.name or "",
         remedy="give --scale-values and --encoding-from yourself where it was trained otherwise",
     )  # fmt: skip
-    return (InputSpec.model_validate({**asked[0].model_dump(exclude_none=True), **RGB_BY_255}),), (told,)
+    return (spec,), (told,)
 
 
 def applied(

@@ -5,15 +5,29 @@ The one list: a new family is a module and a row. The surest that finds itself i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from onnx import ModelProto
 
 from oakmill.heads.families import anchored, centred, distances, faces, maps, texts, vectors
 from oakmill.heads.families.base import Evidence, Family, Found, Sure
+from oakmill.spec import Encoding
+
+RGB_BY_255 = {"scale_values": (255.0,), "encoding_from": Encoding.RGB, "encoding_to": Encoding.BGR}
+BGR = {"encoding_from": Encoding.BGR, "encoding_to": Encoding.BGR}
 
 ROWS: tuple[Family, ...] = (
-    Family(distances.Distances.family, "YOLO v5u, v6 from release 2, v8 to v12, v26 and Gold", distances.find),
-    Family(centred.Centred.family, "YOLOX and YOLO v6 of its first release", centred.find),
-    Family(anchored.Anchored.family, "YOLO v5 and v7 with anchors, and v3 and v4 of the same form", anchored.find),
+    Family(
+        distances.Distances.family, "YOLO v5u, v6 from release 2, v8 to v12, v26 and Gold", distances.find, RGB_BY_255
+    ),
+    Family(centred.Centred.family, "YOLOX and YOLO v6 of its first release", centred.find, BGR),
+    Family(
+        anchored.Anchored.family,
+        "YOLO v5 and v7 with anchors, and v3 and v4 of the same form",
+        anchored.find,
+        RGB_BY_255,
+    ),
     Family(faces.SCRFD, "SCRFD, faces with five points", faces.find_scrfd),
     Family(faces.PALM, "MediaPipe, palms", faces.find_palm),
     Family(faces.SSD, "finished detections of an SSD", faces.find_ssd),
@@ -46,3 +60,15 @@ def recognise(model: ModelProto, evidence: Evidence) -> Found | None:
         if found is not None and (best is None or _ORDER.index(found.sure) < _ORDER.index(best.sure)):
             best = found
     return best
+
+
+def preprocessing(found: Found | None, evidence: Evidence) -> Mapping[str, Any]:
+    """What the network was trained on, as fields of an `InputSpec`, where it is certain what it is; else empty.
+
+    All that Ultralytics' exporter writes takes RGB divided by 255, whatever its task.
+    """
+    if evidence.export:
+        return RGB_BY_255
+    if found is None or found.sure is not Sure.CERTAIN:
+        return {}
+    return next(row.preprocessing for row in ROWS if row.name == found.family)

@@ -117,8 +117,12 @@ class Found(Protocol):
 
 @dataclass(frozen=True)
 class Family:
-    """A row of the registry: a name that users know, what it is, and how it is found."""
+    """A row of the registry: a name that users know, what it is, and how it is found.
+
+    `preprocessing` is what its networks are trained on, as fields of an `InputSpec`; empty where that varies.
+    """
 
     name: str
     words: str
     find: Callable[[ModelProto, Evidence], Found | None]
+    preprocessing: Mapping[str, Any] = field(default_factory=dict)

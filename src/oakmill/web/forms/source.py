@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from oakmill.errors import Conflict
 from oakmill.findings import Finding, Severity
+from oakmill.hub import looks
 from oakmill.model import merge_inputs, prefill
 from oakmill.model.source import Tensor
 from oakmill.preflight.findings import Code, Report, reports_of
@@ -19,6 +20,7 @@ from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceStatus, Model, Role, Version
 
 _HASH = 12
+_ORIGINS = {"archive": "from the archive", "recognised": "as such networks take it"}
 _UNKNOWN = Finding(
     Code.NOT_MEASURED,
     Severity.WARNING,
@@ -54,10 +56,10 @@ class Source:
         return reports_of(self.row.facts).get(platform) or Report(platform, "", "", (_UNKNOWN,))
 
     def prefilled(self) -> dict[str, str]:
-        """Which fields of the form come from the archive."""
+        """Which fields of the form come from the archive, or are known of such a network."""
         names = [item["name"] for item in self.tensors]
-        said = (key.rpartition(".") for key, origin in self.origins.items() if origin == "archive")
-        return {f"inputs.{names.index(name)}.{field}": "from the archive" for name, _, field in said}
+        said = ((*key.rpartition("."), _ORIGINS[origin]) for key, origin in self.origins.items() if origin in _ORIGINS)
+        return {f"inputs.{names.index(name)}.{field}": words for name, _, field, words in said}
 
 
 def source_of(session: Session, caller: Caller, instance_id: str) -> Source:
@@ -75,7 +77,9 @@ def source_of(session: Session, caller: Caller, instance_id: str) -> Source:
             remedy="Convert the file that was uploaded, once its upload is through.",
         )
     tensors = list(row.facts.get("inputs") or ())
-    merged = merge_inputs((), prefill(row.facts.get("archive"), tuple(map(_tensor, tensors))))
+    merged = merge_inputs(
+        (), prefill(row.facts.get("archive"), tuple(map(_tensor, tensors))), looks.recognised_input(row)
+    )
     return Source(
         row,
         resolve.model(session, caller, Address(row.model_id)),

@@ -17,6 +17,7 @@ from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import Encoding, InputSpec
 from tests.unit.heads.families.exports import Export
+from tests.unit.heads.families.test_centred import export as centred_export
 
 WANTED = camera_heads.Wanted("rvc2")
 
@@ -84,7 +85,9 @@ def test_a_network_of_the_form_is_recognised_whoever_wrote_its_file(tmp_path: Pa
     source = opened(model, tmp_path)
     found = camera_heads.applied(model, source, (), WANTED)
     assert [item.code for item in found.findings] == ["head_recognised", "class_names_missing"]
-    assert camera_heads.preprocessed((InputSpec(name="images"),), source) == ((InputSpec(name="images"),), ())
+    (item,), told = camera_heads.preprocessed((InputSpec(name="images"),), source)
+    assert (item.scale_values, item.encoding_from) == ((255.0,), Encoding.RGB)
+    assert "--scale-values 255 --encoding-from RGB" in told[0].message
 
 
 def test_a_family_that_the_network_is_not_of_is_refused(tmp_path: Path) -> None:
@@ -153,5 +156,19 @@ def test_an_export_of_gray_images_is_not_given_colours(tmp_path: Path) -> None:
     """RGB and BGR were put upon an input of one channel, and the conversion ended by an option nobody gave."""
     model = Export().model()
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1
+    asked = (InputSpec(name="images"),)
+    assert camera_heads.preprocessed(asked, opened(model, tmp_path)) == (asked, ())
+
+
+def test_yolox_takes_bgr_as_it_is(tmp_path: Path) -> None:
+    source = opened(centred_export(decoded=False), tmp_path)
+    (item,), told = camera_heads.preprocessed((InputSpec(name="images"),), source)
+    assert (item.scale_values, item.encoding_from, item.encoding_to) == (None, Encoding.BGR, Encoding.BGR)
+    assert "takes BGR, as it is" in told[0].message
+
+
+def test_a_network_that_nobody_knows_gets_no_preprocessing(tmp_path: Path) -> None:
+    model = Export().model(author="")
+    next(node for node in model.graph.node if node.op_type == "Sigmoid").op_type = "Relu"
     asked = (InputSpec(name="images"),)
     assert camera_heads.preprocessed(asked, opened(model, tmp_path)) == (asked, ())

@@ -1,0 +1,33 @@
+"""What a recognised network takes its images as, for those who have not said it: an offer for forms and commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from onnx import ModelProto
+
+from oakmill.heads import families
+from oakmill.heads.families.base import Evidence
+from oakmill.model.source import SourceModel
+from oakmill.spec import InputSpec
+
+
+def of(model: ModelProto, source: SourceModel) -> Mapping[str, Any]:
+    """Fields of the one input's `InputSpec`; empty where it is no colour image, or nobody knows the network.
+
+    Args:
+        model: the source's graph, with its small constants.
+        source: where it comes from.
+    """
+    shapes = [item.shape for item in source.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != len("NCHW") or shapes[0][1] != 3:
+        return {}
+    evidence = Evidence(source.metadata)
+    return families.preprocessing(families.recognise(model, evidence), evidence)
+
+
+def in_words(spec: InputSpec) -> str:
+    """What an input takes, for people: "RGB divided by 255"."""
+    divided = f" divided by {spec.scale_values[0]:g}" if spec.scale_values else ", as it is"
+    return f"{spec.encoding_from}{divided}"
