@@ -38,8 +38,8 @@ def half_estimate(model: ModelProto) -> ModelProto:
         nodes.append(node)
         for index, name in enumerate(node.output):
             if name in floats:
-                node.output[index] = f"{name}/float32"
-                nodes.extend(_round(f"{name}/float32", name))
+                node.output[index] = f"{name}/oakmill/float32"
+                nodes.extend(_round(f"{name}/oakmill/float32", name))
     del result.graph.node[:]
     result.graph.node.extend(nodes)
     del result.graph.value_info[:]
@@ -143,5 +143,5 @@ def _redirect(model: ModelProto, names: Mapping[str, str]) -> None:
 
 
 def _round(source: str, target: str) -> Iterator[NodeProto]:
-    yield helper.make_node("Cast", [source], [f"{target}/half"], to=TensorProto.FLOAT16)
-    yield helper.make_node("Cast", [f"{target}/half"], [target], to=TensorProto.FLOAT)
+    yield helper.make_node("Cast", [source], [f"{target}/oakmill/half"], to=TensorProto.FLOAT16)
+    yield helper.make_node("Cast", [f"{target}/oakmill/half"], [target], to=TensorProto.FLOAT)

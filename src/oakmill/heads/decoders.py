@@ -58,6 +58,7 @@ class YoloGrid:
     `subtype` is of one of the families TLBR (distances to the four sides in cells; the fifth channel is the best
     class' score), V5 and V3 (anchors; the fifth is the objectness, times which scores count) and R1 (the centre's
     offset from its cell and the logarithm of the size, in cells; the fifth lets a score pass, as far as it is high).
+    `strides` are pixels to a cell; where none are said, they follow from the grid's size.
     """
 
     outputs: tuple[str, ...]
@@ -65,6 +66,7 @@ class YoloGrid:
     classes: int
     size: Size
     anchors: tuple[Any, ...] = ()
+    strides: tuple[int, ...] = ()
 
     @property
     def words(self) -> str:
@@ -88,7 +90,8 @@ class YoloGrid:
         rows, columns = head.shape[2:]
         block = 5 + self.classes
         values = head.astype(np.float64).reshape(-1, block, rows, columns)  # [anchors, block, rows, columns]
-        stride = np.array([self.size[1] / columns, self.size[0] / rows]).reshape(1, 2, 1, 1)
+        said = [self.strides[place]] * 2 if self.strides else [self.size[1] / columns, self.size[0] / rows]
+        stride = np.array(said, np.float64).reshape(1, 2, 1, 1)
         cell = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)))[None].astype(np.float64)
         anchors = np.array(self.anchors[place] if self.anchors else [[1, 1]], np.float64).reshape(-1, 2, 1, 1)
         corners, values = self._corners(values, cell, stride, anchors)

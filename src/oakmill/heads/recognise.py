@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from oakmill.heads import decoders
@@ -185,7 +185,8 @@ def _decoder(
         return _rows(names[0], shapes[names[0]], classes, size, others) or _rows(
             names[0], shapes[names[0]], classes, size
         )
-    return _grid(names, subtype, classes, size, anchors, shapes)
+    grid, strides = _grid(names, subtype, classes, size, anchors, shapes), metadata.get("strides") or ()
+    return replace(grid, strides=tuple(strides)) if grid and len(strides) == len(names) else grid
 
 
 def _grid(

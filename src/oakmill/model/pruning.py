@@ -36,6 +36,9 @@ def drop_unread(graph: GraphProto) -> None:
 
 
 def _keep_constants(graph: GraphProto, wanted: Collection[str]) -> None:
-    for index in reversed(range(len(graph.initializer))):
-        if graph.initializer[index].name not in wanted:
-            del graph.initializer[index]
+    """Drop the others; old models list constants among their inputs, where they would be without a value then."""
+    dropped = {tensor.name for tensor in graph.initializer if tensor.name not in wanted}
+    for listed in (graph.initializer, graph.input):
+        for index in reversed(range(len(listed))):
+            if listed[index].name in dropped:
+                del listed[index]

@@ -23,6 +23,15 @@ def test_every_tensor_is_rounded_to_float16() -> None:
     np.testing.assert_array_equal(estimate(model, data)["y"], (product + x).astype(np.float16).astype(np.float32))
 
 
+def test_tensors_that_are_called_half_of_another_stay_apart() -> None:
+    """A detector's `output1/half` and the estimate's own had one name, and nothing could load the model."""
+    nodes = [helper.make_node("Relu", ["x"], ["y/half"]), helper.make_node("Neg", ["y/half"], ["y"])]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy"]
+    graph = helper.make_graph(nodes, "apart", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    np.testing.assert_array_equal(estimate(model, {"x": np.array([-1, 2], np.float32)})["y"], [0, -2])
+
+
 def test_weights_out_of_range_saturate_and_results_overflow() -> None:
     model = parse("y = Mul(x, k)", constants="float k = {1e6}", inputs="float[2] x", outputs="float[2] y")
     result = estimate(model, {"x": np.array([0.5, 2], np.float32)})

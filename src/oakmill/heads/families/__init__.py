@@ -10,7 +10,7 @@ from typing import Any
 
 from onnx import ModelProto
 
-from oakmill.heads.families import anchored, centred, distances, faces, maps, texts, vectors
+from oakmill.heads.families import anchored, centred, distances, face_rows, faces, maps, texts, vectors
 from oakmill.heads.families.base import Evidence, Family, Found, Sure
 from oakmill.spec import Encoding
 
@@ -29,6 +29,9 @@ ROWS: tuple[Family, ...] = (
         RGB_BY_255,
     ),
     Family(faces.SCRFD, "SCRFD, faces with five points", faces.find_scrfd),
+    Family(face_rows.ULTRAFACE, "UltraFace, faces", face_rows.find_ultraface),
+    Family(face_rows.YUNET, "YuNet of 2023, faces", face_rows.find_yunet),
+    Family(face_rows.RETINAFACE, "RetinaFace, faces", face_rows.find_retinaface),
     Family(faces.PALM, "MediaPipe, palms", faces.find_palm),
     Family(faces.SSD, "finished detections of an SSD", faces.find_ssd),
     Family(texts.TEXT, "text, character by character (CTC)", texts.find_text),

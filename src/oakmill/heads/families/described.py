@@ -98,6 +98,19 @@ class Graph:
             node = self._makers.get(node.input[0])
         return node
 
+    def has_before(self, output: Output, *kinds: str) -> bool:
+        """Whether nodes of these kinds stand between an output and the convolutions that it is made of."""
+        waiting, seen = [output.name], set[str]()
+        while waiting:
+            node = self._makers.get(waiting.pop())
+            if node is None or node.output[0] in seen or node.op_type == "Conv":
+                continue
+            if node.op_type in kinds:
+                return True
+            seen.add(node.output[0])
+            waiting.extend(node.input)
+        return False
+
     def channels(self, name: str) -> int:
         """How many channels a map has, by the convolution that made it; 0 where that cannot be told."""
         node = self.maker(
@@ -131,9 +144,14 @@ class Output:
         return (1 if not found[0] else found[0], *found[1:]) if found else ()
 
     @property
+    def kind(self) -> int:
+        """The type of its numbers, as TensorProto has it."""
+        return self.value.type.tensor_type.elem_type
+
+    @property
     def is_float(self) -> bool:
         """Whether its numbers are floating-point ones."""
-        return self.value.type.tensor_type.elem_type in _FLOATS
+        return self.kind in _FLOATS
 
     @property
     def length(self) -> int:
