@@ -11,8 +11,8 @@ from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_help
 from oakmill.conversion.passport.choose_tasks import tensors_of
 from oakmill.graph import equality
 from oakmill.heads import families
-from oakmill.heads.families.face_rows import FaceRows
 from oakmill.heads.families.base import Evidence, Sure
+from oakmill.heads.families.face_rows import FaceRows
 from oakmill.heads.recognise import Detections
 from oakmill.heads.recognise import recognise as of_head
 
