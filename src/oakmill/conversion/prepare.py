@@ -216,7 +216,7 @@ class _Making:
 
     def _lowered(self, simplified: Simplifier) -> onnx.ModelProto:
         """In the operations and the opset that the compiler reads rightly, its constants as initializers."""
-        simple = simplified(self.model)
+        simple = simplified(explicit.write_axes(self.model))
         changed = opset.inline_functions(simple, self.needs.highest_opset)
         if changed is not simple:  # the bodies of functions are written for any shape
             changed = folding.fold_constants(changed) if simplified is _as_it_is else simplified(changed)

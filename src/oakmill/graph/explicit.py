@@ -134,6 +134,42 @@ def _halves(totals: Sequence[int], *, first_less: bool) -> list[int]:
     return [*less, *more] if first_less else [*more, *less]
 
 
+# Resize
+
+
+def write_axes(model: ModelProto) -> ModelProto:
+    """Give each Resize of some axes its scales or sizes for all: a copy, if there is any; for before the simplifier.
+
+    onnxslim, which reads a scale for each axis, failed on the whole model otherwise.
+    """
+    nodes = (node for graph in all_graphs(model.graph) for node in graph.node)
+    if not any(node.op_type == "Resize" and "axes" in attributes(node) for node in nodes):
+        return model
+    model = copy_of(model)
+    return infer_shapes(rewrite(model, {"Resize": or_leave(resize_all_axes)}, Scope(model)))
+
+
+def resize_all_axes(node: NodeProto, emit: Emitter) -> None:
+    """Scales or sizes for some axes become those for all.
+
+    Raises:
+        CannotRewriteError: it crops, or keeps an aspect ratio, along those axes only; or its shape is not known.
+    """
+    given = attributes(node)
+    if "axes" not in given:
+        return
+    if given.get("coordinate_transformation_mode") == "tf_crop_and_resize":
+        raise CannotRewriteError("it crops along some axes only")
+    if argument(node, 3) and given.get("keep_aspect_ratio_policy", "stretch") != "stretch":
+        raise CannotRewriteError(f"keep_aspect_ratio_policy is {given['keep_aspect_ratio_policy']!r}")
+    shape = emit.scope.fixed_shape(node.input[0])
+    for index, full in ((2, np.ones(len(shape), np.float32)), (3, np.array(shape))):
+        if argument(node, index):
+            full[given["axes"]] = emit.scope.constant(node.input[index])
+            node.input[index] = emit.scope.add_constant(full, f"{node.name or node.output[0]}/all-axes")
+    set_attributes(node, "axes")
+
+
 # Softmax
 
 

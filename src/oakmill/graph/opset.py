@@ -20,6 +20,7 @@ from onnx.shape_inference import InferenceError
 
 from oakmill.errors import UnsupportedOpset
 from oakmill.graph import elementary, scattering
+from oakmill.graph.explicit import resize_all_axes
 from oakmill.graph.folding import constants_as_initializers
 from oakmill.graph.naming import name_nodes
 from oakmill.graph.rewriting import (
@@ -276,15 +277,7 @@ def _pad(node: NodeProto, emit: Emitter) -> None:
 def _resize(node: NodeProto, emit: Emitter) -> None:
     """Scales or sizes for some axes become those for all."""
     _forbid("coordinate_transformation_mode", "half_pixel_symmetric")(node, emit)
-    given = attributes(node)
-    if "axes" in given:
-        if given.get("coordinate_transformation_mode") == "tf_crop_and_resize":
-            raise CannotRewriteError("it crops along some axes only")
-        shape = emit.scope.fixed_shape(node.input[0])
-        for index, full in ((2, np.ones(len(shape), np.float32)), (3, np.array(shape))):
-            if argument(node, index):
-                full[given["axes"]] = emit.scope.constant(node.input[index])
-                node.input[index] = emit.operand(full)
+    resize_all_axes(node, emit)
     _drop(antialias=_is(0), axes=_always, keep_aspect_ratio_policy=_is("stretch"))(node, emit)
 
 

@@ -10,8 +10,9 @@ import pytest
 from onnx import ModelProto, helper, numpy_helper
 
 from oakmill.graph import equality
-from oakmill.graph.explicit import write_out
+from oakmill.graph.explicit import write_axes, write_out
 from oakmill.graph.rewriting import attributes
+from oakmill.graph.simplify import simplify
 from oakmill.graph.skeleton import copy_of, infer_shapes
 from tests.unit.graph.building import feeds, ops, parse
 
@@ -185,3 +186,31 @@ def test_indices_beyond_what_half_a_float_holds_stay() -> None:
     model = elements("GatherElements", size=2049)
     infer_shapes(model)
     assert ops(write_out(model)) == ["GatherElements"]
+
+
+RESIZES = {
+    "scales": ('y = Resize<mode = "linear", axes = [2, 3]>(x, , s)', "float[2] s = {2, 3}"),
+    "swapped": ('y = Resize<mode = "nearest", axes = [3, 2]>(x, , s)', "float[2] s = {3, 2}"),
+    "from the end": ('y = Resize<mode = "linear", axes = [-1]>(x, , s)', "float[1] s = {3}"),
+    "sizes": ('y = Resize<mode = "linear", axes = [2, 3]>(x, , , s)', "int64[2] s = {12, 15}"),
+}
+
+
+@pytest.mark.parametrize("form", RESIZES)
+def test_a_resize_of_some_axes_is_one_of_all_before_the_simplifier(form: str) -> None:
+    """Two scales for four axes: the simplifier failed, and the whole model was converted without it."""
+    body, constants = RESIZES[form]
+    model = parse(body, constants=constants, opset=18)
+    found = write_axes(model)
+    (node,) = (node for node in found.graph.node if node.op_type == "Resize")
+    assert "axes" not in attributes(node)
+    equality.require_equal(equality.run(model, feeds(model)), equality.run(found, feeds(model)))
+    assert ops(simplify(found)) == ["Resize"]
+
+
+def test_a_resize_that_keeps_an_aspect_ratio_of_some_axes_stays() -> None:
+    body = 'y = Resize<axes = [2, 3], keep_aspect_ratio_policy = "not_larger">(x, , , s)'
+    model = parse(body, constants="int64[2] s = {12, 15}", opset=18)
+    assert "axes" in attributes(write_axes(model).graph.node[0])
+    plain = parse("y = Resize(x, , s)", constants="float[4] s = {1, 1, 2, 2}", opset=18)
+    assert write_axes(plain) is plain
