@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.conversion.tflite_writer import LOGISTIC, ModelOf, OperatorOf, Scalar, TensorOf, as_bytes
+from tests.conversion.tflite_writer import LOGISTIC, ModelOf, OperatorOf, Scalar, Table, TensorOf, Vector, as_bytes
 
-CONV_2D, DEQUANTIZE, CUSTOM, QUANTIZE, GELU = 3, 6, 32, 114, 150
+CONV_2D, DEQUANTIZE, CUSTOM, QUANTIZE, DENSIFY, GELU = 3, 6, 32, 114, 124, 150
 INPUT, OUTPUT = "serving_default_image:0", "StatefulPartitionedCall:0"
 SIDE, FILTERS = 16, 4
 CONV_OPTIONS = (
@@ -122,6 +122,30 @@ def transposed(options: tuple[int, int, int] = (1, 2, 2), kernel: int = 2) -> Mo
         inputs=[0],
         outputs=[3],
     )
+
+
+def pruned() -> ModelOf:
+    """The convolution, of whose filter only what is no zero is stored: TFLite's DENSIFY makes it whole, as it runs.
+
+    Three levels are whole; of the last one, the channels, those are numbered that have a value.
+    """
+    made = convolution()
+    filters = (WEIGHTS * WEIGHT_STEP).astype(np.float32) * (np.arange(WEIGHTS.size).reshape(WEIGHTS.shape) % 5 > 1)
+    found = [np.flatnonzero(filters[place]) for place in np.ndindex(filters.shape[:3])]
+    levels: list[Table] = [{0: Scalar("b", 0), 1: Scalar("i", size)} for size in filters.shape[:3]]
+    channels: Table = {
+        0: Scalar("b", 1),
+        1: Scalar("i", filters.shape[3]),
+        2: Scalar("B", 1),
+        3: {0: Vector(np.cumsum([0, *map(len, found)]).tolist(), "i")},
+        4: Scalar("B", 1),
+        5: {0: Vector(np.concatenate(found).tolist(), "i")},
+    }
+    sparsity: Table = {0: Vector([0, 1, 2, 3], "i"), 2: Vector([*levels, channels])}
+    tensors = [*made.tensors, TensorOf("pruned", filters.shape, data=filters[filters != 0], sparsity=sparsity)]
+    tensors[1] = replace(tensors[1], data=None)
+    operators = [OperatorOf(DENSIFY, [len(tensors) - 1], [1]), *made.operators]
+    return replace(made, tensors=tensors, operators=operators)
 
 
 def one_operation(code: int, custom: str = "") -> ModelOf:

@@ -55,6 +55,8 @@ class TensorOf:
     signature: Sequence[int] | None = None
     dimension: int = 0
     """Along which it is quantized."""
+    sparsity: Table | None = None
+    """Where the values in `data` lie, if those are not all."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def _tensor(item: TensorOf, buffer: int) -> Table:
     if item.scale:
         table[4] = {2: Vector(item.scale, "f"), 3: Vector(item.zero or [0] * len(item.scale), "q")}
         table[4] |= {6: Scalar("i", item.dimension)} if item.dimension else {}
+    if item.sparsity is not None:
+        table[6] = item.sparsity
     if item.signature is not None:
         table[7] = Vector(item.signature, "i")
     return table

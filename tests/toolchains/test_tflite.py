@@ -163,6 +163,16 @@ def test_mediapipes_transposed_convolution_is_written_out(toolchain: TfliteToolc
     np.testing.assert_allclose(converted.answers[0][makers.OUTPUT], wanted, atol=1e-3)
 
 
+def test_sparse_weights_are_written_out(toolchain: TfliteToolchain, tmp_path: Path) -> None:
+    """Pruned models store the weights that are left, and were refused for DENSIFY. LiteRT reads them by itself."""
+    sample = PICTURE.astype(np.float32)
+    model = makers.written(makers.pruned(), tmp_path / "pruned.tflite")
+    converted = toolchain.convert(model, tmp_path / "job", [{makers.INPUT: sample}])
+    wanted = converted.answers[0][makers.OUTPUT]
+    assert wanted.std() > 0.01
+    np.testing.assert_allclose(run(converted.faithful, sample), wanted, atol=1e-6)
+
+
 def test_a_transposed_convolution_that_is_none_of_mediapipes_is_refused(
     toolchain: TfliteToolchain, tmp_path: Path
 ) -> None:

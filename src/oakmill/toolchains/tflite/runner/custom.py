@@ -17,6 +17,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema  # type: ignore[import-not-found]
 from frame import Refused
 
+from . import sparse
+
 NAME = b"Convolution2DTransposeBias"
 _OPTIONS = struct.Struct("<3i")
 _PADDINGS = {1: schema.Padding.SAME, 2: schema.Padding.VALID}
@@ -40,6 +42,28 @@ def written_out(model: str) -> str:
     return str(file)
 
 
+def densified(model: str) -> str:
+    """The model's file with its sparse constants written out; the file itself where it has none.
+
+    Raises:
+        Refused: one is not stored as the schema says.
+    """
+    data = Path(model).read_bytes()
+    root = schema.Model.GetRootAs(data, 0)
+    graphs = [root.Subgraphs(place) for place in range(root.SubgraphsLength())]
+    tensors = (graph.Tensors(place) for graph in graphs for place in range(graph.TensorsLength()))
+    if all(tensor.Sparsity() is None for tensor in tensors):
+        return model
+    tree = schema.ModelT.InitFromObj(root)
+    try:
+        sparse.write_out(tree)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Refused("conversion", f"its sparse constants are not stored as TFLite's schema says: {error}") from error
+    file = Path(model).with_suffix(".dense.tflite")
+    file.write_bytes(_packed(tree, len(data)))
+    return str(file)
+
+
 def _rewritten(data: bytes) -> bytes:
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
     asked = {place for place, code in enumerate(tree.operatorCodes) if code.customCode == NAME}
@@ -50,7 +74,11 @@ def _rewritten(data: bytes) -> bytes:
             for item in graph.operators
             for written in (_two(tree, graph, item, codes) if item.opcodeIndex in asked else [item])
         ]
-    builder = flatbuffers.Builder(len(data))
+    return _packed(tree, len(data))
+
+
+def _packed(tree: Any, size: int) -> bytes:
+    builder = flatbuffers.Builder(size)
     builder.Finish(tree.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
