@@ -48,6 +48,11 @@ class Evidence:
         return ultralytics.read(self.metadata)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The classes' names that the file has, whoever wrote them."""
+        return ultralytics.names_in(self.metadata)
+
+    @property
     def expects_head(self) -> bool:
         """Whether the file says that it is of a task which a parser of the camera reads."""
         return self.export is not None and self.export.task in (*ultralytics.TASKS, ultralytics.CLASSIFY)

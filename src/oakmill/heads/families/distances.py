@@ -20,7 +20,7 @@ from onnx import ModelProto
 from oakmill.heads.boxes import Floats
 from oakmill.heads.decoders import Outputs, YoloGrid, centres_of, sigmoid
 from oakmill.heads.families import ultralytics
-from oakmill.heads.families.base import Evidence
+from oakmill.heads.families.base import Evidence, Reading
 from oakmill.heads.families.endings import SIDES, Endings
 from oakmill.heads.families.grids import Decoded, OnGrids, Seen, apart, counted, strides_of
 from oakmill.heads.families.tracing import Graph, attribute
@@ -137,6 +137,11 @@ class Distances(OnGrids):
         )
         placed = ending.node("Add", [scaled, ending.constant(f"{name}/cells", offset)], f"{name}/placed")
         ending.output(ending.flat(placed, name, 3 * count), [1, 3 * count, None])
+
+    def before(self, outputs: Outputs) -> Reading:
+        """Boxes and scores as the export decodes them; turned boxes are no corners, and not what DepthAI shows."""
+        reading = super().before(outputs)
+        return {"scores": reading["scores"]} if self.task == "obb" else reading
 
     def apart(self, before: Outputs, after: Outputs) -> float:
         """How far the ends' boxes are from the source's."""

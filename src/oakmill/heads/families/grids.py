@@ -148,8 +148,8 @@ class OnGrids:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The classes' names that the exporter wrote."""
-        return self.evidence.export.names if self.evidence.export else ()
+        """The classes' names as far as the file has them."""
+        return self.evidence.names
 
     @property
     def size(self) -> Size:

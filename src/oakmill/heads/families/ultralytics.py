@@ -39,11 +39,16 @@ def read(metadata: Mapping[str, str]) -> Export | None:
     stride = _literal(metadata.get("stride", ""))
     return Export(
         metadata["task"],
-        _names(_literal(metadata.get("names", ""))),
+        names_in(metadata),
         stride if isinstance(stride, int) and 0 < stride <= 1024 else 32,
         metadata.get("version", ""),
         _keypoints(_literal(metadata.get("kpt_shape", ""))),
     )
+
+
+def names_in(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """The classes' names that a file's writer noted as a literal, as the repositories of YOLO v5 and v8 do; or none."""
+    return _names(_literal(metadata.get("names", "")))
 
 
 def _literal(text: str) -> Any:

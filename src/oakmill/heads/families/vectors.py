@@ -27,7 +27,7 @@ def find_classification(model: ModelProto, evidence: Evidence) -> Described | No
     output = Graph(model).only
     if evidence.size is None or output is None or not output.is_float or output.length < 2:
         return None
-    names = _characters(evidence, output.length)
+    names = _characters(evidence, output.length) or _fitting(evidence.names, output.length)
     sure, seen = _scores(output, evidence, named=bool(names))
     if sure is None and evidence.wanted != CLASSIFICATION:
         return None
@@ -54,6 +54,11 @@ def _scores(output: Output, evidence: Evidence, *, named: bool) -> tuple[Sure | 
         (computed and length >= FEWEST_GUESSED and length not in LENGTHS, Sure.GUESS, f"a vector of {length} numbers"),
     )
     return next(((sure, words) for sign, sure, words in signs if sign), (None, ""))
+
+
+def _fitting(names: tuple[str, ...], length: int) -> tuple[str, ...]:
+    """The names, where there are as many as numbers."""
+    return names if len(names) == length else ()
 
 
 def _characters(evidence: Evidence, length: int) -> tuple[str, ...]:

@@ -173,3 +173,26 @@ def test_a_classifier_is_no_detector() -> None:
         [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 8])],
     )
     assert distances.find(helper.make_model(graph), NOTHING) is None
+
+
+def test_turned_boxes_are_not_compared_with_the_upright_ones_that_depthai_shows() -> None:
+    """depthai 3.12's built-in parser reads no angles: it would have been said to miss all turned boxes."""
+    model = Export(task="obb").model()
+    outputs = equality.run(model, {"images": np.zeros([1, 3, 64, 64], np.float32)})
+    assert set(found_in(model).before(outputs)) == {"scores"}
+    plain = Export().model()
+    outputs = equality.run(plain, {"images": np.zeros([1, 3, 64, 64], np.float32)})
+    assert set(found_in(plain).before(outputs)) == {"corners", "scores"}
+
+
+def test_names_count_whoever_wrote_them() -> None:
+    """The repository of YOLO v5 notes names and stride, and no author: its classes were numbered."""
+    found = found_in(Export().model(author="", names="{0: 'a, b', 1: 'ä', 2: 'c'}"))
+    assert found.names == ("a, b", "ä", "c")
+
+
+def test_ten_thousand_classes_are_as_good_as_three() -> None:
+    model = Export(classes=10_000).model()
+    found = found_in(model)
+    assert apart(model, found, found.cut(model, "rvc2")) < CLOSE
+    assert len(found.names) == 10_000
