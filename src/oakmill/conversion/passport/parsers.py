@@ -147,9 +147,10 @@ class BoxesFound:
         """
         candidates, said = _inside(candidates), answer.boxes
         # as depthai does: of two in one place it keeps one, whatever their classes
-        sure = suppress(candidates[candidates.scores >= self.threshold], self.iou, by_class=False)
-        sure = sure[sure.scores >= self.threshold + NEAR]
-        self.beside += len(suppress(candidates[candidates.scores >= self.threshold + NEAR], self.iou)) - len(sure)
+        possible = candidates[candidates.scores >= self.threshold]
+        kept = suppress(possible, self.iou, by_class=False)
+        sure = kept[(kept.scores >= self.threshold + NEAR) & _decided(kept, possible, self.iou)]
+        self.beside += len(suppress(possible, self.iou)) - len(kept)
         over = _overlap_of_class(sure, said)
         best, found = over.argmax(axis=1) if len(said) else np.zeros(len(sure), int), over.max(axis=1, initial=0.0)
         here = np.flatnonzero(found >= MATCHED)
@@ -185,6 +186,18 @@ def _inside(boxes: Boxes) -> Boxes:
     """What of the boxes lies in the image: depthai's parsers cut boxes off at its edge, and then leave doubles out."""
     inside = Boxes(np.clip(boxes.corners, 0.0, 1.0), boxes.scores, boxes.labels)
     return inside[(inside.corners[:, 2:] > inside.corners[:, :2]).all(axis=1)]
+
+
+def _decided(kept: Boxes, candidates: Boxes, iou: float) -> NDArray[np.bool_]:
+    """Which boxes stay whatever the rounding: not those that a surer one nearly left out, or one of another class that
+    is as sure."""
+    surer = kept.scores[None] > kept.scores[:, None]
+    nearly = (surer & (overlap(kept.corners, kept.corners) > iou - NEAR)).any(axis=1)
+    as_sure = np.abs(candidates.scores[None] - kept.scores[:, None]) < NEAR
+    other = candidates.labels[None] != kept.labels[:, None]
+    rivals = as_sure & other & (overlap(kept.corners, candidates.corners) > iou - NEAR)
+    decided: NDArray[np.bool_] = ~(nearly | rivals.any(axis=1))
+    return decided
 
 
 def _overlap_of_class(first: Boxes, second: Boxes) -> Floats:
