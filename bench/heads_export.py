@@ -1,7 +1,8 @@
 """Exports untrained nets of Ultralytics for `heads.py`, in an environment of its own: `heads_export.py OUT IMAGES`.
 
 The nets come from the yaml files in its package. Random weights find nothing, so the biases of the last convolutions of
-the scores are raised, and their weights spread, until there are some boxes with scores on either side of one half.
+the scores are raised, and their weights spread, until there are some boxes with scores on either side of one half. They
+have Relu in the place of SiLU: a random net of that is chaotic, and turns the last bit of FP16 into other boxes.
 """
 
 from __future__ import annotations
@@ -12,28 +13,21 @@ from typing import Any
 
 MODELS = (
     "yolov5n", "yolov8n", "yolov9t", "yolov10n", "yolo11n", "yolo12n", "yolo26n",
-    "yolov8n-seg", "yolo11n-seg", "yolo26n-seg", "yolov8n-pose", "yolo11n-pose", "yolo26n-pose",
-    "yolov8n-obb", "yolo11n-obb", "yolo26n-obb", "yolov8n-cls", "yolo11n-cls", "yolo26n-cls",
+    "yolov8n-seg", "yolo26n-seg", "yolov8n-pose", "yolo26n-pose", "yolo11n-obb", "yolo26n-obb", "yolo11n-cls",
 )  # fmt: skip
 SPREAD = 1.0
 """How far apart the logits of cells and classes are after the last convolution."""
 SHARE = 0.93
 """The share of cells whose best score is below one half."""
-GAIN = 0.3
 OPSET = 17
 
 
 def see(net: Any, images: Any) -> None:
-    """Let the normalisations learn from images, so that what the net gives depends on what it sees.
-
-    Their gains are small, so that the nets' curved functions are nearly straight there: a random net of larger ones is
-    chaotic, and turns the last bit of FP16 into other boxes.
-    """
+    """Let the normalisations learn from images, so that what the net gives depends on what it sees."""
     import torch
 
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.weight.data.fill_(GAIN)
             module.reset_running_stats()
             module.momentum = None
     net.train()
@@ -100,6 +94,9 @@ def main(out: Path, images_file: Path, names: list[str]) -> None:
     import numpy as np
     import torch
     from ultralytics import YOLO  # type: ignore[import-not-found]
+    from ultralytics.nn.modules.conv import Conv  # type: ignore[import-not-found]
+
+    Conv.default_act = torch.nn.ReLU()
 
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)

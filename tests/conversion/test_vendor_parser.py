@@ -34,6 +34,12 @@ def yolo(subtype: str, **metadata: object) -> dict[str, Any]:
 
 
 V5, V6 = yolo("yolov5", anchors=ANCHORS), yolo("yolov6r2")
+PIXELS = {
+    "parser": "SegmentationParser",
+    "outputs": ["mask"],
+    "metadata": {"classes": ["x"], "n_classes": 1, "is_softmax": False, "background_class": False},
+}
+MASK = {**PIXELS, "metadata": {**PIXELS["metadata"], "classes_in_one_layer": True}}  # type: ignore[dict-item]
 SCORES = {
     "parser": "ClassificationParser",
     "outputs": ["scores"],
@@ -47,6 +53,8 @@ def outputs_of(head: Mapping[str, Any], seed: int) -> dict[str, Any]:
     if head["parser"] == "ClassificationParser":
         scores = np.exp(random.normal(size=(1, 3)) * 3)
         return {"scores": (scores / scores.sum()).astype(np.float32)}
+    if head["parser"] == "SegmentationParser":
+        return {"mask": random.integers(0, 2, (1, 8, 8), dtype=np.int32)}
     anchors = 2 if head["metadata"]["anchors"] else 1
     found = {}
     for name, stride in zip(head["outputs"], STRIDES, strict=True):
@@ -102,6 +110,13 @@ def told(
             given = {(renamed or {}).get(name, name): values for name, values in outputs.items()}
             app.add(f"image {place}", {}, outputs, given)
         return app.told(Passport("rvc4", HeldOut("images")))
+
+
+def test_whole_numbers_stay_whole(tmp_path: Path) -> None:
+    """depthai takes the classes of pixels as integers only: as floats, its parser ended."""
+    passport = told(tmp_path, MASK, MASK)
+    assert passport.findings == ()
+    assert passport.parsers[0].note == "it answers; what it says is compared with nothing"
 
 
 def with_metadata(head: Mapping[str, Any], **metadata: object) -> dict[str, Any]:

@@ -8,6 +8,7 @@ the file for it. The answer is JSON: for each head its parser and, for each imag
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import sys
@@ -22,6 +23,8 @@ DETECTING = frozenset({"DetectionParser", "YOLO", "YOLOExtendedParser", "SSD"})
 """The heads that depthai-nodes 0.7.0, which makes parsers of heads, gives to depthai's DetectionParser."""
 PATIENCE = timedelta(seconds=10)
 """How long one image may take: a node that failed never answers."""
+HANGS_AFTER = 30.0
+"""Seconds after which it ends itself, and says where it hung; most of them are for a machine that is busy."""
 
 
 def parser_class(name: str) -> Any:
@@ -94,11 +97,14 @@ def _message(file: Path, request: Mapping[str, Any]) -> Any:
     message.setTransformation(dai.ImgTransformation(*request["size"]))
     with np.load(file) as kept:
         for name in kept.files:
-            values: Any = kept[name].astype(np.float32)
+            whole = kept[name].dtype.kind in "biu"  # classes of pixels: a parser of those takes nothing else
+            values: Any = kept[name].astype(np.int32 if whole else np.float32)
             order = orders.get(values.ndim, dai.TensorInfo.StorageOrder.NC)
             values = np.ascontiguousarray(values[0] if values.ndim == 4 and len(values) == 1 else values)
-            if name in request["halves"]:
-                message.addTensor(name, values, order)  # with an order, depthai keeps it in FP16
+            if whole:
+                message.addTensor(name, values, dai.TensorInfo.DataType.INT)
+            elif name in request["halves"]:
+                message.addTensor(name, values, order)  # with an order, depthai keeps floats in FP16
             else:
                 message.addTensor(name, values)
     return message
@@ -138,6 +144,7 @@ def main() -> None:
     code = 1
     try:
         if line := sys.stdin.readline():
+            faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
             request = json.loads(line)
             Path(request["answer"]).write_text(json.dumps(parse(request)))
         code = 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import oakmill
+from oakmill.conversion.depthai.parser import HANGS_AFTER
 from oakmill.errors import LimitExceeded, VerificationFailed
 from oakmill.processes import sandbox
 from oakmill.processes.run import Limits, finish, start
@@ -20,6 +21,9 @@ SECONDS = 60.0
 """How long all images may take together, with the load of depthai: 2 s on a machine that is not busy."""
 TRIES = 2
 """depthai's threads rarely wait for each other for ever: it is asked once more."""
+_HUNG = ("Timeout (", "TimeoutError: ")
+"""What its log says where it ended itself: faulthandler's word, and its own."""
+_SAID = "Exception message: "
 _PROGRAM = ("-P", "-m", "oakmill.conversion.depthai.parser")
 
 
@@ -88,6 +92,8 @@ class Parsing:
             found = json.loads(answer.read_text())
         except (OSError, ValueError):
             found = None
+        if any(mark in finished.log_tail for mark in _HUNG):
+            raise LimitExceeded(f"it was not done after {HANGS_AFTER:g} s", log=finished.log_tail)
         if finished.returncode or not isinstance(found, dict):
             raise VerificationFailed(_last_words(finished.log_tail), log=finished.log_tail)
         return found
@@ -100,5 +106,7 @@ class Parsing:
 
 
 def _last_words(log: str) -> str:
+    """What depthai says of the node that failed, else the last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip() and "[warning]" not in line]
-    return lines[-1][:500] if lines else "it ended without a word"
+    said = [line.partition(_SAID)[2] for line in lines if _SAID in line]
+    return (said or lines or ["it ended without a word"])[-1][:500]
