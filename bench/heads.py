@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from heads_export import MODELS
 from PIL import Image
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -34,6 +33,11 @@ CACHE = Path.home() / ".cache" / "oakmill-bench" / "heads"
 PACKAGES = ("torch==2.13.0", "torchvision==0.28.0", "ultralytics==8.4.190", "onnx", "onnxslim")
 NUDENET = "nudenet==3.4.2"
 SIDE = 160
+MODELS = (
+    "yolov5n", "yolov8n", "yolov9t", "yolov10n", "yolo11n", "yolo12n", "yolo26n",
+    "yolov8n-seg", "yolo26n-seg", "yolov8n-pose", "yolo26n-pose", "yolo11n-obb", "yolo26n-obb", "yolo11n-cls",
+)  # fmt: skip
+"""The yaml files of Ultralytics' package."""
 BEGIN, END = "<!-- bench/heads.py -->", "<!-- /bench/heads.py -->"
 FP16 = {"rvc2": ["--blob"], "rvc4": ["--target-precision", "FP16_STANDARD", "--proof-images", "8"]}
 TRAINED: dict[str, tuple[str, list[str]]] = {

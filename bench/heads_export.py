@@ -1,4 +1,4 @@
-"""Exports untrained nets of Ultralytics for `heads.py`, in an environment of its own: `heads_export.py OUT IMAGES`.
+"""Exports untrained nets of Ultralytics for `heads.py`, in an environment of its own: OUT IMAGES NAME ... are given.
 
 The nets come from the yaml files in its package. Random weights find nothing, so the biases of the last convolutions of
 the scores are raised, and their weights spread, until there are some boxes with scores on either side of one half. They
@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-MODELS = (
-    "yolov5n", "yolov8n", "yolov9t", "yolov10n", "yolo11n", "yolo12n", "yolo26n",
-    "yolov8n-seg", "yolo26n-seg", "yolov8n-pose", "yolo26n-pose", "yolo11n-obb", "yolo26n-obb", "yolo11n-cls",
-)  # fmt: skip
+import numpy as np
+import torch  # type: ignore[import-not-found]
+from ultralytics import YOLO  # type: ignore[import-not-found]
+from ultralytics.nn.modules.conv import Conv  # type: ignore[import-not-found]
+
 SPREAD = 1.0
 """How far apart the logits of cells and classes are after the last convolution."""
 SHARE = 0.93
@@ -25,8 +26,6 @@ OPSET = 17
 
 def see(net: Any, images: Any) -> None:
     """Let the normalisations learn from images, so that what the net gives depends on what it sees."""
-    import torch
-
     for module in net.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.reset_running_stats()
@@ -53,15 +52,11 @@ def liven(net: Any, images: Any) -> None:
 
 def near(bins: int) -> Any:
     """Biases by which a side is one and a half cells away: of bins, the first are likelier."""
-    import torch
-
     return torch.full((4,), 1.5) if bins == 1 else (-0.5 * torch.arange(bins)).repeat(4)
 
 
 def inputs_of(net: Any, layer: Any, images: Any) -> list[Any]:
     """What a layer reads when the net sees the images; nothing where it does not run."""
-    import torch
-
     seen: list[Any] = []
     hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     with torch.no_grad():
@@ -72,8 +67,6 @@ def inputs_of(net: Any, layer: Any, images: Any) -> list[Any]:
 
 def spread(net: Any, layer: Any, images: Any, deviation: float) -> None:
     """Random weights, under which what a convolution gives has this deviation."""
-    import torch
-
     for seen in inputs_of(net, layer, images)[:1]:
         with torch.no_grad():
             layer.weight.normal_()
@@ -83,8 +76,6 @@ def spread(net: Any, layer: Any, images: Any, deviation: float) -> None:
 
 def centre(net: Any, layer: Any, images: Any) -> None:
     """A bias by which the given share of cells has no class above one half."""
-    import torch
-
     for seen in inputs_of(net, layer, images)[:1]:
         with torch.no_grad():
             layer.bias.fill_(-float(layer(seen).amax(dim=1).flatten().quantile(SHARE)))
@@ -92,18 +83,13 @@ def centre(net: Any, layer: Any, images: Any) -> None:
 
 def main(out: Path, images_file: Path, names: list[str]) -> None:
     """Write one ONNX file for each; the images are a .npy of [n, 3, side, side], of 0 to 1."""
-    import numpy as np
-    import torch
-    from ultralytics import YOLO  # type: ignore[import-not-found]
-    from ultralytics.nn.modules.conv import Conv  # type: ignore[import-not-found]
-
     Conv.default_act = torch.nn.LeakyReLU(0.8)
 
     torch.set_num_threads(1)
     out.mkdir(parents=True, exist_ok=True)
     images = torch.from_numpy(np.load(images_file))
     side = int(images.shape[-1])
-    for name in names or MODELS:
+    for name in names:
         target = out / f"{name}.onnx"
         if target.is_file():
             continue

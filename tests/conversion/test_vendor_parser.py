@@ -34,6 +34,12 @@ def yolo(subtype: str, **metadata: object) -> dict[str, Any]:
 
 
 V5, V6 = yolo("yolov5", anchors=ANCHORS), yolo("yolov6r2")
+TEXT = {
+    "parser": "ClassificationSequenceParser",
+    "outputs": ["steps"],
+    "metadata": {"classes": ["-", "a", "b"], "n_classes": 3, "is_softmax": True, "ignored_indexes": [0]},
+}
+READ = {**TEXT, "metadata": {**TEXT["metadata"], "remove_duplicates": True, "concatenate_classes": True}}  # type: ignore[dict-item]
 PIXELS = {
     "parser": "SegmentationParser",
     "outputs": ["mask"],
@@ -53,6 +59,9 @@ def outputs_of(head: Mapping[str, Any], seed: int) -> dict[str, Any]:
     if head["parser"] == "ClassificationParser":
         scores = np.exp(random.normal(size=(1, 3)) * 3)
         return {"scores": (scores / scores.sum()).astype(np.float32)}
+    if head["parser"] == "ClassificationSequenceParser":
+        steps = np.exp(random.normal(size=(1, 9, 3)) * 4)
+        return {"steps": (steps / steps.sum(axis=2, keepdims=True)).astype(np.float32)}
     if head["parser"] == "SegmentationParser":
         return {"mask": random.integers(0, 2, (1, 8, 8), dtype=np.int32)}
     anchors = 2 if head["metadata"]["anchors"] else 1
@@ -123,7 +132,7 @@ def with_metadata(head: Mapping[str, Any], **metadata: object) -> dict[str, Any]
     return {**head, "metadata": {**head["metadata"], **metadata}}
 
 
-@pytest.mark.parametrize("head", [V5, V6, SCORES], ids=["anchors", "distances", "classes"])
+@pytest.mark.parametrize("head", [V5, V6, SCORES, READ], ids=["anchors", "distances", "classes", "text"])
 def test_a_right_head_is_read_as_the_source_sees(head: dict[str, Any], tmp_path: Path) -> None:
     passport = told(tmp_path, head, head)
     (row,) = passport.parsers

@@ -30,7 +30,7 @@ from oakmill.errors import LimitExceeded, OakmillError
 from oakmill.findings import Finding
 from oakmill.graph import equality
 from oakmill.heads.boxes import Boxes
-from oakmill.heads.recognise import Detections, Head, Scores, recognise
+from oakmill.heads.recognise import Detections, Head, Scores, Steps, recognise
 from oakmill.settings import Settings
 
 MOST = 16
@@ -38,8 +38,8 @@ MOST = 16
 OWN_THRESHOLD, OWN_OVERLAP = 0.5, 0.5
 """depthai's own, where a head says none."""
 
-Truth = Boxes | int | None
-"""What the source sees of one image: all candidates, or the class that it says; None where nobody can tell."""
+Truth = Boxes | str | None
+"""What the source sees of one image: all candidates, or the class or text that it says; None where nobody can tell."""
 
 
 @dataclass
@@ -100,7 +100,9 @@ class CameraApp:
         found = recognise(tensors_of(reference), [head], image_size(self.prepared))
         match next((item for item in found if not item.guessed), None):
             case Scores() as scores:
-                return int(reference[scores.output].argmax())
+                return label(scores.names, int(reference[scores.output].argmax()))
+            case Steps() as steps:
+                return "".join(steps.names[index] for index in _read(reference[steps.output], steps.blank))
             case Detections() as detections:
                 return detections.decoder.settled(reference).decode(reference)
         return None
@@ -152,8 +154,8 @@ class CameraApp:
         answers = list(zip(self.images, truths, said["images"], strict=True))
         if all(isinstance(truth, Boxes) for truth in truths):
             return self._boxes(answers, place, names, known)
-        if all(isinstance(truth, int) for truth in truths):
-            return _classes(answers, names, known)
+        if all(isinstance(truth, str) for truth in truths):
+            return _words(answers, known)
         return ParserAgreement(**known, note="it answers; what it says is compared with nothing")
 
     def _boxes(
@@ -202,12 +204,23 @@ def _thresholds(head: Head) -> tuple[float, float]:
 
 def _still_there(passport: Passport) -> float:
     """The share of the source's boxes, or classes, that the converted model still has: the least that was measured."""
-    keys = {"detection": "recall", "classification": "top1"}
+    keys = {"detection": "recall", "classification": "top1", "text": "texts"}
     found = [task.values[keys[task.kind]] for _, task in passport.tasks if task.kind in keys and task.measured]
     return min(found, default=1.0)
 
 
-def _classes(answers: Sequence[tuple[str, Any, Any]], names: tuple[str, ...], known: dict[str, Any]) -> ParserAgreement:
-    """Of a classifier: the images whose first class is the source's, by name."""
-    right = sum(bool(said.get("classes")) and said["classes"][0] == label(names, truth) for _, truth, said in answers)
-    return ParserAgreement(**known, kind="classification", boxes=len(answers), found=right, answers=len(answers))
+def _read(scores: np.ndarray[Any, Any], blank: int | None) -> list[int]:
+    """The characters of one text, as CTC reads them: repeats once, without the blank."""
+    tops = scores.reshape(-1, scores.shape[-1]).argmax(axis=1)
+    starts = np.flatnonzero(np.diff(tops, prepend=-1))
+    return [int(tops[place]) for place in starts if tops[place] != blank]
+
+
+def _words(answers: Sequence[tuple[str, Any, Any]], known: dict[str, Any]) -> ParserAgreement:
+    """Of a classifier the images whose first class is the source's, by name; of a reader those with the same text."""
+    is_text = known["parser"] == "ClassificationSequenceParser"
+    words = (said.get("classes") or [""] for _, _, said in answers)
+    found = ["".join(classes) if is_text else classes[0] for classes in words]
+    right = sum(word == truth for word, (_, truth, _) in zip(found, answers, strict=True))
+    kind = "text" if is_text else "classification"
+    return ParserAgreement(**known, kind=kind, boxes=len(answers), found=right, answers=len(answers))

@@ -41,7 +41,7 @@ class ParserAgreement:
     """What one head's parser finds, by the float model: a row of the passport.
 
     `parser` is the head's, `node` the vendor's program that ran; empty where it has none on a computer. On `images` the
-    float model sees `boxes` from `threshold` on (or says as many classes), of which the parser has `found`, with
+    float model sees `boxes` from `threshold` on (or as many classes or texts), of which the parser has `found`, with
     `mean_iou` of overlap; it gives `answers` in all, `extra` of them where the float model has nothing. `named` is the
     share of those found that have the right class name, NaN where no names are known. `beside` counts the boxes that
     lie on a surer one of another class, of which depthai's parser keeps one. `note` says why there are no numbers, or
@@ -80,7 +80,7 @@ class ParserAgreement:
         """What it found, a sentence for people."""
         if not self.measured:
             return f"{self.node or self.parser}: {self.note}"
-        of = "classes" if self.kind == "classification" else "boxes"
+        of = {"classification": "classes", "text": "texts"}.get(self.kind, "boxes")
         said = f"the vendor's parser finds {self.found} of the float model's {self.boxes} {of} on {self.images} images"
         if not math.isnan(self.mean_iou):
             said += f", mean overlap {self.mean_iou:.3f}"
