@@ -81,7 +81,7 @@ def test_other_tasks_are_nothing_of_ours(tmp_path: Path) -> None:
 
 def test_a_network_of_the_form_is_recognised_whoever_wrote_its_file(tmp_path: Path) -> None:
     """A trained detector of another writer came out without a head, though its graph and the proof leave no doubt."""
-    model = Export().model(author="somebody")
+    model = Export().model(author="somebody", names="")
     source = opened(model, tmp_path)
     found = camera_heads.applied(model, source, (), WANTED)
     assert [item.code for item in found.findings] == ["head_recognised", "class_names_missing"]
