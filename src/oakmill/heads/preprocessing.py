@@ -23,11 +23,21 @@ def of(model: ModelProto, source: SourceModel) -> Mapping[str, Any]:
     shapes = [item.shape for item in source.inputs]
     if len(shapes) != 1 or len(shapes[0]) != len("NCHW") or shapes[0][1] != 3:
         return {}
-    evidence = Evidence(source.metadata)
+    height, width = shapes[0][2:]
+    size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
+    evidence = Evidence(source.metadata, size)
     return families.preprocessing(families.recognise(model, evidence), evidence)
 
 
 def in_words(spec: InputSpec) -> str:
     """What an input takes, for people: "RGB divided by 255"."""
-    divided = f" divided by {spec.scale_values[0]:g}" if spec.scale_values else ", as it is"
+    less = f" minus {spec.mean_values[0]:g}" if spec.mean_values else ""
+    divided = f"{less} divided by {spec.scale_values[0]:g}" if spec.scale_values else less or ", as it is"
     return f"{spec.encoding_from}{divided}"
+
+
+def as_options(spec: InputSpec) -> str:
+    """The same as options of a conversion: "--scale-values 255 --encoding-from RGB"."""
+    words = (("--mean-values", spec.mean_values), ("--scale-values", spec.scale_values))
+    numbers = [f"{option} {values[0]:g}" for option, values in words if values]
+    return " ".join([*numbers, f"--encoding-from {spec.encoding_from}"])

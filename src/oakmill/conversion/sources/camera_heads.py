@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto
+from onnx import ModelProto, ValueInfoProto
 
 from oakmill.errors import OakmillError, SpecError
 from oakmill.findings import Finding, Severity
@@ -31,6 +31,9 @@ PROOFS = 2
 """Images of noise on which the network before and after the cut must say the same."""
 CLOSE = 1e-5
 """How far corners, in parts of the image, and scores may be apart: sums of 16 float32 numbers in another order."""
+
+_SHOWN = 12
+"""Outputs that are listed where a family is none of theirs."""
 
 Keep = Callable[[ModelProto, object, Callable[[], str]], str]
 """Gives what a proof found: of the same network and the same question before, or now."""
@@ -82,7 +85,7 @@ def preprocessed(asked: Sequence[InputSpec], source: SourceModel) -> tuple[tuple
     if not values:
         return tuple(asked), ()
     spec = InputSpec.model_validate({**item.model_dump(exclude_none=True), **values})
-    options = f"{'--scale-values 255 ' if spec.scale_values else ''}--encoding-from {spec.encoding_from}"
+    options = preprocessing.as_options(spec)
     told = Finding(
         "preprocessing_of_family", Severity.NOTE,
         f"input {item.name!r} takes {preprocessing.in_words(spec)}, as networks of this kind do: {options}",
@@ -107,13 +110,14 @@ def applied(
     Raises:
         SpecError: the family that the user names is none, or the network is not of it.
     """
-    declared = ((source.archive or {}).get("model") or {}).get("heads")
-    if not isinstance(network, ModelProto) or declared or len(graph_inputs(network.graph)) != 1:
+    if why := _unasked(network, source):
+        if wanted.family:
+            raise _refused(wanted.family, why)
         return Applied(network, source)
     evidence = Evidence(source.metadata, _size(network, asked), wanted.family, wanted.named)
     found = families.recognise(network, evidence)
     if found is None and wanted.family:
-        raise _not_of(wanted.family)
+        raise _not_of(wanted.family, network, evidence)
     if found is None:
         told = _left("its graph has another form than the known ones", "") if evidence.expects_head else None
         return Applied(network, source, (told,) if told else ())
@@ -122,14 +126,49 @@ def applied(
     if evidence.size is None:
         return Applied(network, source)  # an open shape is refused with its own words
     if problem := found.problem():
-        return Applied(network, source, (_left(problem, found.words),))
+        return _kept(network, source, found, problem, wanted)
     return _apply(network, source, found, evidence.size, wanted, keep)
 
 
-def _not_of(family: str) -> SpecError:
-    known = {row.name: row.words for row in families.ROWS}
-    why = f"the network has no outputs as {known[family]} has them" if family in known else "no such family is known"
-    return SpecError(f"--head {family}: {why}", subject="head", remedy=f"omit it, or take one of {', '.join(known)}")
+def _unasked(network: Any, source: SourceModel) -> str:
+    """Why no head is looked for; empty where one is."""
+    if not isinstance(network, ModelProto):
+        return "heads are recognised in ONNX graphs, and this source is none"
+    if ((source.archive or {}).get("model") or {}).get("heads"):
+        return "the NN Archive declares its heads, which count"
+    inputs = len(graph_inputs(network.graph))
+    return f"the network has {inputs} inputs, and a head is that of one image" if inputs != 1 else ""
+
+
+def _not_of(family: str, network: ModelProto, evidence: Evidence) -> SpecError:
+    """What is missing, beside what there is."""
+    row = next((row for row in families.ROWS if row.name == family), None)
+    if row is None:
+        return _refused(family, "no such family is known")
+    ends = ", ".join(f"{value.name!r} {_sides(value)}" for value in network.graph.output[:_SHOWN])
+    more = f" and {len(network.graph.output) - _SHOWN} more" if len(network.graph.output) > _SHOWN else ""
+    image = "" if evidence.size else ", and its input is no image of known size"
+    return _refused(family, f"it needs {row.needs or row.words}; the network's outputs are {ends}{more}{image}")
+
+
+def _sides(value: ValueInfoProto) -> str:
+    return f"[{', '.join('?' if side is None else str(side) for side in stated(value))}]"
+
+
+def _refused(family: str, why: str) -> SpecError:
+    known = ", ".join(row.name for row in families.ROWS)
+    return SpecError(f"--head {family}: {why}", subject="head", remedy=f"omit it, or take one of {known}")
+
+
+def _kept(network: ModelProto, source: SourceModel, found: Found, why: str, wanted: Wanted) -> Applied:
+    """The source as it is, with the reason; an error where the user named the family.
+
+    Raises:
+        SpecError: the user did.
+    """
+    if wanted.family:
+        raise _refused(wanted.family, why)
+    return Applied(network, source, (_left(why, found.words),))
 
 
 def _apply(network: ModelProto, source: SourceModel, found: Found, size: Size, wanted: Wanted, keep: Keep) -> Applied:
@@ -137,7 +176,7 @@ def _apply(network: ModelProto, source: SourceModel, found: Found, size: Size, w
     if ended is not network:
         question = [repr(found), wanted.platform, wanted.seed, PROOFS, CLOSE]
         if wrong := keep(network, question, lambda: _difference(network, ended, found, size, wanted.seed)):
-            return Applied(network, source, (_left(wrong, found.words),))
+            return _kept(network, source, found, wrong, wanted)
         ended = infer_shapes(ended)
     names, told = _names(found)
     model = (source.archive or {}).get("model") or {"inputs": []}

@@ -14,35 +14,112 @@ from oakmill.heads.families import anchored, centred, distances, face_rows, face
 from oakmill.heads.families.base import Evidence, Family, Found, Sure
 from oakmill.spec import Encoding
 
-RGB_BY_255 = {"scale_values": (255.0,), "encoding_from": Encoding.RGB, "encoding_to": Encoding.BGR}
+RGB = {"encoding_from": Encoding.RGB, "encoding_to": Encoding.BGR}
+RGB_BY_255 = {"scale_values": (255.0,), **RGB}
+RGB_BY_128 = {"mean_values": (127.0,), "scale_values": (128.0,), **RGB}
 BGR = {"encoding_from": Encoding.BGR, "encoding_to": Encoding.BGR}
 
 ROWS: tuple[Family, ...] = (
     Family(
-        distances.Distances.family, "YOLO v5u, v6 from release 2, v8 to v12, v26 and Gold", distances.find, RGB_BY_255
+        distances.Distances.family,
+        "YOLO v5u, v6 from release 2, v8 to v12, v26 and Gold",
+        distances.find,
+        RGB_BY_255,
+        "convolutions on grids that give distances to the sides and a Sigmoid of scores, joined to one output",
     ),
-    Family(centred.Centred.family, "YOLOX and YOLO v6 of its first release", centred.find, BGR),
+    Family(
+        centred.Centred.family,
+        "YOLOX and YOLO v6 of its first release",
+        centred.find,
+        BGR,
+        "convolutions on grids that give boxes, a Sigmoid of objectness and one of scores, joined to one output",
+    ),
     Family(
         anchored.Anchored.family,
         "YOLO v5 and v7 with anchors, and v3 and v4 of the same form",
         anchored.find,
         RGB_BY_255,
+        "a Sigmoid of each grid's convolution, and anchors as constants",
     ),
-    Family(faces.SCRFD, "SCRFD, faces with five points", faces.find_scrfd),
-    Family(face_rows.ULTRAFACE, "UltraFace, faces", face_rows.find_ultraface),
-    Family(face_rows.YUNET, "YuNet of 2023, faces", face_rows.find_yunet),
-    Family(face_rows.RETINAFACE, "RetinaFace, faces", face_rows.find_retinaface),
-    Family(faces.PALM, "MediaPipe, palms", faces.find_palm),
-    Family(faces.SSD, "finished detections of an SSD", faces.find_ssd),
-    Family(texts.TEXT, "text, character by character (CTC)", texts.find_text),
-    Family(texts.TEXT_DETECTION, "regions of text (DB, PaddleOCR)", texts.find_text_detection),
-    Family(vectors.CLASSIFICATION, "scores of classes", vectors.find_classification),
-    Family(vectors.EMBEDDING, "an embedding", vectors.find_embedding),
-    Family(vectors.REGRESSION, "numbers of a regression", vectors.find_regression),
-    Family(maps.SEGMENTATION, "the class of each pixel", maps.find_segmentation),
-    Family(maps.DEPTH, "depth or disparity", maps.find_depth),
-    Family(maps.HEATMAPS, "a heatmap for each keypoint", maps.find_heatmaps),
-    Family(maps.IMAGE, "an image", maps.find_image),
+    Family(
+        faces.SCRFD,
+        "SCRFD, faces with five points",
+        faces.find_scrfd,
+        needs="nine outputs: a score, a box and five points at two anchors of each cell of 8, 16 and 32 pixels",
+    ),
+    Family(
+        face_rows.ULTRAFACE,
+        "UltraFace, faces",
+        face_rows.find_ultraface,
+        RGB_BY_128,
+        needs="boxes [1, N, 4] that the graph decodes and a Softmax of scores [1, N, 2], N as UltraFace has it",
+    ),
+    Family(
+        face_rows.YUNET,
+        "YuNet of 2023, faces",
+        face_rows.find_yunet,
+        BGR,
+        needs="twelve outputs: two Sigmoids [1, N, 1], [1, N, 4] and [1, N, 10] for each of the strides 8, 16 and 32",
+    ),
+    Family(
+        face_rows.RETINAFACE,
+        "RetinaFace, faces",
+        face_rows.find_retinaface,
+        needs="[1, N, 4], a Softmax [1, N, 2] and [1, N, 10], at two anchors of each cell of 8, 16 and 32 pixels",
+    ),
+    Family(
+        faces.PALM,
+        "MediaPipe, palms",
+        faces.find_palm,
+        needs="boxes [1, 2016, 18] and scores [1, 2016, 1] of 192 pixels, or 896 of 128",
+    ),
+    Family(faces.SSD, "finished detections of an SSD", faces.find_ssd, needs="one output [1, 1, N, 7]"),
+    Family(
+        texts.TEXT,
+        "text, character by character (CTC)",
+        texts.find_text,
+        needs="one output [1, T, K] of 11 classes or more",
+    ),
+    Family(
+        texts.TEXT_DETECTION,
+        "regions of text (DB, PaddleOCR)",
+        texts.find_text_detection,
+        needs="one output [1, 1, H, W], a Sigmoid",
+    ),
+    Family(
+        vectors.CLASSIFICATION,
+        "scores of classes",
+        vectors.find_classification,
+        needs="one output [1, K] of floating-point numbers",
+    ),
+    Family(
+        vectors.EMBEDDING, "an embedding", vectors.find_embedding, needs="one output [1, K] of floating-point numbers"
+    ),
+    Family(
+        vectors.REGRESSION,
+        "numbers of a regression",
+        vectors.find_regression,
+        needs="one output [1, K] of floating-point numbers",
+    ),
+    Family(
+        maps.SEGMENTATION,
+        "the class of each pixel",
+        maps.find_segmentation,
+        needs="one output [1, K, H, W] of 2 to 255 classes, or an ArgMax of one",
+    ),
+    Family(
+        maps.DEPTH,
+        "depth or disparity",
+        maps.find_depth,
+        needs="one output [1, 1, H, W] or [1, H, W] of floating-point numbers",
+    ),
+    Family(
+        maps.HEATMAPS,
+        "a heatmap for each keypoint",
+        maps.find_heatmaps,
+        needs="one output [1, K, H, W] of floating-point numbers",
+    ),
+    Family(maps.IMAGE, "an image", maps.find_image, needs="one output [1, 3, H, W] of the image's size or a multiple"),
 )
 """All families, those with the clearest marks first."""
 _ORDER = (Sure.CERTAIN, Sure.LIKELY, Sure.GUESS)

@@ -125,9 +125,11 @@ class Family:
     """A row of the registry: a name that users know, what it is, and how it is found.
 
     `preprocessing` is what its networks are trained on, as fields of an `InputSpec`; empty where that varies.
+    `needs` says which outputs it has, for who takes another network for one of it.
     """
 
     name: str
     words: str
     find: Callable[[ModelProto, Evidence], Found | None]
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
+    needs: str = ""

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -16,8 +17,10 @@ from oakmill.model import open_source
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import Encoding, InputSpec
+from tests.unit.heads.families.ends import DENSE, SOFTMAX, ended
 from tests.unit.heads.families.exports import Export
 from tests.unit.heads.families.test_centred import export as centred_export
+from tests.unit.heads.families.test_face_rows import ultraface
 
 WANTED = camera_heads.Wanted("rvc2")
 
@@ -99,7 +102,7 @@ def test_a_family_that_the_network_is_not_of_is_refused(tmp_path: Path) -> None:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     source = opened(model, tmp_path)
-    for family, why in (("yolov8", "no outputs as YOLO"), ("frcnn", "no such family")):
+    for family, why in (("yolov8", "it needs convolutions on grids"), ("frcnn", "no such family")):
         with pytest.raises(SpecError, match=why):
             camera_heads.applied(model, source, (), replace(WANTED, family=family))
 
@@ -172,3 +175,43 @@ def test_a_network_that_nobody_knows_gets_no_preprocessing(tmp_path: Path) -> No
     next(node for node in model.graph.node if node.op_type == "Sigmoid").op_type = "Relu"
     asked = (InputSpec(name="images"),)
     assert camera_heads.preprocessed(asked, opened(model, tmp_path)) == (asked, ())
+
+
+def of_others(network: ModelProto, tmp_path: Path, family: str = "", archive: dict[str, Any] | None = None) -> Any:
+    source = replace(opened(network, tmp_path), archive=archive)
+    return camera_heads.applied(network, source, (), camera_heads.Wanted("rvc2", family))
+
+
+@pytest.mark.parametrize(
+    ("family", "words"),
+    [
+        ("segmentation", r"it needs one output \[1, K, H, W\] of 2 to 255 classes.* outputs are 'out' \[1, 8\]"),
+        ("ultraface", r"that the graph decodes.*'out' \[1, 8\]"),
+        ("nonsense", "no such family is known"),
+    ],
+)
+def test_a_family_that_the_network_is_not_of_is_refused_with_what_is_missing(
+    family: str, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError, match=words):
+        of_others(ended(DENSE, SOFTMAX), tmp_path, family)
+
+
+def test_a_family_is_not_passed_over_in_silence(tmp_path: Path) -> None:
+    """With `--head`, an archive's own heads, or a size that does not fit, left the network as it was, with exit 0."""
+    heads = {"model": {"inputs": [], "heads": [{"parser": "P", "metadata": {}}]}}
+    with pytest.raises(SpecError, match="the NN Archive declares its heads"):
+        of_others(ended(DENSE, SOFTMAX), tmp_path, "classification", heads)
+    with pytest.raises(SpecError, match="no multiple of its stride"):
+        of_others(Export(side=40).model(), tmp_path, "yolov8")
+    found = of_others(ended(DENSE, name="logits"), tmp_path)
+    assert [item.code for item in found.findings] == ["head_suggested"]
+    accepted = of_others(ended(DENSE, name="logits"), tmp_path, "classification")
+    assert accepted.source.archive["model"]["heads"][0]["parser"] == "ClassificationParser"
+
+
+def test_ultraface_takes_what_it_was_trained_on(tmp_path: Path) -> None:
+    (item,), told = camera_heads.preprocessed((InputSpec(name="image"),), opened(ultraface("Exp"), tmp_path))
+    assert (item.mean_values, item.scale_values, item.encoding_from) == ((127.0,), (128.0,), Encoding.RGB)
+    assert "RGB minus 127 divided by 128" in told[0].message
+    assert "--mean-values 127 --scale-values 128 --encoding-from RGB" in told[0].message
