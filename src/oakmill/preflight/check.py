@@ -23,7 +23,7 @@ from oakmill.preflight.graph import STANDARD, Facts
 from oakmill.preflight.inputs import Inputs
 from oakmill.preflight.opsets import asked_opset
 from oakmill.preflight.reach import refusal
-from oakmill.preflight.rewritten import in_plain_numbers, rewritten
+from oakmill.preflight.rewritten import in_plain_numbers, is_quantized, rewritten
 from oakmill.preflight.tables import MIXED, POOR, WRONG, Answer, Table, tables
 from oakmill.preflight.variants import Variant, variant_of
 from oakmill.preflight.written_out import as_prepared
@@ -114,7 +114,7 @@ class Preflight:
         """What is said of each node."""
         functions = {(item.domain, item.name) for item in self.model.functions}
         opset = self.facts.opset
-        plain = PLATFORMS[table.platform].limits.plain_numbers
+        plain = PLATFORMS[table.platform].limits.plain_numbers and not is_quantized(self.facts)
         for node, asked in self.variants:
             variant = in_plain_numbers(asked) if plain else asked
             if (node.domain, node.op_type) in functions or rewritten(table.platform, variant):

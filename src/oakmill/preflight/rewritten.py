@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
+from oakmill.preflight.graph import Facts
 from oakmill.preflight.variants import Variant
 
 Rule = Callable[[frozenset[str]], bool]
@@ -34,13 +35,18 @@ def in_plain_numbers(variant: Variant) -> Variant:
     return replace(variant, details=", ".join(kept), tensors=variant.tensors.replace(dtype, plain, 1))
 
 
+def is_quantized(facts: Facts) -> bool:
+    """Whether whole numbers stay what they are, as those of a quantized model do."""
+    return any("Linear" in node.op_type or "Integer" in node.op_type for node in facts.nodes)
+
+
 def _is_port(detail: str) -> bool:
     kind = detail.removeprefix("fed ").removeprefix("given as ")
     return kind != detail and kind in _PLAIN
 
 
 _PLAIN = {
-    **dict.fromkeys(("int8", "int16", "uint8", "uint16", "uint32", "uint64"), "int32"),
+    **dict.fromkeys(("int8", "int16", "uint16", "uint32", "uint64"), "int32"),
     **dict.fromkeys(("float16", "float64"), "float32"),
 }
 

@@ -274,6 +274,16 @@ def _clip(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield "bounds of one dimension" if any(facts.rank(name) == 1 for name in node.input[1:] if name) else ""
 
 
+def _cumulative_sum(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
+    yield from _flags("exclusive", "reverse")(node, facts, given)
+    yield computed(facts, argument(node, 1), "axis")
+
+
+def _triangle(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
+    yield from _named("upper")(node, facts, given)
+    yield computed(facts, argument(node, 1), "diagonal")
+
+
 def _einsum(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     """The equation, its letters renamed in their order."""
     letters: dict[str, str] = {}
@@ -292,7 +302,7 @@ _RULES: Mapping[str, Rule] = {
     "CenterCropPad": _shape_given("shape"),
     "ConstantOfShape": _shape_given("shape", 0),
     "Conv": sliding.convolution, "ConvTranspose": sliding.convolution, "DeformConv": sliding.convolution,
-    "CumSum": _flags("exclusive", "reverse"),
+    "CumSum": _cumulative_sum,
     "DepthToSpace": _named("mode"),
     "DequantizeLinear": _quantizer, "QuantizeLinear": _quantizer,
     "Einsum": _einsum,
@@ -322,7 +332,7 @@ _RULES: Mapping[str, Rule] = {
     "Squeeze": _shape_given("axes"), "Unsqueeze": _shape_given("axes"),
     "Tile": _shape_given("repeats"),
     "TopK": _top_k,
-    "Trilu": _named("upper"),
+    "Trilu": _triangle,
     "Upsample": _shape_given("scales"),
     "Where": _where,
 }  # fmt: skip

@@ -43,11 +43,11 @@ def test_a_scattering(name: str) -> None:
 
 def test_indices_that_are_computed() -> None:
     """RVC2's compiler has ScatterElements, and no ScatterND."""
-    inputs, given = "float[4,3] x, int64[2,3] i, int64[2,1] n", {"outputs": "float[4,3] y", "constants": TWO_BY_THREE}
-    kept = parse("y = ScatterElements<axis=0>(x, i, c)", inputs=inputs, **given)
+    inputs, y = "float[4,3] x, int64[2,3] i, int64[2,1] n", "float[4,3] y"
+    kept = parse("y = ScatterElements<axis=0>(x, i, c)", inputs=inputs, outputs=y, constants=TWO_BY_THREE)
     assert ops(decompose(kept, SCATTERING)) == ["ScatterElements"]
     with pytest.raises(UnsupportedModel, match="computed while the model runs"):
-        decompose(parse("y = ScatterND(x, n, c)", inputs=inputs, **given), SCATTERING)
+        decompose(parse("y = ScatterND(x, n, c)", inputs=inputs, outputs=y, constants=TWO_BY_THREE), SCATTERING)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from oakmill.graph.exact import write_exactly
 from oakmill.graph.quantizers import without_quantizers
 from oakmill.preflight.check import Preflight
 from oakmill.preflight.graph import Facts
-from oakmill.preflight.rewritten import in_plain_numbers, rewritten
+from oakmill.preflight.rewritten import in_plain_numbers, is_quantized, rewritten
 from oakmill.preflight.variants import variant_of
 from tests.unit.graph.building import ops, parse
 
@@ -97,3 +97,19 @@ def test_other_number_types_are_asked_for_as_they_are_written() -> None:
     assert Preflight(model).report("rvc2").verdict is not Severity.ERROR
     cast = parse("y = Cast<to=10>(x)", inputs="double[4,5] x", outputs="float16[4,5] y")
     assert in_plain_numbers(variant_of(cast.graph.node[0], Facts(cast))).words == "Cast (to the same) on float32 2-D"
+
+
+def test_quantizers_keep_their_types() -> None:
+    """A quantizer's output of uint8 is no int32, and pixels that are added overflow in uint8 and not in int32."""
+    quantizer = parse("y = QuantizeLinear(x, s)", outputs="uint8[2,8,6,5] y", constants="float s = {0.5}")
+    assert is_quantized(Facts(quantizer))
+    pixels = parse("y = Add(x, x)", inputs="uint8[4,5] x", outputs="uint8[4,5] y")
+    assert in_plain_numbers(variant_of(pixels.graph.node[0], Facts(pixels))).dtype == "uint8"
+    assert Preflight(pixels).report("rvc2").verdict is not Severity.OK
+
+
+def test_a_diagonal_that_is_fed_is_another_form() -> None:
+    """Trilu and CumSum are written with a constant diagonal and axis: with one that is fed they were "yes"."""
+    fed = parse("y = Trilu(x, k)", inputs="float[2,8,6,5] x, int64 k")
+    assert not written(fed, "Trilu", "rvc2")
+    assert Preflight(fed).report("rvc2").verdict is not Severity.OK
