@@ -1,6 +1,7 @@
 """Sends ONNX's backend suite through `check`, conversion and the vendor's run, and counts who was right.
 
-    nice -n 15 .venv/bin/python bench/conformance.py [--platforms rvc2 rvc4] [--only WORD] [--limit N] [--results FILE]
+    nice -n 15 .venv/bin/python bench/conformance.py [--platforms rvc2 rvc4] [--only WORD] [--limit N | --sample N]
+        [--results FILE]
     .venv/bin/python bench/conformance.py --matrix [--write]
 
 Each case (see coverage/suite.py) is looked at by the preflight, converted as a user converts it, but without the
@@ -14,9 +15,11 @@ docs/reference/conformance.md. No device is asked.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
+import random
 import signal
 import sys
 import time
@@ -55,6 +58,7 @@ def main() -> None:
     parser.add_argument("--platforms", nargs="+", default=list(MODES), choices=list(MODES))
     parser.add_argument("--only", default="", help="cases whose name holds this word")
     parser.add_argument("--limit", type=int, default=0, help="so many cases, spread over the operators")
+    parser.add_argument("--sample", type=int, default=0, help="so many cases, drawn at random, always the same ones")
     parser.add_argument("--results", type=Path, default=Path("/tmp/oakmill-conformance.jsonl"))
     parser.add_argument("--until", default="", help="time of day, HH:MM, at which to stop")
     parser.add_argument("--matrix", action="store_true", help="convert nothing: only count")
@@ -62,6 +66,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
     arguments = parser.parse_args()
     cases = chosen(kept(arguments.results.parent), arguments.only, arguments.limit)
+    if arguments.sample:
+        cases = random.Random(0).sample(cases, min(arguments.sample, len(cases)))
     known = read(arguments.results)
     if not arguments.matrix:
         run(cases, arguments.platforms, known, arguments.results, arguments.until)
@@ -100,7 +106,7 @@ def run(
     """Convert what is not known yet; each outcome is written at once."""
     todo = [(case, platform) for platform in platforms for case in cases if (case.digest, platform) not in known]
     worker = Worker()
-    with file.open("a") as results:
+    with file.open("a") as results, contextlib.closing(worker):
         for done, (case, platform) in enumerate(todo, 1):
             if until and time.strftime("%H:%M") >= until:
                 break
@@ -114,7 +120,6 @@ def run(
             results.write(json.dumps(row) + "\n")
             results.flush()
             print(f"{done}/{len(todo)} {platform} {case.name}: {row['became']} {row.get('why', '')[:100]}", flush=True)
-    worker.stop()
 
 
 class Worker:
@@ -142,10 +147,10 @@ class Worker:
         except (EOFError, OSError):
             self._process.join(10)
             why = f"the process ended with {self._process.exitcode}"
-        self.stop()
+        self.close()
         return {"became": "died", "why": why}
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End it, and what it started."""
         if self._process is not None and self._process.pid:
             if self._process.is_alive():
