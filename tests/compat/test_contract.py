@@ -249,7 +249,7 @@ def test_what_the_client_sends_reaches_the_spec(world: World, ready: Json) -> No
         ("rvc2", {"colour": 1}, {}, "colour"),
         ("rvc2", {"inputs": [{"input_name": "image", "frozen_value": 1}]}, {}, "frozen_value"),
         ("rvc2", {"inputs": [{"input_name": "image", "data_type": "uint8"}]}, {}, "float32"),
-        ("rvc2", {"class_names": ["cat"]}, {}, "NN Archive"),
+        ("rvc2", {"class_names": [""]}, {}, "no name"),
         ("rvc2", {"version": "yolov8"}, {}, ".pt"),
         ("rvc2", {"version": "yolov99"}, {}, "yolov10"),
         ("rvc2", {"quantization_data": "GENERAL"}, {}, "RVC2 quantizes nothing"),
@@ -280,6 +280,12 @@ def test_what_the_client_says_of_vectors_by_default_says_nothing(world: World, r
     vector = {"input_name": "image", "shape": [1, 10], "layout": "NC", "encoding": {"from_": "RGB", "to": "BGR"}}
     spec = spec_of(world, export(world, ready, "rvc2", {"inputs": [vector]}))
     assert spec["inputs"] == [{"name": "image", "shape": [1, 10], "layout": "NC"}]
+
+
+def test_the_names_of_a_yolos_classes_reach_its_head(world: World, ready: Json) -> None:
+    """They were refused, as no head was written."""
+    job = export(world, ready, "rvc2", {"class_names": ["cat", "dog, brown"]})
+    assert spec_of(world, job)["class_names"] == ["cat", "dog, brown"]
 
 
 def test_a_checkpoint_gets_its_picture_whole_and_a_yolo_its_scale(world: World, ready: Json) -> None:

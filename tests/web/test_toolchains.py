@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
 from oakmill.settings import Settings
 from oakmill.toolchains import catalog
 from oakmill.toolchains.base import State, Toolchain
+from tests.web.conftest import Watch
 
 
 def test_every_toolchain_is_there_with_its_state(page: Page) -> None:
@@ -16,6 +19,21 @@ def test_every_toolchain_is_there_with_its_state(page: Page) -> None:
         card = page.locator(f"[id='{toolchain.name}']")
         expect(card).to_contain_text(toolchain.summary)
         expect(card).to_contain_text(f"oakmill toolchains {'verify' if _is_there(toolchain) else 'install'}")
+
+
+def test_what_a_licence_stands_before_is_installed_once_it_is_accepted(page: Page, watch: Watch) -> None:
+    """The box has to be ticked, and a request without it is refused; nothing is installed here."""
+    page.goto("/toolchains")
+    card = page.locator("[id='sources/ultralytics-8.4.190']")
+    expect(card).to_contain_text("AGPL-3.0, which asks for your sources")
+    box = card.get_by_label("I accept the AGPL-3.0")
+    expect(box).not_to_be_checked()
+    card.get_by_role("button", name=re.compile("Install")).click()
+    assert page.evaluate("document.activeElement.name") == "accept_licence"
+    expect(card.locator(".standing")).to_have_count(0)
+    watch.expected.add(422)
+    answer = page.request.post("/toolchains/sources/ultralytics-8.4.190/install", form={"accept_licence": "MIT"})
+    assert answer.status in (403, 422)
 
 
 def _is_there(toolchain: Toolchain) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from subprocess import DEVNULL, PIPE, STDOUT, Popen
 from typing import Annotated, Any
 
-from fastapi import Path
+from fastapi import Path, Query
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
@@ -17,7 +17,8 @@ from oakmill.hub.auth import Admin, Reader, TheHub, Writing
 from oakmill.hub.routing import router
 from oakmill.registry import audit
 from oakmill.toolchains import catalog, machine
-from oakmill.toolchains.base import State
+from oakmill.toolchains.base import Managed, State
+from oakmill.toolchains.installing import accepting
 
 routes = router("toolchains")
 
@@ -36,6 +37,8 @@ class ToolchainOut(BaseModel):
     state: State
     summary: str
     detail: str
+    licence: str = ""
+    unaccepted: str = Field("", description="The licence to accept by its name before it is installed.")
 
 
 class ToolchainsOut(BaseModel):
@@ -49,23 +52,32 @@ class ToolchainsOut(BaseModel):
 def list_toolchains(caller: Reader, at: TheHub) -> ToolchainsOut:
     """The vendors' tools, installed or not."""
     found = [toolchain.status() for toolchain in catalog.all_toolchains(at.settings)]
-    items = [ToolchainOut(name=one.name, state=one.state, summary=one.summary, detail=one.detail) for one in found]
+    items = [ToolchainOut.model_validate(one, from_attributes=True) for one in found]
     return ToolchainsOut(items=items, isolation=machine.examine(at.settings)["isolation"])
 
 
 @routes.post("/toolchains/{name:path}/install", response_class=StreamingResponse, responses=_AS_LINES)
 def install(
-    name: Annotated[str, Path(max_length=100)], session: Writing, caller: Admin, at: TheHub
+    name: Annotated[str, Path(max_length=100)],
+    session: Writing,
+    caller: Admin,
+    at: TheHub,
+    accept_licence: Annotated[str, Query(max_length=100)] = "",
 ) -> StreamingResponse:
-    """Install a toolchain, and tell how it goes. It downloads packages; it goes on when the connection breaks."""
+    """Install a toolchain, and tell how it goes. It downloads packages; it goes on when the connection breaks.
+
+    One whose licence is to be accepted by its name is installed with that name alone.
+    """
     visibility.require_tools(caller)
-    toolchain = catalog.find(name, at.settings)
+    toolchain = catalog.find(name, accepting(at.settings, accept_licence))
+    if isinstance(toolchain, Managed):
+        toolchain.require_word()
     audit.record(session, caller, "toolchain.install", toolchain.name)
-    return StreamingResponse(_installing(toolchain.name), media_type="application/x-ndjson")
+    return StreamingResponse(_installing(toolchain.name, accept_licence), media_type="application/x-ndjson")
 
 
-def _installing(name: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "oakmill", "toolchains", "install", name]
+def _installing(name: str, licence: str) -> Iterator[str]:
+    command = [sys.executable, "-m", "oakmill", "toolchains", "install", name, f"--accept-licence={licence}"]
     process = Popen(command, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, text=True, errors="replace")
     assert process.stdout is not None
     with process.stdout as lines:

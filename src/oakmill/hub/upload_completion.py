@@ -88,7 +88,9 @@ def _instance(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Comple
     instance_id = upload.purpose["instance_id"]
     if not _has_file(at, instance_id, upload, stored):
         try:
-            ingest.receive(at.db, at.blobs, at.isolated, instance_id, name=upload.name, stored=stored)
+            ingest.receive(
+                at.db, at.blobs, at.isolated, instance_id, name=upload.name, stored=stored, settings=at.settings
+            )
         except Conflict:  # a page that was reloaded sent the same file again, and that request was quicker
             if not _has_file(at, instance_id, upload, stored):
                 raise

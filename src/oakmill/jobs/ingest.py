@@ -11,11 +11,15 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from oakmill.errors import Conflict, NotAModel, NotFound
+from oakmill.errors import Conflict, NotAModel, NotFound, UnsupportedModel
+from oakmill.model.source import SourceFormat
 from oakmill.registry import instances
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Role
+from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore, Stored
 from oakmill.storage.database import Database
+from oakmill.toolchains.base import State
+from oakmill.toolchains.ultralytics.toolchain import UltralyticsToolchain
 from oakmill.untrusted.ask import IsolatedWorkers, Lay
 from oakmill.untrusted.questions import Inspection, InspectModel
 
@@ -38,6 +42,7 @@ def receive(
     *,
     name: str,
     stored: Stored,
+    settings: Settings,
 ) -> Inspection:
     """Look at a file that is complete in the store, with those that came before, and make it the instance's.
 
@@ -46,6 +51,7 @@ def receive(
 
     Raises:
         SourceError, UnsupportedModel, LimitExceeded, Unavailable: as `inspect`.
+        UnsupportedModel: it is a checkpoint, and the operator has not switched their export on.
         NotAModel: it is a model of another type than the instance.
         NotFound: the instance is gone.
         Conflict: the instance is complete already, or has a file of that name.
@@ -57,12 +63,27 @@ def receive(
     found = inspect(
         isolated, {file: partial(blobs.fetch, sha256) for file, sha256 in [*before, (name, stored.sha256)]}, owner
     )
+    _require_exporter(found, settings)
     with db.session() as session:
         instance = _open_instance(session, instance_id, name)
         blobs.record(session, stored)
         instances.add_file(session, instance, name=name, sha256=stored.sha256, size=stored.size, role=Role.PART)
         accept(session, instance, found)
     return found
+
+
+def _require_exporter(found: Inspection, settings: Settings) -> None:
+    """A checkpoint is taken where somebody accepted the licence of what exports it, or has installed it so."""
+    if found.source is None or found.source.format != SourceFormat.CHECKPOINT:
+        return
+    status = UltralyticsToolchain(settings).status()
+    if status.unaccepted and status.state is State.MISSING:
+        raise UnsupportedModel(
+            f"{found.model} is a checkpoint of Ultralytics, and this hub does not export those",
+            subject=str(found.model),
+            remedy="Export it to ONNX (yolo export model=best.pt format=onnx opset=16), or have the hub's operator "
+            f"switch it on, who accepts the {status.unaccepted} by that, on the page of toolchains or by {status.detail}",
+        )
 
 
 def _open_instance(session: Session, instance_id: str, name: str) -> Instance:

@@ -182,17 +182,25 @@ class Managed(ABC):
             ToolchainMissing: a package or interpreter cannot be had here, or the system lacks what it needs.
         """
         self.check_system()
+        self.require_word()
+        if self.licence:
+            watch(ToolEvent(line=self.licence))
+        settings = self._settings
+        python = interpreters.find_first(self.pythons, settings, watch) if self.pythons else Path(sys.executable)
+        return making.create(self.environment, self.contents, python, settings, watch)
+
+    def require_word(self) -> None:
+        """That its licence was accepted by its name, where it has to be.
+
+        Raises:
+            LicenceNotAccepted: it was not.
+        """
         if self.unaccepted:
             raise LicenceNotAccepted(
                 f"{self.name} is installed once you accept the {self.accept}. {self.licence}.",
                 subject=self.name,
                 remedy=self.remedy,
             )
-        if self.licence:
-            watch(ToolEvent(line=self.licence))
-        settings = self._settings
-        python = interpreters.find_first(self.pythons, settings, watch) if self.pythons else Path(sys.executable)
-        return making.create(self.environment, self.contents, python, settings, watch)
 
     def verify(self) -> Mapping[str, Any]:
         """Do its work on a tiny model, and tell what was seen.

@@ -124,6 +124,7 @@ def _is_plain(location: str) -> bool:
 def _facts(source: SourceModel, graph: onnx.ModelProto | None, settings: Settings) -> SourceFacts:
     return SourceFacts(
         model_type=TYPES[source.format.value],
+        format=source.format.value,
         is_nn_archive=source.archive is not None,
         size=source.size,
         opset=source.opset,

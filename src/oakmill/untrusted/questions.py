@@ -59,12 +59,13 @@ class Recognised(Answer):
 
 
 class SourceFacts(Answer):
-    """What is known of a whole model. `archive` and `heads` are its NN Archive's own words.
+    """What is known of a whole model. `archive` and `heads` are its NN Archive's own words; `format` is ours.
 
     `recognised` is what its outputs are, and what its input is then trained on; None where nobody knows.
     """
 
     model_type: str
+    format: str
     is_nn_archive: bool
     size: int
     opset: int | None

@@ -23,7 +23,7 @@ from oakmill.errors import Conflict, OakmillError
 from oakmill.files import atomic_write
 from oakmill.hub.state import Hub
 from oakmill.jobs.executors.local import environment_of
-from oakmill.settings import current
+from oakmill.settings import Settings, current
 
 Work = Literal["set", "toolchain", "verification"]
 
@@ -62,8 +62,8 @@ class Standing:
         return 100 * self.done / self.total if self.total else None
 
 
-def begin(at: Hub, work: Work, name: str) -> None:
-    """Start it.
+def begin(at: Hub, work: Work, name: str, settings: Settings | None = None) -> None:
+    """Start it, with other settings than the hub's where these are given.
 
     Raises:
         Conflict: it is under way.
@@ -82,7 +82,7 @@ def begin(at: Hub, work: Work, name: str) -> None:
             stderr=subprocess.STDOUT,
             pass_fds=(handle,),
             start_new_session=True,
-            env={**os.environ, **environment_of(at.settings)},  # noqa: TID251 - our own settings, handed on
+            env={**os.environ, **environment_of(settings or at.settings)},  # noqa: TID251 - our own settings, handed on
         )
     threading.Thread(target=process.wait, daemon=True).start()
 

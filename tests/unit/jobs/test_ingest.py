@@ -11,16 +11,18 @@ from pathlib import Path
 import onnx
 import pytest
 
-from oakmill.errors import BrokenModel, Conflict, NotAModel, OakmillError, UnsafeSource
+from oakmill.errors import BrokenModel, Conflict, NotAModel, OakmillError, UnsafeSource, UnsupportedModel
 from oakmill.jobs import ingest
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Role
 from oakmill.settings import Settings
 from oakmill.storage.stores import open_store
+from oakmill.toolchains.installing import accepting
 from oakmill.untrusted.ask import IsolatedWorkers
 from oakmill.untrusted.folder import link_or_copy
 from oakmill.untrusted.questions import Inspection, SourceFacts
 from tests.conversion.makers import archived, conv_model, saved
 from tests.unit.jobs.conftest import Hub
+from tests.unit.model.test_torch_files import checkpoint, named
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +113,20 @@ def pending(hub: Hub, model_type: str) -> str:
 def send(hub: Hub, isolated: IsolatedWorkers, instance: str, name: str, path: Path) -> Inspection:
     blobs = open_store(hub.settings)
     stored = blobs.put_file(path)
-    return ingest.receive(hub.db, blobs, isolated, instance, name=name, stored=stored)
+    return ingest.receive(hub.db, blobs, isolated, instance, name=name, stored=stored, settings=hub.settings)
+
+
+def test_a_checkpoint_is_taken_once_the_licence_of_its_exporter_is_accepted(
+    hub: Hub, isolated: IsolatedWorkers, tmp_path: Path
+) -> None:
+    """Jobs failed late, or nobody knew that an operator can switch it on."""
+    path = checkpoint(tmp_path / "best.pt", named("ultralytics.nn.tasks.DetectionModel"))
+    instance = pending(hub, "PYTORCH")
+    with pytest.raises(UnsupportedModel, match=r"best\.pt is a checkpoint of Ultralytics") as caught:
+        send(hub, isolated, instance, "best.pt", path)
+    assert "--accept-licence AGPL-3.0" in caught.value.remedy
+    willing = Hub(db=hub.db, settings=accepting(hub.settings, "AGPL-3.0"))
+    assert whole(send(willing, isolated, instance, "best.pt", path)).format == "checkpoint"
 
 
 def test_a_model_with_its_weights_beside_is_complete_when_both_are_there(

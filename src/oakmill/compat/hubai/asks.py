@@ -39,16 +39,11 @@ class ExportIn(Asked):
         Raises:
             SpecError: something is asked for that is not done here.
         """
-        if self.class_names:
-            raise SpecError(
-                "class_names: no head is written for a YOLO, so its classes would be lost.",
-                subject="class_names",
-                remedy="Upload an NN Archive, whose config has the head and its classes.",
-            )
         if legacy and "blob" not in self._own:
             raise SpecError("legacy: only RVC2 has a legacy export.", subject="legacy", remedy="Omit it.")
         passed = {name: getattr(self, name) for name in self._own & set(type(self).model_fields)}
         return passed | {
+            "class_names": self.class_names or [],
             "max_quantization_images": self.max_quantization_images,
             "disable_onnx_simplification": bool(self.disable_onnx_simplification),
         }

@@ -17,8 +17,10 @@ from oakmill.hub.state import Hub
 from oakmill.registry import audit
 from oakmill.settings import Settings
 from oakmill.toolchains import catalog, machine
-from oakmill.toolchains.base import State, Status, Toolchain
+from oakmill.toolchains.base import Managed, State, Status, Toolchain
+from oakmill.toolchains.installing import accepting
 from oakmill.web import cache, installing
+from oakmill.web.forms.submitted import Form
 from oakmill.web.page_context import Known, PageContext, Ruling, Writing
 from oakmill.web.routing import page_router
 from oakmill.web.views import filters
@@ -93,12 +95,15 @@ def standing(name: Name, deed: Deed, context: Known) -> Response:
 
 
 @pages.post("/toolchains/{name:path}/{deed}")
-def begin(name: Name, deed: Deed, context: Ruling, session: Writing) -> Response:
-    """Begin to install or to verify a toolchain, in the background."""
+def begin(name: Name, deed: Deed, context: Ruling, session: Writing, form: Form) -> Response:
+    """Begin to install or to verify a toolchain, in the background; with the licence that the form accepts."""
     visibility.require_tools(context.caller)
-    toolchain = catalog.find(name, context.at.settings)
+    settings = accepting(context.at.settings, *form.all("accept_licence"))
+    toolchain = catalog.find(name, settings)
+    if deed == "install" and isinstance(toolchain, Managed):
+        toolchain.require_word()
     audit.record(session, context.caller, f"toolchain.{deed}", toolchain.name)
-    installing.begin(context.at, WORKS[deed], toolchain.name)
+    installing.begin(context.at, WORKS[deed], toolchain.name, settings)
     return context.go(f"/toolchains#{toolchain.name}")
 
 
