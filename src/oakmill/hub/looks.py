@@ -11,7 +11,7 @@ from oakmill.preflight.findings import Report
 from oakmill.registry.tables import Instance, Role
 from oakmill.spec import InputSpec
 from oakmill.untrusted.ask import Lay
-from oakmill.untrusted.questions import CheckModel
+from oakmill.untrusted.questions import CheckModel, HeadFacts, RecogniseHead
 
 
 def files_of(at: Hub, row: Instance) -> dict[str, Lay]:
@@ -36,3 +36,14 @@ def recognised_input(row: Instance) -> Mapping[str, Any] | None:
     """What is known of the one input of a source, as fields of an `InputSpec`, by what its network is recognised as."""
     found = row.facts.get("recognised") or {}
     return found.get("input") or None
+
+
+def head(at: Hub, row: Instance, inputs: Sequence[InputSpec], platform: str, family: str = "") -> HeadFacts:
+    """What a source's outputs are taken for by a conversion to a platform; `family` is the one that is named.
+
+    Raises:
+        OakmillError: as `IsolatedWorkers.asking`.
+    """
+    model = next(file.name for file in row.files if file.role == Role.MODEL)
+    asked = RecogniseHead(model=model, platform=platform, family=family, inputs=tuple(inputs))
+    return at.isolated.ask(asked, files_of(at, row), row.team_id)

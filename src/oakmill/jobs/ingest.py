@@ -82,7 +82,7 @@ def _require_exporter(found: Inspection, settings: Settings) -> None:
             f"{found.model} is a checkpoint of Ultralytics, and this hub does not export those",
             subject=str(found.model),
             remedy="Export it to ONNX (yolo export model=best.pt format=onnx opset=16), or have the hub's operator "
-            f"switch it on, who accepts the {status.unaccepted} by that, on the page of toolchains or by {status.detail}",
+            f"switch it on, who accepts the {status.unaccepted} by that: the page of toolchains, or {status.detail}",
         )
 
 

@@ -197,6 +197,50 @@ class DescribeGraph(Question[GraphFacts]):
     model: str
 
 
+class CutNode(BaseModel):
+    """A node that a conversion cuts off."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    op: str
+
+
+class HeadFacts(Answer):
+    """What a model's outputs are taken for; `family` is empty where nothing knows them.
+
+    `declared` are the parsers that its NN Archive names, which go before. `is_applied`: a conversion would end the
+    network at `ends`, once it is proved. Of the nodes some are `gone` then, `stay` stay, and `added` are new.
+    `preprocessing` says in words what is known of it without anybody's word.
+    """
+
+    format: str
+    preprocessing: str = ""
+    declared: tuple[str, ...] = ()
+    family: str = ""
+    words: str = ""
+    seen: str = ""
+    sure: str = ""
+    outputs: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
+    classes: int = 0
+    names: tuple[str, ...] = ()
+    problem: str = ""
+    is_applied: bool = False
+    gone: tuple[CutNode, ...] = ()
+    stay: int = 0
+    added: int = 0
+
+
+class RecogniseHead(Question[HeadFacts]):
+    """What are this model's outputs, as the platform's conversion would take them, or as the named family?"""
+
+    model: str
+    platform: str
+    family: str = ""
+    inputs: tuple[InputSpec, ...] = ()
+
+
 class Preprocessed(BaseModel):
     """How an image is fed: its order of colours, what is subtracted, what it is divided by."""
 

@@ -18,7 +18,7 @@ import luxonis_ml.nn_archive  # noqa: F401 - every NN Archive needs it, and it t
 from oakmill.errors import OakmillError
 from oakmill.preflight.tables import tables
 from oakmill.settings import Settings
-from oakmill.untrusted import colours, dataset, graph, model
+from oakmill.untrusted import colours, dataset, graph, heads, model
 from oakmill.untrusted.folder import Folder, Place
 from oakmill.untrusted.questions import (
     Answer,
@@ -27,6 +27,7 @@ from oakmill.untrusted.questions import (
     ExamineSet,
     InspectModel,
     Question,
+    RecogniseHead,
     TryColours,
 )
 
@@ -35,6 +36,7 @@ ANSWERS: Mapping[type[Question[Any]], Callable[[Any, Place], Answer]] = {
     CheckModel: model.check,
     ExamineSet: dataset.examine_set,
     DescribeGraph: graph.describe,
+    RecogniseHead: heads.recognise,
     TryColours: colours.react,
 }
 """All that can be asked, and who answers."""

@@ -114,7 +114,7 @@ def applied(
         if wanted.family:
             raise _refused(wanted.family, why)
         return Applied(network, source)
-    evidence = Evidence(source.metadata, _size(network, asked), wanted.family, wanted.named)
+    evidence = Evidence(source.metadata, size_of(network, asked), wanted.family, wanted.named)
     found = families.recognise(network, evidence)
     if found is None and wanted.family:
         raise _not_of(wanted.family, network, evidence)
@@ -228,7 +228,7 @@ def _left(why: str, words: str) -> Finding:
     )  # fmt: skip
 
 
-def _size(model: ModelProto, asked: Sequence[InputSpec]) -> Size | None:
+def size_of(model: ModelProto, asked: Sequence[InputSpec]) -> Size | None:
     """Height and width of the one image input; None where they are open."""
     (value,) = graph_inputs(model.graph)
     shape = shapes_of([value], asked).get(value.name) or tuple(side or 0 for side in stated(value))

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from oakmill.calibration.datasets import store
 from oakmill.calibration.datasets.catalog import SETS
+from oakmill.heads import families
 from oakmill.registry import datasets
 from oakmill.registry.callers import Caller
 from oakmill.settings import Settings
@@ -25,6 +26,7 @@ def choices_of(session: Session, caller: Caller, platform: str, settings: Settin
     own = list(_own_sets(session, caller))
     found = {
         "quantization_data": [*_named_sets(settings), *own],
+        "head": [Option("", "as recognised"), *(Option(row.name, f"{row.name}: {row.words}") for row in families.ROWS)],
         "verification_images": [
             Option("", "Those of the quantization", "held out, never those that calibrated it"),
             *own,

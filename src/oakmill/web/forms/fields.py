@@ -23,7 +23,9 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "target_precision", "quantization_data", "max_quantization_images", "quantizer", "pot_target_device",
         "quantizer_search", "search_seconds", "accuracy_control", "accuracy_drop", "accuracy_seconds",
     ),
-    "Output": ("output_format", "blob", "number_of_shaves", "outputs", "class_names"),
+    "Output": (
+        "output_format", "blob", "number_of_shaves", "head", "keep_outputs", "outputs", "class_names",
+    ),
     "Proof of accuracy": ("verification_images", "max_verification_images", "proof_images", "resize", "seed"),
     "Advanced": (),
 }  # fmt: skip
@@ -33,7 +35,7 @@ LABELS = {
     "name": "Model instance name", "ir_version": "IR version", "snpe_version": "SNPE version",
     "blob": "Convert to blob", "number_of_shaves": "SHAVEs", "pot_target_device": "POT target device",
     "mo_args": "Mo Args", "compile_tool_args": "Compile Tool Args", "htp_socs": "Chips",
-    "disable_onnx_simplification": "Disable ONNX simplification",
+    "disable_onnx_simplification": "Disable ONNX simplification", "keep_outputs": "Keep the source's own outputs",
 }  # fmt: skip
 """By HubAI's words, where they differ from the field's own."""
 

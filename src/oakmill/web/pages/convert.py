@@ -9,6 +9,7 @@ from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
 from oakmill.errors import OakmillError
+from oakmill.heads import families
 from oakmill.hub import files, jobs, looks, visibility
 from oakmill.registry import access
 from oakmill.registry.tables import Instance
@@ -25,6 +26,7 @@ from oakmill.web.forms.words import words_of
 from oakmill.web.page_context import Changing, Known, Open, PageContext, Reading, Writing
 from oakmill.web.pages import job_actions
 from oakmill.web.routing import Id, page_router
+from oakmill.web.views import heads
 from oakmill.web.views.filters import model_path, plain
 
 pages = page_router()
@@ -89,6 +91,20 @@ def preflight(instance_id: Id, platform: PlatformName, context: Known, session: 
     if shapes:
         report = looks.preflight(context.at, source.row, shapes, [platform])[platform]
     return context.part("convert/verdict.html", report=report)
+
+
+@pages.post("/instances/{instance_id}/convert/{platform}/head")
+def head(instance_id: Id, platform: PlatformName, context: Known, session: Reading, form: Form) -> Response:
+    """What the source's outputs are taken for, with the shapes and the family that the form asks for."""
+    source = source_of(session, context.caller, instance_id)
+    found = spec_values.read(PLATFORMS[platform].spec, form, source.archive, context.at.settings)
+    inputs = found.spec.inputs if found.spec else ()
+    family = form.get("head") if form.get("head") in {row.name for row in families.ROWS} else ""
+    facts = heads.of(context.at, source.row, inputs, platform, family)
+    keeps = form.get("keep_outputs") == "yes" or bool(form.all("outputs"))
+    return context.part(
+        "convert/head.html", head=facts, source=source, platform=platform, marks=heads.MARKS, keeps=keeps
+    )
 
 
 @pages.post("/instances/{instance_id}/convert/{platform}")

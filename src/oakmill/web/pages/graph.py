@@ -14,11 +14,11 @@ from oakmill.preflight.findings import reports_of
 from oakmill.registry import instances, resolve
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance
-from oakmill.spec.platforms import PLATFORMS
-from oakmill.untrusted.questions import VIEW
-from oakmill.web.page_context import Open, Reading
+from oakmill.spec.platforms import PLATFORMS, PlatformName
+from oakmill.untrusted.questions import VIEW, HeadFacts
+from oakmill.web.page_context import Open, PageContext, Reading
 from oakmill.web.routing import Id, page_router
-from oakmill.web.views import anatomy
+from oakmill.web.views import anatomy, heads
 from oakmill.web.views.filters import model_path
 
 pages = page_router()
@@ -34,8 +34,10 @@ _PLAIN = b'<meta name="type" content="Hub"><meta name="version" content="0.0.0">
 
 
 @pages.get("/instances/{instance_id}/graph")
-def graph_page(instance_id: Id, context: Open, session: Reading, wait: bool = False) -> Response:
-    """The graph of a source."""
+def graph_page(
+    instance_id: Id, context: Open, session: Reading, wait: bool = False, platform: PlatformName | None = None
+) -> Response:
+    """The graph of a source; for a platform, with the nodes that its conversion would cut off."""
     row = instances.instance(session, context.caller, instance_id)
     model = resolve.model(session, context.caller, Address(row.model_id))
     _require_drawn(row)
@@ -49,7 +51,15 @@ def graph_page(instance_id: Id, context: Open, session: Reading, wait: bool = Fa
         back=model_path(model),
         anatomy=anatomy.Anatomy(found, reports_of(row.facts)) if found else None,
         platforms=list(PLATFORMS),
+        about=PLATFORMS,
+        platform=platform,
+        cut=_cut(context, row, platform) if platform and found else None,
     )
+
+
+def _cut(context: PageContext, row: Instance, platform: str) -> HeadFacts | None:
+    """What a conversion to the platform would cut off of a source; nothing of a result."""
+    return heads.of(context.at, row, (), platform) if row.model_type == "ONNX" and row.parent_id is None else None
 
 
 @pages.get("/graph/netron/{path:path}")

@@ -1,0 +1,34 @@
+"""What a source's outputs are taken for, asked of a worker once for each question, and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from oakmill.conversion.cache import identity
+from oakmill.hub import looks
+from oakmill.hub.state import Hub
+from oakmill.registry.tables import Instance
+from oakmill.spec import InputSpec
+from oakmill.untrusted.questions import HeadFacts
+from oakmill.web import cache
+
+MARKS = {"certain": "ok", "likely": "warning", "guess": "warning"}
+"""The colours of how sure it is."""
+
+
+def of(at: Hub, row: Instance, inputs: Sequence[InputSpec], platform: str, family: str = "") -> HeadFacts:
+    """What the outputs are, from the cache where the same was asked of the same code.
+
+    Raises:
+        OakmillError: as `IsolatedWorkers.asking`.
+    """
+    question = [row.sha256, platform, family, [item.model_dump(mode="json") for item in inputs], identity.code()]
+    made = cache.answer(
+        _folder(at), question, lambda: looks.head(at, row, inputs, platform, family).model_dump(mode="json")
+    )
+    return HeadFacts.model_validate(made)
+
+
+def _folder(at: Hub) -> Path:
+    return at.settings.hub.absolute() / "heads"
