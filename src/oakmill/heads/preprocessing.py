@@ -13,11 +13,11 @@ from oakmill.model.source import SourceModel
 from oakmill.spec import InputSpec
 
 
-def of(model: ModelProto, source: SourceModel) -> Mapping[str, Any]:
+def of(model: ModelProto | None, source: SourceModel) -> Mapping[str, Any]:
     """Fields of the one input's `InputSpec`; empty where it is no colour image, or nobody knows the network.
 
     Args:
-        model: the source's graph, with its small constants.
+        model: the source's graph, with its small constants; None of a checkpoint, which says itself whose it is.
         source: where it comes from.
     """
     shapes = [item.shape for item in source.inputs]
@@ -26,7 +26,7 @@ def of(model: ModelProto, source: SourceModel) -> Mapping[str, Any]:
     height, width = shapes[0][2:]
     size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
     evidence = Evidence(source.metadata, size)
-    return families.preprocessing(families.recognise(model, evidence), evidence)
+    return families.preprocessing(families.recognise(model, evidence) if model else None, evidence)
 
 
 def in_words(spec: InputSpec) -> str:

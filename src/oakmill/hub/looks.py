@@ -38,12 +38,14 @@ def recognised_input(row: Instance) -> Mapping[str, Any] | None:
     return found.get("input") or None
 
 
-def head(at: Hub, row: Instance, inputs: Sequence[InputSpec], platform: str, family: str = "") -> HeadFacts:
-    """What a source's outputs are taken for by a conversion to a platform; `family` is the one that is named.
+def head(
+    at: Hub, row: Instance, inputs: Sequence[InputSpec], platform: str, family: str = "", named: int = 0
+) -> HeadFacts:
+    """What a source's outputs are taken for by a conversion to a platform, with a family and so many classes named.
 
     Raises:
         OakmillError: as `IsolatedWorkers.asking`.
     """
     model = next(file.name for file in row.files if file.role == Role.MODEL)
-    asked = RecogniseHead(model=model, platform=platform, family=family, inputs=tuple(inputs))
+    asked = RecogniseHead(model=model, platform=platform, family=family, named=named, inputs=tuple(inputs))
     return at.isolated.ask(asked, files_of(at, row), row.team_id)

@@ -6,12 +6,11 @@ import onnx
 from onnx import ModelProto, NodeProto
 
 from oakmill.conversion.sources import camera_heads, unused_inputs
-from oakmill.heads import families
+from oakmill.heads import families, preprocessing
 from oakmill.heads.families.base import Evidence, Found, Sure
 from oakmill.model import merge_inputs, open_source, prefill
-from oakmill.model.source import SourceFormat, SourceModel
+from oakmill.model.source import SourceFormat
 from oakmill.model.structure import graph_inputs
-from oakmill.spec import InputSpec
 from oakmill.untrusted.folder import Place
 from oakmill.untrusted.questions import CutNode, HeadFacts, RecogniseHead
 
@@ -25,7 +24,7 @@ def recognise(asked: RecogniseHead, place: Place) -> HeadFacts:
     source = open_source(place.files / asked.model, place.scratch / "source", place.settings)
     inputs = merge_inputs(asked.inputs, prefill(source.archive, source.inputs)).inputs
     inputs, told = camera_heads.preprocessed(inputs, source)
-    facts = HeadFacts(format=source.format.value, preprocessing=_in_words(inputs[0]) if told else "")
+    facts = HeadFacts(format=source.format.value, preprocessing=preprocessing.in_words(inputs[0]) if told else "")
     declared = (source.archive or {}).get("model", {}).get("heads") or []
     if declared:
         return facts.model_copy(update={"declared": tuple(str(head.get("parser", "?")) for head in declared)})
@@ -34,12 +33,9 @@ def recognise(asked: RecogniseHead, place: Place) -> HeadFacts:
     graph, _ = unused_inputs.without(onnx.load(source.graph, load_external_data=False), inputs)
     if not isinstance(graph, ModelProto) or len(graph_inputs(graph.graph)) != 1:
         return facts
-    found = families.recognise(graph, _evidence(graph, source, inputs, asked.family))
+    evidence = Evidence(source.metadata, camera_heads.size_of(graph, inputs), asked.family, asked.named)
+    found = families.recognise(graph, evidence)
     return _of(found, graph, asked, facts) if found else facts
-
-
-def _evidence(graph: ModelProto, source: SourceModel, inputs: tuple[InputSpec, ...], family: str) -> Evidence:
-    return Evidence(source.metadata, camera_heads.size_of(graph, inputs), family)
 
 
 def _of(found: Found, graph: ModelProto, asked: RecogniseHead, facts: HeadFacts) -> HeadFacts:
@@ -70,8 +66,3 @@ def _makers(model: ModelProto) -> dict[str, NodeProto]:
     """What makes each tensor."""
     return {output: node for node in model.graph.node for output in node.output if output}
 
-
-def _in_words(item: InputSpec) -> str:
-    scale = ", ".join(f"{value:g}" for value in item.scale_values or ())
-    order = item.encoding_from.value if item.encoding_from else "pixels"
-    return f"{order} divided by {scale}" if scale else order

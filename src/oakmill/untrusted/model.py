@@ -139,7 +139,12 @@ def _facts(source: SourceModel, graph: onnx.ModelProto | None, settings: Setting
 
 
 def _recognised(source: SourceModel, graph: onnx.ModelProto | None) -> Recognised | None:
-    """What the outputs of an ONNX file are; an archive's heads say it themselves."""
+    """What the outputs of an ONNX file are; an archive's heads say it themselves.
+
+    A checkpoint's are known once it is exported, and what its input takes before that.
+    """
+    if source.format is SourceFormat.CHECKPOINT:
+        return _unexported(source)
     if graph is None or _heads(source):
         return None
     found = families.recognise(graph, Evidence(source.metadata))
@@ -155,6 +160,12 @@ def _recognised(source: SourceModel, graph: onnx.ModelProto | None) -> Recognise
         names=found.names,
         input=InputSpec.model_validate(values).model_dump(mode="json", exclude_none=True),
     )
+
+
+def _unexported(source: SourceModel) -> Recognised:
+    values = InputSpec.model_validate(dict(preprocessing.of(None, source)))
+    known = values.model_dump(mode="json", exclude_none=True)
+    return Recognised(family="", words="", seen="", sure="certain", classes=0, names=(), input=known)
 
 
 def _heads(source: SourceModel) -> list[Any]:

@@ -233,11 +233,15 @@ class HeadFacts(Answer):
 
 
 class RecogniseHead(Question[HeadFacts]):
-    """What are this model's outputs, as the platform's conversion would take them, or as the named family?"""
+    """What are this model's outputs, as the platform's conversion would take them, or as the named family?
+
+    `named` is how many classes the user names; 0 where none.
+    """
 
     model: str
     platform: str
     family: str = ""
+    named: int = 0
     inputs: tuple[InputSpec, ...] = ()
 
 

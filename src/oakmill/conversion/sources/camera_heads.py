@@ -78,10 +78,11 @@ def preprocessed(asked: Sequence[InputSpec], source: SourceModel) -> tuple[tuple
 
     An archive's words and the user's count as said; a value is never replaced.
     """
-    item = asked[0] if len(asked) == 1 and source.format is SourceFormat.ONNX and not source.archive else None
+    item = asked[0] if len(asked) == 1 and not source.archive else None
     if item is None or any((item.mean_values, item.scale_values, item.encoding_from, item.encoding_to)):
         return tuple(asked), ()
-    values = preprocessing.of(onnx.load(source.graph, load_external_data=False), source)
+    is_onnx = source.format is SourceFormat.ONNX
+    values = preprocessing.of(onnx.load(source.graph, load_external_data=False) if is_onnx else None, source)
     if not values:
         return tuple(asked), ()
     spec = InputSpec.model_validate({**item.model_dump(exclude_none=True), **values})

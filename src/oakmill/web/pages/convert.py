@@ -98,9 +98,9 @@ def head(instance_id: Id, platform: PlatformName, context: Known, session: Readi
     """What the source's outputs are taken for, with the shapes and the family that the form asks for."""
     source = source_of(session, context.caller, instance_id)
     found = spec_values.read(PLATFORMS[platform].spec, form, source.archive, context.at.settings)
-    inputs = found.spec.inputs if found.spec else ()
+    inputs, named = (found.spec.inputs, len(found.spec.class_names)) if found.spec else ((), 0)
     family = form.get("head") if form.get("head") in {row.name for row in families.ROWS} else ""
-    facts = heads.of(context.at, source.row, inputs, platform, family)
+    facts = heads.of(context.at, source.row, inputs, platform, family, named)
     keeps = form.get("keep_outputs") == "yes" or bool(form.all("outputs"))
     return context.part(
         "convert/head.html", head=facts, source=source, platform=platform, marks=heads.MARKS, keeps=keeps

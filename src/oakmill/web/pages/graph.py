@@ -58,8 +58,9 @@ def graph_page(
 
 
 def _cut(context: PageContext, row: Instance, platform: str) -> HeadFacts | None:
-    """What a conversion to the platform would cut off of a source; nothing of a result."""
-    return heads.of(context.at, row, (), platform) if row.model_type == "ONNX" and row.parent_id is None else None
+    """What a conversion to the platform would cut off of a source; nothing of a result, and nothing for strangers."""
+    is_drawn = row.model_type == "ONNX" and row.parent_id is None
+    return heads.of(context.at, row, (), platform) if is_drawn and context.caller.is_known else None
 
 
 @pages.get("/graph/netron/{path:path}")

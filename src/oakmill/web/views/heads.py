@@ -17,15 +17,20 @@ MARKS = {"certain": "ok", "likely": "warning", "guess": "warning"}
 """The colours of how sure it is."""
 
 
-def of(at: Hub, row: Instance, inputs: Sequence[InputSpec], platform: str, family: str = "") -> HeadFacts:
+def of(
+    at: Hub, row: Instance, inputs: Sequence[InputSpec], platform: str, family: str = "", named: int = 0
+) -> HeadFacts:
     """What the outputs are, from the cache where the same was asked of the same code.
 
     Raises:
         OakmillError: as `IsolatedWorkers.asking`.
     """
-    question = [row.sha256, platform, family, [item.model_dump(mode="json") for item in inputs], identity.code()]
+    said = [item.model_dump(mode="json") for item in inputs]
+    question = [row.sha256, platform, family, named, said, identity.code()]
     made = cache.answer(
-        _folder(at), question, lambda: looks.head(at, row, inputs, platform, family).model_dump(mode="json")
+        _folder(at),
+        question,
+        lambda: looks.head(at, row, inputs, platform, family, named).model_dump(mode="json"),
     )
     return HeadFacts.model_validate(made)
 
