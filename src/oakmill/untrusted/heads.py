@@ -65,4 +65,3 @@ def _of(found: Found, graph: ModelProto, asked: RecogniseHead, facts: HeadFacts)
 def _makers(model: ModelProto) -> dict[str, NodeProto]:
     """What makes each tensor."""
     return {output: node for node in model.graph.node for output in node.output if output}
-

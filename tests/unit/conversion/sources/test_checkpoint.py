@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from oakmill.conversion.events import Progress, unobserved
-from oakmill.conversion.sources import checkpoint
+from oakmill.conversion.sources import camera_heads, checkpoint
 from oakmill.errors import LicenceNotAccepted, OakmillError, ProofFailed, SpecError, ToolchainMissing, UnsupportedModel
 from oakmill.model import open_source
 from oakmill.processes import sandbox
 from oakmill.settings import Settings, current
-from oakmill.spec import InputSpec
+from oakmill.spec import Encoding, InputSpec
 from oakmill.toolchains import catalog
 from oakmill.toolchains.base import State
 from oakmill.toolchains.door import RunnerError
@@ -83,6 +83,17 @@ def test_the_exporters_notes_become_the_sources_and_the_file_stays_the_checkpoin
     assert found.inputs[0].shape == (1, 3, 2, 2)
     assert "2 x 2 pixels (height x width), as in the training" in progress.notes[0]
     assert "at most 0 apart" in progress.notes[-1]
+
+
+def test_its_image_is_rgb_by_255_unless_somebody_says_otherwise(tmp_path: Path) -> None:
+    """What it takes is decided before it is exported, when there is no graph to recognise."""
+    path = packed(tmp_path / "best.pt", named("ultralytics.nn.tasks.SegmentationModel"))
+    source = open_source(path, tmp_path / "work", current())
+    ((item,), told) = camera_heads.preprocessed((InputSpec(),), source)
+    assert (item.scale_values, item.encoding_from) == ((255.0,), Encoding.RGB)
+    assert told
+    said = InputSpec(scale_values=(1.0,))
+    assert camera_heads.preprocessed((said,), source) == ((said,), ())
 
 
 def test_a_shape_is_the_size_of_the_image(tool: Asked, tmp_path: Path) -> None:
