@@ -48,7 +48,7 @@ class Stated:
         """Of all that decides what becomes of it."""
         seen = hashlib.sha256(self.model.SerializeToString(deterministic=True))
         for values in self.feeds.values():
-            seen.update(values.tobytes())
+            seen.update(repr(values.tolist()).encode() if values.dtype.kind == "O" else values.tobytes())
         return seen.hexdigest()[:24]
 
     def fixed(self) -> Stated | None:
