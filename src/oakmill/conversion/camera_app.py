@@ -7,6 +7,7 @@ of them, in a process of its own. Nothing that it does fails a conversion.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -63,7 +64,8 @@ class CameraApp:
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True)
         self._parsing = Parsing(self.archive, self.folder, self.settings)
-        self._parsing.start()
+        with suppress(OakmillError):  # it is started again when it is asked, and told then
+            self._parsing.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,7 +104,7 @@ class CameraApp:
             case Scores() as scores:
                 return label(scores.names, int(reference[scores.output].argmax()))
             case Steps() as steps:
-                return "".join(steps.names[index] for index in _read(reference[steps.output], steps.blank))
+                return "".join(label(steps.names, index) for index in _read(reference[steps.output], steps.blank))
             case Detections() as detections:
                 return detections.decoder.settled(reference).decode(reference)
         return None

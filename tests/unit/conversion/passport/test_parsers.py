@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
 import numpy as np
 
-from oakmill.conversion.passport import parsers
+from oakmill.conversion.passport import HeldOut, Passport, parsers, read
 from oakmill.conversion.passport.parsers import Answer, BoxesFound, ParserAgreement
 from oakmill.findings import Severity
 from oakmill.heads.boxes import Boxes
@@ -107,3 +108,12 @@ def test_nonsense_is_left_out() -> None:
     nonsense = {"label": 0, "name": "cat", "score": math.nan, "corners": [0.1, math.inf, 0.3, 0.3]}
     assert len(Answer.of({"detections": [nonsense]}).boxes) == 0
     assert codes(row(SEEN, Answer.of({"detections": [nonsense]}))) == ["parser_misses"]
+
+
+def test_a_passport_with_it_is_read_back() -> None:
+    found = Passport("rvc4", HeldOut("photos", ("photo",)), parsers=(row(SEEN, answer(SEEN)), ParserAgreement(1, "X")))
+    plain = json.loads(json.dumps(found.as_dict(drawings=True)))
+    assert "3 of the float model's 3 boxes" in plain["parsers"][0]["words"]
+    again = read(plain)
+    assert again.as_dict(drawings=True) == found.as_dict(drawings=True)
+    assert again.parsers[0] == found.parsers[0]
