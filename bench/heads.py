@@ -72,7 +72,7 @@ def main() -> None:
     draw(CACHE / "images", count=8, seed=0)
     rows = []
     for case in cases(asked.files, asked.only, asked.python):
-        trained = any(case.name == name for name in TRAINED)
+        trained = case.name in TRAINED or case.name.startswith("nudenet")
         images = asked.images if asked.images and trained else CACHE / "images"
         row = [case.name, *(converted(case, platform, images) for platform in asked.to)]
         rows.append(row)
@@ -127,7 +127,8 @@ def nudenet() -> Iterator[Case]:
     if not folder.is_dir():
         words = ("-m", "pip", "install", "-q", "--no-deps", "--target", folder, NUDENET)
         run([sys.executable, *words], cwd=CACHE)
-    yield from (Case("nudenet, a trained YOLOv8n", file) for file in sorted(folder.rglob("320n.onnx")))
+    shape = ("--shape", "1,3,320,320")
+    yield from (Case("nudenet, a trained YOLOv8n", file, shape) for file in sorted(folder.rglob("320n.onnx")))
 
 
 def run(words: Sequence[str | Path], cwd: Path) -> str:
@@ -150,7 +151,9 @@ def draw(folder: Path, count: int, seed: int) -> None:
     """The images on which the converted nets run; other ones than those that the nets were made with."""
     folder.mkdir(exist_ok=True)
     for place in range(count):
-        Image.fromarray(picture(seed + place)).save(folder / f"{place}.png")
+        file = folder / f"{place}.png"
+        if not file.is_file():
+            Image.fromarray(picture(seed + place)).save(file)
 
 
 def converted(case: Case, platform: str, images: Path) -> str:

@@ -77,7 +77,7 @@ def _run(
     pipeline.start()
     answers = []
     for file in request["outputs"]:
-        given.send(_message(Path(file), request))
+        given.send(_message(Path(file), request, rows_twice=node is dai.node.DetectionParser))
         answer = found.get(PATIENCE)
         if answer is None:
             raise TimeoutError(f"{node.__name__} gives no answer")
@@ -85,10 +85,11 @@ def _run(
     return answers
 
 
-def _message(file: Path, request: Mapping[str, Any]) -> Any:
+def _message(file: Path, request: Mapping[str, Any], *, rows_twice: bool) -> Any:
     """A device's message: what comes in FP16 from it is so here.
 
-    Maps come without their batch of 1: from numpy, depthai takes the stride of such a dimension for 0.
+    From numpy, depthai takes the stride of a dimension of 1 for 0, and reads nothing then: maps come without their
+    batch, and rows [1, A, B], such as keypoints, twice where its parser would skip them; it reads the first.
     """
     import depthai as dai
 
@@ -100,6 +101,8 @@ def _message(file: Path, request: Mapping[str, Any]) -> Any:
             whole = kept[name].dtype.kind in "biu"  # classes of pixels: a parser of those takes nothing else
             values: Any = kept[name].astype(np.int32 if whole else np.float32)
             order = orders.get(values.ndim, dai.TensorInfo.StorageOrder.NC)
+            if values.ndim == 3 and rows_twice:
+                values = np.concatenate([values, values])
             values = np.ascontiguousarray(values[0] if values.ndim == 4 and len(values) == 1 else values)
             if whole:
                 message.addTensor(name, values, dai.TensorInfo.DataType.INT)
