@@ -62,6 +62,17 @@ def test_a_process_makes_the_same_bytes_as_the_tests_own(
     assert "bytes_changed" in {finding["code"] for finding in spoiled.result["findings"]}
 
 
+def test_another_converters_blob_is_read_and_no_more(shared_data: Path, tmp_path: Path) -> None:
+    """A blob of OpenVINO 2021.4 that lay on a camera for years, without a recipe."""
+    blob = shared_data / "compiled" / "open-closed-eye-0001_openvino_2021.4_6shave.blob"
+    look = in_process.run("verify", blob, "--json", OAKMILL_HOME=str(own_home(tmp_path)))
+    seen = read_answer(look.returncode, look.stdout, look.stderr)
+    assert seen.exit_code == 0, seen.error
+    assert [finding["code"] for finding in seen.result["findings"]] == ["no_recipe", "not_run"]
+    assert seen.result["holds"] == ["depthai reads it"]
+    assert seen.result["reader"]["shaves"] == 6
+
+
 def _spoiled(archive: Path) -> Path:
     """The archive, whole, but that its recipe has another digest."""
     with tarfile.open(archive) as packed:

@@ -285,8 +285,9 @@ class _Source:
 
 def _spec(artefact: Artefact, images: Path | None) -> ConversionSpec:
     """The recipe's parameters, else the platform's defaults; nothing is calibrated, whatever they say."""
-    recipe = artefact.recipe
-    spec = recipe.spec if recipe else PLATFORMS[artefact.platform].spec()
+    kind = PLATFORMS[artefact.platform].spec
+    alone = {"blob": True} if "blob" in kind.model_fields and artefact.file.suffix == ".blob" else {}
+    spec = artefact.recipe.spec if artefact.recipe else kind.model_validate(alone)
     return spec.model_copy(update={"verification_images": images})
 
 
