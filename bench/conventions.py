@@ -1,6 +1,7 @@
 """Feeds trained models wrongly on purpose, and prints what the accuracy passport says of each: none may be ok.
 
     .venv/bin/python bench/conventions.py [--data FOLDER] [--images N] [--to rvc4 --to rvc2 ...] [--precision FP16]
+        [--only squeezenet ...]
 
 The checks ask the float model, which is the same for all platforms; with `--to`, each is converted as well, which takes
 about an hour for all three. FOLDER holds models/ and images/.
@@ -127,6 +128,8 @@ def converted(
 def rows(arguments: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     """Each model fed in each way: what is said of it by each platform."""
     for model in MODELS:
+        if arguments.only and not model.file.startswith(tuple(arguments.only)):
+            continue
         for name, feeding in model.feedings.items():
             for place in arguments.to or ["float"]:
                 started = time.monotonic()
@@ -151,6 +154,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--to", action="append", choices=["rvc2", "rvc3", "rvc4"])
+    parser.add_argument("--only", nargs="+", help="how the models' files begin")
     parser.add_argument("--precision", default="FP16_STANDARD")
     arguments = parser.parse_args(words)
     print("model | fed | looked at | verdict | seconds | findings | advice", flush=True)
