@@ -54,7 +54,7 @@ class Run:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-n", type=int, default=3, help="runs of each mode")
-    modes = [item.value for item in Precision if item is not Precision.CUSTOM]
+    modes = [item.value for item in Precision if item not in (Precision.AUTO, Precision.CUSTOM)]
     parser.add_argument("--modes", nargs="+", default=modes, choices=modes)
     parser.add_argument("--images", type=Path, help="images that calibrate and test")
     parser.add_argument("models", nargs="*", type=Path)

@@ -34,6 +34,9 @@ COLOURS = {
 SHOWN = 10  # names, of a set or of what was left out
 
 
+_PRECISIONS = [item.value for item in Precision if item is not Precision.AUTO]
+
+
 @click.group(name="datasets")
 def command() -> None:
     """List, install, add and examine calibration sets: the images that calibrate a quantization.
@@ -225,7 +228,7 @@ def _headline(doctor: dict[str, Any]) -> str:
     help="The colour order that the model was trained on.",
 )  # fmt: skip
 @click.option(
-    "--precision", type=click.Choice([item.value for item in Precision]), default=Precision.INT8_STANDARD.value,
+    "--precision", type=click.Choice(_PRECISIONS), default=Precision.INT8_STANDARD.value,
     show_default=True, help="The number format to convert to.",
 )  # fmt: skip
 @json_option

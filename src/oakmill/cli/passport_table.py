@@ -12,6 +12,7 @@ from rich.text import Text
 
 from oakmill.cli.severities import COLOURS, MARKS
 from oakmill.conversion.passport import Check, OutputAgreement, Passport, TaskAgreement
+from oakmill.conversion.passport.ladder import Rung
 from oakmill.findings import Finding, Severity
 
 OUTPUTS = 24
@@ -28,6 +29,7 @@ def _parts(passport: Passport) -> Iterator[RenderableType]:
     held_out = f"; {escape(seen.held_out)}" if seen.held_out else ""
     images = f"{len(seen.names)} images ({escape(seen.source)}){held_out}"
     yield f"Accuracy passport: [bold {COLOURS[verdict]}]{verdict}[/] on {images}"
+    yield from map(_rung, passport.ladder)
     for finding in passport.findings:
         yield from _finding(finding)
     for check in passport.checks:
@@ -46,6 +48,11 @@ def _parts(passport: Passport) -> Iterator[RenderableType]:
         yield "[dim]An SNR without colour is shown only: there the task above decides.[/]"
     if passport.not_proven:
         yield f"[dim]Not proven: {escape('; '.join(passport.not_proven))}.[/]"
+
+
+def _rung(rung: Rung) -> Table:
+    mark, colour = (MARKS[rung.verdict], COLOURS[rung.verdict]) if rung.verdict else ("·", "dim")
+    return _indented(mark, escape(rung.words), colour)
 
 
 def _finding(finding: Finding) -> Iterator[RenderableType]:

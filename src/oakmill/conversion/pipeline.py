@@ -6,17 +6,19 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import oakmill
-from oakmill.conversion import camera_app, loading, registry
+from oakmill.conversion import camera_app, ladder, loading, registry
 from oakmill.conversion.cache import identity
 from oakmill.conversion.cache.stages import Reuse
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Observer, Progress, Stage, failing_in, unobserved
 from oakmill.conversion.output import nn_archive, publish
 from oakmill.conversion.passport import Passport, page, pixels
+from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.recipe import read
@@ -97,12 +99,31 @@ def convert(
     Raises:
         OakmillError: one of its named kinds; `events.stage_of` names the stage, `conversion.failures` explains it.
     """
+    attempt = partial(_convert, path, settings=settings, observer=observer, overwrite=overwrite)
+    if not ladder.is_asked(spec):
+        return attempt(spec, output, None, free=output)
+    climbing = partial(attempt, free=output)
+    return ladder.climb(spec, climbing, output, settings=settings, observer=observer, overwrite=overwrite)
+
+
+def _convert(
+    path: Path,
+    spec: ConversionSpec,
+    output: Path,
+    tried: tuple[Rung, ...] | None,
+    *,
+    free: Path,
+    settings: Settings,
+    observer: Observer,
+    overwrite: bool,
+) -> Converted:
+    """One conversion in one number format; `tried` are those before it, and `free` is where the result will lie."""
     progress = Progress(observer)
     with publish.work_folder() as work, Depthai(work / "depthai", settings) as depthai:
         with progress.stage(Stage.INSPECT):
             platform = registry.of(spec, settings)
             names = Names.of(spec, path, platform.suffix, platform.part_suffixes)
-            publish.require_free(output, names.all(), overwrite=overwrite)
+            publish.require_free(free, names.all(), overwrite=overwrite)
             source = open_source(path, work / "source", settings)
             platform = registry.reading(platform, source)
             if platform.asks_depthai:
@@ -132,6 +153,8 @@ def convert(
             passport = reuse.measured(prepared, network, built, images, work, app)
             passport = replace(passport, vendor_reader=found, findings=(*passport.findings, *loaded.findings))
             platform.require_fit(passport)
+            if tried is not None:
+                passport = ladder.with_rung(passport, spec, built.file, tried)
             _warn(passport, progress)
             passport = replace(passport, thumbnails=_thumbnails(passport, images))
         documents = _documents(work, names.stem, _page(spec, source, passport, recipe), passport, recipe)

@@ -27,7 +27,7 @@ from oakmill.preflight.rewritten import in_plain_numbers, is_quantized, rewritte
 from oakmill.preflight.tables import MIXED, POOR, WRONG, Answer, Table, tables
 from oakmill.preflight.variants import Variant, variant_of
 from oakmill.preflight.written_out import as_prepared
-from oakmill.spec import ConversionSpec, InputSpec, QuantizingSpec
+from oakmill.spec import ConversionSpec, InputSpec, Precision, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS
 
 __all__ = ["Code", "Preflight", "Report", "mode_of", "require", "unread"]
@@ -275,6 +275,8 @@ def mode_of(spec: ConversionSpec, toolchains: Sequence[str]) -> str | None:
     if not isinstance(spec, QuantizingSpec) or spec.target_precision.is_float:
         return "fp16"
     precision = spec.target_precision
+    if precision is Precision.AUTO:
+        return "fp16"  # what 8 bits refuse, AUTO does without them
     return "int8" if (precision.activation_bits, precision.weight_bits) == (8, 8) else None
 
 

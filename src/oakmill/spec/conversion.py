@@ -111,7 +111,8 @@ class QuantizingSpec(ConversionSpec):
 
     target_precision: Precision = Field(
         Precision.INT8_STANDARD,
-        description="Number format of the converted model; INT8 and FP16 mean the standard ones.",
+        description="Number format of the converted model; INT8 and FP16 mean the standard ones. AUTO tries the "
+        "fastest first, and takes the first whose accuracy passport is ok.",
     )
     quantization_data: str | None = Field(
         None,

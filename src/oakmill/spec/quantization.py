@@ -6,8 +6,12 @@ from enum import StrEnum
 
 
 class Precision(StrEnum):
-    """Number formats of the converted model, by HubAI's names; INT8 and FP16 mean the standard ones."""
+    """Number formats of the converted model, by HubAI's names; INT8 and FP16 mean the standard ones.
 
+    AUTO finds the fastest that keeps the accuracy; no converted model is of it.
+    """
+
+    AUTO = "AUTO"
     INT8_STANDARD = "INT8_STANDARD"
     INT8_ACCURACY_FOCUSED = "INT8_ACCURACY_FOCUSED"
     INT8_INT16_MIXED = "INT8_INT16_MIXED"

@@ -81,8 +81,8 @@ class Rvc3Spec(QuantizingSpec):
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:
-        if self.target_precision not in (Precision.INT8_STANDARD, Precision.FP16_STANDARD):
-            raise ValueError(f"RVC3 has INT8_STANDARD and FP16_STANDARD, not {self.target_precision}")
+        if self.target_precision not in (Precision.AUTO, Precision.INT8_STANDARD, Precision.FP16_STANDARD):
+            raise ValueError(f"RVC3 has INT8_STANDARD, FP16_STANDARD and AUTO, not {self.target_precision}")
         said = self.ignored_names or self.ignored_types or self.accuracy_control
         if self.target_precision.is_float and said:
             raise ValueError(f"{self.target_precision} quantizes nothing: omit the quantizer's parameters")

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from oakmill.conversion.passport import earlier
 from oakmill.conversion.passport.about_mean import ALLOWED_BY_PROOF_DB, ALLOWED_DB
 from oakmill.conversion.passport.agreement import OutputAgreement
+from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.passport.metric import Real
 from oakmill.conversion.passport.parsers import ParserAgreement
 from oakmill.conversion.passport.pixels import DataUrl
@@ -159,7 +160,8 @@ class Passport:
 
     `calibration` tells of the images that calibrated: the set's name, the count; `vendor_reader` what the vendor's own
     reader found in the file. `thumbnails` are images by their names, those on which the two models differ most.
-    `parsers` are what the vendor's parsers of the archive's heads find in the file's outputs.
+    `parsers` are what the vendor's parsers of the archive's heads find in the file's outputs. `ladder` are the number
+    formats that were tried, this one last, where they were to be chosen.
     """
 
     platform: str
@@ -172,6 +174,7 @@ class Passport:
     calibration: Mapping[str, Any] = field(default_factory=dict)
     thumbnails: Mapping[str, DataUrl] = field(default_factory=dict)
     parsers: tuple[ParserAgreement, ...] = ()
+    ladder: tuple[Rung, ...] = ()
 
     @property
     def tasks(self) -> tuple[tuple[str, TaskAgreement], ...]:
