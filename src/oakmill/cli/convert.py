@@ -18,8 +18,8 @@ from oakmill.spec import ConversionSpec
 from oakmill.spec.platforms import PLATFORMS
 
 if TYPE_CHECKING:
+    from oakmill.conversion.converted import Converted
     from oakmill.conversion.events import Observer
-    from oakmill.conversion.pipeline import Converted
     from oakmill.settings import Settings
 
 

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from oakmill.cli.passport_table import passport_table
 from oakmill.cli.severities import marked, named
+from oakmill.conversion.converted import Converted
 from oakmill.conversion.events import Event, Kind
-from oakmill.conversion.pipeline import Converted
 from oakmill.conversion.verify import Verified
 from oakmill.errors import OakmillError
 from oakmill.findings import Severity

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from oakmill.calibration import datasets
+from oakmill.conversion.converted import Converted
 from oakmill.conversion.events import Observer, Progress
 from oakmill.conversion.output import publish
 from oakmill.conversion.passport.ladder import Rung
@@ -22,10 +22,7 @@ from oakmill.findings import Severity
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, Precision, QuantizingSpec
 
-if TYPE_CHECKING:
-    from oakmill.conversion.pipeline import Converted
-
-Attempt = Callable[[ConversionSpec, Path, tuple[Rung, ...]], "Converted"]
+Attempt = Callable[[ConversionSpec, Path, tuple[Rung, ...]], Converted]
 """Converts into a folder, and notes in the passport what was tried before."""
 
 RUNGS: Mapping[str, tuple[Precision, ...]] = {

@@ -14,6 +14,7 @@ import oakmill
 from oakmill.conversion import camera_app, ladder, loading, registry
 from oakmill.conversion.cache import identity
 from oakmill.conversion.cache.stages import Reuse
+from oakmill.conversion.converted import Converted
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Observer, Progress, Stage, failing_in, unobserved
 from oakmill.conversion.output import nn_archive, publish
@@ -37,25 +38,6 @@ _ENDINGS = re.compile(r"(\.rvc\d)?(\.onnx|\.xml|\.tflite|\.pth?|\.torchscript|\.
 NAMES_IN_SHORT = 100
 """Names of classes that a conversion's summary has of a head: COCO's 80, and not a text's alphabet."""
 _DOCUMENTS = ("passport.json", "passport.html", "recipe.yaml")
-
-
-@dataclass(frozen=True)
-class Converted:
-    """A finished conversion: its files, the result first, and what is known of it."""
-
-    files: tuple[Path, ...]
-    passport: Passport
-    recipe: Recipe
-    progress: Progress
-    beside: tuple[Path, ...] = ()
-    """Files that were read besides the one given: external data, weights of an IR."""
-    heads: tuple[Mapping[str, Any], ...] = ()
-    """What the outputs mean, as the archive says it."""
-
-    @property
-    def file(self) -> Path:
-        """The converted model: an NN Archive or the bare file."""
-        return self.files[0]
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from oakmill.conversion.converted import Converted
 from oakmill.conversion.events import Observer, unobserved
 from oakmill.conversion.output import publish
 from oakmill.conversion.output.differences import Difference, compare_files, compare_parts, fields
-from oakmill.conversion.pipeline import Converted, convert
+from oakmill.conversion.pipeline import convert
 from oakmill.conversion.recipe import read, replay_inputs
 from oakmill.errors import VerificationFailed
 from oakmill.settings import Settings

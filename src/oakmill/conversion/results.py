@@ -22,8 +22,8 @@ from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec
 
 if TYPE_CHECKING:
+    from oakmill.conversion.converted import Converted
     from oakmill.conversion.output.differences import Difference
-    from oakmill.conversion.pipeline import Converted
 
 KIND = "results"
 _QUESTIONS = "questions"

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from oakmill.conversion.pipeline import Converted, convert
+from oakmill.conversion.converted import Converted
+from oakmill.conversion.pipeline import convert
 from oakmill.settings import Settings
 from tests import fakes
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from oakmill.conversion.cache.store import Store
-from oakmill.conversion.pipeline import Converted
+from oakmill.conversion.converted import Converted
 from oakmill.settings import Settings
 from tests import fakes
 from tests.unit.conversion.conftest import Run

@@ -10,7 +10,8 @@ from typing import Any
 import onnx
 import pytest
 
-from oakmill.conversion.pipeline import Converted, summary
+from oakmill.conversion.converted import Converted
+from oakmill.conversion.pipeline import summary
 from oakmill.errors import SpecError
 from tests.unit.conversion.conftest import Run
 from tests.unit.conversion.sources.test_archive_heads import head, pack

@@ -66,7 +66,7 @@ def test_a_choice_that_the_spec_refuses_alone_is_not_offered() -> None:
         kind: [o.value for item in fields_of(kind) if item.name == "target_precision" for o in item.options]
         for kind in (Rvc3Spec, Rvc4Spec)
     }
-    assert offered[Rvc3Spec] == ["INT8_STANDARD", "FP16_STANDARD"]
+    assert offered[Rvc3Spec] == ["AUTO", "INT8_STANDARD", "FP16_STANDARD"]
     assert "CUSTOM" not in offered[Rvc4Spec]
 
 
