@@ -15,8 +15,8 @@ from oakmill.registry import instances, resolve
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance
 from oakmill.spec.platforms import PLATFORMS, PlatformName
-from oakmill.untrusted.questions import VIEW, HeadFacts
-from oakmill.web.page_context import Open, PageContext, Reading
+from oakmill.untrusted.questions import VIEW
+from oakmill.web.page_context import Known, Open, Reading
 from oakmill.web.routing import Id, page_router
 from oakmill.web.views import anatomy, heads
 from oakmill.web.views.filters import model_path
@@ -53,14 +53,15 @@ def graph_page(
         platforms=list(PLATFORMS),
         about=PLATFORMS,
         platform=platform,
-        cut=_cut(context, row, platform) if platform and found else None,
     )
 
 
-def _cut(context: PageContext, row: Instance, platform: str) -> HeadFacts | None:
-    """What a conversion to the platform would cut off of a source; nothing of a result, and nothing for strangers."""
-    is_drawn = row.model_type == "ONNX" and row.parent_id is None
-    return heads.of(context.at, row, (), platform) if is_drawn and context.caller.is_known else None
+@pages.get("/instances/{instance_id}/graph/cut")
+def cut_part(instance_id: Id, platform: PlatformName, context: Known, session: Reading) -> Response:
+    """What a conversion to the platform would cut off of a source: a piece of the page."""
+    row = instances.instance(session, context.caller, instance_id)
+    _require_drawn(row)
+    return context.part("graph_cut.html", row=row, platform=platform, cut=heads.of(context.at, row, (), platform))
 
 
 @pages.get("/graph/netron/{path:path}")

@@ -1,14 +1,13 @@
 // Marks the nodes that a conversion cuts off in Netron's drawing, which comes from this server too.
 
-const NAMES = new Set(JSON.parse(document.querySelector("[data-cut]")?.dataset.cut ?? "[]"));
 const GONE = "#d4503e";
 const TRIES = 240;
 const WAIT = 500;
 
-function mark(drawing) {
+function mark(drawing, names) {
   let marked = 0;
   for (const node of drawing.querySelectorAll('g[id^="node-name-"]')) {
-    if (!NAMES.has(node.id.slice("node-name-".length))) continue;
+    if (!names.has(node.id.slice("node-name-".length))) continue;
     node.dataset.gone = "yes";
     for (const path of node.querySelectorAll(".node-item path")) path.style.fill = GONE;
     marked += 1;
@@ -16,15 +15,14 @@ function mark(drawing) {
   return marked;
 }
 
-function follow(frame, tries = TRIES) {
+function follow(frame, names, tries = TRIES) {
   const drawing = frame.contentDocument;
-  const is_drawn = drawing && mark(drawing) > 0;
-  if (!is_drawn && tries > 0) setTimeout(() => follow(frame, tries - 1), WAIT);
+  const isDrawn = drawing && mark(drawing, names) > 0;
+  if (!isDrawn && tries > 0) setTimeout(() => follow(frame, names, tries - 1), WAIT);
 }
 
-function begin() {
+document.addEventListener("htmx:afterSwap", (event) => {
+  const found = event.detail.elt.querySelector("[data-cut]");
   const frame = document.querySelector("iframe.netron");
-  if (frame && NAMES.size) follow(frame);
-}
-
-begin();
+  if (found && frame) follow(frame, new Set(JSON.parse(found.dataset.cut)));
+});
