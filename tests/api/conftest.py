@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from oakmill.registry import callers, instances, keys, models, teams, variants
 from oakmill.registry.tables import Key
 from oakmill.settings import Settings
 from oakmill.storage.database import now
+from tests import looks
 from tests.hub_servers import ServedHub
 
 with warnings.catch_warnings():  # it wants another HTTP client than the one that all the world uses
@@ -54,9 +56,12 @@ def world(settings: Settings) -> Iterator[World]:
     yield from open_world(settings)
 
 
-def open_world(settings: Settings) -> Iterator[World]:
-    app = create_app(settings)
-    with TestClient(app, raise_server_exceptions=False) as client:
+def open_world(settings: Settings, *, wall: bool = False) -> Iterator[World]:
+    """A hub that looks at what comes within this process, or behind the wall."""
+    with ExitStack() as opened:
+        with nullcontext() if wall else looks.in_process():
+            app = create_app(settings)
+            client = opened.enter_context(TestClient(app, raise_server_exceptions=False))
         found = World(client, app.state.hub)
         furnish(found)
         yield found

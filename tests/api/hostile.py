@@ -190,7 +190,8 @@ def of_archives() -> Iterator[Hostile]:
     yield Hostile("bzip2 of text", bz2.compress(b"hello" * 100), "NotAModel", "a.tar.bz2")
 
 
-MODELS = [*of_onnx(), *of_other_kinds(), *of_ir(), *of_archives()]
+MODELS = [*of_onnx(), *of_other_kinds(), *of_ir()]
+ARCHIVES = [*of_archives()]
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(50)
 SETS = [

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from oakmill.api.app import create_app
 from oakmill.settings import Settings
-from tests.api.conftest import API, TestClient, World, furnish, relu
-from tests.api.hostile import MODELS, SETS, Hostile
+from tests.api.conftest import API, World, open_world, relu
+from tests.api.hostile import ARCHIVES, MODELS, SETS, Hostile
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    app = create_app(Settings(home=Path(tmp_path_factory.mktemp("hostile")), upload_max_mb=200, tool_memory_mb=2048))
-    with TestClient(app, raise_server_exceptions=False) as client:
-        world = World(client, app.state.hub)
-        furnish(world)
-        yield world
+    yield from open_world(settings_of(tmp_path_factory), wall=True)
+
+
+@pytest.fixture(scope="module")
+def nearby(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A hub without the wall, for files that are small."""
+    yield from open_world(settings_of(tmp_path_factory))
+
+
+def settings_of(factory: pytest.TempPathFactory) -> Settings:
+    return Settings(home=factory.mktemp("hostile"), upload_max_mb=200, tool_memory_mb=2048)
 
 
 def new_instance(world: World, model_type: str = "ONNX") -> str:
@@ -42,8 +46,17 @@ def send(world: World, name: str, data: bytes, purpose: dict[str, Any], **more: 
     return answer if answer.status_code != 204 else world.client.post(f"{path}/complete", headers=headers)
 
 
+@pytest.mark.parametrize("hostile", ARCHIVES, ids=lambda one: one.name)
+def test_a_hostile_archive_is_refused_by_name(running: World, hostile: Hostile) -> None:
+    require_refusal(running, hostile)
+
+
 @pytest.mark.parametrize("hostile", MODELS, ids=lambda one: one.name)
-def test_a_hostile_model_is_refused_by_name(running: World, hostile: Hostile) -> None:
+def test_a_hostile_model_is_refused_by_name(nearby: World, hostile: Hostile) -> None:
+    require_refusal(nearby, hostile)
+
+
+def require_refusal(running: World, hostile: Hostile) -> None:
     instance_id = new_instance(running, hostile.model_type)
     purpose = {"kind": "instance", "instance_id": instance_id}
     for name, data in hostile.more.items():
@@ -120,4 +133,4 @@ def test_more_than_the_quota_leaves(running: World) -> None:
 
 
 def test_the_table_is_long_enough() -> None:
-    assert len({one.name for one in (*MODELS, *SETS)}) >= 40
+    assert len({one.name for one in (*MODELS, *ARCHIVES, *SETS)}) >= 40

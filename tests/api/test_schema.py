@@ -13,7 +13,7 @@ from hypothesis import settings as effort
 
 from oakmill.api.app import create_app
 from oakmill.settings import Settings
-from tests.api.conftest import API, TestClient, World, furnish
+from tests.api.conftest import API, World, open_world
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -35,11 +35,7 @@ KINDS = {"model_id": "model", "version_id": "version", "instance_id": "instance"
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    app = create_app(Settings(home=Path(tmp_path_factory.mktemp("schema"))))
-    with TestClient(app, raise_server_exceptions=False) as client:
-        world = World(client, app.state.hub)
-        furnish(world)
-        yield world
+    yield from open_world(Settings(home=tmp_path_factory.mktemp("schema")))
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from oakmill.jobs.tables import Job
 from oakmill.registry import keys, teams
 from oakmill.registry.tables import Instance
 from oakmill.settings import Settings
+from tests import looks
 from tests.compat import makers
 
 with warnings.catch_warnings():  # it wants another HTTP client than the one that all the world uses
@@ -78,7 +79,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     app = create_app(Settings(home=tmp_path_factory.mktemp("home")))
     for router in (zoo, hubai):
         app.include_router(router, include_in_schema=False)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with looks.in_process(), TestClient(app, raise_server_exceptions=False) as client:
         hub = app.state.hub
         with hub.db.session() as session:
             team = teams.create(session, name="Ours")

@@ -21,14 +21,14 @@ from oakmill.untrusted.ask import IsolatedWorkers
 from oakmill.untrusted.folder import link_or_copy
 from oakmill.untrusted.questions import Inspection, SourceFacts
 from tests.conversion.makers import archived, conv_model, saved
+from tests.looks import Looks
 from tests.unit.jobs.conftest import Hub
 from tests.unit.model.test_torch_files import checkpoint, named
 
 
 @pytest.fixture(scope="module")
 def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IsolatedWorkers]:
-    workers = IsolatedWorkers(Settings(home=tmp_path_factory.mktemp("home")))
-    workers.warm()
+    workers = Looks(Settings(home=tmp_path_factory.mktemp("home")))
     yield workers
     workers.close()
 
