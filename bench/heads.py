@@ -45,7 +45,10 @@ TRAINED: dict[str, tuple[str, list[str]]] = {
     "YOLOX persons": ("person_detector_yolox_192.onnx", ["--encoding-from", "BGR", "--resize", "stretch"]),
     "UltraFace": ("ultraface_rfb_320.onnx", ["--mean-values", "127", "--scale-values", "128"]),
     "YuNet": ("yunet_n_dynamic.onnx", ["--shape", "1,3,160,160", "--encoding-from", "BGR"]),
-    "plates (CTC)": ("plate_rec_48x168.onnx", ["--mean-values", "149.94", "--scale-values", "49.215"]),
+    "plates (CTC)": (
+        "plate_rec_48x168.onnx",
+        ["--mean-values", "149.94", "--scale-values", "49.215", "--head", "text"],
+    ),
 }
 """Models with real weights, by what they are; the shared data has them where it is there."""
 

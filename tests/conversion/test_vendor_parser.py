@@ -37,7 +37,7 @@ V5, V6 = yolo("yolov5", anchors=ANCHORS), yolo("yolov6r2")
 TEXT = {
     "parser": "ClassificationSequenceParser",
     "outputs": ["steps"],
-    "metadata": {"classes": ["-", "a", "b"], "n_classes": 3, "is_softmax": True, "ignored_indexes": [0]},
+    "metadata": {"classes": ["-", "a", "class 2"], "n_classes": 3, "is_softmax": True, "ignored_indexes": [0]},
 }
 READ = {**TEXT, "metadata": {**TEXT["metadata"], "remove_duplicates": True, "concatenate_classes": True}}  # type: ignore[dict-item]
 PIXELS = {

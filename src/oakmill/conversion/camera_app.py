@@ -218,11 +218,18 @@ def _read(scores: np.ndarray[Any, Any], blank: int | None) -> list[int]:
     return [int(tops[place]) for place in starts if tops[place] != blank]
 
 
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
 def _words(answers: Sequence[tuple[str, Any, Any]], known: dict[str, Any]) -> ParserAgreement:
-    """Of a classifier the images whose first class is the source's, by name; of a reader those with the same text."""
+    """Of a classifier the images whose first class is the source's, by name; of a reader those with the same text.
+
+    Where characters are words, depthai joins them with spaces: spaces do not count.
+    """
     is_text = known["parser"] == "ClassificationSequenceParser"
     words = (said.get("classes") or [""] for _, _, said in answers)
     found = ["".join(classes) if is_text else classes[0] for classes in words]
-    right = sum(word == truth for word, (_, truth, _) in zip(found, answers, strict=True))
+    right = sum(_bare(word) == _bare(truth) for word, (_, truth, _) in zip(found, answers, strict=True))
     kind = "text" if is_text else "classification"
     return ParserAgreement(**known, kind=kind, boxes=len(answers), found=right, answers=len(answers))
