@@ -122,6 +122,8 @@ ROWS: tuple[Family, ...] = (
     Family(maps.IMAGE, "an image", maps.find_image, needs="one output [1, 3, H, W] of the image's size or a multiple"),
 )
 """All families, those with the clearest marks first."""
+MOST_CLASSES = 100_000
+"""Of a head, each with a name in the archive; ImageNet-21k has 21,841. A shape may claim any number."""
 _ORDER = (Sure.CERTAIN, Sure.LIKELY, Sure.GUESS)
 
 
@@ -135,6 +137,8 @@ def recognise(model: ModelProto, evidence: Evidence) -> Found | None:
     best: Found | None = None
     for row in ROWS:
         found = row.find(model, evidence) if evidence.wanted in ("", row.name) else None
+        if found is not None and found.classes > MOST_CLASSES:
+            continue
         if found is not None and found.sure is Sure.CERTAIN:
             return found
         if found is not None and (best is None or _ORDER.index(found.sure) < _ORDER.index(best.sure)):

@@ -23,6 +23,8 @@ from oakmill.heads.families.tracing import Graph
 MOST_GRIDS = 5
 MOST_ANCHORS = 9
 """To a cell; these families have 3."""
+_LONGEST_WAY = 4
+"""Nodes that an export may put between the anchors and their use."""
 
 Anchors = tuple[tuple[float, float], ...]
 
@@ -94,8 +96,7 @@ def _anchors(graph: Graph, part: str, count: int) -> tuple[Anchors, bool]:
     for node in graph.before(part):
         for name in node.input if node.op_type == "Mul" else ():
             if (pairs := _pairs(_spread(graph, name), count)) is not None:
-                other = next(item for item in node.input if item != name)
-                quartered = not _is_doubled(graph, other)
+                quartered = not any(_is_doubled(graph, item) for item in node.input)
                 scaled = pairs / (4.0 if quartered else 1.0)
                 return tuple((float(width), float(height)) for width, height in scaled), quartered
     return (), False
@@ -103,9 +104,12 @@ def _anchors(graph: Graph, part: str, count: int) -> tuple[Anchors, bool]:
 
 def _spread(graph: Graph, name: str) -> NDArray[Any] | None:
     """A constant's values, of which an export may make one for each cell only when it runs."""
-    while (node := graph.maker(name, "Expand", "Cast", "Identity")) is not None:
-        name = node.input[0]
-    return graph.constant(name)
+    for _ in range(_LONGEST_WAY):
+        node = graph.maker(name, "Expand", "Cast", "Identity")
+        if node is None:
+            return graph.constant(name)
+        name = next(iter(node.input), "")
+    return None
 
 
 def _pairs(values: NDArray[Any] | None, count: int) -> Floats | None:
@@ -120,6 +124,6 @@ def _pairs(values: NDArray[Any] | None, count: int) -> Floats | None:
 def _is_doubled(graph: Graph, squared: str) -> bool:
     """Whether what is squared was doubled before."""
     square = graph.maker(squared, "Pow", "Mul")
-    base = graph.maker(square.input[0], "Mul") if square is not None else None
+    base = graph.maker(square.input[0], "Mul") if square is not None and square.input else None
     values = [graph.constant(name) for name in base.input] if base is not None else []
     return any(value is not None and value.size == 1 and float(value.ravel()[0]) == 2.0 for value in values)

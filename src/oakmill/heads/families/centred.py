@@ -61,8 +61,9 @@ def find(model: ModelProto, evidence: Evidence) -> Centred | None:
     graph, output = Graph(model), model.graph.output[0]
     if len(output.type.tensor_type.shape.dim) != 3:
         return None
-    joined = [node for node in graph.before(output.name) if _grid(graph, node)]
-    joined.sort(key=lambda node: graph.ends(output.name).index(node.input[0]))
+    order = graph.ends(output.name)
+    joined = [node for node in graph.before(output.name) if _grid(graph, node) and node.input[0] in order]
+    joined.sort(key=lambda node: order.index(node.input[0]))
     classes = {_width(graph, node.input[2]) for node in joined}
     if len(joined) < 2 or len(classes) != 1:
         return None
@@ -87,4 +88,4 @@ def _grid(graph: Graph, node: NodeProto) -> bool:
 def _width(graph: Graph, name: str) -> int:
     """How many channels a convolution gives whose Sigmoid a tensor is; 0 where it is none."""
     made = graph.maker(name, "Sigmoid")
-    return graph.channels(made.input[0]) if made is not None else 0
+    return graph.channels(made.input[0]) if made is not None and made.input else 0

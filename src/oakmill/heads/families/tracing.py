@@ -75,7 +75,7 @@ class Graph:
     def channels(self, name: str) -> int:
         """How many channels a head's convolution gives; 0 where it is none, or weighs bins."""
         node = self.maker(name, "Conv")
-        weight = self._weights.get(node.input[1]) if node is not None else None
+        weight = self._weights.get(node.input[1]) if node is not None and len(node.input) > 1 else None
         if node is None or weight is None or len(weight.dims) != 4 or self.ramp(node.input[1]):
             return 0
         return int(weight.dims[0])
@@ -83,7 +83,7 @@ class Graph:
     def kind(self, name: str) -> type[np.floating[Any]]:
         """The type of a convolution's numbers."""
         node = self.maker(name, "Conv")
-        weight = self._weights.get(node.input[1]) if node is not None else None
+        weight = self._weights.get(node.input[1]) if node is not None and len(node.input) > 1 else None
         return np.float16 if weight is not None and weight.data_type == TensorProto.FLOAT16 else np.float32
 
     def parts(self, name: str) -> tuple[str, ...]:
@@ -91,11 +91,17 @@ class Graph:
         node = self.maker(name, "Concat")
         if node is None:
             return (name,)
-        axis = attribute(node, "axis")
+        axis, waiting = attribute(node, "axis"), list(reversed(node.input))
         found: list[str] = []
-        for item in node.input:
+        for _ in range(FARTHEST):
+            if not waiting:
+                break
+            item = waiting.pop()
             inner = self.maker(item, "Concat")
-            found.extend(self.parts(item) if inner is not None and attribute(inner, "axis") == axis else [item])
+            if inner is not None and attribute(inner, "axis") == axis:
+                waiting.extend(reversed(inner.input))
+            else:
+                found.append(item)
         return tuple(found)
 
     def moved(self, name: str, *kinds: str) -> bool:
@@ -112,7 +118,7 @@ class Graph:
             if node.op_type == "Concat":
                 waiting.extend(node.input)
             elif node.op_type in MOVES:
-                waiting.append(node.input[0])
+                waiting.extend(node.input[:1])
             else:
                 return False
         return True
@@ -147,14 +153,14 @@ class Graph:
         return len(flat) if 1 < len(flat) <= MOST_BINS and np.array_equal(flat, np.arange(len(flat))) else 0
 
     def constant(self, name: str) -> NDArray[Any] | None:
-        """A constant's values; None where it is none, or they lie in another file."""
-        if name in self._weights:
-            tensor = self._weights[name]
-            return None if tensor.data_location == TensorProto.EXTERNAL else numpy_helper.to_array(tensor)
-        node = self.maker(name, "Constant")
-        if node is None or not node.attribute or not node.attribute[0].HasField("t"):
+        """A constant's values; None where it is none, no numbers, or they lie in another file."""
+        tensor = self._weights.get(name)
+        node = self.maker(name, "Constant") if tensor is None else None
+        if node is not None and node.attribute and node.attribute[0].HasField("t"):
+            tensor = node.attribute[0].t
+        if tensor is None or tensor.data_location == TensorProto.EXTERNAL or tensor.data_type == TensorProto.STRING:
             return None
-        return numpy_helper.to_array(node.attribute[0].t)
+        return numpy_helper.to_array(tensor)
 
     def stride(self, name: str) -> int:
         """How many times smaller than the input a map is; 0 where it cannot be told."""
@@ -185,7 +191,7 @@ def _factor(node: NodeProto, known: Graph) -> float:
         return float(attribute(node, "blocksize", 1))
     if node.op_type == "Slice" and len(node.input) > 4:
         axes, steps = known.constant(node.input[3]), known.constant(node.input[4])
-        rows = {} if axes is None or steps is None else dict(zip(axes.ravel() % _RANK, steps.ravel(), strict=True))
+        rows = {} if axes is None or steps is None else dict(zip(axes.ravel() % _RANK, steps.ravel(), strict=False))
         return float(rows.get(_ROWS, 1))
     if node.op_type in ("Resize", "Upsample"):
         scales = next((values for name in node.input[1:] if (values := known.constant(name)) is not None and
