@@ -24,7 +24,7 @@ from oakmill.spec import RangeMethod
 from oakmill.spec.recipe import EqualizationRecord
 
 LOOKS = 12
-"""Images that show how far channels reach. What others add later widens the tensor's range, and is never cut."""
+"""Images that give the ranges of the graphs that are compared. Scales are of all that calibrate."""
 JUDGES = 4
 """Images on which the quantized graphs are compared, others than those where there are enough."""
 SMALLEST = 1 / 128
@@ -54,8 +54,8 @@ def choose(prepared: Prepared, plan: Plan, samples: SampleSet, method: RangeMeth
     if not found.free:
         return Choice(prepared, {})
     progress.doing("measuring channels")
+    extremes = channel_extremes(prepared.model, measured(found), samples)
     looks = [samples[index] for index in range(min(LOOKS, len(samples)))]
-    extremes = channel_extremes(prepared.model, measured(found), looks)
     judge = _Judge(prepared, plan, looks, _judges(samples), method)
     plain = judge.agreement(prepared.model, {})
     progress.doing("equalizing channels")
@@ -124,5 +124,5 @@ class _Judge:
         noise = ColumnNoise()
         candidate = equality.Session(with_all_rounded(model, ranges, bits, per_channel=plan.per_channel))
         for image, expected in zip(self._judges, self._expected, strict=True):
-            noise.add(expected, candidate.run({name: np.asarray(v, np.float32) for name, v in image.items()}))
+            noise.add(expected, candidate.run(image))
         return float(np.minimum(noise.decibels(), 200.0))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from onnx import ModelProto, NodeProto
 
+from oakmill.graph.equalization.gates import find
 from oakmill.graph.equalization.variables import ONE, Channels, Seen, Tracked, Unions
 from oakmill.graph.rewriting import STANDARD_DOMAINS, CannotRewriteError, Scope, argument, attributes
 from oakmill.graph.skeleton import all_graphs
@@ -20,9 +21,6 @@ from oakmill.graph.skeleton import all_graphs
 _SAME = frozenset({"Identity", "Dropout"})
 _SPATIAL = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "Upsample"})
 _HOMOGENEOUS = frozenset({"Relu", "LeakyRelu", "PRelu"})
-_GATES = frozenset({"Sigmoid", "HardSigmoid", "Tanh", "Softplus", "Clip", "Erf"})
-_LONGEST_GATE = 5
-"""Nodes between a value and what it is multiplied with: x * clip(x + 3, 0, 6) / 6 has three."""
 
 
 def channels(model: ModelProto) -> Channels:
@@ -45,7 +43,9 @@ class _Tracker:
         for node in model.graph.node:
             for name in node.input:
                 self._readers.setdefault(name, []).append(node)
-        self._gates = self._find_gates()
+        gates = find(self._makers, self._readers, self._scope)
+        self._gates = {item.first: item.value for item in gates}
+        self._closing = {item.first: item.product for item in gates if item.closes}
         self._handlers = self._table()
 
     def _table(self) -> dict[str, Callable[[NodeProto], bool]]:
@@ -84,12 +84,13 @@ class _Tracker:
         found.tensors = {name: Tracked(item.axis, roots(item.ids)) for name, item in found.tensors.items()}
         found.variables = len(self._unions)
         found.gates = {output: name for output, name in self._gates.items() if name in found.tensors}
+        found.closing = frozenset(self._closing)
         return found
 
     def _handled(self, handler: Callable[[NodeProto], bool], node: NodeProto) -> bool:
         try:
             return handler(node)
-        except CannotRewriteError:  # a shape or a constant that is not known
+        except (CannotRewriteError, ArithmeticError, LookupError):  # a shape or a constant that is not known, or none
             return False
 
     def _freeze(self, names: Iterable[str]) -> None:
@@ -97,41 +98,6 @@ class _Tracker:
             if name in self._found.tensors:
                 for item in self._found.tensors[name].ids:
                     self._unions.join(int(item), ONE)
-
-    # --- gates
-
-    def _find_gates(self) -> dict[str, str]:
-        """The first nodes of gates by their output, with the tensor that they read and gate."""
-        found: dict[str, str] = {}
-        for node in self._graph.node:
-            if node.op_type == "Mul" and len(node.input) == 2:
-                for value, gate in (tuple(node.input), tuple(reversed(node.input))):
-                    if first := self._first_of_gate(value, gate):
-                        found[first] = value
-        return found
-
-    def _first_of_gate(self, value: str, gate: str) -> str:
-        """The output of the node by which a gate begins that is computed of the value alone; "" where it is none."""
-        known = False
-        for _ in range(_LONGEST_GATE):
-            node = self._makers.get(gate)
-            if node is None or len(self._readers.get(gate, [])) != 1 or len(node.output) != 1:
-                return ""
-            computed = [name for name in node.input if name and not self._is_constant(name)]
-            if len(computed) != 1:
-                return ""
-            known |= node.op_type in _GATES
-            if computed[0] == value:
-                return str(node.output[0]) if known else ""
-            gate = computed[0]
-        return ""
-
-    def _is_constant(self, name: str) -> bool:
-        try:
-            self._scope.constant(name)
-        except CannotRewriteError:
-            return False
-        return True
 
     # --- those that give and take scales
 
@@ -174,7 +140,7 @@ class _Tracker:
         return True
 
     def _constants(self, names: Sequence[str]) -> bool:
-        return all(self._is_constant(name) for name in names if name)
+        return all(self._scope.is_constant(name) for name in names if name)
 
     def _make(self, node: NodeProto, axis: int, count: int) -> None:
         out = node.output[0]
@@ -187,10 +153,9 @@ class _Tracker:
         readers = self._readers.get(name, [])
         if readers and all(node.op_type == "Relu" for node in readers):
             return "positive"
-        gated = {item for item, value in self._gates.items() if value == name}
-        if gated and all(node.output[0] in gated or node.op_type == "Mul" for node in readers):
-            return "gated"
-        return "all"
+        firsts = {first for first in self._closing if self._gates[first] == name}
+        closing = firsts | {self._closing[first] for first in firsts}
+        return "gated" if firsts and all(node.output[0] in closing for node in readers) else "all"
 
     # --- those that keep scales
 
@@ -294,19 +259,16 @@ class _Tracker:
         if sum(item is not None for item in items) != 1:
             return not any(items)
         place = 0 if items[0] else 1
-        value, other = node.input[place], node.input[1 - place]
+        value = node.input[place]
         item = items[place]
         assert item is not None
         if self._scope.fixed_shape(node.output[0]) != self._scope.fixed_shape(value):
             return False
         self._found.tensors[node.output[0]] = item
-        gated = self._is_gated(value, other)
+        gated = node.output[0] in self._closing.values()
         known = self._found.seen.get(value)
         self._found.seen[node.output[0]] = Seen(known.tensor, "gated") if gated and known else Seen(node.output[0])
         return True
-
-    def _is_gated(self, value: str, gate: str) -> bool:
-        return bool(self._first_of_gate(value, gate))
 
     def _div(self, node: NodeProto) -> bool:
         return node.input[1] not in self._found.tensors and self._mul(node) if self._any(node) else True

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper
 
+from oakmill.graph.equalization.gates import FLOOR, SATURATED
 from oakmill.graph.equalization.variables import ONE, Channels, Seen
 from oakmill.graph.rewriting import Scope, argument, attributes
 from oakmill.graph.skeleton import copy_of, replace_nodes
@@ -26,10 +27,6 @@ Interval = tuple[float, float]
 
 STEPS = 255
 """Scales are so many-ths: the constants that undo them are exact in 8 bits."""
-FLOOR = -6.0
-"""x * sigmoid(x) of less is 0 to -0.015: it needs no room. Measured on YOLOX-nano: -4 is a little worse."""
-SATURATED = 8.0
-"""From here on a gate is open or shut to 4e-4, an eighth of a step of its 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +39,12 @@ class Equalized:
 
 
 def choose(found: Channels, extremes: Extremes, smallest: float) -> Values:
-    """A scale for each variable, of at most 1, so that no tensor's range grows.
+    """A scale for each variable, of at most 1, so that no tensor's range grows on the images that were measured.
 
     Args:
         found: the channels.
-        extremes: of the tensors that `channels.measured` names.
+        extremes: of the tensors that `channels.measured` names, over all images that calibrate: what a channel shows on
+            one of them alone would widen the whole tensor's range by its scale.
         smallest: the bound of scales; what is smaller takes the weights' own 8 bits away.
     """
     useful = {name: _useful(item, extremes) for name, item in found.seen.items() if item.tensor in extremes}
@@ -165,5 +163,6 @@ def _undo(
         node = by_output[output]
         inserted[output] = [helper.make_node("Mul", [value, constant], [unscaled], name=unscaled)]
         node.input[:] = [unscaled if name == value else name for name in node.input]
-        limits[unscaled] = (-SATURATED, SATURATED)
+        if output in found.closing:
+            limits[unscaled] = (-SATURATED, SATURATED)
     return limits, inserted

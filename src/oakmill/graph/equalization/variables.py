@@ -65,14 +65,16 @@ class Channels:
     """What can be scaled in a graph: tensors by name, who gives and takes scaled channels, and whose gates do not.
 
     `makers` and `takers` are names of nodes' first outputs; `gates` are the tensors that the gate's first node reads
-    unscaled, by that node's first output. `seen` says for each tensor with a range of its own what of it counts.
-    `alike` are tensors that have one range, by the name that stands for them.
+    unscaled, by that node's first output, and of those that are `closing` little of the value counts. `seen` says for
+    each tensor with a range of its own what of it counts. `alike` are tensors that have one range, by the name that
+    stands for them.
     """
 
     tensors: dict[str, Tracked] = field(default_factory=dict)
     makers: list[str] = field(default_factory=list)
     takers: list[str] = field(default_factory=list)
     gates: dict[str, str] = field(default_factory=dict)
+    closing: frozenset[str] = frozenset()
     seen: dict[str, Seen] = field(default_factory=dict)
     alike: dict[str, str] = field(default_factory=dict)
     variables: int = 1

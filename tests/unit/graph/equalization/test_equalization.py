@@ -173,3 +173,26 @@ def test_a_graph_within_a_graph_is_left_alone() -> None:
         inputs="float[1,3,6,4] x",
     )
     assert not channels(model).free
+
+
+OPEN = {
+    "squeeze and excitation": "p = GlobalAveragePool(c) q = Conv(p, w3) h = Sigmoid(q) s = Mul(c, h)",
+    "x tanh(x)": "g = Tanh(c) s = Mul(c, g)",
+    "x sigmoid(-x)": "n = Neg(c) g = Sigmoid(n) s = Mul(c, g)",
+    "x softplus(x)": "g = Softplus(c) s = Mul(c, g)",
+    "a gate that hardly closes": "k = Constant<value_float=0.01>() n = Mul(c, k) g = Sigmoid(n) s = Mul(c, g)",
+    "a value that others read too": "g = Sigmoid(c) t = Mul(c, g) v = Conv(x, w3) e = Mul(c, v) s = Add(t, e)",
+}
+
+
+@pytest.mark.parametrize("kind", OPEN)
+def test_what_does_not_close_lets_all_of_its_value_count(kind: str) -> None:
+    """Whatever was multiplied with something of itself was cut below -6, as if it were x * sigmoid(x)."""
+    weights = {"w3": (4, 3, 1, 1) if "others" in kind else (4, 4, 1, 1)} if "w3" in OPEN[kind] else {}
+    model = network(f"{OPEN[kind]} {HEAD}", **weights)
+    seen = channels(model).seen.get("c")
+    assert seen is None or seen.part == "all"
+    limits = equalized(model).limits
+    assert "c" not in limits
+    if "others" not in kind:
+        assert not limits
