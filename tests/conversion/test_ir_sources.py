@@ -115,10 +115,10 @@ def test_version_11_gives_as_many_stages_as_the_onnx_model(
     assert 'version="11"' in ir.read_text()[:200]
 
     both = [
-        checked(convert(source, "--blob", *PLAIN, "-o", tmp_path / source.suffix[1:])).result["passport"][
+        checked(convert(source, "--blob", *PLAIN, *more, "-o", tmp_path / source.suffix[1:])).result["passport"][
             "vendor_reader"
         ]
-        for source in (ir, model)
+        for source, more in ((ir, ()), (model, ("--keep-outputs",)))
     ]
 
     assert both[0] == both[1]

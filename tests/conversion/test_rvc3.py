@@ -231,7 +231,7 @@ def test_recurrent_layers_are_mo_s_own(photos: Path, tmp_path: Path, convert3: C
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (["--target-precision", "INT16"], "SpecError", "RVC3 has INT8_STANDARD and FP16_STANDARD"),
+        (["--target-precision", "INT16"], "SpecError", "RVC3 has INT8_STANDARD, FP16_STANDARD and AUTO"),
         (["--mo-args", "--extensions /tmp"], "ArgumentRefused", "runs code|run code"),
         (["--compile-tool-args", "-m x"], "ArgumentRefused", "the conversion sets it"),
         (["--shaves", "8"], "SpecError", "--shaves does not apply to a conversion to rvc3"),

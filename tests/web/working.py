@@ -26,7 +26,7 @@ def unsupported() -> bytes:
     out = helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 3, 32, 32])
     nodes = [
         helper.make_node("Relu", ["images"], ["r"], "backbone/relu"),
-        helper.make_node("Cosh", ["r"], ["out"], "head/cosh"),
+        helper.make_node("Sin", ["r"], ["out"], "head/sin"),
     ]
     graph = helper.make_graph(nodes, "net", [image], [out])
     data: bytes = helper.make_model(

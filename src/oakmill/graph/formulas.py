@@ -38,8 +38,9 @@ def _softsign(x: str, emit: Emitter, out: str) -> None:
 
 def _of_exponents(op: str) -> Callable[[str, Emitter, str], None]:
     def formula(x: str, emit: Emitter, out: str) -> None:
-        """(e^x - e^-x) / 2, or with + for the cosine."""
-        emit("Mul", emit(op, emit("Exp", x), emit("Exp", emit("Neg", x))), 0.5, out=out)
+        """e^(x - log 2) - e^(-x - log 2), or with + for the cosine: halved at the end, it would overflow too early."""
+        up, down = (emit("Exp", emit("Sub", value, math.log(2))) for value in (x, emit("Neg", x)))
+        emit(op, up, down, out=out)
 
     return formula
 

@@ -72,3 +72,13 @@ def test_exponents_of_little_are_cut_for_qualcomms_library() -> None:
     assert ops(changed)[:4] == ["Max", "Exp", "Max", "Softplus"]
     data = {"x": np.linspace(-128, 8, 480, dtype=np.float32).reshape(2, 8, 6, 5)}
     equality.require_equal(equality.run(model, data), equality.run(changed, data))
+
+
+def test_a_hyperbolic_cosine_overflows_where_its_operator_does() -> None:
+    """At 89 e^x is beyond float32 and half of it is not: the proof took a network of raw pixels for a wrong one."""
+    model = parse("y = Cosh(x)", inputs="float[2] x", outputs="float[2] y")
+    written = decompose(model, FORMULAS)
+    image = {"x": np.array([-89.2, 89.2], np.float32)}
+    found = equality.run(written, image)["y"]
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, equality.run(model, image)["y"], rtol=1e-4)
