@@ -1,7 +1,7 @@
 """What a camera app would see: the finished file's outputs through the vendor's own parser, by what the source sees.
 
 The outputs are those that the passport's measurement computes anyway, of the first images; the parser runs once for all
-of them, in a process of its own. Nothing that it does fails a conversion.
+of them, in a process of its own. Nothing that it does fails a conversion: what goes wrong is a note in the passport.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from oakmill.conversion.passport.tasks import label
 from oakmill.conversion.platform import Platform, Ports
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.sources.camera_heads import Original
-from oakmill.errors import LimitExceeded, OakmillError
+from oakmill.errors import LimitExceeded, OakmillError, VerificationFailed
 from oakmill.findings import Finding
 from oakmill.graph import equality
 from oakmill.heads.boxes import Boxes
@@ -38,6 +38,9 @@ MOST = 16
 """Images whose outputs are kept for the parser: of YOLO at 640 pixels they are 50 MB."""
 OWN_THRESHOLD, OWN_OVERLAP = 0.5, 0.5
 """depthai's own, where a head says none."""
+
+FAILURES = (OakmillError, OSError, ValueError, TypeError, LookupError)
+"""What outputs that cannot be kept, and a head that says nonsense, come to."""
 
 Truth = Boxes | str | None
 """What the source sees of one image: all candidates, or the class or text that it says; None where nobody can tell."""
@@ -60,11 +63,17 @@ class CameraApp:
     images: list[str] = field(default_factory=list)
     _truths: list[list[Truth]] = field(default_factory=list)
     _session: equality.Session | None = None
+    _names: list[str] = field(default_factory=list)
+    _failed: str = ""
 
     def __enter__(self) -> Self:
-        self.folder.mkdir(parents=True)
         self._parsing = Parsing(self.archive, self.folder, self.settings)
-        with suppress(OakmillError):  # it is started again when it is asked, and told then
+        try:
+            self.folder.mkdir(parents=True)
+        except OSError as error:
+            self._failed = str(error)
+            return self
+        with suppress(*FAILURES):  # it is started again when it is asked, and told then
             self._parsing.start()
         return self
 
@@ -73,14 +82,29 @@ class CameraApp:
 
     def add(self, image: str, raw: Outputs, reference: Outputs, found: Outputs) -> None:
         """Add one image: what the converted model takes, what source and finished file give, by the source's names."""
-        if len(self.images) == MOST:
+        if self._failed or self._is_full:
             return
-        now = {old: name for name, old in self.prepared.names.items()}
-        named: dict[str, Any] = {now.get(name, name): values for name, values in found.items()}
-        np.savez(self._file(len(self.images)), **named)
+        try:
+            boxes = self._by_original(raw)
+            truths = [self._truth(head, reference, boxes) for head in self.prepared.heads]
+            self._keep(found)
+        except FAILURES as error:
+            self._failed = str(error)
+            return
         self.images.append(image)
-        boxes = self._by_original(raw)
-        self._truths.append([self._truth(head, reference, boxes) for head in self.prepared.heads])
+        self._truths.append(truths)
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether no more images are needed: one shows that a parser answers, where that is compared with nothing."""
+        compared = any(truth is not None for truths in self._truths for truth in truths)
+        return len(self.images) == (MOST if compared else 1)
+
+    def _keep(self, found: Outputs) -> None:
+        """Write one image's outputs in the order of their names, which may be any text."""
+        now = {old: name for name, old in self.prepared.names.items()}
+        self._names = [now.get(name, name) for name in found]
+        np.savez(self._file(len(self.images)), *found.values())
 
     def _file(self, place: int) -> Path:
         return self.folder / f"{place}.npz"
@@ -112,30 +136,40 @@ class CameraApp:
     def told(self, passport: Passport) -> Passport:
         """The passport with what the parsers find, by what the file itself was measured to hold."""
         size = image_size(self.prepared)
-        if not self.images or size is None:
+        if size is None or not (self.images or self._failed):
             return passport
-        thresholds = [self._threshold(place) for place in range(len(self.prepared.heads))]
-        request = {
-            "outputs": [str(self._file(place)) for place in range(len(self.images))],
-            "halves": sorted(self.halves),
-            "size": [size[1], size[0]],
-            "thresholds": thresholds,
-        }
+        named = ", ".join(str(head.get("parser")) for head in self.prepared.heads)
+        if self._failed:
+            return replace(passport, findings=(*passport.findings, parsers.not_tried(named, self._failed)))
         try:
-            answer = self._parsing.ask(request)
-        except OakmillError as error:
-            named = ", ".join(str(head.get("parser")) for head in self.prepared.heads)
+            rows = self._rows(size)
+            found = [finding for row in rows for finding in self._findings(row, passport)]
+        except (VerificationFailed, LimitExceeded) as error:
             wrong = parsers.failed(named, error.message, hangs=isinstance(error, LimitExceeded))
             return replace(passport, findings=(*passport.findings, wrong))
-        rows = [self._row(place, said, answer["depthai"]) for place, said in enumerate(answer["heads"])]
-        found = [finding for row in rows for finding in self._findings(row, passport)]
+        except FAILURES as error:
+            return replace(passport, findings=(*passport.findings, parsers.not_tried(named, str(error))))
         return replace(passport, parsers=tuple(rows), findings=(*passport.findings, *found))
+
+    def _rows(self, size: tuple[int, int]) -> list[ParserAgreement]:
+        answer = self._parsing.ask(
+            {
+                "names": self._names,
+                "outputs": [str(self._file(place)) for place in range(len(self.images))],
+                "halves": sorted(self.halves),
+                "size": [size[1], size[0]],
+                "thresholds": [self._threshold(place) for place in range(len(self.prepared.heads))],
+            }
+        )
+        return [self._row(place, said, answer["depthai"]) for place, said in enumerate(answer["heads"])]
 
     def _threshold(self, place: int) -> float | None:
         """A lower threshold for a head where the source sees next to nothing from its own on; None for its own."""
         boxes = [item for item in self._of_head(place) if isinstance(item, Boxes)]
+        if not boxes:
+            return None
         own, iou = _thresholds(self.prepared.heads[place])
-        chosen = parsers.threshold_for(boxes, own, iou) if boxes else own
+        chosen = parsers.threshold_for(boxes, own, iou)
         return None if chosen == own else chosen
 
     def _of_head(self, place: int) -> list[Truth]:

@@ -1,9 +1,10 @@
 """Reads outputs as a camera app does: depthai's own parsers, on the host, built from an NN Archive's heads alone.
 
 A process of its own, for an error in a node of depthai may end the whole process. It loads depthai, then reads a line
-of JSON from stdin: `archive`, `outputs` (a list of .npz files, one an image), `halves` (outputs that the device gives
-in FP16), `size` (width and height of the image), `thresholds` (for each head a score, None for its own) and `answer`,
-the file for it. The answer is JSON: for each head its parser and, for each image, what it found.
+of JSON from stdin: `archive`, `outputs` (a list of .npz files, one an image, whose arrays are in the order of the
+outputs' `names`), `halves` (outputs that the device gives in FP16), `size` (width and height of the image),
+`thresholds` (for each head a score, None for its own) and `answer`, the file for it. The answer is JSON: for each head
+its parser and, for each image, what it found.
 """
 
 from __future__ import annotations
@@ -97,9 +98,10 @@ def _message(file: Path, request: Mapping[str, Any], *, rows_twice: bool) -> Any
     message = dai.NNData()
     message.setTransformation(dai.ImgTransformation(*request["size"]))
     with np.load(file) as kept:
-        for name in kept.files:
-            whole = kept[name].dtype.kind in "biu"  # classes of pixels: a parser of those takes nothing else
-            values: Any = kept[name].astype(np.int32 if whole else np.float32)
+        for place, name in enumerate(request["names"]):
+            values: Any = kept[f"arr_{place}"]
+            whole = values.dtype.kind in "biu"  # classes of pixels: a parser of those takes nothing else
+            values = values.astype(np.int32 if whole else np.float32)
             order = orders.get(values.ndim, dai.TensorInfo.StorageOrder.NC)
             if values.ndim == 3 and rows_twice:
                 values = np.concatenate([values, values])

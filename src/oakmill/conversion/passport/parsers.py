@@ -270,6 +270,17 @@ def failed(parser: str, words: str, *, hangs: bool = False) -> Finding:
     )
 
 
+def not_tried(parser: str, words: str) -> Finding:
+    """A parser that was never asked, for a reason that is not its own."""
+    return Finding(
+        "parser_not_tried",
+        Severity.NOTE,
+        f"what {parser} reads in the converted file's outputs is not proved, as it was not tried: {words}",
+        title="The vendor's parser was not tried",
+        subject=parser,
+    )
+
+
 def not_here(parser: str) -> Finding:
     """A head whose parser does not run on a computer."""
     return Finding(
