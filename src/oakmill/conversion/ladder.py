@@ -36,7 +36,10 @@ _OTHERS = (Precision.INT8_STANDARD, Precision.FP16_STANDARD)
 DEPENDS = (UnsupportedModel, PreparationFailed, CompileFailed, VerificationFailed)
 """What one number format may be refused for and another not."""
 
-_QUANTIZERS = ("tensor_overrides", "quantizer_search", "range_method", "accuracy_control")
+_QUANTIZERS = (
+    "tensor_overrides", "quantizer_search", "range_method", "accuracy_control", "ignored_names", "ignored_types"
+)  # fmt: skip
+"""What a spec in floating point is refused for."""
 
 
 def is_asked(spec: ConversionSpec) -> bool:
@@ -93,7 +96,7 @@ def _rungs(spec: ConversionSpec, settings: Settings, work: Path) -> list[Quantiz
             fields = type(spec).model_fields
             changes |= {name: fields[name].default for name in _QUANTIZERS if name in fields}
             changes["verification_images"] = spec.verification_images or _photos(spec, settings, work)
-        found.append(spec.model_copy(update=changes))
+        found.append(type(spec).model_validate(spec.model_dump(exclude_unset=True) | changes))
     return found
 
 

@@ -35,7 +35,8 @@ class Rvc3Spec(QuantizingSpec):
     platform: Literal["rvc3"] = "rvc3"
     target_precision: Precision = Field(
         Precision.INT8_STANDARD,
-        description="Number format of the converted model: INT8_STANDARD or FP16_STANDARD.",
+        description="Number format of the converted model: INT8_STANDARD, FP16_STANDARD, or AUTO, the fastest of them "
+        "that keeps the accuracy.",
     )
     quantizer: Quantizer = Field(
         Quantizer.NNCF,

@@ -11,12 +11,14 @@ import pytest
 from onnx import numpy_helper
 from PIL import Image
 
+from oakmill.conversion import ladder
 from oakmill.conversion.events import Event, Kind
 from oakmill.conversion.recipe import read
 from oakmill.errors import CompileFailed, OutputExists, SourceError
 from oakmill.findings import Severity
 from oakmill.settings import Settings
 from oakmill.spec import Precision
+from oakmill.spec.rvc3 import Rvc3Spec
 from tests import fakes
 from tests.unit.conversion.conftest import Run
 
@@ -88,6 +90,15 @@ def test_what_no_format_can_is_refused_in_the_words_of_the_last(run: Run, photos
     with pytest.raises(CompileFailed, match="refuses Relu"):
         run(target_precision="AUTO", quantization_data=photos, refused="Relu")
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_layers_left_in_floating_point_are_no_business_of_fp16(settings: Settings, tmp_path: Path) -> None:
+    """AUTO on RVC3 with --ignored-type ended at FP16 with a recipe that its own spec refuses: no replay."""
+    spec = Rvc3Spec(target_precision=Precision.AUTO, ignored_types=("MatMul",), ignored_names=("head",))
+    quantized, plain = ladder._rungs(spec, settings, tmp_path)
+    assert isinstance(quantized, Rvc3Spec)
+    assert (quantized.ignored_types, quantized.ignored_names) == (("MatMul",), ("head",))
+    assert Rvc3Spec.model_validate(plain.model_dump()).target_precision is Precision.FP16_STANDARD
 
 
 def test_what_has_nothing_to_do_with_the_format_ends_it_at_once(run: Run, tmp_path: Path) -> None:
