@@ -59,7 +59,7 @@ def told(folder: Path, head: Mapping[str, Any], name: str, images: int = 3) -> P
 
 
 def test_outputs_may_have_any_name(tmp_path: Path, asked: type[Asked]) -> None:
-    """numpy took outputs called `file` and `allow_pickle` for its own arguments: the conversion ended, or one was lost."""
+    """numpy took outputs called `file` or `allow_pickle` for its own arguments: a conversion ended, or one was lost."""
     passport = told(tmp_path, SCORES, "file")
     assert passport.findings == ()
     assert asked.request["names"] == ["file", "allow_pickle"]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from oakmill.hub.files import base_url
 from oakmill.registry.tables import Instance, Model
@@ -80,11 +83,11 @@ def of(context: PageContext, *, model: Model, instance: Instance, file: str) -> 
     """Both ways; the file is an archive, or a blob that stands alone."""
     address = f"{model.team.slug}/{model.slug}:{_variant(instance)}:{(instance.sha256 or '')[:7]}"
     hub = f"{base_url(context.at, context.request)}/models/api/v1"
-    said = f'model="{address}", platform="{instance.model_type}"'
+    said = f"model={json.dumps(address)}, platform={json.dumps(instance.model_type)}"
     zoo = (
         "import depthai as dai\n\n"
-        f'dai.modelzoo.setHealthEndpoint("{hub}/health/")\n'
-        f'dai.modelzoo.setDownloadEndpoint("{hub}/models/download")\n'
+        f"dai.modelzoo.setHealthEndpoint({json.dumps(f'{hub}/health/')})\n"
+        f"dai.modelzoo.setDownloadEndpoint({json.dumps(f'{hub}/models/download')})\n"
         f"description = dai.NNModelDescription({said})\n"
         f"archive = dai.NNArchive(dai.getModelFromZoo(description))\n\n"
     )
@@ -112,31 +115,61 @@ def running(instance: Instance) -> str:
     return f"from depthai_nodes.node import ParsingNeuralNetwork  # pip install depthai-nodes\n\n{node}"
 
 
+class _Yolo(BaseModel):
+    """What version 2 of depthai is told of a YOLO; as anybody's archive says it, which may be any text, it is checked.
+
+    Args:
+        angles_outputs: those of boxes that are turned, which that version does not read.
+    """
+
+    model_config = ConfigDict(coerce_numbers_to_str=True, allow_inf_nan=False)
+
+    classes: list[str] = Field(min_length=1)
+    n_classes: PositiveInt
+    anchors: list[list[list[int | float]]] | None = None
+    strides: list[PositiveInt] | None = None
+    conf_threshold: float | None = None
+    iou_threshold: float | None = None
+    angles_outputs: list[Any] | None = Field(None, max_length=0)
+
+    def masks(self, width: int) -> dict[str, list[int]]:
+        """The places of each output's anchors, by the cells in a row."""
+        anchors = self.anchors or []
+        first = [sum(map(len, anchors[:place])) for place in range(len(anchors))]
+        return {
+            f"side{width // stride}": list(range(begin, begin + len(pairs)))
+            for stride, begin, pairs in zip(self.strides or (8, 16, 32), first, anchors, strict=False)
+        }
+
+
+def _yolo(instance: Instance) -> _Yolo | None:
+    """Of the first head that is a YOLO, where all of it can be read."""
+    head = next((head for head in _heads(instance) if head.get("parser") == "YOLO"), {})
+    with suppress(ValidationError):
+        return _Yolo.model_validate(head.get("metadata"))
+    return None
+
+
 def blob(instance: Instance, file: str) -> str:
     """A bare blob in version 2 of depthai: a YOLO's boxes with names, where its head is known; else the node alone."""
-    head = next((head for head in _heads(instance) if head.get("parser") == "YOLO"), {})
-    metadata, shape = head.get("metadata") or {}, (instance.input_shape or [[]])[0]
-    if metadata.get("angles_outputs") or not metadata.get("classes") or len(shape) != len("NCHW"):
+    yolo, shape = _yolo(instance), (instance.input_shape or [[]])[0]
+    if yolo is None or len(shape) != len("NCHW") or not all(isinstance(size, int) for size in shape):
         bare = f"network = pipeline.create(dai.node.NeuralNetwork)\nnetwork.setBlobPath({json.dumps(file)})\n"
         return f"import depthai as dai\n\npipeline = dai.Pipeline()\n{bare}"
-    anchors, strides = metadata.get("anchors") or [], metadata.get("strides") or (8, 16, 32)
-    first = [sum(map(len, anchors[:place])) for place in range(len(anchors))]
-    masks = {
-        f"side{shape[3] // stride}": list(range(begin, begin + len(pairs)))
-        for stride, begin, pairs in zip(strides, first, anchors, strict=False)
-    }
     return _BLOB_BOXES.format(
-        names=_names(metadata), file=json.dumps(file), classes=metadata["n_classes"], size=f"{shape[3]}, {shape[2]}",
-        anchors=[number for output in anchors for pair in output for number in pair], masks=masks,
-        confidence=metadata.get("conf_threshold", 0.5), iou=metadata.get("iou_threshold", 0.5),
+        names=_names(yolo), file=json.dumps(file), classes=yolo.n_classes, size=f"{shape[3]}, {shape[2]}",
+        anchors=[number for output in yolo.anchors or () for pair in output for number in pair],
+        masks=yolo.masks(shape[3]),
+        confidence=0.5 if yolo.conf_threshold is None else yolo.conf_threshold,
+        iou=0.5 if yolo.iou_threshold is None else yolo.iou_threshold,
     )  # fmt: skip
 
 
-def _names(metadata: Mapping[str, Any]) -> str:
+def _names(yolo: _Yolo) -> str:
     """The list of names as Python; of more than the hub notes, the number stands for the others."""
-    classes, count = list(map(str, metadata["classes"])), int(metadata["n_classes"])
-    more = "" if len(classes) >= count else f" + [f'class {{number}}' for number in range({len(classes)}, {count})]"
-    return json.dumps(classes, ensure_ascii=False) + more
+    known, count = len(yolo.classes), yolo.n_classes
+    more = "" if known >= count else f" + [f'class {{number}}' for number in range({known}, {count})]"
+    return json.dumps(yolo.classes, ensure_ascii=False) + more
 
 
 def _variant(instance: Instance) -> str:

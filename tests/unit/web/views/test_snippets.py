@@ -57,3 +57,32 @@ def test_names_beyond_those_that_the_hub_notes_are_numbers() -> None:
     text = snippets.blob(instance(many, archive=False), "it.blob")
     line = next(line for line in text.splitlines() if line.startswith("names = "))
     assert eval(line.removeprefix("names = "))[2:] == ["class 2", "class 3", "class 4"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"conf_threshold": "0.5)\nimport os  #"}, {"iou_threshold": "0.5)\nimport os  #"}, {"n_classes": None},
+        {"n_classes": "2)\nimport os  #"}, {"anchors": [["import os"]]}, {"anchors": [[["import os", 1]]]},
+        {"strides": [0], "anchors": [[[1, 2]]]}, {"strides": "abc", "anchors": [[[1, 2]]]}, {"conf_threshold": "nan"},
+        {"classes": {"a": 1}},
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_in_somebodys_head_is_not_in_the_lines(said: dict[str, Any]) -> None:
+    """A threshold of an archive was written into code that people copy and run, and a stride of 0 ended the page."""
+    head = {**YOLO, "metadata": {**YOLO["metadata"], **said}}
+    text = snippets.blob(instance(head, archive=False), "it.blob")
+    assert "import os" not in text
+    assert "NeuralNetwork)" in text
+    ast.parse(text)
+
+
+def test_a_head_without_its_number_of_classes_is_the_node_alone() -> None:
+    for metadata in ({"classes": ["a"]}, None, [1]):
+        head = {"parser": "YOLO", "metadata": metadata}
+        assert "NeuralNetwork)" in snippets.blob(instance(head, archive=False), "it.blob")
+
+
+def test_thresholds_that_are_null_are_the_usual_ones() -> None:
+    head = {**YOLO, "metadata": {**YOLO["metadata"], "conf_threshold": None}}
+    assert "setConfidenceThreshold(0.5)" in snippets.blob(instance(head, archive=False), "it.blob")
