@@ -197,8 +197,13 @@ class _Look:
             self._findings.append(Finding("does_not_run", Severity.ERROR, said, "It does not run", FRESH))
             return
         self._findings += tried.findings
-        if not tried.findings:
+        if tried.findings:
+            return
+        if tried.ran > 1:
             self._holds.append(f"it runs, and gives numbers that depend on the image ({tried.ran}: {tried.source})")
+        else:
+            self._holds.append("it runs")
+            self._findings.append(_ONE_IMAGE)
 
     def at_source(self, given: Path) -> None:
         """The source by its digest, then what both compute."""
@@ -319,6 +324,13 @@ def _not_run(finished: Finished, *, measured: bool) -> Finding:
     return Finding("not_run", Severity.NOTE, said, "The file itself was not run", helps)
 
 
+_ONE_IMAGE = Finding(
+    "one_image",
+    Severity.NOTE,
+    "it ran on one image, which cannot show that what it gives depends on the image",
+    "Run on one image",
+    "give more images with --images, or compare it with its model: --source MODEL",
+)
 _NOT_COMPARED = Finding(
     "not_compared",
     Severity.ERROR,

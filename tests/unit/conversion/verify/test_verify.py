@@ -76,6 +76,16 @@ def test_a_whole_file_holds_and_runs(run: Run, settings: Settings) -> None:
     )
 
 
+def test_one_image_shows_that_it_runs_and_no_more(run: Run, settings: Settings, tmp_path: Path) -> None:
+    """Of one image the numbers were said to depend on the image, also of a file that always gives the same."""
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (8, 8), (9, 99, 200)).save(tmp_path / "one" / "a.png")
+    seen = verify(run().file, None, tmp_path / "one", settings=settings)
+    assert codes(seen) == {"one_image": Severity.NOTE}
+    assert seen.verdict is Severity.OK
+    assert seen.holds[-1] == "it runs"
+
+
 def test_a_bare_file_is_known_by_the_recipe_beside_it(run: Run, settings: Settings, tmp_path: Path) -> None:
     file = run(output_format="native", name="mine").file
     assert verify(file, settings=settings).verdict is Severity.OK
