@@ -40,7 +40,8 @@ def _parts(passport: Passport) -> Iterator[RenderableType]:
     for method, task in passport.tasks:
         yield from _task(method, task)
     for row in passport.parsers:
-        yield _indented("·", f"[bold]As an app sees it[/]: {escape(row.words)} [dim]({escape(row.node)})[/]", "dim")
+        node = f" [dim]({escape(row.node)})[/]" if row.measured else ""  # else it stands in the words
+        yield _indented("·", f"[bold]As an app sees it[/]: {escape(row.words)}{node}", "dim")
     yield _outputs(passport)
     for check in passport.checks:
         yield f"[dim]{escape(check.name)}: {escape(check.method)}.[/]"

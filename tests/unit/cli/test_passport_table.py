@@ -55,6 +55,12 @@ def test_what_an_app_sees_is_told() -> None:
     assert "the vendor's parser finds 8 of the float model's 9 boxes on 4 images" in text
 
 
+def test_a_parser_that_measured_nothing_is_named_once() -> None:
+    row = ParserAgreement(0, "YOLO", "depthai's DetectionParser", images=4, note="it proves nothing")
+    text = " ".join(shown(passport(parsers=(row,))).split())
+    assert text.count("DetectionParser") == 1
+
+
 def test_names_with_brackets_are_no_markup() -> None:
     """An output named [red] vanished, and one named [/] ended the program."""
     text = shown(passport("[/]", findings=(Finding("c", Severity.WARNING, "[/]", title="[red]", remedy="[/]"),)))
