@@ -96,9 +96,11 @@ def _size(asked: InputSpec) -> tuple[int, int] | None:
 def _refused(error: RunnerError, name: str) -> UnsupportedModel | SpecError:
     """Ultralytics' refusal, with what can be done at the step where it came."""
     if error.kind == "size":
-        height, width = error.details["larger"]
-        return SpecError(f"{name}: {error.message}", subject=name, remedy=f"give --shape 1,3,{height},{width}")
-    message, remedy = _REFUSALS[error.kind]
+        sizes = error.details.get("larger")
+        known = isinstance(sizes, list) and all(isinstance(length, int) for length in sizes)
+        larger = ",".join(map(str, sizes)) if sizes and known else "HEIGHT,WIDTH"
+        return SpecError(f"{name}: {error.message}", subject=name, remedy=f"give --shape 1,3,{larger}")
+    message, remedy = _REFUSALS.get(error.kind, _REFUSALS["conversion"])
     what = message.format(name=name, version=VERSION)
     return UnsupportedModel(f"{what}: {error.message}", subject=name, remedy=remedy, log=error.log)
 
@@ -108,7 +110,13 @@ def _prove(exported: Exported, progress: Progress) -> None:
     session = equality.Session(exported.onnx)
     worst = 0.0
     for sample, answer in zip(exported.samples, exported.answers, strict=True):
-        for difference in equality.compare(*_alike(answer, session.run(sample), chooses=exported.chooses)):
+        found = session.run(sample)
+        if not answer or not answer.keys() <= found.keys():
+            raise ProofFailed(
+                f"what Ultralytics exported gives {', '.join(found)}, and PyTorch {', '.join(answer) or 'nothing'}",
+                remedy="export the model to ONNX where it was trained",
+            )
+        for difference in equality.compare(*_alike(answer, found, chooses=exported.chooses)):
             worst = max(worst, difference.max_abs)
             if not difference.passed:
                 raise ProofFailed(
@@ -125,7 +133,7 @@ def _alike(wanted: Arrays, found: Arrays, *, chooses: bool) -> tuple[Arrays, Arr
     """The outputs to compare: of chosen boxes those that are better than the last, each with its nearest."""
     first = next(iter(wanted))
     rows = wanted[first]
-    if not chooses or rows.ndim != 3 or found[first].shape != rows.shape:
+    if not chooses or rows.ndim != 3 or rows.shape[2] <= 4 or found[first].shape != rows.shape:
         return wanted, found
     ours, theirs = rows[0], found[first][0]
     better = ours[ours[:, 4] > ours[-1, 4] + AS_GOOD]

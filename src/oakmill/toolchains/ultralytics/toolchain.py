@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from oakmill.errors import ToolchainBroken
+from oakmill.errors import ToolchainBroken, ToolFailed
 from oakmill.processes import sandbox
 from oakmill.processes.events import Watcher, ignore
 from oakmill.toolchains import arrays
@@ -103,17 +102,14 @@ class UltralyticsToolchain(Managed):
             RunnerError: it cannot be loaded (kind `load`), holds no model (`task`), does not take that size (`size`),
                 or cannot be exported (`conversion`).
             ToolKilled, LimitExceeded: it did not come to an end.
+            ToolFailed: its answer cannot be read: code in a checkpoint may write any.
         """
         self.require_wall()
         job.mkdir(parents=True)
         shutil.copyfile(model, job / _MODEL)
         request = {"model": _MODEL, "size": size, "opset": OPSET, "samples": samples, "seed": seed}
         result = self.ask("export", request, job, variables=_VARIABLES, watch=watch)
-        height, width = result["size"]
-        with np.load(job / _SAMPLES) as given:
-            images = tuple({INPUT: given[f"0/{index}"]} for index in range(samples))
-        answers = arrays.load_answers(job, result["outputs"], samples)
-        return Exported(job / _ONNX, images, answers, (height, width), bool(result["trained"]), bool(result["chooses"]))
+        return _read(result, job, samples)
 
     def require_wall(self) -> None:
         """That a checkpoint, which may run what is written in it, runs it where it can do nothing.
@@ -128,6 +124,19 @@ class UltralyticsToolchain(Managed):
                 subject=self.name,
                 remedy=found.remedy,
             )
+
+
+def _read(result: Mapping[str, Any], job: Path, samples: int) -> Exported:
+    try:
+        height, width = map(int, result["size"])
+        outputs = list(map(str, result["outputs"]))
+        trained, chooses = bool(result["trained"]), bool(result["chooses"])
+    except (KeyError, TypeError, ValueError) as error:
+        said = f"Ultralytics' answer cannot be read: {type(error).__name__}: {error}"
+        raise ToolFailed(said, remedy="export the model to ONNX where it was trained") from error
+    images = arrays.load_named(job / _SAMPLES, [INPUT], samples)
+    answers = arrays.load_answers(job, outputs, samples)
+    return Exported(job / _ONNX, images, answers, (height, width), trained, chooses)
 
 
 def command(model: str) -> list[str]:

@@ -152,8 +152,8 @@ def _yolo(instance: Instance) -> _Yolo | None:
 
 def blob(instance: Instance, file: str) -> str:
     """A bare blob in version 2 of depthai: a YOLO's boxes with names, where its head is known; else the node alone."""
-    yolo, shape = _yolo(instance), (instance.input_shape or [[]])[0]
-    if yolo is None or len(shape) != len("NCHW") or not all(isinstance(size, int) for size in shape):
+    yolo, shape = _yolo(instance), [size for size in (instance.input_shape or [[]])[0] if isinstance(size, int)]
+    if yolo is None or len(shape) != len("NCHW"):
         bare = f"network = pipeline.create(dai.node.NeuralNetwork)\nnetwork.setBlobPath({json.dumps(file)})\n"
         return f"import depthai as dai\n\npipeline = dai.Pipeline()\n{bare}"
     return _BLOB_BOXES.format(

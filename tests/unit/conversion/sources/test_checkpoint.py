@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ from onnx import TensorProto, helper
 
 from oakmill.conversion.events import Progress, unobserved
 from oakmill.conversion.sources import camera_heads, checkpoint
-from oakmill.errors import LicenceNotAccepted, OakmillError, ProofFailed, SpecError, ToolchainMissing, UnsupportedModel
+from oakmill.errors import (
+    LicenceNotAccepted,
+    OakmillError,
+    ProofFailed,
+    SpecError,
+    ToolchainMissing,
+    ToolFailed,
+    UnsupportedModel,
+)
 from oakmill.model import open_source
 from oakmill.processes import sandbox
 from oakmill.settings import Settings, current
@@ -112,6 +121,9 @@ def test_another_shape_than_one_images_is_refused(tool: Asked, tmp_path: Path, s
     ("kind", "details", "error", "remedy"),
     [
         ("size", {"larger": [64, 128]}, SpecError, "--shape 1,3,64,128"),
+        ("size", {"larger": "64"}, SpecError, "--shape 1,3,HEIGHT,WIDTH"),
+        ("size", {}, SpecError, "--shape 1,3,HEIGHT,WIDTH"),
+        ("another", {}, UnsupportedModel, "where it was trained"),
         ("load", {}, UnsupportedModel, "save it anew"),
         ("task", {}, UnsupportedModel, "best.pt"),
         ("conversion", {}, UnsupportedModel, "where it was trained"),
@@ -124,6 +136,31 @@ def test_a_refusal_says_what_to_do(
     with pytest.raises(error, match=r"best\.pt.*it names os\.system") as caught:
         convert(tmp_path)
     assert remedy in caught.value.remedy
+
+
+@pytest.mark.parametrize("changed", [{"size": None}, {"size": [1, "a"]}, {"outputs": 3}, {"trained": ...}, {}])
+def test_an_answer_that_cannot_be_read_is_an_error_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    """Code in a checkpoint may write any answer: a size that was none, or a damaged file, ended in a traceback."""
+    answer = {"size": [2, 2], "outputs": ["output0"], "trained": True, "chooses": False, **changed}
+    answer = {key: value for key, value in answer.items() if value is not ...}
+
+    def ask(_: object, action: str, request: object, job: Path, **more: object) -> dict[str, Any]:
+        (job / "samples.npz").write_bytes(b"PK\x03\x04 no archive")
+        return answer
+
+    monkeypatch.setattr(UltralyticsToolchain, "require_wall", lambda _: None)
+    monkeypatch.setattr(UltralyticsToolchain, "ask", ask)
+    (tmp_path / "m.pt").touch()
+    with pytest.raises(ToolFailed, match="cannot be read"):
+        UltralyticsToolchain(current()).export(tmp_path / "m.pt", tmp_path / "job", None)
+
+
+def test_outputs_that_the_onnx_has_not_are_told(tool: Asked, tmp_path: Path) -> None:
+    tool.answer = replace(exported(tmp_path), answers=({"other": IMAGE},))
+    with pytest.raises(ProofFailed, match="gives output0, and PyTorch other"):
+        convert(tmp_path)
 
 
 def test_an_onnx_that_computes_something_else_is_not_converted(tool: Asked, tmp_path: Path) -> None:
