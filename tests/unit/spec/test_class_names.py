@@ -9,7 +9,7 @@ import pytest
 
 from oakmill.errors import SpecError
 from oakmill.spec import Rvc2Spec
-from oakmill.spec.class_names import COCO, as_option, in_words, of_file, of_option, of_text
+from oakmill.spec.class_names import COCO, as_option, given, in_words, of_file, of_option, of_text
 
 
 def test_the_categories_of_coco_are_80_and_in_the_detectors_order() -> None:
@@ -47,9 +47,13 @@ def test_a_text_is_read_as_it_is_written(text: str, names: tuple[str, ...]) -> N
         ("x" * 201, "the name of class 0"),
         ("[" + "a," * 65537 + "]", "65537 names"),
         ("[" * 5000, "no YAML or JSON"),
+        ("[" * 200_000, "more than 4 times"),
+        ("{a: &a [x, x], b: [*a, *a]}", "reference"),
+        ('["\ud800"]', "no YAML or JSON"),
     ],
 )
 def test_what_is_no_list_of_names_is_refused(text: str, words: str) -> None:
+    """200,000 brackets ended the process, which may be the hub's own: libyaml's parser calls itself for each."""
     with pytest.raises(ValueError, match=words):
         of_text(text)
 
@@ -86,3 +90,18 @@ def test_a_page_does_not_show_10_000_names() -> None:
     assert in_words(()) == ""
     assert in_words(("a", "b")) == "2: a, b"
     assert in_words([str(number) for number in range(10_000)]) == "10000: 0, 1, 2, 3, 4, 5, 6, 7, ..."
+
+
+def test_names_that_no_file_can_have_are_names() -> None:
+    """Names of more than 255 letters ended in the system's "File name too long", and "~dog" in "no such home"."""
+    many = tuple(f"class of things {number}" for number in range(40))
+    assert of_option(",".join(many)) == many
+    assert of_option("~dog,cat") == ("~dog", "cat")
+
+
+def test_what_stands_in_a_names_place_is_not_printed() -> None:
+    """A number of 5,000 digits cannot be: Python refuses to write it."""
+    with pytest.raises(ValueError, match="the class 1 has no name: in its place is not text but int"):
+        given(["a", 10**5000])
+    with pytest.raises(ValueError, match="the name of class 0"):
+        given(["\ud800"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,14 @@ from pydantic import ValidationError
 
 from oakmill.errors import SourceError
 from oakmill.settings import Settings
-from oakmill.spec import ConversionSpec
+from oakmill.spec import ConversionSpec, plain_yaml
 from oakmill.spec.recipe import Recipe
 
 VERSION = 1
 LARGEST = 16 << 20
 """Bytes; a recipe with 65536 calibration images has 10 MB."""
+DEEPEST = 32
+"""Lists and mappings in one another; recipes have up to ten."""
 NAME = "recipe.yaml"
 
 _EARLIER = {"keep_outputs": True}
@@ -44,13 +45,11 @@ def parse(data: bytes, name: str) -> dict[str, Any]:
     if len(data) > LARGEST:
         raise BadRecipe(f"{name} has more than {LARGEST >> 20} MB, and is no recipe", subject=name, remedy=_REMEDY)
     try:
-        for token in yaml.scan(io.BytesIO(data), _Loader):
-            if isinstance(token, yaml.AliasToken):
-                raise BadRecipe(f"{name} holds a YAML reference (*{token.value})", subject=name, remedy=_REMEDY)
+        plain_yaml.check(data, _Loader, DEEPEST)
         found = yaml.load(data, _Loader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         first = str(error).splitlines()[0]
-        raise BadRecipe(f"{name} is not YAML: {first}", subject=name, remedy=_REMEDY) from error
+        raise BadRecipe(f"{name} is not YAML that a recipe has: {first}", subject=name, remedy=_REMEDY) from error
     if not isinstance(found, dict):
         raise BadRecipe(f"{name} is no recipe", subject=name, remedy=_REMEDY)
     return found

@@ -79,6 +79,8 @@ BOMB = b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
         (b"x: !!python/object/apply:os.system ['true']", "not YAML"),
         (BOMB, r"YAML reference \(\*a\)"),
         (b"x: " + b"[" * 5_000, "not YAML"),
+        (b"x: " + b"[" * 200_000, "more than 32 times"),
+        (b"- " * 200_000, "more than 32 times"),
         (b"\0" * 10, "nor an NN Archive"),
         (b"x" * (LARGEST + 1), "more than 16 MB"),
     ],
