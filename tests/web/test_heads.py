@@ -40,6 +40,14 @@ def test_the_form_says_what_was_recognised_and_the_names_are_edited(page: Page, 
     expect(page.locator("#equal-cli")).to_contain_text("--classes 'chêne")
 
 
+def test_one_name_with_a_comma_stays_one(page: Page, hub: Served) -> None:
+    """A click on "Edit the names" made two classes of it."""
+    model = Export(classes=1).model(**NOTED | {"names": "{0: 'jay, blue'}"})
+    page.goto(f"/instances/{source(hub, 'Jays', model.SerializeToString(), 'jays.onnx')}/convert/rvc4")
+    page.get_by_role("button", name="Edit the names").click(timeout=SLOW)
+    expect(page.get_by_label("Class names")).to_have_value('["jay, blue"]')
+
+
 def test_a_switch_keeps_the_sources_own_outputs(page: Page, detector: str) -> None:
     page.goto(f"/instances/{detector}/convert/rvc4")
     seen = page.get_by_role("region", name="What the outputs are")

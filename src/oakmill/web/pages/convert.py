@@ -14,6 +14,7 @@ from oakmill.hub import files, jobs, looks, visibility
 from oakmill.registry import access
 from oakmill.registry.tables import Instance
 from oakmill.spec import preprocessing_rules
+from oakmill.spec.class_names import as_option
 from oakmill.spec.platforms import PLATFORMS, PlatformName
 from oakmill.toolchains import catalog
 from oakmill.web.forms import values as spec_values
@@ -102,8 +103,9 @@ def head(instance_id: Id, platform: PlatformName, context: Known, session: Readi
     family = form.get("head") if form.get("head") in {row.name for row in families.ROWS} else ""
     facts = heads.of(context.at, source.row, inputs, platform, family, named)
     keeps = form.get("keep_outputs") == "yes" or bool(form.all("outputs"))
+    names = as_option(facts.names, between="\n")
     return context.part(
-        "convert/head.html", head=facts, source=source, platform=platform, marks=heads.MARKS, keeps=keeps
+        "convert/head.html", head=facts, names=names, source=source, platform=platform, marks=heads.MARKS, keeps=keeps
     )
 
 

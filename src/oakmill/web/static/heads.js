@@ -8,9 +8,7 @@ function fill(field, text) {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-fills]");
-  if (!button) return;
-  const names = button.dataset.names;
-  fill(document.querySelector(button.dataset.fills), names ? JSON.parse(names).join("\n") : button.dataset.text);
+  if (button) fill(document.querySelector(button.dataset.fills), button.dataset.text);
 });
 
 for (const input of document.querySelectorAll("[data-reads]")) {
