@@ -15,6 +15,9 @@ MAX_RATIO = 10
 """How many times its size a checkpoint may unpack to; PyTorch packs nothing, so its own are at 1."""
 _FREE_BYTES = 16 << 20
 
+OTHER = "other"
+"""A task that is not told apart here: all of Ultralytics' models take their images alike."""
+
 _OURS = "ultralytics."
 _BESIDE = re.compile(r"torchvision\.transforms\.|pathlib(\._local)?\.\w+Path$|(builtins|__builtin__)\.(getattr|slice)$")
 """What trained checkpoints name besides: a classifier's preprocessing, the trainer's folders, bound methods."""
@@ -59,7 +62,7 @@ def read_checkpoint(path: Path, settings: Settings) -> SourceModel:
         )
     found = torch_files.zipped_checkpoint(path, archives.zip_names(path))
     tasks = (_TASKS[name] for name in (found.classes if found else ()) if name in _TASKS)
-    task = next(tasks, "")
+    task = next(tasks, OTHER)
     return SourceModel(
         format=SourceFormat.CHECKPOINT,
         graph=path,
@@ -70,7 +73,7 @@ def read_checkpoint(path: Path, settings: Settings) -> SourceModel:
         inputs=(Tensor(torch_files.ONLY_INPUT, (1, 3, None, None), "float32"),),
         outputs=(),
         producer="Ultralytics",
-        metadata={"author": "Ultralytics", "task": task} if task else {},
+        metadata={"author": "Ultralytics", "task": task},
     )
 
 

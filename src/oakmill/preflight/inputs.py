@@ -52,13 +52,13 @@ def total_stride(facts: Facts) -> int:
             after = before * _factor(node, facts)
             largest = max(largest, after)
             strides.update(dict.fromkeys(node.output, after))
-    return min(max(1, round(largest)), 1024)
+    return max(1, round(min(largest, 1024)))
 
 
 def _factor(node: NodeProto, facts: Facts) -> float:
     """How many times smaller a node makes a map; below 1 where it enlarges it."""
     given = attributes(node)
-    stride, block = float(max(given.get("strides") or [1])), float(given.get("blocksize", 1))
+    stride, block = float(max([1, *(given.get("strides") or [])])), float(max(1, given.get("blocksize", 1)))
     plain = {
         "AveragePool": stride,
         "Conv": stride,

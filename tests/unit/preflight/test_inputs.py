@@ -49,6 +49,17 @@ def test_the_total_stride_is_the_product_of_all(halvings: int) -> None:
     assert total_stride(Facts(network(halvings=halvings))) == 2**halvings
 
 
+def test_strides_and_scales_that_make_no_sense_count_as_none() -> None:
+    """A damaged file's strides of 0 ended in ZeroDivisionError, and scales that are almost 0 in OverflowError."""
+    model = network(halvings=1)
+    model.graph.node[1].attribute[0].CopyFrom(helper.make_attribute("strides", [0, 0]))
+    assert total_stride(Facts(model)) == 1
+    model.graph.initializer[2].CopyFrom(numpy_helper.from_array(np.full(4, 1e-45, np.float32), "scales"))
+    again = [helper.make_node("Resize", [f"{n}" if n else "up", "", "scales"], [f"{n + 1}"]) for n in range(9)]
+    model.graph.node.extend(again)
+    assert total_stride(Facts(model)) == 1024
+
+
 def test_open_dimensions_get_usual_sizes_that_fit() -> None:
     (item,) = found(network(), Code.OPEN_SHAPE)
     assert item.severity is Severity.ERROR

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from oakmill.spec import class_names
+
 LONGEST = 1 << 20
 """Characters of a list of names that is read: 10,000 names of 100 characters; the rest is no list of names."""
 TASKS = ("detect", "segment", "pose", "obb")
@@ -62,13 +64,16 @@ def _literal(text: str) -> Any:
 
 
 def _keypoints(found: Any) -> tuple[int, int]:
-    if isinstance(found, list | tuple) and len(found) == 2 and all(type(item) is int and item > 0 for item in found):
+    if isinstance(found, list | tuple) and len(found) == 2 and all(type(item) is int and 0 < item <= 1024 for item in found):
         return found[0], found[1]
     return 0, 0
 
 
 def _names(found: Any) -> tuple[str, ...]:
-    """Names by their class number: a list, or a dict whose keys are 0, 1, 2 and so on."""
-    if isinstance(found, dict) and sorted(found, key=str) == sorted(range(len(found)), key=str):
-        found = [found[number] for number in range(len(found))]
-    return tuple(map(str, found)) if isinstance(found, list | tuple) else ()
+    """Names by their class number: a list, or a dict whose keys are 0, 1, 2 and so on; none where one is no name."""
+    try:
+        if isinstance(found, dict) and sorted(found, key=str) == sorted(range(len(found)), key=str):
+            found = [found[number] for number in range(len(found))]
+        return class_names.checked([str(name) for name in found]) if isinstance(found, list | tuple) else ()
+    except (ValueError, RecursionError):  # a number of 5,000 digits has no text, and a text need be no name
+        return ()

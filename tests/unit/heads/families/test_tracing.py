@@ -46,6 +46,15 @@ def test_a_map_that_is_enlarged_by_an_unknown_factor_has_the_stride_of_what_it_i
     assert [graph.stride(name) for name in ("small", "large", "both", "last")] == [8, 0, 4, 4]
 
 
+def test_a_scale_that_makes_no_sense_gives_no_stride() -> None:
+    """A damaged file's scales of 0 ended in ZeroDivisionError, and those that are no numbers in ValueError."""
+    for scale in (0, -1, np.nan, np.inf, 1e-45):
+        nodes = [helper.make_node("Resize", ["image", "", "scales"], ["0"], mode="nearest")]
+        nodes += [helper.make_node("Resize", [f"{n}", "", "scales"], [f"{n + 1}"]) for n in range(9)]
+        scales = np.array([1, 1, scale, scale], np.float32)
+        assert Graph(model(nodes, {"scales": scales})).stride("9") == 0
+
+
 def test_a_ring_of_nodes_ends_the_way_back() -> None:
     """A damaged file is looked at before anybody checks its order."""
     nodes = [helper.make_node("Add", ["a", "b"], ["c"]), helper.make_node("Add", ["c", "image"], ["a"])]

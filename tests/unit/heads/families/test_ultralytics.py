@@ -21,10 +21,18 @@ WRITTEN = {"author": "Ultralytics", "task": "detect", "stride": "32"}
         ("17", ()),
         (str([f"class {number}" for number in range(10_000)]), tuple(f"class {number}" for number in range(10_000))),
         (f"['{'x' * LONGEST}']", ()),
+        (f"[0x{'f' * 5000}]", ()),
+        (f"{{0x{'f' * 5000}: 'a'}}", ()),
+        ("['\\ud800']", ()),
+        (f"['{'x' * 201}']", ()),
     ],
-    ids=["dict", "unsorted", "list", "gap", "word", "program", "cut off", "nested", "number", "10,000", "too long"],
+    ids=[
+        *("dict", "unsorted", "list", "gap", "word", "program", "cut off", "nested", "number", "10,000", "too long"),
+        *("long number", "long key", "half a letter", "long name"),
+    ],
 )
 def test_names_are_literals_and_nothing_is_run(text: str, names: tuple[str, ...]) -> None:
+    """A number of 5,000 digits, which Python does not write, ended the conversion, and half a letter its archive."""
     export = read({**WRITTEN, "names": text})
     assert export is not None
     assert export.names == names
