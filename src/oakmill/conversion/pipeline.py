@@ -23,7 +23,7 @@ from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.recipe import read
-from oakmill.conversion.sources import as_onnx
+from oakmill.conversion.sources import as_onnx, camera_heads
 from oakmill.files import file_sha256
 from oakmill.findings import Severity
 from oakmill.model import open_source
@@ -112,6 +112,7 @@ def _convert(
                 depthai.start()
             inputs, told = loading.asked_inputs(platform, source, progress)
             source = as_onnx.as_onnx(source, inputs, work / "as-onnx", spec.seed, settings, progress)
+            inputs, told = camera_heads.exported(inputs, told, source)
             reuse = Reuse.of(platform, source, progress)
         with progress.stage(Stage.PREFLIGHT):
             loaded = loading.loaded(platform, source, inputs, told, reuse, progress)

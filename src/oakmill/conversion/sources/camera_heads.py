@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, ValueInfoProto
+from onnx import ModelProto, ValueInfoProto, helper
 
+from oakmill.conversion.inputs import guess_layout
 from oakmill.errors import OakmillError, SpecError
 from oakmill.findings import Finding, Severity
 from oakmill.graph import equality
@@ -25,13 +26,19 @@ from oakmill.heads.families.base import Evidence, Found, Reading, Sure
 from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.model.structure import graph_inputs
 from oakmill.preflight.inputs import shapes_of, stated
-from oakmill.spec import InputSpec
+from oakmill.spec import Encoding, InputSpec
 
 PROOFS = 2
 """Images of noise on which the network before and after the cut must say the same."""
 CLOSE = 1e-5
 """How far corners, in parts of the image, and scores may be apart: sums of 16 float32 numbers in another order."""
 
+CLOSE_HALF = 2e-3
+"""The same of networks in float16, four of whose steps of 2^-11 this is; half a cell of 8 in 1280 pixels is 3e-3."""
+PIXEL = 255
+"""The largest value of noise for an input of integers."""
+
+_KNOWN = "preprocessing_of_family"
 _SHOWN = 12
 """Outputs that are listed where a family is none of theirs."""
 
@@ -86,14 +93,28 @@ def preprocessed(asked: Sequence[InputSpec], source: SourceModel) -> tuple[tuple
     if not values:
         return tuple(asked), ()
     spec = InputSpec.model_validate({**item.model_dump(exclude_none=True), **values})
+    return (spec,), (_told(spec),)
+
+
+def exported(
+    inputs: Sequence[InputSpec], findings: Sequence[Finding], source: SourceModel
+) -> tuple[tuple[InputSpec, ...], tuple[Finding, ...]]:
+    """The same once a checkpoint is exported, which tells its channels: grey images have no order of colours."""
+    recognised = any(item.code == _KNOWN for item in findings)
+    if source.format is not SourceFormat.CHECKPOINT or not recognised or source.inputs[0].shape[1:2] != (1,):
+        return tuple(inputs), tuple(findings)
+    grey = inputs[0].model_copy(update={"encoding_from": Encoding.GRAY, "encoding_to": Encoding.GRAY})
+    return (grey,), tuple(_told(grey) if item.code == _KNOWN else item for item in findings)
+
+
+def _told(spec: InputSpec) -> Finding:
     options = preprocessing.as_options(spec)
-    told = Finding(
-        "preprocessing_of_family", Severity.NOTE,
-        f"input {item.name!r} takes {preprocessing.in_words(spec)}, as networks of this kind do: {options}",
-        "preprocessing is known", subject=item.name or "",
+    return Finding(
+        _KNOWN, Severity.NOTE,
+        f"input {spec.name!r} takes {preprocessing.in_words(spec)}, as networks of this kind do: {options}",
+        "preprocessing is known", subject=spec.name or "",
         remedy="give --scale-values and --encoding-from yourself where it was trained otherwise",
     )  # fmt: skip
-    return (spec,), (told,)
 
 
 def applied(
@@ -128,7 +149,7 @@ def applied(
         return Applied(network, source)  # an open shape is refused with its own words
     if problem := found.problem():
         return _kept(network, source, found, problem, wanted)
-    return _apply(network, source, found, evidence.size, wanted, keep)
+    return _apply(network, source, found, asked, wanted, keep)
 
 
 def _unasked(network: Any, source: SourceModel) -> str:
@@ -172,11 +193,12 @@ def _kept(network: ModelProto, source: SourceModel, found: Found, why: str, want
     return Applied(network, source, (_left(why, found.words),))
 
 
-def _apply(network: ModelProto, source: SourceModel, found: Found, size: Size, wanted: Wanted, keep: Keep) -> Applied:
+def _apply(
+    network: ModelProto, source: SourceModel, found: Found, asked: Sequence[InputSpec], wanted: Wanted, keep: Keep
+) -> Applied:
     ended = found.cut(network, wanted.platform)
     if ended is not network:
-        question = [repr(found), wanted.platform, wanted.seed, PROOFS, CLOSE]
-        if wrong := keep(network, question, lambda: _difference(network, ended, found, size, wanted.seed)):
+        if wrong := _proved(network, ended, found, asked, wanted, keep):
             return _kept(network, source, found, wrong, wanted)
         ended = infer_shapes(ended)
     names, told = _names(found)
@@ -185,6 +207,17 @@ def _apply(network: ModelProto, source: SourceModel, found: Found, size: Size, w
     cut = ended is not network
     original = Original(network, found.before) if cut else None
     return Applied(ended, replace(source, archive=archive), (_seen(found, cut=cut), *told), original)
+
+
+def _proved(
+    network: ModelProto, ended: ModelProto, found: Found, asked: Sequence[InputSpec], wanted: Wanted, keep: Keep
+) -> str:
+    """Why the network cannot be ended there; that a proof did not run, as for a full disk, is not kept."""
+    question = [repr(found), wanted.platform, wanted.seed, PROOFS, CLOSE, CLOSE_HALF, _image(network, asked)]
+    try:
+        return keep(network, question, lambda: _difference(network, ended, found, asked, wanted.seed))
+    except OakmillError as error:
+        return f"the network with other ends cannot be run: {error.message}"
 
 
 def _seen(found: Found, *, cut: bool) -> Finding:
@@ -231,21 +264,38 @@ def _left(why: str, words: str) -> Finding:
 
 def size_of(model: ModelProto, asked: Sequence[InputSpec]) -> Size | None:
     """Height and width of the one image input; None where they are open."""
+    shape, layout = _image(model, asked)
+    if len(shape) != 4 or not {"H", "W"} <= set(layout):
+        return None
+    height, width = shape[layout.index("H")], shape[layout.index("W")]
+    return (height, width) if min(height, width) > 0 else None
+
+
+def _image(model: ModelProto, asked: Sequence[InputSpec]) -> tuple[tuple[int, ...], str]:
+    """The shape of the one input, 0 where it is open, and its layout: as asked, or as guessed."""
     (value,) = graph_inputs(model.graph)
     shape = shapes_of([value], asked).get(value.name) or tuple(side or 0 for side in stated(value))
-    return (shape[2], shape[3]) if len(shape) == 4 and min(shape[2:]) > 0 else None
+    said = next((item.layout for item in asked if item.layout and item.name in (None, "", value.name)), None)
+    layout = said or guess_layout(shape)
+    return shape, layout if len(layout) == len(shape) else ""
 
 
-def _difference(whole: ModelProto, ended: ModelProto, found: Found, size: Size, seed: int) -> str:
-    """How what the two networks say differs; empty where it does not."""
-    try:
-        before, after = equality.Session(whole), equality.Session(ended)
-        random, (value,) = np.random.default_rng(seed), graph_inputs(whole.graph)
-        for _ in range(PROOFS):
-            image = {value.name: random.random((1, stated(value)[1] or 3, *size), dtype=np.float32)}
-            off = found.apart(before.run(image), after.run(image))
-            if off > CLOSE:
-                return f"boxes or scores would be {off:.2g} apart" if np.isfinite(off) else "it would find other boxes"
-    except OakmillError as error:
-        return f"the network with other ends cannot be run: {error.message}"
+def _difference(whole: ModelProto, ended: ModelProto, found: Found, asked: Sequence[InputSpec], seed: int) -> str:
+    """How what the two networks say differs; empty where it does not.
+
+    Raises:
+        OakmillError: one of them cannot be run, here and now.
+    """
+    before, after = equality.Session(whole), equality.Session(ended)
+    random, (value,) = np.random.default_rng(seed), graph_inputs(whole.graph)
+    shape, layout = _image(whole, asked)
+    sides = [side or (3 if letter == "C" else 1) for side, letter in zip(shape, layout, strict=True)]
+    kind = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    most = PIXEL if np.issubdtype(kind, np.integer) else 1
+    close = CLOSE_HALF if kind == np.float16 else CLOSE
+    for _ in range(PROOFS):
+        image = {value.name: (random.random(sides, dtype=np.float32) * most).astype(kind)}
+        off = found.apart(before.run(image), after.run(image))
+        if off > close:
+            return f"boxes or scores would be {off:.2g} apart" if np.isfinite(off) else "it would find other boxes"
     return ""

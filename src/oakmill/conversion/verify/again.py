@@ -19,7 +19,7 @@ from oakmill.conversion.platform import Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.recipe import replay_inputs
 from oakmill.conversion.replay import spec_of
-from oakmill.conversion.sources import as_onnx
+from oakmill.conversion.sources import as_onnx, camera_heads
 from oakmill.conversion.sources.camera_heads import Original
 from oakmill.conversion.verify import documents, trial
 from oakmill.conversion.verify.artefact import FRESH, Artefact, open_artefact
@@ -280,6 +280,7 @@ class _Source:
             self.platform = registry.reading(registry.of(self.spec, fresh), source)
             inputs, told = loading.asked_inputs(self.platform, source, progress)
             source = as_onnx.as_onnx(source, inputs, self.work / "as-onnx", self.spec.seed, self.settings, progress)
+            inputs, told = camera_heads.exported(inputs, told, source)
             reuse = Reuse.of(self.platform, source, progress)
             loaded = loading.loaded(self.platform, source, inputs, told, reuse, progress)
             self.original = loaded.original

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -162,6 +163,10 @@ class Graph:
             return None
         return numpy_helper.to_array(tensor)
 
+    def is_constant(self, name: str) -> bool:
+        """Whether a tensor is a constant, wherever its values lie."""
+        return name in self._weights or self.maker(name, "Constant") is not None
+
     def stride(self, name: str) -> int:
         """How many times smaller than the input a map is; 0 where it cannot be told."""
         return round(self._strides.get(name, 0))
@@ -178,8 +183,8 @@ def _strides(graph: GraphProto, known: Graph) -> dict[str, float]:
     for node in graph.node:
         before = next((found[name] for name in node.input if found.get(name)), 0.0)
         if before:
-            factor = _factor(node, known)
-            found.update(dict.fromkeys(node.output, before * factor))
+            after = before * _factor(node, known)
+            found.update(dict.fromkeys(node.output, after if math.isfinite(after) else 0.0))
     return found
 
 
@@ -196,5 +201,6 @@ def _factor(node: NodeProto, known: Graph) -> float:
     if node.op_type in ("Resize", "Upsample"):
         scales = next((values for name in node.input[1:] if (values := known.constant(name)) is not None and
                        values.dtype == np.float32 and values.size == 4), None)  # fmt: skip
-        return 1 / float(scales[-1]) if scales is not None else 0.0
+        scale = 0.0 if scales is None else float(scales.ravel()[-1])
+        return 1 / scale if math.isfinite(scale) and scale > 0 else 0.0
     return 0.0 if node.op_type in ("ConvTranspose", "DepthToSpace", "Reshape", "Shape") else 1.0

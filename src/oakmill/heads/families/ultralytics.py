@@ -64,7 +64,11 @@ def _literal(text: str) -> Any:
 
 
 def _keypoints(found: Any) -> tuple[int, int]:
-    if isinstance(found, list | tuple) and len(found) == 2 and all(type(item) is int and 0 < item <= 1024 for item in found):
+    if (
+        isinstance(found, list | tuple)
+        and len(found) == 2
+        and all(type(item) is int and 0 < item <= 1024 for item in found)
+    ):
         return found[0], found[1]
     return 0, 0
 

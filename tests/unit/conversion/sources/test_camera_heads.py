@@ -5,16 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from oakmill.conversion.sources import camera_heads
-from oakmill.errors import SpecError
+from oakmill.errors import PreparationFailed, SpecError
+from oakmill.graph import equality
 from oakmill.heads.families.base import Sure
 from oakmill.heads.families.distances import Distances
 from oakmill.model import open_source
-from oakmill.model.source import SourceModel
+from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import Encoding, InputSpec
 from tests.unit.heads.families.ends import DENSE, SOFTMAX, ended
@@ -138,6 +140,60 @@ def test_the_proof_runs_once_for_the_same_network(tmp_path: Path) -> None:
     assert list(kept.values()) == ["", ""]
 
 
+def test_a_proof_that_did_not_run_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, of which the runtime's file of a large network found out, took a network its head for good."""
+    kept: list[str] = []
+
+    def keep(network: ModelProto, asked: object, prove: Callable[[], str]) -> str:
+        kept.append(prove())
+        return kept[-1]
+
+    def full(*_: object) -> None:
+        raise PreparationFailed("no space is left")
+
+    monkeypatch.setattr(equality, "Session", full)
+    model = Export().model()
+    found = camera_heads.applied(model, opened(model, tmp_path), (), WANTED, keep)
+    assert "no space is left" in found.findings[0].message
+    assert kept == []
+
+
+def halved(model: ModelProto) -> ModelProto:
+    """The network in float16, as `half=True` exports it."""
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    return model
+
+
+def test_a_network_in_float16_gets_its_head(tmp_path: Path) -> None:
+    """Its proof fed float32, which the runtime refuses: no export with half=True had a head."""
+    model = halved(Export(side=640).model())
+    found = camera_heads.applied(model, opened(model, tmp_path), (), WANTED)
+    assert [item.code for item in found.findings] == ["head_recognised"]
+
+
+def behind(model: ModelProto, *nodes: onnx.NodeProto) -> ModelProto:
+    """The network behind others, which make "image" of its input."""
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            node.input[place] = "image" if name == "images" else name
+    for place, node in enumerate(nodes):
+        model.graph.node.insert(place, node)
+    return model
+
+
+def test_an_image_with_its_channels_last_has_its_own_size(tmp_path: Path) -> None:
+    """It was 64 x 3 pixels, and "3 x 64 is no multiple of its stride 32" was said of it."""
+    model = behind(Export().model(), helper.make_node("Transpose", ["images"], ["image"], perm=[0, 3, 1, 2]))
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 64, 64, 3]))
+    found = camera_heads.applied(model, opened(model, tmp_path), (), WANTED)
+    assert [item.code for item in found.findings] == ["head_recognised"]
+
+
 def test_an_archive_without_heads_gets_one_and_keeps_the_rest(tmp_path: Path) -> None:
     """An NN Archive that declares no head was taken for one that says what its outputs are."""
     model = Export().model()
@@ -161,6 +217,29 @@ def test_an_export_of_gray_images_is_not_given_colours(tmp_path: Path) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1
     asked = (InputSpec(name="images"),)
     assert camera_heads.preprocessed(asked, opened(model, tmp_path)) == (asked, ())
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.UINT8])
+def test_a_graph_that_divides_by_255_itself_is_not_given_it_again(kind: int, tmp_path: Path) -> None:
+    """Its images were divided by 255 twice, and nothing was found in them."""
+    cast = helper.make_node("Cast", ["images"], ["as float"], to=TensorProto.FLOAT)
+    model = behind(Export().model(), cast, helper.make_node("Div", ["as float", "most"], ["image"]))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(255, np.float32), "most"))
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    asked = (InputSpec(name="images"),)
+    assert camera_heads.preprocessed(asked, opened(model, tmp_path)) == (asked, ())
+
+
+def test_a_grey_checkpoint_is_divided_by_255_and_has_no_order_of_colours(tmp_path: Path) -> None:
+    """How many channels it has is known after its export: each was refused, as one channel is in no RGB order."""
+    source = replace(opened(Export().model(), tmp_path), format=SourceFormat.CHECKPOINT)
+    asked, told = camera_heads.preprocessed((InputSpec(name="images"),), source)
+    assert camera_heads.exported(asked, told, source) == (asked, told)
+    grey = replace(source, inputs=(replace(source.inputs[0], shape=(1, 1, 64, 64)),))
+    (item,), (said,) = camera_heads.exported(asked, told, grey)
+    assert (item.scale_values, item.encoding_from, item.encoding_to) == ((255.0,), Encoding.GRAY, Encoding.GRAY)
+    assert "GRAY divided by 255" in said.message
+    assert camera_heads.exported(asked, (), grey) == (asked, ())
 
 
 def test_yolox_takes_bgr_as_it_is(tmp_path: Path) -> None:
