@@ -22,6 +22,9 @@ END = 2**31 - 1
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
+MALFORMED = (LookupError, TypeError, ValueError, ArithmeticError)
+"""What a step raises on a node that is not as ONNX says: an attribute is missing, an axis is one of a single number."""
+
 
 class CannotRewriteError(Exception):
     """A node cannot be expressed in other operators; the message says why, `node` is its name once that is known."""
@@ -192,7 +195,7 @@ class Emitter:
         """The name of an operand, which a constant gets here."""
         if isinstance(value, str):
             return value
-        array = np.asarray(value)
+        array = np.asarray(value, np.int64 if isinstance(value, Sequence) else None)  # no axes at all: no floats
         if np.issubdtype(array.dtype, np.floating):
             dtype = self.scope.dtype(self.node.input[0])
             array = array.astype(dtype if np.issubdtype(dtype, np.floating) else np.float32)
@@ -227,7 +230,7 @@ def or_leave(step: Rewrite) -> Rewrite:
     def attempt(node: NodeProto, emit: Emitter) -> None:
         try:
             step(node, emit)
-        except (CannotRewriteError, LookupError, TypeError, ValueError, ArithmeticError):
+        except (CannotRewriteError, *MALFORMED):
             emit.nodes.clear()
 
     return attempt
@@ -254,7 +257,7 @@ def _rewrite_graph(graph: GraphProto, table: Mapping[str, Rewrite], scope: Scope
                 table[node.op_type](node, emit)
             except CannotRewriteError as error:
                 raise CannotRewriteError(f"{describe(node)}: {error}", node.name) from error
-            except (LookupError, TypeError, ValueError) as error:
+            except MALFORMED as error:
                 raise CannotRewriteError(f"{describe(node)} is malformed ({error!r})", node.name) from error
         nodes.extend(emit.nodes or [node])
         changed = changed or bool(emit.nodes)

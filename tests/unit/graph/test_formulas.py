@@ -82,3 +82,18 @@ def test_a_hyperbolic_cosine_overflows_where_its_operator_does() -> None:
     found = equality.run(written, image)["y"]
     assert np.isfinite(found).all()
     np.testing.assert_allclose(found, equality.run(model, image)["y"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("op", ["ReduceL1", "ReduceSumSquare", "ReduceLogSumExp"])
+def test_a_reduction_of_a_single_number_is_over_no_axes(op: str) -> None:
+    """The constant of its axes, of which there are none, was one of floats: the graph could not be loaded."""
+    model = parse(f"y = {op}(x)", inputs="float x", outputs="float y", opset=18)
+    data = {"x": np.array(-1.5, np.float32)}
+    equality.require_equal(equality.run(model, data), equality.run(decompose(model, FORMULAS), data))
+
+
+def test_a_norm_along_an_axis_that_is_not_there_is_refused_by_name() -> None:
+    """A single number has no last axis: the division by its rank ended in a traceback."""
+    model = parse("y = LpNormalization(x)", inputs="float x", outputs="float y")
+    with pytest.raises(UnsupportedModel, match="LpNormalization 'y' is malformed"):
+        decompose(model, ["LpNormalization"])
