@@ -115,7 +115,7 @@ def _cast_where_computed(model: ModelProto, pixels: Collection[str]) -> None:
     for node in model.graph.node:
         read = [name for name in dict.fromkeys(reads(node)) if name in floats]
         if read and node.op_type in _MOVES and _all_moved(node, floats):
-            floats.update(node.output)
+            floats.update(node.output[:1] if node.op_type == "MaxPool" else node.output)  # its second are indices
         elif node.op_type != "Cast":
             for name in read:
                 if name not in whole:

@@ -125,3 +125,14 @@ def test_pixels_that_a_branch_computes_with_are_cast_for_it() -> None:
     for on, added in ((True, 1), (False, 2)):
         found = equality.run(plain, {"p": pixels, "on": np.array(on)})["y"]
         assert found.tolist() == (pixels + added).astype(int).tolist()
+
+
+def test_the_places_that_a_pool_found_are_no_pixels() -> None:
+    """Its second output, whole numbers, was cast as pixels are where it is computed with, and made the model's floats."""
+    model = parse(
+        "m, i = MaxPool<kernel_shape = [2, 2]>(x)  y = Cast<to = 1>(m)",
+        inputs="uint8[1,1,2,2] x",
+        outputs="float[1,1,1,1] y, int64[1,1,1,1] i",
+        opset=12,
+    )
+    assert kinds(in_int32(model)) == {"x": "float32", "y": "float32", "i": "int64"}
