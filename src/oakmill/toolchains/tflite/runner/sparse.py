@@ -32,8 +32,10 @@ def write_out(tree: Any) -> None:
             if tensor.sparsity is not None:
                 stored = tree.buffers[tensor.buffer]
                 values = np.asarray(stored.data, np.uint8).view(_TYPES[tensor.type])
-                stored.data = dense(values, list(tensor.shape), tensor.sparsity).view(np.uint8).ravel()
-                tensor.sparsity = None
+                whole = type(stored)()  # another tensor may be stored in the same buffer
+                whole.data = dense(values, list(tensor.shape), tensor.sparsity).view(np.uint8).ravel()
+                tensor.buffer, tensor.sparsity = len(tree.buffers), None
+                tree.buffers.append(whole)
         kept = []
         for operator in graph.operators:
             if operator.opcodeIndex not in codes:

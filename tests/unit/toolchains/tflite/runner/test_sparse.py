@@ -106,8 +106,21 @@ def test_what_would_densify_goes_and_its_result_is_the_constant() -> None:
     graph = SimpleNamespace(tensors=tensors, operators=operators)
     write_out(SimpleNamespace(operatorCodes=codes, subgraphs=[graph], buffers=buffers))
     assert [item.opcodeIndex for item in graph.operators] == [1]
-    assert tensors[1].buffer == 1
-    np.testing.assert_array_equal(np.asarray(buffers[1].data).view(np.int8).reshape(4, 6), array)
+    assert tensors[1].buffer == tensors[0].buffer
+    np.testing.assert_array_equal(np.asarray(buffers[tensors[1].buffer].data).view(np.int8).reshape(4, 6), array)
+
+
+def test_two_constants_may_be_stored_in_one_buffer() -> None:
+    """The second was read from what the first had become: its values were those of the wrong places."""
+    array = pruned(4, 6)
+    values, sparsity = stored(array, [0, 1], [], [], [WHOLE, CSR])
+    tensors = [SimpleNamespace(shape=[4, 6], type=9, buffer=0, sparsity=sparsity) for _ in range(2)]
+    buffers = [SimpleNamespace(data=values.view(np.uint8))]
+    graph = SimpleNamespace(tensors=tensors, operators=[])
+    write_out(SimpleNamespace(operatorCodes=[], subgraphs=[graph], buffers=buffers))
+    for tensor in tensors:
+        found = np.asarray(buffers[tensor.buffer].data).view(np.int8).reshape(4, 6)
+        np.testing.assert_array_equal(found, array)
 
 
 def test_levels_that_do_not_fit_are_refused() -> None:
