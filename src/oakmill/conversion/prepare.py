@@ -220,7 +220,8 @@ class _Making:
         changed = opset.inline_functions(simple, self.needs.highest_opset)
         if changed is not simple:  # the bodies of functions are written for any shape
             changed = folding.fold_constants(changed) if simplified is _as_it_is else simplified(changed)
-        changed = explicit.write_out(opset.lower_opset(changed, self.needs.highest_opset))
+        changed = opset.lower_opset(changed, self.needs.highest_opset)
+        changed = explicit.write_out(changed, compares_whole="Less" not in self.needs.decompose)
         changed = opset.raise_opset(changed, self.needs.lowest_opset)
         changed = decompose.decompose(changed, self.needs.decompose)
         changed = keep_names(exact.write_exactly(changed) if self.needs.exact else changed)

@@ -38,10 +38,14 @@ _RESHAPE_BY_INPUT = 5
 _SAME = ("SAME_UPPER", "SAME_LOWER")
 
 
-def write_out(model: ModelProto) -> ModelProto:
+def write_out(model: ModelProto, *, compares_whole: bool = True) -> ModelProto:
     """Put numbers in the place of `auto_pad` and `output_shape`, flatten for old Softmaxes, count indices of elements
     from the front, and join a Pad of -inf to the MaxPool that it is for; a copy, if there is any. Where shapes are
     open, nodes stay as they are.
+
+    Args:
+        model: with fixed shapes, where they are known.
+        compares_whole: whether the compiler compares whole numbers; else floats are counted with.
     """
     nodes = [node for graph in all_graphs(model.graph) for node in graph.node if node.domain in STANDARD_DOMAINS]
     padded = {node.output[0] for node in nodes if node.op_type == "Pad"}
@@ -50,7 +54,8 @@ def write_out(model: ModelProto) -> ModelProto:
         return model
     model = copy_of(model)
     scope = Scope(model)
-    rewrite(model, {op: or_leave(step) for op, step in REWRITES.items()}, scope)
+    counted = dict.fromkeys(_OF_ELEMENTS, _from_the_front if compares_whole else _from_the_front_in_floats)
+    rewrite(model, {op: or_leave(step) for op, step in {**REWRITES, **counted}.items()}, scope)
     _join_pads(model, scope)
     return infer_shapes(model)
 
@@ -190,19 +195,22 @@ def _flattened(node: NodeProto, emit: Emitter) -> None:
 
 
 def _from_the_front(node: NodeProto, emit: Emitter) -> None:
-    """index + size where the index is below 0; constants are written so, the others computed in floating point.
+    """index + size where the index is below 0; constants are written so, the others computed.
 
-    RVC2 compares no integers, and FP16 holds whole numbers up to 2048.
+    In whole numbers: floats between would get 8 bits in a quantized graph.
     """
-    scope, indices = emit.scope, node.input[1]
-    shape = scope.fixed_shape(node.input[0])
-    size = shape[attributes(node).get("axis", 0)]
-    if _is_from_the_front(indices, scope):
+    indices = node.input[1]
+    if (size := _counted_size(node, emit.scope)) is None:
         return
-    if scope.is_constant(indices):
-        known = scope.constant(indices)
-        if (known < 0).any():
-            node.input[1] = scope.add_constant(np.where(known < 0, known + size, known), f"{indices}/from-the-front")
+    dtype = emit.scope.dtype(indices)
+    below = emit("Cast", emit("Less", indices, np.array(0, dtype)), to=helper.np_dtype_to_tensor_dtype(dtype))
+    _select_by(emit("Add", indices, emit("Mul", below, np.array(size, dtype))), node, emit)
+
+
+def _from_the_front_in_floats(node: NodeProto, emit: Emitter) -> None:
+    """The same for RVC2, which compares no integers; FP16 holds whole numbers up to 2048."""
+    scope, indices = emit.scope, node.input[1]
+    if (size := _counted_size(node, scope)) is None:
         return
     if size > _WHOLE_IN_HALF:
         raise CannotRewriteError("FP16 does not hold each of its indices")
@@ -210,8 +218,26 @@ def _from_the_front(node: NodeProto, emit: Emitter) -> None:
     real = emit("Cast", indices, to=helper.np_dtype_to_tensor_dtype(data if data.kind == "f" else np.dtype("f4")))
     below = emit.clip(emit("Neg", real), 0, 1)
     whole = helper.np_dtype_to_tensor_dtype(scope.dtype(indices))
-    counted = emit("Cast", emit("Add", real, emit("Mul", below, float(size))), to=whole)
-    emit(node.op_type, node.input[0], counted, *node.input[2:], out=node.output[0], **attributes(node))
+    _select_by(emit("Cast", emit("Add", real, emit("Mul", below, float(size))), to=whole), node, emit)
+
+
+def _counted_size(node: NodeProto, scope: Scope) -> int | None:
+    """How many elements computed indices count; None where they need no counting, as constants once written do not."""
+    indices = node.input[1]
+    axis: int = attributes(node).get("axis", 0)
+    size = scope.fixed_shape(node.input[0])[axis]
+    if _is_from_the_front(indices, scope):
+        return None
+    if not scope.is_constant(indices):
+        return size
+    known = scope.constant(indices)
+    if (known < 0).any():
+        node.input[1] = scope.add_constant(np.where(known < 0, known + size, known), f"{indices}/from-the-front")
+    return None
+
+
+def _select_by(indices: str, node: NodeProto, emit: Emitter) -> None:
+    emit(node.op_type, node.input[0], indices, *node.input[2:], out=node.output[0], **attributes(node))
 
 
 def _is_from_the_front(name: str, scope: Scope) -> bool:

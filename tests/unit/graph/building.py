@@ -9,6 +9,12 @@ import numpy.typing as npt
 import onnx.parser
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from oakmill.graph import equality
+from oakmill.graph.boundary import encoding_of
+from oakmill.graph.encodings import activations
+from oakmill.graph.quantize import Plan, quantize
+from oakmill.graph.skeleton import copy_of, infer_shapes
+
 Array = npt.NDArray[Any]
 
 
@@ -62,3 +68,21 @@ def ops(model: ModelProto) -> list[str]:
 def names(model: ModelProto) -> tuple[list[str], list[str]]:
     """The inputs and outputs of a model, in order."""
     return [value.name for value in model.graph.input], [value.name for value in model.graph.output]
+
+
+def in_8_bits(model: ModelProto, data: dict[str, Array]) -> dict[str, Array]:
+    """What a model computes of `data` once it is quantized by the ranges that it has there."""
+    ranged = activations(infer_shapes(model))
+    everything = copy_of(model)
+    known = {value.name for value in (*model.graph.input, *model.graph.output)}
+    inner = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ranged.measured]
+    everything.graph.output.extend(value for value in inner if value.name not in known)
+    values = {**data, **equality.run(everything, data)}
+    ranges = {name: (min(0.0, float(values[name].min())), float(values[name].max())) for name in ranged.measured}
+    written = quantize(model, ranged.complete(ranges), Plan(), [])
+    found = equality.run(written, data)
+    for name, stored in found.items():
+        if (encoding := encoding_of(written, name)) is not None:
+            scale, zero = encoding
+            found[name] = (stored.astype(np.float32) - zero) * scale
+    return found
