@@ -25,17 +25,20 @@ _MOST_NUMBERED = 1 << 24
 def scatter(node: NodeProto, emit: Emitter) -> None:
     """Of data and updates, one after the other: those that come to stand at each place.
 
-    With a reduction and constant updates each place is a d + b, or the larger or smaller of d and b.
+    With a reduction and constant updates each place is a d + b, or the larger or smaller of d and b where it has one.
     """
     data, _, updates = node.input
     reduction = attributes(node).get("reduction", "none")
     shape, more = emit.scope.fixed_shape(data), emit.scope.fixed_shape(updates)
     emit.scope.constant(node.input[1])
     if reduction in ("max", "min"):
-        limit = np.finfo(np.float32).min if reduction == "max" else np.finfo(np.float32).max
+        limit = np.float32(-np.inf if reduction == "max" else np.inf)
         values = emit.scope.constant(updates).astype(np.float32)
-        bound = _computed(node, emit, [np.full(shape, limit, np.float32), values])
-        emit(reduction.title(), data, _typed(bound, data, emit), out=node.output[0])
+        bound = _computed(node, emit, [np.full(shape, limit), values])
+        is_bound = bound != limit
+        # No place holds the limit itself: whole numbers have none, and 8 bits would hold nothing beside it.
+        limited = emit(reduction.title(), data, _typed(np.where(is_bound, bound, 0), data, emit))
+        emit("Where", is_bound, limited, data, out=node.output[0])
     elif reduction != "none":
         values = emit.scope.constant(updates).astype(np.float32)
         offset, sums = (_computed(node, emit, [np.full(shape, one, np.float32), values]) for one in (0, 1))

@@ -11,7 +11,7 @@ from oakmill.graph import equality
 from oakmill.graph.decompose import decompose
 from oakmill.graph.opset import lower_opset
 from oakmill.graph.scattering import SCATTERING
-from tests.unit.graph.building import feeds, ops, parse
+from tests.unit.graph.building import feeds, in_8_bits, ops, parse
 
 UPDATES = "float[2,3] u"
 CASES = {
@@ -71,3 +71,22 @@ def test_a_grid_of_a_large_image_is_refused() -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.zeros((1, 2, 1, 2), np.float32), "g"))
     with pytest.raises(UnsupportedModel, match="too large for a constant matrix"):
         decompose(model, SCATTERING)
+
+
+@pytest.mark.parametrize(("reduction", "wanted"), [("min", [2, 6, -7, 3]), ("max", [5, 6, -7, 8])])
+def test_the_least_and_the_largest_of_whole_numbers(reduction: str, wanted: list[int]) -> None:
+    """Places without an update were compared with the largest float, which as a whole number is the lowest."""
+    body = f'y = ScatterND<reduction="{reduction}">(x, i, c)'
+    constants = "int64[2,1] i = {0, 3}, int32[2] c = {2, 3}"
+    model = parse(body, inputs="int32[4] x", outputs="int32[4] y", constants=constants, opset=18)
+    data = {"x": np.array([5, 6, -7, 8], np.int32)}
+    assert equality.run(decompose(model, SCATTERING), data)["y"].tolist() == wanted
+
+
+def test_the_largest_in_8_bits() -> None:
+    """The lowest float stood beside the updates in one constant: 8 bits of both held no update."""
+    body = 'y = ScatterND<reduction="max">(x, i, c)'
+    constants = "int64[2,1] i = {0, 3}, float[2] c = {2, 3}"
+    model = parse(body, inputs="float[4] x", outputs="float[4] y", constants=constants, opset=18)
+    data = {"x": np.array([1, -2, 0.5, 4], np.float32)}
+    np.testing.assert_allclose(in_8_bits(decompose(model, SCATTERING), data)["y"], [2, -2, 0.5, 4], atol=0.05)
