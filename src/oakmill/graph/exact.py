@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -305,9 +306,11 @@ _REWRITES: Mapping[str, Rewrite] = {
     "Gather": gather,
     "Gemm": gemm,
     "GridSample": grid_sample,
+    "Hardmax": partial(formulas.hardmax, compares_whole=True),
     "LayerNormalization": layer_normalization,
     "Mish": mish,
     "Mod": formulas.float_modulo,
+    "OneHot": partial(formulas.one_hot, compares_whole=True),
     "Pad": pad,
     "Resize": resize,
     "ScatterElements": scattering.reduction,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from onnx import NodeProto, TensorProto, helper
 
-from oakmill.graph.rewriting import CannotRewriteError, Emitter, Rewrite, argument, attributes
+from oakmill.graph.rewriting import Array, CannotRewriteError, Emitter, Rewrite, argument, attributes
 
 _MOST_FACTORS = 64
 """Of a product that is written out."""
@@ -83,9 +83,13 @@ def shrink(node: NodeProto, emit: Emitter) -> None:
     """x - bias above lambd, x + bias below -lambd, else 0."""
     given, x = attributes(node), node.input[0]
     border, bias = given.get("lambd", 0.5), given.get("bias", 0.0)
-    above = emit("Mul", _truth(emit("Greater", x, border), emit), emit("Sub", x, bias))
-    below = emit("Mul", _truth(emit("Less", x, -border), emit), emit("Add", x, bias))
-    emit("Add", above, below, out=node.output[0])
+    is_whole = emit.scope.dtype(x).kind in "iu"
+    x = _number(x, emit) if is_whole else x
+    below = emit("Where", emit("Less", x, -border), emit("Add", x, bias), 0.0)
+    chosen = [emit("Greater", x, border), emit("Sub", x, bias), below]
+    made = emit("Where", *chosen, out="" if is_whole else node.output[0])
+    if is_whole:
+        emit("Cast", made, out=node.output[0], to=_kind(node.input[0], emit))
 
 
 def prelu(node: NodeProto, emit: Emitter) -> None:
@@ -264,19 +268,20 @@ def last_index(node: NodeProto, emit: Emitter) -> None:
     emit("Sub", np.array(shape[axis] - 1), found, out=node.output[0])
 
 
-def hardmax(node: NodeProto, emit: Emitter) -> None:
-    """1 where the place is that of the largest value, as floats compare."""
+def hardmax(node: NodeProto, emit: Emitter, *, compares_whole: bool = False) -> None:
+    """1 where the place is that of the largest value."""
     x, shape = node.input[0], emit.scope.fixed_shape(node.input[0])
     given = attributes(node)
     axis = given.get("axis", -1 if emit.scope.opset >= _AXES_BY_INPUT else 1) % len(shape)
     if emit.scope.opset < _AXES_BY_INPUT and math.prod(shape[axis + 1 :]) != 1:
         raise CannotRewriteError("it joins axes")
     largest = emit("ArgMax", x, axis=axis, keepdims=1)
-    emit("Cast", _at(largest, shape[axis], axis, len(shape), emit), out=node.output[0], to=_kind(x, emit))
+    compare = _is_whole_at if compares_whole else _is_at
+    emit("Cast", compare(largest, _places(shape[axis], axis, len(shape)), emit), out=node.output[0], to=_kind(x, emit))
 
 
-def one_hot(node: NodeProto, emit: Emitter) -> None:
-    """on where the place is the index, off elsewhere; indices below zero count from the end."""
+def one_hot(node: NodeProto, emit: Emitter, *, compares_whole: bool = False) -> None:
+    """on where the place is the index or, counted from the end, the index + depth; off elsewhere."""
     indices, values = node.input[0], emit.scope.constant(node.input[2])
     depth = int(emit.scope.constant(node.input[1]).reshape(-1)[0])
     rank = len(emit.scope.shape(indices)) + 1
@@ -284,22 +289,48 @@ def one_hot(node: NodeProto, emit: Emitter) -> None:
     sizes = emit.scope.fixed_shape(indices)
     if emit.scope.dtype(indices).kind == "f":
         indices = emit("Cast", indices, to=TensorProto.INT32)  # towards zero
-    number = _number(indices, emit)
-    below = emit("Mul", _number(emit("Less", number, _float(0, emit)), emit), _float(depth, emit))
-    number = emit("Add", number, below)
     shape = [1 if place == axis else size for place, size in enumerate([*sizes[:axis], 1, *sizes[axis:]])]
-    wide = emit("Reshape", number, np.array(shape, np.int64))
-    there = _number(_at(wide, depth, axis, rank, emit), emit)
-    off, on = values.astype(np.float32)
-    given = emit("Add", emit("Mul", there, _float(on - off, emit)), _float(off, emit))
-    emit("Cast", given, out=node.output[0], to=helper.np_dtype_to_tensor_dtype(values.dtype))
+    places = _places(depth, axis, rank)
+    if compares_whole:
+        wide = emit("Reshape", indices, shape)
+        there = emit("Or", *(_is_whole_at(wide, numbers, emit) for numbers in (places, places - depth)))
+    else:
+        number = _number(indices, emit)
+        below = emit("Mul", _number(emit("Less", number, _float(0, emit)), emit), _float(depth, emit))
+        there = _is_at(emit("Reshape", emit("Add", number, below), shape), places, emit)
+    _one_of(there, values, node, emit, whole=compares_whole and values.dtype.kind in "iu")
 
 
-def _at(index: str, count: int, axis: int, rank: int, emit: Emitter) -> str:
-    """Whether each place along an axis is the index, whose size there is 1."""
-    places = np.arange(count, dtype=np.float32).reshape([-1 if place == axis else 1 for place in range(rank)])
-    far = emit("Sub", _number(index, emit), emit.scope.add_constant(places, f"{emit.node.output[0]}/places"))
+def _one_of(there: str, values: Array, node: NodeProto, emit: Emitter, *, whole: bool) -> None:
+    """The second of two values where it is there, else the first."""
+    kind = helper.np_dtype_to_tensor_dtype(values.dtype)
+    if whole:
+        off, on = values
+        scaled = emit("Mul", emit("Cast", there, to=kind), np.array(on - off))
+        emit("Add", scaled, np.array(off), out=node.output[0])
+        return
+    off, on = (_float(value, emit) for value in values)
+    is_float = kind == TensorProto.FLOAT
+    # No product: of infinite ones and 0 it is no number.
+    chosen = emit("Where", there, on, off, out=node.output[0] if is_float else "")
+    if not is_float:
+        emit("Cast", chosen, out=node.output[0], to=kind)
+
+
+def _places(count: int, axis: int, rank: int) -> Array:
+    return np.arange(count).reshape([-1 if place == axis else 1 for place in range(rank)])
+
+
+def _is_at(index: str, places: Array, emit: Emitter) -> str:
+    """Whether each place is the index, for a compiler that compares floats alone."""
+    numbers = emit.scope.add_constant(places.astype(np.float32), f"{emit.node.output[0]}/places")
+    far = emit("Sub", _number(index, emit), numbers)
     return emit("Less", emit("Abs", far), _float(0.5, emit))
+
+
+def _is_whole_at(index: str, places: Array, emit: Emitter) -> str:
+    """The same in whole numbers: floats would get 8 bits in a quantized graph, in which neighbours are one."""
+    return emit("Equal", emit("Cast", index, to=TensorProto.INT32), places.astype(np.int32))
 
 
 def _number(x: str, emit: Emitter) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
 
 from oakmill.errors import UnsupportedModel
 from oakmill.graph import equality
 from oakmill.graph.decompose import decompose
 from oakmill.graph.exact import write_exactly
 from oakmill.graph.formulas import FORMULAS
-from tests.unit.graph.building import feeds, ops, parse
+from tests.unit.graph.building import feeds, in_8_bits, ops, parse
 
 CASES = {
     "Acos": ("y = Acos(x)", "", 16),
@@ -97,3 +98,44 @@ def test_a_norm_along_an_axis_that_is_not_there_is_refused_by_name() -> None:
     model = parse("y = LpNormalization(x)", inputs="float x", outputs="float y")
     with pytest.raises(UnsupportedModel, match="LpNormalization 'y' is malformed"):
         decompose(model, ["LpNormalization"])
+
+
+def test_neighbouring_classes_are_two_in_8_bits() -> None:
+    """Their distances were floats of 8 bits: of 1000 classes, several were the one."""
+    model = parse(
+        "y = OneHot(i, d, v)  h = Hardmax(x)", inputs="int64[4] i, float[1,1000] x",
+        outputs="float[4,1000] y, float[1,1000] h", constants="int64 d = {1000}, float[2] v = {0, 1}",
+    )  # fmt: skip
+    row = np.zeros([1, 1000], np.float32)
+    row[0, 501] = 1
+    data = {"i": np.array([0, 499, -1, -300]), "x": row}
+    changed = write_exactly(model)
+    assert not {"OneHot", "Hardmax"} & set(ops(changed))
+    wanted, found = equality.run(model, data), in_8_bits(changed, data)
+    for name in ("y", "h"):
+        np.testing.assert_allclose(found[name], wanted[name], atol=0.01)
+
+
+@pytest.mark.parametrize("kind", ["float", "int64"])
+def test_values_of_one_hot_may_be_infinite_or_whole(kind: str) -> None:
+    """A mask of attention, [-inf, 0]: times 0, it was no number."""
+    body, constants = "w = OneHot(i, d, v) y = Cast<to=1>(w)", "int64 d = {4}"
+    model = parse(body, inputs="int64[3] i", outputs="float[3,4] y", constants=constants)
+    values = np.array([-np.inf, 0], np.float32) if kind == "float" else np.array([3, 100])
+    model.graph.initializer.append(numpy_helper.from_array(values, "v"))
+    data = {"i": np.array([0, 3, -2])}
+    wanted = equality.run(model, data)["y"]
+    for changed in (decompose(model, FORMULAS), write_exactly(model)):
+        assert "OneHot" not in ops(changed)
+        np.testing.assert_array_equal(equality.run(changed, data)["y"], wanted)
+
+
+@pytest.mark.parametrize("kind", ["float", "int32"])
+def test_a_shrink_of_infinite_and_of_whole_numbers(kind: str) -> None:
+    """Infinite ones times 0 were no number; whole ones were compared with floats, which ONNX has no operator for."""
+    model = parse("y = Shrink<lambd=1.5, bias=1.0>(x)", inputs=f"{kind}[5] x", outputs=f"{kind}[5] y")
+    ends = [-np.inf, np.inf] if kind == "float" else [-7, 9]
+    data = {"x": np.array([*ends, 0, 1, -2], np.float32 if kind == "float" else np.int32)}
+    changed = write_exactly(model)
+    assert "Shrink" not in ops(changed)
+    np.testing.assert_array_equal(equality.run(changed, data)["y"], equality.run(model, data)["y"])

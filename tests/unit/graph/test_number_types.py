@@ -128,7 +128,7 @@ def test_pixels_that_a_branch_computes_with_are_cast_for_it() -> None:
 
 
 def test_the_places_that_a_pool_found_are_no_pixels() -> None:
-    """Its second output, whole numbers, was cast as pixels are where it is computed with, and made the model's floats."""
+    """A MaxPool's second output, of whole numbers, was taken for pixels, and became one of floats."""
     model = parse(
         "m, i = MaxPool<kernel_shape = [2, 2]>(x)  y = Cast<to = 1>(m)",
         inputs="uint8[1,1,2,2] x",
