@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.metric import Metric
 from oakmill.conversion.passport.tasks import (
+    DECLARED,
     Seen,
     Sighting,
     TaskAgreement,
@@ -118,7 +119,7 @@ class Classifier:
     def agreement(self) -> TaskAgreement:
         """What was found so far."""
         scores = "scores" if self.is_softmax else "scores, brought to probabilities by a softmax"
-        origin = "taken for a classifier by its shape" if self.guessed else "declared by the NN Archive"
+        origin = "taken for a classifier by its shape" if self.guessed else DECLARED
         return TaskAgreement(
             f"Classification ({self.output})" if self.output else "Classification",
             "classification",

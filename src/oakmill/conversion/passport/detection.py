@@ -10,6 +10,7 @@ import numpy as np
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.metric import Metric
 from oakmill.conversion.passport.tasks import (
+    DECLARED,
     Seen,
     Sighting,
     TaskAgreement,
@@ -118,7 +119,7 @@ class Detector:
 
     def agreement(self) -> TaskAgreement:
         """What was found so far."""
-        origin = "guessed from the shapes" if self.guessed else "declared by the NN Archive"
+        origin = "guessed from the shapes" if self.guessed else DECLARED
         note = f"{self.decoder.words}; {origin}; score from {self.confidence:g}, overlap from {MATCHED:g}"
         return TaskAgreement(
             "Detection",

@@ -12,6 +12,7 @@ from oakmill.conversion.passport import pixels
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.metric import Metric
 from oakmill.conversion.passport.tasks import (
+    DECLARED,
     ClassAgreement,
     Sighting,
     TaskAgreement,
@@ -86,7 +87,7 @@ class Segmentation:
 
     def agreement(self) -> TaskAgreement:
         """What was found so far."""
-        origin = "taken for masks by its shape" if self.guessed else "declared by the NN Archive"
+        origin = "taken for masks by its shape" if self.guessed else DECLARED
         return TaskAgreement(
             f"Segmentation ({self.output})" if self.output else "Segmentation",
             "segmentation",

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.classification import SURE, probabilities
 from oakmill.conversion.passport.metric import Metric
-from oakmill.conversion.passport.tasks import Seen, Sighting, TaskAgreement, WorstImage, WorstImages, by_key, share
+from oakmill.conversion.passport.tasks import (
+    DECLARED,
+    Seen,
+    Sighting,
+    TaskAgreement,
+    WorstImage,
+    WorstImages,
+    by_key,
+    share,
+)
 
 BLANK_SHARE = 0.3
 """CTC puts a blank between characters and behind the last, so that it wins at a third of the steps and more."""
@@ -91,7 +100,7 @@ class Sequence:
         evident = blank is not None and self._is_sure
         decides = not self.guessed or evident
         note = f"the best of {self._classes} classes at each step; "
-        note += "taken for a sequence by its shape" if self.guessed else "declared by the NN Archive"
+        note += "taken for a sequence by its shape" if self.guessed else DECLARED
         if blank is not None:
             note += f"; texts are read as CTC writes them, with class {blank} as the blank"
         return TaskAgreement(

@@ -15,6 +15,8 @@ from oakmill.findings import Severity, worst_of
 
 WORST = 6
 """Worst images that are kept to be shown."""
+DECLARED = "as its head in the NN Archive says"
+"""How a task is known that nobody guessed: the source's archive declares the head, or it was recognised and written."""
 FEW = 16
 """Images below which a share is a rough number: one image of 16 is 6 points, about the room of a warning."""
 

@@ -35,6 +35,15 @@ def test_declared_yolo_heads_with_their_thresholds() -> None:
     assert (task.confidence, task.iou, task.names, task.guessed) == (0.4, 0.6, ("a", "b", "c"), False)
 
 
+def test_a_head_is_not_said_to_be_declared_by_an_archive_that_the_source_never_had() -> None:
+    """Of a bare ONNX whose head was recognised, the passport said that the NN Archive declared it."""
+    outputs = Out("x", (1, 8, 8, 8)), Out("y", (1, 8, 4, 4))
+    (task,) = tasks_of(outputs, yolo(yolo_outputs=["x", "y"]), (64, 64))
+    note = task.agreement().note
+    assert "as its head in the NN Archive says" in note
+    assert "declared" not in note
+
+
 def test_anchors_make_more_channels() -> None:
     anchors = [[[1, 2], [3, 4]], [[5, 6], [7, 8]]]
     outputs = Out("x", (1, 16, 8, 8)), Out("y", (1, 16, 4, 4))
