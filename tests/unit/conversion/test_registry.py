@@ -23,7 +23,7 @@ from oakmill.jobs import submit
 from oakmill.registry import callers, instances, keys, models, teams, variants
 from oakmill.registry.tables import InstanceStatus
 from oakmill.server import create
-from oakmill.settings import Settings
+from oakmill.settings import Settings, current
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.spec.yaml_config import translate
 from oakmill.toolchains import catalog
@@ -35,10 +35,12 @@ NAMES = ["rvc2", "rvc3", "rvc4", "toy"]
 
 
 @pytest.fixture
-def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The toy's home is everybody's."""
+def home(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """The toy's home is everybody's, whatever a test before has read."""
     monkeypatch.setenv("OAKMILL_HOME", str(settings.home))
-    return settings
+    current.cache_clear()
+    yield settings
+    current.cache_clear()
 
 
 def oakmill(*arguments: str | Path) -> Result:

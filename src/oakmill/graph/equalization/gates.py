@@ -105,7 +105,8 @@ def _clip(node: NodeProto, given: list[Array]) -> Array:
 
 def _hard_sigmoid(node: NodeProto, given: list[Array]) -> Array:
     known = attributes(node)
-    return np.clip(known.get("alpha", 0.2) * given[0] + known.get("beta", 0.5), 0.0, 1.0)
+    found: Array = np.clip(known.get("alpha", 0.2) * given[0] + known.get("beta", 0.5), 0.0, 1.0)
+    return found
 
 
 _COMPUTED: Mapping[str, Callable[[NodeProto, list[Array]], Array]] = {

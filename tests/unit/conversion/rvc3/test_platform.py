@@ -145,7 +145,7 @@ def test_an_ir_that_openvino_2022_3_cannot_read_is_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"target_precision": "INT16"}, "RVC3 has INT8_STANDARD and FP16_STANDARD"),
+        ({"target_precision": "INT16"}, "RVC3 has INT8_STANDARD, FP16_STANDARD and AUTO"),
         ({"target_precision": "FP16", "ignored_types": ("Add",)}, "quantizes nothing"),
         ({"target_precision": "FP16", "accuracy_control": True}, "quantizes nothing"),
         ({"quantizer": "pot", "accuracy_control": True}, "accuracy control is NNCF's"),

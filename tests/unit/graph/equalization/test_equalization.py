@@ -17,6 +17,7 @@ from oakmill.calibration.channel_extremes import channel_extremes
 from oakmill.graph import equality
 from oakmill.graph.equalization import scales
 from oakmill.graph.equalization.channels import channels, measured
+from oakmill.graph.equalization.gates import FLOOR, SATURATED
 from oakmill.graph.equalization.scales import Equalized
 from oakmill.graph.equalization.variables import ONE
 from tests.unit.graph.building import parse
@@ -155,7 +156,7 @@ def test_a_gate_takes_its_values_unscaled_by_one_multiplication_that_8_bits_hold
     constant = next(item for item in made.model.graph.initializer if item.name == added[0].input[1])
     steps = numpy_helper.to_array(constant) * scales.STEPS
     np.testing.assert_allclose(steps, np.round(steps), atol=1e-4)
-    assert made.limits[added[0].output[0]] == (-scales.SATURATED, scales.SATURATED)
+    assert made.limits[added[0].output[0]] == (-SATURATED, SATURATED)
 
 
 def test_what_a_gate_shuts_needs_no_room() -> None:
@@ -163,7 +164,7 @@ def test_what_a_gate_shuts_needs_no_room() -> None:
     model = network(f"{SILU} {HEAD}")
     bias = next(item for item in model.graph.initializer if item.name == "b1")
     bias.CopyFrom(numpy_helper.from_array(np.array([-172, 0, 1, 1], np.float32), "b1"))
-    assert equalized(model).limits["c"][0] >= scales.FLOOR * scales.STEPS / np.ceil(SMALLEST * scales.STEPS)
+    assert equalized(model).limits["c"][0] >= FLOOR * scales.STEPS / np.ceil(SMALLEST * scales.STEPS)
 
 
 def test_a_graph_within_a_graph_is_left_alone() -> None:
