@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oakmill.cli.failing import Attempt, explained
+from oakmill.cli.failing import Attempt, debug_bundle_option, explained, verbose_option
 from oakmill.cli.listing import print_line
 from oakmill.cli.options import PlatformWord, SpecCommand, build_spec
 from oakmill.conversion.results import Answer, Question, Results
@@ -42,11 +42,8 @@ if TYPE_CHECKING:
     "--force", "cache", flag_value="anew", help="Make everything anew, and compare with the result in the cache."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print events and the result as JSON lines.")
-@click.option("-v", "--verbose", is_flag=True, help="Show what the vendors' tools print.")
-@click.option(
-    "--debug-bundle", type=click.Path(path_type=Path), metavar="FILE.zip",
-    help="Where it fails, pack the evidence: log, versions, and the graph without its weights.",
-)  # fmt: skip
+@verbose_option
+@debug_bundle_option
 @click.option(
     "--hub", is_flag=False, flag_value="", metavar="[URL]",
     help="Convert in a hub, that of the last login or at URL: MODEL is uploaded, or is an address there "

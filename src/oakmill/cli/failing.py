@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from oakmill.conversion.failures import Failure, Remedy
     from oakmill.settings import Settings
 
+verbose_option = click.option("-v", "--verbose", is_flag=True, help="Show what the vendors' tools print.")
+debug_bundle_option = click.option(
+    "--debug-bundle", type=click.Path(path_type=Path), metavar="FILE.zip",
+    help="Where it fails, pack the evidence: log, versions, and the graph without its weights.",
+)  # fmt: skip
+"""Options of all commands that are an `Attempt`."""
+
 _TAIL = 12
 _EVENTS = 2000
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oakmill.cli.failing import Attempt, explained
+from oakmill.cli.failing import Attempt, debug_bundle_option, explained, verbose_option
 from oakmill.cli.listing import print_line
 
 if TYPE_CHECKING:
@@ -26,11 +26,8 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace files of the same name in the output folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print events and the comparison as JSON lines.")
-@click.option("-v", "--verbose", is_flag=True, help="Show what the vendors' tools print.")
-@click.option(
-    "--debug-bundle", type=click.Path(path_type=Path), metavar="FILE.zip",
-    help="Where it fails, pack the evidence: log, versions, and the graph without its weights.",
-)  # fmt: skip
+@verbose_option
+@debug_bundle_option
 def command(  # noqa: PLR0913, PLR0917 - one for each option
     recipe: Path,
     source: Path | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oakmill.cli.failing import Attempt, explained
+from oakmill.cli.failing import Attempt, debug_bundle_option, explained, verbose_option
 from oakmill.cli.listing import print_line
 from oakmill.errors import OakmillError
 
@@ -23,11 +23,8 @@ if TYPE_CHECKING:
 @click.option("--source", type=click.Path(path_type=Path), help="The model that it was made of, to compare with.")
 @click.option("--images", type=click.Path(path_type=Path), help="Images to run it on; by default generated ones.")
 @click.option("--json", "as_json", is_flag=True, help="Print events and the result as JSON lines.")
-@click.option("-v", "--verbose", is_flag=True, help="Show what the vendors' tools print.")
-@click.option(
-    "--debug-bundle", type=click.Path(path_type=Path), metavar="FILE.zip",
-    help="Where it fails, pack the evidence: log, versions, and the graph without its weights.",
-)  # fmt: skip
+@verbose_option
+@debug_bundle_option
 def command(
     file: Path,
     source: Path | None,

@@ -47,13 +47,6 @@ def is_asked(spec: ConversionSpec) -> bool:
     return isinstance(spec, QuantizingSpec) and spec.target_precision is Precision.AUTO
 
 
-def first(spec: ConversionSpec) -> ConversionSpec:
-    """What is asked for, in the format that is tried first."""
-    if not is_asked(spec):
-        return spec
-    return spec.model_copy(update={"target_precision": RUNGS.get(spec.platform, _OTHERS)[0]})
-
-
 def climb(
     spec: ConversionSpec, attempt: Attempt, output: Path, *, settings: Settings, observer: Observer, overwrite: bool
 ) -> Converted:

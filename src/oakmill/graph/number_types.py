@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from oakmill.graph.rewriting import Scope
-from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, source_inputs
+from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, replace_nodes, source_inputs
 from oakmill.model import weights
 from oakmill.model.pruning import reads
 from oakmill.model.tensors import subgraphs
@@ -123,7 +123,7 @@ def _cast_where_computed(model: ModelProto, pixels: Collection[str]) -> None:
                     nodes.append(helper.make_node("Cast", [name], [whole[name]], whole[name], to=TensorProto.INT32))
             _rename(node, whole)
         nodes.append(node)
-    _set_nodes(model.graph, nodes)
+    replace_nodes(model.graph, nodes)
     for value in model.graph.output:
         if value.name in floats:
             value.type.tensor_type.elem_type = TensorProto.FLOAT
@@ -142,12 +142,3 @@ def _rename(node: NodeProto, names: Mapping[str, str]) -> None:
 def _all_moved(node: NodeProto, floats: Collection[str]) -> bool:
     moved = node.input if node.op_type == "Concat" else node.input[:1]
     return all(name in floats for name in moved)
-
-
-def _set_nodes(graph: GraphProto, nodes: list[NodeProto]) -> None:
-    kept = []
-    for node in nodes:
-        kept.append(NodeProto())
-        kept[-1].CopyFrom(node)
-    del graph.node[:]
-    graph.node.extend(kept)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import onnx
 
 from oakmill.calibration.channel_extremes import channel_extremes
@@ -14,6 +13,7 @@ from oakmill.calibration.ranges import collect
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
+from oakmill.conversion.rvc4.search import PERFECT
 from oakmill.errors import PreparationFailed, ProofFailed
 from oakmill.graph import encodings, equality
 from oakmill.graph.equalization import scales
@@ -57,12 +57,11 @@ def choose(prepared: Prepared, plan: Plan, samples: SampleSet, method: RangeMeth
     extremes = channel_extremes(prepared.model, measured(found), samples)
     looks = [samples[index] for index in range(min(LOOKS, len(samples)))]
     judge = _Judge(prepared, plan, looks, _judges(samples), method)
-    plain = judge.agreement(prepared.model, {})
     progress.doing("equalizing channels")
     made = scales.apply(prepared.model, found, scales.choose(found, extremes, SMALLEST), extremes)
     if not (made.sites and judge.is_exact(made.model)):
         return Choice(prepared, {})
-    after = judge.agreement(made.model, made.limits)
+    plain, after = judge.agreement(prepared.model, {}), judge.agreement(made.model, made.limits)
     used = after >= plain + GAIN_DB
     record = EqualizationRecord(
         used=used, sites=made.sites, smallest_scale=SMALLEST, before_db=round(plain, 2), after_db=round(after, 2)
@@ -125,4 +124,4 @@ class _Judge:
         candidate = equality.Session(with_all_rounded(model, ranges, bits, per_channel=plan.per_channel))
         for image, expected in zip(self._judges, self._expected, strict=True):
             noise.add(expected, candidate.run(image))
-        return float(np.minimum(noise.decibels(), 200.0))
+        return min(noise.decibels(), PERFECT)

@@ -16,8 +16,10 @@ from onnx import ModelProto, NodeProto
 from oakmill.graph.equalization.gates import find
 from oakmill.graph.equalization.variables import ONE, Channels, Seen, Tracked, Unions
 from oakmill.graph.rewriting import STANDARD_DOMAINS, CannotRewriteError, Scope, argument, attributes
-from oakmill.graph.skeleton import all_graphs
+from oakmill.graph.skeleton import all_graphs, copy_of
 
+_MAKERS = frozenset({"Conv", "ConvTranspose", "Gemm"})
+"""What gives scaled channels of whatever it reads; all others have a say only where they read some."""
 _SAME = frozenset({"Identity", "Dropout"})
 _SPATIAL = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize", "Upsample"})
 _HOMOGENEOUS = frozenset({"Relu", "LeakyRelu", "PRelu"})
@@ -35,7 +37,7 @@ class _Tracker:
 
     def __init__(self, model: ModelProto) -> None:
         self._graph = model.graph
-        self._scope = Scope(model)
+        self._scope = Scope(copy_of(model))  # which writes down shapes
         self._unions = Unions()
         self._found = Channels()
         self._readers: dict[str, list[NodeProto]] = {}
@@ -75,7 +77,8 @@ class _Tracker:
     def run(self) -> Channels:
         for node in self._graph.node:
             handler = self._handlers.get(node.op_type) if node.domain in STANDARD_DOMAINS else None
-            if node.output and node.output[0] in self._gates:
+            scaled = any(name in self._found.tensors for name in node.input)
+            if (node.output and node.output[0] in self._gates) or not (scaled or node.op_type in _MAKERS):
                 continue
             if not (handler and self._handled(handler, node)):
                 self._freeze(node.input)
@@ -90,7 +93,7 @@ class _Tracker:
     def _handled(self, handler: Callable[[NodeProto], bool], node: NodeProto) -> bool:
         try:
             return handler(node)
-        except (CannotRewriteError, ArithmeticError, LookupError):  # a shape or a constant that is not known, or none
+        except (CannotRewriteError, ArithmeticError, LookupError):  # something is not known, or another input is scaled
             return False
 
     def _freeze(self, names: Iterable[str]) -> None:
@@ -131,8 +134,8 @@ class _Tracker:
 
     def _matmul(self, node: NodeProto) -> bool:
         """One whose right side is constant takes scales of its last axis."""
-        left = self._found.tensors.get(node.input[0])
-        if left is None or not self._constants(node.input[1:]) or len(self._scope.fixed_shape(node.input[1])) != 2:
+        left = self._found.tensors[node.input[0]]
+        if not self._constants(node.input[1:]) or len(self._scope.fixed_shape(node.input[1])) != 2:
             return False
         if left.axis != len(self._scope.fixed_shape(node.input[0])) - 1:
             return False
@@ -161,9 +164,9 @@ class _Tracker:
 
     def _keep(self, node: NodeProto) -> bool:
         """One output, of the same channels and about the same values."""
-        item = self._found.tensors.get(node.input[0])
-        if item is None or (node.op_type in _SPATIAL and item.axis != 1):
-            return item is None
+        item = self._found.tensors[node.input[0]]
+        if node.op_type in _SPATIAL and item.axis != 1:
+            return False
         if node.op_type in ("Resize", "Upsample") and not self._same_channels(node, item):
             return False
         if node.op_type == "MaxPool" and len(node.output) > 1:
@@ -180,9 +183,7 @@ class _Tracker:
         return before[item.axis] == after[item.axis]
 
     def _homogeneous(self, node: NodeProto) -> bool:
-        item = self._found.tensors.get(node.input[0])
-        if item is None:
-            return True
+        item = self._found.tensors[node.input[0]]
         if node.op_type == "PRelu" and not self._constants(node.input[1:]):
             return False
         self._found.tensors[node.output[0]] = item
@@ -192,9 +193,7 @@ class _Tracker:
         return True
 
     def _mean(self, node: NodeProto) -> bool:
-        item = self._found.tensors.get(node.input[0])
-        if item is None:
-            return True
+        item = self._found.tensors[node.input[0]]
         before = self._scope.fixed_shape(node.input[0])
         after = self._scope.fixed_shape(node.output[0])
         same = len(before) > item.axis < len(after) and before[: item.axis + 1] == after[: item.axis + 1]
@@ -202,9 +201,7 @@ class _Tracker:
 
     def _pad(self, node: NodeProto) -> bool:
         """By zeros, or by what stands at the edges."""
-        item = self._found.tensors.get(node.input[0])
-        if item is None:
-            return True
+        item = self._found.tensors[node.input[0]]
         known = attributes(node)
         value = argument(node, 2)
         filled = float(self._scope.constant(value).item()) if value else float(known.get("value", 0.0))
@@ -213,18 +210,14 @@ class _Tracker:
         return self._same_channels(node, item) and self._same(node, item)
 
     def _transpose(self, node: NodeProto) -> bool:
-        item = self._found.tensors.get(node.input[0])
-        if item is None:
-            return True
+        item = self._found.tensors[node.input[0]]
         rank = len(self._scope.shape(node.input[0]))
         order = list(attributes(node).get("perm", range(rank)[::-1]))
         return self._same(node, Tracked(order.index(item.axis), item.ids))
 
     def _reshape(self, node: NodeProto) -> bool:
         """One that keeps the channels' axis, or joins it with those behind it."""
-        item = self._found.tensors.get(node.input[0])
-        if item is None:
-            return True
+        item = self._found.tensors[node.input[0]]
         before, after = self._scope.fixed_shape(node.input[0]), self._scope.fixed_shape(node.output[0])
         if before[: item.axis] != after[: item.axis] or len(after) <= item.axis:
             return False
@@ -236,8 +229,6 @@ class _Tracker:
 
     def _add(self, node: NodeProto) -> bool:
         items = [self._found.tensors.get(name) for name in node.input]
-        if not any(items):
-            return True
         first = items[0]
         shapes = {self._scope.fixed_shape(name) for name in (*node.input, node.output[0])}
         if first is None or len(shapes) != 1 or not all(item and item.axis == first.axis for item in items):
@@ -257,7 +248,7 @@ class _Tracker:
         """By a constant, by what has no scales, or by the value's own gate."""
         items = [self._found.tensors.get(name) for name in node.input]
         if sum(item is not None for item in items) != 1:
-            return not any(items)
+            return False
         place = 0 if items[0] else 1
         value = node.input[place]
         item = items[place]
@@ -271,20 +262,14 @@ class _Tracker:
         return True
 
     def _div(self, node: NodeProto) -> bool:
-        return node.input[1] not in self._found.tensors and self._mul(node) if self._any(node) else True
-
-    def _any(self, node: NodeProto) -> bool:
-        return any(name in self._found.tensors for name in node.input)
+        return node.input[1] not in self._found.tensors and self._mul(node)
 
     def _concat(self, node: NodeProto) -> bool:
-        if not self._any(node):
-            return True
         items = [self._found.tensors.get(name) for name in node.input]
         known = [item for item in items if item is not None]
         if len(known) != len(items) or len({item.axis for item in known}) != 1:
             return False
-        axis = int(attributes(node)["axis"])
-        axis += len(self._scope.shape(node.input[0])) if axis < 0 else 0
+        axis = self._positive(node.input[0], int(attributes(node)["axis"]))
         if axis != known[0].axis:
             return False
         self._found.tensors[node.output[0]] = Tracked(axis, np.concatenate([item.ids for item in known]))
@@ -299,10 +284,8 @@ class _Tracker:
         self._found.alike.setdefault(other, other)
 
     def _split(self, node: NodeProto) -> bool:
-        item = self._found.tensors.get(node.input[0])
-        if item is None:
-            return True
-        if self._positive(node, node.input[0], int(attributes(node).get("axis", 0))) != item.axis:
+        item = self._found.tensors[node.input[0]]
+        if self._positive(node.input[0], int(attributes(node).get("axis", 0))) != item.axis:
             return False
         start = 0
         for name in node.output:
@@ -312,13 +295,11 @@ class _Tracker:
             start += size
         return True
 
-    def _positive(self, node: NodeProto, name: str, axis: int) -> int:
+    def _positive(self, name: str, axis: int) -> int:
         return axis + len(self._scope.shape(name)) if axis < 0 else axis
 
     def _slice(self, node: NodeProto) -> bool:
-        item = self._found.tensors.get(node.input[0])
-        if item is None:
-            return True
+        item = self._found.tensors[node.input[0]]
         if len(node.input) < 4:
             return False
         size = self._scope.fixed_shape(node.input[0])[item.axis]
@@ -326,7 +307,7 @@ class _Tracker:
         steps = self._scope.constant(node.input[4]).ravel().tolist() if argument(node, 4) else [1] * len(starts)
         ids = item.ids
         for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-            if self._positive(node, node.input[0], axis) == item.axis:
+            if self._positive(node.input[0], axis) == item.axis:
                 ids = item.ids[slice(*_bounds(start, end, step, size))]
         return self._same(node, Tracked(item.axis, ids))
 

@@ -113,9 +113,7 @@ class Graph:
 
     def channels(self, name: str) -> int:
         """How many channels a map has, by the convolution that made it; 0 where that cannot be told."""
-        node = self.maker(
-            name, "Identity", "Cast", "Resize", "Upsample", "Relu", "Add", "BatchNormalization", "Sigmoid"
-        )
+        node = self.maker(name, *_PER_CHANNEL)
         weight = self.weights.get(node.input[1]) if node is not None and len(node.input) > 1 else None
         if node is None or weight is None or len(weight.dims) != 4:
             return 0

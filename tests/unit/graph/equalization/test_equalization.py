@@ -122,6 +122,7 @@ STOPPED: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "a Concat with what has none": (
         "p = Conv(x, w3) q = Tanh(p) s = Concat<axis=1>(c, q) y = Conv(s, w2)", {"w3": (1, 3, 1, 1)},
     ),
+    "a slope of what has none": (f"p = Conv(x, w3) q = Tanh(p) s = PRelu(q, c) {HEAD}", {"w3": (4, 3, 1, 1)}),
     "a sum over channels": ("s = ReduceSum<keepdims=1>(c) y = Identity(s)", {}),
     "padding by ones": (
         f"a = Constant<value_ints=[0,0,1,1,0,0,1,1]>() e = Constant<value_float=1.0>() s = Pad(c, a, e) {HEAD}", {},
