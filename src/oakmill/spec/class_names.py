@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.errors import SpecError
-from oakmill.spec import plain_yaml
 
 MOST = 65536
 """Classes; the largest set of images, ImageNet's whole, has 21,841, and texts' alphabets have up to 20,000."""
@@ -137,7 +136,9 @@ def _lines(text: str) -> list[str]:
 
 def _of_yaml(text: str) -> list[Any]:
     """Names of YAML or JSON, in which every word is text, as `no`, `on` and `1` are names; nothing is built of it."""
-    import yaml
+    import yaml  # not above: an answer from the cache would wait for it
+
+    from oakmill.spec import plain_yaml
 
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
