@@ -192,7 +192,8 @@ def _row(row: dict[str, Any]) -> str:
         return row["note"] or "nothing to compare"
     share = 100 * row["found"] / row["boxes"]
     names = {1.0: ", names right"}.get(row["named"], "") if isinstance(row["named"], float) else ""
-    return f"{share:.1f} % of {row['boxes']}{names}"
+    others = "".join(f", {100 * item['right'] / item['compared']:.1f} % of {item['kind']}" for item in row["values"])
+    return f"{share:.1f} % of {row['boxes']}{names}{others}"
 
 
 def write(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -30,8 +30,10 @@ from oakmill.conversion.sources.camera_heads import Original
 from oakmill.errors import LimitExceeded, OakmillError, VerificationFailed
 from oakmill.findings import Finding
 from oakmill.graph import equality
+from oakmill.heads import values
 from oakmill.heads.boxes import Boxes
 from oakmill.heads.recognise import Detections, Head, Scores, Steps, recognise
+from oakmill.heads.values import Candidates
 from oakmill.settings import Settings
 
 MOST = 16
@@ -42,8 +44,8 @@ OWN_THRESHOLD, OWN_OVERLAP = 0.5, 0.5
 FAILURES = (OakmillError, OSError, ValueError, TypeError, LookupError)
 """What outputs that cannot be kept, and a head that says nonsense, come to."""
 
-Truth = Boxes | str | None
-"""What the source sees of one image: all candidates, or the class or text that it says; None where nobody can tell."""
+Truth = Candidates | str | None
+"""What is seen of one image: all candidates, or the class or text that it says; None where nobody can tell."""
 
 
 @dataclass
@@ -62,6 +64,7 @@ class CameraApp:
     original: Original | None = None
     images: list[str] = field(default_factory=list)
     _truths: list[list[Truth]] = field(default_factory=list)
+    _files: list[list[Truth]] = field(default_factory=list)
     _session: equality.Session | None = None
     _names: list[str] = field(default_factory=list)
     _failed: str = ""
@@ -85,14 +88,16 @@ class CameraApp:
         if self._failed or self._is_full:
             return
         try:
-            boxes = self._by_original(raw)
-            truths = [self._truth(head, reference, boxes) for head in self.prepared.heads]
+            source = self._by_original(raw)
+            truths = [source or self._seen(head, reference) for head in self.prepared.heads]
+            file = [self._seen(head, found) for head in self.prepared.heads]
             self._keep(found)
         except FAILURES as error:
             self._failed = str(error)
             return
         self.images.append(image)
         self._truths.append(truths)
+        self._files.append(file)
 
     @property
     def _is_full(self) -> bool:
@@ -109,8 +114,8 @@ class CameraApp:
     def _file(self, place: int) -> Path:
         return self.folder / f"{place}.npz"
 
-    def _by_original(self, raw: Outputs) -> Boxes | None:
-        """The boxes in the source's own outputs; none where they are no boxes, or where they are what is converted."""
+    def _by_original(self, raw: Outputs) -> Candidates | None:
+        """What the source's own outputs say; none where they are no boxes, or where they are what is converted."""
         if self.original is None:
             return None
         self._session = self._session or equality.Session(self.original.network)
@@ -118,19 +123,21 @@ class CameraApp:
         if not {"corners", "scores"} <= set(reading):
             return None
         scores = np.asarray(reading["scores"], np.float64)
-        return Boxes(np.asarray(reading["corners"], np.float64), scores.max(axis=1), scores.argmax(axis=1))
+        boxes = Boxes(np.asarray(reading["corners"], np.float64), scores.max(axis=1), scores.argmax(axis=1))
+        return Candidates(boxes, values.of_reading(reading))
 
-    def _truth(self, head: Head, reference: Outputs, boxes: Boxes | None) -> Truth:
-        if boxes is not None:
-            return boxes
-        found = recognise(tensors_of(reference), [head], image_size(self.prepared))
+    def _seen(self, head: Head, outputs: Outputs) -> Truth:
+        """What a head's outputs say, read by our own decoder; by the source's names."""
+        size = image_size(self.prepared)
+        found = recognise(tensors_of(outputs), [head], size)
         match next((item for item in found if not item.guessed), None):
             case Scores() as scores:
-                return label(scores.names, int(reference[scores.output].argmax()))
+                return label(scores.names, int(outputs[scores.output].argmax()))
             case Steps() as steps:
-                return "".join(label(steps.names, index) for index in _read(reference[steps.output], steps.blank))
+                return "".join(label(steps.names, index) for index in _read(outputs[steps.output], steps.blank))
             case Detections() as detections:
-                return detections.decoder.settled(reference).decode(reference)
+                boxes = detections.decoder.settled(outputs).decode(outputs)
+                return Candidates(boxes, values.of_head(head, outputs, size) if size else values.NONE)
         return None
 
     def told(self, passport: Passport) -> Passport:
@@ -165,7 +172,7 @@ class CameraApp:
 
     def _threshold(self, place: int) -> float | None:
         """A lower threshold for a head where the source sees next to nothing from its own on; None for its own."""
-        boxes = [item for item in self._of_head(place) if isinstance(item, Boxes)]
+        boxes = [item.boxes for item in self._of_head(place) if isinstance(item, Candidates)]
         if not boxes:
             return None
         own, iou = _thresholds(self.prepared.heads[place])
@@ -188,7 +195,7 @@ class CameraApp:
         if not said["node"]:
             return ParserAgreement(**known, note="depthai has no such parser for a computer")
         answers = list(zip(self.images, truths, said["images"], strict=True))
-        if all(isinstance(truth, Boxes) for truth in truths):
+        if all(isinstance(truth, Candidates) for truth in truths):
             return self._boxes(answers, place, names, known)
         if all(isinstance(truth, str) for truth in truths):
             return _words(answers, known)
@@ -200,8 +207,9 @@ class CameraApp:
         own, iou = _thresholds(self.prepared.heads[place])
         lower = self._threshold(place)
         counts = BoxesFound(names, own if lower is None else lower, iou)
-        for image, truth, said in answers:
-            counts.add(image, truth, Answer.of(said))
+        files = (seen[place] for seen in self._files)
+        for (image, truth, said), file in zip(answers, files, strict=True):
+            counts.add(image, truth, Answer.of(said), file if isinstance(file, Candidates) else None)
         note = "" if lower is None else f"from a score of {lower:.2f} on, as there are next to none above {own:g}"
         if not counts.boxes:
             note = "the float model sees nothing on these images, so that it proves nothing"

@@ -17,6 +17,7 @@ from oakmill.conversion.prepare import Prepared
 from oakmill.errors import LimitExceeded, OakmillError, ToolchainBroken, VerificationFailed
 from oakmill.findings import Severity
 from oakmill.heads.boxes import Boxes
+from oakmill.heads.values import Candidates
 from oakmill.processes.sandbox import IsolationMissing
 from oakmill.settings import current
 
@@ -91,7 +92,8 @@ def test_a_folder_that_cannot_be_made_is_a_note(tmp_path: Path) -> None:
 
 def test_a_threshold_that_is_no_number_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An archive's head may hold any text there, and one converted until the parser was asked."""
-    monkeypatch.setattr(CameraApp, "_truth", lambda *_: Boxes(np.ones((1, 4)), np.ones(1), np.zeros(1, np.int64)))
+    seen = Candidates(Boxes(np.ones((1, 4)), np.ones(1), np.zeros(1, np.int64)))
+    monkeypatch.setattr(CameraApp, "_seen", lambda *_: seen)
     head = {**SCORES, "metadata": {"conf_threshold": "half"}}
     assert [finding.code for finding in told(tmp_path, head, "file").findings] == ["parser_not_tried"]
 

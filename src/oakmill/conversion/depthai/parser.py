@@ -9,10 +9,12 @@ its parser and, for each image, what it found.
 
 from __future__ import annotations
 
+import base64
 import faulthandler
 import json
 import os
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -120,6 +122,8 @@ def _plain(message: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"message": type(message).__name__}
     if hasattr(message, "detections"):
         found["detections"] = [_detection(item) for item in message.detections]
+        if hasattr(message, "getCvSegmentationMask") and (mask := message.getCvSegmentationMask()) is not None:
+            found["mask"] = _packed(np.asarray(mask, np.uint8))
     elif hasattr(message, "classes") and hasattr(message, "scores"):
         found["classes"], found["scores"] = list(message.classes), [float(score) for score in message.scores]
     return found
@@ -138,8 +142,16 @@ def _detection(item: Any) -> dict[str, Any]:
 
 
 def _points(item: Any) -> list[list[float]]:
+    """Each keypoint's x and y in parts of the image, and how visible it is."""
     points: Sequence[Any] = item.getKeypoints() if hasattr(item, "getKeypoints") else ()
-    return [[float(point.imageCoordinates.x), float(point.imageCoordinates.y)] for point in points]
+    return [
+        [float(point.imageCoordinates.x), float(point.imageCoordinates.y), float(point.confidence)] for point in points
+    ]
+
+
+def _packed(mask: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """The number of the box that each pixel is of, [H, W]; of 640 x 640 pixels it is a few kB."""
+    return {"size": list(mask.shape), "bytes": base64.b64encode(zlib.compress(mask.tobytes(), 1)).decode()}
 
 
 def main() -> None:

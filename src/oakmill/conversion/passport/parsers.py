@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oakmill.conversion.passport import parser_values
 from oakmill.conversion.passport.metric import Real
+from oakmill.conversion.passport.parser_values import Told, ValuesAgreement, ValuesFound
 from oakmill.conversion.passport.tasks import Seen, Sighting, WorstImage, WorstImages, label, share
 from oakmill.findings import Finding, Severity
 from oakmill.heads.boxes import Boxes, Floats, overlap, suppress
+from oakmill.heads.values import Candidates
 
 MATCHED = 0.5
 """The overlap from which two boxes are the same one, as in AP50."""
@@ -44,8 +47,8 @@ class ParserAgreement:
     float model sees `boxes` from `threshold` on (or as many classes or texts), of which the parser has `found`, with
     `mean_iou` of overlap; it gives `answers` in all, `extra` of them where the float model has nothing. `named` is the
     share of those found that have the right class name, NaN where no names are known. `beside` counts the boxes that
-    lie on a surer one of another class, of which depthai's parser keeps one. `note` says why there are no numbers, or
-    what is special about them.
+    lie on a surer one of another class, of which depthai's parser keeps one. `values` are what its boxes have besides.
+    `note` says why there are no numbers, or what is special about them.
     """
 
     head: int
@@ -64,6 +67,7 @@ class ParserAgreement:
     beside: int = 0
     note: str = ""
     worst: tuple[WorstImage, ...] = ()
+    values: tuple[ValuesAgreement, ...] = ()
 
     @property
     def measured(self) -> bool:
@@ -88,24 +92,29 @@ class ParserAgreement:
             said += ", class names right" if self.named == 1 else f", {self.named:.0%} of class names right"
         if self.beside:
             said += f" ({self.beside} more lie on a box of another class, of which depthai keeps the surer one)"
+        said = "; ".join([said, *(row.words for row in self.values)])
         return f"{said}; {self.note}" if self.note else said
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a parser said of one image: boxes, and the class name of each."""
+    """What a parser said of one image: boxes, the class name of each, and what it tells of them besides."""
 
     boxes: Boxes
     names: tuple[str, ...]
+    told: Told = parser_values.NOTHING
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Answer:
         """From what `depthai.parser` wrote down; what is not finite is left out."""
-        found = [item for item in plain.get("detections", ()) if np.isfinite([*item["corners"], item["score"]]).all()]
+        said = [*plain.get("detections", ())]
+        places = [place for place, item in enumerate(said) if np.isfinite([*item["corners"], item["score"]]).all()]
+        found = [said[place] for place in places]
         corners = np.array([item["corners"] for item in found], np.float64).reshape(-1, 4)
         scores = np.array([item["score"] for item in found], np.float64)
         labels = np.array([item["label"] for item in found], np.int64)
-        return cls(Boxes(corners, scores, labels), tuple(item["name"] for item in found))
+        names = tuple(item["name"] for item in found)
+        return cls(Boxes(corners, scores, labels), names, Told.of(found, places, plain.get("mask")))
 
 
 def threshold_for(images: Sequence[Boxes], own: float, iou: float) -> float:
@@ -138,14 +147,17 @@ class BoxesFound:
     beside: int = 0
     overlaps: float = 0.0
     worst: WorstImages = field(default_factory=lambda: WorstImages(2))
+    values: ValuesFound = field(default_factory=ValuesFound)
 
-    def add(self, image: str, candidates: Boxes, answer: Answer) -> None:
-        """Add one image: all candidates of the float model, and what the parser says.
+    def add(self, image: str, truth: Candidates, answer: Answer, file: Candidates | None = None) -> None:
+        """Add one image: all candidates of the float model, what the parser says, and all candidates of the file.
 
         A box is found where one of the parser's of its class lies on it: of two that overlap and are as sure, either
         may leave the other out.
         """
-        candidates, said = _inside(candidates), answer.boxes
+        if file is not None:
+            self.values.add(answer.boxes, answer.told, truth, file)
+        candidates, said = _inside(truth.boxes), answer.boxes
         # as depthai does: of two in one place it keeps one, whatever their classes
         possible = candidates[candidates.scores >= self.threshold]
         kept = suppress(possible, self.iou, by_class=False)
@@ -178,6 +190,7 @@ class BoxesFound:
             named=share(self.named, self.found) if self.names else math.nan,
             beside=max(self.beside, 0),
             worst=self.worst.sorted(),
+            values=self.values.agreement(),
             **known,
         )
 
@@ -241,7 +254,7 @@ def findings(row: ParserAgreement, expected: float = 1.0) -> tuple[Finding, ...]
     if row.named < 1:
         words = f"{row.node} calls {1 - row.named:.0%} of what it finds by another class's name"
         found.append(_wrong("parser_names", row, words, "Class names are wrong", evidence))
-    return tuple(found)
+    return (*found, *parser_values.findings(row.values, row.parser, row.outputs))
 
 
 def _wrong(code: str, row: ParserAgreement, words: str, title: str, evidence: Mapping[str, Any]) -> Finding:

@@ -15,7 +15,7 @@ from oakmill.heads.families import ultralytics
 
 Reading = Mapping[str, NDArray[Any]]
 """What an application would know of one image: of boxes, `corners` [n, 4] in parts of the image and the `scores` of all
-classes [n, K]."""
+classes [n, K]; of some, what `heads.values.Values` has, by its names."""
 
 
 class Sure(StrEnum):

@@ -24,6 +24,7 @@ from oakmill.heads.families.base import Evidence, Reading
 from oakmill.heads.families.endings import SIDES, Endings
 from oakmill.heads.families.grids import Decoded, OnGrids, Seen, apart, counted, strides_of
 from oakmill.heads.families.tracing import Graph, attribute
+from oakmill.heads.values import of_points
 
 HIDDEN = 8.0
 """A visibility before its Sigmoid that counts as seen, for keypoints that have none of their own: 0.9997."""
@@ -139,9 +140,17 @@ class Distances(OnGrids):
         ending.output(ending.flat(placed, name, 3 * count), [1, 3 * count, None])
 
     def before(self, outputs: Outputs) -> Reading:
-        """Boxes and scores as the export decodes them; turned boxes are no corners, and not what DepthAI shows."""
-        reading = super().before(outputs)
-        return {"scores": reading["scores"]} if self.task == "obb" else reading
+        """Boxes and scores as the export decodes them, and what else the task has; turned boxes are no corners, and not
+        what DepthAI shows."""
+        seen = self.source.seen(outputs, self.size)
+        reading = seen.reading(self.classes)
+        if self.task == "obb":
+            return {"scores": reading["scores"]}
+        if self.task == "pose":
+            return {**reading, "keypoints": of_points(seen.others, self.dims, self.size)}
+        if self.task == "segment":
+            return {**reading, "coefficients": seen.others, "protos": outputs[self.protos][0]}
+        return reading
 
     def apart(self, before: Outputs, after: Outputs) -> float:
         """How far the ends' boxes are from the source's."""

@@ -12,6 +12,7 @@ from oakmill.conversion.passport import HeldOut, Passport, parsers, read
 from oakmill.conversion.passport.parsers import Answer, BoxesFound, ParserAgreement
 from oakmill.findings import Severity
 from oakmill.heads.boxes import Boxes
+from oakmill.heads.values import Candidates
 
 NAMES = ("cat", "dog")
 
@@ -30,7 +31,7 @@ def answer(found: Boxes, names: tuple[str, ...] = NAMES) -> Answer:
 
 def row(candidates: Boxes, said: Answer, threshold: float = 0.5) -> ParserAgreement:
     counts = BoxesFound(NAMES, threshold, 0.5)
-    counts.add("photo", candidates, said)
+    counts.add("photo", Candidates(candidates), said)
     return counts.agreement(head=0, parser="YOLO", node="parser", kind="detection", images=1)
 
 

@@ -1,0 +1,105 @@
+"""Keypoints, masks and angles of the vendor's own parser are held against the float model's, in depthai itself.
+
+Only boxes and classes were compared: an archive whose keypoints came in another order, or whose masks were of another
+box, had a passport that said that all was right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from onnx import ModelProto, numpy_helper
+from PIL import Image
+
+from oakmill.conversion.camera_app import CameraApp
+from oakmill.conversion.passport import HeldOut, Passport
+from oakmill.conversion.prepare import Prepared
+from oakmill.conversion.sources.camera_heads import Original
+from oakmill.findings import Severity
+from oakmill.graph import equality
+from oakmill.heads import families
+from oakmill.heads.families.base import Evidence, Found
+from oakmill.settings import current
+from tests.unit.heads.families.exports import Export
+from tests.unit.heads.families.test_vendors_nodes import pack
+
+SIDE = 64
+IMAGE = SimpleNamespace(is_image=True, layout="NCHW", shape=(1, 3, SIDE, SIDE), name="images")
+Changed = Callable[[dict[str, Any]], Mapping[str, Any]]
+
+
+def surer(model: ModelProto) -> ModelProto:
+    """The network with scores further from a half: there are boxes to speak of."""
+    for tensor in model.graph.initializer:
+        if "logits" in tensor.name and tensor.name.endswith("/weight"):
+            tensor.CopyFrom(numpy_helper.from_array(4 * numpy_helper.to_array(tensor), tensor.name))
+    return model
+
+
+def smooth(random: np.random.Generator) -> Any:
+    """An image [1, 3, SIDE, SIDE] without edges: masks of noise are all edge."""
+    small = random.normal(size=(3, 4, 4)).astype(np.float32)
+    planes = [Image.fromarray(plane).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for plane in small]
+    return np.stack([np.asarray(plane) for plane in planes])[None]
+
+
+def as_they_are(outputs: dict[str, Any]) -> Mapping[str, Any]:
+    return outputs
+
+
+def told(folder: Path, task: str, changed: Changed = as_they_are, **form: Any) -> Passport:
+    """What a passport says of a small network of a task; `changed` is what becomes of the finished file's outputs."""
+    whole = surer(Export(task=task, side=SIDE, **form).model())
+    found = families.recognise(
+        whole, Evidence({entry.key: entry.value for entry in whole.metadata_props}, (SIDE, SIDE))
+    )
+    assert found is not None
+    ended, (head,) = found.cut(whole, "rvc4"), found.heads(found.names)
+    archive = pack(folder / "m.tar.xz", head)
+    prepared = SimpleNamespace(heads=(head,), names={}, boundary=(IMAGE,), feeds=lambda raw: raw)
+    app = CameraApp(archive, cast(Prepared, prepared), frozenset(), folder / "app", current(), original(whole, found))
+    random, session = np.random.default_rng(0), equality.Session(ended)
+    with app:
+        for place in range(2):
+            raw = {"images": smooth(random)}
+            outputs = session.run(raw)
+            app.add(f"image {place}", raw, outputs, changed({**outputs}))
+        return app.told(Passport("rvc4", HeldOut("images")))
+
+
+def original(whole: ModelProto, found: Found) -> Original:
+    return Original(whole, found.before)
+
+
+@pytest.mark.parametrize(("task", "kind"), [("pose", "keypoints"), ("segment", "masks"), ("obb", "angles")])
+def test_what_an_app_gets_besides_boxes_is_what_the_float_model_says(tmp_path: Path, task: str, kind: str) -> None:
+    passport = told(tmp_path, task)
+    (row,) = passport.parsers
+    (values,) = row.values
+    assert (values.kind, values.held) == (kind, values.compared)
+    assert values.compared >= 10
+    assert values.right == values.compared
+    assert passport.findings == ()
+    assert f"; {values.right} of {values.compared} {kind}" in row.words
+
+
+def other_way_round(outputs: dict[str, Any]) -> Mapping[str, Any]:
+    """The four keypoints in the opposite order: an app would take a left shoulder for a right hip."""
+    for name, values in outputs.items():
+        if name.startswith("kpt"):
+            outputs[name] = values.reshape(1, 4, 3, -1)[:, ::-1].reshape(values.shape)
+    return outputs
+
+
+def test_keypoints_in_another_order_are_found(tmp_path: Path) -> None:
+    passport = told(tmp_path, "pose", other_way_round)
+    (finding,) = passport.findings
+    assert (finding.code, finding.severity) == ("parser_values", Severity.WARNING)
+    assert finding.title == "The file's keypoints are apart"
+    assert passport.parsers[0].share == 1
+    assert passport.parsers[0].values[0].share < 0.5
