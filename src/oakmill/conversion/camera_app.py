@@ -14,12 +14,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from oakmill.conversion.depthai.parsing import Parsing
+from oakmill.conversion.depthai.parsing import Parsing, last_image
 from oakmill.conversion.events import Progress
 from oakmill.conversion.passport import parsers
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.choose_tasks import tensors_of
 from oakmill.conversion.passport.measure import Subject, measure
+from oakmill.conversion.passport.parser_values import IN_A_CELL, within_a_cell
 from oakmill.conversion.passport.parsers import Answer, BoxesFound, ParserAgreement
 from oakmill.conversion.passport.preprocessing_checks import image_size
 from oakmill.conversion.passport.report import Passport
@@ -44,8 +45,22 @@ OWN_THRESHOLD, OWN_OVERLAP = 0.5, 0.5
 FAILURES = (OakmillError, OSError, ValueError, TypeError, LookupError)
 """What outputs that cannot be kept, and a head that says nonsense, come to."""
 
+MOST_ENDED = 4
+"""Images on which a parser may end its process, and is asked about the others: 2 s each."""
+
 Truth = Candidates | str | None
 """What is seen of one image: all candidates, or the class or text that it says; None where nobody can tell."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One image: its name, the file of the converted model's outputs, what the source sees of it, and what that file
+    says, read by our own decoder, both by head."""
+
+    name: str
+    outputs: Path
+    truths: Sequence[Truth]
+    file: Sequence[Truth]
 
 
 @dataclass
@@ -62,9 +77,8 @@ class CameraApp:
     folder: Path
     settings: Settings
     original: Original | None = None
-    images: list[str] = field(default_factory=list)
-    _truths: list[list[Truth]] = field(default_factory=list)
-    _files: list[list[Truth]] = field(default_factory=list)
+    _kept: list[Kept] = field(default_factory=list)
+    _ended: list[tuple[Kept, str]] = field(default_factory=list)
     _session: equality.Session | None = None
     _names: list[str] = field(default_factory=list)
     _failed: str = ""
@@ -91,28 +105,25 @@ class CameraApp:
             source = self._by_original(raw)
             truths = [source or self._seen(head, reference) for head in self.prepared.heads]
             file = [self._seen(head, found) for head in self.prepared.heads]
-            self._keep(found)
+            outputs = self._keep(found)
         except FAILURES as error:
             self._failed = str(error)
             return
-        self.images.append(image)
-        self._truths.append(truths)
-        self._files.append(file)
+        self._kept.append(Kept(image, outputs, truths, file))
 
     @property
     def _is_full(self) -> bool:
         """Whether no more images are needed: one shows that a parser answers, where that is compared with nothing."""
-        compared = any(truth is not None for truths in self._truths for truth in truths)
-        return len(self.images) == (MOST if compared else 1)
+        compared = any(truth is not None for kept in self._kept for truth in kept.truths)
+        return len(self._kept) == (MOST if compared else 1)
 
-    def _keep(self, found: Outputs) -> None:
+    def _keep(self, found: Outputs) -> Path:
         """Write one image's outputs in the order of their names, which may be any text."""
         now = {old: name for name, old in self.prepared.names.items()}
         self._names = [now.get(name, name) for name in found]
-        np.savez(self._file(len(self.images)), *found.values())
-
-    def _file(self, place: int) -> Path:
-        return self.folder / f"{place}.npz"
+        file = self.folder / f"{len(self._kept)}.npz"
+        np.savez(file, *found.values())
+        return file
 
     def _by_original(self, raw: Outputs) -> Candidates | None:
         """What the source's own outputs say; none where they are no boxes, or where they are what is converted."""
@@ -143,32 +154,65 @@ class CameraApp:
     def told(self, passport: Passport) -> Passport:
         """The passport with what the parsers find, by what the file itself was measured to hold."""
         size = image_size(self.prepared)
-        if size is None or not (self.images or self._failed):
+        if size is None or not (self._kept or self._failed):
             return passport
         named = ", ".join(str(head.get("parser")) for head in self.prepared.heads)
         if self._failed:
             return replace(passport, findings=(*passport.findings, parsers.not_tried(named, self._failed)))
+        rows: list[ParserAgreement] = []
+        found: list[Finding] = []
         try:
             rows = self._rows(size)
             found = [finding for row in rows for finding in self._findings(row, passport)]
+            found += self._ends(named, size)
         except (VerificationFailed, LimitExceeded) as error:
-            wrong = parsers.failed(named, error.message, hangs=isinstance(error, LimitExceeded))
-            return replace(passport, findings=(*passport.findings, wrong))
+            found = [parsers.failed(named, error.message, hangs=isinstance(error, LimitExceeded))]
         except FAILURES as error:
-            return replace(passport, findings=(*passport.findings, parsers.not_tried(named, str(error))))
+            rows, found = [], [parsers.not_tried(named, str(error))]
         return replace(passport, parsers=tuple(rows), findings=(*passport.findings, *found))
 
     def _rows(self, size: tuple[int, int]) -> list[ParserAgreement]:
-        answer = self._parsing.ask(
+        """What the parsers find; of images on which one ends its process, it is asked no more.
+
+        Raises:
+            VerificationFailed: one does on all, or on more than it is asked about.
+            LimitExceeded: one gives no answer.
+        """
+        for _ in range(MOST_ENDED):
+            try:
+                answer = self._asked(size)
+                break
+            except VerificationFailed as error:
+                ended = next((kept for kept in self._kept if str(kept.outputs) == last_image(error.log)), None)
+                if ended is None or len(self._kept) == 1:
+                    raise
+                self._kept.remove(ended)
+                self._ended.append((ended, error.message))
+        else:
+            answer = self._asked(size)
+        return [self._row(place, said, answer["depthai"]) for place, said in enumerate(answer["heads"])]
+
+    def _asked(self, size: tuple[int, int]) -> dict[str, Any]:
+        return self._parsing.ask(
             {
                 "names": self._names,
-                "outputs": [str(self._file(place)) for place in range(len(self.images))],
+                "outputs": [str(kept.outputs) for kept in self._kept],
                 "halves": sorted(self.halves),
                 "size": [size[1], size[0]],
                 "thresholds": [self._threshold(place) for place in range(len(self.prepared.heads))],
             }
         )
-        return [self._row(place, said, answer["depthai"]) for place, said in enumerate(answer["heads"])]
+
+    def _ends(self, named: str, size: tuple[int, int]) -> Iterator[Finding]:
+        """That a parser ends its process on some images, and why, where that is known."""
+        if not self._ended:
+            return
+        _, words = self._ended[-1]
+        for place, seen in ((place, seen) for kept, _ in self._ended for place, seen in enumerate(kept.file)):
+            own = self._threshold(place) or _thresholds(self.prepared.heads[place])[0]
+            if isinstance(seen, Candidates) and within_a_cell(seen, own, size):
+                words = IN_A_CELL
+        yield parsers.failed(named, words, images=[kept.name for kept, _ in self._ended])
 
     def _threshold(self, place: int) -> float | None:
         """A lower threshold for a head where the source sees next to nothing from its own on; None for its own."""
@@ -180,7 +224,7 @@ class CameraApp:
         return None if chosen == own else chosen
 
     def _of_head(self, place: int) -> list[Truth]:
-        return [truths[place] for truths in self._truths]
+        return [kept.truths[place] for kept in self._kept]
 
     def _row(self, place: int, said: Mapping[str, Any], version: str) -> ParserAgreement:
         head, truths = self.prepared.heads[place], self._of_head(place)
@@ -194,7 +238,7 @@ class CameraApp:
         }
         if not said["node"]:
             return ParserAgreement(**known, note="depthai has no such parser for a computer")
-        answers = list(zip(self.images, truths, said["images"], strict=True))
+        answers = list(zip((kept.name for kept in self._kept), truths, said["images"], strict=True))
         if all(isinstance(truth, Candidates) for truth in truths):
             return self._boxes(answers, place, names, known)
         if all(isinstance(truth, str) for truth in truths):
@@ -207,7 +251,7 @@ class CameraApp:
         own, iou = _thresholds(self.prepared.heads[place])
         lower = self._threshold(place)
         counts = BoxesFound(names, own if lower is None else lower, iou)
-        files = (seen[place] for seen in self._files)
+        files = (kept.file[place] for kept in self._kept)
         for (image, truth, said), file in zip(answers, files, strict=True):
             counts.add(image, truth, Answer.of(said), file if isinstance(file, Candidates) else None)
         note = "" if lower is None else f"from a score of {lower:.2f} on, as there are next to none above {own:g}"

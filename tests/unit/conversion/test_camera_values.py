@@ -103,3 +103,25 @@ def test_keypoints_in_another_order_are_found(tmp_path: Path) -> None:
     assert finding.title == "The file's keypoints are apart"
     assert passport.parsers[0].share == 1
     assert passport.parsers[0].values[0].share < 0.5
+
+
+def between_cells(outputs: dict[str, Any]) -> Mapping[str, Any]:
+    """One box beside its own cell's centre, from 20.8 to 21.6 pixels: within a cell of the prototypes, 20 to 24."""
+    map_of_boxes = np.zeros_like(outputs["output1_yolov8"])
+    map_of_boxes[0, :6, 2, 2] = [-0.1, -0.1, 0.2, 0.2, 0.9, 0.9]
+    return {**outputs, "output1_yolov8": map_of_boxes}
+
+
+def test_an_image_on_which_the_parser_ends_its_process_is_named(tmp_path: Path) -> None:
+    """depthai aborts on a box within one cell of its masks: the row was lost, and only "Aborted" was told."""
+    images = iter([between_cells, as_they_are])
+
+    def first_alone(outputs: dict[str, Any]) -> Mapping[str, Any]:
+        return next(images)(outputs)
+
+    passport = told(tmp_path, "segment", first_alone)
+    (finding,) = passport.findings
+    assert (finding.code, finding.severity) == ("parser_crashes", Severity.ERROR)
+    assert "of image 0: a box lies within one row or column" in finding.message
+    assert passport.parsers[0].images == 1
+    assert passport.parsers[0].share == 1

@@ -26,6 +26,8 @@ DETECTING = frozenset({"DetectionParser", "YOLO", "YOLOExtendedParser", "SSD"})
 """The heads that depthai-nodes 0.7.0, which makes parsers of heads, gives to depthai's DetectionParser."""
 PATIENCE = timedelta(seconds=10)
 """How long one image may take: a node that failed never answers."""
+IMAGE = "outputs "
+"""What its log says before each image, with its file."""
 HANGS_AFTER = 30.0
 """Seconds after which it ends itself, and says where it hung; most of them are for a machine that is busy."""
 
@@ -80,6 +82,7 @@ def _run(
     pipeline.start()
     answers = []
     for file in request["outputs"]:
+        print(f"{IMAGE}{file}", flush=True)  # where the node ends the process, this says on what
         given.send(_message(Path(file), request, rows_twice=node is dai.node.DetectionParser))
         answer = found.get(PATIENCE)
         if answer is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import oakmill
-from oakmill.conversion.depthai.parser import HANGS_AFTER
+from oakmill.conversion.depthai.parser import HANGS_AFTER, IMAGE
 from oakmill.errors import LimitExceeded, VerificationFailed
 from oakmill.processes import sandbox
 from oakmill.processes.run import Limits, finish, start
@@ -105,8 +105,15 @@ class Parsing:
             self._running = None
 
 
+def last_image(log: str) -> str:
+    """The file of outputs on which a parser ended its process; empty where it read none."""
+    files = [line.removeprefix(IMAGE) for line in log.splitlines() if line.startswith(IMAGE)]
+    return files[-1] if files else ""
+
+
 def _last_words(log: str) -> str:
     """What depthai says of the node that failed, else the last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip() and "[warning]" not in line]
+    lines = [line for line in lines if not line.startswith(IMAGE)]
     said = [line.partition(_SAID)[2] for line in lines if _SAID in line]
     return (said or lines or ["it ended without a word"])[-1][:500]

@@ -35,6 +35,10 @@ FEWEST_PIXELS = 64
 GOOD, CLEARLY = 0.95, 0.8
 """The shares of values that are right below which it is told, and below which, of what the file still holds, the head
 is wrong: the passport's own bounds for boxes found again."""
+IN_A_CELL = (
+    "a box lies within one row or column of the cells of its masks, 4 pixels of most networks, and depthai 3.12 makes "
+    "an image without pixels of that mask, which OpenCV refuses"
+)
 NOBODY = 255
 """In a mask of depthai, what is of no box; boxes from the 255th on share a number."""
 
@@ -216,6 +220,25 @@ def painted(
             inside = mask[low[1] : high[1], low[0] : high[0]]
             inside[(np.asarray(part) > 0) & (inside == NOBODY)] = number
     return mask
+
+
+def within_a_cell(candidates: Candidates, threshold: float, size: tuple[int, int]) -> bool:
+    """Whether a box lies within one row or column of the prototypes' cells: depthai 3.12 cuts its mask out of them,
+    which has no pixels then, and OpenCV ends the process that resizes it.
+
+    Args:
+        candidates: the file's, as our own decoder reads them.
+        threshold: the score from which the parser counts a box.
+        size: height and width of the image, in pixels.
+    """
+    protos = candidates.values.protos
+    if protos is None:
+        return False
+    corners = candidates.boxes.corners[candidates.boxes.scores >= threshold].clip(0, 1) * np.tile(size[::-1], 2)
+    cell = np.array([size[1] // protos.shape[2], size[0] // protos.shape[1]])
+    first, last = np.floor(corners[:, :2]) // cell, np.ceil(corners[:, 2:]) // cell
+    there = (corners[:, 2:] > corners[:, :2]).all(axis=1)
+    return bool(((first == last).any(axis=1) & there).any())
 
 
 @dataclass(frozen=True)

@@ -270,13 +270,14 @@ def _wrong(code: str, row: ParserAgreement, words: str, title: str, evidence: Ma
     )
 
 
-def failed(parser: str, words: str, *, hangs: bool = False) -> Finding:
-    """A parser that ended its process, or gave no answer."""
+def failed(parser: str, words: str, *, hangs: bool = False, images: Sequence[str] = ()) -> Finding:
+    """A parser that ended its process, or gave no answer; of some `images`, where it reads the others."""
     what = "gives no answer" if hangs else "ends with an error"
+    of = f" of {', '.join(images)}" if images else ""
     return Finding(
         "parser_hangs" if hangs else "parser_crashes",
         Severity.WARNING if hangs else Severity.ERROR,
-        f"depthai's parser of the archive's heads ({parser}) {what} on the converted model's outputs: {words}",
+        f"depthai's parser of the archive's heads ({parser}) {what} on the converted model's outputs{of}: {words}",
         title="The vendor's parser fails",
         remedy="an app would fail likewise: look at the head of the source's archive, or read the outputs yourself",
         subject=parser,
