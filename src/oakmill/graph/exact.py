@@ -132,6 +132,8 @@ def resize(node: NodeProto, emit: Emitter) -> None:
     matrices = [elementary.interpolation(node, axis, before, after, emit) for axis in changed]
     if mode == "nearest" and len(before) == 4 and set(changed) <= {2, 3} and all(map(_is_even, matrices)):
         set_attributes(node, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+        if not _are_ratios(node, before, after, emit):
+            node.input[:] = [x, "", "", emit.operand(np.array(after, np.int64))]
         return
     shape = list(before)
     for axis, matrix in zip(changed, matrices, strict=True):
@@ -209,9 +211,12 @@ def _is_read_rightly(node: NodeProto, emit: Emitter) -> bool:
     before, after = emit.scope.fixed_shape(node.input[0]), emit.scope.fixed_shape(node.output[0])
     if given.get("mode", "nearest") != "linear" or len(before) > 4 or before[:-2] != after[:-2]:
         return False
-    if given.get("coordinate_transformation_mode") == "align_corners" or not argument(node, 2):
-        return True
-    scales = emit.scope.constant(node.input[2])
+    return given.get("coordinate_transformation_mode") == "align_corners" or _are_ratios(node, before, after, emit)
+
+
+def _are_ratios(node: NodeProto, before: Sequence[int], after: Sequence[int], emit: Emitter) -> bool:
+    """Whether the scales are those of the sizes: 0.6 makes 2 of 4, and takes other places than a half would."""
+    scales = emit.scope.constant(node.input[2]) if argument(node, 2) else ()
     return all(abs(float(scale) * a - b) < 1e-3 for scale, a, b in zip(scales, before, after, strict=False))
 
 
@@ -228,8 +233,12 @@ def pad(node: NodeProto, emit: Emitter) -> None:
 
 
 def grid_sample(node: NodeProto, emit: Emitter) -> None:
-    """Cubic, and of volumes, by a constant grid: a product with a matrix."""
-    if "cubic" in attributes(node).get("mode", "linear") or len(emit.scope.shape(node.input[0])) != 4:
+    """Cubic, nearest, and of volumes, by a constant grid: a product with a matrix, or a Gather.
+
+    Qualcomm's library rounds halves up, ONNX to the even neighbour.
+    """
+    mode = attributes(node).get("mode", "linear")
+    if "cubic" in mode or mode == "nearest" or len(emit.scope.shape(node.input[0])) != 4:
         scattering.grid_sample(node, emit)
 
 
@@ -246,6 +255,18 @@ def mish(node: NodeProto, emit: Emitter) -> None:
     x = node.input[0]
     soft = emit("Softplus", emit("Max", x, _LOWEST_EXPONENT))
     emit("Mul", x, emit("Tanh", soft), out=node.output[0])
+
+
+def power(node: NodeProto, emit: Emitter) -> None:
+    """Floats to the power of whole numbers: of these as floats, as Qualcomm's compiler takes both in one type only."""
+    x, exponent = node.input
+    if emit.scope.dtype(x).kind != "f" or emit.scope.dtype(exponent).kind == "f":
+        return
+    if emit.scope.is_constant(exponent):
+        exponent = emit.operand(emit.scope.constant(exponent).astype(np.float32))
+    else:
+        exponent = emit("Cast", exponent, to=TensorProto.FLOAT)
+    emit("Pow", x, exponent, out=node.output[0])
 
 
 def gemm(node: NodeProto, emit: Emitter) -> None:
@@ -312,6 +333,7 @@ _REWRITES: Mapping[str, Rewrite] = {
     "Mod": formulas.float_modulo,
     "OneHot": partial(formulas.one_hot, compares_whole=True),
     "Pad": pad,
+    "Pow": power,
     "Resize": resize,
     "ScatterElements": scattering.reduction,
     "ScatterND": scattering.reduction,

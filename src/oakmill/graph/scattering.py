@@ -62,10 +62,13 @@ def reduction(node: NodeProto, emit: Emitter) -> None:
 
 
 def grid_sample(node: NodeProto, emit: Emitter) -> None:
-    """A product with a matrix for each image of the batch: what is made of each pixel alone."""
+    """A product with a matrix for each image of the batch: what is made of each pixel alone. The nearest: a Gather."""
     x, shape = node.input[0], emit.scope.fixed_shape(node.input[0])
     grid = emit.scope.constant(node.input[1])
     before, after = math.prod(shape[2:]), math.prod(grid.shape[1:-1])
+    if attributes(node).get("mode", "linear") == "nearest" and (grid == grid[:1]).all():
+        _nearest(node, emit, shape, grid)
+        return
     if shape[0] * before * after > _MOST_FACTORS:
         raise CannotRewriteError("its grid is too large for a constant matrix")
     pixels = np.eye(before, dtype=np.float32).reshape(1, before, *shape[2:])
@@ -73,6 +76,20 @@ def grid_sample(node: NodeProto, emit: Emitter) -> None:
     flat = emit("Reshape", x, np.array([*shape[:2], before], np.int64))
     sampled = emit("MatMul", flat, np.concatenate(matrices).reshape(-1, before, after))
     emit("Reshape", sampled, np.array([*shape[:2], *grid.shape[1:-1]], np.int64), out=node.output[0])
+
+
+def _nearest(node: NodeProto, emit: Emitter, shape: tuple[int, ...], grid: Array) -> None:
+    """The pixels at these places, the same of each image; 0 where a place is outside."""
+    before = math.prod(shape[2:])
+    if before >= _MOST_NUMBERED:
+        raise CannotRewriteError("it has too many pixels to number them")
+    numbered = np.arange(1, before + 1, dtype=np.float32).reshape(1, 1, *shape[2:])
+    places = _run(node, emit, {"0": numbered, "1": grid[:1].astype(np.float32)}).ravel().astype(np.int64)
+    flat = emit("Reshape", node.input[0], np.array([*shape[:2], before], np.int64))
+    chosen = emit("Gather", flat, np.maximum(places - 1, 0), axis=2)
+    if not places.all():
+        chosen = emit("Mul", chosen, (places > 0).astype(np.float32))
+    emit("Reshape", chosen, np.array([*shape[:2], *grid.shape[1:-1]], np.int64), out=node.output[0])
 
 
 def _computed(node: NodeProto, emit: Emitter, values: list[Array]) -> Array:

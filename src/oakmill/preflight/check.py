@@ -17,6 +17,7 @@ from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.model.tensors import weight_bytes
 from oakmill.preflight import formats
 from oakmill.preflight.beyond import why_beyond
+from oakmill.preflight.doubts import doubt
 from oakmill.preflight.findings import Code, Report, of_node
 from oakmill.preflight.fused import REMEDY, is_fused
 from oakmill.preflight.graph import STANDARD, Facts
@@ -102,6 +103,11 @@ class Preflight:
                 remedy=facts.limits.larger,
             )  # fmt: skip
 
+        if facts.limits.no_constants and self.facts.graph.output and not self.facts.nodes:
+            yield Finding(
+                Code.CONSTANT, Severity.ERROR, "nothing that it gives depends on what comes in",
+                remedy="take its values from the source model, once and for all",
+            )  # fmt: skip
         for value in self.facts.graph.output:
             if given := self.facts.passed_on(value.name):
                 yield Finding(
@@ -129,7 +135,13 @@ class Preflight:
                 yield self._foreign(node)
                 continue
             answer = table.ask(variant, asked_opset(node, opset, table), mode)
-            if answer is None:
+            why = doubt(table.platform, node, variant, self.facts)
+            if why and not (answer and answer.outcome.is_bad):
+                yield of_node(
+                    Code.UNCERTAIN_OP, Severity.WARNING, f"{variant.words} {why}", self.facts.label(node), node.op_type,
+                    self._remedy(node),
+                )  # fmt: skip
+            elif answer is None:
                 yield self._untried(node, variant, table)
             elif answer.outcome.is_bad:
                 yield self._bad(node, variant, answer, table, mode)

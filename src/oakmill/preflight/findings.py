@@ -30,6 +30,7 @@ class Code(StrEnum):
     ENCODING = "encoding"
     RANK = "rank"
     PASSED_ON = "passed_on"
+    CONSTANT = "constant"
     FORMAT = "format"
     WEIGHTS = "weights"
     NOT_MEASURED = "not_measured"

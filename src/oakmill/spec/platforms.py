@@ -41,7 +41,7 @@ class Limits:
     OpenVINO IR is refused for the reason `no_ir`, if there is one. Where `tells_wrong`, an operator that computes
     something else is told and not refused. With `channels_last`, the device feeds images as NHWC, to inputs of four
     dimensions. Where `plain_numbers`, inputs of other
-    whole numbers than int32 become int32.
+    whole numbers than int32 become int32. With `no_constants`, there are no outputs that are the same whatever comes in.
     """
 
     mode: str
@@ -51,6 +51,7 @@ class Limits:
     tells_wrong: bool = False
     channels_last: bool = False
     plain_numbers: bool = False
+    no_constants: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,7 @@ _ROWS = (
             tells_wrong=True,  # its check of the numbers may let it pass, where they are integers
             channels_last=True,
             plain_numbers=True,
+            no_constants=True,
         ),
         tools=Tools("snpe_version", "rvc4/qairt-", ("2.41", "2.32.6"), "a Qualcomm SDK of yours: OAKMILL_QAIRT_ROOT"),
         yaml_block=RVC4,

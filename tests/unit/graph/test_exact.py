@@ -93,6 +93,36 @@ def test_linear_interpolation_by_other_scales_than_the_sizes_is_a_product(sizes:
     assert sorted(set(ops(result)) - {"Transpose"}) == form
 
 
+def test_rows_that_are_dropped_by_another_scale_than_the_sizes_are_the_same() -> None:
+    """0.6 makes 3 of 6 and 4 of 8: written with places rounded down, it took every first and third of four."""
+    check(parse('y = Resize<mode = "nearest">(x, "", s)', constants="float[4] s = {1, 1, 0.6, 0.6}"))
+    check(parse('y = Resize(x, "", s)', inputs="float[1,1,2,4] x", constants="float[4] s = {1, 1, 0.6, 0.6}"))
+
+
+@pytest.mark.parametrize("kind", ["computed", "constant"])
+def test_floats_to_the_power_of_whole_numbers(kind: str) -> None:
+    """Qualcomm's compiler takes both in one type only, and refused what TensorFlow writes."""
+    if kind == "computed":
+        result = check(parse("n = Cast<to = 7>(x) y = Pow(x, n)", inputs="float[2,3] x"))
+        assert ops(result) == ["Cast", "Cast", "Pow"]
+    else:
+        result = check(parse("y = Pow(x, n)", inputs="float[2,3] x", constants="int32[3] n = {2, 3, 0}"))
+        assert ops(result) == ["Pow"]
+    assert ops(check(parse("y = Pow(x, n)", constants="float n = {2}"))) == ["Pow"]
+
+
+def test_the_nearest_by_a_constant_grid_are_gathered() -> None:
+    """Qualcomm's library takes the right one of two neighbours that are as near, ONNX the even: 10 dB, or green."""
+    grid = "float[1,2,3,2] g = {0, 0.4, -1, -0.8, 0.2, -0.2, 1.5, 0, -0.3, 0.5, -1, 1}"
+    model = parse(
+        'y = GridSample<mode = "nearest">(x, g)', inputs="float[1,2,3,2] x", outputs="float[1,2,2,3] y", constants=grid,
+        opset=20,
+    )  # fmt: skip
+    assert ops(check(model)) == ["Reshape", "Gather", "Mul", "Reshape"]
+    linear = parse("y = GridSample(x, g)", inputs="float[1,2,3,2] x", outputs="float[1,2,2,3] y", constants=grid, opset=20)
+    assert ops(check(linear)) == ["GridSample"]
+
+
 def test_linear_interpolation_of_volumes_is_a_product() -> None:
     constants = "float[5] s = {1, 1, 2, 2, 2}"
     model = parse('y = Resize<mode = "linear">(x, "", s)', inputs="float[1,2,3,4,5] x",

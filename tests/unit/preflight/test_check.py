@@ -340,3 +340,23 @@ def test_an_if_that_shapes_decide_is_none(of_shape: bool, is_told: bool) -> None
         helper.make_node("If", ["is"], ["y"], "case", **branches),
     )
     assert ("case" in {item.subject for item in report(model(*nodes)).findings}) is is_told
+
+
+def test_what_a_table_was_measured_with_may_have_been_too_kind() -> None:
+    """ONNX's suite showed RVC4 otherwise: 0^0, the nearest of two, six dimensions; the tables said yes to each."""
+    power = report(model(helper.make_node("Pow", ["x", "x"], ["y"], "p")), "rvc4", "fp16")
+    assert [(item.code, item.subject) for item in power.findings] == [(Code.UNCERTAIN_OP, "p")]
+    assert "0^0" in power.findings[0].message
+    wide = model(helper.make_node("Unsqueeze", ["x", "axes"], ["y"], "u"))
+    wide.graph.initializer.append(numpy_helper.from_array(np.array([0, 1]), "axes"))
+    assert "a tensor of 6 dimensions" in report(wide, "rvc4", "fp16").findings[0].message
+    assert report(wide).verdict is Severity.OK
+
+
+def test_a_network_that_gives_the_same_whatever_comes_in_is_refused_where_it_cannot_be() -> None:
+    """RVC4's compiler has no Size, and was asked for nothing else; check said yes, as no node was left to look at."""
+    made = model(node("Size", "s"))
+    made.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    found = report(made, "rvc4")
+    assert [(item.code, item.severity) for item in found.findings] == [(Code.CONSTANT, Severity.ERROR)]
+    assert report(made, "rvc2").verdict is not Severity.ERROR
