@@ -35,12 +35,16 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Twin:
-    """One output: the simulation and the file by the float model, the file by the simulation, and by columns."""
+    """One output: the simulation and the file by the float model, the file by the simulation, and by columns.
+
+    `by_image` has each image's name and the largest difference of file and simulation on it.
+    """
 
     simulated: OutputAgreement
     file: OutputAgreement
     direct: OutputAgreement
     columns: tuple[Column, ...] = ()
+    by_image: tuple[tuple[str, float], ...] = ()
 
     @property
     def name(self) -> str:
@@ -51,6 +55,16 @@ class Twin:
         """The one that agrees least, of those where a value is further apart than `step`."""
         apart = [column for column in self.columns if column.max_abs > step and not math.isnan(column.about_mean_db)]
         return min(apart, key=lambda column: column.about_mean_db, default=None)
+
+    def image_apart(self, step: float, near_db: float, lost_db: float) -> str:
+        """The first image on which a value is further apart than `step`, both agree to less than `near_db`, and the
+        file has lost more than `lost_db`: images of large values hide it in the sum of all. Empty where none is.
+        """
+        of_each = (item.by_image_snr_db for item in (self.direct, self.simulated, self.file))
+        for (image, apart), direct, simulated, file in zip(self.by_image, *of_each, strict=True):
+            if apart > step and direct < near_db and simulated - file > lost_db:
+                return image
+        return ""
 
     @property
     def lost_db(self) -> float:
@@ -92,6 +106,7 @@ class Twins:
         self._heads, self._size = heads, size
         self._simulated, self._file, self._direct = Comparison(), Comparison(), Comparison()
         self._columns: dict[str, _Columns] = {}
+        self._by_image: dict[str, list[tuple[str, float]]] = {}
         self._tasks: tuple[Task, ...] | None = None
 
     def add(self, image: str, reference: Outputs, twin: Outputs, found: Outputs) -> None:
@@ -111,6 +126,8 @@ class Twins:
         self._file.add(image, reference, found)
         self._direct.add(image, twin, found)
         for name, values in twin.items():
+            off = np.abs(values.astype(np.float64) - found[name].astype(np.float64))
+            self._by_image.setdefault(name, []).append((image, float(off.max(initial=0.0))))
             for axis in column_axes(values.shape):
                 pair = (np.nan_to_num(item.astype(np.float64), posinf=0, neginf=0) for item in (values, found[name]))
                 self._columns.setdefault(name, _Columns(axis)).add(*pair)
@@ -127,7 +144,8 @@ class Twins:
         three = (item.outputs() for item in (self._simulated, self._file, self._direct))
         for simulated, file, direct in zip(*three, strict=True):
             found = self._columns.get(file.name)
-            yield Twin(simulated, file, direct, tuple(found.columns()) if found else ())
+            columns = tuple(found.columns()) if found else ()
+            yield Twin(simulated, file, direct, columns, tuple(self._by_image.get(file.name, ())))
 
     def tasks(self) -> tuple[TaskAgreement, ...]:
         """What the file decides, by what its simulation does: those that are no mere guess, and could be measured."""

@@ -186,6 +186,9 @@ def _severity(twin: Twin, step: float, own_noise_db: float, *, alike: bool) -> t
         return severity, f"is {direct.gain:.2f} times the simulation's"
     if twin.lost_db > (BROKEN_DB if alike else LOST_DB) and direct.judged_db < own_noise_db:
         return Severity.WARNING, words
+    exact = own_noise_db > OWN_NOISE_DB and not alike
+    if exact and (image := twin.image_apart(step, own_noise_db, BROKEN_DB)):
+        return Severity.WARNING, f"computes something else than its simulation on {image}"
     return None
 
 
