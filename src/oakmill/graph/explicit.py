@@ -1,5 +1,5 @@
 """Writing out what an operator leaves to its reader: pads that follow from shapes, axes that old Softmaxes join, ends
-that indices count from.
+that indices count from, the last state of a sequence.
 
 Compilers read these differently, or wrongly: OpenVINO 2022.2 ignores a ConvTranspose's `output_shape` and takes the
 Softmax of opset 11 along one axis; it and Qualcomm's library read elsewhere in memory where an index is below 0. With
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
+from oakmill.graph.recurrent import last_of_all
 from oakmill.graph.rewriting import (
     STANDARD_DOMAINS,
     CannotRewriteError,
@@ -40,7 +41,8 @@ _SAME = ("SAME_UPPER", "SAME_LOWER")
 
 def write_out(model: ModelProto, *, compares_whole: bool = True) -> ModelProto:
     """Put numbers in the place of `auto_pad` and `output_shape`, flatten for old Softmaxes, count indices of elements
-    from the front, and join a Pad of -inf to the MaxPool that it is for; a copy, if there is any. Where shapes are
+    from the front, take an LSTM's last state from all of its steps where these are not read, and join a Pad of -inf to
+    the MaxPool that it is for; a copy, if there is any. Where shapes are
     open, nodes stay as they are.
 
     Args:
@@ -65,6 +67,8 @@ def _is_implicit(node: NodeProto, opset: int) -> bool:
         return opset < _SOFTMAX_OF_ONE_AXIS
     if node.op_type in _OF_ELEMENTS:
         return True
+    if node.op_type == "LSTM":
+        return len(node.output) > 1
     given = attributes(node)
     return node.op_type in REWRITES and ("output_shape" in given or given.get("auto_pad", "NOTSET") != "NOTSET")
 
@@ -259,6 +263,7 @@ REWRITES: Mapping[str, Rewrite] = {
     "Conv": _pads,
     "ConvTranspose": _transposed_pads,
     **dict.fromkeys(_OF_ELEMENTS, _from_the_front),
+    "LSTM": last_of_all,
     "LpPool": _pads,
     "MaxPool": _pads,
     **dict.fromkeys(_SOFTMAXES, _flattened),

@@ -13,6 +13,7 @@ import numpy as np
 from onnx import NodeProto
 
 from oakmill.graph.rewriting import Array, CannotRewriteError, Emitter, argument, attributes
+from oakmill.model.pruning import reads
 
 MAX_STEPS = 64
 """The longest sequence that is unrolled: a GRU of as many steps is about 800 nodes."""
@@ -60,6 +61,34 @@ def lstm(node: NodeProto, emit: Emitter) -> None:
     if argument(node, 7) or attributes(node).get("input_forget", 0):
         raise CannotRewriteError("it has peepholes, or couples its input and forget gates")
     _unroll(node, emit, _lstm_step, ["Sigmoid", "Tanh", "Tanh"], states=2)
+
+
+def last_of_all(node: NodeProto, emit: Emitter) -> None:
+    """A last state as the last step of all, where nothing reads these: RVC2's compiler drops the layer with them.
+
+    Layers whose sequences have lengths of their own stay, and those of which the cell's state alone is read.
+    """
+    used = {name for other in emit.scope.graph.node for name in reads(other)}
+    used |= {value.name for value in emit.scope.graph.output}
+    every, hidden, *cell = (name if name in used else "" for name in node.output)
+    if every or not hidden or argument(node, 4) or attributes(node).get("layout", 0):
+        return
+    direction = attributes(node).get("direction", "forward")
+    steps, batch = emit.scope.fixed_shape(node.input[0])[:2]
+    whole = NodeProto()
+    whole.CopyFrom(node)
+    whole.output[:] = [every := emit.scope.fresh(f"{hidden}/all"), "", *cell]
+    emit.nodes.append(whole)
+    last = [0] if direction == "reverse" else [steps - 1]
+    if direction == "bidirectional":
+        last = [steps - 1, 0]
+    ends = [emit.cut(every, step, step + 1, 0) for step in last]
+    if len(ends) > 1:
+        ends = [emit.cut(end, place, place + 1, 1) for place, end in enumerate(ends)]
+    rows = [emit("Reshape", end, [1, batch, -1]) for end in ends[:-1]]
+    rows.append(emit("Reshape", ends[-1], [1, batch, -1], out=hidden if len(ends) == 1 else ""))
+    if len(rows) > 1:
+        emit("Concat", *rows, axis=0, out=hidden)
 
 
 def rnn(node: NodeProto, emit: Emitter) -> None:

@@ -59,6 +59,10 @@ def _with(*words: str) -> Rule:
     return lambda details: details.issuperset(words)
 
 
+def _reduces(details: Collection[str]) -> bool:
+    return any(item.startswith("reduction") for item in details)
+
+
 def _resize(details: Collection[str]) -> bool:
     """Nearest and linear, of fixed ratios, without what newer opsets added."""
     added = {"antialias", "outside excluded", "tf_crop_and_resize", "half_pixel_symmetric"}
@@ -81,7 +85,7 @@ _BOTH: Mapping[str, Rule] = {
     "LpNormalization": _ALWAYS,
     "LpPool": _unless("dilated", "ceil"),
     "ReduceProd": _ALWAYS,
-    "ScatterElements": lambda details: any(item.startswith("reduction") for item in details),
+    "ScatterElements": _reduces,
     "Sinh": _ALWAYS,
 }
 _RULES: Mapping[str, Mapping[str, Rule]] = {
@@ -114,6 +118,7 @@ _RULES: Mapping[str, Mapping[str, Rule]] = {
         "Mean": _ALWAYS,
         "MeanVarianceNormalization": _ALWAYS,
         "Mish": _ALWAYS,
+        "OneHot": _ALWAYS,
         "Pad": _with("edge"),
         "QuantizeLinear": _ALWAYS,
         "ReduceL1": _ALWAYS,
@@ -121,6 +126,7 @@ _RULES: Mapping[str, Mapping[str, Rule]] = {
         "ReduceLogSumExp": _ALWAYS,
         "ReduceSumSquare": _ALWAYS,
         "Resize": _resize,
+        "ScatterND": _reduces,
         "Shrink": _ALWAYS,
         "Softsign": _ALWAYS,
     },

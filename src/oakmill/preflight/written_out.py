@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from onnx import NodeProto, helper
 
-from oakmill.preflight.graph import STANDARD, Facts, attributes
+from oakmill.preflight.graph import STANDARD, Facts, argument, attributes
+from oakmill.preflight.sliding import is_used
 
 _SOFTMAXES = ("Softmax", "LogSoftmax", "Hardmax")
 _WINDOWS = ("AveragePool", "Conv", "ConvTranspose", "LpPool", "MaxPool")
@@ -15,7 +16,8 @@ _ONE_AXIS = 13
 def as_prepared(node: NodeProto, facts: Facts) -> NodeProto:
     """The node as `oakmill.graph.explicit` leaves it: itself, where there is nothing to write out.
 
-    Pads are numbers instead of `auto_pad` and `output_shape`; a Softmax that joins axes is of the last one.
+    Pads are numbers instead of `auto_pad` and `output_shape`; a Softmax that joins axes is of the last one; the last
+    state of an LSTM is taken from all of its steps.
     """
     shape = facts.shape(node.input[0]) if node.input else None
     if node.domain not in STANDARD or not shape or None in shape:
@@ -24,10 +26,19 @@ def as_prepared(node: NodeProto, facts: Facts) -> NodeProto:
     if node.op_type in _SOFTMAXES and facts.opset < _ONE_AXIS:
         behind = shape[given.get("axis", 1) % len(shape) + 1 :]
         return _changed(node, axis=len(shape) - 1) if set(behind) - {1} else node
+    if node.op_type == "LSTM" and _is_last_alone(node, facts):
+        changed = _changed(node)
+        changed.output[0] = node.output[1]  # is read
+        return changed
     implicit = "output_shape" in given or given.get("auto_pad", "NOTSET") != "NOTSET"
     if node.op_type in _WINDOWS and implicit and max(given.get("dilations") or [1]) == 1:
         return _changed(node, "output_shape", "auto_pad")
     return node
+
+
+def _is_last_alone(node: NodeProto, facts: Facts) -> bool:
+    every, hidden = (is_used(facts, name) for name in (*node.output, "", "")[:2])
+    return hidden and not every and not argument(node, 4) and not attributes(node).get("layout", 0)
 
 
 def _changed(node: NodeProto, *drop: str, **values: int) -> NodeProto:

@@ -15,6 +15,7 @@ from oakmill.graph.rewriting import attributes
 from oakmill.graph.simplify import simplify
 from oakmill.graph.skeleton import copy_of, infer_shapes
 from tests.unit.graph.building import feeds, in_8_bits, ops, parse
+from tests.unit.graph.test_decompose import recurrent
 
 SAME = ("SAME_UPPER", "SAME_LOWER")
 
@@ -228,3 +229,21 @@ def test_a_resize_that_keeps_an_aspect_ratio_of_some_axes_stays() -> None:
     assert "axes" in attributes(write_axes(model).graph.node[0])
     plain = parse("y = Resize(x, , s)", constants="float[4] s = {1, 1, 2, 2}", opset=18)
     assert write_axes(plain) is plain
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("cell", [False, True])
+def test_the_last_state_of_an_lstm_is_the_last_of_all(direction: str, cell: bool) -> None:
+    """RVC2's compiler drops an LSTM whose steps nothing reads: "AssertionFailed: !expired()"."""
+    model = recurrent("LSTM", 4, direction=direction, batch=2)
+    del model.graph.output[0]
+    if cell:
+        model.graph.node[0].output.append("cell")
+        model.graph.output.append(helper.make_tensor_value_info("cell", 1, None))
+    found = written(model)
+    layer = next(node for node in found.graph.node if node.op_type == "LSTM")
+    assert [bool(name) for name in layer.output] == [True, False, *[True] * cell]
+
+
+def test_an_lstm_whose_steps_are_read_stays() -> None:
+    assert ops(written(recurrent("LSTM", 4))) == ["LSTM"]

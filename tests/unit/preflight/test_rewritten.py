@@ -88,6 +88,36 @@ def test_what_is_written_in_others_for_rvc2(op: str) -> None:
     assert op not in changed or op in ("ArgMax", "Equal")
 
 
+SCATTERED = {
+    "OneHot": LOGIC["OneHot"],
+    "ScatterND": parse(
+        'y = ScatterND<reduction = "max">(x, i, u)', inputs="float[3,4] x", outputs="float[3,4] y",
+        constants="int64[1,1] i = {1}, float[1,4] u = {0, 1, 2, 3}", opset=18,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("op", SCATTERED)
+def test_what_rvc4_gets_in_other_operators_is_not_warned_of(op: str) -> None:
+    """Both convert, as whole numbers that are compared and as the larger of two; check said no, or warned."""
+    assert written(SCATTERED[op], op)
+    assert Preflight(SCATTERED[op]).report("rvc4", "fp16").verdict is not Severity.ERROR
+    assert not [item for item in Preflight(SCATTERED[op]).report("rvc4").findings if item.evidence.get("op") == op]
+    assert op not in ops(write_exactly(SCATTERED[op]))
+
+
+def test_the_last_state_of_an_lstm_is_asked_for_as_it_is_written() -> None:
+    """RVC2's compiler drops an LSTM whose steps nothing reads, and torch's classifiers read its last state alone."""
+    body = "a, y = LSTM<hidden_size = 2>(x, w, r)"
+    last = parse(body, inputs="float[5,1,4] x", outputs="float[1,1,2] y")
+    for name, shape in (("w", (1, 8, 4)), ("r", (1, 8, 2))):
+        last.graph.initializer.append(numpy_helper.from_array(np.ones(shape, np.float32), name))
+    assert not [item for item in Preflight(last).report("rvc2").findings if item.subject != "x"]
+    cell = parse(body.replace("a, y", "a, b, y"), inputs="float[5,1,4] x", outputs="float[1,1,2] y")
+    cell.graph.initializer.extend(last.graph.initializer)
+    assert Preflight(cell).report("rvc2").verdict is Severity.ERROR
+
+
 def test_other_number_types_are_asked_for_as_they_are_written() -> None:
     """ "Add (fed int16, given as int16)" fails in RVC2's compiler, which gets it as int32."""
     model = parse("y = Add(x, x)", inputs="int16[4,5] x", outputs="int16[4,5] y")
