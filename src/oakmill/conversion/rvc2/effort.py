@@ -1,4 +1,4 @@
-"""Says how long a superblob will take and how large it became, where a single blob would serve better."""
+"""Says how large a superblob will be and how long it will take, where a single blob would serve better."""
 
 from __future__ import annotations
 
@@ -6,14 +6,26 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from onnx import ModelProto
+
 from oakmill.conversion.events import Progress
+from oakmill.model import weight_bytes
 from oakmill.processes.events import ToolEvent
 
+BLOBS = 16
 LONG_S = 60.0
 """From here on people wonder whether it still runs; most networks' superblobs are done in half of it."""
 LARGE_BYTES = 50_000_000
 LARGE_TIMES = 3.0
 """Superblobs share the weights, and are 1.1 to 2 times a blob; unrolled recurrent networks have come to 7 times."""
+SECONDS_EACH = 0.01, 0.1
+"""Of one core for all sixteen blobs, for each node: squeezenet took 0.7 s with its 66, yolox_nano_416 3.7 s with 250,
+ResNet-18 2.5 s with 50, MobileNet-V2 10 s with 100 (docs/explain/speed.md). Larger maps take longer still."""
+TIMES = 1.0, 2.0
+"""How many times a blob's weights a superblob holds, of what was compiled here."""
+TIMES_RECURRENT = 7.0
+"""The same at most where the compiler unrolls a recurrent layer."""
+_RECURRENT = {"LSTM", "GRU", "RNN"}
 _TRY = "where the number of SHAVEs is fixed, --blob --shaves N makes one blob alone"
 
 
@@ -32,6 +44,23 @@ class Effort:
 
     def __post_init__(self) -> None:
         self._began = self.clock()
+
+    def tell_expected(self, model: ModelProto) -> None:
+        """Say before the first blob what is to be expected, where that is large or may take long: a rough estimate.
+
+        Args:
+            model: as it is compiled, its weights in float32, of which a blob holds FP16.
+        """
+        nodes, weights = len(model.graph.node), weight_bytes(model) // 2
+        recurrent = any(node.op_type in _RECURRENT for node in model.graph.node)
+        sizes = [weights * times / 1e6 for times in (TIMES[0], TIMES_RECURRENT if recurrent else TIMES[1])]
+        seconds = [max(nodes * each / min(self.workers, BLOBS), 1.0) for each in SECONDS_EACH]
+        if sizes[1] * 1e6 > LARGE_BYTES or seconds[1] > LONG_S:
+            self.progress.note(
+                f"a rough estimate by {nodes} nodes and {weights / 1e6:.0f} MB of weights in FP16: a superblob of "
+                f"{sizes[0]:.0f} to {sizes[1]:.0f} MB, {_in_words(seconds[0])} to {_in_words(seconds[1])} of compiling, "
+                f"and more where maps are large; {_TRY}"
+            )
 
     def watch(self, event: ToolEvent) -> None:
         """Pass on what the compiler says."""

@@ -224,6 +224,8 @@ class Rvc2(Platform):
             VerificationFailed: an input or output has another name than in the model.
         """
         effort = Effort(progress, self.toolchain.workers)
+        if not self.spec.blob:
+            effort.tell_expected(network.model)
         try:
             compiled = self.toolchain.compile(
                 network.file,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from onnx import ModelProto, TensorProto, helper
+
 from oakmill.conversion.events import Event, Kind, Progress
 from oakmill.conversion.rvc2.effort import Effort
 from oakmill.processes.events import ToolEvent
@@ -56,3 +58,26 @@ def test_a_superblob_that_takes_long_is_told_before_its_first_blob_is_done() -> 
     assert "--blob --shaves N" in long
     alone = ToolEvent(done=0, total=1, what="6 SHAVEs at work for 300 s")
     assert told(300.0, 2, alone) == ["6 SHAVEs at work for 300 s"]
+
+
+def network(op: str, nodes: int, megabytes: int) -> ModelProto:
+    """So many nodes, and weights of float32 that are only stated."""
+    weights = TensorProto(name="w", dims=[megabytes * 10**6 // 4], data_type=TensorProto.FLOAT)
+    made = [helper.make_node(op, ["w"], [f"y{place}"]) for place in range(nodes)]
+    return helper.make_model(helper.make_graph(made, "g", [], [], [weights]))
+
+
+@pytest.mark.parametrize(
+    ("op", "nodes", "megabytes", "words"),
+    [
+        ("Conv", 50, 44, ""),
+        ("Conv", 50, 120, "a superblob of 60 to 120 MB, 1 s to 2 s"),
+        ("LSTM", 5, 38, "a superblob of 19 to 133 MB"),
+        ("Conv", 3000, 4, "15 s to 2 min of compiling"),
+    ],
+)
+def test_what_to_expect_is_told_before_the_first_blob(op: str, nodes: int, megabytes: int, words: str) -> None:
+    """An LSTM of 19 MB in FP16 became 137 MB, and others took five minutes: told when it was done, or half done."""
+    progress = Progress()
+    Effort(progress, 2).tell_expected(network(op, nodes, megabytes))
+    assert [words in note and "--blob --shaves N" in note for note in progress.notes] == [True] * bool(words)
