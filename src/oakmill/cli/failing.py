@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from oakmill.errors import NotAModel, OakmillError, OutputError, UnsafeSource
+from oakmill.errors import LimitExceeded, NotAModel, OakmillError, OutputError, UnsafeSource
+from oakmill.processes.deadline import ended_by
 from oakmill.spec import ConversionSpec
 
 if TYPE_CHECKING:
@@ -83,9 +87,13 @@ class Attempt:
 
 @contextmanager
 def explained(attempt: Attempt) -> Iterator[None]:
-    """End a conversion that fails with its explanation and the error's exit code; other exceptions go on."""
+    """End a conversion that fails with its explanation and the error's exit code; other exceptions go on.
+
+    Native code that hangs ends with the process, explained in the same way.
+    """
     try:
-        yield
+        with ended_by(partial(_end, attempt)):
+            yield
     except OakmillError as error:
         _tell(attempt, attempt.explain(error), error.as_dict())
         raise SystemExit(error.exit_code) from error
@@ -95,6 +103,23 @@ def explained(attempt: Attempt) -> Iterator[None]:
         failure = attempt.explain(error)
         _tell(attempt, failure, {"code": failure.code, "exit_code": failure.exit_code, "message": failure.sentence})
         raise
+
+
+def _end(attempt: Attempt, what: str, seconds: float) -> None:
+    """End this process, whose main thread does not come back from native code."""
+    from oakmill.conversion.output.publish import discard_unfinished
+
+    error = LimitExceeded(
+        f"{what} was not done after {seconds:g} s, and was ended",
+        remedy="try it once more; where it stays, --debug-bundle FILE packs the evidence for a report",
+    )
+    try:
+        _tell(attempt, attempt.explain(error), error.as_dict())
+        discard_unfinished()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(error.exit_code)
 
 
 def _tell(attempt: Attempt, failure: Failure, error: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from oakmill.errors import BrokenModel, OakmillError, PreparationFailed, ProofFa
 from oakmill.graph import large
 from oakmill.graph.skeleton import dimensions, source_inputs
 from oakmill.model import weights
+from oakmill.processes.deadline import watched
 
 Array = NDArray[Any]
 
@@ -115,7 +116,8 @@ class Session:
         failure = BrokenModel if isinstance(model, Path) else PreparationFailed
         try:
             source = str(model) if isinstance(model, Path) else self._source(model, options)
-            self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            with watched("onnxruntime's loading of the model"):
+                self._session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except EncodeError as error:
             raise PreparationFailed("The model is over 2 GB even without its weights.") from error
         except OSError as error:
@@ -155,7 +157,8 @@ class Session:
         names = list(outputs or (item.name for item in self._session.get_outputs()))
         try:
             arrays = {name: np.asarray(values) for name, values in feeds.items()}  # numpy's scalars are none
-            return dict(zip(names, self._session.run(names, arrays), strict=True))
+            with watched("onnxruntime's run of the model"):
+                return dict(zip(names, self._session.run(names, arrays), strict=True))
         except _runtime_errors() as error:
             if self._optimised:  # which renames nodes
                 Session(self._model, optimise=False).run(feeds, names)

@@ -88,7 +88,7 @@ def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, imag
     encodings = {others.get(name, name): item for name, item in encodings.items()}
     floats = {others.get(name, name): [np.array(value, np.float32) for value in pair] for name, pair in ranges.items()}
     data = TensorsData(CalibrationMethod.MinMax, {n: TensorData(lowest=a, highest=b) for n, (a, b) in floats.items()})
-    with _writer_errors(), within(SECONDS):
+    with _writer_errors(), within(SECONDS, "writing the quantized graph"):
         config = _config(model, plan, encodings)
         writer = _writer()(
             model, config.per_channel, False, config.weight_type, config.activation_type, data, [], [],

@@ -30,7 +30,7 @@ def simplify(model: ModelProto) -> ModelProto:
     inputs = source_inputs(model)
     outputs = list(model.graph.output)
     try:
-        with within(SECONDS):
+        with within(SECONDS, "simplifying the model"):
             simple = onnxslim.slim(model)
     except Exception as error:
         raise _failed(f"{type(error).__name__}: {error}") from error

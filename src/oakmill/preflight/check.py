@@ -135,24 +135,26 @@ class Preflight:
                 yield self._foreign(node)
                 continue
             answer = table.ask(variant, asked_opset(node, opset, table), mode)
-            why = doubt(table.platform, node, variant, self.facts)
-            if why and not (answer and answer.outcome.is_bad):
-                yield of_node(
-                    Code.UNCERTAIN_OP, Severity.WARNING, f"{variant.words} {why}", self.facts.label(node), node.op_type,
-                    self._remedy(node),
-                )  # fmt: skip
-            elif answer is None:
-                yield self._untried(node, variant, table)
-            elif answer.outcome.is_bad:
-                yield self._bad(node, variant, answer, table, mode)
-            elif not answer.sure:
-                yield self._unlike(node, variant, answer, table)
-            elif answer.outcome.word == POOR and answer.exact:
-                yield of_node(
-                    Code.POOR_IN_8_BITS, Severity.NOTE,
-                    f"{variant.words}: {answer.outcome.reason} when it stands alone",
-                    self.facts.label(node), node.op_type, "--quantizer-search finds what needs 16 bits",
-                )  # fmt: skip
+            yield from self._by_table(node, variant, answer, table, mode)
+
+    def _by_table(
+        self, node: NodeProto, variant: Variant, answer: Answer | None, table: Table, mode: str
+    ) -> Iterator[Finding]:
+        """What is said of a node by the table's answer, and by what is known besides."""
+        name, why = self.facts.label(node), doubt(table.platform, node, variant, self.facts)
+        if why and not (answer and answer.outcome.is_bad):
+            message = f"{variant.words} {why}"
+            yield of_node(Code.UNCERTAIN_OP, Severity.WARNING, message, name, node.op_type, self._remedy(node))
+        elif answer is None:
+            yield self._untried(node, variant, table)
+        elif answer.outcome.is_bad:
+            yield self._bad(node, variant, answer, table, mode)
+        elif not answer.sure:
+            yield self._unlike(node, variant, answer, table)
+        elif answer.outcome.word == POOR and answer.exact:
+            message = f"{variant.words}: {answer.outcome.reason} when it stands alone"
+            remedy = "--quantizer-search finds what needs 16 bits"
+            yield of_node(Code.POOR_IN_8_BITS, Severity.NOTE, message, name, node.op_type, remedy)
 
     def _beyond(self, node: NodeProto, why: str) -> Finding:
         remedy = "export the model for inference" if "training" in why else self._remedy(node)

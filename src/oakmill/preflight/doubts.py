@@ -13,7 +13,10 @@ MOST_AXES: Mapping[str, int] = {"rvc4": 5}
 """Dimensions that a tensor may have in most of a compiler's operators."""
 _FORMS: Mapping[str, Mapping[tuple[str, str], str]] = {
     "rvc4": {
-        ("Pow", "computed exponent"): "is right where what is raised is above 0, and 0 of 0^0, numbers of negative ones",
+        (
+            "Pow",
+            "computed exponent",
+        ): "is right above 0; it has 0 for 0^0, and numbers for powers of negative ones",
         ("GridSample", "nearest"): "rounds halves up, where ONNX takes the even neighbour",
     }
 }

@@ -40,8 +40,8 @@ class Limits:
     what the weights may take as they are stored, None where nobody knows; `larger` says what else may hold them. An
     OpenVINO IR is refused for the reason `no_ir`, if there is one. Where `tells_wrong`, an operator that computes
     something else is told and not refused. With `channels_last`, the device feeds images as NHWC, to inputs of four
-    dimensions. Where `plain_numbers`, inputs of other
-    whole numbers than int32 become int32. With `no_constants`, there are no outputs that are the same whatever comes in.
+    dimensions. Where `plain_numbers`, inputs of other whole numbers than int32 become int32. With `no_constants`, there
+    are no outputs that are the same whatever comes in.
     """
 
     mode: str

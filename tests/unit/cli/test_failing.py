@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import textwrap
 import zipfile
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from click.testing import CliRunner
 from oakmill.cli import replay
 from oakmill.cli.failing import Attempt, explained
 from oakmill.conversion.events import Event, Kind, Stage
-from oakmill.errors import CompileFailed, NotAModel
+from oakmill.errors import CompileFailed, LimitExceeded, NotAModel
+from oakmill.processes.tree import ask
 from oakmill.settings import Settings
 from oakmill.spec import Rvc2Spec
 
@@ -90,3 +93,25 @@ def test_a_replay_that_fails_is_explained_as_a_conversion_is(tmp_path: Path) -> 
     done = CliRunner().invoke(replay.command, [str(tmp_path / "recipe.yaml"), "--json"])
     assert done.exit_code
     assert json.loads(done.stdout)["error"]["failure"]["stage"] == "ask"
+
+
+def test_native_code_that_hangs_ends_with_the_process_in_words(tmp_path: Path) -> None:
+    """Where onnxruntime hangs, neither an alarm nor Ctrl-C ends it: the command went on for ever, without a word."""
+    script = textwrap.dedent("""
+        import ctypes, sys
+        from pathlib import Path
+        from oakmill.cli.failing import Attempt, explained
+        from oakmill.conversion.output.publish import work_folder
+        from oakmill.processes.deadline import watched
+        from oakmill.settings import Settings
+        folder = Path(sys.argv[1])
+        attempt = Attempt(folder / "m.onnx", "rvc2", folder / "out", Settings(home=folder), None, False, False)
+        with explained(attempt), work_folder() as work, watched("onnxruntime's run of the model", 0.2):
+            print(work, flush=True)
+            ctypes.CDLL(None).pause()
+    """)
+    code, text = ask([sys.executable, "-c", script, tmp_path], 60)
+    assert code == LimitExceeded.exit_code
+    assert "error: onnxruntime's run of the model was not done after 0.2 s, and was ended" in text
+    assert "Traceback" not in text
+    assert not Path(text.splitlines()[0]).exists()

@@ -119,7 +119,9 @@ def test_the_nearest_by_a_constant_grid_are_gathered() -> None:
         opset=20,
     )  # fmt: skip
     assert ops(check(model)) == ["Reshape", "Gather", "Mul", "Reshape"]
-    linear = parse("y = GridSample(x, g)", inputs="float[1,2,3,2] x", outputs="float[1,2,2,3] y", constants=grid, opset=20)
+    linear = parse(
+        "y = GridSample(x, g)", inputs="float[1,2,3,2] x", outputs="float[1,2,2,3] y", constants=grid, opset=20
+    )
     assert ops(check(linear)) == ["GridSample"]
 
 

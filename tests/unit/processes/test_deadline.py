@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from oakmill.processes.deadline import within
+from oakmill.processes import deadline
+from oakmill.processes.deadline import ended_by, watched, within
 
 
 def spin(swallowed: list[str]) -> None:
@@ -57,3 +58,31 @@ def test_in_another_thread_nothing_happens() -> None:
     thread.start()
     thread.join()
     assert done == [True]
+
+
+def test_native_code_that_does_not_come_back_is_told_of() -> None:
+    """A graph on which onnxruntime hangs held the command line for ever: no alarm interrupts what does not return."""
+    told: list[tuple[str, float]] = []
+    over = threading.Event()
+
+    def stuck(what: str, seconds: float) -> None:
+        told.append((what, seconds))
+        over.set()
+
+    with ended_by(stuck):
+        with watched("a run", 0.05):
+            assert over.wait(10)
+        with watched("a short one", 60):
+            pass
+    with watched("one without anybody to tell", 0.01):
+        time.sleep(0.05)
+    assert told == [("a run", 0.05)]
+
+
+def test_an_alarm_that_cannot_be_heard_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The alarm's exception waits for native code to return; the grace is over before."""
+    monkeypatch.setattr(deadline, "GRACE", 0.0)
+    told: list[str] = []
+    with pytest.raises(TimeoutError), ended_by(lambda what, seconds: told.append(what)), within(0.05, "a loop"):
+        spin([])
+    assert told == ["a loop"]

@@ -17,6 +17,9 @@ from pathlib import Path
 from oakmill.errors import OutputError, OutputExists
 from oakmill.files import aside
 
+_open: set[Path] = set()
+"""Work folders in use."""
+
 
 @contextmanager
 def work_folder() -> Iterator[Path]:
@@ -26,10 +29,18 @@ def work_folder() -> Iterator[Path]:
         OutputError: the disk is full or the folder cannot be written, here or within the block.
     """
     folder = Path(tempfile.mkdtemp(prefix="oakmill-"))
+    _open.add(folder)
     try:
         with readable_write_errors(folder):
             yield folder
     finally:
+        _open.discard(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def discard_unfinished() -> None:
+    """Remove the work folders that are in use, for a process that ends at once."""
+    for folder in [*_open]:
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -56,10 +56,11 @@ class Effort:
         sizes = [weights * times / 1e6 for times in (TIMES[0], TIMES_RECURRENT if recurrent else TIMES[1])]
         seconds = [max(nodes * each / min(self.workers, BLOBS), 1.0) for each in SECONDS_EACH]
         if sizes[1] * 1e6 > LARGE_BYTES or seconds[1] > LONG_S:
+            least, most = map(_in_words, seconds)
             self.progress.note(
                 f"a rough estimate by {nodes} nodes and {weights / 1e6:.0f} MB of weights in FP16: a superblob of "
-                f"{sizes[0]:.0f} to {sizes[1]:.0f} MB, {_in_words(seconds[0])} to {_in_words(seconds[1])} of compiling, "
-                f"and more where maps are large; {_TRY}"
+                f"{sizes[0]:.0f} to {sizes[1]:.0f} MB, {least} to {most} of compiling, and more where maps are large; "
+                f"{_TRY}"
             )
 
     def watch(self, event: ToolEvent) -> None:

@@ -187,9 +187,8 @@ def _severity(twin: Twin, step: float, own_noise_db: float, *, alike: bool) -> t
     if twin.lost_db > (BROKEN_DB if alike else LOST_DB) and direct.judged_db < own_noise_db:
         return Severity.WARNING, words
     exact = own_noise_db > OWN_NOISE_DB and not alike
-    if exact and (image := twin.image_apart(step, own_noise_db, BROKEN_DB)):
-        return Severity.WARNING, f"computes something else than its simulation on {image}"
-    return None
+    image = twin.image_apart(step, own_noise_db, BROKEN_DB) if exact else ""
+    return (Severity.WARNING, f"is not what was simulated on {image}") if image else None
 
 
 def own_noise_of(network: Network, exact_db: float) -> float:

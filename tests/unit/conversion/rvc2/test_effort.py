@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from onnx import ModelProto, TensorProto, helper
 
 from oakmill.conversion.events import Event, Kind, Progress

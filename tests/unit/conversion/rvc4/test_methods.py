@@ -320,7 +320,7 @@ def test_an_is_nan_is_told_whatever_was_measured() -> None:
 
 @pytest.mark.parametrize(("own_noise", "codes"), [(EXACT_HALF_DB, [DIFFERS]), (OWN_NOISE_DB, [])])
 def test_an_image_of_small_values_is_not_hidden_by_one_of_large(own_noise: float, codes: list[str]) -> None:
-    """A GridSample that took the wrong one of two neighbours was green: 128 on other images drowned 0.04 on this one."""
+    """A GridSample that took the wrong one of two neighbours was green: 128 on other images drowned 0.04."""
     random = np.random.default_rng(0)
     small, large = random.uniform(0, 1, (1, 2, 4)), random.uniform(-1, 1, (1, 2, 4)) * 4e3
     wrong = small.copy()
