@@ -60,8 +60,9 @@ class Twin:
         """The first image on which a value is further apart than `step`, both agree to less than `near_db`, and the
         file has lost more than `lost_db`: images of large values hide it in the sum of all. Empty where none is.
         """
-        of_each = (item.by_image_snr_db for item in (self.direct, self.simulated, self.file))
-        for (image, apart), direct, simulated, file in zip(self.by_image, *of_each, strict=True):
+        direct_by, simulated_by, file_by = (item.by_image_snr_db for item in (self.direct, self.simulated, self.file))
+        each = zip(self.by_image, direct_by, simulated_by, file_by, strict=True)
+        for (image, apart), direct, simulated, file in each:
             if apart > step and direct < near_db and simulated - file > lost_db:
                 return image
         return ""
