@@ -48,6 +48,9 @@ class Settings(BaseSettings):
     tool_memory_mb: int = Field(8192, ge=256, description="Memory that a vendor tool's processes may use, in MB.")
     tool_seconds: int = Field(1800, ge=5, description="Time that one run of a vendor tool may take, in seconds.")
     tool_output_mb: int = Field(4096, ge=1, description="Largest file that a vendor tool may write, in MB.")
+    tool_total_output_mb: int = Field(
+        16384, ge=1, description="All files together that a run of a vendor tool may write, in MB."
+    )
     source_max_mb: int = Field(16384, ge=1, description="Largest source model, unpacked, in MB.")
     workers: int = Field(
         0,

@@ -45,7 +45,9 @@ class ToolchainsOut(BaseModel):
     """The toolchains of this machine, and how they are kept apart from it."""
 
     items: list[ToolchainOut]
-    isolation: dict[str, Any] = Field(description="level, detail, and the remedy where it could be better.")
+    isolation: dict[str, Any] = Field(
+        description="level, detail, gaps (what a tool could still do), and the remedy where it could be better."
+    )
 
 
 @routes.get("/toolchains")

@@ -68,7 +68,8 @@ def _isolation_lines(isolation: dict[str, Any]) -> Lines:
     if isolation["refused"]:
         severity = Severity.ERROR
     refused = "\nOAKMILL_ISOLATION=required: no tool will be run" if isolation["refused"] else ""
-    return [(severity, f"{level} (setting: {setting}): {isolation['detail']}{refused}\n{isolation['remedy']}")]
+    wall = f"{level} (setting: {setting}): {isolation['detail']}{refused}\n{isolation['remedy']}"
+    return [(severity, wall), *((Severity.WARNING, gap) for gap in isolation["gaps"])]
 
 
 def _toolchain_lines(toolchains: list[dict[str, Any]]) -> Lines:

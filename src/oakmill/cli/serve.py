@@ -73,8 +73,9 @@ def _remarks(settings: Settings, host: str) -> Iterator[str]:
     found: dict[str, Any] = examine(settings)
     isolation = found["isolation"]
     yield f"Vendors' tools run isolated by {isolation['level']}"
-    if isolation["remedy"]:
-        yield f"  {isolation['remedy']}"
+    for line in (*isolation["gaps"], isolation["remedy"]):
+        if line:
+            yield f"  {line}"
     for toolchain in found["toolchains"]:
         if toolchain["state"] in ("missing", "broken"):
             yield f"{toolchain['name']} is {toolchain['state']}: oakmill toolchains install {toolchain['name']}"

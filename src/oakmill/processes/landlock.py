@@ -1,4 +1,4 @@
-"""Puts limits, an empty environment and Landlock's walls around this process, then becomes the tool.
+"""Puts limits, an empty environment, a filter of system calls and Landlock around this process, then becomes the tool.
 
 Run as a program: `python -I -S landlock.py WORD... -- TOOL ARGUMENT...`, each WORD one of
 
@@ -7,11 +7,15 @@ Run as a program: `python -I -S landlock.py WORD... -- TOOL ARGUMENT...`, each W
     limit:NAME=NUMBER  a resource limit of setrlimit(2): limit:FSIZE=1048576
     read:PATH          a file or folder it may read and execute (Landlock)
     write:PATH         a file or folder it may also write (Landlock)
-    wall:landlock      refuse all other files, every socket, and root's powers
+    wall:landlock      refuse all other files, TCP, and root's powers
+    calls:HEX          a filter of system calls (see calls.py); `{calls}` among the tool's arguments, which is
+                       bubblewrap, becomes the number of a file that holds it, and it is left to bubblewrap
+    own:BYTES          a /dev/shm of its own, of so many bytes, and a bound on its processes, where the kernel
+                       gives it a user namespace; without one it shares them with all
     orphan:kill        end it when the process that started it ends
 
 It needs the standard library alone and imports little, because it stands before every run of a tool (7 ms).
-Formats: linux/landlock.h, linux/seccomp.h, linux/filter.h.
+Format: linux/landlock.h.
 """
 
 from __future__ import annotations
@@ -32,23 +36,12 @@ OUTSIDE_SIGNALS_AND_ABSTRACT_SOCKETS = 3
 # What the kernel's version of Landlock can refuse: bits of handled_access_fs by the version that added them.
 FILE_RIGHTS = {1: (1 << 13) - 1, 2: 1 << 13, 3: TRUNCATE, 5: IOCTL_DEV}
 
-X86_64, X32_BIT = 0xC000003E, 0x40000000
-SOCKET, IO_URING_SETUP = 41, 425
-LOAD, JUMP_EQUAL, JUMP_AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
-ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050001, 0x80000000
+NEW_NAMESPACES = 0x10000000 | 0x20000 | 0x8000000  # user, mount, IPC
+NOSUID, NODEV, NOEXEC = 2, 4, 8
+MOST_PROCESSES = 4096
+"""Of a tool, its threads among them; a machine's kernel counts them for each user namespace since Linux 5.14."""
 
-# (code, jump if true, jump if false, operand): refuses, with EPERM, sockets and what could make one unseen.
-NO_SOCKETS = (
-    (LOAD, 0, 0, 4),  # the architecture
-    (JUMP_EQUAL, 1, 0, X86_64),
-    (RETURN, 0, 0, KILL),
-    (LOAD, 0, 0, 0),  # the system call
-    (JUMP_AT_LEAST, 3, 0, X32_BIT),
-    (JUMP_EQUAL, 2, 0, IO_URING_SETUP),
-    (JUMP_EQUAL, 1, 0, SOCKET),
-    (RETURN, 0, 0, ALLOW),
-    (RETURN, 0, 0, REFUSE),
-)
+CALLS = "{calls}"
 
 
 def version() -> int:
@@ -95,10 +88,27 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         os.close(handle)
 
 
-def refuse_sockets() -> None:
-    """Take from this process the right to make any socket, for good.
+def own_memory(size: int) -> bool:
+    """Give this process a /dev/shm of its own and a count of its own processes; whether the kernel allows it.
 
-    Landlock alone leaves UDP and Unix sockets open.
+    Landlock's rule is of the folder that is there when the rule is made, so this comes before it.
+    """
+    user, group = os.getuid(), os.getgid()
+    try:
+        _libc("unshare", NEW_NAMESPACES)
+        for name, line in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+            with open("/proc/self/" + name, "w") as file:  # noqa: PTH123 - pathlib is slow to import
+                file.write(line)
+        options = f"size={size},mode=0700".encode()
+        _libc("mount", b"tmpfs", b"/dev/shm", b"tmpfs", NOSUID | NODEV | NOEXEC, options)
+    except OSError:
+        return False
+    _limit("NPROC", MOST_PROCESSES)
+    return True
+
+
+def filter_calls(program: bytes) -> None:
+    """Let this process make only the system calls that a filter allows, for good.
 
     Raises:
         OSError: the kernel has no seccomp filters.
@@ -106,12 +116,18 @@ def refuse_sockets() -> None:
     import ctypes
     import struct
 
-    if os.uname().machine != "x86_64":
-        return
-    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in NO_SOCKETS))
-    head = struct.pack("@HP", len(NO_SOCKETS), ctypes.addressof(program))
+    kept = ctypes.create_string_buffer(program)
+    head = struct.pack("@HP", len(program) // 8, ctypes.addressof(kept))
     _libc("prctl", SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _libc("prctl", SET_SECCOMP, 2, head)
+
+
+def _file_of(program: bytes) -> int:
+    """A descriptor that the tool inherits, of a file that holds it."""
+    handle = os.memfd_create("calls", 0)
+    os.write(handle, program)
+    os.lseek(handle, 0, os.SEEK_SET)
+    return handle
 
 
 def drop_capabilities() -> None:
@@ -171,12 +187,18 @@ def main(arguments: list[str]) -> None:
     for word in _words(words, "limit"):
         name, _, value = word.partition("=")
         _limit(name, int(value))
+    for size in _words(words, "own"):
+        own_memory(int(size))
     if "orphan:kill" in words:
         _libc("prctl", SET_PDEATHSIG, 9)
     if "wall:landlock" in words:
         restrict(_words(words, "read"), _words(words, "write"))
-        refuse_sockets()
         drop_capabilities()
+    for program in map(bytes.fromhex, _words(words, "calls")):
+        if CALLS in tool:
+            tool[tool.index(CALLS)] = str(_file_of(program))
+        else:
+            filter_calls(program)
     os.execve(tool[0], tool, environment)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from oakmill.errors import LimitExceeded, ToolchainBroken
 from oakmill.processes.events import ToolEvent, Watcher, ignore
@@ -21,6 +24,10 @@ __all__ = ["Finished", "Limits", "run"]
 LOG = "log.txt"
 
 _LOG_MB = 64
+_MOST_FILES = 200_000
+"""Of a run's folder; a calibration set has up to some ten thousand."""
+_ROOM_SECONDS = 1.0
+"""Between two looks at what a run has written, at the least: looking takes a twentieth of the time at most."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def finish(running: Running, *, cwd: Path, limits: Limits, watch: Watcher = igno
     """
     started = time.monotonic()
     with running, Log(cwd / LOG, min(limits.output_mb, _LOG_MB) << 20, watch) as log:
-        guard = _Guard(running.tree, limits, name, log)
+        guard = _Guard(running.tree, limits, name, log, cwd)
         running.follow(log.feed, Lines(lambda line: _tell(line, watch)).feed, guard.check)
         running.stop()
     return Finished(running.process.returncode, log.tail(), running.tree.peak_mb, time.monotonic() - started)
@@ -97,25 +104,56 @@ class _Guard:
     limits: Limits
     name: str
     log: Log
+    folder: Path
 
     def __post_init__(self) -> None:
-        self._deadline = time.monotonic() + self.limits.seconds
+        now = time.monotonic()
+        self._deadline, self._next_room = now + self.limits.seconds, now
+        self._most_bytes = _written(self.folder) + (self.limits.total_mb << 20)
 
     def check(self) -> None:
         """Measure, and end the run by LimitExceeded if it is beyond its limits."""
         memory, seconds = self.limits.memory_mb, self.limits.seconds
         if self.tree.exceeds(memory):
-            self.tree.stop(grace=0)
             self._refuse(f"needed more than {memory} MB of memory", f"OAKMILL_TOOL_MEMORY_MB={2 * memory}")
+        if self.tree.size > self.limits.processes:
+            self._refuse(f"started more than {self.limits.processes} processes")
         if time.monotonic() > self._deadline:
             self._refuse(f"was not done after {seconds:g} s", f"OAKMILL_TOOL_SECONDS={2 * seconds:g}")
+        self.check_room()
 
-    def _refuse(self, what: str, more: str) -> None:
+    def check_room(self) -> None:
+        """As `check`, of what it wrote, which takes longer to measure, and so is not measured each time."""
+        now = time.monotonic()
+        if now < self._next_room:
+            return
+        written = _written(self.folder)
+        took = time.monotonic() - now
+        self._next_room = now + max(_ROOM_SECONDS, 20 * took)
+        if written > self._most_bytes:
+            total = self.limits.total_mb
+            self._refuse(f"wrote more than {total} MB", f"OAKMILL_TOOL_TOTAL_OUTPUT_MB={2 * total}")
+
+    def _refuse(self, what: str, more: str = "") -> NoReturn:
+        self.tree.stop(grace=0)
         raise LimitExceeded(
             f"{self.name} {what}, and was ended.",
-            remedy=f"Allow it more, for example {more}, if the machine has it.",
+            remedy=f"Allow it more, for example {more}, if the machine has it." if more else "",
             log=self.log.tail(),
         )
+
+
+def _written(folder: Path) -> int:
+    """Bytes on the disk of all files below a folder; more than any limit where there are too many of them."""
+    total = count = 0
+    for below, folders, names in os.walk(folder):
+        count += len(folders) + len(names)
+        if count > _MOST_FILES:
+            return sys.maxsize
+        for name in names:
+            with suppress(OSError):  # it went while we looked
+                total += os.lstat(Path(below, name)).st_blocks * 512
+    return total
 
 
 def _tell(line: str, watch: Watcher) -> None:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
 from oakmill.errors import ToolchainMissing
 from oakmill.processes import landlock, tree
+from oakmill.processes.calls import filter_program
 from oakmill.processes.running import EVENTS_FD
 from oakmill.settings import Settings
 
@@ -22,6 +23,8 @@ _LAUNCH = (sys.executable, "-I", "-S", landlock.__file__)
 _PROBE_SECONDS = 10
 _OPEN_FILES = 4096
 _SCRATCH_BYTES = 1 << 30
+_SCOPED_SIGNALS = 6
+"""The version of Landlock that keeps signals in."""
 
 _SYSTEM_FOLDERS = tuple(map(Path, ("/bin", "/sbin", "/lib", "/lib32", "/lib64")))
 _SYSTEM_FILES = tuple(map(Path, ("/etc/ld.so.cache", "/etc/alternatives", "/sys/devices/system/cpu")))
@@ -62,29 +65,34 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run may use: wall-clock time, memory of all its processes, size of each file that it writes."""
+    """What a run may use: wall-clock time, memory of all its processes, size of each file that it writes and of all."""
 
     seconds: float
     memory_mb: int
     output_mb: int
+    total_mb: int = 1 << 14
+    processes: int = 512
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
         """The limits that the settings name."""
-        return cls(settings.tool_seconds, settings.tool_memory_mb, settings.tool_output_mb)
+        return cls(
+            settings.tool_seconds, settings.tool_memory_mb, settings.tool_output_mb, settings.tool_total_output_mb
+        )
 
 
 @dataclass(frozen=True)
 class Isolation:
     """A wall that was seen to work here, or why there is none and what would change that.
 
-    `bubblewrap` is the command, with the options that this version of it takes.
+    `bubblewrap` is the command, with the options that this version of it takes; `gaps` is what a tool could still do.
     """
 
     level: Level
     detail: str
     remedy: str = ""
     bubblewrap: tuple[str, ...] = ()
+    gaps: tuple[str, ...] = ()
 
 
 def choose(settings: Settings) -> Isolation:
@@ -110,7 +118,7 @@ def probe() -> Isolation:
     if strongest.level is Level.BUBBLEWRAP:
         return strongest
     second = probe_landlock()
-    return Isolation(second.level, f"{second.detail}; {strongest.detail}", strongest.remedy)
+    return replace(second, detail=f"{second.detail}; {strongest.detail}", remedy=strongest.remedy)
 
 
 def probe_bubblewrap() -> Isolation:
@@ -126,8 +134,9 @@ def probe_bubblewrap() -> Isolation:
     for options in (_bubblewrap(strict=True), _bubblewrap(strict=False)):
         wall = Isolation(
             Level.BUBBLEWRAP,
-            "own file tree, processes and users; no network",
+            "own file tree, processes and users; no network; few system calls",
             bubblewrap=(program, *options),
+            gaps=_gaps_of_calls(),
         )
         code, answer = _try(wall)
         if code == 0:
@@ -162,11 +171,26 @@ def probe_landlock() -> Isolation:
     version = landlock.version()
     if version < 1:
         return Isolation(Level.NONE, "this kernel has no Landlock; Linux has it from 5.13 on")
-    wall = Isolation(Level.LANDLOCK, f"Landlock version {version}: only named files; no sockets")
+    wall = Isolation(Level.LANDLOCK, f"Landlock version {version}: only named files; no sockets; few system calls")
     code, answer = _try(wall)
     if code == 0:
-        return wall
+        return replace(wall, gaps=(*_gaps_of_landlock(version), *_gaps_of_calls()))
     return Isolation(Level.NONE, f"Landlock does not work ({_last_line(answer)})")
+
+
+def _gaps_of_calls() -> tuple[str, ...]:
+    if filter_program():
+        return ()
+    return ("System calls are not filtered: the filter is for x86-64 processors.",)
+
+
+def _gaps_of_landlock(version: int) -> Iterator[str]:
+    """What Landlock alone leaves to a tool on this machine."""
+    if version < _SCOPED_SIGNALS:
+        yield "Signals reach other processes of the same user: Linux keeps them in from 6.12 on."
+    mounted = ("/bin/grep", "-q", "^tmpfs /dev/shm .*size=1024k", "/proc/self/mounts")
+    if tree.ask([*_LAUNCH, "own:1048576", "--", *mounted], _PROBE_SECONDS)[0]:
+        yield "/dev/shm is shared with all, and the number of processes is measured only: no user namespaces here."
 
 
 def _try(wall: Isolation) -> tuple[int, str]:
@@ -198,12 +222,15 @@ def command(
     read, write = [path.absolute() for path in read], [path.absolute() for path in write]
     words = [f"env:{name}={value}" for name, value in env.items()] + [f"keep:{EVENTS_FD}"]
     words += ["limit:CORE=0", f"limit:NOFILE={_OPEN_FILES}", f"limit:FSIZE={limits.output_mb << 20}"]
+    calls = filter_program() if isolation.level is not Level.NONE else None
+    words += [f"calls:{calls.hex()}"] if calls else []
     if isolation.level is Level.BUBBLEWRAP:
-        argv = [*isolation.bubblewrap, *_binds(read, write), "--", *argv]
+        filtered = ("--seccomp", landlock.CALLS) if calls else ()
+        argv = [*isolation.bubblewrap, *filtered, *_binds(read, write), "--", *argv]
     else:
         words.append("orphan:kill")
     if isolation.level is Level.LANDLOCK:
-        words += ["wall:landlock", *_rules(read, write)]
+        words += ["wall:landlock", f"own:{_SCRATCH_BYTES}", *_rules(read, write)]
     return [*_LAUNCH, *words, "--", *argv]
 
 

@@ -81,6 +81,7 @@ class Tree:
     def __init__(self, root: int) -> None:
         self.root = root
         self.peak_mb = 0.0
+        self.size = 0
         self._known: dict[int, int] = {}
 
     def alive(self) -> list[int]:
@@ -97,13 +98,14 @@ class Tree:
                 found[pid] = running[pid].started
                 todo += children.get(pid, [])
         self._known = found
+        self.size = len(found)
         return [pid for pid in found if not running[pid].ended]
 
     def _belongs(self, process: _Process) -> bool:
         return process.session == self.root or self._known.get(process.pid) == process.started
 
     def exceeds(self, limit_mb: float) -> bool:
-        """Whether the tree holds more memory than `limit_mb`; keeps `peak_mb` on the way."""
+        """Whether the tree holds more memory than `limit_mb`; keeps `peak_mb` and `size` on the way."""
         pids = self.alive()
         now, highest = 0.0, 0.0
         for pid in pids:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.errors import LimitExceeded, OutputError, ToolFailed, ToolKilled
-from oakmill.processes import sandbox
+from oakmill.processes import plain, sandbox
 from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.log import new_file
 from oakmill.processes.run import Finished, run
@@ -71,7 +71,7 @@ def run_runner(
 
     Raises:
         RunnerError: the runner says what went wrong.
-        ToolKilled: it ended by a signal, or without a result.
+        ToolKilled: it ended by a signal, or without a result, or left links where files belong.
         LimitExceeded: it needed more than the settings allow.
         OutputError: the disk is full.
         IsolationMissing: the settings require a sandbox and none works here.
@@ -80,7 +80,7 @@ def run_runner(
     with os.fdopen(new_file(job / REQUEST), "w") as file:
         json.dump({**request, "version": 1}, file)
     (job / RESULT).unlink(missing_ok=True)
-    (job / "tmp").mkdir(exist_ok=True)
+    (job / plain.SCRATCH).mkdir(exist_ok=True)
     limits = Limits.of(settings)
     command = sandbox.command(
         [str(environment.python), "-s", "-m", "runner", str(job)],
@@ -92,7 +92,9 @@ def run_runner(
     )
     finished = run(command, cwd=job, limits=limits, watch=watch, name=environment.name)
     _require_room(finished, job, environment.name, limits)
-    return _answer(finished, job / RESULT, environment.name, limits)
+    answer = _answer(finished, job / RESULT, environment.name, limits)
+    plain.require(job, environment.name, log=finished.log_tail)
+    return answer
 
 
 def _require_room(finished: Finished, job: Path, name: str, limits: Limits) -> None:
@@ -129,7 +131,7 @@ def _environment(package: Path, job: Path) -> dict[str, str]:
     return {
         "PATH": "/usr/bin:/bin",
         "HOME": str(job),
-        "TMPDIR": str(job / "tmp"),
+        "TMPDIR": str(job / plain.SCRATCH),
         "LANG": "C.UTF-8",
         "PYTHONPATH": f"{package}:{FRAME}",
         "PYTHONSAFEPATH": "1",  # the job folder holds no modules; known from Python 3.11 on

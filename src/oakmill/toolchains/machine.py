@@ -55,6 +55,7 @@ def _isolation(settings: Settings) -> dict[str, Any]:
         "level": found.level.value,
         "detail": found.detail,
         "remedy": found.remedy,
+        "gaps": list(found.gaps),
         "refused": refused,
     }
 

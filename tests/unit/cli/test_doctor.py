@@ -56,6 +56,12 @@ def test_people_read_the_same(home: Path) -> None:
     assert f"{sandbox.probe().level} (setting: preferred)" in text
 
 
+def test_what_a_wall_leaves_open_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "probe", lambda: Isolation(Level.LANDLOCK, "some wall", gaps=("Signals get out.",)))
+    assert examined()["isolation"]["gaps"] == ["Signals get out."]
+    assert "Signals get out." in run()
+
+
 def test_a_sandbox_that_is_required_and_missing_is_shown_with_its_remedy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import oakmill
 from oakmill.conversion.depthai.parser import HANGS_AFTER, IMAGE
 from oakmill.errors import LimitExceeded, VerificationFailed
-from oakmill.processes import sandbox
+from oakmill.processes import plain, sandbox
 from oakmill.processes.run import Limits, finish, start
 from oakmill.processes.running import Running
 from oakmill.settings import Settings
@@ -69,6 +69,7 @@ class Parsing:
         Raises:
             VerificationFailed: a parser ended the process; its log's last line says how.
             LimitExceeded: it gave no answer in time, asked twice.
+        ToolKilled: it left links where files belong.
         """
         for left in reversed(range(TRIES)):
             try:
@@ -88,6 +89,7 @@ class Parsing:
         with suppress(BrokenPipeError):  # it has ended: its log says why
             running.send(json.dumps(question).encode() + b"\n")
         finished = finish(running, cwd=self._folder, limits=self._limits, name="depthai's parser")
+        plain.require(self._folder, "depthai's parser", log=finished.log_tail)
         try:
             found = json.loads(answer.read_text())
         except (OSError, ValueError):

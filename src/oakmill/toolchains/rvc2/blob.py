@@ -13,6 +13,8 @@ from pathlib import Path
 from oakmill.errors import VerificationFailed
 
 MAGIC = 9709
+SHAVES = range(1, 17)
+"""Numbers of SHAVEs that a superblob has a blob for, each one."""
 _ELF_HEADER = 52
 _FIELDS = struct.Struct("<20I")
 _SUPERBLOB_HEADER = struct.Struct(">17Q")

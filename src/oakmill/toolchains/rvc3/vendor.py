@@ -18,7 +18,7 @@ from typing import Any
 
 from oakmill.errors import CompileFailed, ToolchainBroken, ToolchainMissing
 from oakmill.files import file_sha256
-from oakmill.processes import sandbox
+from oakmill.processes import plain, sandbox
 from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.run import Finished, Limits, run
 from oakmill.processes.tree import ask
@@ -132,7 +132,8 @@ class VendorCompiler(ABC):
             files["-c"].write_text("".join(f"{key} {value}\n" for key, value in config.items()))
         finished = self._start(["-d", DEVICE, *words], files, job, watch)
         made = job / BLOB
-        if finished.returncode or not made.is_file() or made.is_symlink():
+        plain.require(job, "compile_tool", log=finished.log_tail)
+        if finished.returncode or not made.is_file():
             raise CompileFailed(
                 f"compile_tool ended with exit code {finished.returncode}"
                 + ("" if finished.returncode else f" and wrote no {BLOB}")

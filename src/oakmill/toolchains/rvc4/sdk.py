@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oakmill.errors import CompileFailed, OutputError, ToolchainBroken, ToolchainMissing, ToolKilled
-from oakmill.processes import sandbox
+from oakmill.processes import plain, sandbox
 from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.run import Finished, run
 from oakmill.processes.sandbox import Limits
@@ -175,6 +175,7 @@ class Sdk:
         )
         finished = run(command, cwd=job, limits=limits, watch=watch, name=name)
         _require_success(name, finished, written, self.root)
+        plain.require(job, name, log=finished.log_tail)
         return _bring(written, out)
 
     def _environment(self, job: Path, libraries: Sequence[Path]) -> dict[str, str]:
@@ -268,7 +269,7 @@ def _require_success(name: str, finished: Finished, written: Path, root: Path) -
             remedy="The end of its log may name the layer; free some memory and try again.",
             log=log,
         )
-    if code == 0 and written.is_file() and not written.is_symlink() and written.stat().st_size:
+    if code == 0 and written.is_file() and written.stat().st_size:
         return
     if missing := _NO_MODULE.search(log):
         raise ToolchainMissing(
