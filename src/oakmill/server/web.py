@@ -18,6 +18,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from oakmill.server import create
+from oakmill.server.connections import Connection, Rarely, allow_many
 from oakmill.settings import current
 
 HAND_OVER = signal.SIGUSR1
@@ -36,6 +37,7 @@ class WebServer(uvicorn.Server):
     def __init__(self, app: FastAPI, ready: int) -> None:
         config = uvicorn.Config(
             app,
+            http=Connection,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -90,6 +92,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # What they say of connections strangers cause; uvicorn's errors are ours.
+    logging.getLogger("uvicorn.error").addFilter(Rarely(below=logging.ERROR))
+    logging.getLogger("asyncio").addFilter(Rarely(below=logging.CRITICAL))
+    Connection.most = allow_many()
     listener, ready = (int(number) for number in sys.argv[1:3])
     WebServer(create(current()), ready).run([socket.socket(fileno=listener)])
 
