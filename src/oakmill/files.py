@@ -69,6 +69,18 @@ def aside(folder: Path, prefix: str = PART) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
+def private_folder(path: Path) -> Path:
+    """A folder, made where there is none, that only its owner enters, whatever the umask was or is.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.stat().st_uid == os.geteuid():
+        path.chmod(0o700)
+    return path
+
+
 @contextmanager
 def atomic_folder(target: Path, *, mode: int = 0o777, replace: bool = False) -> Iterator[Path]:
     """A new folder to fill, which becomes `target` when the block ends well and is gone otherwise.

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from oakmill.conversion.cache import identity
+from oakmill.files import private_folder
 from oakmill.jobs.housekeeping import Housekeeper
 from oakmill.jobs.notify import Notifier
 from oakmill.registry.tries import Tries
@@ -29,7 +30,7 @@ class Hub:
     """One process's hold on the hub. `ending` is set when the process is asked to end, so that streams end too."""
 
     def __init__(self, settings: Settings) -> None:
-        settings.hub.mkdir(parents=True, exist_ok=True)
+        private_folder(settings.hub)
         self.settings = settings
         self.db = Database.of(settings)
         self.blobs = open_store(settings)

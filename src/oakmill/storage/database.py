@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from oakmill import files
 from oakmill.errors import Unavailable
 from oakmill.settings import Settings
 
@@ -78,8 +80,11 @@ class Database:
         """
         if settings.database:
             return cls(settings.database)
-        settings.hub.mkdir(parents=True, exist_ok=True)
-        return cls.at(settings.hub / "hub.sqlite")
+        path = files.private_folder(settings.hub) / "hub.sqlite"
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # what SQLite makes beside it is as open
+        if path.stat().st_uid == os.geteuid():
+            path.chmod(0o600)
+        return cls.at(path)
 
     @classmethod
     def at(cls, path: Path) -> Database:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from oakmill.files import private_folder
 from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore
 from oakmill.storage.directory import DirectoryStore
@@ -15,8 +16,7 @@ def open_store(settings: Settings) -> BlobStore:
     Raises:
         StoreUnreachable: the store's address or its options make no sense.
     """
-    settings.hub.mkdir(parents=True, exist_ok=True)
-    lock = settings.hub / "blobs.lock"
+    lock = private_folder(settings.hub) / "blobs.lock"
     if settings.store and "://" in settings.store:
         from oakmill.storage.bucket import BucketStore
 

@@ -25,6 +25,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from oakmill.errors import Conflict, HashMismatch, NotFound, OffsetConflict, TooLarge
+from oakmill.files import private_folder
 from oakmill.settings import Settings
 from oakmill.storage.blobs import PIECE, BlobStore, Stored
 from oakmill.storage.database import Database, now
@@ -51,8 +52,7 @@ class Uploads:
     """All uploads of a hub. `append` and `receive` are for the event loop; the rest blocks, and is for threads."""
 
     def __init__(self, db: Database, blobs: BlobStore, settings: Settings) -> None:
-        self.folder = settings.hub / "uploads"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder = private_folder(settings.hub / "uploads")
         self._db = db
         self._blobs = blobs
         self._largest = settings.upload_max_mb << 20
