@@ -7,13 +7,14 @@ from collections.abc import Collection, Mapping
 from onnx import ModelProto
 
 from oakmill.errors import UnsupportedModel
-from oakmill.graph import elementary, formulas, logic, recurrent, scattering
+from oakmill.graph import elementary, formulas, logic, recurrent, scattering, trigonometry
 from oakmill.graph.rewriting import CannotRewriteError, Rewrite, Scope, rewrite
 from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes
 
 DECOMPOSITIONS: Mapping[str, Rewrite] = {
     **formulas.FORMULAS,
     **scattering.SCATTERING,
+    **trigonometry.POLYNOMIALS,
     "Affine": elementary.affine,
     "Crop": elementary.crop,
     "Cast": logic.cast_to_truth,
@@ -36,7 +37,7 @@ DECOMPOSITIONS: Mapping[str, Rewrite] = {
     "Mish": elementary.mish,
     "Not": logic.logical_not,
     "Or": logic.logical_or,
-    "Pad": elementary.crop_by_pad,
+    "Pad": elementary.pad,
     "QuantizeLinear": elementary.quantize,
     "RMSNormalization": elementary.rms_normalization,
     "RNN": recurrent.rnn,
@@ -51,17 +52,17 @@ DECOMPOSITIONS: Mapping[str, Rewrite] = {
 """What can be written otherwise. On the host each was seen to compute the same, and all but LSTM, which RVC2 has, to
 compile for RVC2.
 
-IsNaN, trigonometry, dilated MaxPool and 3-D convolution, which RVC2 lacks too, are not here: no exact form is known, or
-none was needed. GridSample and ScatterND must have constant grids and indices.
+IsNaN, dilated MaxPool and 3-D convolution, which RVC2 lacks too, are not here: no exact form is known, or none was
+needed. GridSample and ScatterND must have constant grids and indices.
 """
 
 
 def decompose(model: ModelProto, ops: Collection[str]) -> ModelProto:
     """Write all nodes of the operators `ops`, keys of `DECOMPOSITIONS`, in elementary ones; a copy, if there are any.
 
-    Pad and Resize are only replaced where they crop and where they are cubic, comparisons, Where, Clip and Cast where
-    they are of whole numbers, have computed bounds, or are to truth values. Recurrent layers must have constant
-    weights and a fixed sequence.
+    Pad is only replaced where it crops or has not 3 or 4 axes, Resize where it is cubic, comparisons, Where, Clip and
+    Cast where they are of whole numbers, have computed bounds, or are to truth values. Recurrent layers must have
+    constant weights and a fixed sequence.
 
     Raises:
         UnsupportedModel: a node is of a kind that has no decomposition; the message names it.

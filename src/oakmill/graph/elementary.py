@@ -14,6 +14,9 @@ from oakmill.errors import PreparationFailed
 from oakmill.graph import equality
 from oakmill.graph.rewriting import END, Array, CannotRewriteError, Emitter, argument, attributes
 
+_PADDED_RANKS = (3, 4)
+"""What RVC2's compiler pads: "support only 3D and 4D input"."""
+
 # Activations
 
 
@@ -192,19 +195,38 @@ def interpolation(node: NodeProto, axis: int, before: tuple[int, ...], after: tu
 # Tensors
 
 
-def crop_by_pad(node: NodeProto, emit: Emitter) -> None:
-    """A Pad by negative amounts: a Slice, then a Pad by what is left; other Pads stay."""
+def pad(node: NodeProto, emit: Emitter) -> None:
+    """A Pad by negative amounts: a Slice, then a Pad by what is left; one of other than 3 or 4 axes: Pads of 3."""
     if not argument(node, 1):
         return
     pads = emit.scope.constant(node.input[1])
-    if (pads >= 0).all():
+    crops = bool((pads < 0).any())
+    rank = len(emit.scope.shape(node.input[0]))
+    if not crops and rank in _PADDED_RANKS:
         return
-    if attributes(node).get("mode", "constant") != "constant" or argument(node, 3):
+    if crops and attributes(node).get("mode", "constant") != "constant" or argument(node, 3):
         raise CannotRewriteError("a negative pad is only known in constant mode, over all axes")
-    begin, end = np.split(-np.minimum(pads, 0), 2)
-    shape = emit.scope.fixed_shape(node.input[0])
-    part = emit("Slice", node.input[0], begin, np.array(shape) - end, list(range(len(shape))))
-    emit("Pad", part, np.maximum(pads, 0), *node.input[2:], out=node.output[0], mode="constant")
+    x, shape = node.input[0], np.array(emit.scope.fixed_shape(node.input[0]))
+    if crops:
+        begin, end = np.split(-np.minimum(pads, 0), 2)
+        x, shape = emit("Slice", x, begin, shape - end, list(range(rank))), shape - end - begin
+    pads = np.maximum(pads, 0)
+    if rank in _PADDED_RANKS:
+        emit("Pad", x, pads, *node.input[2:], out=node.output[0], **attributes(node))
+    else:
+        _pad_in_three_axes(x, shape, pads, node, emit)
+
+
+def _pad_in_three_axes(x: str, shape: Array, pads: Array, node: NodeProto, emit: Emitter) -> None:
+    """Axis by axis, the second of three: those before it are the first, and those behind it the last."""
+    sizes = list(map(int, shape))
+    for axis, (before, behind) in enumerate(zip(*np.split(pads, 2), strict=True)):
+        if before or behind:
+            joined = emit("Reshape", x, [math.prod(sizes[:axis]), sizes[axis], math.prod(sizes[axis + 1 :])])
+            amounts = np.array([0, before, 0, 0, behind, 0], np.int64)
+            x = emit("Pad", joined, amounts, *node.input[2:], **attributes(node))
+            sizes[axis] += int(before + behind)
+    emit("Reshape", x, sizes, out=node.output[0])
 
 
 # Quantization: whole numbers, held as floats

@@ -9,19 +9,19 @@ from oakmill.preflight.graph import Facts
 from oakmill.preflight.variants import Variant
 
 Rule = Callable[[frozenset[str]], bool]
-"""Says of a variant's details whether it is written in others."""
+"""Says of a variant's details, number type and rank ("4-D") whether it is written in others."""
 
 
 def rewritten(platform: str, variant: Variant) -> bool:
     """Whether a platform's compiler never meets this variant.
 
-    `graph.exact`, `graph.logic`, `graph.formulas` and `graph.quantizers` write them; each was seen to come out right,
+    `graph.decompose`, `graph.exact` and `graph.quantizers` write them; each was seen to come out right,
     by models of one operator as those of the tables, and RVC4's quantizers and pools in 8 bits too.
     """
     rule = _RULES.get(platform, {}).get(variant.op)
     computed = {item for item in variant.parts if item.startswith("computed ")}
     computed -= _WRITTEN_COMPUTED.get(variant.op, set())
-    return rule is not None and not computed and rule(variant.parts)
+    return rule is not None and not computed and rule(variant.parts | set(variant.tensors.split()))
 
 
 def in_plain_numbers(variant: Variant) -> Variant:
@@ -91,6 +91,7 @@ _BOTH: Mapping[str, Rule] = {
 _RULES: Mapping[str, Mapping[str, Rule]] = {
     "rvc2": {
         **_BOTH,
+        **dict.fromkeys(("Acos", "Asin", "Atan", "Cos", "Sin", "Tan"), _ALWAYS),
         "Cast": lambda details: not details.isdisjoint({"to the same", "to bool"}),
         "Equal": _ALWAYS,
         "Greater": _ALWAYS,
@@ -102,6 +103,7 @@ _RULES: Mapping[str, Mapping[str, Rule]] = {
         "OneHot": _ALWAYS,
         "Or": _ALWAYS,
         "PRelu": _with("computed slope"),
+        "Pad": _unless("axes named", "of infinity", "wrap", "3-D", "4-D"),
         "ScatterND": _ALWAYS,
         "Sign": _ALWAYS,
         "Trilu": _ALWAYS,

@@ -133,6 +133,41 @@ def test_a_gru_with_other_activations_is_refused() -> None:
         decompose(recurrent("GRU", 3, activations=["HardSigmoid", "Tanh"]), ["GRU"])
 
 
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect"])
+@pytest.mark.parametrize(
+    ("shape", "pads"),
+    [([7, 5], [2, 0, 1, 3]), ([9], [4, 2]), ([2, 3, 4, 5, 6], [0, 1, 0, 2, 0, 1, 0, 0, 3, 2]), ([4, 6], [0, 0, 0, 0])],
+)
+def test_a_pad_of_other_than_3_or_4_axes_is_done_in_3(mode: str, shape: list[int], pads: list[int]) -> None:
+    """A model of sound pads its waveform, [1, 16000]; RVC2's compiler pads 3 and 4 axes alone, and it was refused."""
+    model = padded(shape, pads, f'mode="{mode}"')
+    result = check(model)
+    ranks = [len(dimensions(result, node.input[0])) for node in result.graph.node if node.op_type == "Pad"]
+    assert ranks == [3] * sum(map(any, zip(*np.split(np.array(pads), 2), strict=True)))
+
+
+def test_a_pad_of_2_axes_that_also_crops_keeps_its_value() -> None:
+    result = check(padded([7, 5], [-1, 2, 1, -2], "", "1.5"))
+    assert ops(result)[0] == "Slice"
+
+
+def padded(shape: list[int], pads: list[int], mode: str, value: str = "0") -> ModelProto:
+    """A model of one Pad."""
+    listed = ", ".join(map(str, pads))
+    return parse(
+        f"y = Pad<{mode}>(x, p, v)" if mode else "y = Pad(x, p, v)",
+        inputs=f"float{shape} x".replace(" ", "").replace("]x", "] x"),
+        outputs=f"float[{', '.join('?' * len(shape))}] y",
+        constants=f"int64[{len(pads)}] p = {{{listed}}}, float v = {{{value}}}",
+    )
+
+
+def dimensions(model: ModelProto, name: str) -> list[int]:
+    """A tensor's shape, as it was inferred."""
+    (found,) = (item for item in (*model.graph.value_info, *model.graph.input) if item.name == name)
+    return [item.dim_value for item in found.type.tensor_type.shape.dim]
+
+
 def test_a_gru_with_computed_weights_is_refused() -> None:
     model = recurrent("GRU", 3)
     model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [1, 12, 3]))

@@ -46,10 +46,10 @@ from oakmill.toolchains.rvc2.blob import SHAVES, read_header, read_superblob
 from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Ports, Rvc2Toolchain
 
 _OWN = {
-    "Acos", "Asin", "Celu", "LSTM", "Mean", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp",
-    "ReduceSumSquare", "Shrink", "Softsign",
+    "Celu", "LSTM", "Mean", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare", "Shrink",
+    "Softsign",
 }  # fmt: skip
-"""Operators that the compiler has, or of which it has none of the parts: no arc."""
+"""Operators that the compiler has."""
 NEEDS = Needs(highest_opset=16, decompose=tuple(sorted(set(DECOMPOSITIONS) - _OWN)), plain_numbers=True)
 MEMORY_MB = 512
 """RVC2's memory, which holds weights in FP16, activations and firmware."""
