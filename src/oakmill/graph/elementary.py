@@ -204,7 +204,7 @@ def pad(node: NodeProto, emit: Emitter) -> None:
     rank = len(emit.scope.shape(node.input[0]))
     if not crops and rank in _PADDED_RANKS:
         return
-    if crops and attributes(node).get("mode", "constant") != "constant" or argument(node, 3):
+    if (crops and attributes(node).get("mode", "constant") != "constant") or argument(node, 3):
         raise CannotRewriteError("a negative pad is only known in constant mode, over all axes")
     x, shape = node.input[0], np.array(emit.scope.fixed_shape(node.input[0]))
     if crops:
