@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from onnx import ModelProto
 
 from oakmill.errors import UnsupportedModel
-from oakmill.graph import elementary, formulas, logic, recurrent, scattering, trigonometry
+from oakmill.graph import dense, elementary, formulas, logic, recurrent, scattering, trigonometry
 from oakmill.graph.rewriting import CannotRewriteError, Rewrite, Scope, rewrite
 from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes
 
@@ -23,6 +23,7 @@ DECOMPOSITIONS: Mapping[str, Rewrite] = {
     "DequantizeLinear": elementary.dequantize,
     "Equal": logic.comparison,
     "GRU": recurrent.gru,
+    "Gemm": dense.gemm,
     "Gelu": elementary.gelu,
     "Greater": logic.comparison,
     "GreaterOrEqual": logic.comparison,
@@ -34,6 +35,7 @@ DECOMPOSITIONS: Mapping[str, Rewrite] = {
     "LayerNormalization": elementary.layer_normalization,
     "Less": logic.comparison,
     "LessOrEqual": logic.comparison,
+    "MatMul": dense.matmul,
     "Mish": elementary.mish,
     "Not": logic.logical_not,
     "Or": logic.logical_or,
@@ -61,8 +63,8 @@ def decompose(model: ModelProto, ops: Collection[str]) -> ModelProto:
     """Write all nodes of the operators `ops`, keys of `DECOMPOSITIONS`, in elementary ones; a copy, if there are any.
 
     Pad is only replaced where it crops or has not 3 or 4 axes, Resize where it is cubic, comparisons, Where, Clip and
-    Cast where they are of whole numbers, have computed bounds, or are to truth values. Recurrent layers must have
-    constant weights and a fixed sequence.
+    Cast where they are of whole numbers, have computed bounds, or are to truth values, MatMul and Gemm where constant
+    weights take many rows. Recurrent layers must have constant weights and a fixed sequence.
 
     Raises:
         UnsupportedModel: a node is of a kind that has no decomposition; the message names it.

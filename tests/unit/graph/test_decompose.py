@@ -51,7 +51,7 @@ CASES = {
 }
 
 
-IN_SOME_FORMS = {"Cast", "Clip", "Equal", "Greater", "Less", "Pad", "Where"}
+IN_SOME_FORMS = {"Cast", "Clip", "Equal", "Gemm", "Greater", "Less", "MatMul", "Pad", "Where"}
 """Those that stay in others."""
 
 
