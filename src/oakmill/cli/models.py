@@ -78,6 +78,7 @@ def _row(instance: Instance, place: str) -> dict[str, Any]:
         "precision": instance.precision,
         "status": instance.status,
         "verdict": instance.verdict,
+        "multiply-adds": (instance.facts.get("cost") or {}).get("multiply_adds"),
         "size": size_of(instance.size),
         "id": instance.id,
     }

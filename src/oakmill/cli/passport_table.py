@@ -12,6 +12,7 @@ from rich.text import Text
 
 from oakmill.cli.severities import COLOURS, MARKS
 from oakmill.conversion.passport import Check, OutputAgreement, Passport, TaskAgreement
+from oakmill.conversion.passport.cost import Cost
 from oakmill.conversion.passport.ladder import Rung
 from oakmill.findings import Finding, Severity
 
@@ -43,12 +44,22 @@ def _parts(passport: Passport) -> Iterator[RenderableType]:
         node = f" [dim]({escape(row.node)})[/]" if row.measured else ""  # else it stands in the words
         yield _indented("·", f"[bold]As an app sees it[/]: {escape(row.words)}{node}", "dim")
     yield _outputs(passport)
+    yield from _cost(passport.cost)
     for check in passport.checks:
         yield f"[dim]{escape(check.name)}: {escape(check.method)}.[/]"
     if any(check.task_of(output) for check in passport.checks for output in check.outputs):
         yield "[dim]An SNR without colour is shown only: there the task above decides.[/]"
     if passport.not_proven:
         yield f"[dim]Not proven: {escape('; '.join(passport.not_proven))}.[/]"
+
+
+def _cost(cost: Cost | None) -> Iterator[RenderableType]:
+    if cost is None:
+        return
+    yield _indented("·", f"[bold]On the chip[/]: {escape(cost.words)}", "dim")
+    for more in (cost.runs_on, cost.expected.words if cost.expected else ""):
+        if more:
+            yield _indented("", escape(more), "dim")
 
 
 def _rung(rung: Rung) -> Table:

@@ -14,9 +14,12 @@ from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, SampleSet
 from oakmill.conversion.passport import Passport
+from oakmill.conversion.passport import cost as costing
+from oakmill.conversion.passport.cost import Cost
 from oakmill.conversion.passport.measure import Subject
 from oakmill.conversion.prepare import Keep, Needs, Prepared, make_anew, prepare
 from oakmill.errors import SpecError
+from oakmill.graph import costs
 from oakmill.graph.outputs import cut_at
 from oakmill.model import load_onnx, require_finite_weights
 from oakmill.model.source import SourceModel
@@ -217,6 +220,19 @@ class Platform(ABC):
         self, prepared: Prepared, network: Network, built: Any, images: Images, work: Path, progress: Progress
     ) -> Subject:
         """What is measured of the converted model, and by which methods, on the held-out images."""
+
+    @property
+    def value_bits(self) -> int:
+        """Of what the compiled graph leaves in floating point, as the chip computes it: FP16."""
+        return 16
+
+    def cost(self, network: Network, built: Any) -> Cost:
+        """What one run costs on the chip, as far as the graph and the finished file say it.
+
+        Raises:
+            VerificationFailed: the finished file is damaged.
+        """
+        return costing.of(costs.count(network.model, value_bits=self.value_bits))
 
     @abstractmethod
     def require_fit(self, passport: Passport) -> None:

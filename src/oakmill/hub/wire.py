@@ -162,7 +162,9 @@ class Instance(Answer):
     sha256: str | None = None
     size: int | None = None
     verdict: str | None = Field(None, description="The accuracy passport's, in a word.")
-    facts: dict[str, Any] = Field({}, description="What inspecting the file has found.")
+    facts: dict[str, Any] = Field(
+        {}, description="What inspecting or converting the file has found; `cost` is what one run costs."
+    )
     parameters: dict[str, Any] = Field({}, description="The effective parameters of its conversion.")
     tags: tuple[str, ...] = ()
     yolo_version: str | None = None

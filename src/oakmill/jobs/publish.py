@@ -102,6 +102,8 @@ def _write(session: Session, blobs: BlobStore, result: Instance, stored: Sequenc
 
 def _facts(result: Instance, summary: Mapping[str, Any], recipe: Recipe | None) -> instances.Facts:
     noted = {name: summary[name] for name in ("config", "heads") if summary.get(name)}
+    if cost := (summary.get("passport") or {}).get("cost"):
+        noted["cost"] = cost
     found: instances.Facts = {"verdict": summary.get("verdict"), "facts": {**result.facts, **noted}}
     if recipe is None:
         return found

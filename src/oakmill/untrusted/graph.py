@@ -12,6 +12,7 @@ import onnx
 from onnx import ModelProto, NodeProto, shape_inference
 
 from oakmill.conversion.failures.stripping import strip
+from oakmill.graph.costs import multiply_adds
 from oakmill.model import open_source
 from oakmill.model.openvino_ir import load_ir
 from oakmill.model.source import SourceFormat, SourceModel
@@ -79,14 +80,13 @@ def _name(node: NodeProto) -> str:
 
 
 def _products(model: ModelProto) -> Counter[str]:
-    """Multiplications of convolutions and matrix products, where all shapes are known."""
+    """Multiplications of what `graph.costs` counts, where all shapes are known."""
     found: Counter[str] = Counter()
     shapes = dict(_shapes(model))
     for node in nodes(model):
-        outer = shapes.get(node.output[0]) if node.output else None
-        inner = _inner(node, [shapes.get(name, ()) for name in node.input])
-        if outer and inner:
-            found[_name(node)] += math.prod(outer) * inner
+        if node.output:
+            outer = shapes.get(node.output[0])
+            found[_name(node)] += multiply_adds(node, [shapes.get(name) for name in node.input], outer)
     return found
 
 
@@ -100,15 +100,6 @@ def _shapes(model: ModelProto) -> Iterator[tuple[str, tuple[int, ...]]]:
         sizes = tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
         if all(size > 0 for size in sizes[1:]):
             yield value.name, (sizes[0] or 1, *sizes[1:]) if sizes else ()
-
-
-def _inner(node: NodeProto, shapes: list[tuple[int, ...]]) -> int:
-    """How many products make one value of the output."""
-    if node.op_type == "Conv" and len(shapes) > 1:
-        return math.prod(shapes[1][1:]) if shapes[1] else 0
-    if node.op_type in ("MatMul", "Gemm") and shapes and shapes[0]:
-        return shapes[0][-1]
-    return 0
 
 
 def _of_ir(source: SourceModel, settings: Settings) -> Counts:

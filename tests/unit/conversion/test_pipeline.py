@@ -38,6 +38,7 @@ def test_a_conversion_leaves_the_archive_its_passport_and_its_recipe(run: Run, t
     passport = json.loads((tmp_path / "out" / "small.toy.passport.json").read_text())
     assert passport["verdict"] == made.passport.verdict
     assert passport["vendor_reader"] == {"name": "toy reader", "kind": "toy"}
+    assert passport["cost"]["multiply_adds"] == made.passport.cost.multiply_adds > 0  # type: ignore[union-attr]
 
 
 def test_the_bare_file_is_the_artefact_alone(run: Run, tmp_path: Path) -> None:

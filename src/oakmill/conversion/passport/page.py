@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from oakmill.conversion.passport import charts
 from oakmill.conversion.passport.agreement import OutputAgreement
+from oakmill.conversion.passport.cost import amount, size
 from oakmill.conversion.passport.report import Check, Passport
 from oakmill.conversion.passport.tasks import ClassAgreement, Sighting, TaskAgreement
 from oakmill.findings import Severity
@@ -79,7 +80,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(words=_words, db=_db, small=_small, fill=_fill, upper_first=_upper_first)
+    made.filters.update(
+        words=_words, db=_db, small=_small, fill=_fill, upper_first=_upper_first, amount=amount, size=size
+    )
     style = "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", STYLE.name))
     made.globals.update(css=Markup(style), picture=_picture)
     return made

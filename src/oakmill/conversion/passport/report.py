@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from oakmill.conversion.passport import earlier
 from oakmill.conversion.passport.about_mean import ALLOWED_BY_PROOF_DB, ALLOWED_DB
 from oakmill.conversion.passport.agreement import OutputAgreement
+from oakmill.conversion.passport.cost import Cost
 from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.passport.metric import Real
 from oakmill.conversion.passport.parsers import ParserAgreement
@@ -161,7 +162,8 @@ class Passport:
     `calibration` tells of the images that calibrated: the set's name, the count; `vendor_reader` what the vendor's own
     reader found in the file. `thumbnails` are images by their names, those on which the two models differ most.
     `parsers` are what the vendor's parsers of the archive's heads find in the file's outputs. `ladder` are the number
-    formats that were tried, this one last, where they were to be chosen.
+    formats that were tried, this one last, where they were to be chosen. `cost` is what one run costs on the chip:
+    counted, and in no verdict.
     """
 
     platform: str
@@ -175,6 +177,7 @@ class Passport:
     thumbnails: Mapping[str, DataUrl] = field(default_factory=dict)
     parsers: tuple[ParserAgreement, ...] = ()
     ladder: tuple[Rung, ...] = ()
+    cost: Cost | None = None
 
     @property
     def tasks(self) -> tuple[tuple[str, TaskAgreement], ...]:
@@ -222,6 +225,8 @@ class Passport:
             check.judge(found)
         for row, found in zip(self.parsers, plain["parsers"], strict=True):
             found["words"] = row.words
+        if self.cost:
+            plain["cost"] |= {"words": self.cost.words, "runs_on": self.cost.runs_on}
         plain["images"]["count"] = len(self.images.names)
         said = {"passport_version": VERSION, "verdict": self.verdict.value, "reasons": list(self.reasons)}
         return {**said, **plain}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from oakmill.conversion.images import choose
 from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.output import verification
 from oakmill.conversion.passport import Passport
+from oakmill.conversion.passport.cost import Cost, Unit
 from oakmill.conversion.passport.measure import (
     Method,
     Runnable,
@@ -42,7 +43,7 @@ from oakmill.toolchains.base import Toolchain
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
 from oakmill.toolchains.rvc2 import compile_tool, failures
-from oakmill.toolchains.rvc2.blob import SHAVES, read_header, read_superblob
+from oakmill.toolchains.rvc2.blob import SHAVES, read_header, read_superblob, read_units
 from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Ports, Rvc2Toolchain
 
 _OWN = {
@@ -311,6 +312,17 @@ class Rvc2(Platform):
         methods = (self._proof(by_toolchain(prepared, infer), source), stored_in_half(prepared, looks=True))
         overflowing = partial(graph_overflows, prepared, images.held_out)
         return Subject(self.name, prepared, images, source, methods, NOT_PROVEN, overflowing=overflowing)
+
+    def cost(self, network: Network, built: Rvc2Built) -> Cost:
+        """The graph's, with what the blob says: how many stages run where, and the memory that it plans.
+
+        Of a superblob it is the blob for 8 SHAVEs, which the others are made from.
+        """
+        data = built.file.read_bytes() if self.spec.blob else read_superblob(built.file)[0]
+        units = read_units(data)
+        shaves = Unit("SHAVEs", sum(units.shaves.values()), units.shaves)
+        found = (Unit("the hardware engine", units.hardware, {}), shaves, Unit("DMA", units.copies, {}))
+        return replace(super().cost(network, built), units=found, chip_memory=read_header(data).memory)
 
     def _proof(self, network: Runnable, source: Runnable) -> Method:
         """Of the network that was compiled; the Model Optimizer may have rounded its weights."""

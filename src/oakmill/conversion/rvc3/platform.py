@@ -332,17 +332,18 @@ class Rvc3(Platform):
         assert isinstance(network, Rvc3Network)
         record = network.calibration.model_dump(mode="json", include=CALIBRATION)
         plan = self.measured(prepared, network, images, work)
+        status = "compiled" if self.compiler else LABEL
+        calibration = {"status": status, "precision": self.spec.target_precision.value, **record}
+        findings = () if self.compiler else (measuring.NOT_COMPILED,)
         return Subject(
-            self.name,
-            prepared,
-            images,
-            plan.source,
-            plan.methods,
-            self._not_proven,
-            {"status": "compiled" if self.compiler else LABEL, "precision": self.spec.target_precision.value, **record},
-            () if self.compiler else (measuring.NOT_COMPILED,),
+            self.name, prepared, images, plan.source, plan.methods, self._not_proven, calibration, findings,
             plan.overflowing,
-        )
+        )  # fmt: skip
+
+    @property
+    def value_bits(self) -> int:
+        """8 where the IR is quantized: the graph itself, which the Model Optimizer was given, does not say it."""
+        return 8 if self.calibrates else 16
 
     def measured(self, prepared: Prepared, network: Rvc3Network, images: Images, work: Path) -> measuring.Plan:
         """What is run for the passport."""
