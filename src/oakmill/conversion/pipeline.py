@@ -138,6 +138,7 @@ def _convert(
                 passport,
                 vendor_reader=found,
                 cost=platform.cost(network, built),
+                layers=network.layers,
                 findings=(*passport.findings, *loaded.findings),
             )
             platform.require_fit(passport)

@@ -16,6 +16,7 @@ from oakmill.conversion.images.samples import Images, SampleSet
 from oakmill.conversion.passport import Passport
 from oakmill.conversion.passport import cost as costing
 from oakmill.conversion.passport.cost import Cost
+from oakmill.conversion.passport.layers import Layers
 from oakmill.conversion.passport.measure import Subject
 from oakmill.conversion.prepare import Keep, Needs, Prepared, make_anew, prepare
 from oakmill.errors import SpecError
@@ -36,12 +37,13 @@ Ports = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Network:
-    """What the compiler is given, and for the recipe what calibrated it."""
+    """What the compiler is given, for the recipe what calibrated it, and what quantizing did to which tensor."""
 
     file: Path
     model: onnx.ModelProto
     calibration: CalibrationRecord = field(default_factory=CalibrationRecord)
     calibration_images: SampleSet | None = None
+    layers: Layers | None = None
 
 
 @dataclass(frozen=True)

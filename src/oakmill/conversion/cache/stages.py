@@ -22,6 +22,7 @@ from oakmill.conversion.camera_app import CameraApp
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.passport import Passport
+from oakmill.conversion.passport.layers import Layers
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.files import file_sha256
@@ -99,7 +100,8 @@ class Reuse:
             name, record = lent.about["name"], CalibrationRecord.model_validate(lent.about["calibration"])
             model = _parsed(lent.read(name))
             _copied(lent, job)
-            return Network(job / name, model, record, images.calibration_images)
+            layers = read(Layers, lent.about["layers"]) if lent.about["layers"] else None
+            return Network(job / name, model, record, images.calibration_images, layers)
 
         return self._once(
             "calibrate",
@@ -107,7 +109,11 @@ class Reuse:
             make,
             lambda made: (
                 {made.file.name: made.file},
-                {"calibration": made.calibration.model_dump(mode="json"), "name": made.file.name},
+                {
+                    "calibration": made.calibration.model_dump(mode="json"),
+                    "name": made.file.name,
+                    "layers": written(Layers, made.layers) if made.layers else None,
+                },
             ),
             load,
         )

@@ -1,9 +1,10 @@
 """The accuracy passport: the float model against the converted one, with the method beside each number."""
 
 from oakmill.conversion.passport.agreement import Comparison, OutputAgreement
+from oakmill.conversion.passport.bounds import HALF, QUANTIZED, Bounds
 from oakmill.conversion.passport.choose_tasks import of as tasks_of
 from oakmill.conversion.passport.confidence import Confidence
-from oakmill.conversion.passport.measurement import HALF, QUANTIZED, Bounds, Measurement
+from oakmill.conversion.passport.measurement import Measurement
 from oakmill.conversion.passport.metric import Metric
 from oakmill.conversion.passport.observed import OutputEncoding, neighbours
 from oakmill.conversion.passport.report import FP16_LARGEST, Check, HeldOut, Overflow, Passport, overflows, read

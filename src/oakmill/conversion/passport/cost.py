@@ -57,10 +57,11 @@ class ExpectedTime:
     @property
     def words(self) -> str:
         """For people."""
+        between = f"for four of five nets between {self.low:.2g} and {self.high:.2g}"
+        missed = f"misses nets of families that it has not seen by {self.median_error:.0%} at the median"
         return (
-            f"some {self.milliseconds:.2g} ms on {self.chip}, for four of five nets between {self.low:.2g} and "
-            f"{self.high:.2g}; expected from published times of {self.nets} other nets, not measured: the model misses nets of families "
-            f"that it has not seen by {self.median_error:.0%} at the median"
+            f"some {self.milliseconds:.2g} ms on {self.chip}, {between}; expected from published times of {self.nets} "
+            f"other nets, not measured: the model {missed}"
         )
 
 

@@ -18,7 +18,8 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import GENERATED, Images, SampleSet
 from oakmill.conversion.passport import choose_tasks, detectors
 from oakmill.conversion.passport.agreement import Outputs
-from oakmill.conversion.passport.measurement import HALF, QUANTIZED, Bounds, Measurement
+from oakmill.conversion.passport.bounds import HALF, QUANTIZED, Bounds
+from oakmill.conversion.passport.measurement import Measurement
 from oakmill.conversion.passport.observed import OutputEncoding
 from oakmill.conversion.passport.preprocessing_checks import Certainty, image_size, of_calibration_images, of_inputs
 from oakmill.conversion.passport.report import Check, HeldOut, Overflow, Passport, overflows

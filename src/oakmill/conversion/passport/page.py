@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from oakmill.conversion.passport import charts
+from oakmill.conversion.passport import charts, network_charts
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.cost import amount, size
 from oakmill.conversion.passport.report import Check, Passport
@@ -84,7 +84,13 @@ def _environment() -> Environment:
         words=_words, db=_db, small=_small, fill=_fill, upper_first=_upper_first, amount=amount, size=size
     )
     style = "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", STYLE.name))
-    made.globals.update(css=Markup(style), picture=_picture)
+    made.globals.update(
+        css=Markup(style),
+        picture=_picture,
+        along=network_charts.bars,
+        network=network_charts.graph,
+        span=network_charts.span,
+    )
     return made
 
 

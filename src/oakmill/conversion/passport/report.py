@@ -14,6 +14,7 @@ from oakmill.conversion.passport.about_mean import ALLOWED_BY_PROOF_DB, ALLOWED_
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.cost import Cost
 from oakmill.conversion.passport.ladder import Rung
+from oakmill.conversion.passport.layers import Layers
 from oakmill.conversion.passport.metric import Real
 from oakmill.conversion.passport.parsers import ParserAgreement
 from oakmill.conversion.passport.pixels import DataUrl
@@ -163,7 +164,7 @@ class Passport:
     reader found in the file. `thumbnails` are images by their names, those on which the two models differ most.
     `parsers` are what the vendor's parsers of the archive's heads find in the file's outputs. `ladder` are the number
     formats that were tried, this one last, where they were to be chosen. `cost` is what one run costs on the chip:
-    counted, and in no verdict.
+    counted, and in no verdict. `layers` is what quantization does to which tensor.
     """
 
     platform: str
@@ -178,6 +179,7 @@ class Passport:
     parsers: tuple[ParserAgreement, ...] = ()
     ladder: tuple[Rung, ...] = ()
     cost: Cost | None = None
+    layers: Layers | None = None
 
     @property
     def tasks(self) -> tuple[tuple[str, TaskAgreement], ...]:

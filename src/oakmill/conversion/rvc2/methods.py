@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from oakmill.conversion.passport import HALF, Bounds
+from oakmill.conversion.passport.bounds import PROVEN, PROVEN_HALF
 from oakmill.conversion.passport.measure import Method, Runnable
-from oakmill.conversion.passport.measurement import PROVEN, PROVEN_HALF
 
 _ON = "on OpenVINO's CPU plugin in float32, against the source model in onnxruntime"
 SIMULATED = "float32", f"prepared network {_ON}"

@@ -7,6 +7,7 @@ from functools import partial
 
 from oakmill.conversion.images.samples import Images
 from oakmill.conversion.passport import Bounds
+from oakmill.conversion.passport.bounds import PROVEN_HALF
 from oakmill.conversion.passport.measure import (
     Method,
     Overflowing,
@@ -15,7 +16,6 @@ from oakmill.conversion.passport.measure import (
     source_model,
     stored_in_half,
 )
-from oakmill.conversion.passport.measurement import PROVEN_HALF
 from oakmill.conversion.prepare import Prepared
 from oakmill.findings import Finding, Severity
 

@@ -19,8 +19,8 @@ from oakmill.conversion.passport import Passport
 from oakmill.conversion.passport.measure import Subject, graph_overflows
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
+from oakmill.conversion.rvc4 import layers, quantize, snpe_commands
 from oakmill.conversion.rvc4 import methods as measuring
-from oakmill.conversion.rvc4 import quantize, snpe_commands
 from oakmill.conversion.rvc4.vendor_front import VendorFront
 from oakmill.errors import UnsupportedModel, VerificationFailed
 from oakmill.findings import Severity
@@ -196,7 +196,12 @@ class Rvc4(Platform):
         made = quantize.quantize_graph(
             self.spec, prepared, images.calibration_images, images.calibration_set, self.settings, progress
         )
-        return Network(save(made.model, job / "quantized.onnx"), made.model, made.record, images.calibration_images)
+        progress.doing("looking which layers lose most")
+        done = made.record.equalization
+        plain = prepared.model if done and done.used else None
+        damage = layers.measure(made.exact, made.model, prepared.image_inputs, images.held_out, plain)
+        file = save(made.model, job / "quantized.onnx")
+        return Network(file, made.model, made.record, images.calibration_images, damage)
 
     def compile(self, prepared: Prepared, network: Network, job: Path, progress: Progress) -> Rvc4Built:
         """Make the DLC; what the processor cannot take is named by node.

@@ -31,9 +31,10 @@ _RANGES = 1
 
 @dataclass(frozen=True)
 class Quantized:
-    """A quantized graph, and what it was made from, for the search and the recipe."""
+    """A quantized graph, and what it was made from; `exact` is the float graph, with equalized channels if any are."""
 
     model: onnx.ModelProto
+    exact: onnx.ModelProto
     ranges: Mapping[str, Interval]
     plan: Plan
     record: CalibrationRecord
@@ -73,7 +74,7 @@ def quantize_graph(
         search=found,
         equalization=chosen.record,
     )
-    return Quantized(model, ranges, plan, record)
+    return Quantized(model, prepared.model, ranges, plan, record)
 
 
 def plan_of(spec: Rvc4Spec, model: onnx.ModelProto, progress: Progress) -> Plan:

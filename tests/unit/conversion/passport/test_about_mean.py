@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from oakmill.conversion.passport import HALF, QUANTIZED, Bounds, Comparison, Measurement
-from oakmill.conversion.passport.measurement import PROVEN
+from oakmill.conversion.passport.bounds import PROVEN
 from oakmill.conversion.passport.report import Check
 from oakmill.errors import VerificationFailed
 from oakmill.findings import Severity
