@@ -28,8 +28,8 @@ TORCHVISION: dict[str, tuple[str, int, str, float]] = {
     "resnet50": ("resnet50", 224, "resnet", 25.5),
     "resnet101": ("resnet101", 224, "resnet", 44.5),
     "wideresnet50": ("wide_resnet50_2", 224, "resnet", 68.9),
-    "resnext50": ("resnext50_32x4d", 224, "resnext", 25.0),
-    "resnext101": ("resnext101_32x8d", 224, "resnext", 88.7),
+    "resnext50": ("resnext50_32x4d", 224, "resnet", 25.0),
+    "resnext101": ("resnext101_32x8d", 224, "resnet", 88.7),
     "mobilenet_v3_large": ("mobilenet_v3_large", 224, "mobilenet", 5.47),
     "mobilenet_v3_small": ("mobilenet_v3_small", 224, "mobilenet", 2.54),
     "mnasnet05": ("mnasnet0_5", 224, "mobilenet", 2.21),
@@ -51,7 +51,7 @@ TORCHVISION: dict[str, tuple[str, int, str, float]] = {
 }
 """Of torchvision: its builder, the side of the image, the family, and the manifest's millions of parameters."""
 TIMM: dict[str, tuple[str, int, str, float]] = {
-    "dla102x": ("dla102x", 224, "resnext", 26.3),
+    "dla102x": ("dla102x", 224, "dla", 26.3),
     "inception_v4": ("inception_v4", 299, "inception", 42.6),
     "efficientnet_lite4": ("tf_efficientnet_lite4", 300, "efficientnet", 13.01),
     "mobilenet_v4": ("mobilenetv4_conv_medium", 224, "mobilenet", 9.68),
@@ -130,12 +130,12 @@ def numel(item: Any) -> int:
 def products(name: str, args: Any, inputs: list[Any], output: Any) -> int:
     if name == "aten.convolution":
         weight, transposed = args[1], bool(args[6])
-        return (numel(args[0]) if transposed else numel(output)) * math.prod(weight.shape[1:])
+        return int((numel(args[0]) if transposed else numel(output)) * math.prod(weight.shape[1:]))
     if name in PRODUCTS:
         return numel(output) * int(inputs[-1].shape[-2])
     if "scaled_dot_product" in name:
         query, key = args[0], args[1]
-        return 2 * math.prod(query.shape) * int(key.shape[-2])
+        return int(2 * math.prod(query.shape) * key.shape[-2])
     return 0
 
 

@@ -134,13 +134,8 @@ def _convert(
             found = platform.check(built, archive, prepared, depthai, work / "read")
             app = camera_app.of(platform, archive, prepared, built.ports, work / "app", loaded.original)
             passport = reuse.measured(prepared, network, built, images, work, app)
-            passport = replace(
-                passport,
-                vendor_reader=found,
-                cost=platform.cost(network, built),
-                layers=network.layers,
-                findings=(*passport.findings, *loaded.findings),
-            )
+            passport = replace(passport, vendor_reader=found, findings=(*passport.findings, *loaded.findings))
+            passport = replace(passport, cost=platform.cost(network, built), layers=network.layers)
             platform.require_fit(passport)
             if tried is not None:
                 passport = ladder.with_rung(passport, spec, built.file, tried)

@@ -24,8 +24,10 @@ class TensorDamage:
     `arrives_db` is signal over noise of the tensor in the quantized graph against the float one: all damage until here.
     `own_db` is that of rounding and clipping this tensor alone, the mean over its channels, each of which counts as one
     however small its values are. `clipped` is the share of values beyond the range, `clipping` the share of its own
-    noise that they make. `before_db` is `own_db` of the same tensor before its channels were equalized, over its whole
-    range; none where nothing was. `feeds` are the places of the tensors that it is computed from.
+    noise that they make. `idle` is the share of values so far out that they make no difference to what comes behind,
+    as the input of a Sigmoid: they count as nothing lost. `before_db` is `own_db` of the same tensor before its
+    channels were equalized, over its whole range; none where nothing was. `feeds` are the places of the tensors that it
+    is computed from.
     """
 
     name: str
@@ -39,6 +41,7 @@ class TensorDamage:
     own_db: Real
     clipped: float = 0.0
     clipping: float = 0.0
+    idle: float = 0.0
     before_db: Measured = math.nan
     feeds: tuple[int, ...] = ()
 

@@ -11,8 +11,8 @@ from oakmill.conversion.passport.layers import TensorDamage
 
 TOP_DB, BOTTOM_DB = 0.0, 50.0
 """From all noise, the top of the chart, to what 8 bits leave at best, its bottom."""
-HEIGHT, STEP = 140.0, 6.0
-"""Of the chart, and of one tensor in it."""
+HEIGHT, STEP, LEAST = 140.0, 6.0, 2.0
+"""Of the chart, of one tensor in it, and what a tensor takes at least on a screen that is too narrow for all."""
 ACROSS, DOWN, RADIUS = 16.0, 16.0, 5.0
 """Of a step in the graph, of a lane, and of a tensor."""
 GUIDES = (15.0, 25.0)
@@ -28,9 +28,9 @@ def bars(tensors: Sequence[TensorDamage]) -> Markup:
         for level in GUIDES
     )
     return Markup(
-        '<svg class="along" viewBox="0 0 {w:.0f} {h:.0f}" width="{w:.0f}" height="{h:.0f}" preserveAspectRatio="none" '
-        'role="img" aria-label="damage along the network, {n} tensors">{lines}{drawn}</svg>'
-    ).format(w=width, h=HEIGHT, n=len(tensors), lines=lines, drawn=drawn)
+        '<svg class="along" viewBox="0 0 {w:.0f} {h:.0f}" width="{least:.0f}" height="{h:.0f}" '
+        'preserveAspectRatio="none" role="img" aria-label="damage along the network, {n} tensors">{lines}{drawn}</svg>'
+    ).format(w=width, least=len(tensors) * LEAST, h=HEIGHT, n=len(tensors), lines=lines, drawn=drawn)
 
 
 def _bar(place: int, item: TensorDamage) -> Markup:
@@ -117,7 +117,11 @@ def span(item: TensorDamage) -> Markup:
         Markup('<rect class="{look}" x="{x:.2f}" y="{y}" width="{w:.2f}" height="{h}"/>').format(
             look=look, x=RANGE * (a - low) / whole, w=max(RANGE * (b - a) / whole, 0.8), y=y, h=h
         )
-        for look, (a, b), y, h in (("beyond", seen, 3, 4), ("holds", held, 1, 8), ("seen", _both(held, seen), 3, 4))
+        for look, (a, b), y, h in (
+            ("idle" if item.idle else "beyond", seen, 3, 4),
+            ("holds", held, 1, 8),
+            ("seen", _both(held, seen), 3, 4),
+        )
     )
     words = f"holds {item.low:.3g} to {item.high:.3g}, seen {item.seen_low:.3g} to {item.seen_high:.3g}"
     return Markup(

@@ -15,6 +15,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.passport.layers import Layers, TensorDamage
 from oakmill.graph import equality
+from oakmill.graph.quantize import Interval
 from oakmill.graph.skeleton import copy_of, dimensions, infer_shapes, skeleton, source_inputs
 
 Array = NDArray[Any]
@@ -25,6 +26,8 @@ SECONDS = 20.0
 """After so long, the images that were seen have to do."""
 AT_ONCE_BYTES = 128 << 20
 """Of float tensors that one run gives back."""
+_IMAGE_RANK = 4
+_ALL: Interval = (-math.inf, math.inf)
 _FLOOR = 1e-3
 """Of a tensor's largest value: what a channel has below counts as none of its signal."""
 
@@ -53,20 +56,26 @@ class _Stored:
 
 @dataclass
 class _Sums:
-    """What is added up over images, channel by channel; sums of squares."""
+    """What is added up over images, channel by channel; sums of squares, of values within what is needed."""
 
     axis: int | None
+    needs: Interval
     power: Array | float = 0.0
     noise: Array | float = 0.0
     own: Array | float = 0.0
     clipping: float = 0.0
     before: list[float] = field(default_factory=list)
     clipped: int = 0
+    idle: int = 0
     values: int = 0
     low: float = math.inf
     high: float = -math.inf
 
     def add(self, exact: Array, found: Array, stored: _Stored, plain: Array | None) -> None:
+        self.low, self.high = min(self.low, float(exact.min())), max(self.high, float(exact.max()))
+        needed = np.clip(exact, *self.needs).astype(exact.dtype)
+        self.idle += int(np.count_nonzero(needed != exact))
+        exact, found = needed, np.clip(found, *self.needs)
         low, high = stored.bounds
         beyond = exact - np.clip(exact, low - stored.scale / 2, high + stored.scale / 2)
         self.power = self.power + self._squares(exact)
@@ -75,7 +84,6 @@ class _Sums:
         self.clipping += float((beyond * beyond).sum())
         self.clipped += int(np.count_nonzero(beyond))
         self.values += exact.size
-        self.low, self.high = min(self.low, float(exact.min())), max(self.high, float(exact.max()))
         if plain is not None:
             self.before.append(self._before(plain, stored.bits))
 
@@ -101,7 +109,7 @@ class _Sums:
     def damage(self, stored: _Stored, op: str, feeds: Sequence[int]) -> TensorDamage:
         """What it comes to."""
         power, noise, own = map(np.asarray, (self.power, self.noise, self.own))
-        peak = max(self.high, -self.low)
+        peak = max(min(self.high, self.needs[1]), -max(self.low, self.needs[0]))
         low, high = stored.bounds
         return TensorDamage(
             name=stored.name,
@@ -114,6 +122,7 @@ class _Sums:
             arrives_db=_decibels(float(noise.sum()) / max(float(power.sum()), 1e-30)),
             own_db=_decibels(self._shares(power, own, self.values, peak)),
             clipped=self.clipped / max(self.values, 1),
+            idle=self.idle / max(self.values, 1),
             clipping=min(self.clipping / max(float(own.sum()), 1e-30), 1.0),
             before_db=_decibels(float(np.mean(self.before))) if self.before else math.nan,
             feeds=tuple(feeds),
@@ -131,6 +140,7 @@ def measure(
     image_inputs: Collection[str],
     samples: SampleSet,
     plain: ModelProto | None = None,
+    limits: Mapping[str, Interval] | None = None,
 ) -> Layers:
     """The damage to each tensor that a quantizer stores.
 
@@ -140,6 +150,7 @@ def measure(
         image_inputs: inputs that are uint8 in the quantized graph.
         samples: images that did not calibrate.
         plain: the float graph before its channels were equalized, where they were.
+        limits: the intervals beyond which tensors' values make no difference to what comes behind, by name.
 
     Raises:
         SourceError: an image cannot be read.
@@ -150,7 +161,7 @@ def measure(
     order = {name: place for place, name in enumerate(shapes)}
     stored.sort(key=lambda item: order[item.name])
     names = [item.name for item in stored]
-    sums = {name: _Sums(_channels(shapes[name])) for name in names}
+    sums = {name: _Sums(_channels(shapes[name]), (limits or {}).get(name, _ALL)) for name in names}
     known = set(_shapes(plain)) if plain else set()
     runs = (
         _Exposed(exact, names),
@@ -251,7 +262,7 @@ def _shapes(model: ModelProto) -> dict[str, tuple[int, ...]]:
 
 def _channels(shape: tuple[int, ...]) -> int | None:
     """The axis of channels: the second of images, the last of sequences; none of a single vector."""
-    if len(shape) >= 4:  # noqa: PLR2004: as images are
+    if len(shape) >= _IMAGE_RANK:
         return 1
     return -1 if math.prod(shape[:-1]) > 1 else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,15 +16,17 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.images import choose
 from oakmill.conversion.output.nn_archive import CODES
 from oakmill.conversion.passport import Passport
+from oakmill.conversion.passport import cost as costing
+from oakmill.conversion.passport.cost import Cost
 from oakmill.conversion.passport.measure import Subject, graph_overflows
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Needs, Prepared, save
-from oakmill.conversion.rvc4 import layers, quantize, snpe_commands
+from oakmill.conversion.rvc4 import expected_time, layers, quantize, snpe_commands
 from oakmill.conversion.rvc4 import methods as measuring
 from oakmill.conversion.rvc4.vendor_front import VendorFront
 from oakmill.errors import UnsupportedModel, VerificationFailed
 from oakmill.findings import Severity
-from oakmill.graph import boundary, large
+from oakmill.graph import boundary, costs, large
 from oakmill.graph.float16 import to_half
 from oakmill.model import weight_bytes
 from oakmill.model.source import SourceModel
@@ -199,7 +201,7 @@ class Rvc4(Platform):
         progress.doing("looking which layers lose most")
         done = made.record.equalization
         plain = prepared.model if done and done.used else None
-        damage = layers.measure(made.exact, made.model, prepared.image_inputs, images.held_out, plain)
+        damage = layers.measure(made.exact, made.model, prepared.image_inputs, images.held_out, plain, made.limits)
         file = save(made.model, job / "quantized.onnx")
         return Network(file, made.model, made.record, images.calibration_images, damage)
 
@@ -292,6 +294,11 @@ class Rvc4(Platform):
             "outputs": [described(port) for port in again.outputs],
             "caches": [cache.soc for cache in again.caches],
         }
+
+    def cost(self, network: Network, built: Rvc4Built) -> Cost:
+        """The graph's, with the time that is expected of it."""
+        counted = costs.count(network.model, value_bits=self.value_bits)
+        return replace(costing.of(counted), expected=expected_time.expected(counted))
 
     def subject(
         self, prepared: Prepared, network: Network, built: Rvc4Built, images: Images, work: Path, progress: Progress

@@ -31,13 +31,17 @@ _RANGES = 1
 
 @dataclass(frozen=True)
 class Quantized:
-    """A quantized graph, and what it was made from; `exact` is the float graph, with equalized channels if any are."""
+    """A quantized graph, and what it was made from; `exact` is the float graph, with equalized channels if any are.
+
+    Beyond `limits`, values of that tensor make no difference.
+    """
 
     model: onnx.ModelProto
     exact: onnx.ModelProto
     ranges: Mapping[str, Interval]
     plan: Plan
     record: CalibrationRecord
+    limits: Mapping[str, Interval]
 
 
 def quantize_graph(
@@ -74,7 +78,7 @@ def quantize_graph(
         search=found,
         equalization=chosen.record,
     )
-    return Quantized(model, prepared.model, ranges, plan, record)
+    return Quantized(model, prepared.model, ranges, plan, record, chosen.limits)
 
 
 def plan_of(spec: Rvc4Spec, model: onnx.ModelProto, progress: Progress) -> Plan:

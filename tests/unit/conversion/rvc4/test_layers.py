@@ -93,3 +93,18 @@ def test_before_equalization_is_told_where_a_tensor_was_another() -> None:
     named = by_name(found)
     assert named["b"].before_db < named["b"].own_db - 5
     assert np.isnan(named["a"].before_db)
+
+
+def test_what_nothing_depends_on_is_no_loss() -> None:
+    """YOLOX-nano's gates read values from -62 to 76 with a range of 8: its clipped inputs stood first among what hurts,
+    though a Sigmoid makes 0 or 1 of all of them."""
+    model = parse("a = Mul(x, c)  y = Sigmoid(a)", inputs="float[1,4,8,8] x", constants="float[1] c = {40.0}")
+    ranged = activations(model)
+    made = quantize(model, ranged.complete({"x": (-1.0, 2.0), "a": (-8.0, 8.0), "y": (0.0, 1.0)}), Plan(), [])
+    images = Few({"x": np.random.default_rng(0).uniform(-1, 2, (1, 4, 8, 8)).astype("f")})
+    blind = by_name(layers.measure(model, made, [], images))["a"]  # type: ignore[arg-type]
+    found = by_name(layers.measure(model, made, [], images, limits={"a": (-8.0, 8.0)}))["a"]  # type: ignore[arg-type]
+    assert (blind.own_db < 5, blind.clipping > 0.9, blind.idle) == (True, True, 0)
+    assert (found.own_db > 35, found.clipped, found.idle > 0.7) == (True, 0, True)
+    assert found.arrives_db > 30
+    assert (found.seen_low, found.seen_high) == (blind.seen_low, blind.seen_high)

@@ -1,0 +1,62 @@
+"""How long one run may take on QCS8550: a sum of parts, fitted on published times of other nets by bench/latency.py."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from oakmill.conversion.passport.cost import ExpectedTime
+from oakmill.graph.costs import Costs, Layer
+
+CHIP = "QCS8550"
+PARTS = ("run", "layer", "dense multiply-adds", "grouped multiply-adds", "weight bytes", "other bytes")
+"""What the time is a sum of: each run, each layer, the products of dense and of grouped convolutions and matrices, the
+bytes of weights, and the bytes in and out of layers that have no products."""
+_FILE = Path(__file__).with_name("expected_time.json")
+
+
+def parts(layers: Sequence[Layer]) -> tuple[float, ...]:
+    """How much of each part a net has, in the order of `PARTS`."""
+    grouped = [layer for layer in layers if layer.groups > 1]
+    return (
+        1.0,
+        float(len(layers)),
+        float(sum(layer.multiply_adds for layer in layers if layer.groups == 1)),
+        float(sum(layer.multiply_adds for layer in grouped)),
+        float(sum(layer.weight_bytes for layer in layers)),
+        float(sum(layer.read + layer.written for layer in layers if not layer.multiply_adds)),
+    )
+
+
+def expected(costs: Costs) -> ExpectedTime | None:
+    """The time of one run; None of a graph in several number formats, or in one of which no honest model came out.
+
+    Single layers of 16 bits among 8 are left out on purpose: Qualcomm's table has nets that take four times as long so
+    as in 16 bits throughout (YOLOv8n 6.3 against 3.3 ms), and others that do not.
+    """
+    fitted = _fitted().get(_precision(costs))
+    if fitted is None or costs.unknown:
+        return None
+    counted = dict(zip(PARTS, parts(costs.layers), strict=True))
+    time = math.fsum(fitted["coefficients"][name] * value for name, value in counted.items())
+    low, high = time * fitted["low"], time * fitted["high"]
+    return ExpectedTime(CHIP, time, low, high, fitted["median_error"], fitted["nets"])
+
+
+def _precision(costs: Costs) -> str:
+    """As the coefficients call it; nothing where what multiplies is not all in one format."""
+    formats = {layer.number_format for layer in costs.layers if layer.multiply_adds}
+    names = {"W8A8": "w8a8", "A8": "w8a8", "W8A16": "w8a16", "A16": "w8a16", "float": "float"}
+    found = {names.get(item, "") for item in formats}
+    return found.pop() if len(found) == 1 else ""
+
+
+@lru_cache
+def _fitted() -> dict[str, dict[str, Any]]:
+    """By precision: coefficients, and how far off they are."""
+    found = json.loads(_FILE.read_text(encoding="utf-8"))
+    return {name: value for name, value in found.items() if isinstance(value, dict)}
