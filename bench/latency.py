@@ -78,7 +78,7 @@ def fit(known: Sequence[Net]) -> Array:
     times = np.array([net.milliseconds for net in known])
     scaled = np.array([net.parts for net in known]) / times[:, None]
     scale = np.maximum(scaled.max(axis=0), 1e-30)
-    return _nonnegative(scaled / scale, np.ones(len(known))) / scale
+    return np.asarray(_nonnegative(scaled / scale, np.ones(len(known))) / scale, np.float64)
 
 
 def _nonnegative(matrix: Array, wanted: Array, rounds: int = 20000) -> Array:

@@ -77,6 +77,13 @@ ULTRALYTICS: dict[str, tuple[str, int, str, float]] = {
     "fastsam_s": ("yolov8s-seg", 640, "yolo", 11.8),
     "fastsam_x": ("yolov8x-seg", 640, "yolo", 72.2),
 }
+PUBLISHED: dict[str, tuple[str, int | tuple[int, ...], str, float]] = {
+    "fcn_resnet50": ("fcn", 224, "fcn", 33.0),
+    "dncnn": ("dncnn", (1, 1, 256, 256), "denoiser", 0.555),
+    "unet_segmentation": ("unet", (1, 3, 640, 1280), "unet", 31.0),
+    "real_esrgan_x4plus": ("rrdb", (1, 3, 128, 128), "superresolution", 16.7),
+}
+"""As their papers have them, written below; the manifest's number of parameters says whether they are the same."""
 PRODUCTS = {"aten.mm", "aten.bmm", "aten.addmm", "aten.baddbmm"}
 FREE = {
     "aten.view", "aten._unsafe_view", "aten.reshape", "aten.expand", "aten.unsqueeze", "aten.squeeze", "aten.detach",
@@ -167,13 +174,108 @@ def of_ultralytics(name: str) -> Any:
     return net
 
 
-def counted(make: Callable[[], Any], side: int) -> dict[str, Any]:
+def of_paper(name: str) -> Any:
+    return {"fcn": fcn, "dncnn": dncnn, "unet": unet, "rrdb": rrdb}[name]()
+
+
+def fcn() -> Any:
+    import torchvision.models as tv  # type: ignore[import-not-found]
+
+    class Scores(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = tv.segmentation.fcn_resnet50(weights=None, weights_backbone=None, num_classes=21)
+
+        def forward(self, image: Any) -> Any:
+            return self.net(image)["out"]
+
+    return Scores()
+
+
+def conv(inside: int, outside: int, size: int = 3) -> Any:
+    return torch.nn.Conv2d(inside, outside, size, padding=size // 2)
+
+
+def dncnn() -> Any:
+    """Zhang et al. 2017: 17 convolutions of 64 channels on grey images."""
+    middle = [layer for _ in range(15) for layer in (conv(64, 64), torch.nn.ReLU())]
+    return torch.nn.Sequential(conv(1, 64), torch.nn.ReLU(), *middle, conv(64, 1))
+
+
+def unet() -> Any:
+    """Ronneberger et al. 2015, with padding, as github.com/milesial/Pytorch-UNet has it."""
+
+    def double(inside: int, outside: int) -> Any:
+        return torch.nn.Sequential(conv(inside, outside), torch.nn.ReLU(), conv(outside, outside), torch.nn.ReLU())
+
+    class Unet(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            sizes = [64, 128, 256, 512, 1024]
+            self.first, self.last = double(3, 64), conv(64, 2, 1)
+            self.down = torch.nn.ModuleList(double(a, 2 * a) for a in sizes[:-1])
+            self.up = torch.nn.ModuleList(torch.nn.ConvTranspose2d(a, a // 2, 2, 2) for a in sizes[:0:-1])
+            self.joined = torch.nn.ModuleList(double(a, a // 2) for a in sizes[:0:-1])
+
+        def forward(self, image: Any) -> Any:
+            found = [self.first(image)]
+            for layer in self.down:
+                found.append(layer(torch.max_pool2d(found[-1], 2)))
+            value = found.pop()
+            for up, joined in zip(self.up, self.joined, strict=True):
+                value = joined(torch.cat([found.pop(), up(value)], 1))
+            return self.last(value)
+
+    return Unet()
+
+
+def rrdb() -> Any:
+    """Wang et al. 2018: 23 blocks of three dense blocks of five convolutions, then twice as large, twice."""
+
+    class Dense(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = torch.nn.ModuleList(conv(64 + 32 * place, 32 if place < 4 else 64) for place in range(5))
+
+        def forward(self, value: Any) -> Any:
+            found = [value]
+            for layer in self.layers[:-1]:
+                found.append(torch.nn.functional.leaky_relu(layer(torch.cat(found, 1)), 0.2))
+            return self.layers[-1](torch.cat(found, 1)) * 0.2 + value
+
+    class Rrdb(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = torch.nn.ModuleList(torch.nn.Sequential(Dense(), Dense(), Dense()) for _ in range(23))
+            self.first, self.body = conv(3, 64), conv(64, 64)
+            self.tail = torch.nn.ModuleList([conv(64, 64), conv(64, 64), conv(64, 64)])
+            self.last = conv(64, 3)
+
+        def forward(self, image: Any) -> Any:
+            value = begun = self.first(image)
+            for block in self.blocks:
+                value = block(value) * 0.2 + value
+            value = begun + self.body(value)
+            for layer in self.tail[:2]:
+                value = torch.nn.functional.interpolate(value, scale_factor=2, mode="nearest")
+                value = torch.nn.functional.leaky_relu(layer(value), 0.2)
+            return self.last(torch.nn.functional.leaky_relu(self.tail[2](value), 0.2))
+
+    return Rrdb()
+
+
+def counted(make: Callable[[], Any], side: int | tuple[int, ...]) -> dict[str, Any]:
     torch.backends.mha.set_fastpath_enabled(False)
-    net = make().eval().to("meta")
+    net = make().eval()
+    head = net.model[-1] if hasattr(net, "yaml") else None
+    strides = head.stride if head is not None else None
+    net = net.to("meta")
+    if head is not None:  # numbers that are read
+        head.stride = strides
     held = {id(item) for item in (*net.parameters(), *net.buffers())}
     watch = Watch(held)
     with torch.no_grad(), watch:
-        net(torch.zeros(1, 3, side, side, device="meta"))
+        net(torch.zeros(*((1, 3, side, side) if isinstance(side, int) else side), device="meta"))
     parameters = sum(numel(item) for item in net.parameters())
     return {"parameters": parameters, "layers": parts(watch.layers)}
 
@@ -190,7 +292,13 @@ def main() -> None:
     leave_weights()
     target, wanted = Path(sys.argv[1]), set(sys.argv[2:])
     found: dict[str, Any] = json.loads(target.read_text()) if target.exists() else {}
-    for kind, table in ((of_torchvision, TORCHVISION), (of_ultralytics, ULTRALYTICS), (of_timm, TIMM)):
+    tables: Any = (
+        (of_torchvision, TORCHVISION),
+        (of_ultralytics, ULTRALYTICS),
+        (of_paper, PUBLISHED),
+        (of_timm, TIMM),
+    )
+    for kind, table in tables:
         for name, (model, side, family, stated) in table.items():
             if name in found or (wanted and name not in wanted):
                 continue
