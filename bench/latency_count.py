@@ -179,7 +179,7 @@ def of_paper(name: str) -> Any:
 
 
 def fcn() -> Any:
-    import torchvision.models as tv  # type: ignore[import-not-found]
+    import torchvision.models as tv
 
     class Scores(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
