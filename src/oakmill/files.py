@@ -25,6 +25,14 @@ _ABANDONED_SECONDS = 3600
 """What is aside for so long was left by a process that was killed."""
 
 
+def expanded(path: str | Path) -> Path:
+    """With `~` and `~somebody` as their homes; as it is where nobody knows such a home: then it is just not there."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 @contextmanager
 def atomic_file(target: Path, *, mode: int = 0o666, durable: bool = False) -> Iterator[BinaryIO]:
     """A file to write, which takes the place of `target` when the block ends well and is gone otherwise.

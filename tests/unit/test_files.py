@@ -91,3 +91,11 @@ def test_a_sweep_takes_what_was_left_long_ago_and_nothing_else(tmp_path: Path) -
     files.sweep(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", ".part-new", "entry"]
     files.sweep(tmp_path / "nothing")
+
+
+def test_a_home_that_nobody_knows_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pathlib raises where a shell leaves the word alone: settings, options and arguments ended in a traceback."""
+    monkeypatch.setenv("HOME", "/home/me")
+    assert files.expanded("~/photos") == Path("/home/me/photos")
+    assert files.expanded("~nobody-here/photos") == Path("~nobody-here/photos")
+    assert files.expanded(Path("photos")) == Path("photos")

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from sqlalchemy.orm import Session
 
+from oakmill.conversion.recipe import read
 from oakmill.errors import LimitExceeded, ToolKilled
 from oakmill.jobs import queue
 from oakmill.jobs.job_log_writer import Held, LeaseLost
@@ -88,7 +88,9 @@ def _checked(paths: Sequence[Path], limit_mb: int | None) -> Sequence[Path]:
 def _recipe(paths: Sequence[Path]) -> Recipe | None:
     for path in paths:
         if path.name.endswith(".recipe.yaml"):
-            return Recipe.model_validate(yaml.safe_load(path.read_text()))
+            with path.open("rb") as file:  # a job may have written anything
+                data = file.read(read.LARGEST + 1)
+            return read.validated(read.parse(data, path.name), path.name)
     return None
 
 

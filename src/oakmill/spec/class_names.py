@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.errors import SpecError
+from oakmill.files import expanded
 
 MOST = 65536
 """Classes; the largest set of images, ImageNet's whole, has 21,841, and texts' alphabets have up to 20,000."""
@@ -57,9 +58,9 @@ def of_option(word: str) -> tuple[str, ...]:
 def _file(word: str) -> Path | None:
     """The file of this name; None where there is none, or the word cannot be a file's name: names may be long."""
     try:
-        path = Path(word).expanduser()
+        path = expanded(word)
         return path if path.is_file() else None
-    except (OSError, RuntimeError, ValueError):  # too long, another's home, a zero byte or half a letter
+    except (OSError, ValueError):  # too long, a zero byte or half a letter
         return None
 
 

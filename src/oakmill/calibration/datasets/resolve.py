@@ -14,6 +14,7 @@ from oakmill.calibration.datasets.installer import install
 from oakmill.calibration.datasets.store import SetRecord
 from oakmill.calibration.datasets.zips import unpack
 from oakmill.errors import SourceError
+from oakmill.files import expanded
 from oakmill.settings import Settings
 
 DEFAULT = "general"
@@ -59,7 +60,7 @@ def resolve(value: str | None, settings: Settings, work: Path) -> Dataset:
         UnsafeSource: a zip that is not safe to unpack.
     """
     if value is not None and _looks_like_path(value):
-        return _from_path(Path(value).expanduser(), settings, work)
+        return _from_path(expanded(value), settings, work)
     name = DEFAULT if value is None else value.lower() if value.lower() in SETS else value
     record = store.load(name, settings) if _could_be_set(name, settings) else None
     record = record or _generated(name, settings)

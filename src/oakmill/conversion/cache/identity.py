@@ -13,7 +13,7 @@ from typing import Any
 
 import oakmill
 from oakmill.errors import ToolchainMissing
-from oakmill.files import file_sha256
+from oakmill.files import expanded, file_sha256
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS
@@ -96,7 +96,7 @@ def spec_of(spec: ConversionSpec, settings: Settings) -> dict[str, Any] | None:
 def _data(value: str | None, settings: Settings) -> dict[str, Any] | None:
     """All that a conversion's quantization data may mean: a set of that name, or a path."""
     word = value or "general"
-    places = [Path(word).expanduser()]
+    places = [expanded(word)]
     if "/" not in word and not word.startswith((".", "~")):
         places += [settings.datasets / name for name in dict.fromkeys((word, word.lower()))]
     trees = {str(index): _tree(place) for index, place in enumerate(places) if place.exists()}

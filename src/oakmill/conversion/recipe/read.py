@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from oakmill.errors import SourceError
+from oakmill.files import expanded
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, plain_yaml
 from oakmill.spec.recipe import Recipe
@@ -129,6 +130,6 @@ def portable(spec: ConversionSpec) -> ConversionSpec:
     changes: dict[str, Any] = {"verification_images": None}
     for name in type(spec).model_fields:
         value = getattr(spec, name)
-        if name not in changes and isinstance(value, str | Path) and Path(value).expanduser().is_absolute():
+        if name not in changes and isinstance(value, str | Path) and expanded(value).is_absolute():
             changes[name] = type(value)(Path(value).name)
     return spec.model_copy(update=changes)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.errors import CompileFailed, ToolchainBroken, ToolchainMissing
-from oakmill.files import file_sha256
+from oakmill.files import expanded, file_sha256
 from oakmill.processes import plain, sandbox
 from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.run import Finished, Limits, run
@@ -40,7 +40,7 @@ _NO_DEVICE = {"IE_VPUX_CREATE_EXECUTOR": "0"}
 def configured(settings: Settings) -> VendorCompiler | None:
     """The compiler that the settings name, a tool before a container; None where there is none."""
     if settings.rvc3_compile_tool:
-        return LocalTool(settings, settings.rvc3_compile_tool.expanduser().absolute())
+        return LocalTool(settings, expanded(settings.rvc3_compile_tool).absolute())
     if settings.rvc3_container:
         return Container(settings, settings.rvc3_container)
     return None

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oakmill.errors import CompileFailed, OutputError, ToolchainBroken, ToolchainMissing, ToolKilled
+from oakmill.files import expanded
 from oakmill.processes import plain, sandbox
 from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.run import Finished, run
@@ -58,7 +59,7 @@ class Sdk:
             ToolchainMissing: there is no such folder, or it is none of an SDK.
             ToolchainBroken: a tool or library is missing, or the version cannot be told.
         """
-        root = root.expanduser().absolute()
+        root = expanded(root).absolute()
         _require_sdk(root)
         _require_parts(root)
         return cls(root, _version(root))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from oakmill.errors import ArgumentRefused
+from oakmill.files import expanded
 from oakmill.spec.inputs import Encoding
 from oakmill.spec.quantization import RangeMethod
 from oakmill.spec.rvc4 import Soc
@@ -175,7 +176,7 @@ class _Fields:
                 f"{given} names a file, which an argument cannot do here",
                 remedy="upload the encodings as the conversion's own AIMET encodings, with the precision CUSTOM",
             )
-        path = Path(given.values[0]).expanduser()
+        path = expanded(given.values[0])
         try:
             if path.is_file() and path.stat().st_size <= _LARGEST_OVERRIDES:
                 return path.resolve()
