@@ -30,11 +30,11 @@ def of(model: ModelProto | None, source: SourceModel) -> Mapping[str, Any]:
         source: where it comes from.
     """
     shapes = [item.shape for item in source.inputs]
-    if len(shapes) != 1 or len(shapes[0]) != len("NCHW") or shapes[0][1] != 3:
+    if len(shapes) != 1 or len(shapes[0]) != len("NCHW") or 3 not in (shapes[0][1], shapes[0][3]):
         return {}
     if not source.inputs[0].dtype.startswith("float") or (model and _computes_first(model)):
         return {}
-    height, width = shapes[0][2:]
+    height, width = shapes[0][2:] if shapes[0][1] == 3 else shapes[0][1:3]
     size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
     evidence = Evidence(source.metadata, size)
     return families.preprocessing(families.recognise(model, evidence) if model else None, evidence)

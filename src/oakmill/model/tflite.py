@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from oakmill.errors import BrokenModel, SourceError, UnsafeSource, UnsupportedModel
+from oakmill.model import exporter_notes
 from oakmill.model.flatbuffer import Buffer, DamagedBufferError, Table
 from oakmill.model.source import SourceFormat, SourceModel, Tensor
 from oakmill.model.tflite_mend import Mended, mended
@@ -97,6 +98,7 @@ def read_tflite(path: Path, settings: Settings) -> SourceModel:
         inputs=tuple(Tensor(item.name, item.shape, item.dtype) for item in model.inputs),
         outputs=tuple(Tensor(item.name, item.shape, item.dtype) for item in model.outputs),
         producer=model.description,
+        metadata=exporter_notes.of_tflite(path),
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.errors import BrokenModel, SourceError, UnsafeSource, UnsupportedModel
-from oakmill.model import archives, pickles
+from oakmill.model import archives, exporter_notes, pickles
 from oakmill.model.source import SourceFormat, SourceModel, Tensor
 from oakmill.settings import Settings
 
@@ -22,6 +22,7 @@ _MEMBER_BYTES = 16 << 20
 _NAMED = 3
 _OPEN = (None, None, None, None)
 _CHANNELS = 3
+_NOTES = "extra/config.txt"  # where Ultralytics' exporter writes what its ONNX files have as metadata
 
 _SCRIPT_PARTS = (r"[^/]+/constants\.pkl", r"[^/]+/code/.+\.py", r"[^/]+/data\.pkl")
 _CHECKPOINT = r"(.*/)?data\.pkl"
@@ -92,6 +93,7 @@ def read_script(path: Path, settings: Settings) -> SourceModel:
         inputs=tuple(inputs),
         outputs=(),
         producer="PyTorch",
+        metadata=exporter_notes.of_text(_text(path, _NOTES)),
     )
 
 
@@ -182,7 +184,7 @@ def _root(path: Path) -> str:
 def _noted_shape(path: Path) -> tuple[int, ...] | None:
     """The shape that Ultralytics' exporter notes; None where nothing, or nothing sensible, is noted."""
     try:
-        noted: Any = json.loads(_text(path, "extra/config.txt"))
+        noted: Any = json.loads(_text(path, _NOTES))
     except (ValueError, RecursionError):
         return None
     if not isinstance(noted, Mapping):

@@ -39,6 +39,7 @@ PIXEL = 255
 """The largest value of noise for an input of integers."""
 
 _KNOWN = "preprocessing_of_family"
+_WRITTEN = (SourceFormat.TFLITE, SourceFormat.TORCHSCRIPT)
 _SHOWN = 12
 """Outputs that are listed where a family is none of theirs."""
 
@@ -88,8 +89,8 @@ def preprocessed(asked: Sequence[InputSpec], source: SourceModel) -> tuple[tuple
     item = asked[0] if len(asked) == 1 and not source.archive else None
     if item is None or any((item.mean_values, item.scale_values, item.encoding_from, item.encoding_to)):
         return tuple(asked), ()
-    is_onnx = source.format is SourceFormat.ONNX
-    values = preprocessing.of(onnx.load(source.graph, load_external_data=False) if is_onnx else None, source)
+    graph = onnx.load(source.graph, load_external_data=False) if source.graph.suffix == ".onnx" else None
+    values = preprocessing.of(graph, source)
     if not values:
         return tuple(asked), ()
     spec = InputSpec.model_validate({**item.model_dump(exclude_none=True), **values})
@@ -99,8 +100,12 @@ def preprocessed(asked: Sequence[InputSpec], source: SourceModel) -> tuple[tuple
 def exported(
     inputs: Sequence[InputSpec], findings: Sequence[Finding], source: SourceModel
 ) -> tuple[tuple[InputSpec, ...], tuple[Finding, ...]]:
-    """The same once a checkpoint is exported, which tells its channels: grey images have no order of colours."""
+    """The same once another format is written as ONNX, whose graph shows a family; a checkpoint's tells its channels:
+    grey images have no order of colours."""
     recognised = any(item.code == _KNOWN for item in findings)
+    if source.format in _WRITTEN and not recognised:
+        inputs, told = preprocessed(inputs, source)
+        return inputs, (*findings, *told)
     if source.format is not SourceFormat.CHECKPOINT or not recognised or source.inputs[0].shape[1:2] != (1,):
         return tuple(inputs), tuple(findings)
     grey = inputs[0].model_copy(update={"encoding_from": Encoding.GRAY, "encoding_to": Encoding.GRAY})

@@ -86,6 +86,11 @@ def _grid(graph: Graph, node: NodeProto) -> bool:
 
 
 def _width(graph: Graph, name: str) -> int:
-    """How many channels a convolution gives whose Sigmoid a tensor is; 0 where it is none."""
-    made = graph.maker(name, "Sigmoid")
-    return graph.channels(made.input[0]) if made is not None and made.input else 0
+    """How many channels a convolution gives whose Sigmoid a tensor is; 0 where it is none.
+
+    Of one channel a TFLite export turns no axes, but shapes its numbers anew.
+    """
+    shaped = graph.maker(name, "Reshape")
+    made = graph.maker(shaped.input[0] if shaped is not None else name, "Sigmoid")
+    width = graph.channels(made.input[0]) if made is not None and made.input else 0
+    return width if shaped is None or width == 1 else 0

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from oakmill.model.exporter_notes import literal
 from oakmill.spec import class_names
 
-LONGEST = 1 << 20
-"""Characters of a list of names that is read: 10,000 names of 100 characters; the rest is no list of names."""
 TASKS = ("detect", "segment", "pose", "obb")
 """Tasks whose exports are ended where a parser reads them."""
 CLASSIFY = "classify"
@@ -38,29 +36,19 @@ def read(metadata: Mapping[str, str]) -> Export | None:
     """
     if metadata.get("author") != "Ultralytics" or not metadata.get("task"):
         return None
-    stride = _literal(metadata.get("stride", ""))
+    stride = literal(metadata.get("stride", ""))
     return Export(
         metadata["task"],
         names_in(metadata),
         stride if isinstance(stride, int) and 0 < stride <= 1024 else 32,
         metadata.get("version", ""),
-        _keypoints(_literal(metadata.get("kpt_shape", ""))),
+        _keypoints(literal(metadata.get("kpt_shape", ""))),
     )
 
 
 def names_in(metadata: Mapping[str, str]) -> tuple[str, ...]:
     """The classes' names that a file's writer noted as a literal, as the repositories of YOLO v5 and v8 do; or none."""
-    return _names(_literal(metadata.get("names", "")))
-
-
-def _literal(text: str) -> Any:
-    """A Python literal; None for anything else."""
-    if len(text) > LONGEST:
-        return None
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return None
+    return _names(literal(metadata.get("names", "")))
 
 
 def _keypoints(found: Any) -> tuple[int, int]:

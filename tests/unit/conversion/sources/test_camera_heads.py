@@ -249,6 +249,22 @@ def test_yolox_takes_bgr_as_it_is(tmp_path: Path) -> None:
     assert "takes BGR, as it is" in told[0].message
 
 
+@pytest.mark.parametrize("kind", [SourceFormat.TFLITE, SourceFormat.TORCHSCRIPT])
+def test_another_format_takes_what_its_graph_shows_once_it_is_written_as_onnx(
+    kind: SourceFormat, tmp_path: Path
+) -> None:
+    """Neither TFLite nor TorchScript says what its network is; their graphs do, as that of an ONNX file does."""
+    source = replace(opened(centred_export(decoded=False), tmp_path), format=kind)
+    unwritten = replace(source, graph=tmp_path / "model.tflite")
+    asked, told = camera_heads.preprocessed([InputSpec(name="images")], unwritten)
+    assert told == ()
+    (spec,), (finding,) = camera_heads.exported(asked, told, source)
+    assert (spec.encoding_from, spec.scale_values) == (Encoding.BGR, None)
+    assert finding.code == "preprocessing_of_family"
+    said = [InputSpec(name="images", encoding_from=Encoding.RGB)]
+    assert camera_heads.exported(said, (), source) == (tuple(said), ())
+
+
 def test_a_network_that_nobody_knows_gets_no_preprocessing(tmp_path: Path) -> None:
     model = Export().model(author="")
     next(node for node in model.graph.node if node.op_type == "Sigmoid").op_type = "Relu"

@@ -15,14 +15,18 @@ CLASSES = 4
 CLOSE = 1e-5
 
 
-def export(*, decoded: bool) -> ModelProto:
-    """As YOLOX exports, its boxes raw or decoded."""
+def export(*, decoded: bool, shaped: bool = False) -> ModelProto:
+    """As YOLOX exports, its boxes raw or decoded; `shaped`: as tf2onnx writes its TFLite export, whose objectness has
+    its one channel last and is shaped anew where others are turned."""
     made, width, flat = Builder(), 5 + CLASSES, []
     for place in range(len(STRIDES)):
         made.convolution(place, f"boxes{place}", 4)
         for word, channels in (("objectness", 1), ("scores", CLASSES)):
             made.add("Sigmoid", [made.convolution(place, f"{word}{place}", channels)], f"{word}{place}/sigmoid")
         parts = [f"boxes{place}", f"objectness{place}/sigmoid", f"scores{place}/sigmoid"]
+        if shaped:
+            size = made.constant(f"one{place}", [1, 1, SIDE // STRIDES[place], SIDE // STRIDES[place]], "int64")
+            parts[1] = made.add("Reshape", [parts[1], size], f"objectness{place}/shaped")
         joined = made.add("Concat", parts, f"grid{place}", axis=1)
         flat.append(
             made.add("Reshape", [joined, made.constant(f"flat{place}", [1, width, -1], "int64")], f"row{place}")
@@ -40,10 +44,11 @@ def export(*, decoded: bool) -> ModelProto:
     return made.model([1, count, width])
 
 
+@pytest.mark.parametrize("shaped", [False, True], ids=["ONNX", "TFLite"])
 @pytest.mark.parametrize("decoded", [False, True])
-def test_yolox_ends_where_the_parser_reads_with_the_scores_it_scores_by(decoded: bool) -> None:
+def test_yolox_ends_where_the_parser_reads_with_the_scores_it_scores_by(decoded: bool, shaped: bool) -> None:
     """depthai takes the class's score for a box's: 0.9 of what YOLOX itself scores by 0.8 of objectness, 0.72."""
-    model = export(decoded=decoded)
+    model = export(decoded=decoded, shaped=shaped)
     found = centred.find(model, Evidence({}, (SIDE, SIDE)))
     assert found is not None
     ended = found.cut(model, "rvc2")

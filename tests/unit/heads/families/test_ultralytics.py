@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from oakmill.heads.families.ultralytics import LONGEST, read
+from oakmill.heads.families.ultralytics import read
+from oakmill.model.exporter_notes import LONGEST
 
 WRITTEN = {"author": "Ultralytics", "task": "detect", "stride": "32"}
 
