@@ -29,7 +29,8 @@ def recognise(asked: RecogniseHead, place: Place) -> HeadFacts:
     if declared:
         return facts.model_copy(update={"declared": tuple(str(head.get("parser", "?")) for head in declared)})
     if source.format is not SourceFormat.ONNX:
-        return facts
+        names = Evidence(source.metadata).names
+        return facts.model_copy(update={"classes": len(names), "names": names})
     graph, _ = unused_inputs.without(onnx.load(source.graph, load_external_data=False), inputs)
     if not isinstance(graph, ModelProto) or len(graph_inputs(graph.graph)) != 1:
         return facts

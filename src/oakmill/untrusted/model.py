@@ -141,9 +141,10 @@ def _facts(source: SourceModel, graph: onnx.ModelProto | None, settings: Setting
 def _recognised(source: SourceModel, graph: onnx.ModelProto | None) -> Recognised | None:
     """What the outputs of an ONNX file are; an archive's heads say it themselves.
 
-    A checkpoint's are known once it is exported, and what its input takes before that.
+    Those of a checkpoint, of TFLite and of TorchScript are known once it is written as ONNX; what the input takes is
+    before that, where its exporter notes it.
     """
-    if source.format is SourceFormat.CHECKPOINT:
+    if source.format is not SourceFormat.ONNX and source.metadata and not _heads(source):
         return _unexported(source)
     if graph is None or _heads(source):
         return None
@@ -163,9 +164,9 @@ def _recognised(source: SourceModel, graph: onnx.ModelProto | None) -> Recognise
 
 
 def _unexported(source: SourceModel) -> Recognised:
-    values = InputSpec.model_validate(dict(preprocessing.of(None, source)))
-    known = values.model_dump(mode="json", exclude_none=True)
-    return Recognised(family="", words="", seen="", sure="certain", classes=0, names=(), input=known)
+    values = InputSpec.model_validate({} if source.archive else dict(preprocessing.of(None, source)))
+    known, names = values.model_dump(mode="json", exclude_none=True), Evidence(source.metadata).names
+    return Recognised(family="", words="", seen="", sure="certain", classes=len(names), names=names, input=known)
 
 
 def _heads(source: SourceModel) -> list[Any]:

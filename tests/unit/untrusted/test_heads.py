@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import onnx
@@ -13,6 +14,7 @@ from oakmill.spec import Encoding, InputSpec
 from oakmill.untrusted.folder import Place
 from oakmill.untrusted.heads import recognise
 from oakmill.untrusted.questions import HeadFacts, RecogniseHead
+from tests.conversion import tflite_makers as makers
 from tests.conversion.makers import conv_model
 from tests.unit.heads.families.exports import Export
 from tests.unit.model.test_torch_files import checkpoint, named
@@ -64,6 +66,18 @@ def test_what_no_family_knows_is_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", ["", "no-such-family"])
 def test_a_family_that_is_none_finds_nothing(tmp_path: Path, family: str) -> None:
     assert bool(found(tmp_path, Export().model(**NOTED), family=family).family) is not bool(family)
+
+
+def test_an_export_as_tflite_tells_its_names_and_what_it_takes(tmp_path: Path) -> None:
+    """The form said of it that nothing is known here, and let it be fed with pixels of 0 to 255."""
+    place = Place(tmp_path, Settings(home=tmp_path))
+    place.files.mkdir(parents=True)
+    path = makers.written(makers.convolution(), place.files / "yolov8n_float32.tflite")
+    with zipfile.ZipFile(path, "a") as notes:
+        notes.writestr("metadata.json", '{"author": "Ultralytics", "task": "detect", "names": {"0": "a", "1": "b"}}')
+    facts = found(tmp_path, None, path.name)
+    assert (facts.format, facts.names, facts.classes) == ("tflite", ("a", "b"), 2)
+    assert facts.preprocessing == "RGB divided by 255"
 
 
 def test_a_checkpoint_is_only_known_once_it_is_exported(tmp_path: Path) -> None:
