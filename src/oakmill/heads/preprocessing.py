@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onnx import ModelProto
@@ -58,13 +58,18 @@ def _computes_first(model: ModelProto) -> bool:
 
 def in_words(spec: InputSpec) -> str:
     """What an input takes, for people: "RGB divided by 255"."""
-    less = f" minus {spec.mean_values[0]:g}" if spec.mean_values else ""
-    divided = f"{less} divided by {spec.scale_values[0]:g}" if spec.scale_values else less or ", as it is"
+    less = f" minus {_numbers(spec.mean_values)}" if spec.mean_values else ""
+    divided = f"{less} divided by {_numbers(spec.scale_values)}" if spec.scale_values else less or ", as it is"
     return f"{spec.encoding_from}{divided}"
 
 
 def as_options(spec: InputSpec) -> str:
     """The same as options of a conversion: "--scale-values 255 --encoding-from RGB"."""
     words = (("--mean-values", spec.mean_values), ("--scale-values", spec.scale_values))
-    numbers = [f"{option} {values[0]:g}" for option, values in words if values]
+    numbers = [f"{option} {_numbers(values)}" for option, values in words if values]
     return " ".join([*numbers, f"--encoding-from {spec.encoding_from}"])
+
+
+def _numbers(values: Sequence[float]) -> str:
+    """One number for all channels, or one for each."""
+    return ",".join(f"{value:g}" for value in (values[:1] if len(set(values)) == 1 else values))

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from oakmill.heads import decoders
 from oakmill.heads.decoders import Decoder, Found, Pair, Rows, Size, YoloGrid, cells_of
+from oakmill.heads.yunet import YuNet
 
 CONFIDENCE = 0.25
 """The score from which a box counts where no archive says so: the default of the YOLO families' own programs."""
@@ -120,7 +121,7 @@ def _declared(head: Head, shapes: Shapes, size: Size | None) -> Recognised | Non
     names = tuple(str(name) for name in metadata.get("classes") or ())
     parser = str(head.get("parser", "")).lower().removesuffix("parser")
     given = [name for name in head.get("outputs") or shapes if name in shapes]
-    if parser in ("yolo", "yoloextended", "ssd", "mobilenet"):
+    if parser in ("yolo", "yoloextended", "ssd", "mobilenet", "yunet"):
         decoder = _decoder(parser, metadata, given, shapes, size)
         return _detections(decoder, names, metadata) if decoder else None
     if not given:
@@ -176,6 +177,8 @@ def _decoder(
         return Found(found[0]) if found else None
     if size is None:
         return None
+    if parser == "yunet":
+        return YuNet.of(given, size)
     names = tuple(name for name in metadata.get("yolo_outputs") or given if name in shapes)
     classes = int(metadata.get("n_classes") or len(metadata.get("classes") or ()))
     anchors = tuple(metadata.get("anchors") or ())

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import depthai
 import numpy as np
 import pytest
 from onnx import ModelProto, numpy_helper
@@ -22,10 +23,11 @@ from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.sources.camera_heads import Original
 from oakmill.findings import Severity
 from oakmill.graph import equality
-from oakmill.heads import families
+from oakmill.heads import families, yunet
 from oakmill.heads.families.base import Evidence, Found
 from oakmill.settings import current
 from tests.unit.heads.families.exports import Export
+from tests.unit.heads.families.test_face_rows import Rows
 from tests.unit.heads.families.test_vendors_nodes import pack
 
 SIDE = 64
@@ -54,7 +56,11 @@ def as_they_are(outputs: dict[str, Any]) -> Mapping[str, Any]:
 
 def told(folder: Path, task: str, changed: Changed = as_they_are, **form: Any) -> Passport:
     """What a passport says of a small network of a task; `changed` is what becomes of the finished file's outputs."""
-    whole = surer(Export(task=task, side=SIDE, **form).model())
+    return of_network(surer(Export(task=task, side=SIDE, **form).model()), folder, changed)
+
+
+def of_network(whole: ModelProto, folder: Path, changed: Changed = as_they_are) -> Passport:
+    """What it says of any network of one image of SIDE x SIDE."""
     found = families.recognise(
         whole, Evidence({entry.key: entry.value for entry in whole.metadata_props}, (SIDE, SIDE))
     )
@@ -66,7 +72,7 @@ def told(folder: Path, task: str, changed: Changed = as_they_are, **form: Any) -
     random, session = np.random.default_rng(0), equality.Session(ended)
     with app:
         for place in range(2):
-            raw = {"images": smooth(random)}
+            raw = {whole.graph.input[0].name: smooth(random)}
             outputs = session.run(raw)
             app.add(f"image {place}", raw, outputs, changed({**outputs}))
         return app.told(Passport("rvc4", HeldOut("images")))
@@ -125,3 +131,19 @@ def test_an_image_on_which_the_parser_ends_its_process_is_named(tmp_path: Path) 
     assert "of image 0: a box lies within one row or column" in finding.message
     assert passport.parsers[0].images == 1
     assert passport.parsers[0].share == 1
+
+
+def test_faces_of_yunet_are_what_its_own_parser_finds(tmp_path: Path) -> None:
+    """YuNet of 2022 kept its outputs without a head, though DepthAI has a parser of them."""
+    made, count = Rows(), len(yunet.anchors((SIDE, SIDE)))
+    network = made.rows("boxes", count, 14).rows("two", count, 2, "Softmax").rows("over", count, 1, "Sigmoid").model()
+    for side, length in enumerate((SIDE, SIDE), 2):
+        network.graph.input[0].type.tensor_type.shape.dim[side].dim_value = length
+    passport = of_network(network, tmp_path)
+    (row,) = passport.parsers
+    assert row.node == f"depthai {depthai.__version__}'s YuNetParser"
+    assert row.boxes >= 10
+    # its parser leaves doubles out before it cuts them off, and most anchors reach beyond 64 pixels
+    assert row.share > 0.95
+    assert row.named == 1
+    assert passport.findings == ()

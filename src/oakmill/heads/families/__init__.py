@@ -10,13 +10,14 @@ from typing import Any
 
 from onnx import ModelProto
 
-from oakmill.heads.families import anchored, centred, distances, face_rows, faces, maps, texts, vectors
+from oakmill.heads.families import anchored, centred, distances, face_rows, faces, maps, picodet, texts, vectors
 from oakmill.heads.families.base import Evidence, Family, Found, Sure
 from oakmill.spec import Encoding
 
 RGB = {"encoding_from": Encoding.RGB, "encoding_to": Encoding.BGR}
 RGB_BY_255 = {"scale_values": (255.0,), **RGB}
 RGB_BY_128 = {"mean_values": (127.0,), "scale_values": (128.0,), **RGB}
+RGB_OF_IMAGENET = {"mean_values": (123.675, 116.28, 103.53), "scale_values": (58.395, 57.12, 57.375), **RGB}
 BGR = {"encoding_from": Encoding.BGR, "encoding_to": Encoding.BGR}
 
 ROWS: tuple[Family, ...] = (
@@ -42,6 +43,14 @@ ROWS: tuple[Family, ...] = (
         "a Sigmoid of each grid's convolution, and anchors as constants",
     ),
     Family(
+        picodet.PICODET,
+        "PicoDet of PaddleDetection",
+        picodet.find,
+        RGB_OF_IMAGENET,
+        "scores [1, N, K] and bins [1, N, 4 R] for each of the strides 8, 16, 32 and 64, or all boxes [1, N, 4] and "
+        "scores [1, K, N]",
+    ),
+    Family(
         faces.SCRFD,
         "SCRFD, faces with five points",
         faces.find_scrfd,
@@ -60,6 +69,13 @@ ROWS: tuple[Family, ...] = (
         face_rows.find_yunet,
         BGR,
         needs="twelve outputs: two Sigmoids [1, N, 1], [1, N, 4] and [1, N, 10] for each of the strides 8, 16 and 32",
+    ),
+    Family(
+        faces.YUNET,
+        "YuNet of 2022 and before, faces with five points",
+        faces.find_yunet,
+        BGR,
+        "[N, 14], a Softmax [N, 2] and [N, 1], N as the anchors of YuNet are",
     ),
     Family(
         face_rows.RETINAFACE,

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
+from oakmill.heads import yunet
 from oakmill.heads.decoders import Outputs
 from oakmill.heads.families.base import Evidence, Reading, Sure
 from oakmill.heads.families.described import Described, Graph, Output, sure_of
 
-SCRFD, PALM, SSD = "scrfd", "palm", "ssd"
+SCRFD, PALM, SSD, YUNET = "scrfd", "palm", "ssd", "yunet-2022"
 COLUMNS = {"score": 1, "bbox": 4, "kps": 10}
 """Of SCRFD's outputs at each stride: a score, a box' distances to four sides, and five points."""
 ANCHORS = 2
@@ -97,6 +98,24 @@ def _is_table(output: Output, rows: int, columns: int, name: str) -> bool:
     if len(shape) != 3 or shape[0] != 1 or shape[2] != columns:
         return False
     return output.name == name if open_rows or shape[1] is None else shape[1] == rows
+
+
+def find_yunet(model: ModelProto, evidence: Evidence) -> Renamed | None:
+    """Three outputs, at each of its anchors a box with five points, a Softmax of two scores and an overlap."""
+    graph = Graph(model)
+    if evidence.size is None or len(graph.outputs) != len(yunet.COLUMNS):
+        return None
+    rows = len(yunet.anchors(evidence.size))
+    found = {word: [output for output in graph.outputs if _is_table(output, rows, columns, word)]
+             for word, columns in yunet.COLUMNS.items()}  # fmt: skip
+    if any(len(outputs) != 1 for outputs in found.values()) or not found["conf"][0].ends_in("Softmax"):
+        return None
+    renames = {outputs[0].name: word for word, outputs in found.items()}
+    return Renamed(
+        YUNET, "a detector of faces (YuNet of 2022)",
+        f"a box with five points, two scores and an overlap at {rows} anchors",
+        sure_of(evidence, YUNET, Sure.CERTAIN), tuple(renames), "YuNetParser", {**_DETECTION}, 1, ("face",), renames,
+    )  # fmt: skip
 
 
 def find_palm(model: ModelProto, evidence: Evidence) -> Described | None:

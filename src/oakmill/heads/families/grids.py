@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,21 @@ class Seen:
             return {"corners": self.corners, "scores": self.scores}
         scores = np.where(np.arange(classes) == self.labels[:, None], self.scores, 0.0)
         return {"corners": self.corners, "scores": scores}
+
+
+class Source(Protocol):
+    """The form of a source's own outputs."""
+
+    @property
+    def output(self) -> str:
+        """The first of them."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+
+    def seen(self, outputs: Outputs, size: Size) -> Seen:
+        """What they say of one image."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +135,7 @@ def _apart_of_chosen(wanted: Seen, labels: NDArray[np.int64], found: Seen) -> fl
 class OnGrids:
     """A recognised YOLO: the form of its own output, the outputs that the camera reads, and what its head says."""
 
-    source: Decoded
+    source: Source
     ends: tuple[str, ...]
     strides: tuple[int, ...]
     evidence: Evidence

@@ -37,7 +37,7 @@ class Builder:
 
     def convolution(self, place: int, name: str, channels: int) -> str:
         """A grid's convolution, of the image."""
-        stride = STRIDES[place]
+        stride = 8 << place
         body = f"body{place}"
         if body not in self._weights:
             weight = self._random.normal(size=[8, 3, stride, stride]) * 0.8 / stride
@@ -45,9 +45,9 @@ class Builder:
         weight = self._random.normal(size=[channels, 8, 1, 1]) * 0.4
         return self.add("Conv", [f"{body}/made", self.constant(f"{name}/weight", weight)], name)
 
-    def model(self, shape: list[int], more: dict[str, list[int]] | None = None) -> ModelProto:
-        """The network, its first output named `output`."""
-        shapes: dict[str, list[int]] = {"output": shape, **(more or {})}
+    def model(self, shape: list[int] | None, more: dict[str, list[int]] | None = None) -> ModelProto:
+        """The network, its first output named `output`, where it has a shape."""
+        shapes: dict[str, list[int]] = {**({"output": shape} if shape else {}), **(more or {})}
         graph = helper.make_graph(
             self._nodes,
             "detector",
