@@ -31,7 +31,7 @@ VISIBLE = 0.25
 TURN = 5.0
 """Degrees by which an angle may be off: boxes of 4 to 1 then still overlap by 0.84; a quarter turn is 0.14."""
 FEWEST_PIXELS = 64
-"""Of a mask, by either: four cells of the prototypes, to which depthai rounds a box; a smaller one is all edge."""
+"""Of a mask, by either: four cells of the prototypes; a smaller one is all edge."""
 GOOD, CLEARLY = 0.95, 0.8
 """The shares of values that are right below which it is told, and below which, of what the file still holds, the head
 is wrong: the passport's own bounds for boxes found again."""
@@ -39,6 +39,8 @@ IN_A_CELL = (
     "a box lies within one row or column of the cells of its masks, 4 pixels of most networks, and depthai 3.12 makes "
     "an image without pixels of that mask, which OpenCV refuses"
 )
+ROUNDING = 1e-3
+"""Pixels by which a corner may have been rounded on its way through parts of the image."""
 NOBODY = 255
 """In a mask of depthai, what is of no box; boxes from the 255th on share a number."""
 
@@ -198,7 +200,8 @@ def _shared(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
 def painted(
     matched: Matched, candidates: Candidates, rows: NDArray[np.intp], size: tuple[int, ...]
 ) -> NDArray[np.uint8]:
-    """The mask [H, W] as depthai paints it: the surest box first, each within itself, where its sum is above 0.
+    """The mask [H, W] as depthai paints it: the surest box first, each within itself, where its sum is above 0, of the
+    whole cells of the prototypes that it reaches, spread over it.
 
     Args:
         matched: the boxes, which are painted.
@@ -208,17 +211,19 @@ def painted(
     """
     values, mask = candidates.values, np.full(size, NOBODY, np.uint8)
     assert values.protos is not None and values.coefficients is not None
-    whole = np.array([size[1], size[0]] * 2)
+    whole = np.array([size[1], size[0]])
+    cell = whole // values.protos.shape[:0:-1]
     for number, row in zip(matched.numbers, rows, strict=True):
-        low = np.floor(matched.boxes.corners[number, :2] * whole[:2]).clip(0).astype(int)
-        high = np.ceil(matched.boxes.corners[number, 2:] * whole[2:]).clip(None, whole[2:]).astype(int)
-        if number < NOBODY - 1 and (high > low).all():
-            sums = np.tensordot(values.coefficients[row], values.protos, 1).astype(np.float32)
-            scale = np.array([sums.shape[1], sums.shape[0]] * 2) / whole
-            box = tuple(np.concatenate([low, high]) * scale)
-            part = Image.fromarray(sums).resize((high[0] - low[0], high[1] - low[1]), Image.Resampling.BILINEAR, box)
+        corners = matched.boxes.corners[number].reshape(2, 2) * whole
+        low = np.floor(corners[0] + ROUNDING).clip(0).astype(int)
+        high = np.ceil(corners[1] - ROUNDING).clip(None, whole).astype(int)
+        (left, top), (right, bottom) = low // cell, high // cell
+        if number < NOBODY - 1 and right > left and bottom > top:
+            part = values.protos[:, top:bottom, left:right]
+            sums = np.tensordot(values.coefficients[row], part, 1).astype(np.float32)
+            shown = Image.fromarray(sums).resize((high[0] - low[0], high[1] - low[1]), Image.Resampling.BILINEAR)
             inside = mask[low[1] : high[1], low[0] : high[0]]
-            inside[(np.asarray(part) > 0) & (inside == NOBODY)] = number
+            inside[(np.asarray(shown) > 0) & (inside == NOBODY)] = number
     return mask
 
 
