@@ -5,7 +5,8 @@ A class's docstring is its default message. Vendor tools' errors are turned into
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 
 class OakmillError(Exception):
@@ -54,6 +55,10 @@ class ArgumentRefused(SpecError):
 
 class VersionNotAvailable(SpecError):
     """The tool version asked for is not available here."""
+
+
+class NothingToKeep(SpecError):
+    """The model has nothing of what is to be kept in 16 bits."""
 
 
 # What came in
@@ -148,6 +153,25 @@ class VerificationFailed(OakmillError):
     """The converted file does not do what it should."""
 
     exit_code = 8
+
+
+class AccuracyDropped(OakmillError):
+    """The converted model loses more of its accuracy than --max-drop allows; its files are written."""
+
+    exit_code = 11
+    finding: ClassVar[str] = "accuracy_drop"
+    """The code of a passport's finding that says so."""
+
+    @classmethod
+    def require_none(cls, passport: Mapping[str, Any]) -> None:
+        """That a passport, as plain data, says no such thing.
+
+        Raises:
+            AccuracyDropped: it does.
+        """
+        for found in passport.get("findings") or ():
+            if found.get("code") == cls.finding:
+                raise cls(found["message"], remedy=found.get("remedy", ""))
 
 
 class OutputError(OakmillError):

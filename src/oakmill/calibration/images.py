@@ -174,12 +174,42 @@ def _fitted(image: Image.Image, sizes: dict[str, int], resize: Resize) -> Image.
         return image.resize(target, Image.Resampling.BILINEAR)
     if resize is Resize.CROP:
         return image.resize(target, Image.Resampling.BILINEAR, box=_middle(image.size, target))
-    scale = min(target[0] / image.width, target[1] / image.height)
-    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    inner = _inner(image.size, target)
     canvas = Image.new(image.mode, target)
     corner = (target[0] - inner[0]) // 2, (target[1] - inner[1]) // 2
     canvas.paste(image.resize(inner, Image.Resampling.BILINEAR), corner)
     return canvas
+
+
+def placed(
+    size: tuple[int, int], target: tuple[int, int], resize: Resize
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Where an image lies in the input that `read_image` makes of it: factor and offset, across and down.
+
+    Args:
+        size: the image's width and height, upright.
+        target: the input's.
+        resize: how it is brought to size.
+
+    Returns:
+        For x and for y, (a, b): what lies at a part p of the image lies at the part a * p + b of the input.
+    """
+    if resize is Resize.STRETCH:
+        return (1.0, 0.0), (1.0, 0.0)
+    if resize is Resize.CROP:
+        left, top, right, bottom = _middle(size, target)
+        across, down = right - left, bottom - top
+        return (size[0] / across, -left / across), (size[1] / down, -top / down)
+    inner = _inner(size, target)
+    sides = zip(inner, target, strict=True)
+    (a, b), (c, d) = ((side / whole, (whole - side) // 2 / whole) for side, whole in sides)
+    return (a, b), (c, d)
+
+
+def _inner(size: tuple[int, int], target: tuple[int, int]) -> tuple[int, int]:
+    """The size of a whole image within the target."""
+    scale = min(target[0] / size[0], target[1] / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _middle(size: tuple[int, int], target: tuple[int, int]) -> tuple[float, float, float, float]:

@@ -107,7 +107,13 @@ def from_files(paths: Sequence[Path], source: Path, read: Callable[[Path], NDArr
     """
 
     names = tuple(path.name if path == source else path.relative_to(source).as_posix() for path in paths)
-    return Samples(source.name, names, tuple(map(_file_digest, paths)), lambda index: read(paths[index]))
+    return Samples(_called(source), names, tuple(map(_file_digest, paths)), lambda index: read(paths[index]))
+
+
+def _called(source: Path) -> str:
+    """A folder's name; of one in which a set keeps its images, the set's."""
+    kept = source.name == "files" and any((source.parent / name).is_file() for name in ("set.json", "labels.json"))
+    return source.parent.name if kept else source.name
 
 
 def generated_samples(shape: tuple[int, ...], layout: str, encoding: Encoding, count: int, seed: int) -> Samples:

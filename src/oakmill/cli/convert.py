@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from oakmill.cli.failing import Attempt, debug_bundle_option, explained, verbose
 from oakmill.cli.listing import print_line
 from oakmill.cli.options import PlatformWord, SpecCommand, build_spec
 from oakmill.conversion.results import Answer, Question, Results
+from oakmill.errors import AccuracyDropped
 from oakmill.spec import ConversionSpec
 from oakmill.spec.platforms import PLATFORMS
 
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from oakmill.conversion.converted import Converted
     from oakmill.conversion.events import Observer
     from oakmill.settings import Settings
+
+
+_SAYS_PRECISION = frozenset({
+    "target_precision", "range_method", "tensor_overrides", "quantizer_search", "silu_int16", "aimet_encodings",
+    "snpe_dlc_quant_args", "snpe_onnx_to_dlc_args",
+})  # fmt: skip
+"""Options that say how to quantize: with one of them, nothing is tried out beside what they say."""
 
 
 @click.command(cls=SpecCommand, context_settings={"max_content_width": 110})
@@ -74,15 +82,46 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
 
         refuse_local_options(qairt_root=qairt_root, no_cache=cache == "none", debug_bundle=debug_bundle)
         model, base = _configured(model, platform, as_json=as_json)
-        spec = build_spec(PLATFORMS[platform].spec, values, base)
+        spec = build_spec(PLATFORMS[platform].spec, _chosen(platform, values, base), base)
         Remote(hub, model, spec, output, overwrite, cache == "anew", as_json, verbose).run()
         return
     settings = _settings(qairt_root, no_cache=cache == "none")
     attempt = Attempt(model, platform, output, settings, debug_bundle, as_json, verbose)
     with explained(attempt):
         attempt.model, base = _configured(model, platform, as_json=as_json)
-        attempt.spec = build_spec(PLATFORMS[platform].spec, values, base)
+        attempt.spec = _with_images(
+            build_spec(PLATFORMS[platform].spec, _chosen(platform, values, base), base), settings
+        )
         _Job(attempt.model, attempt.spec, output, settings, attempt, overwrite=overwrite, force=cache == "anew").run()
+
+
+def _chosen(platform: str, values: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, with what is offered first where nobody says otherwise and images can tell what it is worth.
+
+    Without images of the user's an INT8 conversion is one, calibrated by the set `general`, as it always was.
+    """
+    offered = PLATFORMS[platform].offered
+    given = {name for name, value in values.items() if value not in (None, (), False)} | set(base)
+    if "quantization_data" not in given or given & _SAYS_PRECISION:
+        return dict(values)
+    return {**values, **offered}
+
+
+def _with_images(spec: ConversionSpec, settings: Settings) -> ConversionSpec:
+    """The spec with the folder of the set that --images names, where there is no such file or folder."""
+    images = spec.verification_images
+    if images is None or images.exists() or len(images.parts) != 1:
+        return spec
+    from oakmill.calibration.datasets import SETS, store
+
+    name = str(images).lower() if str(images).lower() in SETS else str(images)
+    known = name in store.names(settings)
+    record = store.load(name, settings) if known else None
+    return (
+        spec.model_copy(update={"verification_images": store.folder_of(name, settings) / store.FILES})
+        if record
+        else spec
+    )
 
 
 def _configured(path: Path, platform: str, *, as_json: bool) -> tuple[Path, dict[str, Any]]:
@@ -124,6 +163,7 @@ class _Job:
         question = results.ask(self.model, self.spec)
         if question and not self.force and (answer := results.find(question, self.output, overwrite=self.overwrite)):
             print_line("result", answer.as_dict()) if self.attempt.as_json else _tell(answer, began)
+            AccuracyDropped.require_none(answer.summary["passport"])
         elif self.attempt.as_json:
             self._for_machines(results, question)
         else:
@@ -131,6 +171,7 @@ class _Job:
 
     def _for_people(self, results: Results, question: Question | None) -> None:
         from oakmill.cli.progress import Display
+        from oakmill.conversion.pipeline import summary
 
         with Display(verbose=self.attempt.verbose) as display:
             install_needed(self.spec, self.settings, display.installing, self.model)
@@ -140,6 +181,7 @@ class _Job:
         if self.force:
             for line in found.lines:
                 click.echo(line, err=True)
+        AccuracyDropped.require_none(summary(converted)["passport"])
 
     def _for_machines(self, results: Results, question: Question | None) -> None:
         from oakmill.conversion.pipeline import summary
@@ -150,7 +192,8 @@ class _Job:
         converted = self._convert(lambda event: print_line("event", event.as_dict()))
         found = results.keep_converted(question, converted, compare=self.force)
         compared = {"rebuilt": found.as_dict()} if self.force else {}
-        print_line("result", {**summary(converted), **compared})
+        print_line("result", {**(made := summary(converted)), **compared})
+        AccuracyDropped.require_none(made["passport"])
 
     def _convert(self, observer: Observer) -> Converted:
         """Convert; anew means that no stage takes anything from the cache either."""

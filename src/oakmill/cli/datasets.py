@@ -109,22 +109,33 @@ def install(names: tuple[str, ...], as_json: bool) -> None:
 @click.argument("name")
 @click.argument("source", metavar="FOLDER_OR_ZIP", type=click.Path(path_type=Path))
 @click.option("--description", default="", metavar="TEXT", help="What the set shows, for the list.")
+@click.option(
+    "--labels", default="", metavar="PATH|folders",
+    help="What is on the images: COCO's JSON, a folder of YOLO's .txt, a .csv of files with class or text, a folder of "
+    "masks, or the word folders, where each class has its folder.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace a set of your own of the same name.")
 @json_option
-def add(name: str, source: Path, description: str, overwrite: bool, as_json: bool) -> None:
+def add(name: str, source: Path, description: str, labels: str, overwrite: bool, as_json: bool) -> None:
     """Make a set of your own out of a folder, a zip, or one file.
 
     Images, .npy and .raw files are copied; what cannot be decoded and what is a copy of another is left out, and
     named. NAME has small letters, digits, - and _.
+
+    With --labels a passport on these images also states the task's own metric, for the float and the converted model:
+    top-1 and top-5, AP and AP50, mean IoU, or texts that are right.
     """
     from oakmill.calibration import datasets
 
     with _progress(f"Adding {name}") as watch:
-        added = datasets.add(name, source, current(), overwrite=overwrite, description=description, watch=watch)
+        added = datasets.add(
+            name, source, current(), overwrite=overwrite, description=description, labels=labels, watch=watch
+        )
     if as_json:
         parts = {"left_out": added.left_out, "duplicates": added.duplicates}
         lists = {key: [asdict(item) for item in items] for key, items in parts.items()}
-        _print_json({**_summary(added.record), **lists})
+        said = {"labels": {"words": added.labels.words, "notes": added.labels.notes}} if added.labels else {}
+        _print_json({**_summary(added.record), **lists, **said})
     else:
         _show_added(added)
 
@@ -139,6 +150,10 @@ def _show_added(added: Added) -> None:
                 click.echo(f"    {item.name} {item.why}")
             if len(items) > SHOWN:
                 click.echo(f"    and {len(items) - SHOWN} more")
+    if added.labels:
+        click.echo(f"  {added.labels.words} are labelled, by {added.labels.source}")
+        for note in added.labels.notes:
+            click.echo(f"    {note}")
     click.echo(f"Use it: --quantization-data {record.name}; examine it: oakmill datasets doctor {record.name}")
 
 
@@ -201,6 +216,7 @@ def _show_set(found: dict[str, Any]) -> None:
         "candidates": about.get("candidates", ""),
         "replaced": len(about.get("replaced", [])) or "",
         "left out": len(about.get("left_out", [])) or "",
+        "labels": about.get("labels", ""),
         "licence": about.get("licence", ""),
         "authors": found.get("authors") or "",
         "sha256": found.get("sha256", ""),

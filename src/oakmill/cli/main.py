@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "Say whether a model can go to each platform, and what stands in the way.",
     "replay": "Follow a recipe again, and say whether the bytes are the same.",
     "verify": "Look at a finished file again, and say what no longer holds.",
+    "evaluate": "Say how often a finished file is right, on labelled images.",
     "compare": "Put two results side by side.",
     "toolchains": "List, install, verify and remove the vendors' tools.",
     "datasets": "List, install, add and examine calibration sets.",
@@ -37,6 +38,21 @@ COMMANDS = {
 INTERRUPTED = 130
 
 
+def _of_results(name: str) -> click.Command | None:
+    """Commands that look at what a conversion made."""
+    command: click.Command
+    match name:
+        case "verify":
+            from oakmill.cli.verify import command
+        case "evaluate":
+            from oakmill.cli.evaluate import command
+        case "compare":
+            from oakmill.cli.compare import command
+        case _:
+            return None
+    return command
+
+
 def _of_files(name: str) -> click.Command | None:
     """Commands that work on this machine's files alone."""
     command: click.Command
@@ -47,10 +63,6 @@ def _of_files(name: str) -> click.Command | None:
             from oakmill.cli.check import command
         case "replay":
             from oakmill.cli.replay import command
-        case "verify":
-            from oakmill.cli.verify import command
-        case "compare":
-            from oakmill.cli.compare import command
         case "toolchains":
             from oakmill.cli.toolchains import command
         case "datasets":
@@ -111,7 +123,7 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return _of_files(cmd_name) or _of_client(cmd_name) or _of_server(cmd_name)
+        return _of_files(cmd_name) or _of_results(cmd_name) or _of_client(cmd_name) or _of_server(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

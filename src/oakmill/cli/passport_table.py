@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -30,7 +30,8 @@ def _parts(passport: Passport) -> Iterator[RenderableType]:
     held_out = f"; {escape(seen.held_out)}" if seen.held_out else ""
     images = f"{len(seen.names)} images ({escape(seen.source)}){held_out}"
     yield f"Accuracy passport: [bold {COLOURS[verdict]}]{verdict}[/] on {images}"
-    yield from map(_rung, passport.ladder)
+    yield from _ladder(passport.ladder)
+    yield from _by_labels(passport)
     for finding in passport.findings:
         yield from _finding(finding)
     for check in passport.checks:
@@ -62,9 +63,31 @@ def _cost(cost: Cost | None) -> Iterator[RenderableType]:
             yield _indented("", escape(more), "dim")
 
 
-def _rung(rung: Rung) -> Table:
-    mark, colour = (MARKS[rung.verdict], COLOURS[rung.verdict]) if rung.verdict else ("·", "dim")
-    return _indented(mark, escape(rung.words), colour)
+def _ladder(rungs: Sequence[Rung]) -> Iterator[Table]:
+    """The number formats that were tried, if any were; columns that nothing is known for are omitted."""
+    if not rungs:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    timed = any(not math.isnan(rung.milliseconds) for rung in rungs)
+    for heading in ("", "format, the fastest first", "accuracy", "MB", *(["ms"] if timed else [])):
+        table.add_column(heading, justify="right" if heading in ("MB", "ms") else "left", overflow="fold")
+    for rung in rungs:
+        mark, colour = (MARKS[rung.verdict], COLOURS[rung.verdict]) if rung.verdict else ("·", "dim")
+        size = f"{rung.size / 1e6:.2f}" if rung.size else ""
+        spent = [f"{rung.milliseconds:.2f}" if not math.isnan(rung.milliseconds) else ""] if timed else []
+        words = f"{rung.precision}{' (taken)' if rung.fit else ''}"
+        cells = (escape(words), escape(rung.measured or f"not made: {rung.refused}"), size, *spent)
+        table.add_row(f"[{colour}]{mark}[/]", *cells)
+    yield table
+
+
+def _by_labels(passport: Passport) -> Iterator[RenderableType]:
+    """What labels say: a line for each metric, float and converted."""
+    for method, found in ((check.name, item) for check in passport.checks for item in check.accuracies):
+        about = f"[dim]({escape(method)}, {found.images} images, {escape(found.labels)}; {escape(found.note)})[/]"
+        yield _indented("·", f"[bold]{escape(found.name)} by labels[/] {about}", "dim")
+        for score in found.scores:
+            yield _indented("", escape(score.text), "default")
 
 
 def _finding(finding: Finding) -> Iterator[RenderableType]:

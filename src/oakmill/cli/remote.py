@@ -19,7 +19,7 @@ from oakmill.cli.places import place, type_of
 from oakmill.cli.progress import Display
 from oakmill.client import Hub, Instance, Job, Line, Told
 from oakmill.conversion.events import Event, Kind, Observer, Stage
-from oakmill.errors import OakmillError, SourceError, SpecError
+from oakmill.errors import AccuracyDropped, OakmillError, SourceError, SpecError
 from oakmill.files import file_sha256
 from oakmill.findings import Severity, severity_of
 from oakmill.spec import ConversionSpec
@@ -108,6 +108,7 @@ class Remote:
         result = job.result or {}
         if self.as_json:
             print_line("result", {"files": list(map(str, paths)), **result, "job": job.id, "hub": hub.url})
+            AccuracyDropped.require_none(result.get("passport") or {})
             return
         if job.answered_by:
             click.echo(f"the hub had it already: made by job {job.answered_by}", err=True)
@@ -118,6 +119,7 @@ class Remote:
             for reason in passport["reasons"] if verdict is not Severity.OK else ():
                 click.echo(f"! {reason}", err=True)
         click.echo(f"{paths[0]} {paths[0].stat().st_size / 1e6:.2f} MB in {seconds:.1f} s", err=True)
+        AccuracyDropped.require_none(passport)
 
 
 @dataclass(frozen=True)

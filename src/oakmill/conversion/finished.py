@@ -32,12 +32,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Finished(ABC):
-    """A finished file of a platform, the NN Archive that holds it, if one does, and a folder for the work on it."""
+    """A finished file of a platform, the NN Archive that holds it, if one does, and a folder for the work on it.
+
+    With `patient` it runs all samples that it is given, however long that takes.
+    """
 
     platform: Platform
     file: Path
     archive: Path | None
     work: Path
+    patient: bool = False
 
     not_run: ClassVar[str] = ""
     """Why nothing on this machine runs such a file; empty where its emulation does."""

@@ -18,7 +18,7 @@ from oakmill.conversion.converted import Converted
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Observer, Progress, Stage, failing_in, unobserved
 from oakmill.conversion.output import nn_archive, publish
-from oakmill.conversion.passport import Passport, page, pixels
+from oakmill.conversion.passport import Passport, bar, page, pixels
 from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
@@ -81,11 +81,10 @@ def convert(
     Raises:
         OakmillError: one of its named kinds; `events.stage_of` names the stage, `conversion.failures` explains it.
     """
-    attempt = partial(_convert, path, settings=settings, observer=observer, overwrite=overwrite)
+    attempt = partial(_convert, path, free=output, observer=observer, overwrite=overwrite)
     if not ladder.is_asked(spec):
-        return attempt(spec, output, None, free=output)
-    climbing = partial(attempt, free=output)
-    return ladder.climb(spec, climbing, output, settings=settings, observer=observer, overwrite=overwrite)
+        return attempt(spec, output, None, settings=settings)
+    return ladder.climb(spec, attempt, output, settings=settings, observer=observer, overwrite=overwrite)
 
 
 def _convert(
@@ -93,6 +92,7 @@ def _convert(
     spec: ConversionSpec,
     output: Path,
     tried: tuple[Rung, ...] | None,
+    /,
     *,
     free: Path,
     settings: Settings,
@@ -137,9 +137,7 @@ def _convert(
             passport = replace(passport, vendor_reader=found, findings=(*passport.findings, *loaded.findings))
             passport = replace(passport, cost=platform.cost(network, built), layers=network.layers)
             platform.require_fit(passport)
-            if tried is not None:
-                passport = ladder.with_rung(passport, spec, built.file, tried)
-            _warn(passport, progress)
+            passport = _judged(passport, spec, built, tried, progress)
             passport = replace(passport, thumbnails=_thumbnails(passport, images))
         documents = _documents(work, names.stem, _page(spec, source, passport, recipe), passport, recipe)
         files = {names.result: archive or built.file, **_parts(built, archive), **documents}
@@ -165,11 +163,17 @@ def _documents(work: Path, stem: str, page: str, passport: Passport, recipe: Rec
     }
 
 
-def _warn(passport: Passport, progress: Progress) -> None:
-    """Say why the verdict is not ok."""
+def _judged(
+    passport: Passport, spec: ConversionSpec, built: Built, tried: tuple[Rung, ...] | None, progress: Progress
+) -> Passport:
+    """The passport by the user's bar, and as a number format that was tried; why it is not ok is told."""
+    passport = bar.held(passport, spec.max_drop)
+    if tried is not None:
+        passport = ladder.with_rung(passport, spec, built.file, tried)
     if passport.verdict is not Severity.OK:
         for reason in passport.reasons:
             progress.warn(reason)
+    return passport
 
 
 def _page(spec: ConversionSpec, source: SourceModel, passport: Passport, recipe: Recipe) -> str:

@@ -77,6 +77,13 @@ class ConversionSpec(BaseModel):
         "quantization; at most 8 of generated ones.",
         json_schema_extra={"flag": "--max-images"},
     )
+    max_drop: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        None,
+        description="How much of the task's metric may be lost, in parts of 1 (0.01 is a point): top-1, AP, mean IoU "
+        "or texts where the images are labelled, else the agreement with the float model. More is an error, and AUTO "
+        "goes on to the next format. By default AUTO allows 0.01 where there are labels, and else what the passport "
+        "calls ok.",
+    )
     resize: Resize = Field(
         Resize.CROP,
         description="How images are brought to the input's size: stretch ignores proportions, crop cuts what is too "

@@ -5,14 +5,15 @@ How a conversion to each runs stands beside, in `oakmill.conversion.registry`, w
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from oakmill.spec.conversion import ConversionSpec, QuantizingSpec
+from oakmill.spec.quantization import Precision
 from oakmill.spec.rvc2 import Rvc2Spec
 from oakmill.spec.rvc3 import Rvc3Spec
 from oakmill.spec.rvc4 import Rvc4Spec
@@ -59,7 +60,8 @@ class PlatformFacts:
     """A platform: its title, the cameras that have it, a sentence on it, and what can be asked of a conversion to it.
 
     `yaml_block` reads its own keys in a configuration of Luxonis' modelconverter. `own_tools` are the settings that
-    name a vendor's tools of the user's own.
+    name a vendor's tools of the user's own. `offered` are values that people are offered first, where the request's own
+    default is what other programs rely on: HubAI's clients mean INT8 where they say nothing.
     """
 
     title: str
@@ -70,6 +72,7 @@ class PlatformFacts:
     tools: Tools | None = None
     yaml_block: Block = NO_BLOCK
     own_tools: tuple[str, ...] = ()
+    offered: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -127,6 +130,7 @@ _ROWS = (
         tools=Tools("snpe_version", "rvc4/qairt-", ("2.41", "2.32.6"), "a Qualcomm SDK of yours: OAKMILL_QAIRT_ROOT"),
         yaml_block=RVC4,
         own_tools=("qairt_root",),
+        offered={"target_precision": Precision.AUTO.value},
     ),
 )
 

@@ -48,6 +48,11 @@ class Rvc4Spec(QuantizingSpec):
         description="NAME=int16 or NAME=int8: another number format for one tensor of the prepared model.",
         json_schema_extra={"flag": "--tensor"},
     )
+    silu_int16: bool = Field(
+        False,
+        description="Keep what goes into SiLU (x * sigmoid(x)) in 16 bits, where detectors lose most. Few layers of 16 "
+        "bits among 8 can take longer on the device than INT8_INT16_MIXED, which has 16 everywhere.",
+    )
     quantizer_search: bool = Field(
         False,
         description="Find by measuring, without labels, which tensors to keep in 16 bits, and keep those.",
@@ -85,7 +90,8 @@ class Rvc4Spec(QuantizingSpec):
             raise ValueError("CUSTOM needs AIMET's encodings: --aimet-encodings FILE")
         if self.aimet_encodings is not None and not custom:
             raise ValueError("encodings of AIMET are for --target-precision CUSTOM")
-        if self.target_precision.is_float and (self.tensor_overrides or self.quantizer_search or self.range_method):
+        asked = self.tensor_overrides or self.quantizer_search or self.range_method or self.silu_int16
+        if self.target_precision.is_float and asked:
             raise ValueError(f"{self.target_precision} quantizes nothing: omit the quantizer's parameters")
         return self
 

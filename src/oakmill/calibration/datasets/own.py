@@ -12,9 +12,10 @@ from pathlib import Path
 
 from oakmill.calibration.datasets import store
 from oakmill.calibration.datasets.catalog import SETS
-from oakmill.calibration.datasets.files import SUFFIXES, find_files, is_known, problem
+from oakmill.calibration.datasets.files import SUFFIXES, find_files, is_image, is_known, problem
 from oakmill.calibration.datasets.store import FileRecord, Progress, SetRecord, Watcher, ignore
 from oakmill.calibration.datasets.zips import CHUNK, LeftOut, unpack
+from oakmill.calibration.labels import Labels, Pictured, read_labels
 from oakmill.errors import OutputExists, SourceError, SpecError
 from oakmill.files import aside, sweep
 from oakmill.settings import Settings
@@ -24,11 +25,12 @@ THREADS = 4
 
 @dataclass(frozen=True)
 class Added:
-    """A set that was made, and what did not get into it: files left out, and copies of others."""
+    """A set that was made, with its labels, and what did not get into it: files left out, and copies of others."""
 
     record: SetRecord
     left_out: tuple[LeftOut, ...]
     duplicates: tuple[LeftOut, ...]
+    labels: Labels | None = None
 
 
 def add(
@@ -38,15 +40,17 @@ def add(
     *,
     overwrite: bool = False,
     description: str = "",
+    labels: str = "",
     watch: Watcher = ignore,
 ) -> Added:
     """Copy images, `.npy` and `.raw` files into a set of the user's own.
 
     Each file is decoded once: what is no image, whatever its name says, is left out and named. Of files with
     the same bytes the first by name stays. They are copied, not linked, so that a later edit of the original
-    does not change the set.
+    does not change the set. `labels` is what `labels.read_labels` is given: they are kept beside the images.
 
     Raises:
+        BadLabels: the labels cannot be read, or are of none of the images.
         SpecError: the name is not one for a set, or belongs to a named set.
         OutputExists: there is a set of that name, and `overwrite` was not asked for.
         SourceError: nothing usable is there, or more than datasets_max_mb.
@@ -59,7 +63,7 @@ def add(
         folder = store.folder_of(name, settings)
         sweep(folder.parent, f".adding-{name}-", older_than=0)
         with aside(folder.parent, f".adding-{name}-") as scratch:
-            added = _make(name, source, scratch, settings, description, watch)
+            added = _make(name, source, scratch, settings, description, labels, watch)
             store.place(scratch / "set", name, settings)
     return added
 
@@ -74,7 +78,9 @@ def _check(name: str, settings: Settings, overwrite: bool) -> None:
         raise OutputExists(message, subject=name, remedy="Give another name, or --overwrite to replace it.")
 
 
-def _make(name: str, source: Path, scratch: Path, settings: Settings, description: str, watch: Watcher) -> Added:
+def _make(
+    name: str, source: Path, scratch: Path, settings: Settings, description: str, labels: str, watch: Watcher
+) -> Added:
     with _files_of(source, scratch, settings) as (root, paths, skipped):
         bad = _problems(paths, root, watch)
         left_out = (*skipped, *bad.values())
@@ -87,9 +93,23 @@ def _make(name: str, source: Path, scratch: Path, settings: Settings, descriptio
         )
     about = {"from": source.name, "added": datetime.now(UTC).isoformat(timespec="seconds")}
     about["left_out"] = [f"{item.name}: {item.why}" for item in (*left_out, *duplicates)]  # type: ignore[assignment]
+    said = _labelled(labels, kept, duplicates, scratch / "set", watch) if labels else None
+    if said:
+        about["labels"] = said.words
     record = SetRecord(name, "own", description or f"Added from {source.name}.", kept, about=about)
     store.write(record, scratch / "set")
-    return Added(record, left_out, duplicates)
+    return Added(record, left_out, duplicates, said)
+
+
+def _labelled(
+    given: str, files: Sequence[FileRecord], copies: Sequence[LeftOut], folder: Path, watch: Watcher
+) -> Labels:
+    """The labels of the set's images, written beside them."""
+    watch(Progress("reading labels"))
+    images = [Pictured(item.name, item.sha256, folder / store.FILES / item.name) for item in files]
+    labels = read_labels(given, [item for item in images if is_image(item.path)], [item.name for item in copies])
+    labels.write(folder)
+    return labels
 
 
 @contextmanager

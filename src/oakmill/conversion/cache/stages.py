@@ -33,12 +33,13 @@ from oakmill.spec.recipe import CalibrationRecord
 LARGEST = weights.STAY
 """Bytes of a source whose graphs are kept: larger ones cost more to write and read than they save."""
 
-_NAMES = {"name", "output_format", "verification_images", "quantization_data"}
-"""Parameters that say how things are called; the contents of what they name are looked at instead."""
+_NAMES = {"name", "output_format", "verification_images", "quantization_data", "max_drop"}
+"""Parameters that say how things are called, and what is thought of them; the contents of what they name are looked at
+instead."""
 _NOT_COMPILED = {
     *_NAMES, "inputs", "disable_onnx_simplification", "max_verification_images", "resize", "seed", "proof_images",
     "max_quantization_images", "range_method", "quantizer_search", "search_seconds", "aimet_encodings",
-    "tensor_overrides", "class_names", "no_equalization",
+    "tensor_overrides", "class_names", "no_equalization", "silu_int16",
 }  # fmt: skip
 """Parameters that the compiler sees in its network only."""
 _ONLY_COMPILED = {"blob", "number_of_shaves"}
@@ -285,6 +286,7 @@ def _seen(images: Images) -> list[object]:
     """The images by name and content, in their order, for each input."""
     return [
         images.calibration_set,
+        [images.labels.sha256, images.resize.value] if images.labels else None,
         _listed(images.held_out),
         _listed(images.calibration_images) if images.calibration_images else None,
     ]

@@ -10,6 +10,7 @@ import numpy as np
 
 from oakmill.calibration import datasets
 from oakmill.calibration.datasets.files import find_files
+from oakmill.calibration.labels import Labels, beside
 from oakmill.calibration.samples import distinct, draw, find_images, from_files
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, SampleSet, reader
@@ -73,7 +74,11 @@ def choose(
             "the set has one image only, or copies of it: accuracy is measured on generated ones, which proves little"
         )
         held_out = _generated(spec, inputs)
-    return Images(held_out, calibration_images, found.name, parts.calibration_images, spec.target_precision)
+    labels = beside(spec.verification_images or found.folder)
+    _tell_unlabelled(labels, held_out, progress)
+    return Images(
+        held_out, calibration_images, found.name, parts.calibration_images, spec.target_precision, labels, spec.resize
+    )
 
 
 def choose_test_images(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> Images:
@@ -87,7 +92,14 @@ def choose_test_images(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) ->
         return Images(_generated(spec, inputs))
     own = _folders_of_inputs(source, inputs)
     files = own[_main(inputs)] if own else find_images(source)
-    return Images(_drawn(spec, inputs, source, own, files))
+    return Images(_drawn(spec, inputs, source, own, files), labels=beside(source), resize=spec.resize)
+
+
+def _tell_unlabelled(labels: Labels | None, held_out: SampleSet, progress: Progress) -> None:
+    if labels is None:
+        return
+    known = sum(digest in labels.images for digest in held_out.sha256)
+    progress.note(f"{known} of the {len(held_out)} images that test are labelled ({labels.source})")
 
 
 def _main(inputs: Sequence[ResolvedInput]) -> str:

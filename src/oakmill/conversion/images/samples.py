@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oakmill.calibration.images import read_image
+from oakmill.calibration.labels import Labels
 from oakmill.calibration.samples import Samples, draw, find_images, from_files, generated_samples
 from oakmill.conversion.images.numbers import numbers
 from oakmill.conversion.inputs import ResolvedInput
@@ -116,7 +117,9 @@ class SampleSet:
 class Images:
     """What a conversion looks at: images that calibrate its quantization, if it has one, and others that test it.
 
-    `calibration_files` are those that calibrate, and `precision` what they calibrate.
+    `calibration_files` are those that calibrate, and `precision` what they calibrate. `labels` say what is on those
+    that test, where anybody says it, and `resize` how these are brought to the input's size. With `patient` the
+    finished file runs on all of them, however long it takes.
     """
 
     held_out: SampleSet
@@ -124,6 +127,9 @@ class Images:
     calibration_set: str = ""
     calibration_files: tuple[Path, ...] = ()
     precision: Precision = Precision.INT8_STANDARD
+    labels: Labels | None = None
+    resize: Resize = Resize.CROP
+    patient: bool = False
 
 
 def reader(item: ResolvedInput, resize: Resize) -> partial[NDArray[np.generic]]:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from oakmill.conversion.passport import pixels
 from oakmill.conversion.passport.histogram import ValuePairs
+from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.passport.tasks import Seen, Sighting
 
 LABELS = 8
@@ -128,3 +129,48 @@ def _dot(place: tuple[float, float], point: Mapping[str, float], kept: int) -> M
     return Markup('<circle class="{kind}" cx="{x}" cy="{y}" r="4"><title>{words}</title></circle>').format(
         kind="chosen" if point["tensors"] == kept else "", x=place[0], y=place[1], words=words
     )
+
+
+def steps(rungs: Sequence[Rung]) -> Markup:
+    """The number formats that were tried: size to the right, what is kept of the metric upwards, with its interval.
+
+    Filled is the one that was taken. Nothing where fewer than two were measured.
+    """
+    known = [rung for rung in rungs if math.isfinite(rung.kept) and rung.size]
+    if len(known) < 2:
+        return Markup("")
+    ends = [value for rung in known for value in _ends(rung)]
+    low, high = min(ends), max(ends)
+    left, wide = min(rung.size for rung in known), max(rung.size for rung in known)
+    drawn = []
+    for rung in known:
+        x = round((rung.size - left) / ((wide - left) or 1) * CURVE[0], 1)
+        y, bottom, top = (
+            round(CURVE[1] * (high - value) / ((high - low) or 1), 1) for value in (rung.kept, *_ends(rung))
+        )
+        words = f"{rung.precision}: {rung.measured}, {rung.size / 1e6:.2f} MB"
+        drawn.append(
+            Markup(
+                '<line class="axis" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>'
+                '<circle class="{kind}" cx="{x}" cy="{y}" r="4"><title>{words}</title></circle>'
+                '<text x="{x}" y="{above}" text-anchor="{anchor}">{number}</text>'
+            ).format(
+                x=x, y=y, top=top, bottom=bottom, words=words, kind="chosen" if rung.fit else "",
+                number=rungs.index(rung) + 1, above=y - 7, anchor="end" if x > CURVE[0] / 2 else "start",
+            )
+        )  # fmt: skip
+    return Markup(
+        '<svg class="curve" viewBox="-46 -14 440 186" role="img" aria-label="accuracy against size, {n} formats">'
+        '<line class="axis" x1="0" y1="150" x2="360" y2="150"/><line class="axis" x1="0" y1="0" x2="0" y2="150"/>'
+        '{drawn}<text x="0" y="166">{small:.2f} MB</text><text x="360" y="166" text-anchor="end">{large:.2f} MB</text>'
+        '<text x="-6" y="152" text-anchor="end">{low:.3f}</text><text x="-6" y="6" text-anchor="end">{top:.3f}</text>'
+        "</svg>"
+    ).format(n=len(known), drawn=Markup("").join(drawn), small=left / 1e6, large=wide / 1e6, low=low, top=high)
+
+
+def _ends(rung: Rung) -> tuple[float, float]:
+    """The ends of the interval of what is kept: those of the drop, on what the float model has."""
+    if not (math.isfinite(rung.lost_low) and math.isfinite(rung.lost_high)):
+        return rung.kept, rung.kept
+    whole = rung.kept + rung.lost
+    return whole - rung.lost_high, whole - rung.lost_low

@@ -69,12 +69,13 @@ class Detector:
         total = len(first) + len(second)
         self._keep(image, first, second, pairs, 2 * len(pairs.iou) / total if total else 1.0)
 
-    def boxes(self, outputs: Outputs) -> Boxes:
-        """The boxes that an application would get."""
+    def boxes(self, outputs: Outputs, lowest: float | None = None, most: int = 300) -> Boxes:
+        """The boxes that an application would get, or all from another score on."""
         self._settle(outputs)
         found = self.decoder.decode(outputs)
-        usable = np.isfinite(found.corners).all(axis=1) & (found.scores >= self.confidence)
-        return suppress(found[usable], self.iou)
+        usable = np.isfinite(found.corners).all(axis=1)
+        usable &= found.scores >= (self.confidence if lowest is None else lowest)
+        return suppress(found[usable], self.iou, most)
 
     def _settle(self, outputs: Outputs) -> None:
         """On the first image: how the decoder is to read, and whether what it reads can be scores."""

@@ -14,11 +14,13 @@ from typing import Any, Protocol
 
 from onnx import ModelProto
 
+from oakmill.calibration.labels import Labels
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import GENERATED, Images, SampleSet
 from oakmill.conversion.passport import choose_tasks, detectors
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.bounds import HALF, QUANTIZED, Bounds
+from oakmill.conversion.passport.labelled import Truth, unused
 from oakmill.conversion.passport.measurement import Measurement
 from oakmill.conversion.passport.observed import OutputEncoding
 from oakmill.conversion.passport.preprocessing_checks import Certainty, image_size, of_calibration_images, of_inputs
@@ -181,7 +183,7 @@ def measure(subject: Subject, progress: Progress, app: App | None = None) -> Pas
 def _measured(subject: Subject, progress: Progress, app: App | None) -> Passport:
     samples = subject.images.held_out
     certainty = Certainty(subject.prepared, samples)
-    counts = [_Counts(method, subject.prepared, app) for method in subject.methods]
+    counts = [_Counts(method, subject.prepared, subject.images, app) for method in subject.methods]
     for together in _passes(counts):
         _pass(together, subject, certainty, progress)
     findings = [*subject.findings, *(finding for item in counts for finding in item.findings())]
@@ -194,6 +196,8 @@ def _measured(subject: Subject, progress: Progress, app: App | None) -> Passport
     if overflowing:
         progress.doing("looking for values beyond FP16")
         findings += counts[0].vanishing()
+    if labels := subject.images.labels:
+        findings += counts[0].unjudged(labels)
     used = subject.images.calibration_images
     quantized = bool(used or subject.calibration.get("images"))
     apart = f"none of them is among the {len(used)} images that calibrated the quantization" if used else ""
@@ -217,12 +221,14 @@ def _without_calibration(finding: Finding) -> Finding:
 class _Counts:
     """What one method's run adds up to."""
 
-    def __init__(self, method: Method, prepared: Prepared, app: App | None = None) -> None:
+    def __init__(self, method: Method, prepared: Prepared, images: Images, app: App | None = None) -> None:
         self.method = method
         self._app = app if method.as_device else None
         self._prepared = prepared
         self._measurement: Measurement | None = None
-        self._twins = Twins(prepared.heads, image_size(prepared))
+        self._size = image_size(prepared)
+        self._truth = Truth.of(images.labels, images.held_out, self._size, images.resize)
+        self._twins = Twins(prepared.heads, self._size)
 
     def add(self, image: str, raw: Outputs, outputs: Mapping[Runnable, Outputs | None]) -> None:
         """Add one image, where the method's models ran it."""
@@ -238,15 +244,19 @@ class _Counts:
             self._app.add(image, raw, expected, found)
 
     def _begun(self, expected: Outputs) -> Measurement:
-        return Measurement(
-            choose_tasks.tensors_of(expected), self._prepared.heads, image_size(self._prepared), self.method.encodings
-        )
+        outputs = choose_tasks.tensors_of(expected)
+        return Measurement(outputs, self._prepared.heads, self._size, self.method.encodings, self._truth)
 
     def check(self) -> Check:
         """The check."""
         method = self.method
         measurement = self._measurement or self._begun({})
         return measurement.check(method.name, method.words, method.bounds, decides=method.decides)
+
+    def unjudged(self, labels: Labels) -> list[Finding]:
+        """That nothing could be judged by the labels, where so."""
+        judges = self._measurement.judges if self._measurement else ()
+        return [] if any(judge.counts for judge in judges) else [unused(labels, self._truth, judges)]
 
     def vanishing(self) -> list[Finding]:
         """The outputs too small for FP16; shares of 1 that are near 0 on all images say as little in any format."""

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from oakmill.conversion.passport import charts, network_charts
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.cost import amount, size
+from oakmill.conversion.passport.labelled import Accuracy
 from oakmill.conversion.passport.report import Check, Passport
 from oakmill.conversion.passport.tasks import ClassAgreement, Sighting, TaskAgreement
 from oakmill.findings import Severity
@@ -64,6 +65,7 @@ def _drawn(template: str, passport: Passport, **more: Any) -> str:
             spreads=_spreads(passport),
             curve=charts.curve(search.get("curve", ()), len(search.get("kept_in_16_bits", ()))),
             search=search,
+            steps=charts.steps(passport.ladder),
             calibration={key: value for key, value in passport.calibration.items() if key != "search"},
             classes=_classes,
             **more,
@@ -83,6 +85,7 @@ def _environment() -> Environment:
     made.filters.update(
         words=_words, db=_db, small=_small, fill=_fill, upper_first=_upper_first, amount=amount, size=size
     )
+    made.tests.update(known=math.isfinite)
     style = "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", STYLE.name))
     made.globals.update(
         css=Markup(style),
@@ -110,8 +113,18 @@ def headlines(passport: Passport) -> list[tuple[str, str, str, Severity | None]]
         if worst := min(check.outputs, key=_worst_first, default=None):
             verdict = None if check.task_of(worst) else check.verdict_on(worst)
             found.append(("lowest SNR of an output", _db(worst.snr_db), f"by {check.name}", verdict))
-    images = passport.images
+    by_labels = [
+        (f"{item.headline.words} by labels", item.headline.said(item.headline.candidate), _than_float(item), None)
+        for item in ([passport.accuracy[1]] if passport.accuracy else [])
+    ]
+    images, found = passport.images, [*by_labels, *found]
     return [*found[:3], ("images", str(len(images.names)), images.held_out or images.source, None)]
+
+
+def _than_float(found: Accuracy) -> str:
+    """What the float model has, for comparison."""
+    score = found.headline
+    return "" if math.isnan(score.reference) else f"float {score.said(score.reference)}, {found.images} images"
 
 
 def _worst_first(output: OutputAgreement) -> float:

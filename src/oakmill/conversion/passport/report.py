@@ -13,6 +13,7 @@ from oakmill.conversion.passport import earlier
 from oakmill.conversion.passport.about_mean import ALLOWED_BY_PROOF_DB, ALLOWED_DB
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.cost import Cost
+from oakmill.conversion.passport.labelled import Accuracy
 from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.passport.layers import Layers
 from oakmill.conversion.passport.metric import Real
@@ -34,7 +35,8 @@ class Check:
     apart around 1, or by `rounding` of the output's largest value, it is ok too: the scores of a detector that sees
     nothing are all rounding, and their SNR says nothing. Where a task speaks for an output for certain and could be
     measured, its verdict counts in place of the SNR's, which says little of whether decisions are the same; one that
-    is guessed from shapes alone adds its verdict. A map on which nobody shows anything is no error.
+    is guessed from shapes alone adds its verdict. A map on which nobody shows anything is no error. `accuracies` are
+    what labels say, which a bar of the user's judges.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Check:
     resolution: float = 0.0
     tasks: tuple[TaskAgreement, ...] = ()
     rounding: float = 0.0
+    accuracies: tuple[Accuracy, ...] = ()
 
     def task_of(self, output: OutputAgreement) -> TaskAgreement | None:
         """The task whose verdict counts for an output in place of its SNR's."""
@@ -130,6 +133,8 @@ class Check:
             row |= {"verdict": task.verdict.value, "measured": task.measured}
             for key, metric in task.metrics.items():
                 row["metrics"][key]["verdict"] = metric.verdict.value if metric.judged else None
+        for accuracy, row in zip(self.accuracies, plain["accuracies"], strict=True):
+            accuracy.judge(row)
 
 
 @dataclass(frozen=True)
@@ -185,6 +190,12 @@ class Passport:
     def tasks(self) -> tuple[tuple[str, TaskAgreement], ...]:
         """All tasks, each with the name of the method that measured it."""
         return tuple((check.name, task) for check in self.checks for task in check.tasks)
+
+    @property
+    def accuracy(self) -> tuple[str, Accuracy] | None:
+        """What labels say on the most images, with the name of the method; None without labels."""
+        found = [(check.name, item) for check in self.checks for item in check.accuracies]
+        return max(found, key=lambda pair: pair[1].images, default=None)
 
     @property
     def shown(self) -> tuple[tuple[str, TaskAgreement], ...]:

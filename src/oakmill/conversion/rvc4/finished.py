@@ -51,13 +51,14 @@ class Finished(finished.Finished):
         return Found(built_of(compiled), document, _tensors(compiled.inputs), _tensors(compiled.outputs))
 
     def run(self, found: Found, samples: Sequence[Outputs], progress: Progress) -> Iterator[Outputs]:
-        """On the emulated processor, as many as it runs in `PROOF_SECONDS`."""
+        """On the emulated processor, as many as it runs in `PROOF_SECONDS` unless it is patient."""
+        seconds = None if self.patient else PROOF_SECONDS
         built = found.built
         assert isinstance(built, Rvc4Built)
         half = not self.platform.calibrates or all(port.scale is None for port in built.outputs)
         given = [stored(sample, built.inputs) for sample in samples]
         return self.platform.toolchain.infer(
-            self.file, self.work / "run", given, half=half, seconds=PROOF_SECONDS, watch=progress.tool
+            self.file, self.work / "run", given, half=half, seconds=seconds, watch=progress.tool
         )
 
     def network(self, prepared: Prepared, found: Found, calibration: CalibrationRecord, progress: Progress) -> Network:

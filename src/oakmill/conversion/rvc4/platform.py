@@ -308,7 +308,7 @@ class Rvc4(Platform):
         def infer(batch: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             samples = [stored(raw, built.inputs) for raw in batch]
             asked_for = self.spec.proof_images > PROOF_IMAGES and measuring.has_graph(network)
-            seconds = None if asked_for else PROOF_SECONDS
+            seconds = None if asked_for or images.patient else PROOF_SECONDS
             ran = 0
             for outputs in self.toolchain.infer(
                 built.file, work / "proof", samples, half=not self.calibrates, seconds=seconds, watch=progress.tool

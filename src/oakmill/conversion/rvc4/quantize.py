@@ -14,10 +14,11 @@ from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4 import equalize
 from oakmill.conversion.rvc4.search import Search
-from oakmill.errors import SpecError
+from oakmill.errors import NothingToKeep, SpecError
 from oakmill.graph import aimet, encodings, quantize
 from oakmill.graph.encodings import Ranged
 from oakmill.graph.quantize import Encoding, Interval, Plan
+from oakmill.graph.silu import silu_inputs
 from oakmill.settings import Settings
 from oakmill.spec import Precision, RangeMethod, Rvc4Spec
 from oakmill.spec.recipe import CalibrationRecord
@@ -85,6 +86,7 @@ def plan_of(spec: Rvc4Spec, model: onnx.ModelProto, progress: Progress) -> Plan:
     """The number formats that a spec asks for.
 
     Raises:
+        NothingToKeep: there is no SiLU whose inputs were to be kept.
         SpecError: encodings are of another model, or an override names no tensor.
     """
     precision = spec.target_precision
@@ -95,10 +97,25 @@ def plan_of(spec: Rvc4Spec, model: onnx.ModelProto, progress: Progress) -> Plan:
         progress.note(f"{len(read.found)} encodings come from {spec.aimet_encodings.name}")
         for name, reason in list(read.left_out.items())[:10]:
             progress.warn(f"the encoding of {name!r} is left out: {reason}")
-    found = {**ranged.rooted(found), **ranged.rooted(_overrides(spec, ranged))}
+    wide = dict.fromkeys(_gated(model), Encoding(16)) if spec.silu_int16 else {}
+    found = {**ranged.rooted(found), **ranged.rooted(wide), **ranged.rooted(_overrides(spec, ranged))}
     # Of 16-bit weights the device's library computes better with one scale: measured, 60 against 80 dB.
     per_channel = not (spec.per_tensor_weights or precision is Precision.INT16_STANDARD)
     return Plan(precision.activation_bits, precision.weight_bits, per_channel, found)
+
+
+def _gated(model: onnx.ModelProto) -> tuple[str, ...]:
+    """What goes into SiLU.
+
+    Raises:
+        NothingToKeep: there is none.
+    """
+    found = silu_inputs(model)
+    if not found:
+        raise NothingToKeep(
+            "the model has no SiLU (x * sigmoid(x)) whose input could stay in 16 bits", remedy="omit it"
+        )
+    return found
 
 
 def _overrides(spec: Rvc4Spec, ranged: Ranged) -> dict[str, Encoding]:

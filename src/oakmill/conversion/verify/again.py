@@ -120,7 +120,7 @@ def verify(
     with publish.work_folder() as work, Depthai(work / "depthai", settings) as depthai:
         with progress.stage(Stage.INSPECT):
             artefact = open_artefact(given, work, settings)
-            look = _Look(artefact, images, work, settings, progress)
+            look = Look(artefact, images, work, settings, progress)
             look.at_bytes()
             install(look.spec)
             look.at_contents(depthai)
@@ -132,17 +132,25 @@ def verify(
     return look.result()
 
 
-class _Look:
-    """One look at an artefact: what it saw by now."""
+class Look:
+    """One look at an artefact: what it saw by now; `patient` runs the file on all images, however long that takes."""
 
     def __init__(
-        self, artefact: Artefact, images: Path | None, work: Path, settings: Settings, progress: Progress
+        self,
+        artefact: Artefact,
+        images: Path | None,
+        work: Path,
+        settings: Settings,
+        progress: Progress,
+        *,
+        patient: bool = False,
     ) -> None:
         self._artefact, self._work, self._settings, self._progress = artefact, work, settings, progress
+        self._patient = patient
         self.spec = _spec(artefact, images)
         self._holds: list[str] = []
         self._findings: list[Finding] = list(artefact.findings)
-        self._finished: Finished | None = None
+        self.finished: Finished | None = None
         self._passport: Passport | None = None
         self.found: Found | None = None
 
@@ -176,7 +184,7 @@ class _Look:
             said = Finding("unreadable", Severity.ERROR, error.message, "It cannot be read", remedy, artefact.file.name)
             self._findings.append(said)
             return
-        self._finished = finished
+        self.finished = finished
         told = tuple(documents.of_contents(artefact, self.found, platform.build_info(self.found.built, {})))
         self._findings += told
         self._holds.append(f"{self.found.document['name']} reads it")
@@ -185,13 +193,13 @@ class _Look:
 
     def at_run(self) -> None:
         """Without a source: whether it runs at all."""
-        assert self._finished is not None
+        assert self.finished is not None
         assert self.found is not None
-        if self._finished.not_run:
-            self._findings.append(_not_run(self._finished, measured=False))
+        if self.finished.not_run:
+            self._findings.append(_not_run(self.finished, measured=False))
             return
         try:
-            tried = trial.run(self._finished, self.found, self._artefact, self.spec, self._progress)
+            tried = trial.run(self.finished, self.found, self._artefact, self.spec, self._progress)
         except RunnerError as error:
             said = f"it cannot be run: {error.message}"
             self._findings.append(Finding("does_not_run", Severity.ERROR, said, "It does not run", FRESH))
@@ -219,14 +227,15 @@ class _Look:
                 self._findings.append(told)
                 return
             self._holds.append(f"{known.path.name} is the model that it was made of")
-        if self.found and self._finished:
-            images = self.spec.verification_images
-            spec = spec_of(recipe, known).model_copy(update={"verification_images": images})
+        if self.found and self.finished:
+            same = {"verification_images", "max_verification_images", "resize"}
+            own = {name: getattr(self.spec, name) for name in same}
+            spec = spec_of(recipe, known).model_copy(update=own)
             self._measure(_Source(known.path, spec, self._work, self._settings, self._progress))
 
     def _measure(self, source: _Source) -> None:
         """The passport's own measurement, of the file and its source as it is prepared again."""
-        finished, found, recipe = self._finished, self.found, self._artefact.recipe
+        finished, found, recipe = self.finished, self.found, self._artefact.recipe
         assert finished is not None
         assert found is not None
         assert recipe is not None
@@ -240,7 +249,7 @@ class _Look:
                 self._findings.append(_not_run(again, measured=network is not None))
             if network is None:
                 return
-            images = choose.choose_test_images(source.spec, prepared.boundary)
+            images = replace(choose.choose_test_images(source.spec, prepared.boundary), patient=self._patient)
             subject = source.platform.subject(
                 prepared, network, found.built, images, self._work / "measure", self._progress
             )

@@ -57,9 +57,9 @@ def run(finished: Finished, found: Found, artefact: Artefact, spec: ConversionSp
         SpecError: they do not fit the inputs.
         RunnerError, ToolKilled, LimitExceeded: it cannot be run.
     """
-    inputs = _inputs(found.inputs, artefact)
+    inputs = inputs_of(found.inputs, artefact)
     images = choose.choose_test_images(spec, inputs).held_out.head(MOST)
-    samples = [_cast(sample, found.inputs) for sample in images]
+    samples = [cast(sample, found.inputs) for sample in images]
     seen: dict[str, _Output] = {tensor.name: _Output() for tensor in found.outputs}
     ran = 0
     progress.doing("running the file", 0, len(samples))
@@ -82,11 +82,12 @@ def _findings(seen: Mapping[str, _Output], ran: int) -> Iterator[Finding]:
             yield Finding("constant_output", Severity.WARNING, said, "An output that sees nothing", helps, name)
 
 
-def _cast(sample: Outputs, tensors: Sequence[Tensor]) -> dict[str, Any]:
+def cast(sample: Outputs, tensors: Sequence[Tensor]) -> dict[str, Any]:
+    """A sample in the number formats of the file's inputs."""
     return {tensor.name: sample[tensor.name].astype(tensor.dtype, copy=False) for tensor in tensors}
 
 
-def _inputs(tensors: Sequence[Tensor], artefact: Artefact) -> tuple[ResolvedInput, ...]:
+def inputs_of(tensors: Sequence[Tensor], artefact: Artefact) -> tuple[ResolvedInput, ...]:
     """The file's inputs, as far as its documents say what they take; else by their shapes."""
     model = artefact.config.get("model")
     listed = model.get("inputs") if isinstance(model, Mapping) else None

@@ -21,7 +21,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Name and version": ("name", "ir_version", "snpe_version"),
     "Quantization": (
         "target_precision", "quantization_data", "max_quantization_images", "quantizer", "pot_target_device",
-        "quantizer_search", "search_seconds", "accuracy_control", "accuracy_drop", "accuracy_seconds",
+        "max_drop", "silu_int16", "quantizer_search", "search_seconds", "accuracy_control", "accuracy_drop",
+        "accuracy_seconds",
     ),
     "Output": (
         "output_format", "blob", "number_of_shaves", "head", "keep_outputs", "outputs", "class_names",
@@ -33,6 +34,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 LABELS = {
     "name": "Model instance name", "ir_version": "IR version", "snpe_version": "SNPE version",
+    "max_drop": "Accuracy that may be lost", "silu_int16": "SiLU inputs in 16 bits",
     "blob": "Convert to blob", "number_of_shaves": "SHAVEs", "pot_target_device": "POT target device",
     "mo_args": "Mo Args", "compile_tool_args": "Compile Tool Args", "htp_socs": "Chips",
     "disable_onnx_simplification": "Disable ONNX simplification", "keep_outputs": "Keep the source's own outputs",

@@ -55,7 +55,7 @@ def form_page(
 ) -> Response:
     """The platform's form; with the identifier of a job, as that job asked; with values of inputs, with these."""
     source = source_of(session, context.caller, instance_id)
-    stated: dict[str, Any] = {}
+    stated: dict[str, Any] = dict(PLATFORMS[platform].offered)
     if job:
         row = visibility.job(session, context.caller, job)
         own = {name: value.removeprefix("dataset:") for name, value in row.files.items()}
