@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from oakmill.calibration import generated
+from oakmill.cli.convert import SAYS_PRECISION
 from oakmill.settings import current
 from oakmill.spec import Encoding
 from oakmill.toolchains.rvc2.toolchain import Rvc2Toolchain
@@ -105,6 +106,13 @@ def own_home(folder: Path) -> Path:
     return home
 
 
+def one_format(arguments: Sequence[str | Path]) -> tuple[str | Path, ...]:
+    """The arguments, in plain INT8 where images would have AUTO try several formats: one conversion is tested."""
+    says = {"--target-precision", *(f"--{name.replace('_', '-')}" for name in SAYS_PRECISION), "--tensor"}
+    alone = "--quantization-data" not in arguments or says.intersection(map(str, arguments))
+    return tuple(arguments) if alone else ("--target-precision", "INT8", *arguments)
+
+
 def converter(platform: str, *first: str, temporary: Path, **always: str) -> Convert:
     """What runs `oakmill convert` to a platform, with `--json` and these arguments first, within this process."""
 
@@ -112,7 +120,7 @@ def converter(platform: str, *first: str, temporary: Path, **always: str) -> Con
         finished = in_process.run(
             "convert",
             *first,
-            *arguments,
+            *(one_format(arguments) if platform == "rvc4" else arguments),
             "--to",
             platform,
             "--json",

@@ -23,7 +23,7 @@ from PIL import Image
 
 from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
 from tests import in_process
-from tests.conversion.conftest import Answer, command, made_photos, own_home, read_answer
+from tests.conversion.conftest import Answer, command, made_photos, one_format, own_home, read_answer
 from tests.conversion.makers import conv_model, saved
 
 Run = Callable[..., Answer]
@@ -59,7 +59,9 @@ def reused(answer: Answer) -> list[str]:
 
 
 def platform_options(platform: str, photos: Path) -> tuple[str | Path, ...]:
-    return ("--to", platform) + (("--quantization-data", photos, *FIRST_IMAGES) if platform == "rvc4" else ())
+    return ("--to", platform) + (
+        one_format(("--quantization-data", photos, *FIRST_IMAGES)) if platform == "rvc4" else ()
+    )
 
 
 @pytest.mark.parametrize("platform", ["rvc2", "rvc4"])

@@ -24,7 +24,7 @@ def test_a_process_makes_the_same_bytes_as_the_tests_own(
 ) -> None:
     model, variables = saved(conv_model(), tmp_path / "small.onnx"), {"OAKMILL_CACHE_MAX_MB": "0"}
     variables |= {"TMPDIR": str(temporary), "OAKMILL_HOME": str(own_home(tmp_path))}
-    images = () if platform == "rvc2" else ("--quantization-data", photos)
+    images = () if platform == "rvc2" else ("--target-precision", "INT8", "--quantization-data", photos)
     asked = ("convert", model, "--to", platform, *images, "--json", "-o")
     finished = subprocess.run(  # noqa: TID251, PLW1510 - the test is the user
         command(*asked, tmp_path / "process"),

@@ -18,7 +18,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from PIL import Image
 
 from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
-from tests.conversion.conftest import Answer, Convert, command, made_photos, own_home, read_answer
+from tests.conversion.conftest import Answer, Convert, command, made_photos, one_format, own_home, read_answer
 from tests.conversion.makers import SIDE, conv_model, saved
 
 Maker = Callable[[Path], None]
@@ -287,7 +287,7 @@ class Running:
 
     def __init__(self, arguments: list[str | Path], temporary: Path, home: Path, images: int) -> None:
         self.process = subprocess.Popen(
-            command("convert", *arguments, "--to", "rvc4", "--json", "--proof-images", "1"),
+            command("convert", *one_format(arguments), "--to", "rvc4", "--json", "--proof-images", "1"),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

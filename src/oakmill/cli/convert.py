@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from oakmill.settings import Settings
 
 
-_SAYS_PRECISION = frozenset({
+SAYS_PRECISION = frozenset({
     "target_precision", "range_method", "tensor_overrides", "quantizer_search", "silu_int16", "aimet_encodings",
     "snpe_dlc_quant_args", "snpe_onnx_to_dlc_args",
 })  # fmt: skip
@@ -102,7 +102,7 @@ def _chosen(platform: str, values: Mapping[str, Any], base: Mapping[str, Any]) -
     """
     offered = PLATFORMS[platform].offered
     given = {name for name, value in values.items() if value not in (None, (), False)} | set(base)
-    if "quantization_data" not in given or given & _SAYS_PRECISION:
+    if "quantization_data" not in given or given & SAYS_PRECISION:
         return dict(values)
     return {**values, **offered}
 

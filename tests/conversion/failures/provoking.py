@@ -19,6 +19,7 @@ from oakmill.settings import current
 from oakmill.spec import ConversionSpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
 from oakmill.spec.flags import options_of
 from tests import in_process
+from tests.conversion.conftest import one_format
 from tests.conversion.failures import models
 
 Meddle = Callable[["Run"], None]
@@ -118,7 +119,8 @@ def convert(provocation: Provocation, folder: Path, model: Path, options: Sequen
         **provocation.variables,
     }  # fmt: skip
     output = [] if "-o" in options else ["-o", str(folder / "out")]
-    words = ["convert", str(model), "--to", provocation.platform, "--json", *options, *output]
+    asked = one_format(options) if provocation.platform == "rvc4" else options
+    words = ["convert", str(model), "--to", provocation.platform, "--json", *map(str, asked), *output]
     if not (provocation.meddle or provocation.file_kb or provocation.disk_kb):
         here = in_process.run(*words, **variables)
         return _read(here.returncode, here.stdout, here.stderr)
