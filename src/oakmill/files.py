@@ -77,6 +77,15 @@ def aside(folder: Path, prefix: str = PART) -> Iterator[Path]:
         shutil.rmtree(made, ignore_errors=True)
 
 
+def below(folder: Path, name: str) -> Path | None:
+    """The file of a name that anybody may have made up, if there is one below the folder; no link leads out of it."""
+    with suppress(OSError, ValueError):  # names of 3,000 characters, or with a zero among them
+        found = (folder / name).resolve()
+        if found.is_relative_to(folder.resolve()) and found.is_file():
+            return found
+    return None
+
+
 def private_folder(path: Path) -> Path:
     """A folder, made where there is none, that only its owner enters, whatever the umask was or is.
 

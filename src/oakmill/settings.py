@@ -106,6 +106,11 @@ class Settings(BaseSettings):
     public_url: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
         None, description="The hub's address as its clients see it; links begin with it. By default, as they asked."
     )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of proxies before the hub, with commas between: 127.0.0.1,10.0.0.0/8. What "
+        "they say of a client (X-Forwarded-For, X-Forwarded-Proto) is believed, and what others say of it is not.",
+    )
     database: str | None = Field(
         None,
         description="The hub's database: postgresql+psycopg://user:password@host/name; by default SQLite in home.",

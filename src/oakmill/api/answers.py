@@ -11,7 +11,7 @@ from oakmill.hub import wire
 from oakmill.jobs import estimates
 from oakmill.jobs.tables import LIVE, Job
 from oakmill.registry.models import Counts
-from oakmill.registry.tables import Dataset, Key, Model, Version
+from oakmill.registry.tables import Dataset, Instance, Key, Model, Version
 
 
 def model(row: Model, counts: Counts) -> wire.ModelDetail:
@@ -30,6 +30,16 @@ def version(row: Version) -> wire.Version:
     """A version that came with its variant."""
     own = {name: getattr(row, name) for name in wire.Version.model_fields if name not in {"variant", "variant_slug"}}
     return wire.Version(**own, variant=row.variant.name, variant_slug=row.variant.slug)
+
+
+CONFIGS = frozenset({"config", "archive"})
+"""Facts that are an NN Archive's whole config, up to a megabyte each."""
+
+
+def listed_instance(row: Instance) -> wire.Instance:
+    """An instance as one of many: without its config."""
+    found = wire.Instance.model_validate(row)
+    return found.model_copy(update={"facts": {name: fact for name, fact in row.facts.items() if name not in CONFIGS}})
 
 
 def job(session: Session, row: Job) -> wire.Job:

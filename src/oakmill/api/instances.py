@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
+from oakmill.api import answers
 from oakmill.api.bodies import Cursor, InstanceChanges, InstanceIn, Limit, stated
 from oakmill.api.models import Several, Sort, Word, Words
 from oakmill.hub.auth import Anyone, Converter, Reading, Writing
@@ -42,7 +43,7 @@ def list_instances(  # noqa: PLR0913 - a filter each
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Listed[Instance]:
-    """The instances that the caller sees."""
+    """The instances that the caller sees; an NN Archive's config is told by the instance alone."""
     query = search.Query(
         text=text, platforms=platform, precision=precision, tool_version=tool_version, hash=hash, verdict=verdict,
         status=status, origin=origin, model_id=model_id, variant_id=variant_id, version_id=version_id,
@@ -50,7 +51,7 @@ def list_instances(  # noqa: PLR0913 - a filter each
         sort=sort, descending=descending, limit=limit, cursor=cursor,
     )  # fmt: skip
     page = search.instances(session, caller, query)
-    return Listed(items=tuple(map(Instance.model_validate, page.items)), next_cursor=page.next_cursor)
+    return Listed(items=tuple(map(answers.listed_instance, page.items)), next_cursor=page.next_cursor)
 
 
 @routes.post("/instances", status_code=201)
@@ -73,7 +74,7 @@ def get_lineage(instance_id: Id, session: Reading, caller: Anyone) -> Listed[Ins
     """From what it was made: its parent, its parent's parent, to the source."""
     row = instances.instance(session, caller, instance_id)
     above = [instances.instance(session, caller, parent.id) for parent in instances.lineage(session, row)]
-    return Listed(items=tuple(map(Instance.model_validate, above)))
+    return Listed(items=tuple(map(answers.listed_instance, above)))
 
 
 @routes.patch("/instances/{instance_id}")

@@ -79,6 +79,8 @@ def _remarks(settings: Settings, host: str) -> Iterator[str]:
     for toolchain in found["toolchains"]:
         if toolchain["state"] in ("missing", "broken"):
             yield f"{toolchain['name']} is {toolchain['state']}: oakmill toolchains install {toolchain['name']}"
+    if settings.public_url and not settings.trusted_proxies:
+        yield "A proxy seems to stand in front: name it in OAKMILL_TRUSTED_PROXIES, or all clients count as one."
     if not _is_loopback(host):
         yield "Others can reach this address. Keys and models pass unencrypted unless a TLS proxy stands in front."
 

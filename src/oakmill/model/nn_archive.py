@@ -22,7 +22,8 @@ from oakmill.settings import Settings
 
 _READERS = {SourceFormat.OPENVINO_IR: read_ir, SourceFormat.TFLITE: read_tflite}
 _CONFIG = "config.json"
-_CONFIG_BYTES = 16 << 20
+_CONFIG_BYTES = 1 << 20
+"""The vendor's own archives have some kilobytes; 10,000 names of classes 200 kB. Every instance keeps its config."""
 _NOT_IN_NAMES = re.compile(r"^\.+|[/\\\x00-\x1f]")  # results are named after the model
 
 

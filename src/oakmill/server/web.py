@@ -41,6 +41,8 @@ class WebServer(uvicorn.Server):
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=bool(app.state.settings.trusted_proxies),
+            forwarded_allow_ips=app.state.settings.trusted_proxies,
             timeout_keep_alive=KEPT_SECONDS,
             timeout_graceful_shutdown=ENDING_SECONDS,
         )

@@ -153,7 +153,7 @@ def test_a_config_that_names_no_model_is_refused(
         (b"{}", "model: Field required"),
         (b"[" * 200_000, "not valid"),
         (b'{"model": {"metadata": 1}}', r"model\.metadata"),
-        (b" " * (17 << 20), "larger than 16 MB"),
+        (b" " * (2 << 20), "larger than 1 MB"),
     ],
 )
 def test_a_config_that_is_damaged_is_refused(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _INPUT = ("name", "dtype", "input_type", "shape", "layout")
 _PREPROCESSING = ("mean", "scale", "reverse_channels", "interleaved_to_planar", "dai_type")
 _OUTPUT = ("name", "dtype", "shape", "layout")
-_LARGEST = 16 << 20
+_LARGEST = 1 << 20
 
 
 def of(at: Hub, row: Instance) -> Mapping[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -12,6 +13,14 @@ from oakmill.errors import SpecError, TooLarge
 FILE = "file"
 _MOST = 64 << 10
 """How much all that is not the file may be."""
+
+
+@contextmanager
+def _as_ours() -> Iterator[None]:
+    try:
+        yield
+    except FormParserError as error:
+        raise SpecError(f"The form cannot be read: {error}") from error
 
 
 class UploadForm:
@@ -26,17 +35,18 @@ class UploadForm:
         self._header = self._value = self._part = b""
         self._rest = 0
         self._pieces: list[bytes] = []
-        self._parser = MultipartParser(
-            options[b"boundary"],
-            {
-                "on_part_begin": self._begin,
-                "on_header_field": self._on_header_name,
-                "on_header_value": self._on_header_value,
-                "on_header_end": self._on_header,
-                "on_part_data": self._on_data,
-                "on_part_end": self._end,
-            },
-        )
+        with _as_ours():
+            self._parser = MultipartParser(
+                options[b"boundary"],
+                {
+                    "on_part_begin": self._begin,
+                    "on_header_field": self._on_header_name,
+                    "on_header_value": self._on_header_value,
+                    "on_header_end": self._on_header,
+                    "on_part_data": self._on_data,
+                    "on_part_end": self._end,
+                },
+            )
 
     async def file(self, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The file's bytes.
@@ -46,10 +56,8 @@ class UploadForm:
             TooLarge: what is not the file is too much.
         """
         async for chunk in stream:
-            try:
+            with _as_ours():
                 self._parser.write(chunk)
-            except FormParserError as error:
-                raise SpecError(f"The form cannot be read: {error}") from error
             pieces, self._pieces = self._pieces, []
             for piece in pieces:
                 yield piece

@@ -7,6 +7,7 @@ import mimetypes
 from fastapi import Response
 from fastapi.responses import FileResponse
 
+from oakmill import files
 from oakmill.errors import NotFound
 from oakmill.web.render import ELSEWHERE, STATIC, tree
 from oakmill.web.routing import page_router
@@ -20,8 +21,8 @@ _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 @pages.get("/static/{version}/{path:path}")
 def static_file(version: str, path: str) -> Response:
     """A file; one of another version than ours is not to be cached."""
-    place = ELSEWHERE.get(path) or (STATIC / path).resolve()
-    if (path not in ELSEWHERE and not place.is_relative_to(STATIC.resolve())) or not place.is_file():
+    place = ELSEWHERE.get(path) or files.below(STATIC, path)
+    if place is None or not place.is_file():
         raise NotFound(f"There is no file {path!r}.", remedy="Reload the page; ./run fetches the libraries.")
     kind = _TYPES.get(place.suffix) or mimetypes.guess_type(place.name)[0]
     caching = _FOR_GOOD if version == tree() else "no-cache"

@@ -10,6 +10,7 @@ from pathlib import Path
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
 from oakmill.errors import NotFound, UnsupportedModel
+from oakmill.files import below
 from oakmill.preflight.findings import reports_of
 from oakmill.registry import instances, resolve
 from oakmill.registry.identifiers import Address
@@ -67,8 +68,8 @@ def cut_part(instance_id: Id, platform: PlatformName, context: Known, session: R
 @pages.get("/graph/netron/{path:path}")
 def netron(path: str, context: Open) -> Response:
     """Netron's own files. Its page is told that it is not packaged: it counts nobody, and never grows too old."""
-    place = (NETRON / path).resolve()
-    if not place.is_relative_to(NETRON.resolve()) or not place.is_file() or place.suffix == ".py":
+    place = below(NETRON, path)
+    if place is None or place.suffix == ".py":
         raise NotFound(f"Netron has no file {path!r}.")
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "private, max-age=3600"}
     if path != "index.html":
