@@ -8,12 +8,11 @@ import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oakmill.calibration.histogram import Histograms
 from oakmill.errors import OutputError
 from oakmill.files import atomic_file
 
@@ -24,6 +23,16 @@ EVERY = 10.0
 _DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
+class Saveable(Protocol):
+    """A calibration's state."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All of it as plain arrays."""
+
+    def restore(self, state: dict[str, NDArray[Any]], /) -> None:
+        """Go on from what `state` gave; ValueError where it is not whole."""
+
+
 class Checkpoint:
     """A file of a calibration's state, a numpy archive; it is replaced whole, and only by a calibration of its key."""
 
@@ -32,7 +41,7 @@ class Checkpoint:
         self._key = key
         self._saved = time.monotonic()
 
-    def restore(self, state: Histograms) -> None:
+    def restore(self, state: Saveable) -> None:
         """Bring the state to what the file holds; a file of another calibration, or a damaged one, is ignored."""
         try:
             with self._path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -42,12 +51,12 @@ class Checkpoint:
         except _DAMAGE:
             return
 
-    def save_now_and_then(self, state: Histograms) -> None:
+    def save_now_and_then(self, state: Saveable) -> None:
         """Save, if the last time is long enough ago."""
         if time.monotonic() - self._saved >= EVERY:
             self.save(state)
 
-    def save(self, state: Histograms) -> None:
+    def save(self, state: Saveable) -> None:
         """Replace the file at once: whoever is killed here leaves the old one.
 
         Raises:

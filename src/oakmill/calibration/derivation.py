@@ -46,16 +46,17 @@ def origins(model: ModelProto, tensors: Sequence[str], *, monotone: bool) -> dic
     """
     wanted = set(tensors)
     producers = {name: node for node in model.graph.node for name in node.output}
-    found: dict[str, Origin] = {name: _itself(name) for name in tensors if name not in producers}
+    found: dict[str, Origin] = {name: itself(name) for name in tensors if name not in producers}
     for node in model.graph.node:
         for name in node.output:
             if name in wanted:
                 derived = _derived(node, found, producers, monotone) if len(node.output) == 1 else None
-                found[name] = derived or _itself(name)
+                found[name] = derived or itself(name)
     return {name: found[name] for name in tensors}
 
 
-def _itself(name: str) -> Origin:
+def itself(name: str) -> Origin:
+    """That of a tensor of which nothing else is known."""
     return (Part(name, _same),)
 
 

@@ -15,6 +15,8 @@ from oakmill.calibration.histogram import FIRST, Histograms
 from oakmill.calibration.probes import Network, exposed, probed
 
 Feeds = Mapping[str, NDArray[Any]]
+Pair = tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]
+"""Lowest and highest values, by channel."""
 
 
 class Inspector(Protocol):
@@ -40,6 +42,25 @@ class Extremes:
         high = [float(found[name].max()) for name in self._probes.high]
         finite = all(np.isfinite(values).all() for values in found.values())
         return [Excerpt(*ends) for ends in zip(low, high, strict=True)], finite
+
+
+class ChannelExtremes:
+    """Sees extremes alone, those of each channel where a tensor has an axis of them; computed in the graph."""
+
+    def __init__(self, model: ModelProto, tensors: Sequence[str], axes: Mapping[str, int], *, threads: int) -> None:
+        self._probes = probed(model, tensors, tensors, axes)
+        found = (*self._probes.low, *self._probes.high, *self._probes.guards)
+        self._fetches = [name for name in found if name is not None]
+        self._network = Network(self._probes.model, threads=threads)
+
+    def __call__(self, feeds: Feeds) -> tuple[list[Pair], bool]:
+        """What is seen of each tensor; and whether all is surely finite."""
+        found = dict(zip(self._fetches, self._network.run(self._fetches, feeds), strict=True))
+        high = [found[name].ravel() for name in self._probes.high]
+        lowest = zip(self._probes.low, high, strict=True)
+        low = [np.zeros_like(top) if name is None else found[name].ravel() for name, top in lowest]
+        finite = all(np.isfinite(values).all() for values in found.values())
+        return list(zip(low, high, strict=True)), finite
 
 
 class Values:

@@ -36,8 +36,12 @@ class Probed:
     guards: tuple[str, ...]
 
 
-def probed(model: ModelProto, tensors: Sequence[str], guarded: Sequence[str]) -> Probed:
+def probed(
+    model: ModelProto, tensors: Sequence[str], guarded: Sequence[str], axes: Mapping[str, int] | None = None
+) -> Probed:
     """A copy of a model that computes each tensor's extremes, which leaves the tensors where they lie.
+
+    Of a tensor with an axis, the extremes are those of each position along it.
 
     As onnxruntime's minimum and maximum pass over a NaN, sums and means stand guard. onnxruntime keeps images in
     blocks of channels, and knows global poolings of these but no reductions; so what a Relu makes, whose lowest value
@@ -49,15 +53,43 @@ def probed(model: ModelProto, tensors: Sequence[str], guarded: Sequence[str]) ->
     unseen = _unguarded(model, guarded, values)
     sources = {name: _as_float32(copy, name, values) for name in dict.fromkeys([*tensors, *unseen])}
 
+    blocked -= {name for name, axis in (axes or {}).items() if axis != 1}
+
+    def reduced(name: str, reduction: str) -> str:
+        kept = None if reduction == "ReduceSum" else (axes or {}).get(name)
+        return _reduced(copy, reduction, sources[name], _others(values.get(name), kept))
+
     def probe(name: str, pooling: str, reduction: str) -> str:
-        return _output(copy, pooling, name) if name in blocked else _output(copy, reduction, sources[name], keepdims=0)
+        return _output(copy, pooling, name) if name in blocked else reduced(name, reduction)
 
     return Probed(
         copy,
-        tuple(None if name in blocked else _output(copy, "ReduceMin", sources[name], keepdims=0) for name in tensors),
+        tuple(None if name in blocked else reduced(name, "ReduceMin") for name in tensors),
         tuple(probe(name, "GlobalMaxPool", "ReduceMax") for name in tensors),
         tuple(probe(name, "GlobalAveragePool", "ReduceSum") for name in unseen),
     )
+
+
+def _others(value: ValueInfoProto | None, axis: int | None) -> list[int]:
+    """The axes to reduce over, where one is kept; those before it stay as well where they are of one element."""
+    if value is None or axis is None:
+        return []
+    sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+    behind = list(range(axis + 1, len(sizes)))
+    single = behind and all(size == 1 for size in sizes[:axis])
+    return behind if single else [*range(axis), *behind]
+
+
+def _reduced(model: ModelProto, reduction: str, source: str, axes: Sequence[int]) -> str:
+    """Over some axes, or all; from opset 18 on they are an input."""
+    name = _output(model, reduction, source, keepdims=0)
+    node = model.graph.node[-1]
+    if axes and next(item.version for item in model.opset_import if item.domain in ("", "ai.onnx")) < 18:
+        node.attribute.append(helper.make_attribute("axes", list(axes)))
+    elif axes:
+        node.input.append(f"{name}:axes")
+        model.graph.initializer.append(helper.make_tensor(node.input[1], TensorProto.INT64, [len(axes)], list(axes)))
+    return name
 
 
 def exposed(model: ModelProto, tensors: Sequence[str]) -> tuple[ModelProto, tuple[str, ...]]:

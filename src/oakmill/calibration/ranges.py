@@ -12,26 +12,47 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from numpy.typing import NDArray
 from onnx import ModelProto
 
 from oakmill.calibration.checkpoint import Checkpoint, key_of
 from oakmill.calibration.derivation import Origin, origins
 from oakmill.calibration.distribution import Distribution
-from oakmill.calibration.excerpt import Excerpt
 from oakmill.calibration.feed import cores, in_order
 from oakmill.calibration.histogram import FIRST, Histograms
 from oakmill.calibration.inspection import Extremes, Feeds, Inspector, Values, not_finite
 from oakmill.errors import PreparationFailed, SourceError
 from oakmill.spec import RangeMethod
 
-_AT_ONCE = 8  # images: each takes the memory of one run's activations
+S = TypeVar("S")
+Found_contra = TypeVar("Found_contra", contravariant=True)
+
+AT_ONCE = 8  # images: each takes the memory of one run's activations
 
 _NOT_FINITE = (
     "Look at the image, and at mean and scale: a scale of 0 makes infinities. If the model does it on good images, "
     "it overflows in float already, and cannot be quantized."
 )
+
+
+class State(Protocol[Found_contra]):
+    """What is kept of the images that were seen."""
+
+    images: int
+
+    def take(self, found: Found_contra, /) -> None:
+        """Take in one more image."""
+
+    def forget(self) -> None:
+        """Begin anew."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All of it as plain arrays."""
+
+    def restore(self, state: dict[str, NDArray[Any]], /) -> None:
+        """Go on from what `state` gave."""
 
 
 @runtime_checkable
@@ -89,42 +110,70 @@ def collect(
         PreparationFailed: a tensor is unknown or holds NaN or infinity, or the model cannot be run on the samples.
         OutputError: the checkpoint cannot be written.
     """
+    found = distributions(model, tensors, samples, method=method, threads=threads, checkpoint=checkpoint, report=report)
+    return {name: range_of(values, method, _bits(bits, name)) for name, values in found.items()}
+
+
+def distributions(
+    model: ModelProto,
+    tensors: Sequence[str],
+    samples: Iterable[Feeds] | Indexed,
+    *,
+    method: RangeMethod,
+    threads: int | None = None,
+    checkpoint: Path | None = None,
+    report: Callable[[int], None] = lambda done: None,
+) -> dict[str, Distribution]:
+    """What each of the tensors holds over all samples: extremes for MINMAX, histograms for the others; see `collect`.
+
+    Raises:
+        SourceError, PreparationFailed, OutputError: as `collect`.
+    """
     tensors = list(dict.fromkeys(tensors))
     if not tensors:
         return {}
-    _check_names(model, tensors)
+    check_names(model, tensors)
     counting = method is not RangeMethod.MINMAX
     derived = origins(model, tensors, monotone=not counting)
     roots = list(dict.fromkeys(part.root for origin in derived.values() for part in origin))
     state = Histograms(len(roots), counting=counting)
-    saved, samples = _resumed(model, tensors, samples, method, checkpoint, state)
+    saved, samples = resumed(model, [method, *tensors], samples, checkpoint, state)
     threads = threads or cores()
-    at_once = min(threads, _AT_ONCE)
+    at_once = min(threads, AT_ONCE)
     inspect: Inspector
     if counting:
         inspect = Values(model, roots, state, threads=threads // at_once)
     else:
         inspect = Extremes(model, roots, tensors, threads=threads // at_once)
-    _take_all(partial(_seen, model, tensors, inspect), at_once, samples, state, saved, report)
+    take_all(partial(seen, model, tensors, inspect), at_once, samples, state, saved, report)
     places = {root: place for place, root in enumerate(roots)}
-    return {name: _range(derived[name], places, state, method, _bits(bits, name)) for name in tensors}
+    return {name: _joined(derived[name], places, state) for name in tensors}
 
 
-def _seen(
-    model: ModelProto, tensors: Sequence[str], inspect: Inspector, index: int, read: Callable[[], Feeds]
-) -> list[Excerpt]:
+def seen(
+    model: ModelProto,
+    tensors: Sequence[str],
+    inspect: Callable[[Feeds], tuple[S, bool]],
+    index: int,
+    read: Callable[[], Feeds],
+) -> S:
+    """What an inspector sees on a sample.
+
+    Raises:
+        PreparationFailed: a tensor holds NaN or infinity.
+    """
     feeds = read()
-    excerpts, finite = inspect(feeds)
+    found, finite = inspect(feeds)
     if not finite:
         _refuse(model, tensors, index, feeds)
-    return excerpts
+    return found
 
 
-def _take_all(
-    see: Callable[[int, Callable[[], Feeds]], list[Excerpt]],
+def take_all(
+    see: Callable[[int, Callable[[], Feeds]], S],
     at_once: int,
     samples: Iterable[Feeds] | Indexed,
-    state: Histograms,
+    state: State[S],
     saved: Checkpoint | None,
     report: Callable[[int], None],
 ) -> None:
@@ -132,8 +181,8 @@ def _take_all(
     before = state.images
     tasks = (partial(see, index, read) for index, read in enumerate(_reads(samples, before), before))
     for part in (itertools.islice(tasks, max(FIRST - before, 0)), tasks):
-        for excerpts in in_order(part, threads=at_once, ahead=at_once + 1):
-            state.take(excerpts)
+        for found in in_order(part, threads=at_once, ahead=at_once + 1):
+            state.take(found)
             if saved:
                 saved.save_now_and_then(state)
             report(state.images)
@@ -163,15 +212,16 @@ def _given(feeds: Feeds) -> Feeds:
     return feeds
 
 
-def _resumed(
+def resumed(
     model: ModelProto,
-    tensors: Sequence[str],
+    words: Sequence[str],
     samples: Iterable[Feeds] | Indexed,
-    method: RangeMethod,
     path: Path | None,
-    state: Histograms,
+    state: State[Any],
 ) -> tuple[Checkpoint | None, Iterable[Feeds] | Indexed]:
-    """The checkpoint, its content in the state if it is ours; and the samples, none of them lost by a look at one."""
+    """The checkpoint of what the words name, its content in the state if it is ours; and the samples, none of them lost
+    by a look at one.
+    """
     if path is None:
         return None, samples
     reads = _reads(samples, 0)
@@ -179,7 +229,7 @@ def _resumed(
     if first is None:
         return None, samples
     sample = first()
-    saved = Checkpoint(path, key_of([method, *tensors], model.SerializeToString(deterministic=True), sample))
+    saved = Checkpoint(path, key_of(words, model.SerializeToString(deterministic=True), sample))
     saved.restore(state)
     if isinstance(samples, Indexed):
         if state.images > len(samples):
@@ -188,7 +238,12 @@ def _resumed(
     return saved, itertools.chain([sample], (read() for read in reads))
 
 
-def _check_names(model: ModelProto, tensors: Sequence[str]) -> None:
+def check_names(model: ModelProto, tensors: Sequence[str]) -> None:
+    """Refuse names of no tensor.
+
+    Raises:
+        PreparationFailed: a tensor is unknown.
+    """
     known = {value.name for value in model.graph.input}.union(*(node.output for node in model.graph.node))
     for name in tensors:
         if name not in known:
@@ -199,13 +254,16 @@ def _bits(bits: Mapping[str, int] | int, name: str) -> int:
     return bits if isinstance(bits, int) else bits.get(name, 8)
 
 
-def _range(origin: Origin, places: Mapping[str, int], state: Histograms, method: RangeMethod, bits: int) -> Range:
-    parts = [state.distribution(places[part.root]).mapped(part.function) for part in origin]
-    values = Distribution.joined(parts)
+def _joined(origin: Origin, places: Mapping[str, int], state: Histograms) -> Distribution:
+    return Distribution.joined([state.distribution(places[part.root]).mapped(part.function) for part in origin])
+
+
+def range_of(values: Distribution, method: RangeMethod, bits: int) -> Range:
+    """The range that a method takes; BEST, which has to be measured, is none of them."""
     match method:
-        case RangeMethod.MINMAX:
-            return Range(values.low, values.high)
         case RangeMethod.PERCENTILE:
             return Range(*values.percentile())
         case RangeMethod.MSE:
             return Range(*values.least_error(bits))
+        case _:
+            return Range(values.low, values.high)

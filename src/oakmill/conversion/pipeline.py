@@ -32,7 +32,7 @@ from oakmill.processes import sandbox
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, OutputFormat
 from oakmill.spec.class_names import in_words
-from oakmill.spec.recipe import Recipe, SourceRecord, ToolchainRecord
+from oakmill.spec.recipe import CalibrationRecord, Recipe, SourceRecord, ToolchainRecord
 
 _ENDINGS = re.compile(r"(\.rvc\d)?(\.onnx|\.xml|\.tflite|\.pth?|\.torchscript|\.tar(\.\w+)?|\.zip)?$")
 NAMES_IN_SHORT = 100
@@ -73,21 +73,23 @@ def convert(
     settings: Settings,
     observer: Observer = unobserved,
     overwrite: bool = False,
+    recorded: CalibrationRecord | None = None,
 ) -> Converted:
     """Convert a source model and write the result, its passport and its recipe into the output folder.
 
-    Either all files appear there, complete and verified, or none.
+    Either all files appear there, complete and verified, or none. What a conversion decides by measuring is decided as
+    a recipe `recorded` it, where one is followed.
 
     Raises:
         OakmillError: one of its named kinds; `events.stage_of` names the stage, `conversion.failures` explains it.
     """
-    attempt = partial(_convert, path, free=output, observer=observer, overwrite=overwrite)
+    attempt = partial(_convert, path, free=output, observer=observer, overwrite=overwrite, recorded=recorded)
     if not ladder.is_asked(spec):
         return attempt(spec, output, None, settings=settings)
     return ladder.climb(spec, attempt, output, settings=settings, observer=observer, overwrite=overwrite)
 
 
-def _convert(
+def _convert(  # noqa: PLR0913 - what a conversion is told
     path: Path,
     spec: ConversionSpec,
     output: Path,
@@ -98,12 +100,13 @@ def _convert(
     settings: Settings,
     observer: Observer,
     overwrite: bool,
+    recorded: CalibrationRecord | None,
 ) -> Converted:
     """One conversion in one number format; `tried` are those before it, and `free` is where the result will lie."""
     progress = Progress(observer)
     with publish.work_folder() as work, Depthai(work / "depthai", settings) as depthai:
         with progress.stage(Stage.INSPECT):
-            platform = registry.of(spec, settings)
+            platform = _platform(spec, settings, recorded)
             names = Names.of(spec, path, platform.suffix, platform.part_suffixes)
             publish.require_free(free, names.all(), overwrite=overwrite)
             source = open_source(path, work / "source", settings)
@@ -146,6 +149,11 @@ def _convert(
         beside = tuple(file for file in source.files if file != path and work not in file.parents)
     heads = tuple(nn_archive.heads(prepared.heads, prepared.names))
     return Converted(tuple(written), passport, recipe, progress, beside, heads)
+
+
+def _platform(spec: ConversionSpec, settings: Settings, recorded: CalibrationRecord | None) -> Platform:
+    platform = registry.of(spec, settings)
+    return platform.following(recorded) if recorded else platform
 
 
 def _parts(built: Built, archive: Path | None) -> dict[str, Path]:

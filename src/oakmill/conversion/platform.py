@@ -83,6 +83,10 @@ class Platform(ABC):
             ToolchainMissing, VersionNotAvailable: there is nothing to compile with.
         """
 
+    def following(self, recorded: CalibrationRecord) -> Platform:
+        """The same conversion again: what it decides by measuring is decided as it was recorded, if it decides any."""
+        return self
+
     @classmethod
     @abstractmethod
     def needed(cls, spec: Any, settings: Settings, *, reads_ir: bool = False) -> list[Toolchain]:

@@ -117,7 +117,10 @@ def replay(
         spec = replay_inputs.with_files(recipe, spec, path.parent)
         spec = spec.model_copy(update={"verification_images": given.images})
         fresh = settings.model_copy(update={"cache_max_mb": 0})
-        converted = convert(source.path, spec, output, settings=fresh, observer=observer, overwrite=overwrite)
+        converted = convert(
+            source.path, spec, output, settings=fresh, observer=observer, overwrite=overwrite,
+            recorded=recipe.calibration,
+        )  # fmt: skip
     old = _old_file(path, recipe, converted)
     places = compare_files(converted.file.name, old, converted.file, settings) if old else []
     places = [item for item in places if read.NAME not in item.where]  # the causes speak of those

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,34 @@ def with_all_rounded(
     return _rounded(model, intervals, bits)
 
 
+def with_steps_as_inputs(
+    model: ModelProto, tensors: Sequence[str], bits: Mapping[str, int], *, per_channel: bool = True
+) -> tuple[ModelProto, dict[str, tuple[str, str]]]:
+    """As `with_all_rounded`, with the intervals told at each run: one session tries any number of them.
+
+    Returns:
+        The graph, and by tensor the inputs that take its scale (float32, []) and zero point (uint8 or uint16, []), as
+        `encoding` gives them.
+    """
+    made = with_all_rounded(model, dict.fromkeys(tensors, (0.0, 1.0)), bits, per_channel=per_channel)
+    names = {
+        node.name.removesuffix(_STORED): (node.input[1], node.input[2])
+        for node in made.graph.node
+        if node.op_type == "QuantizeLinear" and node.name.endswith(_STORED)
+    }
+    given = {name for pair in names.values() for name in pair}
+    constants = [item for item in made.graph.initializer if item.name in given]
+    made.graph.input.extend(helper.make_tensor_value_info(item.name, item.data_type, []) for item in constants)
+    kept = [item for item in made.graph.initializer if item.name not in given]
+    del made.graph.initializer[:]
+    made.graph.initializer.extend(kept)
+    return made, names
+
+
+_STORED = "/probe/quantizer"
+"""The end of the name of a tensor's quantizer."""
+
+
 def _rounded(model: ModelProto, intervals: Mapping[str, Interval], bits: Mapping[str, int]) -> ModelProto:
     scope = Scope(model)
     inputs = {value.name for value in source_inputs(model)}
@@ -69,7 +97,7 @@ def _pair(made: str, read: str, interval: Interval, bits: int, scope: Scope, ten
     names.append(scope.add_constant(np.array(zero, np.uint8 if bits == 8 else np.uint16), f"{tensor}/probe/zero"))
     stored, domain = scope.fresh(f"{tensor}/probe/stored"), "" if bits == 8 else "com.microsoft"
     return [
-        helper.make_node("QuantizeLinear", [made, *names], [stored], domain=domain),
+        helper.make_node("QuantizeLinear", [made, *names], [stored], f"{tensor}{_STORED}", domain=domain),
         helper.make_node("DequantizeLinear", [stored, *names], [read], domain=domain),
     ]
 

@@ -43,11 +43,15 @@ class Precision(StrEnum):
 
 
 class RangeMethod(StrEnum):
-    """How an activation's range is chosen from what was seen: all of it, or what loses least."""
+    """How an activation's range is chosen from what was seen: all of it, or what loses least.
+
+    BEST takes for each tensor the one of the others with which the quantized model agrees best with the float model.
+    """
 
     MINMAX = "minmax"
     PERCENTILE = "percentile"
     MSE = "mse"
+    BEST = "best"
 
 
 class Resize(StrEnum):

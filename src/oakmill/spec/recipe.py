@@ -100,6 +100,14 @@ class EqualizationRecord(_Record):
     after_db: float = Field(description="The same with it.")
 
 
+class RangesRecord(_Record):
+    """Which way of choosing ranges was best, as the quantized graph agreed with the float model on held-back images."""
+
+    method: str = Field(description="That of all tensors that are not among the others.")
+    others: dict[str, str] = Field(description="Tensors with another method, and which.")
+    agreement_db: dict[str, float] = Field(description="By method for all tensors, and `best` for the choice, in dB.")
+
+
 class CalibrationRecord(_Record):
     """What calibrated the quantization; what does not apply is not written down."""
 
@@ -115,6 +123,7 @@ class CalibrationRecord(_Record):
     sha256: tuple[str, ...] = Field((), description="Their sha256, in the same order.")
     search: SearchRecord | None = None
     equalization: EqualizationRecord | None = None
+    ranges: RangesRecord | None = None
 
     @model_serializer(mode="wrap")
     def _what_applies(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:

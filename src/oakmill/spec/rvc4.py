@@ -30,7 +30,9 @@ class Rvc4Spec(QuantizingSpec):
     )
     range_method: RangeMethod | None = Field(
         None,
-        description="How an activation's range is chosen; by default minmax, and mse in the accuracy-focused modes.",
+        description="How an activation's range is chosen; by default minmax, in INT8_ACCURACY_FOCUSED best, and in "
+        "INT8_INT16_MIXED_ACCURACY_FOCUSED mse. best tries the others for each tensor on images held back, and takes "
+        "what the quantized model agrees best with.",
     )
     per_tensor_weights: bool = Field(
         False, description="One scale for each weight tensor, instead of one for each output channel."
@@ -98,5 +100,8 @@ class Rvc4Spec(QuantizingSpec):
     @property
     def ranges(self) -> RangeMethod:
         """The method in effect."""
-        accurate = self.target_precision.value.endswith("ACCURACY_FOCUSED")
-        return self.range_method or (RangeMethod.MSE if accurate else RangeMethod.MINMAX)
+        by_precision = {
+            Precision.INT8_ACCURACY_FOCUSED: RangeMethod.BEST,
+            Precision.INT8_INT16_MIXED_ACCURACY_FOCUSED: RangeMethod.MSE,
+        }
+        return self.range_method or by_precision.get(self.target_precision, RangeMethod.MINMAX)

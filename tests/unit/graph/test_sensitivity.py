@@ -7,7 +7,7 @@ import pytest
 from onnx import ModelProto
 
 from oakmill.graph import equality
-from oakmill.graph.sensitivity import ColumnNoise, encoding, with_rounded
+from oakmill.graph.sensitivity import ColumnNoise, encoding, with_all_rounded, with_rounded, with_steps_as_inputs
 from tests.unit.graph.building import Array, names, parse
 
 INTERVAL = (-0.9, 1.3)
@@ -161,3 +161,19 @@ def test_what_is_not_a_number_is_the_worst_and_not_the_best() -> None:
 def test_one_vector_is_one_column() -> None:
     reference = np.array([[100, 1, 1, 1]], np.float32)
     assert decibels(reference, reference + np.array([[0, 1, 0, 0]], np.float32)) == pytest.approx(40, abs=0.1)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_one_graph_tries_any_ranges(bits: int) -> None:
+    """A session for each choice of ranges took longer to load than to run."""
+    names_ = ["x", "e", "s"]
+    made, inputs = with_steps_as_inputs(model(), names_, dict.fromkeys(names_, bits))
+    session = equality.Session(made)
+    kind = np.uint8 if bits == 8 else np.uint16
+    for intervals in ({"x": INTERVAL, "e": (0.0, 4.0), "s": (0.0, 7.0)}, {"x": (-1, 2), "e": (0.0, 2.0), "s": (-1, 3)}):
+        feeds: dict[str, Array] = {"x": X}
+        for name, (scale, zero) in inputs.items():
+            step, middle = encoding(intervals[name], bits)
+            feeds |= {scale: np.array(step, np.float32), zero: np.array(middle, kind)}
+        wanted = equality.run(with_all_rounded(model(), intervals, dict.fromkeys(names_, bits)), {"x": X})
+        np.testing.assert_allclose(session.run(feeds)["y"], wanted["y"], rtol=1e-6)

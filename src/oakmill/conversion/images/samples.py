@@ -86,6 +86,12 @@ class SampleSet:
         return self._main.sha256
 
     @property
+    def identity(self) -> list[object]:
+        """All that decides what the samples hold, as plain data: the images in their order and how they are read."""
+        inputs = [[item.layout, list(item.shape), str(item.encoding_to)] for item in self.inputs]
+        return [inputs, [list(each.sha256) for each in self.samples]]
+
+    @property
     def _main(self) -> Samples:
         return next((samples for samples in self.samples if samples.source != "generated"), self.samples[0])
 

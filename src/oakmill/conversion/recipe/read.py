@@ -26,6 +26,8 @@ _EARLIER = {"keep_outputs": True}
 """Detectors kept their outputs."""
 _EARLIER_RVC4 = {"no_equalization": True}
 """Channels were quantized as they are."""
+_EARLIER_ACCURATE = "mse"
+"""What an accuracy-focused conversion chose its ranges by: recorded beside the calibration, and no parameter."""
 _REMEDY = "give the recipe.yaml that lies beside a converted model, or the NN Archive that holds it"
 
 
@@ -119,6 +121,9 @@ def _as_meant(document: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(spec, dict):
         return document
     earlier = {**_EARLIER, **(_EARLIER_RVC4 if spec.get("platform") == "rvc4" else {})}
+    calibration = document.get("calibration")
+    if isinstance(calibration, dict) and calibration.get("method") == _EARLIER_ACCURATE:
+        spec = {**spec, "range_method": spec.get("range_method") or _EARLIER_ACCURATE}
     return {**document, "spec": {**earlier, **spec}}
 
 

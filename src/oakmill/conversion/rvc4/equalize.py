@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import onnx
 
-from oakmill.calibration.channel_extremes import channel_extremes
-from oakmill.calibration.ranges import collect
+from oakmill.conversion.cache.store import Store
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
+from oakmill.conversion.rvc4.reach import measure
 from oakmill.conversion.rvc4.search import PERFECT
 from oakmill.errors import PreparationFailed, ProofFailed
 from oakmill.graph import encodings, equality
 from oakmill.graph.equalization import scales
-from oakmill.graph.equalization.channels import channels, measured
+from oakmill.graph.equalization.channels import channels
 from oakmill.graph.quantize import Interval, Plan
 from oakmill.graph.sensitivity import ColumnNoise, with_all_rounded
-from oakmill.spec import RangeMethod
+from oakmill.spec import RangeMethod, Rvc4Spec
 from oakmill.spec.recipe import EqualizationRecord
 
-LOOKS = 12
-"""Images that give the ranges of the graphs that are compared. Scales are of all that calibrate."""
+LOOKS, SHARE = 12, 4
+"""Images that tell how far channels reach where ranges come from histograms: a quarter, and at least so many. Those cut
+what is rare; a range of all values takes all images, as a channel that reaches far on one alone would widen it."""
 JUDGES = 4
-"""Images on which the quantized graphs are compared, others than those where there are enough."""
+"""Images on which the quantized graphs are compared."""
 SMALLEST = 1 / 128
 """The smallest scale: below, the weights' own 8 bits lose more than the activations win. 1/32 was no better on
 YOLOX-nano (AP 0.338 and 0.359), where all sites are equalized."""
@@ -36,15 +37,29 @@ GAIN_DB = 0.3
 
 @dataclass(frozen=True)
 class Choice:
-    """The graph to quantize, the intervals beyond which tensors need no room, and what was measured."""
+    """The graph to quantize, the intervals beyond which tensors need no room, and what was measured.
+
+    `ranges` are those of the graph's activations, where the pass over the images that told of channels gives them.
+    """
 
     prepared: Prepared
-    limits: Mapping[str, Interval]
+    limits: Mapping[str, Interval] = field(default_factory=dict)
     record: EqualizationRecord | None = None
+    ranges: Mapping[str, Interval] | None = None
 
 
-def choose(prepared: Prepared, plan: Plan, samples: SampleSet, method: RangeMethod, progress: Progress) -> Choice:
+def choose(
+    spec: Rvc4Spec,
+    prepared: Prepared,
+    plan: Plan,
+    samples: SampleSet,
+    store: Store,
+    progress: Progress,
+    recorded: EqualizationRecord | None = None,
+) -> Choice:
     """The graph as it is, or equalized where its quantized form then agrees better with the float model.
+
+    With a record, as it was recorded: what is near the bar may come out otherwise on another processor.
 
     Raises:
         SourceError: an image cannot be read.
@@ -52,22 +67,39 @@ def choose(prepared: Prepared, plan: Plan, samples: SampleSet, method: RangeMeth
     """
     found = channels(prepared.model)
     if not found.free:
-        return Choice(prepared, {})
-    progress.doing("measuring channels")
-    extremes = channel_extremes(prepared.model, measured(found), samples)
-    looks = [samples[index] for index in range(min(LOOKS, len(samples)))]
-    judge = _Judge(prepared, plan, looks, _judges(samples), method)
+        return Choice(prepared)
+    whole = spec.ranges is RangeMethod.MINMAX
+    seen = samples if whole else samples.head(max(LOOKS, len(samples) // SHARE))
+    reach = measure(prepared.model, found, seen, spec.resize.value, store, progress)
     progress.doing("equalizing channels")
-    made = scales.apply(prepared.model, found, scales.choose(found, extremes, SMALLEST), extremes)
+    made = scales.apply(prepared.model, found, scales.choose(found, reach.ends, SMALLEST), reach.ends)
+    plain = encodings.activations(prepared.model)
+    ranges = plain.complete(reach.plain(plain.measured))
+    kept = Choice(prepared, ranges=ranges if whole else None)
+    judge = _Judge(prepared, plan, _judges(seen))
     if not (made.sites and judge.is_exact(made.model)):
-        return Choice(prepared, {})
-    plain, after = judge.agreement(prepared.model, {}), judge.agreement(made.model, made.limits)
-    used = after >= plain + GAIN_DB
-    record = EqualizationRecord(
-        used=used, sites=made.sites, smallest_scale=SMALLEST, before_db=round(plain, 2), after_db=round(after, 2)
-    )
+        return kept
+    after = encodings.activations(made.model)
+    widest = after.complete(reach.equalized(after.measured, made))
+    if recorded is None:
+        before_db = judge.agreement(prepared.model, ranges)
+        record = _record(made.sites, before_db, judge.agreement(made.model, limited(widest, made.limits)))
+    else:
+        record = recorded.model_copy(update={"sites": made.sites})
     progress.note(_words(record))
-    return Choice(replace(prepared, model=made.model), made.limits, record) if used else Choice(prepared, {}, record)
+    if not record.used:
+        return replace(kept, record=record)
+    return Choice(replace(prepared, model=made.model), made.limits, record, widest if whole else None)
+
+
+def _record(sites: int, before_db: float, after_db: float) -> EqualizationRecord:
+    return EqualizationRecord(
+        used=after_db >= before_db + GAIN_DB,
+        sites=sites,
+        smallest_scale=SMALLEST,
+        before_db=round(before_db, 2),
+        after_db=round(after_db, 2),
+    )
 
 
 def limited(ranges: Mapping[str, Interval], limits: Mapping[str, Interval]) -> dict[str, Interval]:
@@ -80,9 +112,8 @@ def limited(ranges: Mapping[str, Interval], limits: Mapping[str, Interval]) -> d
 
 
 def _judges(samples: SampleSet) -> list[Mapping[str, Any]]:
-    """Images behind those that were looked at, as far as there are some."""
-    last = range(max(0, len(samples) - JUDGES), len(samples))
-    return [samples[index] for index in last]
+    """The last ones."""
+    return [samples[index] for index in range(max(0, len(samples) - JUDGES), len(samples))]
 
 
 def _words(record: EqualizationRecord) -> str:
@@ -93,35 +124,26 @@ def _words(record: EqualizationRecord) -> str:
 class _Judge:
     """Quantizes graphs that compute the same, and says how well each agrees with the float graph."""
 
-    def __init__(
-        self,
-        prepared: Prepared,
-        plan: Plan,
-        looks: Sequence[Mapping[str, Any]],
-        judges: Sequence[Mapping[str, Any]],
-        method: RangeMethod,
-    ) -> None:
-        self._prepared, self._plan, self._looks, self._judges, self._method = prepared, plan, looks, judges, method
+    def __init__(self, prepared: Prepared, plan: Plan, images: Sequence[Mapping[str, Any]]) -> None:
+        self._prepared, self._plan, self._images = prepared, plan, images
         session = equality.Session(prepared.model)
-        self._expected = [session.run(image) for image in judges]
+        self._expected = [session.run(image) for image in images]
 
     def is_exact(self, model: onnx.ModelProto) -> bool:
         """Whether a graph computes what the float graph does, on the first image."""
         try:
-            equality.require_equal(self._expected[0], equality.Session(model).run(self._judges[0]))
+            equality.require_equal(self._expected[0], equality.Session(model).run(self._images[0]))
         except (ProofFailed, PreparationFailed):
             return False
         return True
 
-    def agreement(self, model: onnx.ModelProto, limits: Mapping[str, Interval]) -> float:
+    def agreement(self, model: onnx.ModelProto, ranges: Mapping[str, Interval]) -> float:
         """Signal to noise of the graph with all its tensors and weights in 8 bits, in dB; the mean over columns."""
-        ranged, plan = encodings.activations(model), self._plan
-        found = collect(model, ranged.measured, self._looks, method=self._method)
-        ranges = limited(ranged.complete({name: (item.low, item.high) for name, item in found.items()}), limits)
         ranges = {name: item for name, item in ranges.items() if name not in self._prepared.image_inputs}
-        bits = {name: item.bits for name, item in ranged.spread(plan.encodings).items()}
+        spread = encodings.activations(model).spread(self._plan.encodings)
+        bits = {name: item.bits for name, item in spread.items()}
         noise = ColumnNoise()
-        candidate = equality.Session(with_all_rounded(model, ranges, bits, per_channel=plan.per_channel))
-        for image, expected in zip(self._judges, self._expected, strict=True):
+        candidate = equality.Session(with_all_rounded(model, ranges, bits, per_channel=self._plan.per_channel))
+        for image, expected in zip(self._images, self._expected, strict=True):
             noise.add(expected, candidate.run(image))
         return min(noise.decibels(), PERFECT)

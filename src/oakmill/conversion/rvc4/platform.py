@@ -32,6 +32,7 @@ from oakmill.model import weight_bytes
 from oakmill.model.source import SourceModel
 from oakmill.settings import Settings
 from oakmill.spec import Precision, Rvc4Spec
+from oakmill.spec.recipe import CalibrationRecord
 from oakmill.spec.rvc4 import PROOF_IMAGES, PROOF_SECONDS
 from oakmill.toolchains.base import Toolchain
 from oakmill.toolchains.door import RunnerError
@@ -84,6 +85,7 @@ class Rvc4(Platform):
     policy: snpe_runtime.CachePolicy
     notes: tuple[str, ...] = ()
     sdk: Sdk | None = None
+    recorded: CalibrationRecord | None = None
 
     @classmethod
     def of(cls, spec: Rvc4Spec, settings: Settings) -> Rvc4:
@@ -106,6 +108,10 @@ class Rvc4(Platform):
         toolchain = Rvc4Toolchain(settings, here, sdk.libraries if sdk else None)
         toolchain.require()
         return cls(spec, settings, toolchain, options, policy, (*options.notes, *notes), sdk)
+
+    def following(self, recorded: CalibrationRecord) -> Rvc4:
+        """With what was decided by measuring as it was recorded."""
+        return replace(self, recorded=recorded)
 
     @classmethod
     def needed(cls, spec: Rvc4Spec, settings: Settings, *, reads_ir: bool = False) -> list[Toolchain]:
@@ -196,7 +202,13 @@ class Rvc4(Platform):
         """
         assert images.calibration_images is not None
         made = quantize.quantize_graph(
-            self.spec, prepared, images.calibration_images, images.calibration_set, self.settings, progress
+            self.spec,
+            prepared,
+            images.calibration_images,
+            images.calibration_set,
+            self.settings,
+            progress,
+            self.recorded,
         )
         progress.doing("looking which layers lose most")
         done = made.record.equalization

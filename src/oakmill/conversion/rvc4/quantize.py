@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 
-from oakmill.calibration.ranges import Range, collect
+from oakmill.calibration.ranges import Range, distributions, range_of
 from oakmill.conversion.cache.store import Store, key_of
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
-from oakmill.conversion.rvc4 import equalize
+from oakmill.conversion.rvc4 import best_ranges, equalize
 from oakmill.conversion.rvc4.search import Search
 from oakmill.errors import NothingToKeep, SpecError
 from oakmill.graph import aimet, encodings, quantize
@@ -21,12 +21,12 @@ from oakmill.graph.quantize import Encoding, Interval, Plan
 from oakmill.graph.silu import silu_inputs
 from oakmill.settings import Settings
 from oakmill.spec import Precision, RangeMethod, Rvc4Spec
-from oakmill.spec.recipe import CalibrationRecord
+from oakmill.spec.recipe import CalibrationRecord, RangesRecord
 
 _KIND = "ranges"
 EQUALIZED_BITS = 8
 """Activations of more bits hold channels of any size."""
-_RANGES = 1
+_RANGES = 2
 """Version of how ranges are collected; a new one makes the cache forget."""
 
 
@@ -46,9 +46,17 @@ class Quantized:
 
 
 def quantize_graph(
-    spec: Rvc4Spec, prepared: Prepared, samples: SampleSet, source: str, settings: Settings, progress: Progress
+    spec: Rvc4Spec,
+    prepared: Prepared,
+    samples: SampleSet,
+    source: str,
+    settings: Settings,
+    progress: Progress,
+    recorded: CalibrationRecord | None = None,
 ) -> Quantized:
     """Measure the ranges, or find them in the cache, and write the quantized graph.
+
+    What was decided by measuring is decided as `recorded`, where it is.
 
     Raises:
         SourceError: an image cannot be read.
@@ -57,11 +65,17 @@ def quantize_graph(
     """
     _require_own(spec, prepared.image_inputs)
     plan = plan_of(spec, prepared.model, progress)
-    chosen = equalize.Choice(prepared, {})
+    chosen = equalize.Choice(prepared)
     if plan.activation_bits == EQUALIZED_BITS and not (spec.no_equalization or spec.aimet_encodings):
-        chosen = equalize.choose(prepared, plan, samples, spec.ranges, progress)
+        done = recorded.equalization if recorded else None
+        chosen = equalize.choose(spec, prepared, plan, samples, Store.of(settings), progress, done)
     prepared = chosen.prepared
-    ranges = equalize.limited(measure(spec, plan, prepared, samples, settings, progress), chosen.limits)
+    best = None
+    if spec.ranges is RangeMethod.BEST:
+        before = recorded.ranges if recorded else None
+        best = choose_best(spec, plan, chosen, samples, settings, progress, before)
+    all_ranges = best.ranges if best else chosen.ranges or measure(spec, plan, prepared, samples, settings, progress)
+    ranges = equalize.limited(all_ranges, chosen.limits)
     found = None
     if spec.quantizer_search:
         searched = Search(prepared, ranges, plan, samples, spec.search_seconds).run(progress)
@@ -78,6 +92,7 @@ def quantize_graph(
         sha256=samples.sha256,
         search=found,
         equalization=chosen.record,
+        ranges=best.record if best else None,
     )
     return Quantized(model, prepared.model, ranges, plan, record, chosen.limits)
 
@@ -146,11 +161,51 @@ def _require_own(spec: Rvc4Spec, image_inputs: Sequence[str]) -> None:
 def measure(
     spec: Rvc4Spec, plan: Plan, prepared: Prepared, samples: SampleSet, settings: Settings, progress: Progress
 ) -> dict[str, Interval]:
-    """The range of every activation, from the cache where the same was measured before.
+    """The range of every activation by the spec's method, from the cache where the same was measured before."""
+    ranged = encodings.activations(prepared.model)
+    found = _measured(spec, [spec.ranges], plan, prepared, ranged, samples, settings, progress)
+    return ranged.complete({name: ranges[spec.ranges] for name, ranges in found.items()})
+
+
+def choose_best(
+    spec: Rvc4Spec,
+    plan: Plan,
+    chosen: equalize.Choice,
+    samples: SampleSet,
+    settings: Settings,
+    progress: Progress,
+    recorded: RangesRecord | None,
+) -> best_ranges.Chosen:
+    """The range of every activation by the method that is best for it, on images that gave no range; or as recorded."""
+    prepared, count = chosen.prepared, len(samples)
+    held = best_ranges.held_back(count)
+    ranged = encodings.activations(prepared.model)
+    seen = samples.head(count - held)
+    found = _measured(spec, best_ranges.CANDIDATES, plan, prepared, ranged, seen, settings, progress)
+    if recorded is not None:
+        made = best_ranges.recorded(found, recorded)
+    else:
+        judges = [samples[index] for index in range(count - max(held, 1), count)]
+        trials = max(best_ranges.LEAST_TRIALS, best_ranges.PASSES * count // len(judges))
+        made = best_ranges.choose(prepared, plan, ranged, found, chosen.limits, judges, trials, progress)
+        progress.note(best_ranges.words(made.record))
+    return replace(made, ranges=ranged.complete(made.ranges))
+
+
+def _measured(
+    spec: Rvc4Spec,
+    methods: Sequence[RangeMethod],
+    plan: Plan,
+    prepared: Prepared,
+    ranged: Ranged,
+    samples: SampleSet,
+    settings: Settings,
+    progress: Progress,
+) -> dict[str, dict[RangeMethod, Interval]]:
+    """The ranges of the measured tensors by each method, from the cache where the same was measured before.
 
     A measurement that is killed goes on where it was.
     """
-    ranged = encodings.activations(prepared.model)
     bits = {name: item.bits for name, item in plan.encodings.items()}
     bits = {name: bits.get(name, plan.activation_bits) for name in ranged.measured}
     cache = Store.of(settings)
@@ -158,20 +213,27 @@ def measure(
     known = cache.load(_KIND, key)
     if known is not None and known.keys() == set(ranged.measured):
         progress.note(f"the ranges of {len(known)} tensors were measured before, on the same images")
-        return ranged.complete({name: (low, high) for name, (low, high) in known.items()})
-    found = collect(
+        return {
+            name: {RangeMethod(key): (low, high) for key, (low, high) in item.items()} for name, item in known.items()
+        }
+    seen = distributions(
         prepared.model,
         ranged.measured,
         samples,
-        method=spec.ranges,
-        bits=bits,
+        method=methods[-1],
         checkpoint=cache.partial(_KIND, key),
         report=lambda done: progress.doing(f"measuring {len(bits)} tensors", done, len(samples)),
     )
-    cache.save(_KIND, key, {name: [item.low, item.high] for name, item in found.items()})
+    found = {
+        name: {method: _interval(range_of(values, method, bits[name])) for method in methods}
+        for name, values in seen.items()
+    }
+    cache.save(
+        _KIND, key, {name: {str(method): list(pair) for method, pair in item.items()} for name, item in found.items()}
+    )
     if partial := cache.partial(_KIND, key):
         partial.unlink(missing_ok=True)
-    return ranged.complete({name: _interval(item) for name, item in found.items()})
+    return found
 
 
 def _interval(item: Range) -> Interval:
@@ -180,8 +242,6 @@ def _interval(item: Range) -> Interval:
 
 def _key(spec: Rvc4Spec, bits: Mapping[str, int], prepared: Prepared, samples: SampleSet) -> str:
     """By all that decides the ranges: the graph, the images in their order, how they are read, the method."""
-    inputs = [[item.layout, list(item.shape), str(item.encoding_to)] for item in samples.inputs]
-    images = [list(each.sha256) for each in samples.samples]
-    wanted = dict(bits) if spec.ranges is RangeMethod.MSE else sorted(bits)
+    wanted = dict(bits) if spec.ranges in (RangeMethod.MSE, RangeMethod.BEST) else sorted(bits)
     graph = prepared.model.SerializeToString(deterministic=True)
-    return key_of(_RANGES, spec.ranges.value, spec.resize.value, wanted, inputs, images, graph)
+    return key_of(_RANGES, spec.ranges.value, spec.resize.value, wanted, *samples.identity, graph)

@@ -31,11 +31,16 @@ STEPS = 255
 
 @dataclass(frozen=True)
 class Equalized:
-    """The graph with scaled channels, and the widest intervals that single tensors need; what lies outside is cut."""
+    """The graph with scaled channels, and the widest intervals that single tensors need; what lies outside is cut.
+
+    `scales` are those of the variables; `unscaled` says of which tensor each that was added has the values.
+    """
 
     model: ModelProto
     limits: Mapping[str, Interval]
     sites: int
+    scales: Values
+    unscaled: Mapping[str, str]
 
 
 def choose(found: Channels, extremes: Extremes, smallest: float) -> Values:
@@ -85,12 +90,12 @@ def apply(model: ModelProto, found: Channels, scales: Values, extremes: Extremes
         node = by_output[output]
         if np.any((factors := _of(found, scales, node.input[0])) != 1):
             _multiply(node, factors, scope)
-    limits, inserted = _undo(found, scales, extremes, by_output, scope)
+    limits, inserted, unscaled = _undo(found, scales, extremes, by_output, scope)
     nodes = [part for node in model.graph.node for part in (*inserted.get(node.output[0], ()), node)]
     replace_nodes(model.graph, nodes)
     drop_unread(model.graph)
     del model.graph.value_info[:]
-    return Equalized(model, limits, sites)
+    return Equalized(model, limits, sites, scales, unscaled)
 
 
 def _of(found: Channels, scales: Values, name: str) -> Values:
@@ -144,10 +149,13 @@ def _replace(node: NodeProto, place: int, value: Values, scope: Scope) -> None:
 
 def _undo(
     found: Channels, scales: Values, extremes: Extremes, by_output: Mapping[str, NodeProto], scope: Scope
-) -> tuple[dict[str, Interval], dict[str, list[NodeProto]]]:
-    """Give gates their values unscaled; the intervals that count, and the nodes by the output that they precede."""
+) -> tuple[dict[str, Interval], dict[str, list[NodeProto]], dict[str, str]]:
+    """Give gates their values unscaled; the intervals that count, the nodes by the output that they precede, and of
+    which tensor each has the values.
+    """
     limits: dict[str, Interval] = {}
     inserted: dict[str, list[NodeProto]] = {}
+    values: dict[str, str] = {}
     for output, value in found.gates.items():
         factors = _of(found, scales, value)
         item = found.seen.get(value)
@@ -160,9 +168,10 @@ def _undo(
             _broadcast(factors, rank, found.tensors[value].axis).astype(scope.dtype(value)), f"{value}/scales"
         )
         unscaled = scope.fresh(f"{value}/unscaled")
+        values[unscaled] = value
         node = by_output[output]
         inserted[output] = [helper.make_node("Mul", [value, constant], [unscaled], name=unscaled)]
         node.input[:] = [unscaled if name == value else name for name in node.input]
         if output in found.closing:
             limits[unscaled] = (-SATURATED, SATURATED)
-    return limits, inserted
+    return limits, inserted, values

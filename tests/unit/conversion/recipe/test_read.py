@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from oakmill.conversion.recipe.read import LARGEST, BadRecipe, portable, read
+from oakmill.conversion.recipe.read import LARGEST, BadRecipe, portable, read, validated
 from oakmill.settings import Settings
 from oakmill.spec import Precision, Rvc2Spec, Rvc4Spec
 from oakmill.spec.recipe import Recipe, SourceRecord
@@ -140,3 +140,14 @@ def test_a_recipe_of_an_earlier_oakmill_says_what_it_said(platform: str, setting
         since["no_equalization"] = True
     assert again == {**earlier, "spec": {**earlier["spec"], **since}}
     assert list(again["calibration"]) == list(yaml.safe_load(path.read_text())["calibration"])
+
+
+def test_an_earlier_accurate_recipe_keeps_its_ranges_of_least_error(settings: Settings) -> None:
+    """The mode takes the best of all methods now; a recipe of before recorded `mse` beside the calibration alone."""
+    earlier = recipe().model_dump(mode="json")
+    earlier["spec"] = Rvc4Spec(target_precision=Precision.INT8_ACCURACY_FOCUSED).model_dump(mode="json")
+    for method in ("mse", "best"):
+        earlier["calibration"]["method"] = method
+        spec = validated(earlier, "recipe.yaml").spec
+        assert isinstance(spec, Rvc4Spec)
+        assert spec.ranges == method

@@ -50,13 +50,14 @@ def images(count: int = 3) -> list[Mapping[str, Any]]:
 
 def equalized(model: ModelProto) -> Equalized:
     found = channels(model)
-    extremes = channel_extremes(model, measured(found), images())
+    axes = measured(found)
+    extremes = channel_extremes(model, list(axes), axes, images())
     return scales.apply(model, found, scales.choose(found, extremes, SMALLEST), extremes)
 
 
 def sizes(model: ModelProto, tensor: str = "c", axis: int = 1) -> Any:
     """How far each channel of a tensor reaches."""
-    low, high = channel_extremes(model, {tensor: axis}, images())[tensor]
+    low, high = channel_extremes(model, [tensor], {tensor: axis}, images())[tensor]
     return np.maximum(np.abs(low), np.abs(high))
 
 
