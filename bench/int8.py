@@ -30,7 +30,8 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from bench import int8_others  # noqa: E402 - as below
+import int8_others  # noqa: E402 - as below
+
 from oakmill.conversion.events import Progress  # noqa: E402 - the project's tests know how to judge boxes
 from oakmill.conversion.images.samples import reader  # noqa: E402
 from oakmill.conversion.prepare import Prepared, prepare  # noqa: E402

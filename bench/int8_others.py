@@ -70,6 +70,6 @@ def by_aimet(
         np.savez(folder / f"{count}.npz", **feeds)
         count += 1
     (folder / "run.py").write_text(AIMET)
-    words = [python, folder / "run.py", folder, str(count)]
+    words = [str(python), str(folder / "run.py"), str(folder), str(count)]
     subprocess.run(words, check=True, capture_output=True)  # noqa: TID251 - not a product
     return onnx.load(folder / "written.onnx")

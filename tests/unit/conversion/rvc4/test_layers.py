@@ -39,8 +39,8 @@ def chain() -> ModelProto:
 def measured(ranges: Mapping[str, Interval], plain: ModelProto | None = None) -> Layers:
     model = chain()
     ranged = activations(model)
-    whole = {name: ranges.get(name, (-1.0, 2.0)) for name in ranged.measured}
-    made = quantize(model, ranged.complete(whole), Plan(), [])
+    whole = ranged.complete(dict.fromkeys(ranged.measured, (-1.0, 2.0)))
+    made = quantize(model, {**whole, **ranges}, Plan(), [])
     random = np.random.default_rng(0)
     images = Few(*({"x": random.uniform(-1, 2, (1, 4, 8, 8)).astype("f")} for _ in range(3)))
     return layers.measure(model, made, [], images, plain)  # type: ignore[arg-type]
