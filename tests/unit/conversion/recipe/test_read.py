@@ -135,9 +135,14 @@ def test_a_recipe_of_an_earlier_oakmill_says_what_it_said(platform: str, setting
     path = PROJECT / "tests" / "conversion" / "recipes" / f"{platform}.yaml"
     again = yaml.safe_load(read(path, settings).as_yaml())
     earlier = yaml.safe_load(path.read_text())
-    since: dict[str, Any] = {"keep_outputs": True, "head": None, "class_names": []}  # nothing was cut or named then
+    since: dict[str, Any] = {
+        "keep_outputs": True,
+        "head": None,
+        "class_names": [],
+        "max_drop": None,
+    }  # nothing of it then
     if platform == "rvc4":
-        since["no_equalization"] = True
+        since |= {"no_equalization": True, "silu_int16": False}
     assert again == {**earlier, "spec": {**earlier["spec"], **since}}
     assert list(again["calibration"]) == list(yaml.safe_load(path.read_text())["calibration"])
 
