@@ -22,7 +22,7 @@ def matmul(node: NodeProto, emit: Emitter) -> None:
 
 
 def gemm(node: NodeProto, emit: Emitter) -> None:
-    """[rows, K] by constant weights, with a constant bias or none; others stay."""
+    """[rows, K] by constant weights, with a constant bias by column or none; others stay."""
     given, x, bias = attributes(node), node.input[0], argument(node, 2)
     known = all(map(emit.scope.is_constant, filter(None, node.input[1:])))
     if not known or given.get("transA", 0) or emit.scope.is_constant(x):
@@ -30,8 +30,8 @@ def gemm(node: NodeProto, emit: Emitter) -> None:
     weights = emit.scope.constant(node.input[1])
     weights = given.get("alpha", 1.0) * (weights.T if given.get("transB", 0) else weights)
     added = given.get("beta", 1.0) * emit.scope.constant(bias) if bias else None
-    if added is not None and added.size not in (1, weights.shape[1]):
-        return
+    if added is not None and math.prod(added.shape[:-1]) != 1:
+        return  # it differs by row
     _convolve(x, weights, added, node, emit)
 
 

@@ -270,17 +270,29 @@ def power(node: NodeProto, emit: Emitter) -> None:
 
 
 def gemm(node: NodeProto, emit: Emitter) -> None:
-    """alpha and beta go into the constants, or into products before it."""
+    """alpha and beta go into the constants, or into products before it; what is added is one number for each column.
+
+    onnxruntime's writer takes a bias of another shape for one of that, and stops or cuts it off.
+    """
     given = attributes(node)
     factors = {1: given.get("alpha", 1.0), 2: given.get("beta", 1.0)}
-    if set(factors.values()) == {1.0}:
+    count = emit.scope.fixed_shape(node.input[1])[0 if given.get("transB") else 1]
+    bias = argument(node, 2)
+    is_plain = not bias or emit.scope.shape(bias) == (count,)
+    if is_plain and set(factors.values()) == {1.0}:
         return
     inputs = list(node.input)
     for index, factor in factors.items():
         if argument(node, index) and factor != 1:
             inputs[index] = _scaled(inputs[index], factor, emit)
     kept = {name: given[name] for name in ("transA", "transB") if name in given}
-    emit("Gemm", *inputs, out=node.output[0], **kept)
+    if is_plain:
+        emit("Gemm", *inputs, out=node.output[0], **kept)
+    elif emit.scope.is_constant(inputs[2]) and math.prod(emit.scope.shape(inputs[2])[:-1]) == 1:
+        flat = np.broadcast_to(emit.scope.constant(inputs[2]).reshape(-1), [count])
+        emit("Gemm", *inputs[:2], flat, out=node.output[0], **kept)
+    else:
+        emit("Add", emit("Gemm", *inputs[:2], **kept), inputs[2], out=node.output[0])
 
 
 def _scaled(name: str, factor: float, emit: Emitter) -> str:

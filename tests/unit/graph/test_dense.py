@@ -17,6 +17,7 @@ MANY = {
     "MatMul of four": ("y = MatMul(x, w)", "float[2,10,13,5] x", [5, 7]),
     "Gemm": ("y = Gemm(x, w, b)", "float[200,5] x", [5, 7]),
     "Gemm the other way round": ("y = Gemm<transB=1, alpha=0.5, beta=2.0>(x, w, b)", "float[200,5] x", [7, 5]),
+    "Gemm of one bias": ("y = Gemm(x, w, o)", "float[200,5] x", [5, 7]),
     "Gemm of no bias": ("y = Gemm(x, w)", "float[200,5] x", [5, 7]),
 }
 FEW = {
@@ -34,7 +35,7 @@ def model(body: str, inputs: str, weights: list[int]) -> ModelProto:
     del made.graph.output[0].type.tensor_type.shape.dim[:]
     made.graph.output[0].type.tensor_type.ClearField("shape")
     random = np.random.default_rng(2)
-    for name, shape in {"w": weights, "b": [7], "r": [200, 1]}.items():
+    for name, shape in {"w": weights, "b": [7], "r": [200, 1], "o": [1]}.items():
         if shape and f"{name})" in body.replace(",", ")"):
             made.graph.initializer.append(numpy_helper.from_array(random.normal(size=shape).astype("f"), name))
     return made

@@ -159,7 +159,33 @@ def test_factors_of_what_is_computed_are_products() -> None:
         inputs="float[6,6] x",
         outputs="float[6,6] y",
     )
-    assert ops(check(model)) == ["Relu", "Mul", "Mul", "Gemm"]
+    assert ops(check(model)) == ["Relu", "Mul", "Mul", "Gemm", "Add"]
+
+
+BIASES = {
+    "one number": ([], ["Gemm"]),
+    "one in a list": ([1], ["Gemm"]),
+    "a row": ([1, 4], ["Gemm"]),
+    "one for each row": ([6, 1], ["Gemm", "Add"]),
+    "one for each of as many rows as columns": ([4, 1], ["Gemm", "Add"]),
+    "all": ([6, 4], ["Gemm", "Add"]),
+}
+
+
+@pytest.mark.parametrize("kind", BIASES)
+def test_a_bias_of_a_product_is_one_number_for_each_column(kind: str) -> None:
+    """onnxslim joins a product and the small number added to it: "too many indices for array", and no INT8."""
+    shape, wanted = BIASES[kind]
+    rows = 4 if "as many" in kind else 6
+    model = parse("y = Gemm(x, w, b)", inputs=f"float[{rows},5] x", outputs=f"float[{rows},4] y")
+    random = np.random.default_rng(1)
+    for name, size in (("w", [5, 4]), ("b", shape)):
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(random.normal(size=size), "f"), name))
+    result = check(model)
+    assert ops(result) == wanted
+    if wanted == ["Gemm"]:
+        (bias,) = (item for item in result.graph.initializer if item.name == result.graph.node[0].input[2])
+        assert list(bias.dims) == [4]
 
 
 def test_a_norm_with_its_mean_as_an_output_is_elementary() -> None:
