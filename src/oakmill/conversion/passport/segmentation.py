@@ -32,6 +32,8 @@ COLOURS = np.array(
 MOST_CLASSES = 4096
 CLEAR = 0.8
 """The share of a mask's pixels that are within a tenth of 0 or 1: what is left are its borders."""
+SMALL = 0.01
+"""The share of an image below which a mask is all border: there a pixel more or less is no other mask."""
 
 Counts = NDArray[np.int64]
 
@@ -49,6 +51,7 @@ class Segmentation:
     _reference: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     _candidate: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     _both: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    _least: float = float("nan")
     _by_image: list[float] = field(default_factory=list)
     _worst: WorstImages = field(default_factory=WorstImages)
 
@@ -68,6 +71,8 @@ class Segmentation:
         self._reference = _added(self._reference, a, size)
         self._candidate = _added(self._candidate, b, size)
         self._both = _added(self._both, a[same], size)
+        if (a > 0).mean() >= SMALL:
+            self._least = float(np.fmin(self._least, (same & (a > 0)).sum() / ((a > 0) | (b > 0)).sum()))
         agreement = float(same.mean()) if same.size else 1.0
         self._by_image.append(agreement)
         if self._worst.would_keep(agreement):
@@ -119,6 +124,7 @@ class Segmentation:
         return by_key(
             Metric("pixels", "pixels of the same class", alike, ok=0.95, error=0.85),
             Metric("mean_iou", "mean IoU of the float model's classes", mean, "", ok=0.8, error=0.6),
+            Metric("least_iou", "IoU on the image where it is least", self._least, ""),
         )
 
     def _seen(self) -> tuple[ClassAgreement, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -37,7 +38,8 @@ class Column(NamedTuple):
 class Twin:
     """One output: the simulation and the file by the float model, the file by the simulation, and by columns.
 
-    `by_image` has each image's name and the largest difference of file and simulation on it.
+    `by_image` has each image's name and the largest difference of file and simulation on it; `values` is how many
+    values were compared, of all images.
     """
 
     simulated: OutputAgreement
@@ -45,6 +47,7 @@ class Twin:
     direct: OutputAgreement
     columns: tuple[Column, ...] = ()
     by_image: tuple[tuple[str, float], ...] = ()
+    values: int = 0
 
     @property
     def name(self) -> str:
@@ -108,6 +111,7 @@ class Twins:
         self._simulated, self._file, self._direct = Comparison(), Comparison(), Comparison()
         self._columns: dict[str, _Columns] = {}
         self._by_image: dict[str, list[tuple[str, float]]] = {}
+        self._values: Counter[str] = Counter()
         self._tasks: tuple[Task, ...] | None = None
 
     def add(self, image: str, reference: Outputs, twin: Outputs, found: Outputs) -> None:
@@ -127,6 +131,7 @@ class Twins:
         self._file.add(image, reference, found)
         self._direct.add(image, twin, found)
         for name, values in twin.items():
+            self._values[name] += values.size
             off = np.abs(values.astype(np.float64) - found[name].astype(np.float64))
             self._by_image.setdefault(name, []).append((image, float(off.max(initial=0.0))))
             for axis in column_axes(values.shape):
@@ -146,7 +151,8 @@ class Twins:
         for simulated, file, direct in zip(*three, strict=True):
             found = self._columns.get(file.name)
             columns = tuple(found.columns()) if found else ()
-            yield Twin(simulated, file, direct, columns, tuple(self._by_image.get(file.name, ())))
+            by_image = tuple(self._by_image.get(file.name, ()))
+            yield Twin(simulated, file, direct, columns, by_image, self._values[file.name])
 
     def tasks(self) -> tuple[TaskAgreement, ...]:
         """What the file decides, by what its simulation does: those that are no mere guess, and could be measured."""

@@ -176,6 +176,7 @@ def test_pixels_of_the_same_class() -> None:
     found = measured(Segmentation("out", guessed=False), (reference, candidate))
     assert found.values["pixels"] == 15 / 16
     assert found.values["mean_iou"] == pytest.approx((7 / 8 + 8 / 9) / 2)
+    assert found.values["least_iou"] == pytest.approx(7 / 8)
     assert found.verdict is Severity.WARNING
 
 
@@ -214,7 +215,7 @@ def test_masks_of_one_class_and_of_class_numbers(shape: tuple[int, ...]) -> None
     values = np.zeros(shape)
     values[..., :2] = 1
     found = measured(Segmentation("out"), (values, values))
-    assert found.values == {"pixels": 1.0, "mean_iou": 1.0}
+    assert found.values == {"pixels": 1.0, "mean_iou": 1.0, "least_iou": 1.0}
     assert [item.reference for item in found.classes] == [8, 8]
 
 

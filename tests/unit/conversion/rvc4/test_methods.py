@@ -238,6 +238,34 @@ def test_a_factor_is_named() -> None:
     assert found.severity is Severity.WARNING
 
 
+def test_of_few_values_a_factor_is_what_the_largest_says() -> None:
+    """Two classes' shares on three images, 0.97 times the simulation's, were a warning; a hand's presence, 0.62 times
+    on photos that show none, refused the whole file. All of the package's own readings were the same."""
+    shares = np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3]])
+    twins = Twins(None, (64, 64))
+    for index, row in enumerate(shares):
+        twins.add(f"{index}.jpg", {"y": row}, {"y": row}, {"y": row * 0.97})
+    assert not list(differs(twins, {}, OWN_NOISE_DB))
+    twins = Twins(None, (64, 64))
+    for index, (simulated, reference) in enumerate([(0.45, 0.3), (0.02, 0.02), (0.01, 0.01)]):
+        twin = np.array([[simulated]])
+        twins.add(f"{index}.jpg", {"y": np.array([[reference]])}, {"y": twin}, {"y": twin * 0.62})
+    assert [item.severity for item in differs(twins, {}, OWN_NOISE_DB)] == [Severity.WARNING]
+
+
+def test_a_mask_that_falls_apart_on_one_image_is_not_hidden_by_large_ones() -> None:
+    """Of four photos through MediaPipe's net of persons in FP16 one kept 0.71 of its mask: 0.98 over all, and green."""
+    maps = np.full((4, 1, 32, 32), 0.01)
+    maps[:, :, 2:30, 2:30] = 0.99
+    maps[3] = 0.01
+    maps[3, :, 8:16, 8:16] = 0.99
+    faint = maps.copy()
+    faint[3, :, 8:16, 8:11] = 0.2
+    (found,) = compared(maps, faint)
+    assert "IoU on the image where it is least is 0.62" in found.message
+    assert found.severity is Severity.WARNING
+
+
 @pytest.mark.parametrize(("own_noise", "codes"), [(OWN_NOISE_DB, []), (EXACT_HALF_DB, [DIFFERS])])
 def test_noise_is_the_processors_own_where_layers_build_on_what_it_looks_up(own_noise: float, codes: list[str]) -> None:
     """YOLOX-nano in FP16 has 25 dB where 41 are simulated, by its sigmoids; ultraface fed with BGR had 44 of 75."""
