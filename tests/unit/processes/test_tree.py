@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from oakmill.processes import tree as tree_module
 from oakmill.processes.tree import Tree, ask
 
 FAMILY = """
@@ -87,6 +88,33 @@ def test_memory_counts_what_children_hold_and_pages_that_they_share_only_once(st
     assert tree.exceeds(60)
     assert not tree.exceeds(180)  # though the four resident sizes add up to more than 320 MB
     assert tree.peak_mb > 320
+
+
+def test_between_looks_at_the_whole_machine_a_tree_is_followed_from_parent_to_child(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All processes of the machine were read ten times a second and job, a tenth of a core where there are 200."""
+    process = start(
+        "import os, signal, time\n"
+        "def grow(*_):\n"
+        "    if os.fork() == 0:\n"
+        "        os.setsid(); block = b'x' * (80 << 20); time.sleep(60); os._exit(0)\n"
+        "signal.signal(signal.SIGUSR1, grow)\n"
+        "print('ready', flush=True)\n"
+        "while True: time.sleep(60)"
+    )
+    tree = Tree(process.pid)
+    assert tree.alive() == [process.pid]
+    with monkeypatch.context() as patched:
+        patched.setattr(tree_module, "_ALL_SECONDS", 600.0)
+        patched.setattr(tree_module, "_processes", lambda: pytest.fail("it looks at the whole machine"))
+        assert not tree.exceeds(60)
+        process.send_signal(signal.SIGUSR1)
+        assert eventually(lambda: tree.exceeds(60))
+        process.kill()
+        assert eventually(lambda: tree.exceeds(60)), "a child that was seen once is known after its parent ended"
+    tree.stop(grace=0)
+    assert tree.alive() == []
 
 
 def test_a_question_is_answered_with_exit_code_and_both_outputs() -> None:
