@@ -52,12 +52,14 @@ class Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
         self.memory_mb = resources.job_memory_mb(settings)
         self.stopping = False
+        self._goes_on = False
         self._subscription: Subscription | None = None
         self._child: Child | None = None
 
     def run(self) -> None:
         """Take jobs until the worker is asked to end; a job that runs then is given back, untried."""
         with self._working() as subscription:
+            self._goes_on = True
             workspace.sweep(self.settings, self.db)
             while not self.stopping:
                 self.warm()
@@ -98,6 +100,11 @@ class Worker:
             self._dismiss()
             self._child = Child()
         return self._child
+
+    def warm_for_another(self) -> None:
+        """While a job is being ended, begin to warm the process for one that may come after it."""
+        if self._goes_on and not self.stopping:
+            self.warm()
 
     def _dismiss(self) -> None:
         if self._child is not None:
@@ -179,7 +186,7 @@ class _Attempt:
             return self.child.follow(self.writer.add_event, self.writer.add_line, self._look, self.keeper.changed)
         finally:
             self.child.stop()
-            self.worker.warm()
+            self.worker.warm_for_another()
 
     def _look(self) -> None:
         """What is done every tenth of a second: write what was told, keep the limits, do as the hub says."""

@@ -103,6 +103,32 @@ def test_a_rebuild_takes_nothing_from_the_cache(workshop: Workshop) -> None:
     assert again.result["rebuilt"]["same"] is True
 
 
+@pytest.mark.parametrize("once", [True, False])
+def test_a_process_is_warmed_for_another_job_only_where_one_may_come(
+    once: bool, workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of one job, as an engine places it, began a second process of two seconds' work, and ended it."""
+    started = []
+
+    class Counted(fakes.Child):
+        def __init__(self) -> None:
+            super().__init__()
+            started.append(self)
+
+    def next_or_end(self: Worker, job_id: str | None = None) -> Job | None:
+        job = claimed(self, job_id)
+        self.stopping = job is None
+        return job
+
+    claimed = Worker._next
+    monkeypatch.setattr(worker, "Child", Counted)
+    monkeypatch.setattr(Worker, "_next", next_or_end)
+    job_id = workshop.ask()
+    workshop.worker.run_once() if once else workshop.worker.run()
+    assert workshop.hub.job(job_id).status == JobStatus.SUCCEEDED
+    assert len(started) == (1 if once else 2)
+
+
 def test_nothing_of_an_attempt_stays_in_the_workspace(workshop: Workshop) -> None:
     workshop.done()
     workshop.done(refused="Conv")
