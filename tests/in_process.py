@@ -1,4 +1,7 @@
-"""Runs `oakmill` within the test's own process: the same words, answers and exit codes, without a second's start."""
+"""Runs `oakmill` within the test's own process: the same words, answers and exit codes, without a second's start.
+
+And a job of a hub, without the two processes that a worker starts for it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,12 @@ from oakmill.cli.main import main
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.depthai import reader as depthai_reader
 from oakmill.errors import VerificationFailed
-from oakmill.settings import current
+from oakmill.jobs import worker
+from oakmill.jobs.notify import Notifier
+from oakmill.settings import Settings, current
+from oakmill.storage.database import Database
+from oakmill.storage.stores import open_store
+from tests import fakes
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,7 @@ def run(*arguments: str | Path, **variables: str) -> Finished:
         _environment(variables),
         redirect_stdout(stdout),
         redirect_stderr(stderr),
-        mock.patch.object(Depthai, "start", lambda self: None),
-        mock.patch.object(Depthai, "read", _read_with_depthai),
+        _depthai_here(),
         mock.patch.object(sys, "argv", words),
     ):
         try:
@@ -53,6 +60,27 @@ def run(*arguments: str | Path, **variables: str) -> Finished:
             traceback.print_exc()
             code = 1
     return Finished(code, stdout.getvalue(), stderr.getvalue())
+
+
+def work(settings: Settings, job_id: str) -> None:
+    """Run a job of the hub whose home the settings name, as `oakmill worker --once JOB` does."""
+    db = Database.of(settings)
+    notifier = Notifier.of(settings, db)
+    try:
+        with _environment({}), _depthai_here(), mock.patch.object(worker, "Child", fakes.Child):
+            worker.Worker(settings, db, open_store(settings), notifier).run_once(job_id)
+    finally:
+        notifier.close()
+        db.close()
+
+
+@contextmanager
+def _depthai_here() -> Iterator[None]:
+    with (
+        mock.patch.object(Depthai, "start", lambda self: None),
+        mock.patch.object(Depthai, "read", _read_with_depthai),
+    ):
+        yield
 
 
 def _read_with_depthai(self: Depthai, files: Sequence[Path]) -> list[dict[str, Any]]:
