@@ -99,14 +99,16 @@ def private_folder(path: Path) -> Path:
 
 
 @contextmanager
-def atomic_folder(target: Path, *, mode: int = 0o777, replace: bool = False) -> Iterator[Path]:
+def atomic_folder(target: Path, *, mode: int = 0o777, replace: bool = False, prefix: str = PART) -> Iterator[Path]:
     """A new folder to fill, which becomes `target` when the block ends well and is gone otherwise.
+
+    What a killed process left of one, under a name of this prefix, is for `sweep` to remove.
 
     Raises:
         FileExistsError: the target is there already, and is not to be replaced.
         OSError: it cannot be written.
     """
-    with aside(target.parent) as place:
+    with aside(target.parent, prefix) as place:
         made = place / "made"
         made.mkdir(mode)
         yield made

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from oakmill.registry.tables import AuditEntry, Instance, InstanceFile, Model, T
 from oakmill.settings import Settings
 from oakmill.storage.backup import backup, restore
 from oakmill.storage.database import Base, Database
+from oakmill.storage.manifest import digest_of, verify
 from oakmill.storage.migrate import upgrade
 from oakmill.storage.stores import open_store
 from tests.hub_servers import make_database
@@ -158,6 +161,67 @@ def test_a_damaged_backup_is_not_restored(hub: Settings, tmp_path: Path) -> None
     spoil(tmp_path / "backup" / "blobs")
     with pytest.raises(HashMismatch):
         restore(Settings(home=tmp_path / "new"), tmp_path / "backup")
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        (lambda folder: max((folder / "blobs").glob("*/*/*")).unlink(), r"blobs/\w\w/\w\w/\w+ is missing"),
+        (lambda folder: (folder / "secret").write_bytes(b"other"), "secret has changed"),
+        (lambda folder: (folder / "hub.sqlite").unlink(), "hub.sqlite is missing"),
+        (lambda folder: os.truncate(folder / "hub.sqlite", 20_000), "hub.sqlite has changed"),
+        (lambda folder: _change_a_row(folder / "hub.sqlite"), "hub.sqlite has changed"),
+        (lambda folder: _as_before(folder, os.truncate, 20_000), "hub.sqlite is (no whole database|damaged)"),
+        (lambda folder: _as_before(folder, lambda path, _: path.write_bytes(b"SQLite"), 0), "is no whole database"),
+    ],
+)
+def test_what_is_wrong_with_a_backup_is_named_and_nothing_is_restored(
+    hub: Settings, tmp_path: Path, harm: Callable[[Path], object], named: str
+) -> None:
+    """A backup that lacked a blob, made a key an admin's, or was cut in half, was a success or a traceback."""
+    backup(hub, tmp_path / "backup")
+    harm(tmp_path / "backup")
+    with pytest.raises(HashMismatch, match=named):
+        verify(tmp_path / "backup")
+    target = Settings(home=tmp_path / "new")
+    with pytest.raises(HashMismatch, match=named):
+        restore(target, tmp_path / "backup")
+    assert not target.hub.exists()
+
+
+def test_rows_without_their_bytes_are_found(hub: Settings, tmp_path: Path) -> None:
+    backup(hub, tmp_path / "backup")
+    manifest = tmp_path / "backup" / "manifest.json"
+    stated = json.loads(manifest.read_text())
+    lost = max((tmp_path / "backup" / "blobs").glob("*/*/*"))
+    lost.unlink()
+    del stated["files"][str(lost.relative_to(tmp_path / "backup"))]
+    manifest.write_text(json.dumps(stated))
+    with pytest.raises(HashMismatch, match=f"1 files that its rows name are not in it, the first is {lost.name}"):
+        verify(tmp_path / "backup")
+
+
+def test_another_manifest_than_the_one_that_was_told_is_refused(hub: Settings, tmp_path: Path) -> None:
+    """Whoever can change a backup can change what it says of itself; not what was noted elsewhere."""
+    backup(hub, tmp_path / "backup")
+    told = digest_of(tmp_path / "backup")
+    assert verify(tmp_path / "backup", told).blobs == 3
+    manifest = tmp_path / "backup" / "manifest.json"
+    manifest.write_text(manifest.read_text() + " ")
+    with pytest.raises(HashMismatch, match="is another one"):
+        verify(tmp_path / "backup", told)
+
+
+def _change_a_row(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("update teams set name = 'Mine'")
+
+
+def _as_before(folder: Path, harm: Callable[[Path, int], object], size: int) -> None:
+    """A backup of a version that told no digests, and harm to its database."""
+    stated = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**stated, "files": None}))
+    harm(folder / "hub.sqlite", size)
 
 
 def spoil(folder: Path) -> None:

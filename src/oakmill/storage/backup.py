@@ -6,47 +6,38 @@ hub from SQLite to PostgreSQL and from a directory to S3. Calibration sets and t
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlalchemy import inspect, literal, select, table
 
 from oakmill import __version__
-from oakmill.errors import NotFound, OutputExists, Unavailable
-from oakmill.files import aside, atomic_folder
+from oakmill.errors import OutputExists, Unavailable
+from oakmill.files import aside, atomic_folder, sweep
 from oakmill.settings import Settings
 from oakmill.storage import naming
 from oakmill.storage.blobs import BlobStore, key_of
 from oakmill.storage.database import Database, now
+from oakmill.storage.manifest import BLOBS, DATABASE, SECRET, Manifest, digests, verify
 from oakmill.storage.migrate import is_current, upgrade
 from oakmill.storage.stores import open_store
 from oakmill.storage.tables import Blob
 from oakmill.storage.transfer import transfer
 
-MANIFEST, DATABASE, BLOBS, SECRET = "manifest.json", "hub.sqlite", "blobs", "secret"
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a backup holds."""
-
-    made: str
-    oakmill: str
-    blobs: int
-    size: int
+_DRAFT = ".backup-"
+_ABANDONED_SECONDS = 24 * 3600
+"""No backup takes so long: what is older was left by one that was killed."""
 
 
 def backup(settings: Settings, target: Path) -> Manifest:
     """Copy the hub as it is at this moment into the new folder `target`; each blob's bytes are checked.
 
     On the store's own file system blobs are hard links: they cost no room, survive deletion, and share the disk's
-    fate; copy the folder elsewhere. A crash leaves a folder `.part-*` beside the target. On PostgreSQL with
-    workers on other machines, let no sweep run there meanwhile.
+    fate; copy the folder elsewhere. A crash leaves a folder `.backup-*` beside the target, which a backup to that
+    place removes a day later. On PostgreSQL with workers on other machines, let no sweep run there meanwhile.
 
     Raises:
         OutputExists: the target is there already.
@@ -57,29 +48,33 @@ def backup(settings: Settings, target: Path) -> Manifest:
     """
     if target.exists():
         raise OutputExists(f"{target} is there already", subject=str(target), remedy="Name a new folder.")
+    sweep(target.parent, _DRAFT, older_than=_ABANDONED_SECONDS)
     blobs = open_store(settings)
-    with _opened(settings) as db, atomic_folder(target, mode=0o700) as draft, blobs.held():
+    with _opened(settings) as db, atomic_folder(target, mode=0o700, prefix=_DRAFT) as draft, blobs.held():
         _check_current(db)
         _copy_database(db, draft / DATABASE)
         stored = _copy_blobs(blobs, draft)
         if (settings.hub / SECRET).is_file():
             shutil.copy(settings.hub / SECRET, draft / SECRET)
-        manifest = Manifest(now().isoformat(timespec="seconds"), __version__, len(stored), sum(stored))
-        (draft / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1))
+        made = now().isoformat(timespec="seconds")
+        manifest = Manifest(made, __version__, len(stored), sum(stored), digests(draft))
+        manifest.write(draft)
     return manifest
 
 
-def restore(settings: Settings, source: Path) -> Manifest:
+def restore(settings: Settings, source: Path, expected: str | None = None) -> Manifest:
     """Make the hub of these settings, which must be empty, the one of a backup. Killed in between, it is run again.
+
+    Nothing is written before all of the backup was verified; `expected` is as there.
 
     Raises:
         NotFound: the source is not a backup.
         OutputExists: the hub is not empty.
-        HashMismatch: bytes of the backup have changed since it was made.
+        HashMismatch: the backup is not whole, or is another one.
         Unavailable: the backup was made by a newer Oakmill.
         StoreUnreachable: the bucket does not answer.
     """
-    manifest = _read(source)
+    manifest = verify(source, expected)
     blobs = open_store(settings)
     with _opened(settings) as db:
         _check_empty(db)
@@ -140,17 +135,6 @@ def _copy_blobs(blobs: BlobStore, draft: Path) -> list[int]:
         target.parent.mkdir(parents=True, exist_ok=True)
         blobs.fetch(sha256, target)
     return list(wanted.values())
-
-
-def _read(source: Path) -> Manifest:
-    try:
-        return Manifest(**json.loads((source / MANIFEST).read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise NotFound(
-            f"{source} is not a backup: its {MANIFEST} cannot be read",
-            subject=str(source),
-            remedy="Name a folder that `oakmill backup` has made.",
-        ) from error
 
 
 def _restore_database(source: Path, db: Database, folder: Path) -> None:
