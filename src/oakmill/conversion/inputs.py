@@ -113,7 +113,7 @@ def guess_layout(shape: Sequence[int]) -> str:
     """The layout that a shape most likely has: for four dimensions by where 1 or 3 channels stand."""
     if len(shape) == 4:
         return "NHWC" if shape[1] not in (1, 3) and shape[3] in (1, 3) else "NCHW"
-    return _LAYOUTS.get(len(shape), "NCDEFG"[: len(shape)])
+    return _LAYOUTS.get(len(shape), "NCDEFGIJKL"[: len(shape)])
 
 
 def findings(item: ResolvedInput) -> tuple[Finding, ...]:

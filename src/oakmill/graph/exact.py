@@ -42,8 +42,8 @@ _WIDE_ROWS = 512
 
 
 def average_pool(node: NodeProto, emit: Emitter) -> None:
-    """With more padding at one end, rounded up, or over the whole map and what pads it, which comes out as zeros: a
-    convolution of each channel, and a factor where it counts less.
+    """With more padding at one end, rounded up, of windows mostly on padding, or over the whole map and what pads it,
+    which comes out as zeros: a convolution of each channel, and a factor where it counts less.
 
     The factor, k / n where only n of the k values under a window count, is what onnxruntime makes of ones. A Pad before
     a pool is no way: in 8 bits the compiler makes one of both, and computes 1 dB.
@@ -62,6 +62,7 @@ def average_pool(node: NodeProto, emit: Emitter) -> None:
     declared = _declared(given, axes)
     counted = given.get("count_include_pad", 0) and declared
     whole = counted and any(width >= inner for width, inner in zip(kernel, before[2:], strict=True))
+    whole = whole or any(2 * width > size for width, size in zip(declared, [*kernel, *kernel], strict=False))
     if not whole and not given.get("ceil_mode", 0) and declared and declared[:axes] == declared[axes:]:
         return
     if begin == end and not whole and not (counted and any(np.array(end) > declared[axes:])):

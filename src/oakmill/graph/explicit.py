@@ -70,7 +70,8 @@ def _is_implicit(node: NodeProto, opset: int) -> bool:
     if node.op_type == "LSTM":
         return len(node.output) > 1
     given = attributes(node)
-    return node.op_type in REWRITES and ("output_shape" in given or given.get("auto_pad", "NOTSET") != "NOTSET")
+    pads = "output_shape" in given or given.get("auto_pad", "NOTSET") != "NOTSET" or given.get("ceil_mode", 0)
+    return node.op_type in REWRITES and bool(pads)
 
 
 # Pads
@@ -98,6 +99,8 @@ def _pads(node: NodeProto, emit: Emitter) -> None:
     """SAME pads so that each stride has its output; where the number is uneven, one end gets more."""
     mode = attributes(node).get("auto_pad", "NOTSET")
     if mode == "NOTSET":
+        if attributes(node).get("ceil_mode", 0):
+            _without_empty_windows(node, emit)
         return
     if mode not in _SAME:
         set_attributes(node, "auto_pad", "pads")  # VALID, and none is what is not said
@@ -110,6 +113,22 @@ def _pads(node: NodeProto, emit: Emitter) -> None:
         for size, extent, stride in zip(window.sizes, window.extents, window.strides, strict=True)
     ]
     set_attributes(node, "auto_pad", "ceil_mode", pads=_halves(totals, first_less=mode == "SAME_UPPER"))
+
+
+def _without_empty_windows(node: NodeProto, emit: Emitter) -> None:
+    """Sizes rounded up, but no window that begins behind the values: ONNX has none there, OpenVINO 2022.2 has."""
+    given, window = attributes(node), _Window.of(node, emit.scope)
+    axes = len(window.sizes)
+    begin, end = np.split(np.array(given.get("pads") or [0] * 2 * axes), 2)
+    sizes, extents, strides = map(np.array, (window.sizes, window.extents, window.strides))
+    most = -(-(sizes + begin + end - extents) // strides)
+    last = np.where(most * strides >= sizes + begin, most - 1, most)
+    if (last == most).all():
+        return
+    ends = np.maximum(last * strides + extents - sizes - begin, 0)
+    if given.get("count_include_pad", 0) and (ends > end).any():
+        raise CannotRewriteError("padding that is counted would be more")
+    set_attributes(node, "ceil_mode", pads=[*begin.tolist(), *ends.tolist()])
 
 
 def _transposed_pads(node: NodeProto, emit: Emitter) -> None:

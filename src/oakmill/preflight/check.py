@@ -103,9 +103,10 @@ class Preflight:
                 remedy=facts.limits.larger,
             )  # fmt: skip
 
-        if facts.limits.no_constants and self.facts.graph.output and not self.facts.nodes:
+        if self.facts.graph.output and not self.facts.nodes and not self._passes_on():
+            severity = Severity.ERROR if facts.limits.no_constants else Severity.WARNING
             yield Finding(
-                Code.CONSTANT, Severity.ERROR, "nothing that it gives depends on what comes in",
+                Code.CONSTANT, severity, "nothing that it gives depends on what comes in",
                 remedy="take its values from the source model, once and for all",
             )  # fmt: skip
         for value in self.facts.graph.output:
@@ -115,6 +116,9 @@ class Preflight:
                     f"output {value.name!r} is input {given!r}, passed on as it is: compilers make one port of both",
                     subject=value.name, remedy="leave it out (--outputs names those to keep), or use the input itself",
                 )  # fmt: skip
+
+    def _passes_on(self) -> bool:
+        return any(self.facts.passed_on(value.name) for value in self.facts.graph.output)
 
     def _nodes(self, table: Table, mode: str) -> Iterator[Finding]:
         """What is said of each node."""

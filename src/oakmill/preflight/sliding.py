@@ -78,6 +78,7 @@ def resize(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield given.get("coordinate_transformation_mode", "half_pixel")
     yield given.get("nearest_mode", "round_prefer_floor") if mode == "nearest" else ""
     yield "antialias" if given.get("antialias", 0) else ""
+    yield given.get("keep_aspect_ratio_policy", "stretch").replace("stretch", "")
     yield "outside excluded" if given.get("exclude_outside", 0) else ""
     yield computed(facts, argument(node, 2) or argument(node, 3), "sizes")
     before, after = facts.shape(node.input[0]), facts.shape(node.output[0])

@@ -115,6 +115,7 @@ def _slice(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
 def _split(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     parts = facts.value(argument(node, 1)) if argument(node, 1) else given.get("split")
     yield "uneven" if parts is not None and len({int(part) for part in parts}) > 1 else ""
+    yield "with an empty part" if parts is not None and 0 in parts else ""
     yield computed(facts, argument(node, 1), "sizes")
 
 
@@ -255,6 +256,7 @@ def _quantizer(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:
     yield "per channel" if facts.rank(argument(node, 1)) == 1 and facts.shape(argument(node, 1)) != (1,) else ""
     yield facts.dtype(argument(node, 2)) if node.op_type == "QuantizeLinear" else ""
     yield "of a constant" if facts.is_constant(node.input[0]) else ""
+    yield computed(facts, argument(node, 1), "scale")
 
 
 def _erf(node: NodeProto, facts: Facts, given: dict[str, Any]) -> Details:

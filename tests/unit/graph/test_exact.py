@@ -26,6 +26,7 @@ POOLS = {
     "more at the beginning, counted": "pads = [1, 1, 0, 0], count_include_pad = 1",
     "same, upper": 'auto_pad = "SAME_UPPER", strides = [2, 2]',
     "same, lower": 'auto_pad = "SAME_LOWER", strides = [2, 2]',
+    "mostly on padding": "pads = [2, 2, 2, 2]",
     "rounded up": "strides = [2, 2], ceil_mode = 1",
     "rounded up, padded": "strides = [2, 2], pads = [1, 1, 1, 1], ceil_mode = 1",
     "rounded up, padding counted": "strides = [2, 2], pads = [1, 1, 1, 1], ceil_mode = 1, count_include_pad = 1",
