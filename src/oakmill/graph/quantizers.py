@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,8 @@ from oakmill.model.pruning import drop_unread, reads
 Array = NDArray[Any]
 
 QUANTIZE, DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
+_RANGES = "oakmill.ranges"
+"""The key of the number formats' bounds, in the metadata of what had quantizers."""
 _DOMAINS = (*STANDARD_DOMAINS, "com.microsoft")  # where formats of 16 and 4 bits came first
 _MOVES = {
     "Flatten", "Gather", "Identity", "MaxPool", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze",
@@ -53,7 +56,7 @@ def without_quantizers(model: ModelProto) -> ModelProto:
     with, the quantizer is written as the arithmetic that it is. Quantizers within subgraphs stay, and those whose
     formats are computed.
 
-    The same model comes back where it has none.
+    The same model comes back where it has none. Its metadata has the bounds, for `own_ranges`.
     """
     if not any(_is(node, QUANTIZE) or _is(node, DEQUANTIZE) for node in model.graph.node):
         return model
@@ -68,7 +71,29 @@ def without_quantizers(model: ModelProto) -> ModelProto:
             _replace(node, formats[node.output[0]], carried, emit)
         nodes.extend(emit.nodes or [node])
     replace_nodes(model.graph, nodes)
+    plain = {tuple(map(float, given.bounds)) for given in carried.values() if not given.scale.ndim}
+    if plain:
+        model.metadata_props.add(key=_RANGES, value=json.dumps(sorted(plain)))
     return infer_shapes(_cleared(model, carried))
+
+
+def own_ranges(source: ModelProto, model: ModelProto) -> dict[str, tuple[float, float]]:
+    """The ranges that a model's own quantizers gave its tensors, each one for the whole tensor.
+
+    Args:
+        source: what `without_quantizers` made.
+        model: what became of it since: a Clip between the bounds of one of the number formats is where one stood.
+    """
+    noted = next((item.value for item in source.metadata_props if item.key == _RANGES), "[]")
+    known = {(low, high) for low, high in json.loads(noted)}
+    scope, found = Scope(model), dict[str, tuple[float, float]]()
+    for node in model.graph.node:
+        bounds = node.input[1:3] if node.op_type == "Clip" and known else ()
+        if len(bounds) == 2 and all(scope.is_constant(name) for name in bounds):
+            low, high = (float(scope.constant(name)) for name in bounds)
+            if (low, high) in known:
+                found[node.output[0]] = low, high
+    return found
 
 
 def _is(node: NodeProto, op: str) -> bool:

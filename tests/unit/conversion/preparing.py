@@ -71,14 +71,16 @@ def classifier(*, size: int = 8) -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
-def prepared(model: ModelProto, asked: Sequence[InputSpec] = (), spec: Rvc4Spec | None = None) -> Prepared:
+def prepared(
+    model: ModelProto, asked: Sequence[InputSpec] = (), spec: Rvc4Spec | None = None, needs: Needs = NEEDS
+) -> Prepared:
     """The model as RVC4's compiler is to get it."""
     tensors = tuple(
         Tensor(value.name, tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim), "float32")
         for value in model.graph.input
     )
     source = SourceModel(SourceFormat.ONNX, Path("model.onnx"), (), "model", "", 0, tensors, ())
-    return prepare(model, source, asked, spec or Rvc4Spec(), NEEDS, Progress())
+    return prepare(model, source, asked, spec or Rvc4Spec(), needs, Progress())
 
 
 def samples_of(made: Prepared, count: int = 6, seed: int = 0) -> SampleSet:

@@ -5,7 +5,7 @@ import pytest
 from onnx import ModelProto, helper, numpy_helper
 
 from oakmill.graph import equality
-from oakmill.graph.quantizers import without_quantizers
+from oakmill.graph.quantizers import own_ranges, without_quantizers
 from tests.unit.graph.building import ops, parse
 
 _RANDOM = np.random.default_rng(1)
@@ -159,3 +159,12 @@ def test_stored_numbers_that_a_branch_reads_are_still_made() -> None:
     )
     data = {"x": IMAGE, "on": np.array(True)}
     equality.require_equal(equality.run(model, data), equality.run(without_quantizers(model), data))
+
+
+def test_the_ranges_of_whole_tensors_are_known_afterwards() -> None:
+    """By the Clips that are left: of a format for each channel there is none, nor of a model's own Clip."""
+    bare = without_quantizers(quantized_network())
+    assert own_ranges(bare, bare) == {"q": (0.0, 255.0), "cq": (0.0, 510.0)}
+    other = parse("y = Clip(x, low, high)", constants="float low = {0}, float high = {6}")
+    assert own_ranges(bare, other) == {}
+    assert own_ranges(other, other) == {}

@@ -15,7 +15,7 @@ from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4 import best_ranges, equalize
 from oakmill.conversion.rvc4.search import Search
 from oakmill.errors import NothingToKeep, SpecError
-from oakmill.graph import aimet, encodings, quantize
+from oakmill.graph import aimet, encodings, quantize, quantizers
 from oakmill.graph.encodings import Ranged
 from oakmill.graph.quantize import Encoding, Interval, Plan
 from oakmill.graph.silu import silu_inputs
@@ -66,7 +66,8 @@ def quantize_graph(
     _require_own(spec, prepared.image_inputs)
     plan = plan_of(spec, prepared.model, progress)
     chosen = equalize.Choice(prepared)
-    if plan.activation_bits == EQUALIZED_BITS and not (spec.no_equalization or spec.aimet_encodings):
+    own = quantizers.own_ranges(prepared.original, prepared.model)
+    if plan.activation_bits == EQUALIZED_BITS and not (spec.no_equalization or spec.aimet_encodings or own):
         done = recorded.equalization if recorded else None
         chosen = equalize.choose(spec, prepared, plan, samples, Store.of(settings), progress, done)
     prepared = chosen.prepared
@@ -75,7 +76,12 @@ def quantize_graph(
         before = recorded.ranges if recorded else None
         best = choose_best(spec, plan, chosen, samples, settings, progress, before)
     all_ranges = best.ranges if best else chosen.ranges or measure(spec, plan, prepared, samples, settings, progress)
-    ranges = equalize.limited(all_ranges, chosen.limits)
+    ranges = with_own(equalize.limited(all_ranges, chosen.limits), own, prepared.model)
+    if own:
+        progress.note(
+            f"{len(own)} of the tensors keep the ranges of the model's own quantizers; the ranges of others are those "
+            "of the images"
+        )
     found = None
     if spec.quantizer_search:
         searched = Search(prepared, ranges, plan, samples, spec.search_seconds).run(progress)
@@ -95,6 +101,15 @@ def quantize_graph(
         ranges=best.record if best else None,
     )
     return Quantized(model, prepared.model, ranges, plan, record, chosen.limits)
+
+
+def with_own(
+    ranges: Mapping[str, Interval], own: Mapping[str, Interval], model: onnx.ModelProto
+) -> dict[str, Interval]:
+    """The ranges with those of the model's own quantizers, and of all that shares one of them."""
+    ranged = encodings.activations(model)
+    rooted = ranged.rooted(own)
+    return {name: rooted.get(ranged.root(name), measured) for name, measured in ranges.items()}
 
 
 def plan_of(spec: Rvc4Spec, model: onnx.ModelProto, progress: Progress) -> Plan:

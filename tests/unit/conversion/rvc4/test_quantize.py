@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from oakmill.calibration import Samples
 from oakmill.conversion.events import Progress
@@ -20,7 +20,7 @@ from oakmill.graph.encodings import activations
 from oakmill.graph.quantize import Encoding, Interval, Plan
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec, Precision, RangeMethod, Resize, Rvc4Spec
-from tests.unit.conversion.preparing import classifier, photos, picture_input, prepared, samples_of
+from tests.unit.conversion.preparing import NEEDS, classifier, photos, picture_input, prepared, samples_of
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +240,40 @@ def test_encodings_of_aimet_are_in_the_graph_that_is_compiled(
     scales = [float(numpy_helper.to_array(item)) for item in constants.values()
               if item.data_type == TensorProto.FLOAT and not item.dims]  # fmt: skip
     assert 0.75 in scales
+
+
+def quantized_classifier() -> ModelProto:
+    """image -> Conv -> quantizers of scale 0.75 and zero 10 -> a map, as an exporter that knows its ranges writes it."""
+    model = classifier()
+    conv, *_ = list(model.graph.node)
+    del model.graph.node[:], model.graph.output[:]
+    pair = [
+        helper.make_node("QuantizeLinear", [conv.output[0], "scale", "zero"], ["stored"], "q"),
+        helper.make_node("DequantizeLinear", ["stored", "scale", "zero"], ["map"], "d"),
+    ]
+    model.graph.node.extend([conv, *pair])
+    model.graph.output.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, [1, 4, 8, 8]))
+    numbers = {"scale": np.array(0.75, np.float32), "zero": np.array(10, np.uint8)}
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in numbers.items())
+    return model
+
+
+def test_the_ranges_of_the_models_own_quantizers_are_kept(settings: Settings) -> None:
+    """They were left out, and the ranges of some images took the place of what quantization-aware training had found."""
+    made = prepared(quantized_classifier(), needs=replace(NEEDS, plain_numbers=True, quantizes=True))
+    progress = Progress()
+    found = quantize_graph(Rvc4Spec(), made, samples_of(made, 2), "made", settings, progress)
+    known = {item.name: numpy_helper.to_array(item) for item in found.model.graph.initializer}
+    conv = next(node for node in found.model.graph.node if node.op_type == "Conv")
+    (writer,) = (node for node in found.model.graph.node if conv.output[0] in node.input)
+    assert (float(known[writer.input[1]]), int(known[writer.input[2]])) == (pytest.approx(0.75), 10)
+    assert any("keep the ranges of the model's own quantizers" in note for note in progress.notes)
+
+
+def test_a_model_without_quantizers_has_no_ranges_of_its_own(made: Prepared, settings: Settings) -> None:
+    progress = Progress()
+    quantize_graph(Rvc4Spec(), made, samples_of(made, 2), "made", settings, progress)
+    assert not any("model's own quantizers" in note for note in progress.notes)
 
 
 def test_an_input_of_pixels_is_known_by_its_encoding(made: Prepared) -> None:
