@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from onnx import NodeProto, helper
 
 from oakmill.preflight.graph import STANDARD, Facts, argument, attributes
@@ -17,7 +18,7 @@ def as_prepared(node: NodeProto, facts: Facts) -> NodeProto:
     """The node as `oakmill.graph.explicit` leaves it: itself, where there is nothing to write out.
 
     Pads are numbers instead of `auto_pad` and `output_shape`; a Softmax that joins axes is of the last one; the last
-    state of an LSTM is taken from all of its steps.
+    state of an LSTM is taken from all of its steps; a Pad by -inf for MaxPools is one by a number, if it stays at all.
     """
     shape = facts.shape(node.input[0]) if node.input else None
     if node.domain not in STANDARD or not shape or None in shape:
@@ -30,6 +31,10 @@ def as_prepared(node: NodeProto, facts: Facts) -> NodeProto:
         changed = _changed(node)
         changed.output[0] = node.output[1]  # is read
         return changed
+    if node.op_type == "Pad" and _is_for_pools(node, facts):
+        changed = _changed(node)
+        del changed.input[2:]
+        return changed
     implicit = "output_shape" in given or given.get("auto_pad", "NOTSET") != "NOTSET"
     if node.op_type in _WINDOWS and implicit and max(given.get("dilations") or [1]) == 1:
         return _changed(node, "output_shape", "auto_pad")
@@ -39,6 +44,14 @@ def as_prepared(node: NodeProto, facts: Facts) -> NodeProto:
 def _is_last_alone(node: NodeProto, facts: Facts) -> bool:
     every, hidden = (is_used(facts, name) for name in (*node.output, "", "")[:2])
     return hidden and not every and not argument(node, 4) and not attributes(node).get("layout", 0)
+
+
+def _is_for_pools(node: NodeProto, facts: Facts) -> bool:
+    """Whether it pads by -inf what MaxPools alone read, which take the pads for their own, or the lowest number."""
+    fill, readers = facts.value(argument(node, 2)), facts.readers.get(node.output[0], [])
+    given_out = any(value.name == node.output[0] for value in facts.graph.output)
+    lowest = fill is not None and bool((fill == -np.inf).all())
+    return lowest and bool(readers) and not given_out and all(reader.op_type == "MaxPool" for reader in readers)
 
 
 def _changed(node: NodeProto, *drop: str, **values: int) -> NodeProto:

@@ -249,7 +249,7 @@ def test_an_lstm_whose_steps_are_read_stays() -> None:
     assert ops(written(recurrent("LSTM", 4))) == ["LSTM"]
 
 
-POOLS = {
+ROUNDED_UP = {
     "MaxPool": ("kernel_shape = [1, 1], strides = [2, 2]", [0, 0, 0, 0]),
     "AveragePool": (
         "kernel_shape = [3, 3], strides = [3, 3], pads = [1, 1, 1, 1], count_include_pad = 1", [1, 1, 0, 0]
@@ -257,10 +257,10 @@ POOLS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("op", POOLS)
+@pytest.mark.parametrize("op", ROUNDED_UP)
 def test_no_window_begins_on_the_padding_behind(op: str) -> None:
     """OpenVINO gave 2x2 of what ONNX says is 1x1: of sizes rounded up it counts windows of padding alone."""
-    given, pads = POOLS[op]
+    given, pads = ROUNDED_UP[op]
     model = parse(f"y = {op}<{given}, ceil_mode = 1>(x)", inputs="float[1,1,2,2] x", opset=19)
     (pool,) = written(model).graph.node
     assert "ceil_mode" not in attributes(pool)

@@ -106,6 +106,18 @@ def test_what_rvc4_gets_in_other_operators_is_not_warned_of(op: str) -> None:
     assert op not in ops(write_exactly(SCATTERED[op]))
 
 
+def test_a_pad_by_infinity_for_a_pool_is_not_refused() -> None:
+    """TensorFlow's "same" pooling: the pool takes the pads, and check refused the Pad that was not there any more."""
+    pads = "int64[8] p = {0, 0, 1, 1, 0, 0, 1, 1}, float v = {-inf}"
+    body = "a = Pad(x, p, v) y = MaxPool<kernel_shape = [3, 3]>(a)"
+    pooled = parse(body, constants=pads.replace("{-inf}", "{0}"))
+    pooled.graph.initializer[1].CopyFrom(numpy_helper.from_array(np.array(-np.inf, np.float32), "v"))
+    assert Preflight(pooled).report("rvc2").verdict is not Severity.ERROR
+    other = parse(body.replace("MaxPool", "AveragePool"), constants=pads.replace("{-inf}", "{0}"))
+    other.graph.initializer[1].CopyFrom(pooled.graph.initializer[1])
+    assert Preflight(other).report("rvc2").verdict is Severity.ERROR
+
+
 def test_the_last_state_of_an_lstm_is_asked_for_as_it_is_written() -> None:
     """RVC2's compiler drops an LSTM whose steps nothing reads, and torch's classifiers read its last state alone."""
     body = "a, y = LSTM<hidden_size = 2>(x, w, r)"

@@ -243,7 +243,7 @@ def test_encodings_of_aimet_are_in_the_graph_that_is_compiled(
 
 
 def quantized_classifier() -> ModelProto:
-    """image -> Conv -> quantizers of scale 0.75 and zero 10 -> a map, as an exporter that knows its ranges writes it."""
+    """image -> Conv -> quantizers of scale 0.75 and zero 10 -> a map, as exporters write it that know ranges."""
     model = classifier()
     conv, *_ = list(model.graph.node)
     del model.graph.node[:], model.graph.output[:]
@@ -253,20 +253,21 @@ def quantized_classifier() -> ModelProto:
     ]
     model.graph.node.extend([conv, *pair])
     model.graph.output.append(helper.make_tensor_value_info("map", TensorProto.FLOAT, [1, 4, 8, 8]))
-    numbers = {"scale": np.array(0.75, np.float32), "zero": np.array(10, np.uint8)}
-    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in numbers.items())
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0.75, np.float32), "scale"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(10, np.uint8), "zero"))
     return model
 
 
 def test_the_ranges_of_the_models_own_quantizers_are_kept(settings: Settings) -> None:
-    """They were left out, and the ranges of some images took the place of what quantization-aware training had found."""
+    """They were left out, and ranges of some images took the place of what quantization-aware training found."""
     made = prepared(quantized_classifier(), needs=replace(NEEDS, plain_numbers=True, quantizes=True))
     progress = Progress()
     found = quantize_graph(Rvc4Spec(), made, samples_of(made, 2), "made", settings, progress)
     known = {item.name: numpy_helper.to_array(item) for item in found.model.graph.initializer}
     conv = next(node for node in found.model.graph.node if node.op_type == "Conv")
     (writer,) = (node for node in found.model.graph.node if conv.output[0] in node.input)
-    assert (float(known[writer.input[1]]), int(known[writer.input[2]])) == (pytest.approx(0.75), 10)
+    assert float(known[writer.input[1]]) == pytest.approx(0.75)
+    assert int(known[writer.input[2]]) == 10
     assert any("keep the ranges of the model's own quantizers" in note for note in progress.notes)
 
 
