@@ -5,8 +5,9 @@
 Each net has the architecture and the input of the one of the same name in Qualcomm's table, as the manifest and the
 code of the wheel qai-hub-models 0.65.0 state it; how many parameters the manifest states stands beside it. The nets run
 once on torch's meta device, which has shapes and no numbers, while every operation is noted: what multiplies, what it
-reads and writes. A batch normalization is folded into its convolution, and a clamp is done by the layer before it, as
-`oakmill.graph.costs` has it. Adds the nets to the file as it goes.
+reads and writes. Layers are those of `oakmill.graph.costs` in a graph that torch exports: a batch normalization behind
+a convolution is folded into it, a clamp is done by the layer before it, a SiLU is a Sigmoid and a Mul. Adds the nets to
+the file as it goes.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ TIMM: dict[str, tuple[str, int, str, float]] = {
     "mobile_vit": ("mobilevit_s", 224, "mobilevit", 5.57),
     "convnext_v2_base": ("convnextv2_base", 224, "convnext", 88.7),
     "beit": ("beit_base_patch16_224", 224, "transformer", 92.0),
-    "nasnet": ("nasnetalarge", 224, "nasnet", 88.7),
+    "nasnet": ("nasnetalarge", 331, "nasnet", 88.7),
 }
 ULTRALYTICS: dict[str, tuple[str, int, str, float]] = {
     "yolov8_det": ("yolov8n", 640, "yolo", 3.16),
@@ -78,7 +79,7 @@ ULTRALYTICS: dict[str, tuple[str, int, str, float]] = {
     "fastsam_x": ("yolov8x-seg", 640, "yolo", 72.2),
 }
 PUBLISHED: dict[str, tuple[str, int | tuple[int, ...], str, float]] = {
-    "fcn_resnet50": ("fcn", 224, "fcn", 33.0),
+    "fcn_resnet50": ("fcn", 520, "fcn", 33.0),
     "dncnn": ("dncnn", (1, 1, 256, 256), "denoiser", 0.555),
     "unet_segmentation": ("unet", (1, 3, 640, 1280), "unet", 31.0),
     "real_esrgan_x4plus": ("rrdb", (1, 3, 128, 128), "superresolution", 16.7),
@@ -88,11 +89,13 @@ PRODUCTS = {"aten.mm", "aten.bmm", "aten.addmm", "aten.baddbmm"}
 FREE = {
     "aten.view", "aten._unsafe_view", "aten.reshape", "aten.expand", "aten.unsqueeze", "aten.squeeze", "aten.detach",
     "aten.alias", "aten.t", "aten.relu", "aten.relu_", "aten.hardtanh", "aten.hardtanh_", "aten.clamp", "aten.clamp_",
-    "aten.clamp_min", "aten.dropout", "aten.native_batch_norm", "aten._native_batch_norm_legit_no_training",
-    "aten.cudnn_batch_norm", "aten._to_copy", "aten.lift_fresh", "aten.empty", "aten.zeros", "aten.ones", "aten.full",
-    "aten.arange", "aten.sym_size", "aten.native_dropout", "aten.view_as", "aten.to",
+    "aten.clamp_min", "aten.dropout", "aten._to_copy", "aten.lift_fresh", "aten.empty", "aten.zeros", "aten.ones",
+    "aten.full", "aten.arange", "aten.sym_size", "aten.native_dropout", "aten.view_as", "aten.to",
 }  # fmt: skip
 """What only labels, what a layer before it does as it writes, and what makes constants; no transposes."""
+
+
+NORMS = {"aten.native_batch_norm", "aten._native_batch_norm_legit_no_training", "aten.cudnn_batch_norm"}
 
 
 class Watch(TorchDispatchMode):  # type: ignore[misc]
@@ -102,6 +105,8 @@ class Watch(TorchDispatchMode):  # type: ignore[misc]
         super().__init__()
         self.layers: list[tuple[str, int, int, int, int, int]] = []
         self.constants = parameters
+        self.convolved: set[int] = set()
+        self.kept: list[Any] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
@@ -112,13 +117,22 @@ class Watch(TorchDispatchMode):  # type: ignore[misc]
         moved = [item for item in inputs if id(base(item)) not in self.constants]
         if inputs and not moved:
             self.constants.update(id(item) for item in outputs)
-            self.keep = [*getattr(self, "keep", []), *outputs]  # an id is a tensor's as long as it lives
-        elif name not in FREE and outputs and inputs:
+            self.kept += outputs  # an id is a tensor's as long as it lives
+        elif name not in FREE and outputs and inputs and not self._folds(name, inputs):
             counted = products(name, args, inputs, outputs[0])
             groups = int(args[8]) if name == "aten.convolution" else 1
             layer = (name, counted, sum(map(numel, held)), sum(map(numel, moved)), sum(map(numel, outputs)), groups)
             self.layers.append(layer)
+            if name.startswith("aten.silu"):  # as ONNX has it, and as the wheel's numbers of layers say
+                self.layers[-1:] = [("sigmoid", 0, 0, layer[3], layer[4], 1), ("mul", 0, 0, 2 * layer[3], layer[4], 1)]
+            if name == "aten.convolution":
+                self.convolved.add(id(found))
+                self.kept.append(found)
         return found
+
+    def _folds(self, name: str, inputs: list[Any]) -> bool:
+        """Whether it is a normalization that goes into the convolution before it; DenseNet's do not."""
+        return name in NORMS and id(inputs[0]) in self.convolved
 
 
 def tensor(item: Any) -> bool:

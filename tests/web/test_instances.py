@@ -21,6 +21,9 @@ def test_the_passport_says_what_was_measured_and_how(page: Page, converted: dict
     expect(page.locator(".check").first).to_contain_text("OpenVINO's CPU plugin in float32")
     expect(page.locator("svg.spread").first).to_have_attribute("aria-label", "distribution over 8 images")
     expect(page.locator("body")).to_contain_text("What is not proven")
+    expect(page.locator(".costs")).to_contain_text("multiply-adds a run")
+    expect(page.locator(".costs table").first).to_contain_text("SHAVEs")
+    expect(page.locator("dl.facts")).to_contain_text("A run costs")
 
 
 def test_every_tab_has_its_own_address(page: Page, converted: dict[str, Any]) -> None:

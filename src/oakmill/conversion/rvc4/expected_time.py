@@ -13,9 +13,9 @@ from oakmill.conversion.passport.cost import ExpectedTime
 from oakmill.graph.costs import Costs, Layer
 
 CHIP = "QCS8550"
-PARTS = ("run", "layer", "dense multiply-adds", "grouped multiply-adds", "weight bytes", "other bytes")
+PARTS = ("run", "layer", "dense multiply-adds", "grouped multiply-adds", "weight bytes", "activation bytes")
 """What the time is a sum of: each run, each layer, the products of dense and of grouped convolutions and matrices, the
-bytes of weights, and the bytes in and out of layers that have no products."""
+bytes of weights, and those of activations into layers and out of them."""
 _FILE = Path(__file__).with_name("expected_time.json")
 
 
@@ -28,15 +28,15 @@ def parts(layers: Sequence[Layer]) -> tuple[float, ...]:
         float(sum(layer.multiply_adds for layer in layers if layer.groups == 1)),
         float(sum(layer.multiply_adds for layer in grouped)),
         float(sum(layer.weight_bytes for layer in layers)),
-        float(sum(layer.read + layer.written for layer in layers if not layer.multiply_adds)),
+        float(sum(layer.read + layer.written for layer in layers)),
     )
 
 
 def expected(costs: Costs) -> ExpectedTime | None:
     """The time of one run; None of a graph in several number formats, or in one of which no honest model came out.
 
-    Single layers of 16 bits among 8 are left out on purpose: Qualcomm's table has nets that take four times as long so
-    as in 16 bits throughout (YOLOv8n 6.3 against 3.3 ms), and others that do not.
+    Single layers of 16 bits among 8 are left out on purpose: in Qualcomm's table, nets with them take twice to five
+    times as long as in 16 bits throughout (YOLOv8n 6.3 ms against 3.3, through onnxruntime).
     """
     fitted = _fitted().get(_precision(costs))
     if fitted is None or costs.unknown:

@@ -49,7 +49,7 @@ CALIBRATION = {"set", "method", "images", "search", "equalization"}
 NOT_PROVEN = (
     "not run on an RVC4 device",
     "that the device's runtime, 2.32 or 2.41, opens a DLC of this version was not tried; a library of 2.36 does",
-    "speed and power on the device are not known",
+    "speed and power on the device were not measured",
 )
 
 
