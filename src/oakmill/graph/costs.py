@@ -17,7 +17,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from oakmill.graph.folding import constants_as_initializers
 from oakmill.graph.rewriting import argument, attributes
-from oakmill.graph.skeleton import dimensions, infer_shapes, skeleton, source_inputs
+from oakmill.graph.skeleton import dimensions, in_order, infer_shapes, replace_nodes, skeleton, source_inputs
 from oakmill.model.pruning import reads
 
 _QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
@@ -177,11 +177,14 @@ def _tensors(model: ModelProto, value_bits: int) -> _Tensors:
 def _without_formats(model: ModelProto) -> ModelProto:
     """The skeleton without quantizers, which onnx infers no shapes through where they are onnxruntime's own."""
     bare = skeleton(model)
+    replace_nodes(bare.graph, in_order(bare.graph.node))
+    types = {item.name: item.data_type for item in model.graph.initializer}
     for node in bare.graph.node:
         if node.op_type in _QUANTIZERS:
+            kind = types.get(argument(node, 1), TensorProto.FLOAT)  # the scale's type is that of the real numbers
             del node.input[1:], node.attribute[:]
             node.op_type, node.domain = "Cast", ""
-            node.attribute.append(helper.make_attribute("to", TensorProto.FLOAT))
+            node.attribute.append(helper.make_attribute("to", kind))
     return bare
 
 
@@ -191,7 +194,7 @@ def _layers_of(model: ModelProto, tensors: _Tensors) -> list[NodeProto]:
     readers.update(value.name for value in model.graph.output)
     made: set[str] = set()
     found = []
-    for node in model.graph.node:
+    for node in in_order(model.graph.node):
         first = argument(node, 0)
         if node.op_type in _QUANTIZERS:
             tensors.alias(node.output[0], first, _quantized_bits(node, tensors))

@@ -6,7 +6,6 @@ onnxruntime's own writer places them; what is ours are the ranges, the number fo
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,14 +14,14 @@ from itertools import chain, count
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import ModelProto, TensorProto, numpy_helper
 
 from oakmill.errors import PreparationFailed
 from oakmill.graph.boundary import fold_quantizers
 from oakmill.graph.encodings import activations
 from oakmill.graph.folding import constants_as_initializers
 from oakmill.graph.rewriting import Scope
-from oakmill.graph.skeleton import copy_of, infer_shapes, replace_nodes
+from oakmill.graph.skeleton import copy_of, in_order, infer_shapes, replace_nodes
 from oakmill.model.pruning import drop_unread, reads
 from oakmill.processes.deadline import within
 
@@ -273,22 +272,7 @@ def _writer_errors() -> Iterator[None]:
 
 def _reachable(model: ModelProto) -> ModelProto:
     """The graph in an order that it can be computed in, without constants that nothing reads; in place."""
-    makers = {name for node in model.graph.node for name in node.output}
-    readers: dict[str, list[int]] = {}
-    missing: list[int] = []
-    for index, node in enumerate(model.graph.node):
-        wanted = {name for name in node.input if name in makers}
-        missing.append(len(wanted))
-        for name in wanted:
-            readers.setdefault(name, []).append(index)
-    ready = deque(index for index, count in enumerate(missing) if not count)
-    ordered: list[NodeProto] = []
-    while ready:
-        ordered.append(model.graph.node[ready.popleft()])
-        for index in (index for name in ordered[-1].output for index in readers.pop(name, ())):
-            missing[index] -= 1
-            if not missing[index]:
-                ready.append(index)
+    ordered = in_order(model.graph.node)
     if len(ordered) < len(model.graph.node):
         raise PreparationFailed("the quantized graph has a circle")
     replace_nodes(model.graph, ordered)

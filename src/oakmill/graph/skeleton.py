@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, helper
@@ -60,6 +61,30 @@ def replace_nodes(graph: GraphProto, nodes: Iterable[NodeProto]) -> None:
         kept[-1].CopyFrom(node)
     del graph.node[:]
     graph.node.extend(kept)
+
+
+def in_order(nodes: Sequence[NodeProto]) -> list[NodeProto]:
+    """Nodes in an order that they can be computed in; those that wait for one another in a circle are left out.
+
+    onnxruntime takes any order, and its converters leave some; onnx's shape inference does not.
+    """
+    makers = {name for node in nodes for name in node.output}
+    readers: dict[str, list[int]] = {}
+    missing: list[int] = []
+    for index, node in enumerate(nodes):
+        wanted = {name for name in node.input if name in makers}
+        missing.append(len(wanted))
+        for name in wanted:
+            readers.setdefault(name, []).append(index)
+    ready = deque(index for index, count in enumerate(missing) if not count)
+    ordered: list[NodeProto] = []
+    while ready:
+        ordered.append(nodes[ready.popleft()])
+        for index in (index for name in ordered[-1].output for index in readers.pop(name, ())):
+            missing[index] -= 1
+            if not missing[index]:
+                ready.append(index)
+    return ordered
 
 
 def copy_of(model: ModelProto) -> ModelProto:

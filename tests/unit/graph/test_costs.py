@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from oakmill.graph import boundary
 from oakmill.graph.costs import count
 from oakmill.graph.encodings import activations
+from oakmill.graph.float16 import to_half
 from oakmill.graph.quantize import Encoding, Plan, quantize
 from tests.unit.graph.building import convolution, parse
 
@@ -114,3 +116,13 @@ def test_weights_of_half_bytes() -> None:
     )
     found = count(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10))
     assert (found.parameters, found.weight_bytes, found.layers[0].number_format) == (8, 4, "W4A16")
+
+
+def test_a_graph_in_half_whose_pixels_come_in_as_bytes() -> None:
+    """Squeezenet in FP16 had 0 multiply-adds: onnxruntime's converter puts its casts last, and onnx infers no shape of
+    what stands before its input is made."""
+    plain = count(convolution())
+    made = boundary.pixels_of_8_bits(to_half(convolution()), ["x"])
+    assert (made.graph.input[0].type.tensor_type.elem_type, count(made).unknown) == (TensorProto.UINT8, 0)
+    assert (count(made).multiply_adds, count(made).parameters) == (plain.multiply_adds, plain.parameters)
+    assert count(made).layers[-1].number_format == "float"
