@@ -10,9 +10,13 @@ from typing import Any
 import depthai
 import pytest
 
+from oakmill.settings import current
+from oakmill.toolchains.installing import accepting
+from oakmill.toolchains.ultralytics.toolchain import UltralyticsToolchain
 from tests.compat import makers
 from tests.compat.conftest import Sdk
 from tests.hub_servers import ServedHub
+from tests.tools import installed
 
 USE = Path(__file__).with_name("use_sdk.py")
 MODES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -99,6 +103,20 @@ def test_what_is_not_installed_is_said_to_be(hub: ServedHub, sdk: Sdk, tmp_path:
     answers = ask(sdk, hub, tmp_path, [(target, parameters) for target, parameters, _ in calls])
     for (_, parameters, words), answer in zip(calls, answers, strict=True):
         assert all(word in answer.get("error", "") for word in words), (parameters, answer)
+
+
+@pytest.mark.timeout(1900)
+def test_a_checkpoint_comes_back_with_a_head_and_its_classes(hub: ServedHub, sdk: Sdk, tmp_path: Path) -> None:
+    """A .pt was refused, and so was the version that HubAI asks for; the way through a hub was never gone whole."""
+    checkpoint = installed(UltralyticsToolchain(accepting(current(), "AGPL-3.0"))).make_tiny(tmp_path / "made")
+    path = str(checkpoint.rename(tmp_path / "best.pt"))
+    said = {"path": path, "name": "Acorns", "yolo_version": "yolov8", "yolo_class_names": ["Eichel", "Eiche, rot"]}
+    (answer,) = ask(sdk, hub, tmp_path, [("RVC2", {**said, "yolo_input_shape": [64, 96]})])
+    assert "error" not in answer, answer["error"]
+    (head,) = depthai.NNArchive(answer["path"]).getConfig().model.heads
+    assert (head.parser, head.metadata.classes) == ("YOLO", ["Eichel", "Eiche, rot"])
+    assert list(head.outputs) == ["output1_yolov6r2", "output2_yolov6r2", "output3_yolov6r2"]
+    assert answer["config"]["model"]["inputs"][0]["preprocessing"]["dai_type"] == "BGR888p"
 
 
 @pytest.mark.timeout(1900)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,8 @@ def of_head(head: Mapping[str, Any], outputs: Outputs, size: Size) -> Values:
 
 def _rows(names: Any, outputs: Outputs) -> Floats | None:
     """Outputs [1, E, cells], or [1, E, H, W], as rows [n, E], one behind the other; None where there is another."""
-    found = [outputs.get(name) for name in names] if isinstance(names, Sequence) and not isinstance(names, str) else []
+    listed = names if isinstance(names, list | tuple) else ()
+    found = [outputs.get(name) if isinstance(name, str) else None for name in listed]
     rows = [item[0].reshape(item.shape[1], -1).T for item in found if item is not None and item.ndim in (3, 4)]
     if not rows or len(rows) < len(found) or len({item.shape[1] for item in rows}) > 1:
         return None

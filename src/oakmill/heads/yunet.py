@@ -22,6 +22,11 @@ COLUMNS = {"loc": 14, "conf": 2, "iou": 1}
 """Of its outputs, as their parser calls them: a box and five points; nothing and a face; the overlap with a face."""
 
 
+def count(size: Size) -> int:
+    """How many anchors there are."""
+    return sum(len(sides) * (size[0] // stride) * (size[1] // stride) for stride, sides in SIDES.items())
+
+
 def anchors(size: Size) -> Floats:
     """Centre and side of each anchor [n, 3] in pixels; a cell that reaches beyond the image has none."""
     found = []

@@ -96,7 +96,10 @@ def _unpacked(mask: Mapping[str, Any], places: Sequence[int]) -> NDArray[np.uint
         ValueError: it is none.
     """
     rows, columns = map(int, mask["size"])
-    data = zlib.decompressobj().decompress(base64.b64decode(mask["bytes"]), rows * columns)
+    try:
+        data = zlib.decompressobj().decompress(base64.b64decode(mask["bytes"]), rows * columns)
+    except zlib.error as error:
+        raise ValueError(f"the parser's mask cannot be read: {error}") from None
     numbers = np.full(NOBODY + 1, NOBODY, np.uint8)
     for number, place in enumerate(places[: NOBODY - 1]):
         if place < NOBODY - 1:
@@ -212,7 +215,7 @@ def painted(
     values, mask = candidates.values, np.full(size, NOBODY, np.uint8)
     assert values.protos is not None and values.coefficients is not None
     whole = np.array([size[1], size[0]])
-    cell = whole // values.protos.shape[:0:-1]
+    cell = np.maximum(1, whole // values.protos.shape[:0:-1])
     for number, row in zip(matched.numbers, rows, strict=True):
         corners = matched.boxes.corners[number].reshape(2, 2) * whole
         low = np.floor(corners[0] + ROUNDING).clip(0).astype(int)
@@ -240,7 +243,7 @@ def within_a_cell(candidates: Candidates, threshold: float, size: tuple[int, int
     if protos is None:
         return False
     corners = candidates.boxes.corners[candidates.boxes.scores >= threshold].clip(0, 1) * np.tile(size[::-1], 2)
-    cell = np.array([size[1] // protos.shape[2], size[0] // protos.shape[1]])
+    cell = np.maximum(1, [size[1] // protos.shape[2], size[0] // protos.shape[1]])
     first, last = np.floor(corners[:, :2]) // cell, np.ceil(corners[:, 2:]) // cell
     there = (corners[:, 2:] > corners[:, :2]).all(axis=1)
     return bool(((first == last).any(axis=1) & there).any())

@@ -7,6 +7,7 @@ is. What is likely, or a guess, is told with how to accept it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,6 +36,8 @@ CLOSE = 1e-5
 
 CLOSE_HALF = 2e-3
 """The same of networks in float16, four of whose steps of 2^-11 this is; half a cell of 8 in 1280 pixels is 3e-3."""
+LARGEST_IMAGE = 1 << 28
+"""Numbers of an image that a proof makes, 1 GB: of 9,000 pixels square with three channels."""
 PIXEL = 255
 """The largest value of noise for an input of integers."""
 
@@ -295,12 +298,18 @@ def _difference(whole: ModelProto, ended: ModelProto, found: Found, asked: Seque
     random, (value,) = np.random.default_rng(seed), graph_inputs(whole.graph)
     shape, layout = _image(whole, asked)
     sides = [side or (3 if letter == "C" else 1) for side, letter in zip(shape, layout, strict=True)]
+    if math.prod(sides) > LARGEST_IMAGE:
+        return f"an input of {' x '.join(map(str, sides))} numbers is too large to be tried"
     kind = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
     most = PIXEL if np.issubdtype(kind, np.integer) else 1
     close = CLOSE_HALF if kind == np.float16 else CLOSE
     for _ in range(PROOFS):
         image = {value.name: (random.random(sides, dtype=np.float32) * most).astype(kind)}
-        off = found.apart(before.run(image), after.run(image))
+        wanted, ours = before.run(image), after.run(image)
+        try:
+            off = found.apart(wanted, ours)
+        except (LookupError, ValueError) as error:
+            return f"its outputs have other shapes than the file says ({error})"
         if off > close:
             return f"boxes or scores would be {off:.2g} apart" if np.isfinite(off) else "it would find other boxes"
     return ""

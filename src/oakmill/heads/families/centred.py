@@ -91,6 +91,6 @@ def _width(graph: Graph, name: str) -> int:
     Of one channel a TFLite export turns no axes, but shapes its numbers anew.
     """
     shaped = graph.maker(name, "Reshape")
-    made = graph.maker(shaped.input[0] if shaped is not None else name, "Sigmoid")
+    made = graph.maker(shaped.input[0] if shaped is not None and shaped.input else name, "Sigmoid")
     width = graph.channels(made.input[0]) if made is not None and made.input else 0
     return width if shaped is None or width == 1 else 0

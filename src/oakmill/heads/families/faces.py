@@ -105,7 +105,7 @@ def find_yunet(model: ModelProto, evidence: Evidence) -> Renamed | None:
     graph = Graph(model)
     if evidence.size is None or len(graph.outputs) != len(yunet.COLUMNS):
         return None
-    rows = len(yunet.anchors(evidence.size))
+    rows = yunet.count(evidence.size)
     found = {word: [output for output in graph.outputs if _is_table(output, rows, columns, word)]
              for word, columns in yunet.COLUMNS.items()}  # fmt: skip
     if any(len(outputs) != 1 for outputs in found.values()) or not found["conf"][0].ends_in("Softmax"):

@@ -310,3 +310,30 @@ def test_ultraface_takes_what_it_was_trained_on(tmp_path: Path) -> None:
     assert (item.mean_values, item.scale_values, item.encoding_from) == ((127.0,), (128.0,), Encoding.RGB)
     assert "RGB minus 127 divided by 128" in told[0].message
     assert "--mean-values 127 --scale-values 128 --encoding-from RGB" in told[0].message
+
+
+def _without_outputs(model: ModelProto) -> None:
+    del model.graph.output[:]
+
+
+def _of_a_million_channels(model: ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1 << 40
+
+
+def _with_rows_of_three(model: ModelProto) -> None:
+    """What the graph chooses has other columns than its form says."""
+    model.graph.node[-1].output[0] = "chosen"
+    bounds = [onnx.numpy_helper.from_array(np.array([value], np.int64), f"of three/{value}") for value in (0, 2, 3)]
+    model.graph.initializer.extend(bounds)
+    model.graph.node.append(helper.make_node("Slice", ["chosen", *(f"of three/{at}" for at in (0, 3, 2))], ["output0"]))
+
+
+@pytest.mark.parametrize("change", [_without_outputs, _of_a_million_channels, _with_rows_of_three])
+def test_a_graph_of_nonsense_is_left_as_it_is(change: Callable[[ModelProto], None], tmp_path: Path) -> None:
+    """An IndexError or a MemoryError ended the conversion where a graph had a family's form alone."""
+    model = Export(opset=17, joined=False, chosen=True).model()
+    source = opened(model, tmp_path)
+    change(model)
+    found = camera_heads.applied(model, source, (), WANTED)
+    assert found.network is model
+    assert [item.code for item in found.findings] in ([], ["head_unknown"])
