@@ -113,9 +113,9 @@ def test_a_checkpoint_comes_back_with_a_head_and_its_classes(hub: ServedHub, sdk
     said = {"path": path, "name": "Acorns", "yolo_version": "yolov8", "yolo_class_names": ["Eichel", "Eiche, rot"]}
     (answer,) = ask(sdk, hub, tmp_path, [("RVC2", {**said, "yolo_input_shape": [64, 96]})])
     assert "error" not in answer, answer["error"]
-    (head,) = depthai.NNArchive(answer["path"]).getConfig().model.heads
+    (head,) = depthai.NNArchive(answer["path"]).getConfig().model.heads or []
     assert (head.parser, head.metadata.classes) == ("YOLO", ["Eichel", "Eiche, rot"])
-    assert list(head.outputs) == ["output1_yolov6r2", "output2_yolov6r2", "output3_yolov6r2"]
+    assert head.outputs == ["output1_yolov6r2", "output2_yolov6r2", "output3_yolov6r2"]
     assert answer["config"]["model"]["inputs"][0]["preprocessing"]["dai_type"] == "BGR888p"
 
 
