@@ -21,7 +21,7 @@ from oakmill.graph.quantize import Encoding, Interval, Plan
 from oakmill.graph.silu import silu_inputs
 from oakmill.settings import Settings
 from oakmill.spec import Precision, RangeMethod, Rvc4Spec
-from oakmill.spec.recipe import CalibrationRecord, RangesRecord
+from oakmill.spec.recipe import CalibrationRecord, RangesRecord, SearchRecord
 
 _KIND = "ranges"
 EQUALIZED_BITS = 8
@@ -82,14 +82,8 @@ def quantize_graph(
             f"{len(own)} of the tensors keep the ranges of the model's own quantizers; the ranges of others are those "
             "of the images"
         )
-    found = None
-    if spec.quantizer_search:
-        searched = Search(prepared, ranges, plan, samples, spec.search_seconds).run(progress)
-        plan, model, found = searched.plan, searched.model, searched.record
-        progress.note(searched.words)
-    else:
-        progress.doing("writing the quantized graph")
-        model = quantize.quantize(prepared.model, ranges, plan, prepared.image_inputs)
+    search = recorded.search if recorded else None
+    plan, model, found = _written(spec, plan, prepared, ranges, samples, progress, search)
     record = CalibrationRecord(
         set=source,
         method=spec.ranges.value,
@@ -110,6 +104,27 @@ def with_own(
     ranged = encodings.activations(model)
     rooted = ranged.rooted(own)
     return {name: rooted.get(ranged.root(name), measured) for name, measured in ranges.items()}
+
+
+def _written(
+    spec: Rvc4Spec,
+    plan: Plan,
+    prepared: Prepared,
+    ranges: Mapping[str, Interval],
+    samples: SampleSet,
+    progress: Progress,
+    recorded: SearchRecord | None,
+) -> tuple[Plan, onnx.ModelProto, SearchRecord | None]:
+    """The quantized graph; of a search that was asked for, with the tensors that it finds, or once found."""
+    if spec.quantizer_search and recorded is None:
+        searched = Search(prepared, ranges, plan, samples, spec.search_seconds).run(progress)
+        progress.note(searched.words)
+        return searched.plan, searched.model, searched.record
+    found = recorded if spec.quantizer_search else None
+    wide = dict.fromkeys(found.kept_in_16_bits if found else (), Encoding(16))
+    plan = replace(plan, encodings={**plan.encodings, **wide})
+    progress.doing("writing the quantized graph")
+    return plan, quantize.quantize(prepared.model, ranges, plan, prepared.image_inputs), found
 
 
 def plan_of(spec: Rvc4Spec, model: onnx.ModelProto, progress: Progress) -> Plan:

@@ -20,6 +20,7 @@ from oakmill.graph.encodings import activations
 from oakmill.graph.quantize import Encoding, Interval, Plan
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec, Precision, RangeMethod, Resize, Rvc4Spec
+from oakmill.spec.recipe import CalibrationRecord, SearchRecord
 from tests.unit.conversion.preparing import NEEDS, classifier, photos, picture_input, prepared, samples_of
 
 
@@ -226,6 +227,19 @@ def test_the_searchs_findings_are_part_of_the_record(made: Prepared, settings: S
     assert found.record.search is not None
     assert found.record.search.curve[0].tensors == 0
     assert any("stay in 16 bits" in note for note in progress.notes)
+
+
+def test_a_replay_keeps_the_tensors_that_a_search_found(made: Prepared, settings: Settings) -> None:
+    """A search ends by the clock: on a busier machine the same recipe kept others, and gave other bytes."""
+    spec = Rvc4Spec(quantizer_search=True, search_seconds=20)
+    record = SearchRecord(kept_in_16_bits=("map",), curve=(), most_sensitive=(), complete=False)
+    progress = Progress()
+    found = quantize_graph(
+        spec, made, samples_of(made), "made", settings, progress, CalibrationRecord(search=record)
+    )  # fmt: skip
+    assert found.record.search == record
+    assert found.plan.encodings["map"].bits == 16
+    assert not any("stay in 16 bits" in note for note in progress.notes)
 
 
 def test_encodings_of_aimet_are_in_the_graph_that_is_compiled(
