@@ -14,7 +14,7 @@ from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4.quantize import measure, plan_of, quantize_graph
 from oakmill.conversion.rvc4.simulate import Simulated
-from oakmill.errors import SpecError
+from oakmill.errors import NothingToKeep, SpecError
 from oakmill.graph import equality
 from oakmill.graph.encodings import activations
 from oakmill.graph.quantize import Encoding, Interval, Plan
@@ -324,3 +324,18 @@ def test_the_tensors_own_encoding_wins_over_that_of_one_that_shares_it(made: Pre
     root = ranged.root("map")
     assert ranged.rooted({"map": 1, root: 2}) == {root: 2}
     assert ranged.rooted({"weight": 3}) == {"weight": 3}
+
+
+def test_what_goes_into_silu_stays_in_16_bits_where_asked() -> None:
+    """Most of a YOLOX's loss sits there; and a model without any SiLU is told that nothing could be kept."""
+    nodes = [
+        helper.make_node("Sigmoid", ["image"], ["gate"], "sigmoid"),
+        helper.make_node("Mul", ["image", "gate"], ["scores"], "multiply"),
+    ]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 8, 8]) for name in ("image", "scores")]
+    model = helper.make_model(helper.make_graph(nodes, "silu", values[:1], values[1:]))
+    assert plan_of(Rvc4Spec(silu_int16=True), model, Progress()).encodings == {"image": Encoding(16)}
+    assert plan_of(Rvc4Spec(), model, Progress()).encodings == {}
+    del model.graph.node[1]
+    with pytest.raises(NothingToKeep):
+        plan_of(Rvc4Spec(silu_int16=True), model, Progress())
