@@ -217,9 +217,47 @@ def test_masks_are_kept_with_the_set(photos: Path, settings: Settings, tmp_path:
     folder = tmp_path / "truth"
     folder.mkdir()
     Image.fromarray(np.full((20, 40), 3, np.uint8)).save(folder / "0.png")
+    (folder / "classes.txt").write_text("road\ncar\n")
     found = added(photos, folder, settings)
-    assert found.kind is Kind.MASKS
-    assert set(by_name(found)) == {"0.png"}
+    assert (found.kind, found.names) == (Kind.MASKS, ("road", "car"))
+    (item,) = found.images.values()
+    (folder / "0.png").unlink()
+    assert item.mask is not None
+    assert Path(item.mask).is_relative_to(settings.datasets)
+    assert np.asarray(Image.open(item.mask)).max() == 3
+
+
+def test_another_mask_is_another_set_of_labels(photos: Path, settings: Settings, tmp_path: Path) -> None:
+    """A passport is taken from the cache where nothing changed, and a mask was corrected under the same name."""
+    folder = tmp_path / "truth"
+    folder.mkdir()
+    digests = []
+    for value in (1, 2):
+        Image.fromarray(np.full((20, 40), value, np.uint8)).save(folder / "0.png")
+        digests.append(added(photos, folder, settings).sha256)
+    assert digests[0] != digests[1]
+
+
+def test_what_is_no_mask_is_refused(photos: Path, settings: Settings, tmp_path: Path) -> None:
+    for name, content in (("colours", None), ("cut", b"\x89PNG\r\n"), ("empty", b"")):
+        folder = tmp_path / name
+        folder.mkdir()
+        if content is None:
+            Image.new("RGB", SIZE).save(folder / "0.png")
+        else:
+            (folder / "0.png").write_bytes(content)
+        with pytest.raises(BadLabels, match=r"0\.png"):
+            added(photos, folder, settings)
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(BadLabels, match=r"neither \.txt nor \.png"):
+        added(photos, tmp_path / "nothing", settings)
+
+
+def test_tables_of_texts(photos: Path, settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "plates.csv"
+    path.write_text("file,text\n0.png,AB 12\n")
+    found = added(photos, path, settings)
+    assert (found.kind, by_name(found)["0.png"].text) == (Kind.TEXTS, "AB 12")
 
 
 def test_a_set_without_labels_has_none(photos: Path, settings: Settings) -> None:

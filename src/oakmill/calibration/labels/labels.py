@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from oakmill.errors import SourceError
-from oakmill.files import atomic_write
+from oakmill.files import atomic_write, file_sha256
 
 FILE = "labels.json"
 FILES = "files"
@@ -88,8 +89,16 @@ class Labels:
 
     @property
     def sha256(self) -> str:
-        """A digest over all that is said."""
-        return hashlib.sha256(_form().dump_json(self)).hexdigest()
+        """A digest over all that is said, wherever it lies."""
+        return hashlib.sha256(_form().dump_json(self._with_masks_in(Path()))).hexdigest()
+
+    def _with_masks_in(self, folder: Path) -> Labels:
+        """The same, each mask looked for in this folder."""
+        images = {
+            digest: replace(item, mask=str(folder / Path(item.mask).name)) if item.mask else item
+            for digest, item in self.images.items()
+        }
+        return replace(self, images=images)
 
     @property
     def words(self) -> str:
@@ -101,8 +110,15 @@ class Labels:
         return f"{self.kind} of {len(self.images)} images"
 
     def write(self, folder: Path) -> None:
-        """Write them into a set's folder."""
-        atomic_write(folder / FILE, _form().dump_json(self).decode())
+        """Write them into a set's folder, with copies of the masks, each called by its own digest."""
+        images = dict(self.images)
+        for digest, item in self.images.items():
+            if item.mask:
+                (folder / MASKS).mkdir(exist_ok=True)
+                kept = f"{file_sha256(Path(item.mask))}.png"
+                shutil.copyfile(item.mask, folder / MASKS / kept)
+                images[digest] = replace(item, mask=kept)
+        atomic_write(folder / FILE, _form().dump_json(replace(self, images=images)).decode())
 
 
 def beside(files: Path) -> Labels | None:
@@ -115,7 +131,7 @@ def beside(files: Path) -> Labels | None:
     if files.name != FILES or not path.is_file():
         return None
     try:
-        return _form().validate_json(path.read_bytes())
+        return _form().validate_json(path.read_bytes())._with_masks_in(files.parent / MASKS)
     except (OSError, ValidationError) as error:
         raise BadLabels(f"{path} is damaged: {str(error).splitlines()[0]}", subject=str(path)) from error
 

@@ -62,7 +62,7 @@ def _said(given: str, path: Path, images: Sequence[Pictured]) -> Said:
     if not path.exists():
         raise BadLabels(f"{given} does not exist", subject=given, remedy=REMEDY)
     if path.is_dir():
-        return yolo.read(path) if any(path.rglob("*.txt")) else masks.read(path)
+        return yolo.read(path) if yolo.files(path) else masks.read(path)
     reader = {".json": coco.read, ".csv": table.read, ".tsv": table.read}.get(path.suffix.lower())
     if reader is None:
         raise BadLabels(f"{path.name} holds no labels, by its name", subject=given, remedy=REMEDY)

@@ -33,15 +33,19 @@ def read(folder: Path) -> Said:
     described = _described(folder)
     names, points = _names(folder, described), _points_of(described)
     left_out, images = LeftOut(), dict[str, Saying]()
-    for path in sorted(folder.rglob("*.txt")):
-        if path.name in _NAMES or path.name.startswith("."):
-            continue
+    for path in files(folder):
         things = _things(path, len(names) or MOST_CLASSES, points, left_out)
         images[path.relative_to(folder).with_suffix("").as_posix() + ".txt"] = Saying(things=things)
     if not any(said.things for said in images.values()):
         why = f": {left_out.notes[0]}" if left_out.notes else ""
         raise BadLabels(f"{folder.name} holds no box that can be used{why}", subject=str(folder), remedy=_REMEDY)
     return Said(Kind.BOXES, names, images, left_out.notes, empty_means_nothing=True)
+
+
+def files(folder: Path) -> list[Path]:
+    """The files of labels in a folder and its sub-folders, sorted: all .txt but those of classes' names."""
+    found = (path for path in folder.rglob("*.txt") if path.name not in _NAMES and not path.name.startswith("."))
+    return sorted(found)
 
 
 def _described(folder: Path) -> Mapping[str, Any]:

@@ -62,10 +62,9 @@ class Segmentation:
 
     def add(self, image: str, reference: Outputs, candidate: Outputs) -> None:
         """Add one image's masks."""
-        scores = self._scores(reference)
-        threshold = 0.5 if scores.min(initial=0) >= 0 and scores.max(initial=0) <= 1 else 0.0
-        self._maps &= are_masks(scores)
-        a, b = (classes_of(self._scores(outputs), threshold) for outputs in (reference, candidate))
+        threshold = self.threshold(reference)
+        self._maps &= are_masks(self._scores(reference))
+        a, b = (self.classes(outputs, threshold) for outputs in (reference, candidate))
         size = max(int(a.max(initial=0)), int(b.max(initial=0)), len(self._reference) - 1) + 1
         same = a == b
         self._reference = _added(self._reference, a, size)
@@ -77,6 +76,15 @@ class Segmentation:
         self._by_image.append(agreement)
         if self._worst.would_keep(agreement):
             self._worst.add(WorstImage(image, agreement, _sighting(a), _sighting(b)))
+
+    def threshold(self, outputs: Outputs) -> float:
+        """The score from which a pixel is of the one class: half of a probability, 0 of a logit."""
+        scores = self._scores(outputs)
+        return 0.5 if scores.min(initial=0) >= 0 and scores.max(initial=0) <= 1 else 0.0
+
+    def classes(self, outputs: Outputs, threshold: float) -> Counts:
+        """The class of each pixel, [H, W]."""
+        return classes_of(self._scores(outputs), threshold)
 
     def _scores(self, outputs: Outputs) -> NDArray[Any]:
         """The output, with its classes in front of rows and columns where it has any."""

@@ -73,6 +73,11 @@ class Sequence:
         values = np.asarray(outputs[self.output])
         return values.reshape(-1, values.shape[-1])
 
+    def text(self, outputs: Outputs) -> str:
+        """The text that is read, where the blank and the characters are known."""
+        tops = self._rows(outputs).argmax(axis=1)
+        return "".join(self._character(index) for index in _collapsed(tops) if index != self.blank)
+
     def _sighting(self, outputs: Outputs, tops: NDArray[Any]) -> Sighting:
         blank = self.blank if self.blank is not None else self._found_blank()
         words = [self._character(index) for index in _collapsed(tops) if index != blank]

@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from oakmill.calibration.labels import ImageLabels, Kind, Labels, Thing
 from oakmill.conversion.passport.classification import Classifier
 from oakmill.conversion.passport.detection import Detector
 from oakmill.conversion.passport.labelled import Accuracy, Truth, judges_of, unused
 from oakmill.conversion.passport.labelled import boxes as by_boxes
+from oakmill.conversion.passport.segmentation import Segmentation
+from oakmill.conversion.passport.sequence import Sequence as StepByStep
 from oakmill.heads.boxes import Boxes
 from oakmill.heads.decoders import Found
 from oakmill.spec import Resize
@@ -223,3 +227,53 @@ def test_nothing_found_is_nothing_and_no_crash() -> None:
     assert accuracy is not None
     assert (accuracy.headline.reference, accuracy.headline.candidate) == (0, 0)
     assert by_boxes.match([], Boxes(np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64))) is None
+
+
+def masked(tmp_path: Path, mask: list[list[int]], size: tuple[int, int]) -> ImageLabels:
+    path = tmp_path / "mask.png"
+    Image.fromarray(np.array(mask, np.uint8)).save(path)
+    return ImageLabels("a", size, mask=str(path))
+
+
+def test_pixels_are_compared_where_the_model_sees_them(tmp_path: Path) -> None:
+    """A wide photo is cropped to a square: the mask's outer columns are not seen, and 255 counts for nobody."""
+    mask = [[9, 0, 1, 9], [9, 0, 255, 9]]
+    given = labels([masked(tmp_path, mask, (4, 2))], Kind.MASKS)
+    judge = judges_of([Segmentation("out")], truth(given, Resize.CROP))[0]
+    scores = np.zeros((1, 2, 4, 4), np.float32)
+    scores[0, 1, :, 2:] = 1  # each pixel of the mask is two by two of the output
+    wrong = scores.copy()
+    wrong[0, 1, 0, 0] = 2
+    judge.add("a", {"out": scores}, {"out": wrong})
+    accuracy = judge.accuracy()
+    assert accuracy is not None
+    mean, pixels = accuracy.scores
+    assert (mean.reference, pixels.reference) == (1, 1)
+    assert pixels.candidate == pytest.approx(11 / 12)
+    assert mean.candidate == pytest.approx((7 / 8 + 4 / 5) / 2)
+
+
+def test_black_beside_a_padded_image_is_no_class(tmp_path: Path) -> None:
+    given = labels([masked(tmp_path, [[1, 1]], (2, 1))], Kind.MASKS, ("floor", "wall"))
+    judge = judges_of([Segmentation("out", ("wall", "floor"))], truth(given, Resize.PAD))[0]
+    scores = np.zeros((1, 2, 4, 4), np.float32)
+    scores[0, 1] = 1
+    scores[0, 1, 1:3] = -1
+    judge.add("a", None, {"out": scores})
+    accuracy = judge.accuracy()
+    assert accuracy is not None
+    assert [score.candidate for score in accuracy.scores] == [1, 1]
+    assert "matched by name" in accuracy.note
+
+
+def test_texts_are_read_as_ctc_writes_them() -> None:
+    images = [ImageLabels("a", (1, 1), text="ab"), ImageLabels("b", (1, 1), text="AAB")]
+    judge = judges_of([StepByStep("out", ("-", "A", "B"), blank=0)], truth(labels(images, Kind.TEXTS)))[0]
+    steps = {"a": [1, 1, 0, 2, 2, 0], "b": [1, 1, 2, 0, 0, 0]}
+    for name, tops in steps.items():
+        judge.add(name, None, {"out": np.eye(3, dtype=np.float32)[tops][None]})
+    accuracy = judge.accuracy()
+    assert accuracy is not None
+    assert accuracy.headline.candidate == 0.5
+    unread = truth(labels(images, Kind.TEXTS))
+    assert not judges_of([StepByStep("out", (), blank=0)], unread)

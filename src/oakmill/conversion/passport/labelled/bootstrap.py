@@ -43,3 +43,8 @@ def _interval(values: Floats) -> Interval:
         return (float("nan"), float("nan"))
     low, high = np.percentile(known, SIDES)
     return (float(low), float(high))
+
+
+def mean(right: NDArray[np.bool_], row: Counts) -> float:
+    """The share of images that are right, each counted as `row` says."""
+    return float((right * row).sum() / row.sum())

@@ -65,10 +65,10 @@ class Classes:
     def _score(self, key: str, words: str, first: int) -> Score:
         """The share of images whose class is among the first so many."""
         float_right, right = (np.array(ranks, np.int64) < first for ranks in (self._reference, self._candidate))
-        reference = (lambda row: _mean(float_right, row)) if float_right.size else None
+        reference = (lambda row: bootstrap.mean(float_right, row)) if float_right.size else None
         drawn, once = bootstrap.draws(right.size), np.ones(right.size, np.int64)
-        means = (reference(once) if reference else float("nan")), _mean(right, once)
-        return Score(key, words, *means, *bootstrap.intervals(reference, lambda row: _mean(right, row), drawn))
+        means = (reference(once) if reference else float("nan")), bootstrap.mean(right, once)
+        return Score(key, words, *means, *bootstrap.intervals(reference, lambda row: bootstrap.mean(right, row), drawn))
 
 
 def _rank(scores: NDArray[np.generic], label: int) -> int:
@@ -77,7 +77,3 @@ def _rank(scores: NDArray[np.generic], label: int) -> int:
     if np.isnan(float(scores[label])):
         return int(values.size)
     return int((values > values[label]).sum() + (values[:label] == values[label]).sum())
-
-
-def _mean(right: NDArray[np.bool_], row: bootstrap.Counts) -> float:
-    return float((right * row).sum() / row.sum())

@@ -12,7 +12,11 @@ from oakmill.conversion.passport.detection import Detector
 from oakmill.conversion.passport.labelled.accuracy import Accuracy
 from oakmill.conversion.passport.labelled.boxes import Detections
 from oakmill.conversion.passport.labelled.classes import Classes
+from oakmill.conversion.passport.labelled.masks import Pixels
+from oakmill.conversion.passport.labelled.texts import Texts
 from oakmill.conversion.passport.labelled.truth import Truth
+from oakmill.conversion.passport.segmentation import Segmentation
+from oakmill.conversion.passport.sequence import Sequence as StepByStep
 from oakmill.conversion.passport.tasks import Task
 from oakmill.findings import Finding, Severity
 
@@ -52,6 +56,10 @@ def _judge(task: Task, truth: Truth) -> Judge | None:
             return Classes(truth, task.output, task.names)
         case Detector(), Kind.BOXES if truth.size is not None:
             return Detections(truth, task)
+        case Segmentation(), Kind.MASKS if truth.size is not None:
+            return Pixels(truth, task)
+        case StepByStep(), Kind.TEXTS if task.names and task.blank is not None:
+            return Texts(truth, task)
     return None
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from oakmill.calibration.images import placed
 from oakmill.calibration.labels import ImageLabels, Kind, Labels, Thing
+from oakmill.calibration.labels.labels import IGNORED
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.heads.decoders import Size
 from oakmill.spec import Resize
@@ -59,14 +60,22 @@ class Truth:
         whole: Floats = boxes * (a, c, a, c) + (b, d, b, d)
         return np.clip(whole, 0, 1) if cut else whole
 
-    def class_map(self, names: Sequence[str], classes: int | None = None) -> ClassMap:
+    @property
+    def listed(self) -> tuple[int, ...]:
+        """The classes that the labels name, else all that a mask may have."""
+        return tuple(range(len(self.labels.names) or IGNORED))
+
+    def class_map(
+        self, names: Sequence[str], classes: int | None = None, used: Sequence[int] | None = None
+    ) -> ClassMap:
         """Match the labels' classes with the model's: by name where both have names, else by number.
 
         Args:
             names: the model's, by index; none where it has none.
             classes: how many it has, where that is known.
+            used: the labels' classes that may come; by default those that do.
         """
-        used = sorted(self._used())
+        used = sorted(self._used()) if used is None else used
         own, names = self.labels.names, () if _are_numbers(names) else names
         if not names or not any(own):
             whose = "the model names no classes" if any(own) else "the labels name no classes"
