@@ -135,8 +135,21 @@ def test_an_interval_is_of_both_models_on_the_same_images() -> None:
     low, high = score.drop_interval
     assert 0 <= low < 0.02
     assert 0.15 < high < 0.25
-    assert score.reference_interval == (1.0, 1.0)
+    assert score.reference_interval == (0.88, 1.0)
     assert judge.accuracy() == accuracy
+
+
+def test_where_no_image_changed_the_interval_is_no_point() -> None:
+    """48 photos on which both models were right alike had a drop of 0.0, from 0.0 to 0.0 points: they cannot know."""
+    images = [ImageLabels(f"{n}", (SIDE, SIDE), label=0) for n in range(48)]
+    judge = judges_of([Classifier("scores")], truth(labels(images, Kind.CLASSES)))[0]
+    for image in images:
+        same = {"scores": np.eye(3)[None, 0]}
+        judge.add(image.name, same, same)
+    accuracy = judge.accuracy()
+    assert accuracy is not None
+    assert accuracy.headline.drop_interval == (-3 / 48, 3 / 48)
+    assert "0.0 points (95 %: -6.2 to +6.2)" in accuracy.headline.text
 
 
 def test_top_five_and_ties_and_what_is_no_number() -> None:
@@ -217,6 +230,18 @@ def test_boxes_of_no_class_that_is_labelled_do_not_count() -> None:
     assert isinstance(accuracy, Accuracy)
     assert accuracy.headline.candidate == pytest.approx(1)
     assert accuracy.images == 1
+
+
+def test_a_detector_of_one_class_is_not_blamed_for_the_others() -> None:
+    """A detector of persons on COCO's labels, whose classes had no names, missed all chairs by number."""
+    things = (Thing(0, (0.1, 0.1, 0.5, 0.5)), Thing(56, (0.6, 0.6, 0.9, 0.9)))
+    image = ImageLabels("a", (SIDE, SIDE), things=things)
+    judge = by_boxes.Detections(truth(labels([image])), detector(("class 0",)))
+    judge.add("a", None, rows([(0, 0.9, (0.1, 0.1, 0.5, 0.5))]))
+    accuracy = judge.accuracy()
+    assert accuracy is not None
+    assert accuracy.headline.candidate == pytest.approx(1)
+    assert "the model does not know class 56, which do not count" in accuracy.note
 
 
 def test_nothing_found_is_nothing_and_no_crash() -> None:

@@ -45,7 +45,8 @@ class Score:
 
     def points(self, value: float) -> str:
         """A difference as people read it: in points, of a hundred."""
-        return f"{100 * value:+.1f}"
+        rounded = round(100 * value, 1)
+        return f"{rounded:+.1f}" if rounded else "0.0"
 
     @property
     def text(self) -> str:

@@ -45,6 +45,28 @@ def _interval(values: Floats) -> Interval:
     return (float(low), float(high))
 
 
-def mean(right: NDArray[np.bool_], row: Counts) -> float:
+def of_shares(read: NDArray[np.bool_], right: NDArray[np.bool_]) -> tuple[float, float, Interval, Interval, Interval]:
+    """Two shares of the same images and their intervals: of the float model (NaN of no image), and of the converted.
+
+    Where no image says otherwise, a bootstrap would be sure of what it cannot know: there the rule of three holds (of n
+    images without the event, its share is below 3 / n with 95 %; J. A. Hanley, A. Lippman-Hand, JAMA 249, 1983).
+    """
+    once, drawn, three = np.ones(right.size, np.int64), draws(right.size), 3 / max(right.size, 1)
+    reference = (lambda row: _mean(read, row)) if read.size else None
+    first, second, drop = intervals(reference, lambda row: _mean(right, row), drawn)
+    if read.size and bool((read == right).all()):
+        drop = (-min(three, 1.0), min(three, 1.0))
+    means = (reference(once) if reference else float("nan")), _mean(right, once)
+    return (*means, _widened(first, three), _widened(second, three), drop)
+
+
+def _widened(interval: Interval, three: float) -> Interval:
+    """Of a share that is 0 or 1 in every draw."""
+    if interval == (1.0, 1.0):
+        return (max(0.0, 1 - three), 1.0)
+    return (0.0, min(1.0, three)) if interval == (0.0, 0.0) else interval
+
+
+def _mean(right: NDArray[np.bool_], row: Counts) -> float:
     """The share of images that are right, each counted as `row` says."""
     return float((right * row).sum() / row.sum())

@@ -81,7 +81,7 @@ class Detections:
         labelled = self.truth.by_name.get(image)
         if labelled is None or labelled.things is None:
             return
-        self._map = self._map or self.truth.class_map(self.task.names)
+        self._map = self._map or self.truth.class_map(self.task.names, len(self.task.names) or None)
         things = self._seen(labelled)
         self._both = self._both and reference is not None
         for side, outputs in ((self._reference, reference), (self._candidate, candidate)):

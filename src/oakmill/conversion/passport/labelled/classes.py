@@ -64,11 +64,8 @@ class Classes:
 
     def _score(self, key: str, words: str, first: int) -> Score:
         """The share of images whose class is among the first so many."""
-        float_right, right = (np.array(ranks, np.int64) < first for ranks in (self._reference, self._candidate))
-        reference = (lambda row: bootstrap.mean(float_right, row)) if float_right.size else None
-        drawn, once = bootstrap.draws(right.size), np.ones(right.size, np.int64)
-        means = (reference(once) if reference else float("nan")), bootstrap.mean(right, once)
-        return Score(key, words, *means, *bootstrap.intervals(reference, lambda row: bootstrap.mean(right, row), drawn))
+        read, right = (np.array(ranks, np.int64) < first for ranks in (self._reference, self._candidate))
+        return Score(key, words, *bootstrap.of_shares(read, right))
 
 
 def _rank(scores: NDArray[np.generic], label: int) -> int:

@@ -54,9 +54,5 @@ class Texts:
         if not self.counts:
             return None
         read, right = np.array(self._reference, bool), np.array(self._candidate, bool)
-        once, drawn = np.ones(right.size, np.int64), bootstrap.draws(right.size)
-        reference = (lambda row: bootstrap.mean(read, row)) if read.size else None
-        means = (reference(once) if reference else float("nan")), bootstrap.mean(right, once)
-        found = bootstrap.intervals(reference, lambda row: bootstrap.mean(right, row), drawn)
-        score = Score("texts", "texts without a mistake", *means, *found)
+        score = Score("texts", "texts without a mistake", *bootstrap.of_shares(read, right))
         return Accuracy("Text", "text", right.size, self.truth.labels.source, (score,), self.matching)
