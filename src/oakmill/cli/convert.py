@@ -98,13 +98,13 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
 def _chosen(platform: str, values: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
     """The options, with what is offered first where nobody says otherwise and images can tell what it is worth.
 
-    Without images of the user's an INT8 conversion is one, calibrated by the set `general`, as it always was.
+    Without images of the user's an INT8 conversion is one, calibrated by the set `general`, as it always was; so is one
+    of a configuration, whose own program means INT8 where it says nothing.
     """
-    offered = PLATFORMS[platform].offered
-    given = {name for name, value in values.items() if value not in (None, (), False)} | set(base)
-    if "quantization_data" not in given or given & SAYS_PRECISION:
+    given = {name for name, value in values.items() if value not in (None, (), False)}
+    if base or "quantization_data" not in given or given & SAYS_PRECISION:
         return dict(values)
-    return {**values, **offered}
+    return {**values, **PLATFORMS[platform].offered}
 
 
 def _with_images(spec: ConversionSpec, settings: Settings) -> ConversionSpec:

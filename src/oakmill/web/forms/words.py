@@ -33,10 +33,16 @@ def words_of(
     parts = [
         ["oakmill", "convert", address],
         ["--to", platform, "--hub", url],
-        *options(kind, values, named=inputs > 1),
+        *options(kind, {**_unsaid(kind, values), **values}, named=inputs > 1),
     ]
     command = " \\\n  ".join(shlex.join(part) for part in parts)
     return Words(command, _python(kind, values, address, url), _yaml(kind, values, file))
+
+
+def _unsaid(kind: type[ConversionSpec], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults of the spec that the command line has to be told, as with images it takes what is offered first."""
+    offered = PLATFORMS[kind.platform_name()].offered if "quantization_data" in values else {}
+    return {name: str(kind.model_fields[name].default) for name in offered}
 
 
 def _python(kind: type[ConversionSpec], values: Mapping[str, Any], address: str, url: str) -> str:
