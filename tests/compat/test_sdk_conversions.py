@@ -24,10 +24,12 @@ MODES: dict[str, tuple[str, dict[str, Any]]] = {
     "rvc3": ("RVC3", {}),
     "rvc4 int8": ("RVC4", {"quantization_data": "GENERAL", "max_quantization_images": 4}),
     "rvc4 zip": ("RVC4", {"quantization_data": "calibration.zip", "max_quantization_images": 3}),
-    "rvc4 fp16": ("RVC4", {"quantization_mode": "FP16_STANDARD"}),
 }
-MADE = [*((mode, "onnx") for mode in MODES), *((mode, "archive") for mode in ("rvc2", "rvc3", "rvc4 int8"))]
-"""Every mode from ONNX, every platform from an NN Archive."""
+MADE = [("rvc2", "onnx"), ("rvc4 zip", "onnx"), *((mode, "archive") for mode in ("rvc2", "rvc3", "rvc4 int8"))]
+"""Every platform from an NN Archive, and from ONNX what is not like it.
+
+The client's own suite converts ONNX in every mode, and test_zoo opens RVC4's floating point.
+"""
 
 
 def ask(sdk: Sdk, hub: ServedHub, folder: Path, calls: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
