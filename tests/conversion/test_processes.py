@@ -109,7 +109,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
 def test_ctrl_c_ends_the_whole_tree_and_leaves_nothing(running: Running, number: signal.Signals) -> None:
     tools = running.tools()
     running.process.send_signal(number)
-    _, errors = running.process.communicate(timeout=20)
+    _, errors = running.process.communicate(timeout=60)
     assert running.process.returncode == 130
     assert "interrupted" in errors
     assert eventually(lambda: not any(map(is_alive, tools)))
@@ -121,7 +121,7 @@ def test_a_killed_conversion_takes_its_tools_along_and_shows_no_result(running: 
     """kill -9: temporary files may stay, but no process, and nothing in the output folder that looks finished."""
     tools = running.tools()
     running.process.kill()
-    running.process.wait(timeout=20)
+    running.process.wait(timeout=60)
     assert eventually(lambda: not any(map(is_alive, tools)))
     assert not [path for path in running.out.iterdir() if not path.name.startswith(".oakmill-")]
 

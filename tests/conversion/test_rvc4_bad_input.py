@@ -369,7 +369,7 @@ def test_ctrl_c_in_the_calibration_ends_it_at_once_and_cleans_up(
     running = begin(slow, "--quantization-data", folder, "-o", tmp_path / "out", images=3)
     began = time.monotonic()
     running.process.send_signal(number)
-    _, errors = running.process.communicate(timeout=20)
+    _, errors = running.process.communicate(timeout=60)
     assert running.process.returncode == 130
     assert "interrupted" in errors
     assert time.monotonic() - began < 60
@@ -388,7 +388,7 @@ def test_a_killed_calibration_goes_on_where_it_was(
     while images_saved(ranges) < SAVED and time.monotonic() < end and running.process.poll() is None:
         running.lines.append(running.process.stdout.readline())  # type: ignore[union-attr]
     os.kill(running.process.pid, signal.SIGKILL)
-    running.process.communicate(timeout=20)
+    running.process.communicate(timeout=60)
     saved = images_saved(ranges)
     assert saved >= SAVED, "it ended before its checkpoint"
     assert nothing_left(tmp_path / "out")
@@ -398,7 +398,7 @@ def test_a_killed_calibration_goes_on_where_it_was(
     first = next(count for count in map(images_done, again.lines) if count)
     assert first > saved
     again.process.send_signal(signal.SIGINT)
-    again.process.communicate(timeout=20)
+    again.process.communicate(timeout=60)
 
 
 def images_saved(ranges: Path) -> int:

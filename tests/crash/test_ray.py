@@ -47,7 +47,7 @@ def test_jobs_run_on_the_cluster_and_one_whose_worker_is_killed_is_sent_again(hu
             files = session.query(InstanceFile).where(InstanceFile.instance_id == result.id).all()
             assert all(open_store(hub.settings).has(file.sha256) for file in files) and len(files) == 4
     placer.terminate()
-    assert placer.wait(30) == 0
+    assert placer.wait(60) == 0
     assert eventually(lambda: not [pid for job in ends for pid in workers_of(job.id)])
 
 

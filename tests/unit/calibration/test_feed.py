@@ -28,7 +28,7 @@ def test_items_come_in_order_however_long_each_takes() -> None:
 
 
 def test_several_are_read_at_once() -> None:
-    meeting = threading.Barrier(3, timeout=10)
+    meeting = threading.Barrier(3, timeout=60)
     assert len(list(prefetched(lambda index: meeting.wait(), 9, threads=3, ahead=4))) == 9
 
 
@@ -92,6 +92,6 @@ def test_control_c_ends_the_program() -> None:
         assert process.stdout
         assert process.stdout.readline() == b"running\n"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=60)
     assert b"KeyboardInterrupt" in errors
     assert process.returncode

@@ -71,7 +71,7 @@ def test_native_code_that_does_not_come_back_is_told_of() -> None:
 
     with ended_by(stuck):
         with watched("a run", 0.05):
-            assert over.wait(10)
+            assert over.wait(60)
         with watched("a short one", 60):
             pass
     with watched("one without anybody to tell", 0.01):
