@@ -23,6 +23,8 @@ from oakmill.model.pruning import reads
 _QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _RELABELS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 _CLAMPS = frozenset({"Clip", "Relu"})
+_AS_MANY = frozenset({"Cast", "Transpose"})
+"""Where a shape is computed, as an old Softmax's is, onnx may know it before these and not behind them."""
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 _FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
@@ -105,7 +107,7 @@ class _Tensors:
     """The graph's tensors: what each is a view of, how many values it has, and how many bits each value takes."""
 
     value_bits: float
-    shapes: Mapping[str, Shape | None]
+    shapes: dict[str, Shape | None]
     types: Mapping[str, int]
     constants: frozenset[str]
     roots: dict[str, str] = field(default_factory=dict)
@@ -165,9 +167,11 @@ def _tensors(model: ModelProto, value_bits: int) -> _Tensors:
     graph = infer_shapes(_without_formats(model)).graph
     shapes: dict[str, Shape | None] = {}
     types: dict[str, int] = {}
-    for value in (*graph.value_info, *graph.output, *graph.input):
+    stated = (*model.graph.value_info, *model.graph.output)  # what inference does not find, whoever wrote it may know
+    for value in (*stated, *graph.value_info, *graph.output, *graph.input):
         found = dimensions(value.type.tensor_type)
-        shapes[value.name] = None if found is None or None in found else tuple(size or 0 for size in found)
+        fixed = None if found is None or None in found else tuple(size or 0 for size in found)
+        shapes[value.name] = shapes.get(value.name) if fixed is None else fixed
         types[value.name] = value.type.tensor_type.elem_type
     shapes.update((item.name, tuple(item.dims)) for item in model.graph.initializer)
     types.update((item.name, item.data_type) for item in model.graph.initializer)
@@ -203,6 +207,8 @@ def _layers_of(model: ModelProto, tensors: _Tensors) -> list[NodeProto]:
         elif not all(map(tensors.is_constant, filter(None, node.input))) or not node.input:
             found.append(node)
             made.update(node.output)
+            if node.op_type in _AS_MANY and tensors.shapes.get(node.output[0]) is None:
+                tensors.shapes[node.output[0]] = tensors.shapes.get(tensors.root(first))
     return found
 
 

@@ -126,3 +126,16 @@ def test_a_graph_in_half_whose_pixels_come_in_as_bytes() -> None:
     assert (made.graph.input[0].type.tensor_type.elem_type, count(made).unknown) == (TensorProto.UINT8, 0)
     assert (count(made).multiply_adds, count(made).parameters) == (plain.multiply_adds, plain.parameters)
     assert count(made).layers[-1].number_format == "float"
+
+
+def test_a_computed_shape_hides_nothing_behind_it() -> None:
+    """Squeezenet in FP16 got no expected time: its old Softmax is brought back to the shape of its input, which a node
+    computes, and the Transpose behind it had no shape."""
+    model = parse(
+        "b = Softmax(x)  y = Reshape(b, s)  z = Transpose<perm=[1,0]>(y)",
+        inputs="float[1,10] x, int64[2] s",
+        outputs="float[?,?] z",
+    )
+    found = count(model)
+    assert (found.unknown, [layer.op for layer in found.layers]) == (0, ["Softmax", "Transpose"])
+    assert found.layers[-1].written == 20
