@@ -11,7 +11,7 @@ keep a scale of their own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -54,6 +54,7 @@ class Distances(OnGrids):
     offsets are doubled, and count from the cell's corner.
     """
 
+    source: Decoded
     grids: tuple[Grid, ...]
     bins: int
     task: str = "detect"
@@ -142,7 +143,7 @@ class Distances(OnGrids):
     def before(self, outputs: Outputs) -> Reading:
         """Boxes and scores as the export decodes them, and what else the task has; turned boxes are no corners, and not
         what DepthAI shows."""
-        seen = self.source.seen(outputs, self.size)
+        seen = self._wanted(outputs)
         reading = seen.reading(self.classes)
         if self.task == "obb":
             return {"scores": reading["scores"]}
@@ -152,9 +153,18 @@ class Distances(OnGrids):
             return {**reading, "coefficients": seen.others, "protos": outputs[self.protos][0]}
         return reading
 
+    def _wanted(self, outputs: Outputs) -> Seen:
+        """What the source's output says, its keypoints in pixels."""
+        seen = self.source.seen(outputs, self.size)
+        if self.task != "pose" or self.source.chosen or not self.source.is_in_parts(outputs):
+            return seen
+        points = seen.others.reshape(len(seen.others), -1, self.dims).copy()
+        points[..., :2] *= self.size[::-1]
+        return replace(seen, others=points.reshape(len(points), -1))
+
     def apart(self, before: Outputs, after: Outputs) -> float:
         """How far the ends' boxes are from the source's."""
-        wanted = self.source.seen(before, self.size)
+        wanted = self._wanted(before)
         corners, scores = YoloGrid(self.boxes, self.subtype, self.classes, self.size).candidates(after)
         others = self._others(after)
         if self.task == "obb":
@@ -260,12 +270,13 @@ def _source(graph: Graph, output: str, joined: str, classes: int, *, objectness:
     maker = graph.maker(joined)
     last = maker is not None and attribute(maker, "axis") in (-1, 2)
     if output == joined:
-        return Decoded(output, classes, objectness, transposed=not last)
+        return Decoded(output, classes, objectness, transposed=not last, form="")
     turned = graph.maker(output, "Transpose")
     if turned is not None and turned.input[0] == joined:
-        return Decoded(output, classes, objectness, transposed=last)
+        return Decoded(output, classes, objectness, transposed=last, form="")
     if not any(node.op_type == "TopK" for node in graph.before(output)):
-        return None
+        scaled = graph.maker(output, "Concat")  # by LiteRT's exporter, which brings coordinates to parts of the image
+        return Decoded(output, classes, objectness, transposed=not last, form="") if scaled is not None else None
     turns = any(node.op_type in ("Cos", "Sin") for node in graph.before(joined))
     return Decoded(output, classes, chosen=True, centres=turns)
 

@@ -15,6 +15,8 @@ from oakmill.heads.families.base import Evidence, Reading, Sure
 
 USUAL_STRIDES = (8, 16, 32)
 MOST_BOXES = 300
+LARGEST_PART = 2.0
+"""Of a centre in parts of the image: it lies at most that far beside its cell; in pixels the last cell's is larger."""
 THRESHOLD = 0.5
 """Of scores, and of overlaps in the suppression: what Luxonis' exporter writes."""
 
@@ -58,8 +60,8 @@ class Source(Protocol):
 class Decoded:
     """The form of a source's own output: [1, N, C], or [1, C, N] where `transposed`.
 
-    `form` is that of `decoders.Rows`; `chosen`: a row is four corners, or centre and size where `centres`, a score and
-    its class; behind come `others`.
+    `form` is that of `decoders.Rows`; where it is empty, the numbers tell parts of the image from pixels. `chosen`: a
+    row is four corners, or centre and size where `centres`, a score and its class; behind come `others`.
     """
 
     output: str
@@ -70,13 +72,19 @@ class Decoded:
     centres: bool = True
     form: str = "pixels"
 
+    def is_in_parts(self, outputs: Outputs) -> bool:
+        """Whether its boxes are in parts of the image."""
+        rows = outputs[self.output][0].astype(np.float64)
+        return is_in_parts(rows.T if self.transposed else rows)
+
     def seen(self, outputs: Outputs, size: Size) -> Seen:
         """What it says of one image."""
         rows: Floats = outputs[self.output][0].astype(np.float64)
         rows = rows.T if self.transposed else rows
         if self.chosen:
             return self._chosen(rows, size)
-        reader = Rows(self.output, size, self.objectness, self.transposed, self.form, self.classes)
+        form = self.form or ("parts" if is_in_parts(rows) else "pixels")
+        reader = Rows(self.output, size, self.objectness, self.transposed, form, self.classes)
         corners, scores = reader.candidates(outputs)
         return Seen(corners, scores, rows[:, 4 + self.objectness + self.classes :])
 
@@ -86,6 +94,11 @@ class Decoded:
             first, second = first - second / 2, first + second / 2
         corners = np.concatenate([first, second], 1) / np.tile(size[::-1], 2)
         return Seen(corners, rows[:, 4:5], rows[:, 6:], rows[:, 5].astype(np.int64))
+
+
+def is_in_parts(rows: Floats) -> bool:
+    """Whether boxes [n, 4...] are in parts of the image, as of TFLite exports, and not in pixels."""
+    return bool(np.abs(rows[:, :2]).max(initial=0) <= LARGEST_PART)
 
 
 def apart(wanted: Seen, found: Seen) -> float:

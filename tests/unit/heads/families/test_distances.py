@@ -196,3 +196,36 @@ def test_ten_thousand_classes_are_as_good_as_three() -> None:
     found = found_in(model)
     assert apart(model, found, found.cut(model, "rvc2")) < CLOSE
     assert len(found.names) == 10_000
+
+
+def in_parts(model: ModelProto, task: str) -> ModelProto:
+    """As LiteRT's exporter ends a network: boxes and keypoints by the image's size, slice by slice, joined anew."""
+    graph, points = model.graph, 4 if task == "pose" else 0
+    for node in graph.node:
+        node.output[:] = ["in pixels of all" if name == "output0" else name for name in node.output]
+    others = {"pose": 12, "segment": 5, "obb": 1}.get(task, 0)
+    scale = np.ones((1, 4 + 3 + others, 1), np.float32)
+    scale[0, :4] = 64
+    scale[0, 7 : 7 + 3 * points].reshape(-1, 3)[:, :2] = 64
+    parts = []
+    for first, last in ((0, 4), (4, 7), (7, 7 + others)):
+        if last == first:
+            continue
+        words = []
+        for word, value in (("from", first), ("to", last), ("axis", 1)):
+            words.append(f"{word}/{first}")
+            graph.initializer.append(onnx.numpy_helper.from_array(np.array([value], np.int64), words[-1]))
+        graph.initializer.append(onnx.numpy_helper.from_array(scale[:, first:last], f"by/{first}"))
+        graph.node.append(helper.make_node("Slice", ["in pixels of all", *words], [f"slice/{first}"]))
+        graph.node.append(helper.make_node("Div", [f"slice/{first}", f"by/{first}"], [f"part/{first}"]))
+        parts.append(f"part/{first}")
+    graph.node.append(helper.make_node("Concat", parts, ["output0"], axis=1))
+    return model
+
+
+@pytest.mark.parametrize("task", ["detect", "segment", "pose", "obb"])
+def test_boxes_in_parts_of_the_image_are_those_in_pixels(task: str) -> None:
+    """Exports for TFLite give boxes and keypoints in parts of the image: they kept their outputs."""
+    model = in_parts(Export(task=task, opset=17, joined=False).model(), task)
+    found = found_in(model)
+    assert apart(model, found, found.cut(model, "rvc2")) < CLOSE
