@@ -289,7 +289,7 @@ def gemm(node: NodeProto, emit: Emitter) -> None:
     kept = {name: given[name] for name in ("transA", "transB") if name in given}
     if is_plain:
         emit("Gemm", *inputs, out=node.output[0], **kept)
-    elif emit.scope.is_constant(inputs[2]) and math.prod(emit.scope.shape(inputs[2])[:-1]) == 1:
+    elif emit.scope.is_constant(inputs[2]) and math.prod(emit.scope.fixed_shape(inputs[2])[:-1]) == 1:
         flat = np.broadcast_to(emit.scope.constant(inputs[2]).reshape(-1), [count])
         emit("Gemm", *inputs[:2], flat, out=node.output[0], **kept)
     else:
