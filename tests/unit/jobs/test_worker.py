@@ -70,10 +70,14 @@ def test_a_job_becomes_an_instance_with_its_files(workshop: Workshop) -> None:
         "small.toy.passport.html": Role.PASSPORT_PAGE,
         "small.toy.recipe.yaml": Role.RECIPE,
     }
+    assert job.result is not None
     with workshop.hub.db.reading() as session:
         made = session.get_one(Instance, job.result_id)
         assert (made.model_type, made.status, made.parent_id) == ("TOY", InstanceStatus.AVAILABLE, "aimi_1")
         assert made.parameters["paint"] == 2
+        assert made.facts["cost"] == job.result["passport"]["cost"]
+        assert made.facts["cost"]["multiply_adds"] > 0
+    assert "layers" not in job.result["passport"]  # 140 kB of YOLOX-nano's, which its file has
     assert [stage["name"] for stage in job.stages] == [
         "inspect", "preflight", "prepare", "compile", "package", "verify",
     ]  # fmt: skip
