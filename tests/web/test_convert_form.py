@@ -95,6 +95,7 @@ def test_calibration_sets_are_choices_and_random_is_warned_of(page: Page, net: s
     for name in ("Driving", "Food", "General", "Indoors", "Random", "Warehouse"):
         expect(sets.get_by_text(name, exact=True)).to_be_visible()
     expect(sets).to_contain_text("Random pixels wreck accuracy")
+    expect(page.locator("#f-target_precision")).to_have_value("AUTO")
     page.select_option("#f-target_precision", "FP16_STANDARD")
     expect(sets).to_be_hidden()
 

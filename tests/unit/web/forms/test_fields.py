@@ -156,6 +156,17 @@ def test_the_command_says_the_same_as_the_form(kind: type[ConversionSpec], monke
     assert build_spec(kind, options) == _alone(kind)
 
 
+def test_int8_of_a_form_is_int8_in_the_command() -> None:
+    """The command line takes AUTO where images are given and nothing else is said; a form that says INT8 means it."""
+    values = {"quantization_data": "food"}
+    command = words_of(Rvc4Spec, values, address="team/m:v:abcd", file="m.onnx", url="http://hub").command
+    assert "--target-precision INT8_STANDARD" in command
+    asked = {**values, "target_precision": "AUTO"}
+    command = words_of(Rvc4Spec, asked, address="team/m:v:abcd", file="m.onnx", url="http://hub").command
+    assert "--target-precision AUTO" in command
+    assert command.count("--target-precision") == 1
+
+
 _INPUTS = {item.name for item in input_fields()}
 
 
