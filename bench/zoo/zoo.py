@@ -54,7 +54,7 @@ OWN_NEEDS = (
     "six",
     "tqdm",
 )
-SAME, APART = 0.99, 0.8
+SAME, APART = 0.99, 0.95
 """From where the package's program sees the same, below where it does not; a verdict that says otherwise is wrong."""
 
 Row = dict[str, Any]
