@@ -8,6 +8,9 @@ from typing import Any
 Row = Mapping[str, Any]
 Key = tuple[str, str, str]
 
+VERDICTS = ("ok", "warning", "error")
+SAME, APART = 0.99, 0.95
+"""From where the package's program sees the same, below where it does not."""
 TITLES = {
     ("rvc2", ""): "RVC2, FP16",
     ("rvc3", "INT8_STANDARD"): "RVC3, INT8",
@@ -47,7 +50,7 @@ def page(rows: Iterable[Row], models: Sequence[tuple[str, str]], asked: Sequence
     for name, package in models:
         cells = [cell(known.get((name, *item))) for item in asked]
         lines.append(f"| {name} | {package} | {' | '.join(cells)} |")
-    lines += ["", *(f"* {total(known, models, item)}" for item in asked), ""]
+    lines += ["", *(f"* {total(known, models, item)}" for item in asked), "", *judged(list(known.values()))]
     refused = [row for row in known.values() if row["outcome"] != "converted"]
     if refused:
         lines += ["## What did not convert", "", *(f"* {why(row)}" for row in refused), ""]
@@ -71,12 +74,31 @@ def total(known: Mapping[Key, Row], models: Sequence[tuple[str, str]], item: tup
     """What a column comes to."""
     there = [row for name, _ in models if (row := known.get((name, *item)))]
     converted = [row for row in there if row["outcome"] == "converted"]
-    words = ", ".join(
-        f"{sum(row['verdict'] == word for row in converted)} {word}" for word in ("ok", "warning", "error")
-    )
+    words = ", ".join(f"{sum(row['verdict'] == word for row in converted)} {word}" for word in VERDICTS)
     return (
         f"{TITLES[item]}: {len(there)} of {len(models)} models were run, {len(converted)} of these converted ({words})"
     )
+
+
+def judged(rows: Sequence[Row]) -> list[str]:
+    """How far the verdicts are those of the packages' own programs: a sentence for each precision, with who differs."""
+    lines = ["## The verdict and the package's own program", ""]
+    for title, precision in (("FP16", ("", "FP16_STANDARD")), ("INT8", ("INT8_STANDARD",))):
+        mine = [row for row in rows if row["precision"] in precision and row["outcome"] == "converted"]
+        words = ", ".join(f"{sum(row['verdict'] == word for row in mine)} {word}" for word in VERDICTS)
+        both = [row for row in mine if row.get("own") is not None]
+        other = [row for row in both if contradicted(row)]
+        lines.append(
+            f"* {title}: of {len(mine)} conversions {words}; a package's own program reads {len(both)} of them, and "
+            f"contradicts the verdict of {len(other)}" + "".join(f"; {row['name']} ({cell(row)})" for row in other)
+        )
+    return [*lines, ""]
+
+
+def contradicted(row: Row) -> bool:
+    """Whether the package's own program sees something else, and the verdict is ok, or the same, and it is an error."""
+    seen, verdict = row.get("own"), row.get("verdict")
+    return seen is not None and ((verdict == "ok" and seen < APART) or (verdict == "error" and seen >= SAME))
 
 
 def why(row: Row) -> str:

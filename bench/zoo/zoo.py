@@ -54,8 +54,6 @@ OWN_NEEDS = (
     "six",
     "tqdm",
 )
-SAME, APART = 0.99, 0.95
-"""From where the package's program sees the same, below where it does not; a verdict that says otherwise is wrong."""
 
 Row = dict[str, Any]
 Ended = subprocess.CompletedProcess[str]
@@ -250,15 +248,7 @@ def line(row: Row) -> str:
     told = row.get("verdict") or row.get("code") or ""
     why = "; ".join(row.get("reasons", ()))[:90].replace("\n", " ")
     first = f"{row['name']:<26}{row['platform']:<6}{row['precision'].split('_')[0]:<6}{row['outcome']:<11}"
-    return f"{first}{told:<22}{row['seconds']:>6} s {seen:>6}{contradicted(row)}  {why}"
-
-
-def contradicted(row: Row) -> str:
-    """A mark where the verdict says otherwise than the package's own program."""
-    seen, verdict = row.get("own"), row.get("verdict")
-    if seen is None:
-        return " "
-    return "!" if (verdict == "ok" and seen < APART) or (verdict == "error" and seen >= SAME) else " "
+    return f"{first}{told:<22}{row['seconds']:>6} s {seen:>6}{'!' if page.contradicted(row) else ' '}  {why}"
 
 
 def print_table(rows: Iterable[Row]) -> None:
@@ -268,10 +258,8 @@ def print_table(rows: Iterable[Row]) -> None:
     for platform, precision in dict.fromkeys((row["platform"], row["precision"]) for row in rows):
         mine = [row for row in rows if (row["platform"], row["precision"]) == (platform, precision)]
         converted = [row for row in mine if row["outcome"] == "converted"]
-        verdicts = ", ".join(
-            f"{sum(row['verdict'] == word for row in converted)} {word}" for word in ("ok", "warning", "error")
-        )
-        marks = sum(contradicted(row) == "!" for row in mine)
+        verdicts = ", ".join(f"{sum(row['verdict'] == word for row in converted)} {word}" for word in page.VERDICTS)
+        marks = sum(map(page.contradicted, mine))
         print(f"{platform} {precision}: {len(converted)} of {len(mine)} converted ({verdicts}); {marks} contradicted")
 
 

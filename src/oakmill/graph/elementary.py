@@ -218,13 +218,20 @@ def pad(node: NodeProto, emit: Emitter) -> None:
 
 
 def _pad_in_three_axes(x: str, shape: Array, pads: Array, node: NodeProto, emit: Emitter) -> None:
-    """Axis by axis, the second of three: those before it are the first, and those behind it the last."""
-    sizes = list(map(int, shape))
+    """Axis by axis, the second of three: those before it are the first, and those behind it the last.
+
+    What an edge or a mirror gives is gathered: OpenVINO mirrors nothing where another axis has one place alone.
+    """
+    sizes, mode = list(map(int, shape)), attributes(node).get("mode", "constant")
     for axis, (before, behind) in enumerate(zip(*np.split(pads, 2), strict=True)):
-        if before or behind:
+        if (before or behind) and mode != "constant":
+            places = np.pad(np.arange(sizes[axis]), (before, behind), mode=mode)
+            x = emit("Gather", x, places, axis=axis)
+            sizes[axis] += int(before + behind)
+        elif before or behind:
             joined = emit("Reshape", x, [math.prod(sizes[:axis]), sizes[axis], math.prod(sizes[axis + 1 :])])
             amounts = np.array([0, before, 0, 0, behind, 0], np.int64)
-            x = emit("Pad", joined, amounts, *node.input[2:], **attributes(node))
+            x = emit("Pad", joined, amounts, *node.input[2:], mode=mode)
             sizes[axis] += int(before + behind)
     emit("Reshape", x, sizes, out=node.output[0])
 

@@ -20,17 +20,19 @@ def as_prepared(node: NodeProto, facts: Facts) -> NodeProto:
     Pads are numbers instead of `auto_pad` and `output_shape`; a Softmax that joins axes is of the last one; the last
     state of an LSTM is taken from all of its steps; a Pad by -inf for MaxPools is one by a number, if it stays at all.
     """
+    if node.domain not in STANDARD:
+        return node
+    if node.op_type == "LSTM" and _is_last_alone(node, facts):
+        changed = _changed(node)
+        changed.output[0] = node.output[1]  # is read
+        return changed
     shape = facts.shape(node.input[0]) if node.input else None
-    if node.domain not in STANDARD or not shape or None in shape:
+    if not shape or None in shape:
         return node
     given = attributes(node)
     if node.op_type in _SOFTMAXES and facts.opset < _ONE_AXIS:
         behind = shape[given.get("axis", 1) % len(shape) + 1 :]
         return _changed(node, axis=len(shape) - 1) if set(behind) - {1} else node
-    if node.op_type == "LSTM" and _is_last_alone(node, facts):
-        changed = _changed(node)
-        changed.output[0] = node.output[1]  # is read
-        return changed
     if node.op_type == "Pad" and _is_for_pools(node, facts):
         changed = _changed(node)
         del changed.input[2:]

@@ -15,6 +15,7 @@ from oakmill.preflight.check import Preflight
 from oakmill.preflight.graph import Facts
 from oakmill.preflight.rewritten import in_plain_numbers, is_quantized, rewritten
 from oakmill.preflight.variants import variant_of
+from oakmill.preflight.written_out import as_prepared
 from tests.unit.graph.building import ops, parse
 
 GELU = "a = Div(x, r) e = Erf(a) p = Add(e, one) m = Mul(x, p) y = Mul(m, half)"
@@ -128,6 +129,18 @@ def test_the_last_state_of_an_lstm_is_asked_for_as_it_is_written() -> None:
     cell = parse(body.replace("a, y", "a, b, y"), inputs="float[5,1,4] x", outputs="float[1,1,2] y")
     cell.graph.initializer.extend(last.graph.initializer)
     assert Preflight(cell).report("rvc2").verdict is Severity.ERROR
+
+
+def test_the_last_state_of_a_sequence_whose_length_shapes_will_tell_is_none_to_refuse() -> None:
+    """silero-vad's LSTM reads what is unsqueezed of a computed shape: check knew no number of steps, and refused it."""
+    last = parse("s = Relu(x) a, y = LSTM<hidden_size = 2>(s, w, r)", inputs="float[T,1,4] x", outputs="float[1,1,2] y")
+    node = last.graph.node[1]
+    node.output[:] = ["", "y"]
+    for name, shape in (("w", (1, 8, 4)), ("r", (1, 8, 2))):
+        last.graph.initializer.append(numpy_helper.from_array(np.ones(shape, np.float32), name))
+    facts = Facts(last)
+    assert "last step alone" in variant_of(node, facts).parts
+    assert "last step alone" not in variant_of(as_prepared(node, facts), facts).parts
 
 
 def test_other_number_types_are_asked_for_as_they_are_written() -> None:
