@@ -20,14 +20,10 @@ def as_prepared(node: NodeProto, facts: Facts) -> NodeProto:
     Pads are numbers instead of `auto_pad` and `output_shape`; a Softmax that joins axes is of the last one; the last
     state of an LSTM is taken from all of its steps; a Pad by -inf for MaxPools is one by a number, if it stays at all.
     """
-    if node.domain not in STANDARD:
-        return node
-    if node.op_type == "LSTM" and _is_last_alone(node, facts):
-        changed = _changed(node)
-        changed.output[0] = node.output[1]  # is read
-        return changed
+    if node.domain in STANDARD and node.op_type == "LSTM":
+        return _of_all_steps(node, facts)
     shape = facts.shape(node.input[0]) if node.input else None
-    if not shape or None in shape:
+    if node.domain not in STANDARD or not shape or None in shape:
         return node
     given = attributes(node)
     if node.op_type in _SOFTMAXES and facts.opset < _ONE_AXIS:
@@ -41,6 +37,15 @@ def as_prepared(node: NodeProto, facts: Facts) -> NodeProto:
     if node.op_type in _WINDOWS and implicit and max(given.get("dilations") or [1]) == 1:
         return _changed(node, "output_shape", "auto_pad")
     return node
+
+
+def _of_all_steps(node: NodeProto, facts: Facts) -> NodeProto:
+    """An LSTM, whose sequence may have a length that only the preparation works out."""
+    if not _is_last_alone(node, facts):
+        return node
+    changed = _changed(node)
+    changed.output[0] = node.output[1]  # is read
+    return changed
 
 
 def _is_last_alone(node: NodeProto, facts: Facts) -> bool:
