@@ -21,9 +21,11 @@ _DATASET = re.compile(r"^[\w.-]+:[\w.-]+$")
 def is_config(path: Path) -> bool:
     """Whether a file is such a configuration: text with the keys input_model or stages, or YAML by its name."""
     try:
+        if not path.is_file():  # a pipe would be waited for, and some devices never end
+            return False
         with path.open("rb") as file:
             head = file.read(LARGEST)
-    except OSError:
+    except (OSError, ValueError):
         return False
     if b"\0" in head:
         return False

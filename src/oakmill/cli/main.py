@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 from types import FrameType
@@ -10,7 +12,7 @@ from typing import NoReturn
 import click
 
 from oakmill import __version__
-from oakmill.errors import OakmillError
+from oakmill.errors import OakmillError, OutputError
 
 COMMANDS = {
     "convert": "Convert a model for an OAK camera, with proof of accuracy.",
@@ -36,6 +38,7 @@ COMMANDS = {
     "doctor": "Show what works on this machine, and what to do about what does not.",
 }
 INTERRUPTED = 130
+_OF_STREAMS = frozenset({errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EDQUOT})
 
 
 def _of_results(name: str) -> click.Command | None:
@@ -158,8 +161,11 @@ Then your own model:
 def main() -> NoReturn:
     """Run the command line; exit codes are those of `oakmill.errors`, 2 for wrong usage, 130 when interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # else nohup wants it to go on
+        signal.signal(signal.SIGHUP, _interrupt)
     try:
         cli(standalone_mode=False)
+        sys.stdout.flush()
     except OakmillError as error:
         _complain(error)
         sys.exit(error.exit_code)
@@ -169,7 +175,20 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         click.echo("oakmill: interrupted; nothing half-made is left behind", err=True)
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        if error.filename is not None or error.errno not in _OF_STREAMS:
+            raise
+        _leave_unwritten(error)
     sys.exit(0)
+
+
+def _leave_unwritten(error: OSError) -> NoReturn:
+    """End where what is printed goes nowhere: a reader such as `head` has enough, or the disk behind it is full."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+    if error.errno == errno.EPIPE:
+        sys.exit(128 + signal.SIGPIPE)
+    click.echo(f"oakmill: what it says cannot be written: {error.strerror}. Print to another place.", err=True)
+    sys.exit(OutputError.exit_code)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -105,6 +105,8 @@ class Results:
         if not self.settings.cache_max_mb or identity.uses_own_tools(spec, self.settings):
             return None
         try:
+            if not model.is_file():  # a pipe would be waited for
+                return None
             source = file_sha256(model)
         except OSError:
             return None
