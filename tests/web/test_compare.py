@@ -32,7 +32,7 @@ def test_operators_of_two_sources_are_counted(page: Page, hub: Served) -> None:
     first, second = source(hub, "One", network(20)), source(hub, "Other", unsupported())
     page.goto(f"/compare?a={first}&b={second}")
     expect(page.locator("tr.different", has_text="all nodes")).to_contain_text("-2")
-    expect(page.locator("main")).to_contain_text("Sin")
+    expect(page.locator("main")).to_contain_text("MaxRoiPool")
 
 
 def test_without_two_there_is_a_choice(page: Page, pair: list[dict[str, Any]]) -> None:

@@ -24,7 +24,7 @@ def test_failed_conversions_have_a_tab_of_their_own(page: Page, failed: dict[str
     expect(page).to_have_url(re.compile("status=failed"))
     row = page.locator("tr", has=page.locator(f"a[href='/jobs/{failed['id']}']"))
     expect(row).to_contain_text("RVC2 does not have the operator")
-    expect(row).to_contain_text("head/sin")
+    expect(row).to_contain_text("head/rois")
     expect(page.locator("tbody .badge.ok")).to_have_count(0)
 
 
@@ -40,7 +40,7 @@ def test_filters_stand_in_the_address(page: Page, failed: dict[str, Any]) -> Non
 def test_a_failure_says_where_and_why_and_what_to_change(page: Page, failed: dict[str, Any]) -> None:
     page.goto(f"/jobs/{failed['id']}")
     failure = page.locator(".failure")
-    expect(failure).to_contain_text("node 'head/sin' (Sin)")
+    expect(failure).to_contain_text("node 'head/rois' (MaxRoiPool)")
     expect(failure).to_contain_text("preflight")
     expect(page.locator(".changes").first).to_contain_text("outputs")
     expect(page.locator("#step-0")).to_contain_text("--outputs r")

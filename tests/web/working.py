@@ -27,9 +27,10 @@ def unsupported() -> bytes:
     out = helper.make_tensor_value_info("out", TensorProto.FLOAT, [1, 3, 32, 32])
     nodes = [
         helper.make_node("Relu", ["images"], ["r"], "backbone/relu"),
-        helper.make_node("Sin", ["r"], ["out"], "head/sin"),
+        helper.make_node("MaxRoiPool", ["r", "rois"], ["out"], "head/rois", pooled_shape=[32, 32]),
     ]
-    graph = helper.make_graph(nodes, "net", [image], [out])
+    rois = helper.make_tensor("rois", TensorProto.FLOAT, [1, 5], [0, 0, 0, 31, 31])
+    graph = helper.make_graph(nodes, "net", [image], [out], [rois])
     data: bytes = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8
     ).SerializeToString()
