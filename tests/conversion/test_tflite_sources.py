@@ -142,6 +142,7 @@ def test_real_models_become_superblobs(shared_data: Path, tmp_path: Path, conver
             shared_data / "models" / "tflite" / f"{name}.tflite",
             "--encoding-from",
             "BGR",
+            "--keep-outputs",
             "--blob",
             "-o",
             tmp_path / name,

@@ -30,6 +30,9 @@ _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 _FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
 _HALF_BYTE = frozenset({TensorProto.INT4, TensorProto.UINT4})
 
+IR_DOMAIN = "openvino"
+"""Of the nodes of a graph that stands for an OpenVINO IR."""
+
 Shape = tuple[int, ...]
 
 
@@ -153,7 +156,11 @@ def count(model: ModelProto, *, value_bits: int = 16, weight_bits: int = 0) -> C
         model: a graph with fixed shapes, quantized by QuantizeLinear and DequantizeLinear or not.
         value_bits: bits of a floating-point value that no quantizer stores: 16 on chips that compute in FP16.
         weight_bits: the same of weights, where it is another.
+
+    Of an OpenVINO IR nothing is counted: its operators are not ONNX's, and neither are their inputs.
     """
+    if any(node.domain == IR_DOMAIN for node in model.graph.node):
+        return Costs((), 0, unknown=len(model.graph.node))
     model = constants_as_initializers(model)
     tensors = _tensors(model, value_bits)
     nodes = _layers_of(model, tensors)

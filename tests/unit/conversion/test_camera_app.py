@@ -102,7 +102,7 @@ def test_a_threshold_that_is_no_number_is_a_note(tmp_path: Path, monkeypatch: py
     ("error", "code", "severity"),
     [
         (VerificationFailed("it ended"), "parser_crashes", Severity.ERROR),
-        (LimitExceeded("it hangs"), "parser_hangs", Severity.WARNING),
+        (LimitExceeded("it hangs"), "parser_hangs", Severity.NOTE),
         (IsolationMissing("no sandbox"), "parser_not_tried", Severity.NOTE),
         (ToolchainBroken("no process"), "parser_not_tried", Severity.NOTE),
     ],

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from oakmill.conversion.passport.cost import of
 from oakmill.graph import boundary
-from oakmill.graph.costs import count
+from oakmill.graph.costs import IR_DOMAIN, count
 from oakmill.graph.encodings import activations
 from oakmill.graph.float16 import to_half
 from oakmill.graph.quantize import Encoding, Plan, quantize
@@ -139,3 +140,12 @@ def test_a_computed_shape_hides_nothing_behind_it() -> None:
     found = count(model)
     assert (found.unknown, [layer.op for layer in found.layers]) == (0, ["Softmax", "Transpose"])
     assert found.layers[-1].written == 20
+
+
+def test_an_openvino_ir_is_not_counted() -> None:
+    """Every conversion of an IR ended in onnx's own error: it knows no operators of that domain."""
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in "xy"]
+    node = helper.make_node("Multiply", ["x", "x"], ["y"], domain=IR_DOMAIN)
+    found = count(helper.make_model(helper.make_graph([node], "g", values[:1], values[1:])), value_bits=16)
+    assert (found.layers, found.unknown) == ((), 1)
+    assert of(found).words == "nothing is counted: 1 layer with operators that are not ONNX's"

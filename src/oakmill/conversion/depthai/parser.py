@@ -164,8 +164,8 @@ def main() -> None:
     code = 1
     try:
         if line := sys.stdin.readline():
-            faulthandler.dump_traceback_later(HANGS_AFTER, exit=True)
             request = json.loads(line)
+            faulthandler.dump_traceback_later(request["seconds"], exit=True)
             Path(request["answer"]).write_text(json.dumps(parse(request)))
         code = 0
     except Exception as error:  # noqa: BLE001 - the log's last line says what it was

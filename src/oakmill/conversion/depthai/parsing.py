@@ -19,8 +19,9 @@ from oakmill.settings import Settings
 
 SECONDS = 60.0
 """How long all images may take together, with the load of depthai: 2 s on a machine that is not busy."""
-TRIES = 2
-"""depthai's threads rarely wait for each other for ever: it is asked once more."""
+PATIENCE = (6.0, 12.0, 24.0, HANGS_AFTER)
+"""Seconds of each try: depthai's threads wait for each other for ever now and then, of some parsers every second time,
+where an answer takes less than one; on a machine that is busy it may take many."""
 _HUNG = ("Timeout (", "TimeoutError: ")
 """What its log says where it ended itself: faulthandler's word, and its own."""
 _SAID = "Exception message: "
@@ -68,24 +69,22 @@ class Parsing:
 
         Raises:
             VerificationFailed: a parser ended the process; its log's last line says how.
-            LimitExceeded: it gave no answer in time, asked twice.
-        ToolKilled: it left links where files belong.
+                LimitExceeded: it gave no answer in time, asked several times.
+            ToolKilled: it left links where files belong.
         """
-        for left in reversed(range(TRIES)):
-            try:
-                return self._ask(request)
-            except LimitExceeded:
-                if not left:
-                    raise
-        raise AssertionError("unreachable")
+        *first, last = PATIENCE
+        for seconds in first:
+            with suppress(LimitExceeded):
+                return self._ask(request, seconds)
+        return self._ask(request, last)
 
-    def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _ask(self, request: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         if self._running is None:
             self.start()
         assert self._running is not None
         running, self._running = self._running, None
         answer = self._folder / "answer.json"
-        question = {**request, "archive": str(self._archive), "answer": str(answer)}
+        question = {**request, "archive": str(self._archive), "answer": str(answer), "seconds": seconds}
         with suppress(BrokenPipeError):  # it has ended: its log says why
             running.send(json.dumps(question).encode() + b"\n")
         finished = finish(running, cwd=self._folder, limits=self._limits, name="depthai's parser")
@@ -95,7 +94,7 @@ class Parsing:
         except (OSError, ValueError):
             found = None
         if any(mark in finished.log_tail for mark in _HUNG):
-            raise LimitExceeded(f"it was not done after {HANGS_AFTER:g} s", log=finished.log_tail)
+            raise LimitExceeded(f"it was not done after {seconds:g} s", log=finished.log_tail)
         if finished.returncode or not isinstance(found, dict):
             raise VerificationFailed(_last_words(finished.log_tail), log=finished.log_tail)
         return found

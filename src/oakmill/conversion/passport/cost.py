@@ -92,6 +92,8 @@ class Cost:
     @property
     def words(self) -> str:
         """The facts on one line."""
+        if not self.layers and self.unknown:
+            return f"nothing is counted: {_layers(self.unknown)} with operators that are not ONNX's"
         parts = [
             f"{amount(self.multiply_adds)} multiply-adds",
             f"{amount(self.parameters)} parameters",

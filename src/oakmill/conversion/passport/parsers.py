@@ -276,10 +276,12 @@ def failed(parser: str, words: str, *, hangs: bool = False, images: Sequence[str
     of = f" of {', '.join(images)}" if images else ""
     return Finding(
         "parser_hangs" if hangs else "parser_crashes",
-        Severity.WARNING if hangs else Severity.ERROR,
+        Severity.NOTE if hangs else Severity.ERROR,  # it does so on what it reads well when it is asked again
         f"depthai's parser of the archive's heads ({parser}) {what} on the converted model's outputs{of}: {words}",
         title="The vendor's parser fails",
-        remedy="an app would fail likewise: look at the head of the source's archive, or read the outputs yourself",
+        remedy="convert again, which asks it again"
+        if hangs
+        else "an app would fail likewise: look at the head of the source's archive, or read the outputs yourself",
         subject=parser,
     )
 

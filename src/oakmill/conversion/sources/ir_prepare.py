@@ -22,6 +22,7 @@ from oakmill.conversion.prepare import PROOF_SAMPLES, Prepared, as_preprocessing
 from oakmill.conversion.sources.ir_edit import Editor
 from oakmill.errors import DynamicShape, PreparationFailed, ProofFailed, SpecError, UnsupportedModel
 from oakmill.graph import equality
+from oakmill.graph.costs import IR_DOMAIN
 from oakmill.model.ir_graph import IrGraph
 from oakmill.model.openvino_ir import load_ir, require_finite_ir
 from oakmill.model.source import SourceModel, Tensor
@@ -219,7 +220,7 @@ def structure(graph: IrGraph) -> onnx.ModelProto:
             continue
         reads = [graph.name_of(source) for target, source in graph.feeds.items() if target[0] == key]
         gives = [graph.name_of((key, port.get("id", ""))) for port in layer.findall("output/port")]
-        nodes.append(helper.make_node(layer.get("type", ""), reads, gives, layer.get("name"), domain="openvino"))
+        nodes.append(helper.make_node(layer.get("type", ""), reads, gives, layer.get("name"), domain=IR_DOMAIN))
     inputs, outputs = (
         [helper.make_tensor_value_info(item.name, TensorProto.FLOAT, None) for item in side]
         for side in (graph.inputs, graph.outputs)
