@@ -94,7 +94,7 @@ def complete(client: httpx.Client, instance_id: str) -> dict[str, Any]:
     passport = client.get(f"/instances/{instance_id}/passport").raise_for_status().json()
     assert passport["verdict"] == row["verdict"]
     assert passport["cost"] == row["facts"]["cost"]
-    assert passport["cost"]["multiply_adds"] > 0
+    assert passport["cost"]["multiply_adds"] > 0 or passport["cost"]["unknown"] > 0  # an IR is not counted
     assert "<html" in client.get(f"/instances/{instance_id}/passport.html").raise_for_status().text
     assert "sha256" in client.get(f"/instances/{instance_id}/recipe").raise_for_status().text
     config = client.get(f"/instances/{instance_id}/config").raise_for_status().json()

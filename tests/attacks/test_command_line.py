@@ -62,7 +62,8 @@ def test_a_terminal_that_is_closed_leaves_nothing_behind(tmp_path: Path) -> None
     scratch = tmp_path / "tmp"
     scratch.mkdir()
     program = (
-        "import sys, time; from oakmill.cli import main; from oakmill.conversion.output import publish\n"
+        "import signal, sys, time; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # whoever runs tests may use nohup
+        "from oakmill.cli import main; from oakmill.conversion.output import publish\n"
         "def work(**_):\n    with publish.work_folder():\n        print('at work', flush=True); time.sleep(60)\n"
         "main.cli.commands = {}\nimport click\n"
         "main.cli.get_command = lambda ctx, name: click.command()(lambda: work())\n"
@@ -72,11 +73,15 @@ def test_a_terminal_that_is_closed_leaves_nothing_behind(tmp_path: Path) -> None
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "TMPDIR": str(scratch)},  # noqa: TID251
     )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stdout.readline() == "at work\n"
-    assert list(scratch.iterdir())
-    process.send_signal(signal.SIGHUP)
-    _, said = process.communicate(timeout=60)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "at work\n"
+        assert list(scratch.iterdir())
+        process.send_signal(signal.SIGHUP)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 130
     assert "interrupted" in said
     deadline = time.monotonic() + 10

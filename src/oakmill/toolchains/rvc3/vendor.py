@@ -132,7 +132,6 @@ class VendorCompiler(ABC):
             files["-c"].write_text("".join(f"{key} {value}\n" for key, value in config.items()))
         finished = self._start(["-d", DEVICE, *words], files, job, watch)
         made = job / BLOB
-        plain.require(job, "compile_tool", log=finished.log_tail)
         if finished.returncode or not made.is_file():
             raise CompileFailed(
                 f"compile_tool ended with exit code {finished.returncode}"
@@ -140,6 +139,7 @@ class VendorCompiler(ABC):
                 + f": {_last_words(finished.log_tail)}",
                 log=finished.log_tail,
             )
+        plain.require(job, "compile_tool", log=finished.log_tail)
         blob.require_vpux(made)
         return made
 

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from oakmill.errors import CompileFailed, LimitExceeded, ToolchainBroken, ToolchainMissing, VerificationFailed
+from oakmill.errors import (
+    CompileFailed,
+    LimitExceeded,
+    ToolchainBroken,
+    ToolchainMissing,
+    ToolKilled,
+    VerificationFailed,
+)
 from oakmill.settings import Settings
 from oakmill.toolchains import catalog
 from oakmill.toolchains.base import State
@@ -89,7 +96,7 @@ def test_an_installation_s_libraries_are_found_beside_its_setupvars(ir: Path, tm
             "exit code 1: Unsupported layer: GridSample",
         ),
         ("exit 0", CompileFailed, "wrote no model.blob"),
-        ("ln -s /etc/hostname model.blob", CompileFailed, "wrote no model.blob"),
+        ("ln -s /etc/hostname model.blob", ToolKilled, r"left model\.blob, which is no plain file"),
         ("printf 'MyriadX!' >model.blob", VerificationFailed, "no blob for RVC3"),
         (": >model.blob", VerificationFailed, "begins with nothing"),
         ("sleep 60", LimitExceeded, "was not done after 1 s"),

@@ -206,7 +206,7 @@ def test_a_dlc_of_an_earlier_run_is_not_taken_for_this_runs(root: Path, dlc: Pat
 
 
 def test_a_link_in_place_of_the_result_is_not_followed(root: Path, dlc: Path, settings: Settings) -> None:
-    with pytest.raises(CompileFailed, match="wrote no DLC"):
+    with pytest.raises(ToolKilled, match=r"left written\.dlc, which is no plain file"):
         fail(root, dlc, settings, f"ln -s {dlc} {dlc.parent / 'job' / 'written.dlc'}")
 
 
