@@ -171,12 +171,14 @@ def test_what_tools_do_among_their_own_files_still_works(wall: Isolation, attack
 import shutil, threading, multiprocessing
 (job / "a").write_text("x")
 shutil.copy2(job / "a", job / "b")
+(job / "touched").touch()
 os.chmod(job / "b", 0o700)
 thread = threading.Thread(target=lambda: os.sched_setaffinity(threading.get_native_id(), os.sched_getaffinity(0)))
 thread.start(); thread.join()
 with multiprocessing.get_context("fork").Pool(2) as pool:
     squares = pool.map(abs, [-1, -2])
 child = subprocess.run([sys.executable, "-c", "print(1)"], start_new_session=True, capture_output=True)
-answer(copied=(job / "b").read_text(), squares=squares, child=child.stdout.decode())
+touched = (job / "touched").is_file()
+answer(touched=touched, copied=(job / "b").read_text(), squares=squares, child=child.stdout.decode())
 """)
-    assert found == {"copied": "x", "squares": [1, 2], "child": "1\n"}
+    assert found == {"touched": True, "copied": "x", "squares": [1, 2], "child": "1\n"}

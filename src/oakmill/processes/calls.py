@@ -38,16 +38,19 @@ REFUSED = {
 """Calls that fail with EPERM."""
 
 PRETENDED = {
-    # a mode, an owner, a time or an attribute of a file that the tool may read
+    # a mode, an owner or an attribute of a file that the tool may read
     **{"chmod": 90, "fchmod": 91, "fchmodat": 268, "fchmodat2": 452},
     **{"chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260},
-    **{"utime": 132, "utimes": 235, "futimesat": 261, "utimensat": 280},
     **{"setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "setxattrat": 463},
     **{"removexattr": 197, "lremovexattr": 198, "fremovexattr": 199, "removexattrat": 466, "file_setattr": 469},
     # a session of its own, in which a process would outlive the run that started it
     **{"setsid": 112},
 }
 """Calls that do nothing and say that they did."""
+
+TIMES = {"utime": (132, 1), "utimes": (235, 1), "futimesat": (261, 2), "utimensat": (280, 2)}
+"""Calls that set a file's times, and the place of the times: given, as when a file is copied, nothing happens; for the
+present time, by which Python's `touch` finds out whether there is a file at all, EPERM, and it makes one."""
 
 OF_ITSELF = {
     "prlimit64": (302, 0, _REFUSE),
@@ -80,17 +83,19 @@ def _steps() -> Iterator[Step]:
         yield from ((_EQUAL, 0, 1, number), (_RETURN, 0, 0, _REFUSE))
     for number in PRETENDED.values():
         yield from ((_EQUAL, 0, 1, number), (_RETURN, 0, 0, _PRETEND))
+    for number, argument in TIMES.values():
+        yield from _where(number, argument, (_EQUAL, 0, 1, 0), _REFUSE, _PRETEND)
     for number, argument, answer in OF_ITSELF.values():
-        yield from _where(number, argument, (_EQUAL, 1, 0, 0), answer)
-    yield from _where(_CLONE, 0, (_ANY_BIT, 0, 1, _NAMESPACES), _REFUSE)
+        yield from _where(number, argument, (_EQUAL, 1, 0, 0), answer, _ALLOW)
+    yield from _where(_CLONE, 0, (_ANY_BIT, 0, 1, _NAMESPACES), _REFUSE, _ALLOW)
     yield from ((_EQUAL, 0, 1, _CLONE3), (_RETURN, 0, 0, _NOT_KNOWN))
     yield (_RETURN, 0, 0, _ALLOW)
 
 
-def _where(number: int, argument: int, condition: Step, answer: int) -> Iterator[Step]:
-    """The answer to a call if its argument's lower half, which is all of a process id, passes; else it is allowed."""
+def _where(number: int, argument: int, condition: Step, first: int, second: int) -> Iterator[Step]:
+    """One of two answers to a call, by its argument's lower half, which is all of a process id; the condition skips."""
     yield (_EQUAL, 0, 4, number)
     yield (_LOAD, 0, 0, _ARGUMENTS + 8 * argument)
     yield condition
-    yield (_RETURN, 0, 0, answer)
-    yield (_RETURN, 0, 0, _ALLOW)
+    yield (_RETURN, 0, 0, first)
+    yield (_RETURN, 0, 0, second)
