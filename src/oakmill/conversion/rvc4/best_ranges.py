@@ -50,25 +50,12 @@ class Chosen:
     record: RangesRecord
 
 
-def choose(
-    prepared: Prepared,
-    plan: Plan,
-    ranged: Ranged,
-    candidates: Candidates,
-    limits: Mapping[str, Interval],
-    judges: Sequence[Mapping[str, Any]],
-    trials: int,
-    progress: Progress,
-) -> Chosen:
+def choose(trial: Trials, trials: int, progress: Progress) -> Chosen:
     """The best method for all tensors, then another one for groups of them, halved and halved, where that is better.
 
-    Args:
-        ranged: the graph's activations; `candidates` are the ranges of those measured, by method.
-        limits: beyond which tensors need no room.
-        judges: images.
-        trials: how many choices may be tried, at least `LEAST_TRIALS`.
+    `trials` is how many choices may be tried, at least `LEAST_TRIALS`.
     """
-    trial = _Trials(prepared, plan, ranged, candidates, limits, judges)
+    candidates = trial.candidates
     names = list(candidates)
     worth = {method: trial.agreement(dict.fromkeys(names, method)) for method in CANDIDATES}
     first = max(CANDIDATES, key=lambda method: worth[method])
@@ -125,8 +112,14 @@ def _differ(ranges: Mapping[RangeMethod, Interval]) -> bool:
     return bool(np.ptp(ends, axis=0).max() > ALIKE * width)
 
 
-class _Trials:
-    """Runs the quantized graph with any ranges, in one session."""
+class Trials:
+    """Runs the quantized graph with any ranges, in one session.
+
+    Args:
+        ranged: the graph's activations; `candidates` are the ranges of those measured, by method.
+        limits: beyond which tensors need no room.
+        judges: images.
+    """
 
     def __init__(
         self,
@@ -137,7 +130,8 @@ class _Trials:
         limits: Mapping[str, Interval],
         judges: Sequence[Mapping[str, Any]],
     ) -> None:
-        self._ranged, self._candidates, self._limits, self._judges = ranged, candidates, limits, judges
+        self.candidates = candidates
+        self._ranged, self._limits, self._judges = ranged, limits, judges
         names = [name for name in (*candidates, *ranged.shared) if name not in prepared.image_inputs]
         told = ranged.spread(plan.encodings)
         self._bits = {name: told[name].bits if name in told else plan.activation_bits for name in names}
@@ -147,7 +141,7 @@ class _Trials:
 
     def agreement(self, methods: Methods) -> float:
         """Signal to noise, in dB; the mean over columns."""
-        ranges = limited(self._ranged.complete(taken(self._candidates, methods)), self._limits)
+        ranges = limited(self._ranged.complete(taken(self.candidates, methods)), self._limits)
         feeds: dict[str, Any] = {}
         for tensor, (scale, zero) in self._inputs.items():
             bits = self._bits[tensor]

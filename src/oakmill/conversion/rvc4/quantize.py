@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import onnx
 
@@ -13,6 +14,7 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4 import best_ranges, equalize
+from oakmill.conversion.rvc4.once import Document, measured_once
 from oakmill.conversion.rvc4.search import Search
 from oakmill.errors import NothingToKeep, SpecError
 from oakmill.graph import aimet, encodings, quantize, quantizers
@@ -217,7 +219,8 @@ def choose_best(
     else:
         judges = [samples[index] for index in range(count - max(held, 1), count)]
         trials = max(best_ranges.LEAST_TRIALS, best_ranges.PASSES * count // len(judges))
-        made = best_ranges.choose(prepared, plan, ranged, found, chosen.limits, judges, trials, progress)
+        tried = best_ranges.Trials(prepared, plan, ranged, found, chosen.limits, judges)
+        made = best_ranges.choose(tried, trials, progress)
         progress.note(best_ranges.words(made.record))
     return replace(made, ranges=ranged.complete(made.ranges))
 
@@ -238,32 +241,26 @@ def _measured(
     """
     bits = {name: item.bits for name, item in plan.encodings.items()}
     bits = {name: bits.get(name, plan.activation_bits) for name in ranged.measured}
-    cache = Store.of(settings)
-    key = _key(spec, bits, prepared, samples)
-    known = cache.load(_KIND, key)
-    if known is not None and known.keys() == set(ranged.measured):
-        progress.note(f"the ranges of {len(known)} tensors were measured before, on the same images")
+
+    def by_method(checkpoint: Path | None) -> Document:
+        seen = distributions(
+            prepared.model,
+            ranged.measured,
+            samples,
+            method=methods[-1],
+            checkpoint=checkpoint,
+            report=lambda done: progress.doing(f"measuring {len(bits)} tensors", done, len(samples)),
+        )
         return {
-            name: {RangeMethod(key): (low, high) for key, (low, high) in item.items()} for name, item in known.items()
+            name: {str(method): list(_interval(range_of(values, method, bits[name]))) for method in methods}
+            for name, values in seen.items()
         }
-    seen = distributions(
-        prepared.model,
-        ranged.measured,
-        samples,
-        method=methods[-1],
-        checkpoint=cache.partial(_KIND, key),
-        report=lambda done: progress.doing(f"measuring {len(bits)} tensors", done, len(samples)),
-    )
-    found = {
-        name: {method: _interval(range_of(values, method, bits[name])) for method in methods}
-        for name, values in seen.items()
+
+    key = _key(spec, bits, prepared, samples)
+    found = measured_once(Store.of(settings), _KIND, key, ranged.measured, by_method, progress)
+    return {
+        name: {RangeMethod(word): (low, high) for word, (low, high) in item.items()} for name, item in found.items()
     }
-    cache.save(
-        _KIND, key, {name: {str(method): list(pair) for method, pair in item.items()} for name, item in found.items()}
-    )
-    if partial := cache.partial(_KIND, key):
-        partial.unlink(missing_ok=True)
-    return found
 
 
 def _interval(item: Range) -> Interval:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from oakmill.calibration.derivation import Origin, itself, origins
 from oakmill.conversion.cache.store import Store, key_of
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
+from oakmill.conversion.rvc4.once import Document, measured_once
 from oakmill.graph.encodings import activations
 from oakmill.graph.equalization.channels import measured
 from oakmill.graph.equalization.scales import Equalized
@@ -74,23 +76,20 @@ def measure(
     wanted = list(dict.fromkeys([*(part.root for origin in derived.values() for part in origin), *axes]))
     axes = {name: item.axis for name, item in found.tensors.items() if name in wanted}
     key = _key(model, axes, samples, read_as)
-    known = store.load(_KIND, key)
-    if known is not None and known.keys() == set(wanted):
-        progress.note(f"the ranges of {len(known)} tensors were measured before, on the same images")
-        ends = {name: (np.array(low), np.array(high)) for name, (low, high) in known.items()}
-        return Reach(found, ends, derived)
-    ends = channel_extremes(
-        model,
-        wanted,
-        axes,
-        samples,
-        checkpoint=store.partial(_KIND, key),
-        report=lambda done: progress.doing(f"measuring {len(wanted)} tensors", done, len(samples)),
-    )
-    store.save(_KIND, key, {name: [low.tolist(), high.tolist()] for name, (low, high) in ends.items()})
-    if partial := store.partial(_KIND, key):
-        partial.unlink(missing_ok=True)
-    return Reach(found, ends, derived)
+
+    def ends(checkpoint: Path | None) -> Document:
+        found = channel_extremes(
+            model,
+            wanted,
+            axes,
+            samples,
+            checkpoint=checkpoint,
+            report=lambda done: progress.doing(f"measuring {len(wanted)} tensors", done, len(samples)),
+        )
+        return {name: [low.tolist(), high.tolist()] for name, (low, high) in found.items()}
+
+    known = measured_once(store, _KIND, key, wanted, ends, progress)
+    return Reach(found, {name: (np.array(low), np.array(high)) for name, (low, high) in known.items()}, derived)
 
 
 def _key(model: ModelProto, axes: Mapping[str, int], samples: SampleSet, read_as: str) -> str:

@@ -11,7 +11,7 @@ from onnx import ModelProto, numpy_helper
 from oakmill.conversion.events import Progress
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4 import best_ranges
-from oakmill.conversion.rvc4.best_ranges import CANDIDATES, Chosen, choose, held_back, recorded
+from oakmill.conversion.rvc4.best_ranges import CANDIDATES, Chosen, Trials, choose, held_back, recorded
 from oakmill.conversion.rvc4.quantize import quantize_graph
 from oakmill.graph.encodings import activations
 from oakmill.graph.quantize import Interval, Plan
@@ -49,7 +49,7 @@ def chosen(good: Mapping[str, RangeMethod], trials: int = 40) -> tuple[Prepared,
     made = prepared(network())
     ranged = activations(made.model)
     judges = list(samples_of(made, 4))
-    return made, choose(made, Plan(), ranged, candidates(made, good), {}, judges, trials, Progress())
+    return made, choose(Trials(made, Plan(), ranged, candidates(made, good), {}, judges), trials, Progress())
 
 
 def test_the_best_for_all_is_taken_where_one_is() -> None:
@@ -78,7 +78,7 @@ def test_of_methods_worth_the_same_the_first_is_taken() -> None:
     made = prepared(network())
     ranged = activations(made.model)
     same = {name: dict.fromkeys(CANDIDATES, (-20.0, 20.0)) for name in ranged.measured}
-    found = choose(made, Plan(), ranged, same, {}, list(samples_of(made, 2)), 40, Progress())
+    found = choose(Trials(made, Plan(), ranged, same, {}, list(samples_of(made, 2))), 40, Progress())
     assert found.record.method == "minmax"
 
 
