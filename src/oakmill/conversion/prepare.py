@@ -32,6 +32,7 @@ from oakmill.graph import (
     shapes,
     simplify,
     ties,
+    variance,
 )
 from oakmill.graph.naming import name_nodes
 from oakmill.graph.outputs import keep_names
@@ -221,6 +222,7 @@ class _Making:
         if changed is not simple:  # the bodies of functions are written for any shape
             changed = folding.fold_constants(changed) if simplified is _as_it_is else simplified(changed)
         changed = opset.lower_opset(changed, self.needs.highest_opset)
+        changed = variance.centre_variances(changed)
         changed = explicit.write_out(changed, compares_whole="Less" not in self.needs.decompose)
         changed = opset.raise_opset(changed, self.needs.lowest_opset)
         changed = decompose.decompose(changed, self.needs.decompose)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from onnx import NodeProto, TensorProto, helper
 
-from oakmill.graph.rewriting import Array, CannotRewriteError, Emitter, Rewrite, argument, attributes
+from oakmill.graph.rewriting import Array, CannotRewriteError, Emitter, Rewrite, attributes, reduced_axes
 
 _MOST_FACTORS = 64
 """Of a product that is written out."""
@@ -150,7 +150,7 @@ def _reduction(before: Callable[[str, Emitter], str], after: str = "") -> Rewrit
     """A sum over the axes of what is made of each number, and a function of the sum."""
 
     def step(node: NodeProto, emit: Emitter) -> None:
-        axes, keep = _axes(node, emit)
+        axes, keep = reduced_axes(node, emit.scope)
         total = _sum(before(node.input[0], emit), axes, keep, emit, "" if after else node.output[0])
         if after:
             emit(after, total, out=node.output[0])
@@ -172,7 +172,7 @@ def _square(x: str, emit: Emitter) -> str:
 
 def log_sum_exp(node: NodeProto, emit: Emitter) -> None:
     """max + log sum e^(x - max)."""
-    axes, keep = _axes(node, emit)
+    axes, keep = reduced_axes(node, emit.scope)
     x = node.input[0]
     largest = _largest(x, axes, keep=True, emit=emit)
     total = _sum(emit("Exp", emit("Sub", x, largest)), axes, keep, emit)
@@ -183,7 +183,7 @@ def log_sum_exp(node: NodeProto, emit: Emitter) -> None:
 
 def product(node: NodeProto, emit: Emitter) -> None:
     """All slices along an axis, multiplied."""
-    axes, keep = _axes(node, emit)
+    axes, keep = reduced_axes(node, emit.scope)
     x, shape = node.input[0], list(emit.scope.fixed_shape(node.input[0]))
     if math.prod(shape[axis] for axis in axes) > _MOST_FACTORS:
         raise CannotRewriteError(f"it multiplies more than {_MOST_FACTORS} values")
@@ -195,15 +195,6 @@ def product(node: NodeProto, emit: Emitter) -> None:
         shape[axis] = 1
     wanted = shape if keep else [size for axis, size in enumerate(shape) if axis not in axes]
     emit("Reshape", x, np.array(wanted, np.int64), out=node.output[0])
-
-
-def _axes(node: NodeProto, emit: Emitter) -> tuple[list[int], bool]:
-    """The axes that a reduction is over, from the front, and whether they stay."""
-    given, rank = attributes(node), len(emit.scope.shape(node.input[0]))
-    named = emit.scope.constant(node.input[1]).tolist() if argument(node, 1) else given.get("axes") or []
-    if not named and given.get("noop_with_empty_axes", 0):
-        raise CannotRewriteError("it reduces over no axes at all")
-    return sorted(axis % rank for axis in named or range(rank)), bool(given.get("keepdims", 1))
 
 
 def _sum(x: str, axes: list[int], keep: bool, emit: Emitter, out: str = "") -> str:

@@ -171,6 +171,19 @@ class Scope:
         return name
 
 
+def reduced_axes(node: NodeProto, scope: Scope) -> tuple[list[int], bool]:
+    """The axes that a reduction is over, from the front, and whether they stay as dimensions of size 1.
+
+    Raises:
+        CannotRewriteError: it is over no axes, they are computed while the model runs, or the rank is not known.
+    """
+    given, rank = attributes(node), len(scope.shape(node.input[0]))
+    named = scope.constant(node.input[1]).tolist() if argument(node, 1) else given.get("axes") or []
+    if not named and given.get("noop_with_empty_axes", 0):
+        raise CannotRewriteError("it reduces over no axes at all")
+    return sorted(axis % rank for axis in named or range(rank)), bool(given.get("keepdims", 1))
+
+
 class Emitter:
     """Makes the nodes that stand in for `node`: `emit("Mul", x, 0.5)` adds one and returns its output's name.
 
@@ -207,11 +220,11 @@ class Emitter:
             return self("Clip", x, out=out, min=float(low), max=float(high))
         return self("Clip", x, float(low), float(high), out=out)
 
-    def mean(self, x: str, axes: Sequence[int], out: str = "") -> str:
-        """The mean of `x` over `axes`, which stay as dimensions of size 1."""
+    def mean(self, x: str, axes: Sequence[int], out: str = "", *, stay: bool = True) -> str:
+        """The mean of `x` over `axes`, which stay as dimensions of size 1, or go."""
         if self.scope.opset < 18:
-            return self("ReduceMean", x, out=out, axes=list(axes), keepdims=1)
-        return self("ReduceMean", x, list(axes), out=out, keepdims=1)
+            return self("ReduceMean", x, out=out, axes=list(axes), keepdims=int(stay))
+        return self("ReduceMean", x, list(axes), out=out, keepdims=int(stay))
 
     def cut(self, x: str, start: int, end: int, axis: int, out: str = "") -> str:
         """The part of `x` from `start` up to `end` along `axis`."""
