@@ -89,6 +89,25 @@ def unsupported_op(folder: Path) -> Path:
     return saved(model, folder / "model.onnx")
 
 
+def an_expand_of_terabytes(folder: Path) -> Path:
+    model = conv_model(tail=[helper.make_node("Expand", ["hidden", "sizes"], ["scores"], "much")])
+    model.graph.initializer.append(helper.make_tensor("sizes", TensorProto.INT64, [4], [1 << 40, 1, 1, 1]))
+    return saved(model, folder / "model.onnx")
+
+
+def an_expand_of_computed_terabytes(folder: Path) -> Path:
+    """Its sizes are products of constants, which onnx does not follow: the runtime asks for them, and gets none."""
+    model = conv_model(tail=[helper.make_node("Expand", ["hidden", "sizes"], ["scores"], "much")])
+    model.graph.node.insert(0, helper.make_node("Pow", ["base", "power"], ["sizes"], "sizes"))
+    model.graph.initializer.append(helper.make_tensor("base", TensorProto.INT64, [4], [1 << 20, 1, 1, 1]))
+    model.graph.initializer.append(helper.make_tensor("power", TensorProto.INT64, [], [2]))
+    return saved(model, folder / "model.onnx")
+
+
+def an_input_of_exabytes(folder: Path) -> Path:
+    return saved(conv_model(shape=(1, 3, 1 << 31, 1 << 31)), folder / "model.onnx")
+
+
 def open_dimensions(folder: Path) -> Path:
     return saved(conv_model(shape=(1, 3, "height", "width")), folder / "model.onnx")
 
@@ -130,6 +149,10 @@ CASES: dict[str, tuple[Maker, list[str], int, str, str]] = {
     "opset 99": (opset_99, [], 4, "UnsupportedOpset", "99"),
     "unsupported op": (unsupported_op, [], 4, "UnsupportedModel", "sample_it"),
     "open dimensions": (open_dimensions, [], 4, "DynamicShape", "height"),
+    "an Expand of terabytes": (an_expand_of_terabytes, [], 4, "UnsupportedModel", "no camera has room"),
+    "computed terabytes": (an_expand_of_computed_terabytes, [], 7, "LimitExceeded", "more memory than there is"),
+    "an input of exabytes": (an_input_of_exabytes, [], 4, "UnsupportedModel", "no camera has room"),
+    "a shape of gigabytes": (open_dimensions, ["--shape", "1,3,65536,65536"], 4, "UnsupportedModel", "65536"),
     "wrong rank": (good, ["--shape", "1,3,16"], 2, "SpecError", "4 dimensions"),
     "contradicting shape": (good, ["--shape", "1,4,16,16"], 2, "SpecError", "image"),
     "mean of wrong length": (good, ["--mean-values", "1,2"], 2, "SpecError", "3 channel(s), but 2 mean"),

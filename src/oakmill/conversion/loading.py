@@ -61,7 +61,10 @@ def loaded(
     Raises:
         UnsupportedModel: an operator was measured to fail, in this very variant; or as `Platform.load`.
     """
-    network, unused = unused_inputs.without(platform.load(source), inputs)
+    network = platform.load(source)
+    if isinstance(network, ModelProto):
+        check.require_room(network, inputs)
+    network, unused = unused_inputs.without(network, inputs)
     spec, recognised = platform.spec, camera_heads.Applied(network, source)
     if not (spec.keep_outputs or spec.outputs):
         wanted = camera_heads.Wanted(spec.platform, spec.head or "", spec.seed, len(spec.class_names))

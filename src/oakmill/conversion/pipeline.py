@@ -26,8 +26,10 @@ from oakmill.conversion.recipe import read
 from oakmill.conversion.sources import as_onnx, camera_heads
 from oakmill.files import file_sha256
 from oakmill.findings import Severity
+from oakmill.graph import equality
 from oakmill.model import open_source
 from oakmill.model.source import SourceModel
+from oakmill.preflight import room
 from oakmill.processes import sandbox
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, OutputFormat
@@ -84,9 +86,12 @@ def convert(
         OakmillError: one of its named kinds; `events.stage_of` names the stage, `conversion.failures` explains it.
     """
     attempt = partial(_convert, path, free=output, observer=observer, overwrite=overwrite, recorded=recorded)
-    if not ladder.is_asked(spec):
-        return attempt(spec, output, None, settings=settings)
-    return ladder.climb(spec, attempt, output, settings=settings, observer=observer, overwrite=overwrite)
+    try:
+        if not ladder.is_asked(spec):
+            return attempt(spec, output, None, settings=settings)
+        return ladder.climb(spec, attempt, output, settings=settings, observer=observer, overwrite=overwrite)
+    except MemoryError as error:
+        raise equality.no_memory("The conversion") from error
 
 
 def _convert(  # noqa: PLR0913 - what a conversion is told
@@ -114,6 +119,7 @@ def _convert(  # noqa: PLR0913 - what a conversion is told
             if platform.asks_depthai:
                 depthai.start()
             inputs, told = loading.asked_inputs(platform, source, progress)
+            room.require_inputs(source.inputs, inputs)
             source = as_onnx.as_onnx(source, inputs, work / "as-onnx", spec.seed, settings, progress)
             inputs, told = camera_heads.exported(inputs, told, source)
             reuse = Reuse.of(platform, source, progress)

@@ -16,7 +16,14 @@ from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from oakmill.errors import BrokenModel, OakmillError, PreparationFailed, ProofFailed, UnsupportedModel
+from oakmill.errors import (
+    BrokenModel,
+    LimitExceeded,
+    OakmillError,
+    PreparationFailed,
+    ProofFailed,
+    UnsupportedModel,
+)
 from oakmill.graph import large
 from oakmill.graph.skeleton import dimensions, source_inputs
 from oakmill.model import weights
@@ -28,6 +35,7 @@ _NODE = re.compile(
     r"Name:'(?P<run>[^']*)'|with name '(?P<kernel>[^']*)'|In Node, \(\"(?P<check>[^\"]*)\""
     r"|Node \((?P<infer>[^)]*)\) Op|in node \((?P<type>[^)]*)\)"
 )
+_NO_MEMORY = re.compile(r"[Ff]ailed to allocate memory|bad_alloc|bad allocation")
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 _NOISE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |/\S+\.(?:cc|h):\d+ .*?\) ")  # its codes and source lines
 
@@ -328,10 +336,21 @@ def _runtime_errors() -> tuple[type[Exception], ...]:
     return (*named, RuntimeError, ValueError)
 
 
+def no_memory(what: str, node: str = "") -> LimitExceeded:
+    """The error for what asks for more memory than it gets."""
+    return LimitExceeded(
+        f"{what} needs more memory than there is",
+        subject=node,
+        remedy="export the model with smaller tensors, or convert it on a machine with more memory",
+    )
+
+
 def _translated(error: Exception, kind: type[OakmillError], what: str) -> OakmillError:
     text = _NOISE.sub("", str(error)).strip()
     match = _NODE.search(text)
     node = next((name for name in match.groups() if name), "") if match else ""
     at = f" at node {node!r}" if node else ""
+    if _NO_MEMORY.search(text):
+        return no_memory(f"The model{at}", node)
     detail = text.splitlines()[0] if text else type(error).__name__
     return kind(f"The model cannot be {what}{at}: {detail}", subject=node)

@@ -6,9 +6,9 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, helper
 
+from oakmill.model.inference import inferred
 from oakmill.model.tensors import subgraphs
 
 LARGE = 1024  # elements; smaller constants may be shapes, and inference reads those
@@ -125,15 +125,15 @@ def infer_shapes(model: ModelProto, *, strict: bool = False) -> ModelProto:
     del bare.graph.value_info[:]
     for value in bare.graph.output:
         value.type.tensor_type.ClearField("shape")
-    inferred = onnx.shape_inference.infer_shapes(bare, strict_mode=strict, data_prop=True).graph
-    known = {value.name: value for value in inferred.value_info}
+    found = inferred(bare, strict=strict).graph
+    known = {value.name: value for value in found.value_info}
     for value in model.graph.value_info:
         if value.name not in known and value.type.HasField("tensor_type"):
             value.type.tensor_type.ClearField("shape")
             known[value.name] = value
     del model.graph.value_info[:]
     model.graph.value_info.extend(known.values())
-    for value, found in zip(model.graph.output, inferred.output, strict=True):
-        if found.type.tensor_type.HasField("shape"):
-            value.type.CopyFrom(found.type)
+    for value, other in zip(model.graph.output, found.output, strict=True):
+        if other.type.tensor_type.HasField("shape"):
+            value.type.CopyFrom(other.type)
     return model

@@ -15,7 +15,7 @@ from oakmill.errors import UnsupportedModel
 from oakmill.findings import Finding, Severity, worst_first
 from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.model.tensors import weight_bytes
-from oakmill.preflight import formats
+from oakmill.preflight import formats, room
 from oakmill.preflight.beyond import why_beyond
 from oakmill.preflight.doubts import doubt
 from oakmill.preflight.findings import Code, Report, of_node
@@ -93,6 +93,7 @@ class Preflight:
 
     def _model(self, platform: str, mode: str) -> Iterator[Finding]:
         """What is said of the whole."""
+        yield from room.of_nodes(self.facts)
         stored = weight_bytes(self.model) * _BYTES.get(mode, 2) // 4 >> 20
         facts = PLATFORMS[platform]
         largest = facts.limits.memory_mb
@@ -296,6 +297,18 @@ def mode_of(spec: ConversionSpec, toolchains: Sequence[str]) -> str | None:
     if precision is Precision.AUTO:
         return "fp16"  # what 8 bits refuse, AUTO does without them
     return "int8" if (precision.activation_bits, precision.weight_bits) == (8, 8) else None
+
+
+def require_room(model: ModelProto, asked: Sequence[InputSpec]) -> None:
+    """Refuse a model with an input or a tensor that no camera has room for, before anything computes with it.
+
+    Raises:
+        UnsupportedModel: names the first.
+    """
+    looked_at = Preflight(model, asked)
+    for name, shape in looked_at.inputs.filled().items():
+        room.require(room.of_input(name, shape))
+    room.require(room.of_nodes(looked_at.facts))
 
 
 def require(model: ModelProto, platform: str, mode: str | None, asked: Sequence[InputSpec] = ()) -> tuple[Finding, ...]:

@@ -32,6 +32,7 @@ class Code(StrEnum):
     PASSED_ON = "passed_on"
     CONSTANT = "constant"
     FORMAT = "format"
+    ROOM = "room"
     WEIGHTS = "weights"
     NOT_MEASURED = "not_measured"
 

@@ -13,6 +13,7 @@ from google.protobuf.message import EncodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from oakmill.model.inference import inferred
 from oakmill.model.structure import graph_inputs, opset_of
 from oakmill.model.tensors import forget_placeholders, subgraphs
 
@@ -222,6 +223,6 @@ def _inferred(
 
 def _infer(model: ModelProto) -> GraphProto:
     try:
-        return onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        return inferred(model).graph
     except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, EncodeError):
         return model.graph

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from onnx import NodeProto, ValueInfoProto
 
 from oakmill.findings import Finding, Severity
+from oakmill.preflight import room
 from oakmill.preflight.findings import Code
 from oakmill.preflight.graph import Facts, argument, attributes
 from oakmill.spec import Encoding, InputSpec
@@ -15,9 +16,6 @@ from oakmill.spec.platforms import PLATFORMS, PlatformFacts
 
 USUAL_SIDES = (320, 416, 640, 224, 256, 192, 384, 448, 480, 512, 768, 1024)
 """Sides of images that networks are made for, the most usual first."""
-
-MOST_VALUES = 1 << 28
-"""Numbers of an input: a gigabyte in 32 bits, where RVC2 has half of one in all, and RVC4 eight."""
 
 _COLOURS = {Encoding.RGB, Encoding.BGR}
 _IMAGE_CHANNELS = (1, 3, 4)
@@ -160,13 +158,7 @@ class Inputs:
     def _shape(self, value: ValueInfoProto) -> Iterator[Finding]:
         name, shape = value.name, stated(value)
         asked = self.shapes.get(name)
-        values = math.prod(side or 1 for side in asked or shape)
-        if values > MOST_VALUES:
-            yield Finding(
-                Code.SHAPE, Severity.ERROR,
-                f"input {name!r} is {_text(asked or shape)}, which are {values:,} numbers; no camera has room for them",
-                subject=name, remedy=f"export the model for a smaller input, of {MOST_VALUES:,} numbers at most",
-            )  # fmt: skip
+        yield from room.of_input(name, asked or shape)
         if value.type.tensor_type.HasField("shape") and not shape:
             yield Finding(
                 Code.SCALAR, Severity.WARNING,

@@ -14,7 +14,7 @@ from onnx import helper
 from oakmill.conversion.events import Event, Kind, Stage, stage_of
 from oakmill.conversion.pipeline import summary
 from oakmill.conversion.recipe import read
-from oakmill.errors import BrokenModel, CompileFailed, OutputExists, VerificationFailed
+from oakmill.errors import BrokenModel, CompileFailed, LimitExceeded, OutputExists, VerificationFailed
 from oakmill.settings import Settings
 from tests import fakes
 from tests.unit.conversion.conftest import Run
@@ -85,6 +85,17 @@ def test_a_failure_names_its_stage_and_leaves_nothing(run: Run, tmp_path: Path) 
         run(refused="Relu")
     assert stage_of(caught.value) is Stage.COMPILE
     assert names(tmp_path / "out") == []
+
+
+def test_memory_that_is_not_there_is_told_in_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """numpy's MemoryError reached the user as a traceback, and in the hub as a failure of Oakmill itself."""
+
+    def too_much(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(fakes.Toy, "network", too_much)
+    with pytest.raises(LimitExceeded, match="needs more memory than there is"):
+        run()
 
 
 def test_a_file_that_computes_something_else_is_not_handed_out(run: Run, tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ def test_fp16_keeps_a_small_variance_of_large_numbers() -> None:
         run = equality.Session(half_estimate(model), optimise=False)  # type: ignore[arg-type]
         return float(np.abs(run.run({"x": x})["y"] / wanted - 1).max())
 
-    assert error(centre_variances(model)) < 0.05 < 1 < error(model)
+    assert error(centre_variances(model)) < 0.05
+    assert error(model) > 1
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,9 @@ def test_what_is_no_variance_stays(body: str) -> None:
 
 
 def test_a_mean_that_is_read_elsewhere_is_kept() -> None:
-    body = f"s = Mul(x, x) a = ReduceMean{BY_AXES}(s) m = ReduceMean{BY_AXES}(x) b = Mul(m, m) v = Sub(a, b) y = Add(v, m)"
+    body = (
+        f"s = Mul(x, x) a = ReduceMean{BY_AXES}(s) m = ReduceMean{BY_AXES}(x) b = Mul(m, m) v = Sub(a, b) y = Add(v, m)"
+    )
     model = parse(body, constants=CONSTANTS)
     centred = centre_variances(model)
     equality.require_equal(equality.run(model, feeds(model)), equality.run(centred, feeds(model)))
