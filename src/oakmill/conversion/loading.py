@@ -15,17 +15,23 @@ from oakmill.conversion.sources import archive_heads, camera_heads, class_names,
 from oakmill.findings import Finding, Severity
 from oakmill.model import merge_inputs, prefill
 from oakmill.model.source import SourceModel
-from oakmill.preflight import check
+from oakmill.preflight import check, room
 from oakmill.spec import ConversionSpec, InputSpec
 
 
 def asked_inputs(
     platform: Platform, source: SourceModel, progress: Progress
 ) -> tuple[tuple[InputSpec, ...], tuple[Finding, ...]]:
-    """What is asked of the inputs, with what the source says of its own preprocessing; and what is told of that."""
+    """What is asked of the inputs, with what the source says of its own preprocessing; and what is told of that.
+
+    Raises:
+        UnsupportedModel: an input is larger than any camera has room for.
+    """
     asked, told = embedded.respected(_merged(platform.spec, source, progress), source)
     asked, known = camera_heads.preprocessed(asked, source)
-    return tuple(platform.inputs(asked, source, progress)), (*told, *known)
+    inputs = tuple(platform.inputs(asked, source, progress))
+    room.require_inputs(source.inputs, inputs)
+    return inputs, (*told, *known)
 
 
 def _merged(spec: ConversionSpec, source: SourceModel, progress: Progress) -> tuple[InputSpec, ...]:

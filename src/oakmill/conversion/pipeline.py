@@ -29,7 +29,6 @@ from oakmill.findings import Severity
 from oakmill.graph import equality
 from oakmill.model import open_source
 from oakmill.model.source import SourceModel
-from oakmill.preflight import room
 from oakmill.processes import sandbox
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, OutputFormat
@@ -119,7 +118,6 @@ def _convert(  # noqa: PLR0913 - what a conversion is told
             if platform.asks_depthai:
                 depthai.start()
             inputs, told = loading.asked_inputs(platform, source, progress)
-            room.require_inputs(source.inputs, inputs)
             source = as_onnx.as_onnx(source, inputs, work / "as-onnx", spec.seed, settings, progress)
             inputs, told = camera_heads.exported(inputs, told, source)
             reuse = Reuse.of(platform, source, progress)
