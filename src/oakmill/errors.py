@@ -244,6 +244,12 @@ class TooManyTries(HubError):
     status = 429
 
 
+class TooManyRequests(HubError):
+    """This key made too many requests; wait, then go on."""
+
+    status = 429
+
+
 class Unavailable(HubError):
     """The hub cannot do this at the moment."""
 

@@ -147,6 +147,12 @@ class Settings(BaseSettings):
         365, ge=0, description="Time for which it is kept who did what, in days; 0 keeps it for ever."
     )
     link_seconds: int = Field(3600, ge=1, description="Time that a download link works, in seconds.")
+    requests_per_minute: int | None = Field(
+        None,
+        ge=0,
+        description="Requests that a key may make in a minute; 0 is no limit. By default 1200 where others can reach "
+        "the hub, and none where it listens to this machine alone.",
+    )
     public_without_key: bool = Field(False, description="Whether public models may be read without a key.")
 
     hub_url: str | None = Field(

@@ -75,6 +75,7 @@ async def _nothing(request: Request) -> Response:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     hub = app.state.hub = await run_in_threadpool(Hub.open, app.state.settings)
     hub.housekeeper.start()
+    hub.later.start()
     try:
         yield
     finally:

@@ -12,7 +12,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from oakmill.api import answers
-from oakmill.hub import visibility
+from oakmill.errors import NoKey, NotFound
+from oakmill.hub import auth, visibility
 from oakmill.hub.auth import Reader, TheHub
 from oakmill.hub.routing import Id, router
 from oakmill.hub.state import Hub
@@ -24,8 +25,8 @@ from oakmill.registry.callers import Caller
 routes = router("jobs")
 
 LINES = 500
-_LOOK_SECONDS = 5.0
-"""How often the database is asked although nobody notified."""
+_LOOK_SECONDS = 3.0
+"""How often the database is asked although nobody notified, also whether the caller may still see it."""
 _SIGN_OF_LIFE_SECONDS = 15.0
 _RETRY_MS = 500
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -69,7 +70,8 @@ class _Look:
 
 def _look(at: Hub, caller: Caller, job_id: str, after: int) -> _Look:
     with at.db.reading() as session:
-        job = answers.job(session, visibility.job(session, caller, job_id))
+        row = visibility.job(session, auth.still(session, caller), job_id)
+        job = answers.job(session, row)
         lines = job_log.read(session, job_id, after, LINES)
         return _Look([Line.model_validate(line) for line in lines], job)
 
@@ -96,7 +98,10 @@ async def _events(at: Hub, caller: Caller, job_id: str, known: int, look: _Look)
                 if time.monotonic() - written > _SIGN_OF_LIFE_SECONDS:
                     written = time.monotonic()
                     yield ": still here\n\n"
-            look = await run_in_threadpool(_look, at, caller, job_id, known)
+            try:
+                look = await run_in_threadpool(_look, at, caller, job_id, known)
+            except (NoKey, NotFound):  # who was let in is to see it no more
+                return
             looked = time.monotonic()
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import Request, Response
 from sqlalchemy.orm import Session
 
-from oakmill.hub import files, links
+from oakmill.hub import files
 from oakmill.hub.auth import Anyone, Reading, TheHub
 from oakmill.hub.routing import Id, router
 from oakmill.hub.state import Hub
 from oakmill.hub.wire import FileLink, Listed
-from oakmill.registry import instances, models
+from oakmill.registry import audit, instances, models
+from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Instance, InstanceFile, Role
 
 routes = router("files")
@@ -22,7 +21,7 @@ routes = router("files")
 def list_files(instance_id: Id, request: Request, session: Reading, caller: Anyone, at: TheHub) -> Listed[FileLink]:
     """The instance's files, each with a link to its bytes that works for a while, without a key."""
     row = instances.instance(session, caller, instance_id)
-    return Listed(items=tuple(files.link(at, request, file) for file in row.files))
+    return Listed(items=tuple(files.link(at, request, caller, file) for file in row.files))
 
 
 @routes.get(
@@ -33,11 +32,10 @@ def list_files(instance_id: Id, request: Request, session: Reading, caller: Anyo
 @routes.head("/files/{token}/{name}", include_in_schema=False)
 def get_file(token: str, name: str, request: Request, session: Reading, at: TheHub) -> Response:
     """The bytes behind a link, or a part of them (`Range`). The name is for people; the token decides."""
-    file = session.get(InstanceFile, files.named(at, token))
-    if file is None:
-        raise links.expired()
-    if request.method == "GET" and _is_start(request) and file.role == Role.MODEL:
-        _count(at, session, file)
+    address = request.client.host if request.client else ""
+    file, caller = files.behind(at, session, token, address)
+    if request.method == "GET" and _is_start(request):
+        _note(at, session, caller, file)
     return files.send(at, request, file.sha256, file.size, file.name)
 
 
@@ -46,7 +44,14 @@ def _is_start(request: Request) -> bool:
     return wanted.startswith("bytes=0-")
 
 
-def _count(at: Hub, session: Session, file: InstanceFile) -> None:
-    model_id: Any = session.get_one(Instance, file.instance_id).model_id
-    with at.db.session() as writing:
-        models.count_download(writing, model_id, file.instance_id)
+def _note(at: Hub, session: Session, caller: Caller, file: InstanceFile) -> None:
+    """Who has downloaded what, and how often a model was."""
+    instance = session.get_one(Instance, file.instance_id)
+    team_id, model_id = instance.team_id, instance.model_id
+
+    def write(writing: Session) -> None:
+        audit.record(writing, caller, "file.download", file.id, of_team=team_id, name=file.name, sha256=file.sha256)
+        if file.role == Role.MODEL:
+            models.count_download(writing, model_id, file.instance_id)
+
+    at.later.note(write)

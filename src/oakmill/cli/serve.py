@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +67,7 @@ def _welcome(settings: Settings, listener: socket.socket, key: str | None, runs:
 
 
 def _remarks(settings: Settings, host: str) -> Iterator[str]:
+    from oakmill.hub.rates import is_loopback
     from oakmill.toolchains.machine import examine
 
     found: dict[str, Any] = examine(settings)
@@ -81,15 +81,8 @@ def _remarks(settings: Settings, host: str) -> Iterator[str]:
             yield f"{toolchain['name']} is {toolchain['state']}: oakmill toolchains install {toolchain['name']}"
     if settings.public_url and not settings.trusted_proxies:
         yield "A proxy seems to stand in front: name it in OAKMILL_TRUSTED_PROXIES, or all clients count as one."
-    if not _is_loopback(host):
+    if not is_loopback(host):
         yield "Others can reach this address. Keys and models pass unencrypted unless a TLS proxy stands in front."
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _say(line: str) -> None:

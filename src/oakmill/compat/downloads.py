@@ -8,6 +8,7 @@ from fastapi import Request
 
 from oakmill.hub import files
 from oakmill.hub.state import Hub
+from oakmill.registry.callers import Caller
 from oakmill.registry.instances import SHORT
 from oakmill.registry.tables import Instance, InstanceFile, Role
 
@@ -15,15 +16,15 @@ _PACKED = re.compile(r"^(?P<stem>.+?)(?P<suffix>\.(tar(\.\w{2,3})?|rvc\d\.tar\.\
 _OTHERS = re.compile(r"[^A-Za-z0-9._+-]+")
 
 
-def links(at: Hub, request: Request, row: Instance) -> list[str]:
+def links(at: Hub, request: Request, caller: Caller, row: Instance) -> list[str]:
     """Absolute addresses that work for a while without a key: the model's, then what belongs to it."""
     wanted = [file for role in (Role.MODEL, Role.PART) for file in row.files if file.role == role]
-    return [_link(at, request, file) for file in wanted]
+    return [_link(at, request, caller, file) for file in wanted]
 
 
-def _link(at: Hub, request: Request, file: InstanceFile) -> str:
+def _link(at: Hub, request: Request, caller: Caller, file: InstanceFile) -> str:
     """The hub's own link, whose last part is a name for people; parts of a model keep the name that it calls them."""
-    place = files.link(at, request, file).url.rpartition("/")[0]
+    place = files.link(at, request, caller, file).url.rpartition("/")[0]
     return f"{place}/{distinct(file.name, file.sha256) if file.role == Role.MODEL else plain(file.name)}"
 
 

@@ -1,7 +1,7 @@
 """Who asks, and with which session: the dependencies that every route of the hub begins with.
 
-A key comes as `Authorization: Bearer oak_...`, or by the cookie of a web session, which is signed, expires, and holds
-the key's identifier only. What a caller sees and may do is decided in `oakmill.registry`.
+A key comes as `Authorization: Bearer oak_...`, or by the cookie of a web session (`sessions.py`). What a caller sees
+and may do is decided in `oakmill.registry`.
 """
 
 from __future__ import annotations
@@ -9,22 +9,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 from starlette.requests import HTTPConnection
 
-from oakmill.errors import NoKey, NotFound
-from oakmill.hub import links
+from oakmill.errors import NoKey
+from oakmill.hub import sessions
 from oakmill.hub.csrf import require_own_page
 from oakmill.hub.state import Hub
 from oakmill.registry import callers, keys
 from oakmill.registry.callers import Caller, Scope
-from oakmill.registry.tables import Key, Team
 
-COOKIE = "oakmill_session"
-SESSION_SECONDS = 12 * 3600
-_SESSION = "session"
 _bearer = HTTPBearer(auto_error=False, description="An Oakmill key: oak_...")
 
 
@@ -73,8 +69,8 @@ def who(request: Request, at: TheHub, given: Bearer) -> Caller:
     address = request.client.host if request.client else ""
     if given is not None:
         return identify(at, given.credentials, address)
-    if COOKIE in request.cookies:
-        return _of_cookie(request, at, request.cookies[COOKIE], address)
+    if sessions.COOKIE in request.cookies:
+        return _of_cookie(request, at, request.cookies[sessions.COOKIE], address)
     return callers.anonymous(at.settings, address)
 
 
@@ -123,6 +119,7 @@ def identify(at: Hub, raw: str, address: str) -> Caller:
     Raises:
         NoKey: the key is not known, has expired or was revoked.
         TooManyTries: too many wrong keys came from that address.
+        TooManyRequests: the key made too many.
     """
     try:
         with at.db.reading() as opened:
@@ -130,20 +127,9 @@ def identify(at: Hub, raw: str, address: str) -> Caller:
     except NoKey:
         at.tries.check(address)
         at.tries.failed(address)
+        at.later.note(lambda session: keys.refused(session, raw, address))
         raise
-    _note_use(at, found)
-    return found
-
-
-def begin_session(at: Hub, response: Response, found: Caller, *, secure: bool) -> None:
-    """Let the browser come back as this caller, until the session expires or the key is revoked."""
-    token = links.sign(at.secret, _SESSION, {"key": found.key_id}, seconds=SESSION_SECONDS)
-    response.set_cookie(COOKIE, token, max_age=SESSION_SECONDS, httponly=True, samesite="strict", secure=secure)
-
-
-def end_session(response: Response) -> None:
-    """Let the browser forget who it came as."""
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    return _let_in(at, found)
 
 
 def _of_cookie(request: Request, at: Hub, token: str, address: str) -> Caller:
@@ -152,26 +138,29 @@ def _of_cookie(request: Request, at: Hub, token: str, address: str) -> Caller:
     Raises:
         NoKey: the session is over.
         Forbidden: the request was made by another site.
+        TooManyRequests: the key made too many.
     """
     require_own_page(request)
-    try:
-        key_id = links.read(at.secret, _SESSION, token)["key"]
-    except NotFound:
-        raise NoKey("The session is over.", remedy="Sign in again.") from None
+    key_id, session_id = sessions.claims(at, token)
     with at.db.reading() as opened:
-        key = opened.get(Key, key_id)
-        if key is None or not keys.is_live(key):
-            raise NoKey("The session is over.", remedy="Sign in again.")
-        team = opened.get_one(Team, key.team_id)
-    found = Caller(
-        key.id, key.name, team.id, team.slug, frozenset(key.scopes.split(",")), key.model_id, address,
-        last_used=key.last_used,
-    )  # fmt: skip
-    _note_use(at, found)
+        found = sessions.holder(opened, key_id, session_id, address)
+    return _let_in(at, found)
+
+
+def _let_in(at: Hub, found: Caller) -> Caller:
+    """Count the request, and have the key's use noted."""
+    at.rates.take(found.key_id or "", found.key_name)
+    if keys.is_due(found):
+        at.later.note(lambda session: keys.touch(session, found), once=f"used {found.key_id}")
     return found
 
 
-def _note_use(at: Hub, found: Caller) -> None:
-    if keys.is_due(found):
-        with at.db.session() as opened:
-            keys.touch(opened, found)
+def still(session: Session, found: Caller) -> Caller:
+    """Who was let in earlier, as of now: what goes on for long asks again.
+
+    Raises:
+        NoKey: the key was revoked or has expired, or the session was signed out of.
+    """
+    if found.key_id is None:
+        return found
+    return sessions.holder(session, found.key_id, found.session_id, found.address)

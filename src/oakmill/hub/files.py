@@ -8,11 +8,15 @@ from datetime import timedelta
 
 from fastapi import Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
+from sqlalchemy.orm import Session
 
+from oakmill.errors import NoKey, NotFound
 from oakmill.hub import links
 from oakmill.hub.state import Hub
 from oakmill.hub.wire import FileLink
-from oakmill.registry.tables import InstanceFile
+from oakmill.registry import access, keys
+from oakmill.registry.callers import Caller, anonymous
+from oakmill.registry.tables import Instance, InstanceFile
 from oakmill.storage.database import now
 
 _LINK = "file"
@@ -20,22 +24,31 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _PLAIN = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-transform", "Accept-Ranges": "bytes"}
 
 
-def link(at: Hub, request: Request, file: InstanceFile) -> FileLink:
-    """A file, with a link to it."""
+def link(at: Hub, request: Request, caller: Caller, file: InstanceFile) -> FileLink:
+    """A file, with a link to it, which works while the caller's key is in force and sees the file."""
     seconds = at.settings.link_seconds
-    token = links.sign(at.secret, _LINK, {"file": file.id}, seconds=seconds)
+    token = links.sign(at.secret, _LINK, {"file": file.id, "key": caller.key_id}, seconds=seconds)
     own = {name: getattr(file, name) for name in ("id", "name", "role", "sha256", "size")}
     url = f"{base_url(at, request)}/api/v1/files/{token}/{links.quoted(_plain(file.name))}"
     return FileLink(**own, url=url, expires=now() + timedelta(seconds=seconds))
 
 
-def named(at: Hub, token: str) -> str:
-    """The identifier of the file that a link's token is for.
+def behind(at: Hub, session: Session, token: str, address: str) -> tuple[InstanceFile, Caller]:
+    """The file that a link's token is for, and for whom the link was made.
 
     Raises:
-        NotFound: the link does not work, or no more.
+        NotFound: the link does not work, or no more: it has expired, or its caller may not have the file any more.
     """
-    return str(links.read(at.secret, _LINK, token)["file"])
+    said = links.read(at.secret, _LINK, token)
+    file, key_id = session.get(InstanceFile, said["file"]), said.get("key")
+    if file is None:
+        raise links.expired()
+    try:
+        found = keys.holder(session, key_id, address=address) if key_id else anonymous(at.settings, address)
+        access.seen(session, found, Instance, file.instance_id)
+    except (NoKey, NotFound):
+        raise links.expired() from None
+    return file, found
 
 
 def base_url(at: Hub, request: Request) -> str:

@@ -16,8 +16,8 @@ from oakmill.hub.parameters import with_files
 from oakmill.hub.state import Hub
 from oakmill.jobs import queue, submit
 from oakmill.jobs.submit import Options
-from oakmill.jobs.tables import Job
-from oakmill.registry import audit
+from oakmill.jobs.tables import LIVE, Job
+from oakmill.registry import audit, teams
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Instance
 from oakmill.spec import ConversionSpec
@@ -45,8 +45,10 @@ def convert(
 
     Raises:
         SpecError, NotFound, Conflict: as `submit.request`.
+        TooLarge: the team's quota is used up.
     """
     job = submit.request(session, caller, source, spec, settings=at.settings, **options)
+    _require_room(session, job)
     _note(session, caller, "job.create", job, platform=job.platform)
     return job
 
@@ -71,10 +73,18 @@ def retry(
 
     Raises:
         SpecError, NotFound, Conflict: as `submit.again`.
+        TooLarge: the team's quota is used up.
     """
     made = submit.again(session, caller, job, settings=at.settings, spec=spec, files=files)
+    _require_room(session, made)
     _note(session, caller, "job.retry", made, platform=made.platform)
     return made
+
+
+def _require_room(session: Session, job: Job) -> None:
+    """What was made before takes none."""
+    if job.status in LIVE:
+        teams.require_room(session, job.team_id)
 
 
 def cancel(session: Session, caller: Caller, job_id: str) -> Job:

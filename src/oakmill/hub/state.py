@@ -11,6 +11,8 @@ from pathlib import Path
 
 from oakmill.conversion.cache import identity
 from oakmill.files import private_folder
+from oakmill.hub.later import Later
+from oakmill.hub.rates import Rates, limit_of
 from oakmill.jobs.housekeeping import Housekeeper
 from oakmill.jobs.notify import Notifier
 from oakmill.registry.tries import Tries
@@ -39,7 +41,9 @@ class Hub:
         self.isolated = IsolatedWorkers(settings)
         self.housekeeper = Housekeeper(settings, self.db, self.blobs, self.uploads)
         self.secret = read_secret(settings.hub / "secret")
+        self.later = Later(self.db)
         self.tries = Tries()
+        self.rates = Rates(limit_of(settings))
         self.ending = threading.Event()
         self.transactions = asyncio.Semaphore(TRANSACTIONS)
 
@@ -67,6 +71,7 @@ class Hub:
         self.housekeeper.close()
         self.uploads.close()
         self.isolated.close()
+        self.later.close()
         self.notifier.close()
         self.db.close()
 

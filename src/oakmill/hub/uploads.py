@@ -84,7 +84,7 @@ def announce(
         size=size,
         sha256=sha256,
         purpose=purpose.model_dump(),
-        quota_left=teams.quota_left(session, team_id),
+        quota_left=teams.quota_left(session, team_id, alone=True),
     )
     session.flush()
     audit.record(session, caller, "upload.create", row.id, of_team=team_id, name=row.name, size=row.size)

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from oakmill.errors import OakmillError
 from oakmill.jobs import workspace
 from oakmill.jobs.tables import Job, LogLine
-from oakmill.registry.tables import AuditEntry
+from oakmill.registry.tables import AuditEntry, EndedSession
 from oakmill.settings import Settings
 from oakmill.storage import blobs
 from oakmill.storage.blobs import BlobStore
@@ -61,7 +61,8 @@ class Housekeeper:
     def tidy(self) -> bool:
         """Do all that is to be done, if it is due; whether it was."""
         with due(self._settings.hub / "tidied") as mine:
-            for step in (self._uploads_left, self._work_left, self._logs, self._audit, self._bytes) if mine else ():
+            records = (self._logs, self._audit, self._sessions)
+            for step in (self._uploads_left, self._work_left, *records, self._bytes) if mine else ():
                 if not self._ending.is_set():
                     _attempt(step)
         return mine
@@ -78,6 +79,10 @@ class Housekeeper:
 
     def _audit(self) -> None:
         self._repeat(lambda session: trim_audit(session, self._settings.audit_days))
+
+    def _sessions(self) -> None:
+        with self._db.session() as session:
+            session.execute(delete(EndedSession).where(EndedSession.until < now()))
 
     def _bytes(self) -> None:
         self._repeat(lambda session: self._store.sweep(session).count >= blobs.MOST)

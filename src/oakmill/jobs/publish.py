@@ -18,7 +18,7 @@ from oakmill.errors import LimitExceeded, ToolKilled
 from oakmill.jobs import queue
 from oakmill.jobs.job_log_writer import Held, LeaseLost
 from oakmill.jobs.tables import Job, JobStatus
-from oakmill.registry import instances
+from oakmill.registry import instances, teams
 from oakmill.registry.tables import Instance, Role
 from oakmill.spec.recipe import Recipe
 from oakmill.storage.blobs import BlobStore, Stored
@@ -37,6 +37,7 @@ def succeeded(db: Database, blobs: BlobStore, held: Held, job: Job, out: Path, s
         LeaseLost: the job is another worker's; nothing was written.
         LimitExceeded: the files are larger than the job may write.
         ToolKilled: a file is missing, or no plain file.
+        TooLarge: the team's quota has no room for them.
         TooLarge, StoreUnreachable: as `BlobStore.put_file`.
     """
     paths = _checked([out / name for name in summary["files"]], job.limits.get("output_mb"))
@@ -51,6 +52,7 @@ def succeeded(db: Database, blobs: BlobStore, held: Held, job: Job, out: Path, s
         result = session.get(Instance, job.result_id)
         if result is not None:  # else it was deleted meanwhile, and nobody misses it
             _write(session, blobs, result, stored)
+            teams.require_within(session, job.team_id, sum(bytes_.size for _, bytes_ in stored))
             instances.set_available(session, result, **_facts(result, summary, recipe))
 
 

@@ -16,7 +16,10 @@ SCOPES: tuple[Scope, ...] = ("read", "convert", "admin")
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, and for what a key was given to them. `everywhere` is the operator, who sees all teams."""
+    """Who asks, and for what a key was given to them. `everywhere` is the operator, who sees all teams.
+
+    `session_id` is the web session in which they ask, if it is one.
+    """
 
     key_id: str | None
     key_name: str
@@ -28,6 +31,7 @@ class Caller:
     sees_public: bool = True
     everywhere: bool = False
     last_used: datetime | None = None
+    session_id: str | None = None
 
     @property
     def is_known(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select, update
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 from oakmill.errors import Forbidden, NoKey, NotFound, SpecError
 from oakmill.registry import audit, teams
 from oakmill.registry.access import unseen
-from oakmill.registry.callers import LOCAL, SCOPES, Caller
+from oakmill.registry.callers import ANONYMOUS, LOCAL, SCOPES, Caller
 from oakmill.registry.identifiers import checked_name, letters, new_id
 from oakmill.registry.tables import Key, Model, Team
 from oakmill.storage.database import now
@@ -78,16 +79,40 @@ def authenticate(session: Session, raw: str, *, address: str = "") -> Caller:
     matches = hmac.compare_digest(row.Key.sha256 if row else _NOBODYS, digest)
     if row is None or not matches or not is_live(row.Key):
         raise NoKey(remedy="Use a key that is in force; `oakmill keys create` makes one.")
-    key: Key = row.Key
+    return _caller(row.Key, row.slug, address)
+
+
+def holder(session: Session, key_id: str, *, address: str = "", session_id: str | None = None) -> Caller:
+    """Who holds the key of that identifier, which somebody showed earlier, as of now.
+
+    Raises:
+        NoKey: The key has expired or was revoked.
+    """
+    row = session.execute(select(Key, Team.slug).join(Team, Team.id == Key.team_id).where(Key.id == key_id)).first()
+    if row is None or not is_live(row.Key):
+        raise NoKey(remedy="Use a key that is in force; `oakmill keys create` makes one.")
+    return _caller(row.Key, row.slug, address, session_id)
+
+
+def refused(session: Session, raw: str, address: str) -> None:
+    """Note that a key was refused; where it is known, it is its team's business."""
+    key = session.scalars(select(Key).where(Key.sha256 == _hash(raw))).first()
+    team_id = key.team_id if key else None
+    whose = replace(ANONYMOUS, address=address, key_id=key.id if key else None, key_name=key.name if key else "")
+    audit.record(session, whose, "key.refused", raw[: len(PREFIX) + 6], of_team=team_id)
+
+
+def _caller(key: Key, team_slug: str, address: str, session_id: str | None = None) -> Caller:
     return Caller(
         key_id=key.id,
         key_name=key.name,
         team_id=key.team_id,
-        team_slug=row.slug,
+        team_slug=team_slug,
         scopes=frozenset(key.scopes.split(",")),
         model_id=key.model_id,
         address=address,
         last_used=key.last_used,
+        session_id=session_id,
     )
 
 

@@ -77,13 +77,17 @@ def _listing(table: str, *sorts: str, filters: tuple[str, ...] = (), words: tupl
 
 
 class Team(Timed, Base):
-    """A group that owns models. `quota_bytes` bounds what it stores; None is no bound."""
+    """A group that owns models. `quota_bytes` bounds what it stores; None is no bound.
+
+    `highest_priority` bounds what its keys may give their jobs.
+    """
 
     __tablename__ = "teams"
     id: Mapped[str] = mapped_column(Id, primary_key=True)
     name: Mapped[str] = mapped_column(Name)
     slug: Mapped[str] = mapped_column(Name, unique=True)
     quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    highest_priority: Mapped[int] = mapped_column(default=100, server_default="100")
 
 
 class Key(Base):
@@ -101,6 +105,14 @@ class Key(Base):
     expires: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_used: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class EndedSession(Base):
+    """A web session that was signed out of before its time; its row may go when that has come."""
+
+    __tablename__ = "ended_sessions"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class AuditEntry(Base):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from sqlalchemy import func, select, union
 from sqlalchemy.orm import Session
 
-from oakmill.errors import NotFound
+from oakmill.errors import NotFound, TooLarge
 from oakmill.registry import rows
 from oakmill.registry.identifiers import checked_name, new_id, slugify
 from oakmill.registry.tables import Dataset, Instance, InstanceFile, Team
+from oakmill.storage.tables import Upload, UploadStatus
+
+_MAKE_ROOM = "Delete what the team does not need, or ask the operator for more."
 
 
 def create(session: Session, *, name: str, quota_bytes: int | None = None) -> Team:
@@ -51,7 +54,43 @@ def used_bytes(session: Session, team_id: str) -> int:
     return int(session.scalar(select(func.coalesce(func.sum(once.c.size), 0))) or 0)
 
 
-def quota_left(session: Session, team_id: str) -> int | None:
-    """How much more the team may store, in bytes; None is no bound."""
-    team = session.get_one(Team, team_id)
-    return None if team.quota_bytes is None else max(0, team.quota_bytes - used_bytes(session, team_id))
+def coming_bytes(session: Session, team_id: str) -> int:
+    """What the team's uploads take or have been promised, which no row of the registry names yet."""
+    is_kept = (Upload.status == UploadStatus.COMPLETE) & (Upload.purpose["kind"].as_string() == "file")
+    size = func.sum(func.coalesce(Upload.size, Upload.offset))
+    mine = select(size).where(Upload.team_id == team_id, (Upload.status == UploadStatus.OPEN) | is_kept)
+    return int(session.scalar(mine) or 0)
+
+
+def quota_left(session: Session, team_id: str, *, alone: bool = False) -> int | None:
+    """How much more the team may store, in bytes; None is no bound. With `alone`, nobody else asks till the commit."""
+    team = session.get_one(Team, team_id, with_for_update=alone)
+    if team.quota_bytes is None:
+        return None
+    return max(0, team.quota_bytes - used_bytes(session, team_id) - coming_bytes(session, team_id))
+
+
+def require_room(session: Session, team_id: str) -> None:
+    """Go on only where the team may store more.
+
+    Raises:
+        TooLarge: its quota is used up.
+    """
+    if quota_left(session, team_id) == 0:
+        raise TooLarge("The team's quota is used up; a result would find no room.", remedy=_MAKE_ROOM)
+
+
+def require_within(session: Session, team_id: str, size: int) -> None:
+    """Go on only where the team's files, of which those of `size` bytes are new, are within its quota.
+
+    Raises:
+        TooLarge: they are not.
+    """
+    team = session.get_one(Team, team_id, with_for_update=True)
+    if team.quota_bytes is None:
+        return
+    over = used_bytes(session, team_id) + coming_bytes(session, team_id) - team.quota_bytes
+    if over > 0:
+        raise TooLarge(
+            f"The result has {size} bytes, {over} more than the team's quota leaves room for.", remedy=_MAKE_ROOM
+        )

@@ -16,7 +16,7 @@ from starlette.routing import Match, Route
 from starlette.types import Scope
 
 from oakmill.errors import HubError, NoKey, NotFound, OakmillError, SpecError
-from oakmill.hub import auth
+from oakmill.hub import sessions
 from oakmill.hub.csrf import SAFE, require_own_page
 from oakmill.web.compression import compress
 from oakmill.web.render import error_page
@@ -79,8 +79,8 @@ def sign_in(request: Request) -> Response:
     response: Response = RedirectResponse(where, 303)
     if request.headers.get("hx-request"):
         response = Response(status_code=204, headers={"HX-Redirect": where})
-    if auth.COOKIE in request.cookies:
-        auth.end_session(response)
+    if sessions.COOKIE in request.cookies:
+        sessions.forget(response)
     return response
 
 

@@ -124,7 +124,8 @@ def list_files(instance_id: Id, session: Reading, caller: Anyone) -> list[Json]:
 @routes.get(f"{MODELS}/modelInstances/{{instance_id}}/download")
 def list_links(instance_id: Id, request: Request, session: Reading, caller: Anyone, at: TheHub) -> list[str]:
     """Where the model's files are for a while, without a key; the model itself is the last."""
-    return downloads.links(at, request, _available(session, instances.instance(session, caller, instance_id)))[::-1]
+    row = _available(session, instances.instance(session, caller, instance_id))
+    return downloads.links(at, request, caller, row)[::-1]
 
 
 @routes.get(f"{MODELS}/modelInstances/{{instance_id}}/config")

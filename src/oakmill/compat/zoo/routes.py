@@ -49,7 +49,7 @@ def download(asked: Annotated[Wanted, Query()], request: Request, session: Readi
     row = _found(session, caller, asked)
     return {
         "hash": row.sha256,
-        "download_links": downloads.links(at, request, row),
+        "download_links": downloads.links(at, request, caller, row),
         "model_id": row.model_id,
         "model_version_id": row.version_id,
         "model_instance_id": row.id,

@@ -65,7 +65,7 @@ def debug_bundle(job_id: Id, context: Known, session: Reading) -> Response:
     wanted = select(InstanceFile).where(InstanceFile.instance_id == job.result_id, InstanceFile.role == DEBUG_BUNDLE)
     file = session.scalars(wanted.order_by(InstanceFile.created.desc())).first()
     if file is not None:
-        return RedirectResponse(files.link(context.at, context.request, file).url, 303)
+        return RedirectResponse(files.link(context.at, context.request, context.caller, file).url, 303)
     if job.status != JobStatus.FAILED:
         raise NotFound(f"Job {job.name} did not fail, so it leaves no evidence.", subject=job_id, remedy="See its log.")
     name = links.quoted(f"{job.name}{bundle.ENDING}")

@@ -82,7 +82,7 @@ def download(
     found = next((item for item in row.files if file in ("", item.id) and (file or item.role == Role.MODEL)), None)
     if found is None:
         raise NotFound(f"The instance {row.name!r} has no file yet.", subject=row.id, remedy="Wait for its conversion.")
-    return RedirectResponse(files.link(context.at, context.request, found).url, 303)
+    return RedirectResponse(files.link(context.at, context.request, context.caller, found).url, 303)
 
 
 @pages.get("/instances/{instance_id}/passport")

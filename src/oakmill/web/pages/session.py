@@ -8,7 +8,7 @@ from fastapi import Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from oakmill.errors import NoKey, OakmillError
-from oakmill.hub import auth
+from oakmill.hub import auth, sessions
 from oakmill.registry import callers
 from oakmill.registry.callers import Caller
 from oakmill.web.forms.submitted import Form
@@ -26,8 +26,8 @@ def session_page(
     found = _who(request, at)
     context = PageContext(request, at, found or callers.anonymous(at.settings))
     response: Response = context.page("session.html", back=own_path(next), wrong=None)
-    if found is None and auth.COOKIE in request.cookies:
-        auth.end_session(response)
+    if found is None and sessions.COOKIE in request.cookies:
+        sessions.forget(response)
     return response
 
 
@@ -43,15 +43,18 @@ def sign_in(request: Request, at: auth.TheHub, form: Form) -> Response:
         return context.page("session.html", status=error.status, back=back, wrong=error)
     response = RedirectResponse(back, 303)
     secure = request.url.scheme == "https" or (at.settings.public_url or "").startswith("https://")
-    auth.begin_session(at, response, found, secure=secure)
+    sessions.begin(at, response, found, secure=secure)
     return response
 
 
 @pages.post("/session/end")
-def sign_out() -> Response:
-    """Forget who it was."""
+def sign_out(request: Request, at: auth.TheHub) -> Response:
+    """End the session, also for who has kept its cookie, and forget who it was."""
+    if found := _who(request, at):
+        with at.db.session() as session:
+            sessions.end(session, found)
     response = RedirectResponse("/session", 303)
-    auth.end_session(response)
+    sessions.forget(response)
     return response
 
 

@@ -1,0 +1,71 @@
+"""Writes, a second later and all in one go, what no request is to wait for: when a key was used, what was downloaded.
+
+So a request that only reads waits for no writer of the database. What a kill takes away is a second's worth at most.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections.abc import Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from oakmill.storage.database import Database
+
+SECONDS = 1.0
+MOST = 10_000
+"""Writes that wait; while the database is away and there are more, the newest are left out."""
+_log = logging.getLogger(__name__)
+
+Write = Callable[[Session], None]
+
+
+class Later:
+    """The writes that wait, and the thread that does them."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._waiting: dict[str, Write] = {}
+        self._lock = threading.Lock()
+        self._numbers = itertools.count()
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="later", daemon=True)
+
+    def note(self, write: Write, *, once: str = "") -> None:
+        """Have it written soon; what is called the same by `once` is written once."""
+        with self._lock:
+            if len(self._waiting) < MOST:
+                self._waiting.setdefault(once or f"#{next(self._numbers)}", write)
+
+    def write(self) -> None:
+        """Write what waits, in one transaction; what the database does not take now waits on."""
+        with self._lock:
+            taken, self._waiting = self._waiting, {}
+        if not taken:
+            return
+        try:
+            with self._db.session() as session:
+                for write in taken.values():
+                    write(session)
+        except SQLAlchemyError as error:
+            _log.warning("%d notes wait for the database: %s", len(taken), error)
+            with self._lock:
+                self._waiting = taken | self._waiting
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write the rest, and end."""
+        self._ending.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self.write()
+
+    def _run(self) -> None:
+        while not self._ending.wait(SECONDS):
+            self.write()
