@@ -171,6 +171,22 @@ def locked(path: Path, waiting: Callable[[], object]) -> Iterator[bool]:
         os.close(handle)
 
 
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder for the time of the block: while its process lives, nobody else can.
+
+    Raises:
+        BlockingIOError: another process does.
+        OSError: there is no such folder.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
 def file_sha256(*paths: Path) -> str:
     """The sha256 of files' bytes, as if they were one file.
 

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from oakmill.errors import BlobDamaged, HashMismatch, NotFound, OutputExists
+from oakmill.files import held
 from oakmill.jobs.tables import Job, LogLine
 from oakmill.registry.tables import AuditEntry, Instance, InstanceFile, Model, Team, Variant, Version
 from oakmill.settings import Settings
@@ -233,3 +234,15 @@ def spoil(folder: Path) -> None:
 def test_a_manifest_says_what_is_in_it(hub: Settings, tmp_path: Path) -> None:
     manifest = backup(hub, tmp_path / "backup")
     assert json.loads((tmp_path / "backup" / "manifest.json").read_text())["blobs"] == manifest.blobs
+
+
+def test_a_killed_backup_is_swept_by_the_next(hub: Settings, tmp_path: Path) -> None:
+    """It lay for a day, a copy of the hub with its secret; one that is being made is left alone."""
+    left, busy = tmp_path / ".backup-left", tmp_path / ".backup-busy"
+    for folder in (left, busy):
+        (folder / "made").mkdir(parents=True)
+        os.utime(folder, (0, 0))
+    with held(busy / "made"):
+        backup(hub, tmp_path / "monday")
+    assert not left.exists()
+    assert busy.exists()

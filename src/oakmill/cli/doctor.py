@@ -19,8 +19,18 @@ LITTLE_SPACE_GB = 2.0
 
 @click.command(name="doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-def command(as_json: bool) -> None:
-    """Show what works on this machine, and what to do about what does not."""
+@click.option("--store", is_flag=True, help="Hold the hub's rows against the files in its store, instead.")
+@click.option("--read", is_flag=True, help="With --store: read every file, and take its sha256 anew.")
+def command(as_json: bool, store: bool, read: bool) -> None:
+    """Show what works on this machine, and what to do about what does not.
+
+    With --store it says which files the hub's database names and its store has not; the exit code is 10 then.
+    """
+    if store:
+        from oakmill.cli.store_doctor import examine_store
+
+        examine_store(current(), read=read, as_json=as_json)
+        return
     found = examine(current())
     if as_json:
         click.echo(json.dumps(found, default=str, indent=1))

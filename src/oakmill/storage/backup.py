@@ -6,17 +6,19 @@ hub from SQLite to PostgreSQL and from a directory to S3. Calibration sets and t
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlalchemy import inspect, literal, select, table
 
 from oakmill import __version__
 from oakmill.errors import OutputExists, Unavailable
-from oakmill.files import aside, atomic_folder, sweep
+from oakmill.files import aside, atomic_folder, held
 from oakmill.settings import Settings
 from oakmill.storage import naming
 from oakmill.storage.blobs import BlobStore, key_of
@@ -28,8 +30,8 @@ from oakmill.storage.tables import Blob
 from oakmill.storage.transfer import transfer
 
 _DRAFT = ".backup-"
-_ABANDONED_SECONDS = 24 * 3600
-"""No backup takes so long: what is older was left by one that was killed."""
+_BEGINNING_SECONDS = 10
+"""From a draft's making to its being held: what is younger may be another backup's."""
 
 
 def backup(settings: Settings, target: Path) -> Manifest:
@@ -37,7 +39,7 @@ def backup(settings: Settings, target: Path) -> Manifest:
 
     On the store's own file system blobs are hard links: they cost no room, survive deletion, and share the disk's
     fate; copy the folder elsewhere. A crash leaves a folder `.backup-*` beside the target, which a backup to that
-    place removes a day later. On PostgreSQL with workers on other machines, let no sweep run there meanwhile.
+    place removes. On PostgreSQL with workers on other machines, let no sweep run there meanwhile.
 
     Raises:
         OutputExists: the target is there already.
@@ -48,9 +50,9 @@ def backup(settings: Settings, target: Path) -> Manifest:
     """
     if target.exists():
         raise OutputExists(f"{target} is there already", subject=str(target), remedy="Name a new folder.")
-    sweep(target.parent, _DRAFT, older_than=_ABANDONED_SECONDS)
+    _sweep(target.parent)
     blobs = open_store(settings)
-    with _opened(settings) as db, atomic_folder(target, mode=0o700, prefix=_DRAFT) as draft, blobs.held():
+    with _opened(settings) as db, atomic_folder(target, mode=0o700, prefix=_DRAFT) as draft, blobs.held(), held(draft):
         _check_current(db)
         _copy_database(db, draft / DATABASE)
         stored = _copy_blobs(blobs, draft)
@@ -59,7 +61,17 @@ def backup(settings: Settings, target: Path) -> Manifest:
         made = now().isoformat(timespec="seconds")
         manifest = Manifest(made, __version__, len(stored), sum(stored), digests(draft))
         manifest.write(draft)
+        os.sync()  # before it is said to be there
+    os.sync()
     return manifest
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed backups left: a draft that no process holds."""
+    for path in folder.glob(f"{_DRAFT}*"):
+        with suppress(OSError), held(path / "made" if (path / "made").is_dir() else path):
+            if time.time() - path.stat().st_mtime > _BEGINNING_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def restore(settings: Settings, source: Path, expected: str | None = None) -> Manifest:
@@ -83,6 +95,7 @@ def restore(settings: Settings, source: Path, expected: str | None = None) -> Ma
         if (source / SECRET).is_file():
             shutil.copy(source / SECRET, settings.hub / SECRET)
         _restore_database(source / DATABASE, db, settings.hub)
+    os.sync()
     return manifest
 
 

@@ -90,8 +90,12 @@ class BlobStore(ABC):
     def _pieces(self, sha256: str, start: int, end: int) -> Iterator[bytes]: ...
 
     @abstractmethod
-    def _listed(self) -> Iterable[tuple[Stored, datetime]]:
-        """All blobs of the store, and when each was put last."""
+    def listed(self) -> Iterable[tuple[Stored, datetime]]:
+        """All blobs of the store, and when each was put last.
+
+        Raises:
+            StoreUnreachable: the bucket does not answer.
+        """
 
     def has(self, sha256: str) -> bool:
         """Whether a blob is there, complete."""
@@ -128,6 +132,20 @@ class BlobStore(ABC):
                 raise _damaged(sha256)
             partial.replace(target)
 
+    def check(self, sha256: str) -> None:
+        """Read a blob whole.
+
+        Raises:
+            NotFound: there is no such blob.
+            BlobDamaged: the store's bytes have changed since they were stored.
+            StoreUnreachable: the bucket does not answer.
+        """
+        digest = hashlib.sha256()
+        for piece in self.stream(sha256):
+            digest.update(piece)
+        if digest.hexdigest() != sha256:
+            raise _damaged(sha256)
+
     def record(self, session: Session, stored: Stored) -> None:
         """Enter a blob, in the transaction that names it; whoever names bytes calls this, also for ones long stored.
 
@@ -149,7 +167,7 @@ class BlobStore(ABC):
         that are gone and named by nothing; the next sweep removes them.
         """
         cutoff = now() - older_than
-        listed = {stored.sha256: (stored.size, put) for stored, put in self._listed()}
+        listed = {stored.sha256: (stored.size, put) for stored, put in self.listed()}
         with self._alone() as alone:
             if not alone:
                 return Swept()

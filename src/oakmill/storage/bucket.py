@@ -110,7 +110,12 @@ class BucketStore(BlobStore):
                 yield bytes(part[begin : begin + PIECE])
             start = stop
 
-    def _listed(self) -> Iterator[tuple[Stored, datetime]]:
+    def listed(self) -> Iterator[tuple[Stored, datetime]]:
+        """All blobs of the bucket, and when each was put last.
+
+        Raises:
+            StoreUnreachable: the bucket does not answer.
+        """
         with self._named():
             for some in obstore.list(self._store):
                 for found in some:

@@ -102,7 +102,8 @@ class DirectoryStore(BlobStore):
                 start += len(piece)
                 yield piece
 
-    def _listed(self) -> Iterator[tuple[Stored, datetime]]:
+    def listed(self) -> Iterator[tuple[Stored, datetime]]:
+        """All blobs of the folder, and when each was put last."""
         for path in self.folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"):
             if not SHA256.fullmatch(path.name):
                 continue
