@@ -76,6 +76,8 @@ def test_a_job_outlives_a_restart_of_its_database(server: Server, hub: Hub) -> N
     assert (done.status, done.attempt, done.error) == (JobStatus.SUCCEEDED, 1, None)
     result, roles = result_of(hub, done)
     assert (result.status, len(roles)) == (InstanceStatus.AVAILABLE, 4)
+    assert {stage["status"] for stage in done.stages} == {"done"}, "what was told meanwhile was not delivered"
+    assert ("verify", "finished") in {(line.stage, line.kind) for line in lines(hub, job)}
     numbers = [line.number for line in lines(hub, job)]
     assert numbers == list(range(1, len(numbers) + 1))
 

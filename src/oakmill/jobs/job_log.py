@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from oakmill.jobs.notify import job_topic, notify_at_commit
 from oakmill.jobs.tables import LogLine
 from oakmill.storage.database import now
 
-MOST_LINES = 20_000
+FIRST_LINES = 1_000
+LAST_LINES = 20_000
+"""A log that is longer keeps so many of its lines: how it began, and how it ended."""
 LONGEST_LINE = 4000
-_FULL = "the log is full: what follows is left out"
+_TRIMMED_AT_ONCE = 1_000  # so that not every batch trims
 
 
 @dataclass(frozen=True)
@@ -29,21 +31,34 @@ class Line:
 
 
 def append(session: Session, job_id: str, attempt: int, lines: Sequence[Line]) -> int:
-    """Add lines and return the number of the last one. Beyond MOST_LINES one line says that the rest is left out.
+    """Add lines and return the number of the last one. Of a log that is too long the middle goes, and a line says so.
 
     The caller holds the job's row, as `queue.record` does, so that no two number their lines alike.
     """
     last = last_number(session, job_id)
-    room = MOST_LINES - last
-    if room < 0 or not lines:
+    if not lines:
         return last
-    kept = list(lines[:room])
-    if len(lines) > room:
-        kept.append(Line(_FULL, lines[-1].stage, "warning"))
-    rows = [_row(job_id, attempt, number, line) for number, line in enumerate(kept, last + 1)]
+    rows = [_row(job_id, attempt, number, line) for number, line in enumerate(lines, last + 1)]
     session.execute(insert(LogLine), rows)
     notify_at_commit(session, job_topic(job_id))
-    return last + len(kept)
+    last += len(rows)
+    _trim(session, job_id, last)
+    return last
+
+
+def _trim(session: Session, job_id: str, last: int) -> None:
+    """Leave the middle out: the first line of it says which lines it was."""
+    said, until = FIRST_LINES + 1, last - LAST_LINES
+    if until <= said:
+        return
+    middle = (LogLine.job_id == job_id, LogLine.number > said)
+    oldest = session.scalar(select(func.min(LogLine.number)).where(*middle))
+    if oldest is None or until - oldest < _TRIMMED_AT_ONCE:
+        return
+    session.execute(delete(LogLine).where(*middle, LogLine.number <= until))
+    told = f"the log is long: its lines {said} to {until} are left out"
+    marked = update(LogLine).where(LogLine.job_id == job_id, LogLine.number == said)
+    session.execute(marked.values(text=told, kind="warning"))
 
 
 def _row(job_id: str, attempt: int, number: int, line: Line) -> dict[str, object]:

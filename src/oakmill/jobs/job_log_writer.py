@@ -85,18 +85,26 @@ class JobLogWriter:
         Raises:
             LeaseLost: the job is another worker's.
         """
-        self._flushed = time.monotonic()
         try:
-            with self.db.session() as session:
-                held = self.held
-                values = {"progress": dict(self.progress), "stages": [dict(stage) for stage in self.stages]}
-                if not queue.record(session, held.job_id, held.token, **values):
-                    raise LeaseLost(subject=held.job_id)
-                job_log.append(session, held.job_id, held.attempt, self._lines)
+            self.deliver()
         except SQLAlchemyError as error:
             _log.warning("the log of job %s waits for the database: %s", self.held.job_id, error)
-            self._lines = self._lines[-job_log.MOST_LINES :]
-            return
+            del self._lines[job_log.FIRST_LINES : -job_log.LAST_LINES]
+
+    def deliver(self) -> None:
+        """Write what there is. Before a job is ended all that it told is delivered: nobody can write it later.
+
+        Raises:
+            LeaseLost: the job is another worker's.
+            SQLAlchemyError: the database is away; what there is, is kept.
+        """
+        self._flushed = time.monotonic()
+        with self.db.session() as session:
+            held = self.held
+            values = {"progress": dict(self.progress), "stages": [dict(stage) for stage in self.stages]}
+            if not queue.record(session, held.job_id, held.token, **values):
+                raise LeaseLost(subject=held.job_id)
+            job_log.append(session, held.job_id, held.attempt, self._lines)
         self._lines, self._changed = [], False
 
     def failed(self) -> None:

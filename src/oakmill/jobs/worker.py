@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
-from oakmill.errors import HubError, LimitExceeded, OakmillError
+from oakmill.errors import HubError, LimitExceeded, OakmillError, StoreUnreachable
 from oakmill.jobs import publish, queue, resources, workspace
 from oakmill.jobs.job_log_writer import Held, JobLogWriter, LeaseLost
 from oakmill.jobs.lease import LeaseKeeper
@@ -31,8 +31,9 @@ from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
 
 T = TypeVar("T")
-_WITHOUT_DATABASE_SECONDS = 600.0
-"""How long a result waits for the database; whoever has the lease by then decides whether it still counts."""
+PATIENCE_SECONDS = 600.0
+"""How long an attempt waits for the database, or for the store of files; whoever has the lease by then decides whether
+it still counts."""
 _log = logging.getLogger(__name__)
 
 
@@ -150,6 +151,7 @@ class _Attempt:
     ) -> None:
         self.worker, self.job, self.writer, self.workspace, self.keeper = worker, job, writer, workspace, keeper
         self.child = child
+        self._is_ending = False
         limits = job.limits or {}
         self.memory_mb = min(worker.memory_mb, limits.get("memory_mb") or worker.memory_mb)
         self.seconds = job.deadline_seconds or worker.settings.job_seconds
@@ -162,17 +164,23 @@ class _Attempt:
             LeaseLost: the job is another worker's.
         """
         try:
+            self._run()
+        except Stopping:
+            self._give_back("the worker was asked to end; the job waits for another")
+        except StoreUnreachable:  # what was made is in the cache, and is published by the attempt that comes next
+            self._give_back("the hub's store of files is away; the job waits for it")
+
+    def _run(self) -> None:
+        try:
             message = self._converted()
             if "failure" in message:
                 self._failed(message["failure"])
                 return
-            self.writer.flush()
+            self._patiently(self.writer.deliver)
             self._patiently(lambda: publish.succeeded(*self._ours(), message["result"]))
         except Cancelled:
             self._end(JobStatus.CANCELLED)
-        except Stopping:
-            self._give_back()
-        except LeaseLost:
+        except (LeaseLost, Stopping, StoreUnreachable):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the job ends with its explanation
             if not isinstance(error, OakmillError):
@@ -191,12 +199,7 @@ class _Attempt:
     def _look(self) -> None:
         """What is done every tenth of a second: write what was told, keep the limits, do as the hub says."""
         self.keeper.changed.clear()
-        if self.keeper.state is LeaseState.LOST:
-            raise LeaseLost(subject=self.job.id)
-        if self.keeper.state is LeaseState.CANCEL:
-            raise Cancelled(subject=self.job.id)
-        if self.worker.stopping:
-            raise Stopping(subject=self.job.id)
+        self._heed()
         self.writer.flush_soon()
         self._keep_limits()
 
@@ -230,15 +233,17 @@ class _Attempt:
 
     def _failed(self, failure: dict[str, Any]) -> None:
         """Write the failure, and its words into the log."""
+        self._is_ending = True
         self.writer.failed()
         self.writer.add_line(str(failure.get("sentence") or failure.get("title")), "error")
-        self.writer.flush()
+        self._patiently(self.writer.deliver)
         self._patiently(lambda: publish.failed(*self._ours(), failure))
 
     def _end(self, status: JobStatus) -> None:
+        self._is_ending = True
         self.writer.failed()
         self.writer.add_line(f"the job was {status.value}", "note")
-        self.writer.flush()
+        self._patiently(self.writer.deliver)
         self._patiently(lambda: self._finish(status))
 
     def _finish(self, status: JobStatus) -> None:
@@ -250,19 +255,29 @@ class _Attempt:
         return self.worker.db, self.worker.blobs, self.writer.held, self.job, self.workspace.out
 
     def _patiently(self, deed: Callable[[], T]) -> T:
-        """Do it, and while there is no database, again: work that is done is not thrown away for a restart of it."""
-        until = time.monotonic() + _WITHOUT_DATABASE_SECONDS
+        """Do it, and while database or store is away, again: what was made is not thrown away for its restart."""
+        until = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
                 return deed()
-            except (OperationalError, InterfaceError) as error:
-                if self.worker.stopping or time.monotonic() > until:
+            except (OperationalError, InterfaceError, StoreUnreachable) as error:
+                self._heed()
+                if time.monotonic() > until:
                     raise
-                _log.warning("job %s waits for the database: %s", self.job.id, error)
+                _log.warning("job %s waits: %s", self.job.id, error)
                 time.sleep(POLL_SECONDS)
 
-    def _give_back(self) -> None:
-        self.writer.add_line("the worker was asked to end; the job waits for another", "note")
+    def _heed(self) -> None:
+        """Do as the hub says, also while waiting."""
+        if self.keeper.state is LeaseState.LOST:
+            raise LeaseLost(subject=self.job.id)
+        if self.keeper.state is LeaseState.CANCEL and not self._is_ending:
+            raise Cancelled(subject=self.job.id)
+        if self.worker.stopping:
+            raise Stopping(subject=self.job.id)
+
+    def _give_back(self, why: str) -> None:
+        self.writer.add_line(why, "note")
         self.writer.flush()
         with self.worker.db.session() as session:
             queue.release(session, self.job.id, self.writer.held.token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,6 +21,8 @@ from oakmill.storage.database import now
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
+
+_log = logging.getLogger(__name__)
 
 PART = 8 << 20
 PARTS_AT_ONCE = 4  # with PART, the memory that a transfer takes
@@ -131,8 +134,10 @@ class BucketStore(BlobStore):
                 raise
             raise missing(sha256) from error
         except (BaseError, OSError, ValueError) as error:
+            # Where it is and what it said is for the operator, who reads logs, and not for all who ask the hub.
+            _log.warning("the store %s does not do what is asked: %s", self.url, str(error).splitlines()[0][:300])
             raise StoreUnreachable(
-                f"The store {self.url} does not do what is asked: {str(error).splitlines()[0][:300]}",
-                subject=self.url,
-                remedy="Check the settings store and store_options, and whether the server runs.",
+                "The hub's store of files does not answer, or refuses.",
+                remedy="Try again later. Its operator finds more in the hub's log; the settings are store and "
+                "store_options.",
             ) from error

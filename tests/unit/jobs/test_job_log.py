@@ -30,10 +30,15 @@ def test_what_no_database_takes_is_replaced(hub: Hub) -> None:
         assert len(second.text) == job_log.LONGEST_LINE
 
 
-def test_a_log_that_grows_without_end_is_cut_and_says_so(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_log, "MOST_LINES", 3)
-    name = hub.add_job()
+def test_of_a_log_that_grows_without_end_the_middle_is_left_out(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first 20,000 lines were kept, and of those that say why a job failed none."""
+    for name, value in {"FIRST_LINES": 2, "LAST_LINES": 4, "_TRIMMED_AT_ONCE": 2}.items():
+        monkeypatch.setattr(job_log, name, value)
+    job = hub.add_job()
     with hub.db.session() as session:
-        for _ in range(3):
-            job_log.append(session, name, 1, [Line("a"), Line("b")])
-        assert [line.text for line in job_log.read(session, name)] == ["a", "b", "a", job_log._FULL]
+        for number in range(1, 20, 3):
+            job_log.append(session, job, 1, [Line(str(number + more)) for more in range(3)])
+        found = [(line.number, line.text) for line in job_log.read(session, job)]
+    assert [number for number, _ in found[:3]] == [1, 2, 3]
+    assert "3 to 17 are left out" in found[2][1]
+    assert found[3:] == [(number, str(number)) for number in range(18, 22)]
