@@ -1,4 +1,4 @@
-"""A team stores no more than its quota, however it brings it in: by many uploads at once, or by conversions."""
+"""A team uses no more than it may: of the store, by uploads or by conversions, and of the queue, by priorities."""
 
 from __future__ import annotations
 
@@ -99,3 +99,19 @@ def test_a_result_that_is_too_large_for_the_quota_is_not_kept(hub: World, tmp_pa
     with db.session() as session:
         assert session.query(InstanceFile).where(InstanceFile.instance_id == job.result_id).first() is None
         assert queue.finish(session, job.id, str(job.lease_token), JobStatus.FAILED)  # it is held still
+
+
+def test_no_key_puts_a_teams_jobs_before_all_others(hub: World) -> None:
+    """Any key that converts could give its jobs the priority 100, before those of all other teams."""
+    instance = source(hub, "urgent")
+    hub.client.headers.update(hub.as_("Ours convert"))
+    asked = {"platform": "rvc2", "priority": 5}
+    job = hub.client.post(f"{API}/instances/{instance}/conversions", json=asked).raise_for_status().json()["id"]
+    with hub.hub.db.session() as session:
+        teams.change(session, "ours", highest_priority=5)
+    asked = {"platform": "rvc2", "priority": 6, "spec": {"number_of_shaves": 3}}
+    assert hub.client.post(f"{API}/instances/{instance}/conversions", json=asked).status_code == 403
+    assert hub.client.patch(f"{API}/jobs/{job}", json={"priority": 6}).status_code == 403
+    assert hub.client.patch(f"{API}/jobs/{job}", json={"priority": 4}).json()["priority"] == 4
+    hub.client.post(f"{API}/jobs/{job}/cancel").raise_for_status()
+    assert hub.client.post(f"{API}/jobs/{job}/retry", json={"priority": 6}).status_code == 403

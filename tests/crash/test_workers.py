@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from oakmill.jobs import job_log
+from oakmill.jobs import job_log, presence
 from oakmill.jobs.tables import Job, JobStatus, LogLine
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus
 from oakmill.spec import Rvc2Spec
@@ -49,6 +49,22 @@ def test_a_worker_killed_in_mid_compile_is_followed_by_another_within_the_lease(
     assert sorted(roles) == ["model", "passport", "passport_page", "recipe"]
     assert [line.number for line in lines(hub, job)] == list(range(1, len(lines(hub, job)) + 1))
     assert {line.attempt for line in lines(hub, job)} == {1, 2}
+
+
+@ON_ONE
+def test_a_hub_that_was_killed_takes_its_jobs_up_at_once_and_at_no_cost(hub: Hub) -> None:
+    """They waited for their leases, and failed when their hub was restarted twice."""
+    job = hub.ask()
+    for attempt in (1, 2):
+        worker = hub.worker(lease_seconds=600)
+        hub.wait(job, lambda found, attempt=attempt: found.attempt == attempt and bool(found.stages))
+        worker.kill()
+        worker.wait()
+        assert presence.take_up(hub.settings, hub.db) == [job.id]
+    hub.worker(lease_seconds=600)
+    done = hub.ended(job)
+    assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 3)
+    assert presence.take_up(hub.settings, hub.db) == [], "a living worker's job was taken"
 
 
 def lines(hub: Hub, job: Job) -> list[LogLine]:

@@ -102,8 +102,10 @@ def retry_job(job_id: Id, body: Retry, session: Writing, caller: Converter, at: 
     """Ask for an ended job again, as it was or with edits; the new job names it in `retry_of`."""
     row = visibility.changeable_job(session, caller, job_id)
     job = jobs.retry(session, caller, at, row, *jobs.edited(session, caller, row, body.edits))
-    if body.priority is not None and queue.prioritise(session, job.id, body.priority):
-        session.refresh(job)
+    if body.priority is not None:
+        jobs.require_priority(session, caller, job.team_id, body.priority)
+        if queue.prioritise(session, job.id, body.priority):
+            session.refresh(job)
     return answers.job(session, job)
 
 

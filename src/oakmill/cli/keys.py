@@ -16,6 +16,8 @@ from oakmill.settings import current
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from oakmill.registry.tables import Team
+
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -107,7 +109,8 @@ def teams(as_json: bool) -> None:
                 "slug": team.slug,
                 "name": team.name,
                 "stores": f"{registry.used_bytes(session, team.id) / 1e6:.1f} MB",
-                "quota": f"{team.quota_bytes / 1e6:.0f} MB" if team.quota_bytes is not None else "none",
+                "quota": _quota(team),
+                "highest priority": team.highest_priority,
             }
             for team in registry.listed(session)
         ]
@@ -124,6 +127,24 @@ def add_team(name: str, quota_mb: int | None) -> None:
     with _session() as session:
         team = registry.create(session, name=name, quota_bytes=quota_mb << 20 if quota_mb else None)
         click.echo(f"{team.slug}: oakmill keys create NAME --team {team.slug} makes its first key")
+
+
+@command.command(name="set-team")
+@click.argument("team")
+@click.option("--quota-mb", type=click.IntRange(1), help="How much it may store.")
+@click.option("--highest-priority", type=click.IntRange(-100, 100), help="What its keys may give their jobs at most.")
+def set_team(team: str, quota_mb: int | None, highest_priority: int | None) -> None:
+    """Change what TEAM may use."""
+    from oakmill.registry import teams as registry
+
+    with _session() as session:
+        quota = quota_mb << 20 if quota_mb else None
+        found = registry.change(session, team, quota_bytes=quota, highest_priority=highest_priority)
+        click.echo(f"{found.slug}: priorities to {found.highest_priority}, quota {_quota(found)}")
+
+
+def _quota(team: Team) -> str:
+    return f"{team.quota_bytes / 1e6:.0f} MB" if team.quota_bytes is not None else "none"
 
 
 @contextmanager

@@ -41,7 +41,8 @@ def command(host: str | None, port: int | None, workers: int | None, ray: bool) 
 
 
 def _prepare(settings: Settings) -> str | None:
-    """Bring the database up to date; the first admin key, where there was none."""
+    """Bring the database up to date, and take up what was left; the first admin key, where there was none."""
+    from oakmill.jobs import presence
     from oakmill.registry import keys
     from oakmill.storage import migrate
     from oakmill.storage.database import Database
@@ -49,6 +50,8 @@ def _prepare(settings: Settings) -> str | None:
     db = Database.of(settings)
     try:
         migrate.upgrade(db)
+        if back := presence.take_up(settings, db):
+            _say(f"{len(back)} jobs that the hub was at when it was ended are taken up again")
         with db.session() as session:
             return keys.first(session)
     finally:

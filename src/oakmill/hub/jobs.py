@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 from sqlalchemy.orm import Session
 
-from oakmill.errors import Conflict
+from oakmill.errors import Conflict, Forbidden
 from oakmill.hub import visibility
 from oakmill.hub.parameters import with_files
 from oakmill.hub.state import Hub
@@ -19,7 +19,7 @@ from oakmill.jobs.submit import Options
 from oakmill.jobs.tables import LIVE, Job
 from oakmill.registry import audit, teams
 from oakmill.registry.callers import Caller
-from oakmill.registry.tables import Instance
+from oakmill.registry.tables import Instance, Team
 from oakmill.spec import ConversionSpec
 
 Files = dict[str, str]
@@ -47,6 +47,7 @@ def convert(
         SpecError, NotFound, Conflict: as `submit.request`.
         TooLarge: the team's quota is used up.
     """
+    require_priority(session, caller, source.team_id, options.get("priority", 0))
     job = submit.request(session, caller, source, spec, settings=at.settings, **options)
     _require_room(session, job)
     _note(session, caller, "job.create", job, platform=job.platform)
@@ -81,6 +82,21 @@ def retry(
     return made
 
 
+def require_priority(session: Session, caller: Caller, team_id: str, priority: int) -> None:
+    """Go on only with a priority that the team's jobs may have: all teams wait in one queue.
+
+    Raises:
+        Forbidden: it is higher than the operator lets the team go.
+    """
+    highest = session.get_one(Team, team_id).highest_priority
+    if priority > highest and not caller.everywhere:
+        raise Forbidden(
+            f"The team's jobs may have the priority {highest} at most, not {priority}.",
+            subject="priority",
+            remedy="Ask for less; the operator raises it: oakmill keys set-team TEAM --highest-priority N.",
+        )
+
+
 def _require_room(session: Session, job: Job) -> None:
     """What was made before takes none."""
     if job.status in LIVE:
@@ -105,9 +121,11 @@ def prioritise(session: Session, caller: Caller, job_id: str, priority: int) -> 
 
     Raises:
         NotFound, Forbidden: as `visibility.changeable_job`.
+        Forbidden: the team's jobs may not have such a priority.
         Conflict: it waits no more.
     """
     job = visibility.changeable_job(session, caller, job_id)
+    require_priority(session, caller, job.team_id, priority)
     if not queue.prioritise(session, job_id, priority):
         raise Conflict(f"Job {job.name} waits no more.", subject=job_id, remedy="Look at where it stands now.")
     audit.record(session, caller, "job.prioritise", job_id, of_team=job.team_id, priority=priority)

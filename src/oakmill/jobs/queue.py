@@ -7,7 +7,7 @@ frozen past its lease, and is woken again, writes nothing. Any process may call 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -24,6 +24,9 @@ from oakmill.storage.database import now
 WORKER_LOST = "The worker that ran it was lost, each of {attempts} times: it was ended from outside, or its machine."
 UPLOAD_MISSING = "The upload that it waited for never came."
 AGAIN = "Try it again; the log says how far it came."
+
+MOST_ATTEMPTS = 6
+"""How often a job is tried at most, however often its hub was restarted meanwhile."""
 
 _NUMBERS = 7_115_023
 """The lock under which PostgreSQL gives numbers; SQLite has one writer at a time anyway."""
@@ -160,12 +163,27 @@ def expire(session: Session, upload_wait: timedelta = timedelta(hours=24)) -> li
     late = and_(Job.status == JobStatus.WAITING, Job.queued < at - upload_wait)
     if session.scalar(select(Job.id).where(or_(dead, late)).limit(1)) is None:
         return []
-    done = _end(session, and_(dead, Job.cancel_requested), JobStatus.CANCELLED)
-    for attempts in session.scalars(select(Job.max_attempts).where(dead).distinct()).all():
-        lost = and_(dead, Job.max_attempts == attempts, Job.attempt >= attempts)
-        done += _fail(session, lost, WORKER_LOST.format(attempts=attempts))
-    done += _fail(session, late, UPLOAD_MISSING)
-    again = update(Job).where(dead).values(status=JobStatus.QUEUED, progress={}, **_NOBODYS).returning(Job.id)
+    return _fail(session, late, UPLOAD_MISSING) + _give_back(session, dead)
+
+
+def take_back(session: Session, owners: Sequence[str]) -> list[str]:
+    """Give back what workers were at that ended with their hub: it costs no attempt, unless it comes to that often.
+
+    A job that takes its whole machine down each time must end, too.
+    """
+    held = and_(Job.status == JobStatus.RUNNING, Job.lease_owner.in_(owners))
+    spared = update(Job).where(held, Job.max_attempts < MOST_ATTEMPTS).values(max_attempts=Job.max_attempts + 1)
+    session.execute(spared.execution_options(synchronize_session=False))
+    return _give_back(session, held)
+
+
+def _give_back(session: Session, lost: ColumnElement[bool]) -> list[str]:
+    """Of jobs that have lost their workers, queue again those which may be tried again, and end the others."""
+    done = _end(session, and_(lost, Job.cancel_requested), JobStatus.CANCELLED)
+    for attempts in session.scalars(select(Job.max_attempts).where(lost).distinct()).all():
+        tried = and_(lost, Job.max_attempts == attempts, Job.attempt >= attempts)
+        done += _fail(session, tried, WORKER_LOST.format(attempts=attempts))
+    again = update(Job).where(lost).values(status=JobStatus.QUEUED, progress={}, **_NOBODYS).returning(Job.id)
     back = list(session.scalars(again.execution_options(synchronize_session=False)))
     changed(session, *back)
     return done + back

@@ -21,7 +21,7 @@ from oakmill.jobs.kinds import CONVERT, REBUILD
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry import instances
 from oakmill.registry.identifiers import new_id
-from oakmill.registry.tables import Instance, InstanceStatus
+from oakmill.registry.tables import Instance, InstanceStatus, Team
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, OutputFormat, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS
@@ -305,7 +305,7 @@ def again(
         wanted,
         settings=settings,
         files=files,
-        priority=job.priority,
+        priority=min(job.priority, session.get_one(Team, job.team_id).highest_priority),
         limits=job.limits,
         retry_of=job.id,
         force=job.kind == REBUILD,

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from oakmill.errors import HubError, LimitExceeded, OakmillError, StoreUnreachable
-from oakmill.jobs import publish, queue, resources, workspace
+from oakmill.jobs import presence, publish, queue, resources, workspace
 from oakmill.jobs.job_log_writer import Held, JobLogWriter, LeaseLost
 from oakmill.jobs.lease import LeaseKeeper
 from oakmill.jobs.notify import POLL_SECONDS, QUEUE, Notifier, Subscription
@@ -82,7 +82,10 @@ class Worker:
     def _working(self) -> Iterator[Subscription]:
         previous = signal.signal(signal.SIGTERM, self._asked_to_end)
         try:
-            with self.notifier.subscribe(QUEUE) as self._subscription:
+            with (
+                presence.present(self.settings, self.name),
+                self.notifier.subscribe(QUEUE) as self._subscription,
+            ):
                 self.warm()
                 yield self._subscription
         finally:

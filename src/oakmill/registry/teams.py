@@ -26,6 +26,20 @@ def create(session: Session, *, name: str, quota_bytes: int | None = None) -> Te
     return team
 
 
+def change(session: Session, slug: str, *, quota_bytes: int | None = None, highest_priority: int | None = None) -> Team:
+    """Change what is given; for the operator only.
+
+    Raises:
+        NotFound: There is no such team.
+    """
+    team = named(session, slug)
+    if quota_bytes is not None:
+        team.quota_bytes = quota_bytes
+    if highest_priority is not None:
+        team.highest_priority = highest_priority
+    return team
+
+
 def named(session: Session, slug: str) -> Team:
     """The team of that slug or identifier; for the operator only.
 

@@ -19,10 +19,12 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from oakmill.errors import HubError, Unavailable
-from oakmill.server.web import ENDING_SECONDS, HAND_OVER
+from oakmill.server.web import ALIVE_SECONDS, ENDING_SECONDS, HAND_OVER
 
 BACKLOG = 2048
 STARTING_SECONDS = 120
+HANGING_SECONDS = 60.0
+"""How long a web process may say nothing before it is replaced; a loaded machine makes it slow."""
 _FIRST_INHERITED = 3
 _LONGEST_PAUSE = 5.0
 _SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
@@ -61,10 +63,16 @@ class WebProcess:
     """A process that answers on the socket."""
 
     def __init__(self, listener: socket.socket, environment: Mapping[str, str]) -> None:
-        self._ready, told = os.pipe()
-        self._lifeline, held = os.pipe()  # its end is the parent's end: no orphan goes on answering
+        """Start it.
+
+        Raises:
+            OSError: the machine has no room for another process.
+        """
+        self._told, told = os.pipe()
+        theirs, self._held = os.pipe()  # its end is the parent's end: no orphan goes on answering
+        os.set_blocking(told, False)
         command = [sys.executable, "-m", "oakmill.server.web", str(listener.fileno()), str(told)]
-        with os.fdopen(self._lifeline, "rb") as theirs:
+        try:
             self.process = subprocess.Popen(
                 command,
                 stdin=theirs,
@@ -72,13 +80,35 @@ class WebProcess:
                 start_new_session=True,  # Ctrl-C is for the parent, which ends it in order
                 env={**os.environ, **environment},  # noqa: TID251 - settings given on the command line count too
             )
-        self._held = held
-        os.close(told)
+        except OSError:
+            self.forget()
+            raise
+        finally:
+            os.close(theirs)
+            os.close(told)
+        self._silent = 0.0
+        self._looked = time.monotonic()
 
     def wait_ready(self, seconds: float) -> bool:
         """Whether it answers now; False when it has ended, or takes longer."""
-        readable, _, _ = select.select([self._ready], [], [], seconds)
-        return bool(readable and os.read(self._ready, 1))
+        return self._is_heard(seconds)
+
+    def _is_heard(self, seconds: float = 0) -> bool:
+        readable, _, _ = select.select([self._told], [], [], seconds)
+        return bool(readable and os.read(self._told, 4096))
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it has not been heard of for long. While this process was stopped itself, no time has passed."""
+        now = time.monotonic()
+        self._silent = 0.0 if self._is_heard() else self._silent + min(now - self._looked, ALIVE_SECONDS)
+        self._looked = now
+        return self._silent > HANGING_SECONDS
+
+    def kill(self) -> None:
+        """End it by force, and wait for that."""
+        self.process.kill()
+        self.process.wait()
 
     @property
     def is_alive(self) -> bool:
@@ -104,7 +134,7 @@ class WebProcess:
 
     def forget(self) -> None:
         """Give back what was held for it."""
-        for handle in (self._ready, self._held):
+        for handle in (self._told, self._held):
             os.close(handle)
 
 
@@ -134,7 +164,7 @@ class Parent:
             while (what := self._next()) not in (signal.SIGTERM, signal.SIGINT):
                 if what == signal.SIGHUP:
                     web = self._renew(web)
-                elif not web.is_alive:
+                elif not web.is_alive or self._is_killed(web):
                     web = self._replace(web)
                 self._reap()
             self._end(web)
@@ -157,9 +187,21 @@ class Parent:
         except Empty:
             return signal.SIGCHLD  # look after the children now and then, whatever signals got lost
 
+    def _is_killed(self, web: WebProcess) -> bool:
+        """Whether the process hung, and so was ended; nobody else would notice."""
+        if not web.hangs:
+            return False
+        self._say(f"the web process has not been heard of for {HANGING_SECONDS:.0f} s")
+        web.kill()
+        return True
+
     def _start(self) -> WebProcess | None:
-        web = WebProcess(self._listener, self._environment)
         self._started = time.monotonic()
+        try:
+            web = WebProcess(self._listener, self._environment)
+        except OSError as error:  # no room for another process: it is tried again
+            self._say(f"a web process cannot be started: {error.strerror}")
+            return None
         if web.wait_ready(STARTING_SECONDS):
             return web
         web.end()

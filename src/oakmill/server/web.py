@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -22,6 +23,8 @@ from oakmill.server.connections import Connection, Rarely, allow_many
 from oakmill.settings import current
 
 HAND_OVER = signal.SIGUSR1
+ALIVE_SECONDS = 2.0
+"""How often the process tells that it is alive."""
 IDLE_SECONDS = 5
 """How long clients, such as httpx, keep a connection for a next request."""
 KEPT_SECONDS = 20
@@ -57,9 +60,14 @@ class WebServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(HAND_OVER, self.hand_over)
         loop.add_reader(sys.stdin, self._end_with_parent)
-        os.write(self._ready, b"1")
-        os.close(self._ready)
+        self._tell_alive()
         loop.run_in_executor(None, self._app.state.hub.warm)
+
+    def _tell_alive(self) -> None:
+        """Tell the parent now and then that requests are being heard: it replaces a process that hangs."""
+        with suppress(OSError):  # the parent has just ended, or reads too late
+            os.write(self._ready, b"1")
+        asyncio.get_running_loop().call_later(ALIVE_SECONDS, self._tell_alive)
 
     def hand_over(self) -> None:
         """End, while another process goes on."""

@@ -81,7 +81,15 @@ class LocalWorkers:
             slot.pause = 0.0 if now - slot.started > _HEALTHY_SECONDS else min(2 * slot.pause + 0.5, _LONGEST_PAUSE)
             slot.process, slot.not_before = None, now + slot.pause
         if slot.process is None and now >= slot.not_before:
+            self._start(slot, now)
+
+    def _start(self, slot: _Slot, now: float) -> None:
+        try:
             slot.process, slot.started = start_worker(self._settings, *self._arguments), now
+        except OSError as error:  # no room for another process: it is tried again
+            slot.pause = min(2 * slot.pause + 0.5, _LONGEST_PAUSE)
+            slot.not_before = now + slot.pause
+            _log.warning("a worker cannot be started: %s", error.strerror)
 
     def _end(self) -> None:
         alive = [slot.process for slot in self._slots if slot.process is not None]
