@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from oakmill.conversion.cache import identity
-from oakmill.files import private_folder
+from oakmill.files import private_folder, sync
 from oakmill.hub.later import Later
 from oakmill.hub.rates import Rates, limit_of
 from oakmill.jobs.housekeeping import Housekeeper
@@ -84,8 +84,10 @@ def read_secret(path: Path) -> bytes:
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(secrets.token_bytes(SECRET_BYTES))
+        file.flush()
         os.fsync(file.fileno())
     with suppress(FileExistsError):
         os.link(draft, path)
     draft.unlink()
+    sync(path.parent)
     return path.read_bytes()
