@@ -13,7 +13,7 @@ from oakmill.registry.tables import Instance
 from oakmill.settings import Settings
 from tests.api.conftest import API, TestClient, World
 
-WITHOUT_KEY = {("GET", f"{API}/health"), ("GET", f"{API}/files/{{token}}/{{name}}")}
+WITHOUT_KEY = {("GET", f"{API}/health"), ("GET", f"{API}/evidence-key"), ("GET", f"{API}/files/{{token}}/{{name}}")}
 BODIES: dict[str, Any] = {
     "POST /models": {"name": "new"},
     "PATCH /models/{model_id}": {"summary": "changed"},

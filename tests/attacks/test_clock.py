@@ -50,8 +50,8 @@ def ahead(tmp_path: Path) -> str:
     if shutil.which("cc") is None:
         pytest.skip("there is no C compiler")
     (tmp_path / "ahead.c").write_text(AHEAD)
-    command = ["cc", "-shared", "-fPIC", "-o", tmp_path / "ahead.so", tmp_path / "ahead.c", "-ldl"]
-    subprocess.check_call(command)
+    command = "cc -shared -fPIC -o ahead.so ahead.c -ldl"
+    subprocess.check_call(command.split(), cwd=tmp_path)
     return str(tmp_path / "ahead.so")
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import func, select
@@ -51,13 +52,17 @@ def test_a_worker_killed_in_mid_compile_is_followed_by_another_within_the_lease(
     assert {line.attempt for line in lines(hub, job)} == {1, 2}
 
 
+def at_work(job: Job, attempt: int) -> bool:
+    return job.attempt == attempt and bool(job.stages)
+
+
 @ON_ONE
 def test_a_hub_that_was_killed_takes_its_jobs_up_at_once_and_at_no_cost(hub: Hub) -> None:
     """They waited for their leases, and failed when their hub was restarted twice."""
     job = hub.ask()
     for attempt in (1, 2):
         worker = hub.worker(lease_seconds=600)
-        hub.wait(job, lambda found, attempt=attempt: found.attempt == attempt and bool(found.stages))
+        hub.wait(job, partial(at_work, attempt=attempt))
         worker.kill()
         worker.wait()
         assert presence.take_up(hub.settings, hub.db) == [job.id]
@@ -177,6 +182,7 @@ def test_a_job_beyond_its_limits_says_which(hub: Hub, limits: dict[str, int], wo
 CLAIMER = """
 import sys
 from datetime import timedelta
+from functools import partial
 from oakmill.jobs import queue
 from oakmill.jobs.tables import JobStatus
 from oakmill.storage.database import Database

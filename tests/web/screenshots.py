@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from oakmill.hub.auth import COOKIE
+from oakmill.hub.sessions import COOKIE
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = [

@@ -10,12 +10,15 @@ from sqlalchemy.orm import Session
 
 from oakmill.conversion.passport import earlier
 from oakmill.errors import NotFound
+from oakmill.hub import evidence
 from oakmill.hub.auth import Anyone, Reading, TheHub
 from oakmill.hub.routing import Id, router
 from oakmill.hub.state import Hub
+from oakmill.hub.wire import EvidenceKey
 from oakmill.registry import instances
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Role
+from oakmill.spec.evidence import Evidence
 
 routes = router("instances")
 
@@ -55,6 +58,18 @@ def get_config(instance_id: Id, session: Reading, caller: Anyone) -> dict[str, A
     if not isinstance(config, dict):
         raise _has_none("config", instance_id)
     return config
+
+
+@routes.get("/instances/{instance_id}/evidence")
+def get_evidence(instance_id: Id, session: Reading, caller: Anyone, at: TheHub) -> Evidence:
+    """What the hub signs of the instance: the digests of model, recipe and passport. `oakmill verify` checks it."""
+    return evidence.sign(at.secret, instances.instance(session, caller, instance_id))
+
+
+@routes.get("/evidence-key")
+async def get_evidence_key(at: TheHub) -> EvidenceKey:
+    """The public key (Ed25519) that the hub's signatures are checked with. Needs no key."""
+    return EvidenceKey(public_key=evidence.public_key(at.secret))
 
 
 def _document(at: Hub, session: Session, caller: Caller, instance_id: str, role: Role) -> bytes:

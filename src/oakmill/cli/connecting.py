@@ -46,17 +46,20 @@ def connected(url: str | None) -> Hub:
 
 
 class Kept:
-    """The hubs that were logged in to, with their keys; the last one is spoken to."""
+    """The hubs that were logged in to, with their keys; the last one is spoken to. `signers` are the hubs by the public
+    keys that they sign with."""
 
-    def __init__(self, last: str | None = None, keys: dict[str, str] | None = None) -> None:
-        self.last, self.keys = last, keys or {}
+    def __init__(
+        self, last: str | None = None, keys: dict[str, str] | None = None, signers: dict[str, str] | None = None
+    ) -> None:
+        self.last, self.keys, self.signers = last, keys or {}, signers or {}
 
     @classmethod
     def read(cls, settings: Settings) -> Kept:
         """What is kept; nothing where there is no such file, or one that is not ours."""
         try:
             found = json.loads(settings.login.read_text())
-            return cls(str(found["last"]), dict(found["keys"]))
+            return cls(str(found["last"]), dict(found["keys"]), dict(found.get("signers", {})))
         except (OSError, ValueError, KeyError, TypeError):
             return cls()
 
@@ -69,7 +72,7 @@ class Kept:
         path = settings.login
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(path, json.dumps({"last": self.last, "keys": self.keys}, indent=1), mode=0o600)
+            atomic_write(path, json.dumps(vars(self), indent=1), mode=0o600)
         except OSError as error:
             raise OutputError(f"{path} cannot be written: {error.strerror}", subject=str(path)) from error
         return path

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "--platform", type=PlatformWord(), help="The platform that it was converted for; without "
     "it, what was uploaded or converted last.",
 )  # fmt: skip
-@click.option("--all", "everything", is_flag=True, help="Its recipe and its accuracy passport, too.")
+@click.option("--all", "everything", is_flag=True, help="Its recipe, its passport and the hub's signature, too.")
 @click.option("--overwrite", is_flag=True, help="Replace a file of the same name that has other bytes.")
 @json_option
 @hub_option

@@ -25,6 +25,8 @@ def command(url: str | None, key: str | None) -> None:
     key = key or settings.key or click.prompt(f"Key to {hub.url}", hide_input=True, err=True)
     me = Hub(hub.url, key.strip()).me()
     kept.last, kept.keys[hub.url] = hub.url, key.strip()
+    if signer := hub.evidence_key():
+        kept.signers[signer] = hub.url
     place = kept.write(settings)
     scopes = ", ".join(me.scopes)
     click.echo(f"{hub.url} (Oakmill {version}): the key {me.key_name!r} of the team {me.team.slug} allows {scopes}")

@@ -13,7 +13,8 @@ from oakmill.client.jobs import Jobs
 from oakmill.client.problems import no_hub
 from oakmill.client.resources import Datasets, Keys, Models
 from oakmill.client.uploads import Progress, Uploads, unwatched
-from oakmill.hub.wire import Instance, Job, Me
+from oakmill.errors import NotFound
+from oakmill.hub.wire import EvidenceKey, Instance, Job, Me
 from oakmill.spec import ConversionSpec
 
 
@@ -60,6 +61,17 @@ class Hub:
         if not isinstance(found, dict) or "version" not in found:
             raise no_hub(self.url)
         return str(found["version"])
+
+    def evidence_key(self) -> str | None:
+        """The public key that the hub signs with; None of a hub that signs nothing yet. Needs no key.
+
+        Raises:
+            HubUnreachable: the hub does not answer.
+        """
+        try:
+            return EvidenceKey.model_validate(self._connection.get("/evidence-key")).public_key
+        except NotFound:
+            return None
 
     def me(self) -> Me:
         """The key that asks, and its team.

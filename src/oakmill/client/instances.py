@@ -9,8 +9,10 @@ from typing import Any, Literal
 from oakmill.client.connection import Connection
 from oakmill.client.downloads import fetch, on_hub
 from oakmill.client.uploads import Progress, Uploads, unwatched
-from oakmill.errors import NotFound, SourceError
+from oakmill.errors import NotFound, OutputError, SourceError
+from oakmill.files import atomic_write
 from oakmill.hub.wire import File, FileLink, Instance
+from oakmill.spec.evidence import Evidence, name_of
 
 ModelType = Literal["ONNX", "IR", "TFLITE", "PYTORCH"]
 """What a source's file is, in HubAI's words."""
@@ -85,7 +87,8 @@ class Instances:
         self, instance_id: str, folder: Path, *, everything: bool = False, overwrite: bool = False,
         progress: Progress = unwatched,
     ) -> Sequence[Path]:  # fmt: skip
-        """Bring an instance's model into a folder, the model first; `everything` adds its recipe and its passport.
+        """Bring an instance's model into a folder, the model first; `everything` adds its recipe, its passport
+        and the hub's evidence.
 
         Raises:
             OutputExists: a file of that name is there already, with other bytes.
@@ -96,10 +99,24 @@ class Instances:
         if not wanted:
             raise NotFound("The instance has no files yet.", subject=instance_id)
         wanted.sort(key=lambda file: file.role != "model")
-        return [
+        found = [
             self._fetched(instance_id, file, folder / Path(file.name).name, overwrite=overwrite, progress=progress)
             for file in wanted
         ]
+        return [*found, self._evidence(instance_id, found[0])] if everything else found
+
+    def evidence(self, instance_id: str) -> Evidence:
+        """What the hub signs of an instance: the digests of its files."""
+        return Evidence.model_validate(self._connection.get(f"/instances/{instance_id}/evidence"))
+
+    def _evidence(self, instance_id: str, model: Path) -> Path:
+        """The hub's word on it, beside the model; it is newer than one that is there."""
+        path = model.with_name(name_of(model.name))
+        try:
+            atomic_write(path, self.evidence(instance_id).model_dump_json(indent=1))
+        except OSError as error:
+            raise OutputError(f"{path} cannot be written: {error.strerror}", subject=str(path)) from error
+        return path
 
     def _fetched(self, instance_id: str, file: File, target: Path, *, overwrite: bool, progress: Progress) -> Path:
         def link() -> str:

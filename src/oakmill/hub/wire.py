@@ -309,6 +309,12 @@ class Key(Answer):
     last_used: datetime | None = None
 
 
+class EvidenceKey(Answer):
+    """What the hub's signatures are checked with."""
+
+    public_key: str = Field(description="Ed25519, 32 bytes, in hexadecimal.")
+
+
 class NewKey(Key):
     """A key with itself, this once."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,10 @@ class Verified:
             "reader": self.reader,
             "passport": self.passport.as_dict() if self.passport else None,
         }
+
+    def also(self, holds: Sequence[str], findings: Sequence[Finding]) -> Verified:
+        """With what was seen elsewhere."""
+        return replace(self, holds=(*self.holds, *holds), findings=tuple(worst_first([*self.findings, *findings])))
 
     def require(self) -> None:
         """That all holds, but for what is only told.
