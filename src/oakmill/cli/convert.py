@@ -15,6 +15,7 @@ from oakmill.cli.listing import print_line
 from oakmill.cli.options import PlatformWord, SpecCommand, build_spec
 from oakmill.conversion.results import Answer, Question, Results
 from oakmill.errors import AccuracyDropped
+from oakmill.processes import memory
 from oakmill.spec import ConversionSpec
 from oakmill.spec.platforms import PLATFORMS
 
@@ -88,6 +89,7 @@ def command(  # noqa: PLR0913, PLR0917 - one for each option
     settings = _settings(qairt_root, no_cache=cache == "none")
     attempt = Attempt(model, platform, output, settings, debug_bundle, as_json, verbose)
     with explained(attempt):
+        memory.require()
         attempt.model, base = _configured(model, platform, as_json=as_json)
         attempt.spec = _with_images(
             build_spec(PLATFORMS[platform].spec, _chosen(platform, values, base), base), settings

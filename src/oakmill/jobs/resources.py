@@ -6,6 +6,7 @@ import os
 
 import psutil
 
+from oakmill.processes import memory
 from oakmill.settings import Settings
 
 _USUAL_MB = 4096
@@ -27,7 +28,9 @@ def job_memory_mb(settings: Settings) -> int:
 
 
 def _machine_mb() -> int:
-    return int(psutil.virtual_memory().total * (1 - _FOR_OTHERS)) >> 20
+    """What there is, without the part of others: the machine's, or what its container may use."""
+    total = psutil.virtual_memory().total >> 20
+    return int(min(total, memory.limit_mb() or total) * (1 - _FOR_OTHERS))
 
 
 def _cores() -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 from oakmill.errors import OutputError, OutputExists
 from oakmill.files import aside
 
+_HIDDEN = ".oakmill-"
 _open: set[Path] = set()
 """Work folders in use."""
 
@@ -51,7 +52,7 @@ def require_free(folder: Path, names: list[str], *, overwrite: bool) -> None:
         OutputExists: one of the names is taken and may not be overwritten.
         OutputError: the folder cannot be made or written.
     """
-    with readable_write_errors(folder), aside(folder, ".oakmill-"):
+    with readable_write_errors(folder), aside(folder, _HIDDEN):
         pass
     taken = [name for name in names if (folder / name).exists()]
     if taken and not overwrite:
@@ -65,7 +66,7 @@ def publish(files: Mapping[str, Path], folder: Path, *, overwrite: bool) -> list
         OutputExists: a name was taken meanwhile, by another conversion into the same folder.
         OutputError: the disk is full or the folder cannot be written.
     """
-    with readable_write_errors(folder), aside(folder, ".oakmill-") as hidden:
+    with readable_write_errors(folder), aside(folder, _HIDDEN) as hidden:
         for name, path in files.items():
             shutil.copyfile(path, hidden / name)
         done: list[Path] = []
@@ -129,5 +130,11 @@ def readable_write_errors(folder: Path) -> Iterator[None]:
         if error.errno not in _REASONS:
             raise
         what, remedy = _REASONS[error.errno]
-        where = error.filename or folder
+        where = _written(error, folder)
         raise OutputError(f"cannot write to {where}: {what}", subject=str(where), remedy=remedy) from error
+
+
+def _written(error: OSError, folder: Path) -> Path:
+    """What could not be written: of a copy, the second of its names. Hidden names of ours say nothing to anybody."""
+    where = Path(error.filename2 or error.filename or folder)
+    return next((place.parent for place in where.parents if place.name.startswith(_HIDDEN)), where)

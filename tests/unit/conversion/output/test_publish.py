@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import subprocess
 import threading
 from pathlib import Path
 
@@ -93,3 +94,19 @@ def test_the_work_folder_goes_whatever_happens() -> None:
         (folder / "half").write_text("half")
         raise ZeroDivisionError
     assert not folder.exists()
+
+
+def test_a_full_output_folder_is_named_and_not_where_the_files_came_from(tmp_path: Path) -> None:
+    """It was said that a file below /tmp could not be written, which was being read."""
+    out, made = tmp_path / "out", tmp_path / "model.blob"
+    out.mkdir()
+    made.write_bytes(bytes(200_000))
+    if subprocess.call(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", out], stderr=subprocess.DEVNULL):
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        with pytest.raises(OutputError) as failure:
+            publish.publish({"model.blob": made}, out, overwrite=False)
+        assert failure.value.message == f"cannot write to {out}: the disk is full"
+        assert list(out.iterdir()) == []
+    finally:
+        subprocess.check_call(["umount", "-l", out])
