@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -31,9 +32,11 @@ model of which none is run here, or one that sees nothing on these images. They 
 read text drawn pages: 64 calibrate, 16 others are measured. Converted outputs are those of the finished file where
 enough of them are there, else of the method nearest to it. No OAK device took part.
 
-The page is written by `bench/zoo/zoo.py --page docs/explain/zoo.md` from the rows that were measured; a conversion
-that was not run says so.
+The page is written by `bench/zoo/zoo.py --page docs/explain/zoo.md` from the rows that were measured; what was not
+measured again stays as it was, and a conversion that was not run says so.
 """
+_CELL = re.compile(r"(?P<word>[^,]+), (?:(?P<own>–|\d+ %), )?(?P<seconds>\d+) s")
+_REASON = re.compile(r"\* (?P<name>\S+), (?P<title>RVC\d, \w+): (?P<word>[^.]+)\. (?P<reason>.*)")
 
 
 def page(rows: Iterable[Row], models: Sequence[tuple[str, str]], asked: Sequence[tuple[str, str]]) -> str:
@@ -58,6 +61,38 @@ def page(rows: Iterable[Row], models: Sequence[tuple[str, str]], asked: Sequence
     if errors:
         lines += ["## What is no ok", "", *(f"* {why(row)}" for row in errors), ""]
     return "\n".join(lines)
+
+
+def read_back(text: str) -> Iterator[Row]:
+    """The rows that a page was made of, as far as it tells of them."""
+    columns = {title: item for item, title in TITLES.items()}
+    told = {(found["name"], found["title"]): found for found in map(_REASON.match, text.splitlines()) if found}
+    asked: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("| model |"):
+            asked = [title.strip() for title in line.strip("| ").split("|")[2:]]
+        elif line.startswith("| ") and asked:
+            name, _, *cells = (part.strip() for part in line.strip("| ").split("|"))
+            for title, found in zip(asked, map(_CELL.fullmatch, cells), strict=True):
+                if found:
+                    platform, precision = columns[title]
+                    row = {"name": name, "platform": platform, "precision": precision}
+                    yield row | _of_cell(found, told.get((name, title)))
+
+
+def _of_cell(found: re.Match[str], reason: re.Match[str] | None) -> dict[str, Any]:
+    """What a cell and the sentence on it say."""
+    row: dict[str, Any] = {"seconds": float(found["seconds"])}
+    if reason:
+        row["reasons"] = [reason["reason"]]
+    if found["word"] in VERDICTS:
+        own = found["own"] or "–"
+        return {**row, "outcome": "converted", "verdict": found["word"], "own": _share(own)}
+    return {**row, "outcome": found["word"], **({"code": reason["word"]} if reason else {})}
+
+
+def _share(own: str) -> float | None:
+    return None if own == "–" else int(own.removesuffix(" %")) / 100
 
 
 def cell(row: Row | None) -> str:

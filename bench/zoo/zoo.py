@@ -79,14 +79,19 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="do what was done before, too")
     parser.add_argument("--at-once", type=int, default=1, help="conversions at the same time")
     parser.add_argument("--limit", type=int, default=LIMIT, help="seconds by the clock for each")
-    parser.add_argument("--page", type=Path, help="write what was measured so far as a page, and run nothing")
+    parser.add_argument(
+        "--page",
+        type=Path,
+        help="write a page with what was measured so far, and run nothing; it keeps the rows that it has",
+    )
     arguments = parser.parse_args()
     folder = current().cache / "zoo"
     folder.mkdir(parents=True, exist_ok=True)
     results = folder / "results.jsonl"
     if arguments.page:
         everything = [(item["name"], item["package"]) for item in listed()]
-        arguments.page.write_text(page.page(read(results), everything, list(forms(arguments.to))))
+        before = page.read_back(arguments.page.read_text()) if arguments.page.is_file() else ()
+        arguments.page.write_text(page.page([*before, *read(results)], everything, list(forms(arguments.to))))
         return
     done = {} if arguments.again else {key(row): row for row in read(results)}
     models = [item for item in map(trained, listed()) if not arguments.only or item.name in arguments.only]
