@@ -20,6 +20,7 @@ from oakmill.errors import OakmillError, PreparationFailed, ProofFailed, Unsuppo
 from oakmill.graph import (
     boundary,
     decompose,
+    empties,
     equality,
     exact,
     explicit,
@@ -27,8 +28,10 @@ from oakmill.graph import (
     folding,
     indices,
     large,
+    masks,
     opset,
     preprocessing,
+    reductions,
     shapes,
     simplify,
     ties,
@@ -60,7 +63,8 @@ class Needs:
 
     With `channels_last`, images come in and outputs of four dimensions go out as NHWC, and no integer has 64 bits.
     With `plain_numbers`, there are no other types than float32 and int32; with `quantizes`, no quantizers and no
-    constant outputs either; with `exact`, what Qualcomm's compiler misreads is written in other operators.
+    constant outputs either; with `exact`, what Qualcomm's compiler misreads is written in other operators; with
+    `mends_openvino`, so is what OpenVINO 2022.2 does.
     """
 
     highest_opset: int
@@ -70,6 +74,7 @@ class Needs:
     plain_numbers: bool = False
     quantizes: bool = False
     exact: bool = False
+    mends_openvino: bool = False
 
 
 @dataclass(frozen=True)
@@ -222,10 +227,14 @@ class _Making:
         if changed is not simple:  # the bodies of functions are written for any shape
             changed = folding.fold_constants(changed) if simplified is _as_it_is else simplified(changed)
         changed = opset.lower_opset(changed, self.needs.highest_opset)
-        changed = variance.centre_variances(changed)
+        changed = variance.centre_variances(empties.without_empty_parts(changed))
         changed = explicit.write_out(changed, compares_whole="Less" not in self.needs.decompose)
         changed = opset.raise_opset(changed, self.needs.lowest_opset)
+        if self.needs.mends_openvino:
+            changed = masks.with_finite_masks(changed)
         changed = decompose.decompose(changed, self.needs.decompose)
+        if self.needs.mends_openvino:
+            changed = reductions.in_four_axes(changed)
         changed = keep_names(exact.write_exactly(changed) if self.needs.exact else changed)
         changed = folding.constants_as_initializers(changed)
         name_nodes(changed)

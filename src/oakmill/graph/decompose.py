@@ -46,6 +46,7 @@ DECOMPOSITIONS: Mapping[str, Rewrite] = {
     "Resize": elementary.cubic_resize,
     "Selu": elementary.selu,
     "Sign": logic.sign,
+    "Softmax": elementary.masked_softmax,
     "Swish": elementary.swish,
     "Trilu": elementary.triangle_mask,
     "Where": logic.choice,
@@ -63,8 +64,9 @@ def decompose(model: ModelProto, ops: Collection[str]) -> ModelProto:
     """Write all nodes of the operators `ops`, keys of `DECOMPOSITIONS`, in elementary ones; a copy, if there are any.
 
     Pad is only replaced where it crops or has not 3 or 4 axes, Resize where it is cubic, comparisons, Where, Clip and
-    Cast where they are of whole numbers, have computed bounds, or are to truth values, MatMul and Gemm where constant
-    weights take many rows. Recurrent layers must have constant weights and a fixed sequence.
+    Cast where they are of whole numbers, have computed or crossed bounds, or are to truth values, MatMul and Gemm where
+    constant weights take many rows, Softmax where a Where takes other values in its place. Recurrent layers must have
+    constant weights and a fixed sequence.
 
     Raises:
         UnsupportedModel: a node is of a kind that has no decomposition; the message names it.

@@ -12,6 +12,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from oakmill.errors import PreparationFailed
 from oakmill.graph import equality
+from oakmill.graph.masks import LOWEST
 from oakmill.graph.rewriting import END, Array, CannotRewriteError, Emitter, argument, attributes
 
 _PADDED_RANKS = (3, 4)
@@ -28,11 +29,16 @@ def hard_sigmoid(node: NodeProto, emit: Emitter) -> None:
 
 
 def clip(node: NodeProto, emit: Emitter) -> None:
-    """min(max(x, low), high), where a bound is computed; others stay."""
+    """min(max(x, low), high), where a bound is computed; others stay, but that the lower bound is not above the other.
+
+    All becomes the upper bound then, as ONNX says; compilers refuse it.
+    """
     bounds = {op: argument(node, index) for index, op in ((1, "Max"), (2, "Min")) if argument(node, index)}
-    if all(emit.scope.is_constant(name) for name in bounds.values()):
-        return
     x = node.input[0]
+    if all(emit.scope.is_constant(name) for name in bounds.values()):
+        if len(bounds) == 2 and emit.scope.constant(bounds["Max"]).item() > emit.scope.constant(bounds["Min"]).item():
+            emit("Clip", x, bounds["Min"], bounds["Min"], out=node.output[0])
+        return
     for op, bound in bounds.items():
         x = emit(op, x, bound, out=node.output[0] if op == [*bounds][-1] else "")
 
@@ -74,6 +80,16 @@ def gelu(node: NodeProto, emit: Emitter) -> None:
 
 
 # Normalizations
+
+
+def masked_softmax(node: NodeProto, emit: Emitter) -> None:
+    """Of nothing below `masks.LOWEST`, where a Where takes other values for rows that are masked as a whole.
+
+    Of a row of -inf OpenVINO makes NaN, and its Where gives NaN for what it does not take, too. Others stay.
+    """
+    chosen = (other for other in emit.scope.graph.node if other.op_type == "Where")
+    if any(node.output[0] in other.input[1:] for other in chosen):
+        emit("Softmax", emit("Max", node.input[0], LOWEST), out=node.output[0], **attributes(node))
 
 
 def layer_normalization(node: NodeProto, emit: Emitter) -> None:

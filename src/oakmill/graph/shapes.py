@@ -107,18 +107,34 @@ def _symbol_sizes(inputs: Iterable[ValueInfoProto], shapes: Mapping[str, Shape])
 def _default_batches(
     inputs: Iterable[ValueInfoProto], shapes: Mapping[str, Shape], symbols: dict[str, int]
 ) -> Iterator[str]:
-    """Set the open batches to 1 in `symbols` and in the inputs; yields a note on each."""
+    """Set the open batches to 1 in `symbols` and in the inputs; yields a note on each.
+
+    Raises:
+        DynamicShape: a batch is 0.
+    """
     for value in inputs:
         dims = value.type.tensor_type.shape.dim
         open_axes = [i for i, dim in enumerate(dims) if dim.dim_value < 1 and dim.dim_param not in symbols]
         if value.name in shapes or open_axes != [0] or len(dims) == 1:
             continue
         label = _labels(value)[0]
+        if dims[0].HasField("dim_value") and dims[0].dim_value == 0:
+            raise _without_elements(value)
         if dims[0].dim_param:
             symbols[dims[0].dim_param] = 1
         else:
             dims[0].dim_value = 1
         yield f"The open batch dimension {label!r} of input {value.name!r} was set to 1."
+
+
+def _without_elements(value: ValueInfoProto) -> DynamicShape:
+    """The error for a batch of 0, which is nothing, or an exporter's word for an open one: only a person knows."""
+    asked = ",".join(["1", *(str(dim.dim_value) for dim in value.type.tensor_type.shape.dim[1:])])
+    return DynamicShape(
+        f"Input {value.name!r} has no elements: its first dimension is 0.",
+        subject=value.name,
+        remedy=f"Where that stands for an open batch, say so: --shape {value.name}={asked}",
+    )
 
 
 def _resolve(value: ValueInfoProto, asked: Shape | None, symbols: Mapping[str, int]) -> Shape:

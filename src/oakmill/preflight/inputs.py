@@ -40,6 +40,12 @@ def stated(value: ValueInfoProto) -> Shape:
     return tuple(dim.dim_value if dim.dim_value > 0 else None for dim in value.type.tensor_type.shape.dim)
 
 
+def _is_nothing(value: ValueInfoProto) -> bool:
+    """Whether the first of several dimensions is 0, in so many words."""
+    dims = value.type.tensor_type.shape.dim
+    return len(dims) > 1 and dims[0].HasField("dim_value") and dims[0].dim_value == 0
+
+
 def total_stride(facts: Facts) -> int:
     """The largest factor by which the network makes its images smaller: sides should be multiples of it.
 
@@ -172,6 +178,11 @@ class Inputs:
                     Code.SHAPE, Severity.ERROR, f"input {name!r} is {_text(shape)}, asked for is {_text(asked)}",
                     subject=name, remedy=f"--shape {name}={_text(suggestion(shape, self.stride)[0])}",
                 )  # fmt: skip
+        elif _is_nothing(value) and None not in shape[1:]:
+            yield Finding(
+                Code.OPEN_SHAPE, Severity.ERROR, f"input {name!r} has no elements: its first dimension is 0",
+                subject=name, remedy=f"--shape {name}={_text((1, *shape[1:]))}, where 0 stands for an open batch",
+            )  # fmt: skip
         elif None in shape[1:] and not self._follows(value):
             filled, sides = suggestion(shape, self.stride)
             several = (

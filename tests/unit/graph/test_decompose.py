@@ -13,6 +13,7 @@ from oakmill.graph.decompose import DECOMPOSITIONS, decompose
 from tests.unit.graph.building import feeds, names, ops, parse
 
 CASES = {
+    "Clip, its bounds crossed": ("y = Clip(x, l, h)", "float l = {0.5}, float h = {-0.25}"),
     "CumSum": ("y = CumSum(x, a)", "int64 a = {1}"),
     "CumSum from the end, without itself": ("y = CumSum<reverse=1, exclusive=1>(x, a)", "int64 a = {-1}"),
     "GreaterOrEqual": ("b = GreaterOrEqual(x, v) y = Cast<to=1>(b)", "float v = {0.1}"),
@@ -51,7 +52,7 @@ CASES = {
 }
 
 
-IN_SOME_FORMS = {"Cast", "Clip", "Equal", "Gemm", "Greater", "Less", "MatMul", "Pad", "Where"}
+IN_SOME_FORMS = {"Cast", "Clip", "Equal", "Gemm", "Greater", "Less", "MatMul", "Pad", "Softmax", "Where"}
 """Those that stay in others."""
 
 

@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from oakmill.errors import DynamicShape, PreparationFailed, SpecError, UnsupportedModel
 from oakmill.graph import equality
 from oakmill.graph.shapes import fix_input_shapes
-from oakmill.graph.skeleton import dimensions
+from oakmill.graph.skeleton import copy_of, dimensions
 from tests.unit.graph.building import names, parse
 
 
@@ -34,6 +34,15 @@ def test_a_nameless_open_batch_becomes_one() -> None:
     fixed = fix_input_shapes(parse("y = Relu(x)", inputs="float[?,3,8,8] x"), {})
     assert shapes(fixed.model)["y"] == (1, 3, 8, 8)
     assert len(fixed.notes) == 1
+
+
+def test_a_batch_of_zero_is_refused_until_somebody_says_what_it_is() -> None:
+    """A model of no elements was converted as one of a batch of 1, and green: it took other shapes than it said."""
+    model = parse("y = Relu(x)", inputs="float[0,5] x", outputs="float[0,5] y")
+    with pytest.raises(DynamicShape, match="has no elements: its first dimension is 0") as caught:
+        fix_input_shapes(copy_of(model), {})
+    assert "--shape x=1,5" in caught.value.remedy
+    assert shapes(fix_input_shapes(model, {"x": (1, 5)}).model)["y"] == (1, 5)
 
 
 def test_a_fixed_model_is_left_as_it_is() -> None:

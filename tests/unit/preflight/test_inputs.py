@@ -164,3 +164,9 @@ def test_nothing_but_its_end_is_told_of_an_input_that_nothing_reads() -> None:
     (item,) = (item for item in Preflight(model).report("rvc2").findings if item.subject == "im_info")
     assert (item.code, item.severity) == (Code.UNUSED, Severity.NOTE)
     assert require(model, "rvc2", None) == ()
+
+
+def test_a_batch_of_zero_is_told() -> None:
+    (finding,) = found(network((0, 3, 64, 64)), Code.OPEN_SHAPE)
+    assert "has no elements" in finding.message
+    assert "--shape image=1,3,64,64" in finding.remedy

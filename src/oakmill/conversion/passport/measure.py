@@ -18,6 +18,7 @@ from oakmill.calibration.labels import Labels
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import GENERATED, Images, SampleSet
 from oakmill.conversion.passport import choose_tasks, detectors
+from oakmill.conversion.passport import made_up as made_up_numbers
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.bounds import HALF, QUANTIZED, Bounds
 from oakmill.conversion.passport.labelled import Truth, unused
@@ -193,6 +194,9 @@ def _measured(subject: Subject, progress: Progress, app: App | None) -> Passport
     overflowing = None if made_up else subject.overflowing
     if made_up:  # numbers that nobody feeds it may be too large for it, or make no numbers
         findings = [item for item in findings if item.code != "undefined"]
+        if subject.overflowing:
+            progress.doing("asking about numbers that were not made up")
+            findings += made_up_numbers.findings(subject.prepared.boundary, samples, subject.source.load())
     if overflowing:
         progress.doing("looking for values beyond FP16")
         findings += counts[0].vanishing()

@@ -51,7 +51,9 @@ _OWN = {
     "Softsign",
 }  # fmt: skip
 """Operators that the compiler has."""
-NEEDS = Needs(highest_opset=16, decompose=tuple(sorted(set(DECOMPOSITIONS) - _OWN)), plain_numbers=True)
+NEEDS = Needs(
+    highest_opset=16, decompose=tuple(sorted(set(DECOMPOSITIONS) - _OWN)), plain_numbers=True, mends_openvino=True
+)
 MEMORY_MB = 512
 """RVC2's memory, which holds weights in FP16, activations and firmware."""
 _IMAGE_RANK = 4
