@@ -56,6 +56,11 @@ def test_a_process_makes_the_same_bytes_as_the_tests_own(
     assert "its documents say of it what the reader finds" in seen.result["holds"]
     assert seen.result["passport"]["verdict"] in ("ok", "warning")
     assert seen.result["passport"]["images"]["count"] == len(list(photos.iterdir()))
+    told, found = (item.result["passport"]["cost"] for item in (again, seen))
+    assert told["multiply_adds"] > 0
+    assert {key: found[key] for key in ("multiply_adds", "units")} == {
+        key: told[key] for key in ("multiply_adds", "units")
+    }
     look = in_process.run("verify", _spoiled(archive), "--json", **variables)
     spoiled = read_answer(look.returncode, look.stdout, look.stderr)
     assert spoiled.exit_code == 8

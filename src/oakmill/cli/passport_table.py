@@ -69,8 +69,8 @@ def _ladder(rungs: Sequence[Rung]) -> Iterator[Table]:
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     timed = any(not math.isnan(rung.milliseconds) for rung in rungs)
-    for heading in ("", "format, the fastest first", "accuracy", "MB", *(["ms"] if timed else [])):
-        table.add_column(heading, justify="right" if heading in ("MB", "ms") else "left", overflow="fold")
+    for heading in ("", "format, in the order of trying", "accuracy", "MB", *(["≈ ms"] if timed else [])):
+        table.add_column(heading, justify="right" if heading in ("MB", "≈ ms") else "left", overflow="fold")
     for rung in rungs:
         mark, colour = (MARKS[rung.verdict], COLOURS[rung.verdict]) if rung.verdict else ("·", "dim")
         size = f"{rung.size / 1e6:.2f}" if rung.size else ""

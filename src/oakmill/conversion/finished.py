@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Progress
 from oakmill.conversion.passport.agreement import Outputs
+from oakmill.conversion.passport.cost import Cost
 from oakmill.conversion.platform import Built, Network, Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.model.source import Tensor
@@ -73,3 +74,11 @@ class Finished(ABC):
         Raises:
             CompileFailed: the Model Optimizer could not convert it.
         """
+
+    def cost(self, network: Network, found: Found) -> Cost:
+        """What one run costs on the chip, as a conversion says it.
+
+        Raises:
+            VerificationFailed: the file is damaged.
+        """
+        return self.platform.cost(network, found.built)

@@ -52,15 +52,24 @@ def drop_of(passport: Passport) -> Drop | None:
 def is_fit(passport: Passport, max_drop: float | None) -> bool:
     """Whether AUTO takes it.
 
-    With enough labelled images the drop decides, and all that is found wrong beside it; without, the verdict, and the
-    bar where one is given.
+    With enough images what they show decides, and what is an error beside it: the drop by labels, else the decisions by
+    their own bounds, and the bar where one is given. What only might go wrong, or is wrong in any format, does not send
+    it on to a slower one. Without, the verdict decides.
     """
     drop = drop_of(passport)
-    if drop and drop.by_labels and drop.images >= FEW:
-        wrong = any(finding.severity is Severity.ERROR for finding in passport.findings)
+    wrong = any(finding.severity is Severity.ERROR for finding in passport.findings)
+    if drop is None or drop.images < FEW:
+        return passport.verdict is Severity.OK and (max_drop is None or drop is None or drop.is_within(max_drop))
+    if drop.by_labels:
         return drop.is_within(MAX_DROP if max_drop is None else max_drop) and not wrong
-    within = max_drop is None or drop is None or drop.is_within(max_drop)
-    return within and passport.verdict is Severity.OK
+    return _decides_alike(passport) and not wrong and (max_drop is None or drop.is_within(max_drop))
+
+
+def _decides_alike(passport: Passport) -> bool:
+    """Whether each method that saw enough images finds everything within its bounds, and no other one an error."""
+    told = [check for check in passport.checks if any(task.measured and task.images >= FEW for task in check.tasks)]
+    failed = any(check.verdict is Severity.ERROR for check in passport.checks)
+    return all(check.verdict is Severity.OK for check in told) and not failed and not passport.fp16_overflows
 
 
 def held(passport: Passport, max_drop: float | None) -> Passport:

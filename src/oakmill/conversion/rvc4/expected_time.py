@@ -16,6 +16,9 @@ CHIP = "QCS8550"
 PARTS = ("run", "layer", "dense multiply-adds", "grouped multiply-adds", "weight bytes", "activation bytes")
 """What the time is a sum of: each run, each layer, the products of dense and of grouped convolutions and matrices, the
 bytes of weights, and those of activations into layers and out of them."""
+_NAMES = {"W8A8": "w8a8", "A8": "w8a8", "W8A16": "w8a16", "A16": "w8a16", "float": "float"}
+_OTHERS = 0.1
+"""Of the activations that layers write, what may be in another number format: an image's own 8 bits among 16."""
 _FILE = Path(__file__).with_name("expected_time.json")
 
 
@@ -48,11 +51,16 @@ def expected(costs: Costs) -> ExpectedTime | None:
 
 
 def _precision(costs: Costs) -> str:
-    """As the coefficients call it; nothing where what multiplies is not all in one format."""
-    formats = {layer.number_format for layer in costs.layers if layer.multiply_adds}
-    names = {"W8A8": "w8a8", "A8": "w8a8", "W8A16": "w8a16", "A16": "w8a16", "float": "float"}
-    found = {names.get(item, "") for item in formats}
-    return found.pop() if len(found) == 1 else ""
+    """As the coefficients call it; nothing where what multiplies, or much of what is written, is in another format."""
+    written: dict[str, int] = {}
+    for layer in costs.layers:
+        name = _NAMES.get(layer.number_format, "")
+        written[name] = written.get(name, 0) + layer.written
+    multiplying = {_NAMES.get(layer.number_format, "") for layer in costs.layers if layer.multiply_adds}
+    if len(multiplying) != 1:
+        return ""
+    (found,) = multiplying
+    return found if sum(written.values()) - written[found] <= _OTHERS * sum(written.values()) else ""
 
 
 @lru_cache

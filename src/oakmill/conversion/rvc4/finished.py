@@ -9,11 +9,14 @@ from oakmill.conversion import finished
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Progress
 from oakmill.conversion.finished import Found
+from oakmill.conversion.passport import cost as costing
 from oakmill.conversion.passport.agreement import Outputs
+from oakmill.conversion.passport.cost import Cost
 from oakmill.conversion.platform import Network
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4.platform import Rvc4, Rvc4Built, built_of, described, stored
 from oakmill.errors import ToolKilled, VerificationFailed
+from oakmill.graph import costs
 from oakmill.model.source import Tensor
 from oakmill.spec.recipe import CalibrationRecord
 from oakmill.spec.rvc4 import PROOF_SECONDS
@@ -64,6 +67,15 @@ class Finished(finished.Finished):
     def network(self, prepared: Prepared, found: Found, calibration: CalibrationRecord, progress: Progress) -> Network:
         """The graph in floating point; a quantized one is not here, and the file is measured alone."""
         return replace(self.platform.network(prepared, self.work / "network", progress), calibration=calibration)
+
+    def cost(self, network: Network, found: Found) -> Cost:
+        """Of a quantized file in the bits that were asked for throughout: which tensors have others, and so how long it
+        may take, only the conversion knows."""
+        if not self.platform.calibrates:
+            return super().cost(network, found)
+        asked = self.platform.spec.target_precision
+        counted = costs.count(network.model, value_bits=asked.activation_bits, weight_bits=asked.weight_bits)
+        return replace(costing.of(counted), formats=())
 
 
 def _tensors(ports: Sequence[Port]) -> tuple[Tensor, ...]:

@@ -260,7 +260,7 @@ class Look:
             archive, folder = self._artefact.archive, self._work / "app"
             app = camera_app.of(source.platform, archive, prepared, found.built.ports, folder, source.original)
             passport = camera_app.measured(subject, self._progress, app)
-            self._passport = replace(passport, vendor_reader=found.document)
+            self._passport = replace(passport, vendor_reader=found.document, cost=again.cost(network, found))
             self._findings += _calibrated_by(recipe.calibration.sha256, images.held_out.sha256)
             try:
                 source.platform.require_fit(self._passport)
