@@ -200,7 +200,7 @@ def auto(lesson: Lesson, emulated: int) -> dict[str, Any]:
         "seconds": round(time.process_time() - began, 1), "MB": round(made.file.stat().st_size / 1e6, 3),
         "ladder": [asdict(rung) for rung in rungs], "taken": best.precision,
     }  # fmt: skip
-    half = made.recipe.spec.target_precision.is_float
+    half = best.precision.startswith("FP")
     ran = emulate(lesson, Rvc4.of(spec, settings), made.file, emulated or len(lesson.raws), half=half)
     facts["emulated"] = _finished(lesson, ran)
     return told(lesson, "auto", ran, facts)

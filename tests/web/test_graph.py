@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.conftest import Served
+from tests.web.conftest import Served, Watch
+from tests.web.furnish import network
+from tests.web.test_datasets import add_set, pictures
+from tests.web.working import asked, ran, source
 
 SLOW = 120_000
 
@@ -55,3 +60,32 @@ def test_a_private_models_file_is_for_those_who_see_it(hub: Served) -> None:
             assert httpx.get(path, headers={"Authorization": f"Bearer {hub.key}"}, trust_env=False).status_code == 200
         finally:
             client.patch(f"/models/{hub.ids['full']}", json={"visibility": "public"}).raise_for_status()
+
+
+@pytest.fixture(scope="module")
+def quantized(hub: Served) -> dict[str, Any]:
+    """A network and its INT8 for RVC4, which really ran."""
+    chosen = add_set(hub, "For the graph", pictures(48))
+    of = source(hub, "Coloured by damage", network(36))
+    return ran(hub, hub.home, asked(hub, of, "rvc4", name="coloured", spec={"quantization_data": chosen}))
+
+
+def test_the_graph_has_the_colours_of_what_quantization_costs(page: Page, quantized: dict[str, Any]) -> None:
+    """Somebody whose detector lost boxes in INT8 looked for the layers in a list of names, and Netron beside it."""
+    page.goto(f"/instances/{quantized['result_id']}")
+    page.get_by_role("link", name="Damage in the graph").click()
+    expect(page.locator("#damage svg.along")).to_be_visible()
+    expect(page.locator("#damage .badge.info")).to_have_text("coloured")
+    edge = page.frame_locator("iframe").locator("path.edge-path[data-damage]").first
+    expect(edge).to_be_attached(timeout=SLOW)
+    expect(edge).to_have_attribute("style", re.compile("stroke-width: 4px"))
+    expect(page.locator("[data-drawn]")).to_contain_text("tensors are edges of the drawing")
+
+
+def test_a_source_offers_what_was_made_of_it(page: Page, quantized: dict[str, Any], watch: Watch) -> None:
+    page.goto(f"/instances/{quantized['source_id']}/graph?wait=true")
+    page.locator("#damage").get_by_role("link", name="coloured").click()
+    expect(page.locator("#damage svg.along")).to_be_visible()
+    watch.expected = {404}
+    page.goto(f"/instances/{quantized['source_id']}/graph?quantized={quantized['source_id']}")
+    expect(page.locator("main")).to_contain_text("No quantized instance")

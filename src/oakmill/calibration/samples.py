@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oakmill.calibration import label_names
 from oakmill.errors import SourceError
 from oakmill.files import file_sha256
 from oakmill.spec import Encoding
@@ -50,7 +51,7 @@ class Samples:
 def find_images(path: Path) -> tuple[Path, ...]:
     """The images, `.npy` and `.raw` files in a folder and its sub-folders, sorted by name; or the one file given.
 
-    Hidden files and folders are left out.
+    Hidden files and folders are left out, and masks that label.
 
     Raises:
         SourceError: there is no such path, or no image in it.
@@ -142,7 +143,7 @@ def generated(shape: tuple[int, ...], layout: str, encoding: Encoding, count: in
 
 
 def _is_visible(relative: Path) -> bool:
-    return not any(part.startswith(".") for part in relative.parts)
+    return not (label_names.is_apart(relative) or any(part.startswith(".") for part in relative.parts))
 
 
 def _file_digest(path: Path) -> str:

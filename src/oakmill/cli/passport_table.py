@@ -58,7 +58,7 @@ def _cost(cost: Cost | None) -> Iterator[RenderableType]:
     if cost is None:
         return
     yield _indented("·", f"[bold]On the chip[/]: {escape(cost.words)}", "dim")
-    for more in (cost.runs_on, cost.expected.words if cost.expected else ""):
+    for more in (cost.runs_on, cost.expected.words if cost.expected else cost.untimed):
         if more:
             yield _indented("", escape(more), "dim")
 

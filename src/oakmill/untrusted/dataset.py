@@ -16,6 +16,7 @@ from oakmill.calibration.datasets.files import find_files, is_image
 from oakmill.calibration.datasets.zips import unpack
 from oakmill.calibration.doctor import examine
 from oakmill.calibration.images import FORMATS, read_image
+from oakmill.calibration.labels import BadLabels, labels_of
 from oakmill.errors import OakmillError
 from oakmill.spec import Encoding
 from oakmill.untrusted.folder import Place
@@ -47,7 +48,16 @@ def examine_set(asked: ExamineSet, place: Place) -> SetFacts:
         sizes=tuple(size for size, _ in seen),
         images=tuple(jpeg(pixels) if pixels is not None else "" for _, pixels in seen),
         histogram=_histogram([pixels for _, pixels in seen if pixels is not None]),
+        labels=_labels(root, files),
     )
+
+
+def _labels(root: Path, files: Sequence[Path]) -> str:
+    try:
+        found = labels_of(root, [path for path in files if is_image(path)])
+    except BadLabels as error:
+        return f"not used: {error.message}"
+    return "; ".join((found.words, *found.notes)) if found else ""
 
 
 def root_of(place: Place) -> tuple[Path, int]:

@@ -118,6 +118,7 @@ class CheckModel(Question[Reports]):
 class SetFacts(Answer):
     """What is known of a calibration set, in the order of its files' names.
 
+    `labels` are in words what lies among the images and says what is on them, or why that cannot be used.
     `sizes` (width, height) and `images` (small JPEG, base64) are of those that were asked for; an image that cannot be
     read has neither. `histogram` has for R, G and B the share of pixels in each of 32 ranges of 0 to 255.
     """
@@ -129,6 +130,7 @@ class SetFacts(Answer):
     sizes: tuple[tuple[int, int] | None, ...] = ()
     images: tuple[str, ...] = ()
     histogram: tuple[tuple[float, ...], ...] = ()
+    labels: str = ""
 
     def as_report(self) -> dict[str, Any]:
         """What the registry stores of a set, as plain data."""
@@ -136,6 +138,7 @@ class SetFacts(Answer):
         return {
             "count": self.count,
             "left_out": self.left_out,
+            "labels": self.labels,
             "doctor": self.doctor.as_dict(),
             "thumbnails": thumbnails,
         }

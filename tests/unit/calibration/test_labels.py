@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from oakmill.calibration import datasets
-from oakmill.calibration.labels import BadLabels, ImageLabels, Kind, Labels, beside
+from oakmill.calibration.datasets.files import find_files
+from oakmill.calibration.labels import BadLabels, ImageLabels, Kind, Labels, beside, labels_of
 from oakmill.settings import Settings
 
 SIZE = (40, 20)
@@ -270,3 +271,25 @@ def test_damaged_labels_are_told(photos: Path, settings: Settings) -> None:
     (settings.datasets / "mine" / "labels.json").write_text('{"kind": "boxes"')
     with pytest.raises(BadLabels, match="is damaged"):
         beside(settings.datasets / "mine" / "files")
+
+
+def test_masks_among_images_are_no_images(photos: Path) -> None:
+    """A zip of photos and their masks calibrated on the masks too."""
+    (photos / "labels").mkdir()
+    for number in range(4):
+        Image.fromarray(np.full((20, 40), number, np.uint8)).save(photos / "labels" / f"{number}.png")
+    images = find_files(photos)
+    assert {path.parent.name for path in images} == {"photos"}
+    found = labels_of(photos, images)
+    assert found is not None
+    assert (found.kind, len(found.images)) == (Kind.MASKS, 4)
+
+
+def test_boxes_among_images_are_named_by_what_lies_beside(photos: Path) -> None:
+    (photos / "labels").mkdir()
+    (photos / "labels" / "0.txt").write_text("1 0.5 0.5 0.2 0.2")
+    (photos / "classes.txt").write_text("cat\ndog")
+    found = labels_of(photos, find_files(photos))
+    assert found is not None
+    assert (found.names, found.words) == (("cat", "dog"), "1 boxes of 1 classes on 4 images")
+    assert labels_of(photos.parent / "none", []) is None

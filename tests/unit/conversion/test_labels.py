@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,30 @@ def test_auto_is_the_first_choice_where_images_can_tell() -> None:
         assert _chosen("rvc4", {**images, **said}, {}).get("target_precision") == said.get("target_precision")
     assert "target_precision" not in _chosen("rvc4", {"quantization_data": None}, {})
     assert "target_precision" not in _chosen("rvc2", images, {})
+
+
+def zipped(photos: Path, labels: str, target: Path) -> Path:
+    """Photos in a folder of a zip, and beside them a table of labels."""
+    with zipfile.ZipFile(target, "w") as packed:
+        for path in photos.iterdir():
+            packed.write(path, f"export/images/{path.name}")
+        packed.writestr("export/labels.csv", labels)
+    return target
+
+
+def test_labels_in_a_zip_judge_every_format(run: Run, labelled: str, photos: Path, frail: Path, tmp_path: Path) -> None:
+    """A hub's calibration set is a zip: it dropped the labels that a team had packed with the photos."""
+    set_of = zipped(photos, (photos.parent / "classes.csv").read_text(), tmp_path / "set.zip")
+    made = run(frail, target_precision="AUTO", quantization_data=str(set_of), max_verification_images=64)
+    first, second = made.passport.ladder
+    assert (first.fit, second.fit) == (False, True)
+    assert first.lost > 0.01
+    assert "top-1" in second.measured  # in floating point too, on links to the same photos
+
+
+def test_labels_in_a_zip_that_are_none_are_told_and_cost_nothing(run: Run, photos: Path, tmp_path: Path) -> None:
+    made = run(
+        target_precision="INT8", quantization_data=str(zipped(photos, "file,class\nno.png,3", tmp_path / "set.zip"))
+    )
+    assert made.passport.accuracy is None
+    assert any("labels among the images are not used" in warning for warning in made.progress.warnings)

@@ -7,6 +7,7 @@ from tokenize import TokenError
 
 import numpy as np
 
+from oakmill.calibration import label_names
 from oakmill.calibration.images import read_image
 from oakmill.calibration.samples import SUFFIXES as READ
 from oakmill.errors import OakmillError
@@ -22,7 +23,7 @@ def is_image(path: Path) -> bool:
 
 
 def find_files(path: Path) -> tuple[Path, ...]:
-    """All files in a folder and its sub-folders with a known suffix, sorted; hidden ones are left out."""
+    """All files in a folder and its sub-folders with a known suffix, sorted, but hidden ones and masks that label."""
     inside = (file for file in path.rglob("*") if not _is_hidden(file.relative_to(path)))
     return tuple(sorted((file for file in inside if is_known(file.name) and file.is_file()), key=Path.as_posix))
 
@@ -33,7 +34,7 @@ def is_known(name: str) -> bool:
 
 
 def _is_hidden(relative: Path) -> bool:
-    return any(part.startswith(".") for part in relative.parts)
+    return label_names.is_apart(relative) or any(part.startswith(".") for part in relative.parts)
 
 
 def why(error: OakmillError, path: Path) -> str:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from oakmill.calibration import label_names
 from oakmill.calibration.datasets.files import is_known
 from oakmill.errors import OutputError, SourceError, UnsafeSource
 
@@ -44,7 +45,7 @@ class _ModestFile(io.FileIO):
 
 
 def unpack(path: Path, into: Path, max_mb: int) -> tuple[LeftOut, ...]:
-    """Unpack a zip's images and arrays into the new folder `into`; returns what else was in it.
+    """Unpack a zip's images, arrays and labels into the new folder `into`; returns what else was in it.
 
     Raises:
         UnsafeSource: names that are absolute, lead outside or come twice; links; more entries than MAX_FILES;
@@ -86,7 +87,7 @@ def _take(archive: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path, budget:
         return None
     if any(part.startswith(".") or part == "__MACOSX" for part in name.parts):
         return None  # what operating systems put beside the files
-    if not is_known(name.name):
+    if not is_known(name.name) and not label_names.is_label(name):
         return LeftOut(str(name), "is neither an image nor .npy or .raw, by its name")
     if member.flag_bits & 1:
         raise SourceError(f"{member.filename!r} in {budget.path.name} is encrypted", subject=str(budget.path))

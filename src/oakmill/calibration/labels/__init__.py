@@ -2,5 +2,6 @@
 
 from oakmill.calibration.labels.labels import BadLabels, ImageLabels, Kind, Labels, Thing, beside
 from oakmill.calibration.labels.read import Pictured, read_labels
+from oakmill.calibration.labels.within import labels_of
 
-__all__ = ["BadLabels", "ImageLabels", "Kind", "Labels", "Pictured", "Thing", "beside", "read_labels"]
+__all__ = ["BadLabels", "ImageLabels", "Kind", "Labels", "Pictured", "Thing", "beside", "labels_of", "read_labels"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from oakmill.calibration import datasets
-from oakmill.calibration.datasets.files import find_files
-from oakmill.calibration.labels import Labels, beside
+from oakmill.calibration.datasets.files import find_files, is_image
+from oakmill.calibration.labels import BadLabels, Labels, labels_of
 from oakmill.calibration.samples import distinct, draw, find_images, from_files
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, SampleSet, reader
@@ -74,14 +74,14 @@ def choose(
             "the set has one image only, or copies of it: accuracy is measured on generated ones, which proves little"
         )
         held_out = _generated(spec, inputs)
-    labels = beside(spec.verification_images or found.folder)
+    labels = _labels(spec.verification_images or found.folder, progress)
     _tell_unlabelled(labels, held_out, progress)
     return Images(
         held_out, calibration_images, found.name, parts.calibration_images, spec.target_precision, labels, spec.resize
     )
 
 
-def choose_test_images(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) -> Images:
+def choose_test_images(spec: ConversionSpec, inputs: Sequence[ResolvedInput], progress: Progress) -> Images:
     """The images of a conversion that quantizes nothing: the user's, else generated ones.
 
     Raises:
@@ -92,7 +92,16 @@ def choose_test_images(spec: ConversionSpec, inputs: Sequence[ResolvedInput]) ->
         return Images(_generated(spec, inputs))
     own = _folders_of_inputs(source, inputs)
     files = own[_main(inputs)] if own else find_images(source)
-    return Images(_drawn(spec, inputs, source, own, files), labels=beside(source), resize=spec.resize)
+    return Images(_drawn(spec, inputs, source, own, files), labels=_labels(source, progress), resize=spec.resize)
+
+
+def _labels(folder: Path, progress: Progress) -> Labels | None:
+    """The labels that lie with the images; those that cannot be used are told."""
+    try:
+        return labels_of(folder, [path for path in find_files(folder) if is_image(path)])
+    except BadLabels as error:
+        progress.warn(f"the labels among the images are not used: {error.message}")
+        return None
 
 
 def _tell_unlabelled(labels: Labels | None, held_out: SampleSet, progress: Progress) -> None:

@@ -1,10 +1,11 @@
-"""A folder of some of a set's files, as links, with the set's labels beside it: to test on these and no others."""
+"""A folder of some of a set's files, as links, with the set's labels: to test on these and no others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from oakmill.calibration import label_names
 from oakmill.calibration.datasets import Dataset
 from oakmill.calibration.labels import labels
 
@@ -24,6 +25,10 @@ def linked(found: Dataset, files: Sequence[Path], into: Path) -> Path:
         _link(folder / path.relative_to(found.folder), path)
     for path in beside:
         _link(folder.parent / path.name, path)
+    lies = label_names.given(found.folder) if not beside else None
+    for path in (lies, *(lies.parent / name for name in label_names.NAMES)) if lies else ():
+        if path.exists():
+            _link(folder / path.relative_to(found.folder), path)
     return folder
 
 

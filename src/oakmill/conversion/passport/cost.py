@@ -72,7 +72,7 @@ class Cost:
     `multiply_adds` of convolutions and matrix products; `parameters` and their bytes; `moved_bytes` in and out of all
     layers, an upper bound; `peak_bytes` of activations that live at one time, at the layer `peak_at`. `unknown` are
     layers of unknown shapes, of which nothing is counted. `chip_memory` is what the compiled file itself plans for
-    activations, where it says so, in bytes.
+    activations, where it says so, in bytes. `untimed` says why no time is expected, where that is worth knowing.
     """
 
     multiply_adds: int
@@ -88,6 +88,7 @@ class Cost:
     units: tuple[Unit, ...] = ()
     chip_memory: int = 0
     expected: ExpectedTime | None = None
+    untimed: str = ""
 
     @property
     def words(self) -> str:

@@ -151,7 +151,7 @@ class Rvc2(Platform):
         Raises:
             SourceError: there are none, or one cannot be read.
         """
-        return choose.choose_test_images(self.spec, prepared.boundary)
+        return choose.choose_test_images(self.spec, prepared.boundary, progress)
 
     def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:
         """The network to compile: where Mo Args are given, the Model Optimizer's, else the prepared graph.

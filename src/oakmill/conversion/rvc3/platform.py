@@ -157,7 +157,7 @@ class Rvc3(Platform):
         if not self.compiler:
             progress.note(f"no compile_tool is set: the result will be an {LABEL}")
         if not self.calibrates:
-            return choose.choose_test_images(self.spec, prepared.boundary)
+            return choose.choose_test_images(self.spec, prepared.boundary, progress)
         return choose.choose(self.spec, prepared.boundary, work, self.settings, progress)
 
     def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:

@@ -16,6 +16,10 @@ CHIP = "QCS8550"
 PARTS = ("run", "layer", "dense multiply-adds", "grouped multiply-adds", "weight bytes", "activation bytes")
 """What the time is a sum of: each run, each layer, the products of dense and of grouped convolutions and matrices, the
 bytes of weights, and those of activations into layers and out of them."""
+MIXED = (
+    "no time is expected: layers of 16 bits among 8 can take longer than 16 bits throughout (Qualcomm's YOLOv8n on the "
+    "QCS8550: 6.3 ms so, 3.3 ms as INT8_INT16_MIXED, 1.4 ms in 8 bits)"
+)
 _NAMES = {"W8A8": "w8a8", "A8": "w8a8", "W8A16": "w8a16", "A16": "w8a16", "float": "float"}
 _OTHERS = 0.1
 """Of the activations that layers write, what may be in another number format: an image's own 8 bits among 16."""
@@ -48,6 +52,12 @@ def expected(costs: Costs) -> ExpectedTime | None:
     time = math.fsum(fitted["coefficients"][name] * value for name, value in counted.items())
     low, high = time * fitted["low"], time * fitted["high"]
     return ExpectedTime(CHIP, time, low, high, fitted["median_error"], fitted["nets"])
+
+
+def untimed(costs: Costs) -> str:
+    """Why there is no time, where some layers have 16 bits among 8; else empty."""
+    bits = {layer.activation_bits for layer in costs.layers}
+    return MIXED if {8, 16} <= bits and expected(costs) is None else ""
 
 
 def _precision(costs: Costs) -> str:

@@ -180,7 +180,7 @@ class Rvc4(Platform):
         for note in self.notes:
             progress.note(note)
         if not self.calibrates:
-            return choose.choose_test_images(self.spec, prepared.boundary)
+            return choose.choose_test_images(self.spec, prepared.boundary, progress)
         return choose.choose(self.spec, prepared.boundary, work, self.settings, progress)
 
     def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:
@@ -310,7 +310,8 @@ class Rvc4(Platform):
     def cost(self, network: Network, built: Rvc4Built) -> Cost:
         """The graph's, with the time that is expected of it."""
         counted = costs.count(network.model, value_bits=self.value_bits)
-        return replace(costing.of(counted), expected=expected_time.expected(counted))
+        time, why_not = expected_time.expected(counted), expected_time.untimed(counted)
+        return replace(costing.of(counted), expected=time, untimed=why_not)
 
     def subject(
         self, prepared: Prepared, network: Network, built: Rvc4Built, images: Images, work: Path, progress: Progress

@@ -253,7 +253,8 @@ class Look:
                 self._findings.append(_not_run(again, measured=network is not None))
             if network is None:
                 return
-            images = replace(choose.choose_test_images(source.spec, prepared.boundary), patient=self._patient)
+            images = choose.choose_test_images(source.spec, prepared.boundary, self._progress)
+            images = replace(images, patient=self._patient)
             subject = source.platform.subject(
                 prepared, network, found.built, images, self._work / "measure", self._progress
             )

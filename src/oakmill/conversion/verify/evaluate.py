@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.calibration import datasets
-from oakmill.calibration.labels import Labels, beside
+from oakmill.calibration.datasets.files import is_image
+from oakmill.calibration.labels import Labels, labels_of
 from oakmill.calibration.samples import distinct
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Observer, Progress, Stage, unobserved
@@ -143,12 +144,13 @@ def evaluate(
 def _labelled(asked: Asked, artefact: Artefact, work: Path, settings: Settings) -> tuple[Path, Labels, int]:
     """A folder of the labelled images that did not calibrate, with their labels, and how many did."""
     found = datasets.resolve(asked.data, settings, work)
-    labels = beside(found.folder)
+    labels = labels_of(found.folder, [path for path in found.files if is_image(path)])
     if labels is None:
         raise SpecError(
             f"{asked.data} has no labels",
             subject=asked.data,
-            remedy="oakmill datasets add NAME FOLDER --labels PATH makes a set that has",
+            remedy="oakmill datasets add NAME FOLDER --labels PATH makes a set that has; or put labels.json, "
+            "labels.csv or a folder labels among the images",
         )
     taught = set(artefact.recipe.calibration.sha256) if artefact.recipe else set()
     known = [(path, file_sha256(path)) for path in distinct(found.files)]
@@ -180,7 +182,7 @@ def _alone(look: Look, artefact: Artefact, labels: Labels, progress: Progress) -
     if finished.not_run:
         raise SpecError(finished.not_run, remedy="give --source MODEL: then the network that was compiled is measured")
     inputs = trial.inputs_of(found.inputs, artefact)
-    images = choose.choose_test_images(look.spec, inputs)
+    images = choose.choose_test_images(look.spec, inputs, progress)
     samples = [trial.cast(sample, found.inputs) for sample in images.held_out]
     size, model = _size(inputs), artefact.config.get("model")
     heads = model.get("heads") if isinstance(model, dict) else None

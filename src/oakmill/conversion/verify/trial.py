@@ -58,7 +58,7 @@ def run(finished: Finished, found: Found, artefact: Artefact, spec: ConversionSp
         RunnerError, ToolKilled, LimitExceeded: it cannot be run.
     """
     inputs = inputs_of(found.inputs, artefact)
-    images = choose.choose_test_images(spec, inputs).held_out.head(MOST)
+    images = choose.choose_test_images(spec, inputs, progress).held_out.head(MOST)
     samples = [cast(sample, found.inputs) for sample in images]
     seen: dict[str, _Output] = {tensor.name: _Output() for tensor in found.outputs}
     ran = 0

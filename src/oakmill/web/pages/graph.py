@@ -5,22 +5,28 @@ from __future__ import annotations
 import importlib.resources
 import mimetypes
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi.responses import FileResponse, Response, StreamingResponse
+from sqlalchemy.orm import Session
 
+from oakmill.conversion.passport import network_charts
+from oakmill.conversion.passport.layers import Layers
 from oakmill.errors import NotFound, UnsupportedModel
 from oakmill.files import below
 from oakmill.preflight.findings import reports_of
 from oakmill.registry import instances, resolve
 from oakmill.registry.identifiers import Address
-from oakmill.registry.tables import Instance
+from oakmill.registry.tables import Instance, InstanceFile, Role
 from oakmill.spec.platforms import PLATFORMS, PlatformName
 from oakmill.untrusted.questions import VIEW
 from oakmill.web.page_context import Known, Open, Reading
 from oakmill.web.routing import Id, page_router
-from oakmill.web.views import anatomy, heads
+from oakmill.web.views import anatomy, documents, heads
 from oakmill.web.views.filters import model_path
+from oakmill.web.views.job import file_of
 
 pages = page_router()
 
@@ -34,11 +40,34 @@ _META = re.compile(rb'<meta name="version" content=".*?">\s*<meta name="date" co
 _PLAIN = b'<meta name="type" content="Hub"><meta name="version" content="0.0.0">'
 
 
+MOST = 12
+"""Quantized files that a source offers to colour its graph by: the latest."""
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What a quantized file's passport says of each tensor; `layers` is None where it says nothing."""
+
+    row: Instance
+    layers: Layers | None
+
+    @property
+    def looks(self) -> dict[str, str]:
+        """By tensor, how much its own rounding hurts it."""
+        return {item.name: item.severity("own").value for item in (self.layers.tensors if self.layers else ())}
+
+
 @pages.get("/instances/{instance_id}/graph")
 def graph_page(
-    instance_id: Id, context: Open, session: Reading, wait: bool = False, platform: PlatformName | None = None
+    instance_id: Id,
+    context: Open,
+    session: Reading,
+    wait: bool = False,
+    platform: PlatformName | None = None,
+    quantized: Id | None = None,
 ) -> Response:
-    """The graph of a source; for a platform, with the nodes that its conversion would cut off."""
+    """The graph of a source; for a platform, with the nodes that its conversion would cut off; for a quantized file
+    that was made of it, with the damage to each tensor."""
     row = instances.instance(session, context.caller, instance_id)
     model = resolve.model(session, context.caller, Address(row.model_id))
     _require_drawn(row)
@@ -54,7 +83,33 @@ def graph_page(
         platforms=list(PLATFORMS),
         about=PLATFORMS,
         platform=platform,
+        quantized=(made := _quantized(session, row)),
+        damage=_damage(context, made, quantized),
+        along=network_charts.bars,
     )
+
+
+def _quantized(session: Session, row: Instance) -> Sequence[tuple[Instance, InstanceFile]]:
+    """The latest quantized files that were made of it, each with its passport."""
+    found = (
+        (item, file_of(instances.files_of(session, item), Role.PASSPORT)) for item in instances.children(session, row)
+    )
+    return [(item, file) for item, file in found if file and (item.precision or "").upper().startswith("INT")][:MOST]
+
+
+def _damage(context: Open, made: Sequence[tuple[Instance, InstanceFile]], asked: str | None) -> Damage | None:
+    """What quantization did to the file that is asked for.
+
+    Raises:
+        NotFound: it is none of those.
+    """
+    if asked is None:
+        return None
+    found = next(((item, file) for item, file in made if item.id == asked), None)
+    if found is None:
+        raise NotFound(f"No quantized instance {asked!r} was made of this.", subject=asked)
+    passport = documents.passport_in(documents.json_of(context.at, found[1]))
+    return Damage(found[0], passport.layers if passport else None)
 
 
 @pages.get("/instances/{instance_id}/graph/cut")

@@ -1,8 +1,8 @@
-// Marks the nodes that a conversion cuts off in Netron's drawing, which comes from this server too.
+// Marks the nodes that a conversion cuts off in Netron's drawing.
+
+import { follow } from "./drawing.js";
 
 const GONE = "#d4503e";
-const TRIES = 240;
-const WAIT = 500;
 
 function mark(drawing, names) {
   let marked = 0;
@@ -15,14 +15,10 @@ function mark(drawing, names) {
   return marked;
 }
 
-function follow(frame, names, tries = TRIES) {
-  const drawing = frame.contentDocument;
-  const isDrawn = drawing && mark(drawing, names) > 0;
-  if (!isDrawn && tries > 0) setTimeout(() => follow(frame, names, tries - 1), WAIT);
-}
-
 document.addEventListener("htmx:afterSwap", (event) => {
   const found = event.detail.elt.querySelector("[data-cut]");
   const frame = document.querySelector("iframe.netron");
-  if (found && frame) follow(frame, new Set(JSON.parse(found.dataset.cut)));
+  if (!found || !frame) return;
+  const names = new Set(JSON.parse(found.dataset.cut));
+  follow(frame, (drawing) => mark(drawing, names));
 });

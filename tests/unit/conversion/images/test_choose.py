@@ -152,11 +152,17 @@ def test_test_images_that_all_calibrate_are_refused(tmp_path: Path) -> None:
 
 def test_without_quantization_pictures_are_the_users_or_made(tmp_path: Path) -> None:
     folder = photos(tmp_path / "photos", 4)
-    made = choose_test_images(Rvc4Spec(target_precision="FP16", max_verification_images=3), [picture_input()])
+    made = choose_test_images(
+        Rvc4Spec(target_precision="FP16", max_verification_images=3), [picture_input()], Progress()
+    )
     assert (made.held_out.source, len(made.held_out), made.calibration_images) == (GENERATED, 3, None)
     for spec in (Rvc4Spec(target_precision="FP16"), Rvc4Spec(target_precision="FP16", max_verification_images=64)):
-        assert len(choose_test_images(spec, [picture_input()]).held_out) == 8, "a replay, with a whole spec, has others"
-    own = choose_test_images(Rvc4Spec(target_precision="FP16", verification_images=folder), [picture_input()])
+        assert len(choose_test_images(spec, [picture_input()], Progress()).held_out) == 8, (
+            "a replay, with a whole spec, has others"
+        )
+    own = choose_test_images(
+        Rvc4Spec(target_precision="FP16", verification_images=folder), [picture_input()], Progress()
+    )
     assert (own.held_out.source, len(own.held_out)) == ("photos", 4)
 
 
@@ -293,7 +299,7 @@ def test_test_images_may_have_a_folder_for_each_input_too(tmp_path: Path) -> Non
     """`--images` took all files of all folders for the image, and made numbers for the other input, without a word."""
     folder = pairs(tmp_path / "pairs", 6, 6)
     spec = Rvc4Spec(target_precision="FP16", verification_images=folder, max_verification_images=4)
-    images = choose_test_images(spec, [numbers_input(), picture_input()]).held_out
+    images = choose_test_images(spec, [numbers_input(), picture_input()], Progress()).held_out
     assert len(images) == 4
     for name, sample in zip(images.samples[1].names, images, strict=True):
         assert (sample["state"] == int(Path(name).stem)).all()
@@ -328,5 +334,5 @@ def test_the_only_input_gets_the_users_files_also_where_it_is_no_image(tmp_path:
     for index in range(3):
         np.save(tmp_path / f"{index}.npy", np.full((1, 4), index, np.float32))
     spec = Rvc4Spec(target_precision="FP16", verification_images=tmp_path)
-    images = choose_test_images(spec, [numbers_input()]).held_out
+    images = choose_test_images(spec, [numbers_input()], Progress()).held_out
     assert sorted(sample["state"][0, 0] for sample in images) == [0, 1, 2]

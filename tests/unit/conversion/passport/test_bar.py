@@ -21,7 +21,7 @@ def check(name: str, agreement: float, images: int) -> Check:
 
 
 def passport(*checks: Check, finding: Finding = WARNED) -> Passport:
-    return Passport("rvc4", HeldOut(tuple(map(str, range(64))), "photos"), checks, findings=(finding,))
+    return Passport("rvc4", HeldOut("photos", tuple(map(str, range(64)))), checks, findings=(finding,))
 
 
 def test_decisions_that_stay_the_same_are_fit_whatever_was_feared() -> None:

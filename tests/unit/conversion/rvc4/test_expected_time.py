@@ -55,5 +55,7 @@ def test_no_time_is_said_of_16_bits_before_every_silu() -> None:
     """AUTO's table said 2.6 ms of it, and 1.6 of FP16, as all that multiplies wrote 16 bits and what followed 8."""
     gate = Layer("silu", "Mul", 0, 0, 0, 60_000, 30_000, 8)
     assert expected_time.expected(Costs((layer(16), gate), 10)) is None
+    assert "16 bits throughout" in expected_time.untimed(Costs((layer(16), gate), 10))
     image = Layer("crop", "Slice", 0, 0, 0, 3_000, 3_000, 8)
     assert expected_time.expected(Costs((image, layer(16)), 10)) is not None
+    assert not expected_time.untimed(Costs((image, layer(16)), 10))
