@@ -31,7 +31,8 @@ import psutil
 from onnx import TensorProto, helper, numpy_helper
 
 sys.path.append(str(Path(__file__).parent.parent))
-from bench.hub import installed
+from hub import installed
+
 from tests.hub_servers import API, ServedHub
 
 T = TypeVar("T")

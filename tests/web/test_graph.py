@@ -78,7 +78,7 @@ def test_the_graph_has_the_colours_of_what_quantization_costs(page: Page, quanti
     expect(page.locator("#damage .badge.info")).to_have_text("coloured")
     edge = page.frame_locator("iframe").locator("path.edge-path[data-damage]").first
     expect(edge).to_be_attached(timeout=SLOW)
-    expect(edge).to_have_attribute("style", re.compile("stroke-width: 4px"))
+    expect(edge).to_have_attribute("style", re.compile("stroke-width: 2.5px"))
     expect(page.locator("[data-drawn]")).to_contain_text("tensors are edges of the drawing")
 
 

@@ -42,8 +42,9 @@ class Layer:
 
     `multiply_adds` are those of convolutions, matrix products and recurrent cells; what an elementwise operation
     computes is not counted. `read` and `written` are bytes of activations, `weight_bytes` those of its constants.
-    `activation_bits` are those that its tensors are stored in, the widest; 0 in floating point; `weight_bits` those of
-    its largest constant, 0 where that is in floating point, None where there is none. `groups` of a convolution.
+    `activation_bits` are those that its tensors are stored in, the widest, and `narrowest_bits` the least of them; 0 in
+    floating point. `weight_bits` are those of its largest constant, 0 where that is in floating point, None where there
+    is none. `groups` of a convolution.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Layer:
     activation_bits: int = 0
     weight_bits: int | None = None
     groups: int = 1
+    narrowest_bits: int = 0
 
     @property
     def number_format(self) -> str:
@@ -252,9 +254,10 @@ def _layer(node: NodeProto, tensors: _Tensors, held: set[str], weight_bits: int)
         sum(tensors.bytes(name, weight_bits) for name in new),
         sum(map(tensors.bytes, moved)),
         sum(map(tensors.bytes, outputs)),
-        max(map(tensors.bits, (*moved, *outputs)), default=0),
+        max(bits := [tensors.bits(name) for name in (*moved, *outputs)], default=0),
         None if largest is None or node.op_type not in _WEIGHTED else tensors.bits(largest),
         int(attributes(node).get("group", 1)) if node.op_type in ("Conv", "ConvTranspose") else 1,
+        min(bits, default=0),
     )
 
 

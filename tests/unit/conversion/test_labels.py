@@ -126,7 +126,7 @@ def test_auto_goes_by_labels_to_the_format_that_keeps_them(run: Run, labelled: s
     assert made.passport.accuracy is not None
     page = render(made.passport, {})
     assert "<b>taken</b>" in page
-    assert 'aria-label="accuracy against size, 2 formats"' in page
+    assert 'aria-label="accuracy, size and time of 2 formats"' in page
     wide = run(
         frail, out="wide", target_precision="AUTO", quantization_data=labelled, max_verification_images=64, max_drop=0.9
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -132,40 +132,47 @@ def _dot(place: tuple[float, float], point: Mapping[str, float], kept: int) -> M
 
 
 def steps(rungs: Sequence[Rung]) -> Markup:
-    """The number formats that were tried: size to the right, what is kept of the metric upwards, with its interval.
+    """The number formats that were tried, one beside the other: what is kept of the metric upwards, with its interval.
 
-    Filled is the one that was taken. Nothing where fewer than two were measured.
+    Filled is the one that was taken; the dashed line is the float model. Below each stand its size, and its expected
+    time where one is known. Nothing where fewer than two were measured.
     """
     known = [rung for rung in rungs if math.isfinite(rung.kept) and rung.size]
     if len(known) < 2:
         return Markup("")
-    ends = [value for rung in known for value in _ends(rung)]
+    whole = known[0].kept + known[0].lost
+    ends = [whole, *(value for rung in known for value in _ends(rung))]
     low, high = min(ends), max(ends)
-    left, wide = min(rung.size for rung in known), max(rung.size for rung in known)
-    drawn = []
-    for rung in known:
-        x = round((rung.size - left) / ((wide - left) or 1) * CURVE[0], 1)
-        y, bottom, top = (
-            round(CURVE[1] * (high - value) / ((high - low) or 1), 1) for value in (rung.kept, *_ends(rung))
-        )
-        words = f"{rung.precision}: {rung.measured}, {rung.size / 1e6:.2f} MB"
-        drawn.append(
-            Markup(
-                '<line class="axis" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>'
-                '<circle class="{kind}" cx="{x}" cy="{y}" r="4"><title>{words}</title></circle>'
-                '<text x="{x}" y="{above}" text-anchor="{anchor}">{number}</text>'
-            ).format(
-                x=x, y=y, top=top, bottom=bottom, words=words, kind="chosen" if rung.fit else "",
-                number=rungs.index(rung) + 1, above=y - 7, anchor="end" if x > CURVE[0] / 2 else "start",
-            )
-        )  # fmt: skip
+
+    def above(value: float) -> float:
+        return round(CURVE[1] * (high - value) / ((high - low) or 1), 1)
+
+    drawn = Markup("").join(
+        _rung(rung, rungs.index(rung) + 1, (place + 0.5) * CURVE[0] / len(known), above)
+        for place, rung in enumerate(known)
+    )
     return Markup(
-        '<svg class="curve" viewBox="-46 -14 440 186" role="img" aria-label="accuracy against size, {n} formats">'
+        '<svg class="curve" viewBox="-46 -14 440 200" role="img" aria-label="accuracy, size and time of {n} formats">'
         '<line class="axis" x1="0" y1="150" x2="360" y2="150"/><line class="axis" x1="0" y1="0" x2="0" y2="150"/>'
-        '{drawn}<text x="0" y="166">{small:.2f} MB</text><text x="360" y="166" text-anchor="end">{large:.2f} MB</text>'
+        '<line class="axis" stroke-dasharray="4 4" x1="0" y1="{float}" x2="360" y2="{float}"/>'
+        '<text x="364" y="{beside}">float</text>{drawn}'
         '<text x="-6" y="152" text-anchor="end">{low:.3f}</text><text x="-6" y="6" text-anchor="end">{top:.3f}</text>'
         "</svg>"
-    ).format(n=len(known), drawn=Markup("").join(drawn), small=left / 1e6, large=wide / 1e6, low=low, top=high)
+    ).format(n=len(known), drawn=drawn, float=above(whole), beside=above(whole) + 3, low=low, top=high)
+
+
+def _rung(rung: Rung, number: int, x: float, above: Callable[[float], float]) -> Markup:
+    bottom, top = map(above, _ends(rung))
+    spent = f"≈ {rung.milliseconds:.2g} ms" if math.isfinite(rung.milliseconds) else ""
+    return Markup(
+        '<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{bottom}"/>'
+        '<circle class="{kind}" cx="{x:.1f}" cy="{y}" r="4"><title>{words}</title></circle>'
+        '<text x="{x:.1f}" y="162" text-anchor="middle">{number}. {size:.2f} MB</text>'
+        '<text x="{x:.1f}" y="173" text-anchor="middle">{spent}</text>'
+    ).format(
+        x=x, y=above(rung.kept), top=top, bottom=bottom, kind="chosen" if rung.fit else "", number=number,
+        size=rung.size / 1e6, spent=spent, words=f"{rung.precision}: {rung.measured}",
+    )  # fmt: skip
 
 
 def _ends(rung: Rung) -> tuple[float, float]:

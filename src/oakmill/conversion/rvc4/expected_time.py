@@ -21,8 +21,8 @@ MIXED = (
     "QCS8550: 6.3 ms so, 3.3 ms as INT8_INT16_MIXED, 1.4 ms in 8 bits)"
 )
 _NAMES = {"W8A8": "w8a8", "A8": "w8a8", "W8A16": "w8a16", "A16": "w8a16", "float": "float"}
-_OTHERS = 0.1
-"""Of the activations that layers write, what may be in another number format: an image's own 8 bits among 16."""
+_FEW = 0.1
+"""Of the layers: those that take an image of 8 bits, or give outputs, among 16."""
 _FILE = Path(__file__).with_name("expected_time.json")
 
 
@@ -55,22 +55,21 @@ def expected(costs: Costs) -> ExpectedTime | None:
 
 
 def untimed(costs: Costs) -> str:
-    """Why there is no time, where some layers have 16 bits among 8; else empty."""
+    """Why there is no time, where layers of 16 bits are among those of 8; else empty."""
     bits = {layer.activation_bits for layer in costs.layers}
-    return MIXED if {8, 16} <= bits and expected(costs) is None else ""
+    return MIXED if (_mixes(costs) or {8, 16} <= bits) and expected(costs) is None else ""
+
+
+def _mixes(costs: Costs) -> bool:
+    """Whether more than a few layers go from one number of bits to another."""
+    passing = sum(0 < layer.narrowest_bits < layer.activation_bits for layer in costs.layers)
+    return passing > _FEW * len(costs.layers)
 
 
 def _precision(costs: Costs) -> str:
-    """As the coefficients call it; nothing where what multiplies, or much of what is written, is in another format."""
-    written: dict[str, int] = {}
-    for layer in costs.layers:
-        name = _NAMES.get(layer.number_format, "")
-        written[name] = written.get(name, 0) + layer.written
-    multiplying = {_NAMES.get(layer.number_format, "") for layer in costs.layers if layer.multiply_adds}
-    if len(multiplying) != 1:
-        return ""
-    (found,) = multiplying
-    return found if sum(written.values()) - written[found] <= _OTHERS * sum(written.values()) else ""
+    """As the coefficients call it; nothing where what multiplies is not all in one format, or others stand between."""
+    formats = {_NAMES.get(layer.number_format, "") for layer in costs.layers if layer.multiply_adds}
+    return formats.pop() if len(formats) == 1 and not _mixes(costs) else ""
 
 
 @lru_cache

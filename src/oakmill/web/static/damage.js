@@ -12,7 +12,7 @@ function mark(drawing, looks) {
     if (!Object.hasOwn(looks, name)) continue;
     edge.dataset.damage = looks[name];
     edge.style.stroke = COLOURS[looks[name]];
-    edge.style.strokeWidth = "4px";
+    edge.style.strokeWidth = "2.5px";
     marked.add(name);
   }
   return marked.size;
