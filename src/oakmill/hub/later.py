@@ -8,9 +8,9 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from oakmill.storage.database import Database
@@ -47,13 +47,25 @@ class Later:
         if not taken:
             return
         try:
-            with self._db.session() as session:
-                for write in taken.values():
-                    write(session)
-        except SQLAlchemyError as error:
+            self._do(*taken.values())
+        except (OperationalError, InterfaceError) as error:
             _log.warning("%d notes wait for the database: %s", len(taken), error)
             with self._lock:
                 self._waiting = taken | self._waiting
+        except Exception:  # noqa: BLE001 - one that no database takes is not to keep the others out
+            self._one_by_one(taken.values())
+
+    def _do(self, *writes: Write) -> None:
+        with self._db.session() as session:
+            for write in writes:
+                write(session)
+
+    def _one_by_one(self, writes: Iterable[Write]) -> None:
+        for write in writes:
+            try:
+                self._do(write)
+            except Exception:  # noqa: BLE001 - as above
+                _log.warning("a note cannot be written", exc_info=True)
 
     def start(self) -> None:
         """Begin to write."""

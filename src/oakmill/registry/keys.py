@@ -99,7 +99,8 @@ def refused(session: Session, raw: str, address: str) -> None:
     key = session.scalars(select(Key).where(Key.sha256 == _hash(raw))).first()
     team_id = key.team_id if key else None
     whose = replace(ANONYMOUS, address=address, key_id=key.id if key else None, key_name=key.name if key else "")
-    audit.record(session, whose, "key.refused", raw[: len(PREFIX) + 6], of_team=team_id)
+    begins = raw[: len(PREFIX) + 6].encode("ascii", "replace").decode().replace("\0", "?")  # anybody may write anything
+    audit.record(session, whose, "key.refused", begins, of_team=team_id)
 
 
 def _caller(key: Key, team_slug: str, address: str, session_id: str | None = None) -> Caller:
@@ -192,4 +193,4 @@ def _future(expires: datetime | None) -> datetime | None:
 
 
 def _hash(raw: str) -> str:
-    return hashlib.sha256(raw.encode()).hexdigest()
+    return hashlib.sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
