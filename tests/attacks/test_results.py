@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from oakmill.errors import ToolKilled
+from oakmill.conversion.rvc2.platform import Rvc2, Rvc2Built
+from oakmill.errors import ToolKilled, VerificationFailed
 from oakmill.processes.sandbox import Isolation
+from oakmill.settings import Settings
+from oakmill.spec import Rvc2Spec
+from oakmill.toolchains.rvc2.blob import SHAVES
 from tests.attacks.conftest import Attack
 
 pytestmark = pytest.mark.heavy
@@ -39,3 +43,16 @@ def test_a_file_outside_gets_no_second_name(wall: Isolation, attack: Attack, out
     found = attack("answer(linked=attempt(lambda: os.link(outside / 'file', job / 'mine')))")
     assert found["linked"] in ("EPERM", "EXDEV", "EACCES", "EROFS")
     assert not (tmp_path / "job" / "mine").exists()
+
+
+@pytest.mark.parametrize("said", [{}, {4: "4"}, dict.fromkeys(SHAVES, "another")], ids=["none", "one", "others"])
+@pytest.mark.parametrize("there", [SHAVES, SHAVES[:-1]], ids=["all", "15"])
+def test_a_superblob_gives_back_all_of_its_blobs(said: dict[int, str], there: range) -> None:
+    """Only those that the tool named were looked at, and a tool that named none was believed."""
+    platform = Rvc2.of(Rvc2Spec(), Settings())
+    found = {"blobs": {str(shaves): str(shaves) for shaves in there}}
+    with pytest.raises(VerificationFailed, match="does not give back the blob for"):
+        platform._check_blobs(Rvc2Built(Path("model.superblob"), {}, said), found)
+    whole = Rvc2Built(Path("model.superblob"), {}, {shaves: str(shaves) for shaves in SHAVES})
+    if there == SHAVES:
+        platform._check_blobs(whole, found)
