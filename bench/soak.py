@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -44,8 +45,8 @@ PATIENCE = 1200.0
 """Seconds for the hub to come back; benches may have to wait for all else on a machine."""
 PIECE = 256 << 10
 SPEC = {"blob": True, "number_of_shaves": 4, "max_verification_images": 1}
-LOST_WORKER = "The worker that ran it was lost"
-"""The one failure that kills may cause: a job's worker was killed at each of its attempts."""
+KILLED = re.compile(r"The worker that ran it was lost|signal 9|SIGKILL|was killed")
+"""The failures that kills may cause: of a job's worker at each of its attempts, of its process, of its tool."""
 
 
 class Over(Exception):
@@ -265,7 +266,7 @@ def judge(soak: Soak) -> Counter[str]:
             ends[f"{job['status']}, attempt {job.get('attempt')}"] += 1
             if job["status"] == "succeeded":
                 check_files(soak, client, job["result_id"])
-            elif job["status"] != "failed" or not str(job["error"]).startswith(LOST_WORKER):
+            elif job["status"] != "failed" or not KILLED.search(str(job["error"])):
                 soak.wrong.append(f"job {job_id}: {job['status']}: {job.get('error')}")
     doctor = [sys.executable, "-m", "oakmill", "doctor", "--store", "--read"]
     if code := subprocess.call(doctor, env=soak.hub.environment):
