@@ -310,7 +310,7 @@ class Child:
             hear(message["event"])
 
         look()
-        job = ConversionJob(self._request, Settings.model_validate(self._request["settings"]))
+        job = ConversionJob(self._request, Settings.model_validate(self._request["settings"]), walled=False)
         return json.loads(json.dumps(job.run(tell)))
 
     def stop(self, grace: float = 0) -> None:

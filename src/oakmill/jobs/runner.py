@@ -75,14 +75,17 @@ def _done(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     tempfile.tempdir = str(folder / "tmp")
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(_NICER)
-    return ConversionJob(request, settings).run(tell)
+    return ConversionJob(request, settings, walled=True).run(tell)
 
 
 class ConversionJob:
-    """One conversion in its folder: `source/` and `files/` are there, `out/` is what it makes."""
+    """One conversion in its folder: `source/` and `files/` are there, `out/` is what it makes.
 
-    def __init__(self, request: Mapping[str, Any], settings: Settings) -> None:
-        self.settings = settings
+    With `walled`, the process can do nothing else from then on.
+    """
+
+    def __init__(self, request: Mapping[str, Any], settings: Settings, *, walled: bool) -> None:
+        self.settings, self.walled = settings, walled
         self.model = Path(request["model"])
         self.out = Path(request["folder"]) / "out"
         self.spec = PLATFORMS[request["platform"]].spec.model_validate(request["spec"])
@@ -97,6 +100,11 @@ class ConversionJob:
             tell({"event": event})
 
         try:
+            try:
+                self._install(watch)
+            finally:
+                if self.walled:
+                    self._enclose()
             return {"result": self._convert(watch)}
         except Exception as error:  # noqa: BLE001 - whatever it is, the job ends with its explanation
             if not isinstance(error, OakmillError):
@@ -112,7 +120,6 @@ class ConversionJob:
         if question and not self.rebuild and (answer := results.find(question, self.out, overwrite=True)):
             watch({"stage": "inspect", "kind": "note", "text": answer.words})
             return self._result(answer.as_dict())
-        self._install(watch)
         made = convert(
             self.model,
             self.spec,
@@ -144,12 +151,23 @@ class ConversionJob:
             needed, self.settings, lambda text: tell("note", text), lambda event: tell("log", event.line or event.what)
         )
 
+    def _enclose(self) -> None:
+        """From here on, whatever the model does to us can reach the job's own folder and its team's cache alone."""
+        from oakmill.processes.enclosure import enclose
+        from oakmill.toolchains import places
+
+        if places.need_the_outside(self.spec.platform, self.settings):
+            return
+        self.settings.cache.mkdir(parents=True, exist_ok=True)
+        enclose(places.folders(self.settings), [self.out.parent, self.settings.cache], self.settings)
+
     def _explained(self, error: Exception) -> dict[str, Any]:
         """Why it failed, with the evidence packed beside, without weights."""
         from oakmill.conversion.failures import SourceFacts, bundle, explain
         from oakmill.errors import NotAModel, OutputError, UnsafeSource
+        from oakmill.processes.sandbox import IsolationMissing
 
-        readable = not isinstance(error, UnsafeSource | NotAModel)
+        readable = not isinstance(error, UnsafeSource | NotAModel | IsolationMissing)
         facts = SourceFacts.read(self.model, self.settings) if readable else SourceFacts()
         failure = explain(error, spec=self.spec, facts=facts)
         target = self.out / f"{self.model.stem}{bundle.ENDING}"

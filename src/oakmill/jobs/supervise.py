@@ -12,6 +12,7 @@ from typing import Any
 from oakmill.errors import ToolKilled
 from oakmill.jobs.notify import Subscription
 from oakmill.processes import sandbox
+from oakmill.processes.enclosure import ONE_THREAD
 from oakmill.processes.log import Lines
 from oakmill.processes.running import Running
 
@@ -30,10 +31,16 @@ class Child:
 
     def __init__(self) -> None:
         """Start it; it warms up by itself while we do something else."""
-        argv = sandbox.leashed([sys.executable, "-m", "oakmill.jobs.runner"])
+        argv = sandbox.leashed([sys.executable, "-m", "oakmill.jobs.runner"], own_memory=True)
         env = {name: value for name, value in os.environ.items() if not name.startswith(_SECRET)}  # noqa: TID251
+        env |= ONE_THREAD
         self._running = Running.start(argv, env=env, takes_input=True)
         self._said: deque[str] = deque(maxlen=_TAIL_LINES)
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._running.process.pid
 
     @property
     def has_ended(self) -> bool:

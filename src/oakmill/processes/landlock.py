@@ -26,6 +26,7 @@ import stat
 import sys
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+CAPABILITIES_OF_64_BITS = 0x20080522
 SET_PDEATHSIG, SET_SECCOMP, DROP_CAPABILITY, SET_NO_NEW_PRIVS = 1, 22, 24, 38
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE, IOCTL_DEV = 1, 2, 4, 8, 1 << 14, 1 << 15
@@ -137,6 +138,17 @@ def drop_capabilities() -> None:
             _libc("prctl", DROP_CAPABILITY, number)
         except OSError:  # not ours to drop, or the kernel has no more of them
             return
+
+
+def give_up_capabilities() -> None:
+    """Take root's powers from this process itself, which `drop_capabilities` takes from what it becomes.
+
+    Raises:
+        OSError: the kernel refused. Format: linux/capability.h.
+    """
+    import struct
+
+    _libc("capset", struct.pack("=Ii", CAPABILITIES_OF_64_BITS, 0), bytes(24))
 
 
 def _libc(function: str, *arguments: int | bytes) -> int:

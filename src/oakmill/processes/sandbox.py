@@ -116,7 +116,7 @@ def probe() -> Isolation:
     """The strongest wall that works here, found by running a program behind it; asked once per process."""
     strongest = probe_bubblewrap()
     if strongest.level is Level.BUBBLEWRAP:
-        return strongest
+        return replace(strongest, gaps=(*strongest.gaps, *_gaps_of_own_processes()))
     second = probe_landlock()
     return replace(second, detail=f"{second.detail}; {strongest.detail}", remedy=strongest.remedy)
 
@@ -184,6 +184,13 @@ def _gaps_of_calls() -> tuple[str, ...]:
     return ("System calls are not filtered: the filter is for x86-64 processors.",)
 
 
+def _gaps_of_own_processes() -> tuple[str, ...]:
+    """What bubblewrap leaves open: it is put around programs, and what reads models in a hub is a process of ours."""
+    if landlock.version():
+        return ()
+    return ("The hub's own processes that read models have no wall: Linux has Landlock from 5.13 on.",)
+
+
 def _gaps_of_landlock(version: int) -> Iterator[str]:
     """What Landlock alone leaves to a tool on this machine."""
     if version < _SCOPED_SIGNALS:
@@ -234,9 +241,13 @@ def command(
     return [*_LAUNCH, *words, "--", *argv]
 
 
-def leashed(argv: Sequence[str]) -> list[str]:
-    """The command that runs our own `argv` without a wall, in our environment, and ends when we do, even by kill -9."""
-    return [*_LAUNCH, "orphan:kill", "keep:*", "--", *argv]
+def leashed(argv: Sequence[str], *, own_memory: bool = False) -> list[str]:
+    """The command that runs our own `argv` without a wall, in our environment, and ends when we do, even by kill -9.
+
+    With `own_memory` it shares no /dev/shm with others, where the kernel allows it.
+    """
+    own = [f"own:{_SCRATCH_BYTES}"] if own_memory else []
+    return [*_LAUNCH, *own, "orphan:kill", "keep:*", "--", *argv]
 
 
 def _binds(read: Sequence[Path], write: Sequence[Path]) -> list[str]:
@@ -256,11 +267,16 @@ def _binds(read: Sequence[Path], write: Sequence[Path]) -> list[str]:
     return [*words, "--remount-ro", "/"]
 
 
-def _rules(read: Sequence[Path], write: Sequence[Path]) -> list[str]:
-    """The launcher's words for what Landlock leaves open."""
+def left_open(read: Sequence[Path], write: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """What Landlock leaves open to be read, and to be written: these, and what of the system each program needs."""
     system = (Path("/usr"), Path("/proc"), *_SYSTEM_FOLDERS, *_SYSTEM_FILES)
     readable = [path for path in system if path.exists()] + list(read)
-    writable = [path for path in _DEVICES if path.exists()] + list(write)
+    return readable, [path for path in _DEVICES if path.exists()] + list(write)
+
+
+def _rules(read: Sequence[Path], write: Sequence[Path]) -> list[str]:
+    """The launcher's words for what Landlock leaves open."""
+    readable, writable = left_open(read, write)
     return [f"read:{path}" for path in readable] + [f"write:{path}" for path in writable]
 
 

@@ -53,6 +53,7 @@ def _kill_group(process: subprocess.Popen[str]) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+        process.kill()  # where a wall kept it from a group of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _read(path: str) -> bytes:
 
 
 class Tree:
-    """A process that leads its own session, and all that it started.
+    """A process that leads its own session, where a wall does not keep it from that, and all that it started.
 
     A process that was seen once stays known even if its parent ends; one that left the session and lost its
     parent between two looks is out of reach here, and is ended by the sandbox's process namespace alone.
@@ -159,7 +160,9 @@ class Tree:
         return [pid for pid, process in found.items() if not process.ended]
 
     def _belongs(self, process: _Process) -> bool:
-        return process.session == self.root or self._known.get(process.pid) == process.started
+        if self.root in (process.session, process.pid):  # behind a wall a process may lead no session
+            return True
+        return self._known.get(process.pid) == process.started
 
     def exceeds(self, limit_mb: float) -> bool:
         """Whether the tree holds more memory than `limit_mb`; keeps `peak_mb` and `size` on the way."""

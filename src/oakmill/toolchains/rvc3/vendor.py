@@ -62,6 +62,11 @@ class VendorCompiler(ABC):
     def summary(self) -> str:
         """What it is."""
 
+    @property
+    def reads(self) -> list[Path]:
+        """Folders that it needs to read besides its job's."""
+        return []
+
     @abstractmethod
     def require(self) -> str:
         """Its digest, once it is certain that it can be started.
@@ -155,6 +160,11 @@ class LocalTool(VendorCompiler):
     def summary(self) -> str:
         """What it is."""
         return f"the vendor's compile_tool for RVC3, {self._program}"
+
+    @property
+    def reads(self) -> list[Path]:
+        """The installation that the program belongs to."""
+        return [_installation(self._program)]
 
     def require(self) -> str:
         """sha256 of the program.
