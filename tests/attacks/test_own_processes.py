@@ -1,6 +1,6 @@
 """The process that reads a hub's models, taken over by one of them: it had no wall, and was the hub's own user.
 
-Whoever found a hole in a library that reads models or images had the hub's secret, its database, and every team's files.
+Whoever found a hole in what reads models or images had the hub's secret, its database, and all teams' files.
 """
 
 from __future__ import annotations
