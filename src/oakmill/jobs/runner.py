@@ -58,13 +58,14 @@ def _warm() -> None:
     from oakmill.conversion import pipeline, registry, results  # noqa: F401
     from oakmill.conversion.cache import identity
     from oakmill.conversion.failures import bundle  # noqa: F401
-    from oakmill.processes import sandbox
+    from oakmill.processes import enclosure, sandbox
 
     for row in registry.ROWS.values():
         row.load()
     identity.code()
     identity.packages()
     sandbox.probe()
+    enclosure.here()
 
 
 def _done(request: Mapping[str, Any], tell: Tell) -> dict[str, Any]:

@@ -9,12 +9,13 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import oakmill
 from oakmill.processes import landlock, sandbox
 from oakmill.processes.calls import filter_program
-from oakmill.processes.sandbox import IsolationMissing, Level
+from oakmill.processes.sandbox import Isolation, IsolationMissing, Level
 from oakmill.settings import Settings
 
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}
@@ -47,7 +48,7 @@ def enclose(read: Sequence[Path], write: Sequence[Path], settings: Settings) -> 
     landlock.give_up_capabilities()
     if program := filter_program():
         landlock.filter_calls(program)
-    sandbox.probe.cache_clear()  # bubblewrap cannot mount in here, so that tools get a Landlock of their own
+    sandbox.go_inside(here())
     return True
 
 
@@ -56,8 +57,14 @@ def own_code() -> list[Path]:
     return [Path(sys.prefix), Path(oakmill.__file__).parents[1], *sandbox.interpreter_folders(Path(sys.executable))]
 
 
+@lru_cache(maxsize=1)
+def here() -> Isolation:
+    """Landlock, seen to work, or why it does not; asked once per process, by itself before there is a hurry."""
+    return sandbox.probe_landlock()
+
+
 def _why_not() -> str:
-    wall = sandbox.probe_landlock()
+    wall = here()
     if wall.level is not Level.LANDLOCK:
         return wall.detail
     threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names are enough

@@ -111,9 +111,21 @@ def choose(settings: Settings) -> Isolation:
     return found
 
 
+_INSIDE: list[Isolation] = []
+"""The wall that this process itself is behind; bubblewrap cannot mount in there."""
+
+
+def go_inside(wall: Isolation) -> None:
+    """Let tools have a Landlock of their own within the one that this process has put around itself."""
+    _INSIDE.append(replace(wall, detail=f"{wall.detail}, within that of the process that converts"))
+    probe.cache_clear()
+
+
 @lru_cache(maxsize=1)
 def probe() -> Isolation:
     """The strongest wall that works here, found by running a program behind it; asked once per process."""
+    if _INSIDE:
+        return _INSIDE[0]
     strongest = probe_bubblewrap()
     if strongest.level is Level.BUBBLEWRAP:
         return replace(strongest, gaps=(*strongest.gaps, *_gaps_of_own_processes()))
