@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from oakmill.conversion.passport import pixels
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.metric import Metric
+from oakmill.conversion.passport.regions import Regions
 from oakmill.conversion.passport.tasks import (
     DECLARED,
     ClassAgreement,
@@ -34,6 +36,8 @@ CLEAR = 0.8
 """The share of a mask's pixels that are within a tenth of 0 or 1: what is left are its borders."""
 SMALL = 0.01
 """The share of an image below which a mask is all border: there a pixel more or less is no other mask."""
+MANY = 16
+"""Regions of one class from which on they are things to be counted, as lines of text are: a person's mask is one."""
 
 Counts = NDArray[np.int64]
 
@@ -52,6 +56,7 @@ class Segmentation:
     _candidate: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     _both: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     _least: float = float("nan")
+    _regions: Regions = field(default_factory=Regions)
     _by_image: list[float] = field(default_factory=list)
     _worst: WorstImages = field(default_factory=WorstImages)
 
@@ -65,6 +70,8 @@ class Segmentation:
         threshold = self.threshold(reference)
         self._maps &= are_masks(self._scores(reference))
         a, b = (self.classes(outputs, threshold) for outputs in (reference, candidate))
+        if self._is_one_class(reference):
+            self._regions.add(a > 0, b > 0)
         size = max(int(a.max(initial=0)), int(b.max(initial=0)), len(self._reference) - 1) + 1
         same = a == b
         self._reference = _added(self._reference, a, size)
@@ -85,6 +92,10 @@ class Segmentation:
     def classes(self, outputs: Outputs, threshold: float) -> Counts:
         """The class of each pixel, [H, W]."""
         return classes_of(self._scores(outputs), threshold)
+
+    def _is_one_class(self, outputs: Outputs) -> bool:
+        scores = self._scores(outputs)
+        return scores.ndim == 4 and scores.shape[1] == 1
 
     def _scores(self, outputs: Outputs) -> NDArray[Any]:
         """The output, with its classes in front of rows and columns where it has any."""
@@ -133,7 +144,14 @@ class Segmentation:
             Metric("pixels", "pixels of the same class", alike, ok=0.95, error=0.85),
             Metric("mean_iou", "mean IoU of the float model's classes", mean, "", ok=0.8, error=0.6),
             Metric("least_iou", "IoU on the image where it is least", self._least, ""),
+            *self._counted(),
         )
+
+    def _counted(self) -> Iterator[Metric]:
+        """The regions, where there are many."""
+        if self._regions.reference >= MANY:
+            words = f"of {self._regions.reference} regions the share that is in both"
+            yield Metric("regions", words, self._regions.f1, ok=0.95, error=0.75)
 
     def _seen(self) -> tuple[ClassAgreement, ...]:
         found = np.flatnonzero(self._reference + self._candidate)
