@@ -28,7 +28,7 @@ def asked_inputs(
         UnsupportedModel: an input is larger than any camera has room for.
     """
     asked, told = embedded.respected(_merged(platform.spec, source, progress), source)
-    asked, known = camera_heads.preprocessed(asked, source)
+    asked, known = camera_heads.preprocessed(asked, source, platform.spec.head or "")
     inputs = tuple(platform.inputs(asked, source, progress))
     room.require_inputs(source.inputs, inputs)
     return inputs, (*told, *known)

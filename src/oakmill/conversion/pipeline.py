@@ -119,7 +119,7 @@ def _convert(  # noqa: PLR0913 - what a conversion is told
                 depthai.start()
             inputs, told = loading.asked_inputs(platform, source, progress)
             source = as_onnx.as_onnx(source, inputs, work / "as-onnx", spec.seed, settings, progress)
-            inputs, told = camera_heads.exported(inputs, told, source)
+            inputs, told = camera_heads.exported(inputs, told, source, platform.spec.head or "")
             reuse = Reuse.of(platform, source, progress)
         with progress.stage(Stage.PREFLIGHT):
             loaded = loading.loaded(platform, source, inputs, told, reuse, progress)

@@ -20,7 +20,7 @@ _FIRST = 8
 """Nodes at a graph's beginning that may be preprocessing: a cast, a turn, a mean and a scale, with some to spare."""
 
 
-def of(model: ModelProto | None, source: SourceModel) -> Mapping[str, Any]:
+def of(model: ModelProto | None, source: SourceModel, family: str = "") -> Mapping[str, Any]:
     """Fields of the one input's `InputSpec`; empty where it is no colour image, or nobody knows the network.
 
     Empty too where it takes integers, or the graph itself subtracts or divides first: it would be done twice.
@@ -28,6 +28,7 @@ def of(model: ModelProto | None, source: SourceModel) -> Mapping[str, Any]:
     Args:
         model: the source's graph, with its small constants; None of a checkpoint, which says itself whose it is.
         source: where it comes from.
+        family: what the user says that it is.
     """
     shapes = [item.shape for item in source.inputs]
     if len(shapes) != 1 or len(shapes[0]) != len("NCHW") or 3 not in (shapes[0][1], shapes[0][3]):
@@ -36,7 +37,7 @@ def of(model: ModelProto | None, source: SourceModel) -> Mapping[str, Any]:
         return {}
     height, width = shapes[0][2:] if shapes[0][1] == 3 else shapes[0][1:3]
     size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
-    evidence = Evidence(source.metadata, size)
+    evidence = Evidence(source.metadata, size, family)
     return families.preprocessing(families.recognise(model, evidence) if model else None, evidence)
 
 

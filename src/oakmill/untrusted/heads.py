@@ -23,7 +23,7 @@ def recognise(asked: RecogniseHead, place: Place) -> HeadFacts:
     """
     source = open_source(place.files / asked.model, place.scratch / "source", place.settings)
     inputs = merge_inputs(asked.inputs, prefill(source.archive, source.inputs)).inputs
-    inputs, told = camera_heads.preprocessed(inputs, source)
+    inputs, told = camera_heads.preprocessed(inputs, source, asked.family)
     facts = HeadFacts(format=source.format.value, preprocessing=preprocessing.in_words(inputs[0]) if told else "")
     declared = (source.archive or {}).get("model", {}).get("heads") or []
     if declared:

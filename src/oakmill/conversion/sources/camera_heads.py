@@ -84,16 +84,19 @@ class Wanted:
     named: int = 0
 
 
-def preprocessed(asked: Sequence[InputSpec], source: SourceModel) -> tuple[tuple[InputSpec, ...], tuple[Finding, ...]]:
+def preprocessed(
+    asked: Sequence[InputSpec], source: SourceModel, family: str = ""
+) -> tuple[tuple[InputSpec, ...], tuple[Finding, ...]]:
     """The inputs with what networks of a recognised family are trained on, where nobody said anything of it.
 
-    An archive's words and the user's count as said; a value is never replaced.
+    An archive's words and the user's count as said; a value is never replaced. A `family` that the user names counts
+    as certain.
     """
     item = asked[0] if len(asked) == 1 and not source.archive else None
     if item is None or any((item.mean_values, item.scale_values, item.encoding_from, item.encoding_to)):
         return tuple(asked), ()
     graph = onnx.load(source.graph, load_external_data=False) if source.graph.suffix == ".onnx" else None
-    values = preprocessing.of(graph, source)
+    values = preprocessing.of(graph, source, family)
     if not values:
         return tuple(asked), ()
     spec = InputSpec.model_validate({**item.model_dump(exclude_none=True), **values})
@@ -101,13 +104,13 @@ def preprocessed(asked: Sequence[InputSpec], source: SourceModel) -> tuple[tuple
 
 
 def exported(
-    inputs: Sequence[InputSpec], findings: Sequence[Finding], source: SourceModel
+    inputs: Sequence[InputSpec], findings: Sequence[Finding], source: SourceModel, family: str = ""
 ) -> tuple[tuple[InputSpec, ...], tuple[Finding, ...]]:
     """The same once another format is written as ONNX, whose graph shows a family; a checkpoint's tells its channels:
     grey images have no order of colours."""
     recognised = any(item.code == _KNOWN for item in findings)
     if source.format in _WRITTEN and not recognised:
-        inputs, told = preprocessed(inputs, source)
+        inputs, told = preprocessed(inputs, source, family)
         return inputs, (*findings, *told)
     if source.format is not SourceFormat.CHECKPOINT or not recognised or source.inputs[0].shape[1:2] != (1,):
         return tuple(inputs), tuple(findings)

@@ -294,7 +294,7 @@ class _Source:
             self.platform = registry.reading(registry.of(self.spec, fresh), source)
             inputs, told = loading.asked_inputs(self.platform, source, progress)
             source = as_onnx.as_onnx(source, inputs, self.work / "as-onnx", self.spec.seed, self.settings, progress)
-            inputs, told = camera_heads.exported(inputs, told, source)
+            inputs, told = camera_heads.exported(inputs, told, source, self.platform.spec.head or "")
             reuse = Reuse.of(self.platform, source, progress)
             loaded = loading.loaded(self.platform, source, inputs, told, reuse, progress)
             self.original = loaded.original

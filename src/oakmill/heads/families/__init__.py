@@ -10,7 +10,17 @@ from typing import Any
 
 from onnx import ModelProto
 
-from oakmill.heads.families import anchored, centred, distances, face_rows, faces, maps, picodet, texts, vectors
+from oakmill.heads.families import (
+    anchored_raw,
+    centred,
+    distances,
+    face_rows,
+    faces,
+    maps,
+    picodet,
+    texts,
+    vectors,
+)  # fmt: skip
 from oakmill.heads.families.base import Evidence, Family, Found, Sure
 from oakmill.spec import Encoding
 
@@ -36,11 +46,19 @@ ROWS: tuple[Family, ...] = (
         "convolutions on grids that give boxes, a Sigmoid of objectness and one of scores, joined to one output",
     ),
     Family(
-        anchored.Anchored.family,
-        "YOLO v5 and v7 with anchors, and v3 and v4 of the same form",
-        anchored.find,
+        anchored_raw.V5,
+        "YOLO v5 and v7 with anchors, and v3 and v4 of the same form; with masks too",
+        anchored_raw.find_five,
         RGB_BY_255,
-        "a Sigmoid of each grid's convolution, and anchors as constants",
+        "a Sigmoid of each grid's convolution, and anchors as constants; or grids [1, 3, H, W, 5 + K] before their "
+        "Sigmoid, at the usual anchors of v5 and v7-tiny",
+    ),
+    Family(
+        anchored_raw.V7,
+        "YOLO v7",
+        anchored_raw.find_seven,
+        RGB_BY_255,
+        "what `yolov5` needs; or grids [1, 3, H, W, 5 + K] before their Sigmoid, at the usual anchors of v7",
     ),
     Family(
         picodet.PICODET,
@@ -163,12 +181,12 @@ def recognise(model: ModelProto, evidence: Evidence) -> Found | None:
 
 
 def preprocessing(found: Found | None, evidence: Evidence) -> Mapping[str, Any]:
-    """What the network was trained on, as fields of an `InputSpec`, where it is certain what it is; else empty.
+    """What the network was trained on, as fields of an `InputSpec`, where it is certain or said what it is.
 
     All that Ultralytics' exporter writes takes RGB divided by 255, whatever its task.
     """
     if evidence.export:
         return RGB_BY_255
-    if found is None or found.sure is not Sure.CERTAIN:
+    if found is None or (found.sure is not Sure.CERTAIN and not evidence.wanted):
         return {}
     return next(row.preprocessing for row in ROWS if row.name == found.family)

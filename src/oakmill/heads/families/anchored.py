@@ -15,6 +15,7 @@ from onnx import ModelProto
 
 from oakmill.heads.boxes import Floats
 from oakmill.heads.decoders import Outputs, YoloGrid
+from oakmill.heads.families.anchored_masks import AnchoredMasks, Place, names_of
 from oakmill.heads.families.base import Evidence
 from oakmill.heads.families.endings import Endings
 from oakmill.heads.families.grids import Decoded, OnGrids, Seen, apart, strides_of
@@ -23,6 +24,8 @@ from oakmill.heads.families.tracing import Graph
 MOST_GRIDS = 5
 MOST_ANCHORS = 9
 """To a cell; these families have 3."""
+_RANK = 4
+"""Dimensions of a map, NCHW."""
 _LONGEST_WAY = 4
 """Nodes that an export may put between the anchors and their use."""
 
@@ -59,10 +62,11 @@ class Anchored(OnGrids):
         return apart(wanted, Seen(corners, scores, wanted.others))
 
 
-def find(model: ModelProto, evidence: Evidence) -> Anchored | None:
+def find(model: ModelProto, evidence: Evidence) -> Anchored | AnchoredMasks | None:
     """The detector that the graph shows, else None: its output joins grids, of one convolution and anchors each.
 
-    Old exports have the grids as outputs besides, of five dimensions, which nothing needs.
+    Old exports have the grids as outputs besides, of five dimensions, which nothing needs; a map beside the rows may be
+    of prototypes, whose coefficients stand behind the scores.
     """
     output, *others = model.graph.output
     columns, dims = output.type.tensor_type.shape.dim, [value.type.tensor_type.shape.dim for value in others]
@@ -80,9 +84,31 @@ def find(model: ModelProto, evidence: Evidence) -> Anchored | None:
     strides = strides_of([graph.stride(grid) for grid in grids], evidence)
     subtype = "yolov7" if any(quartered for _, quartered in anchors) else "yolov5"
     names = tuple(f"output{place}_{subtype}" for place in range(1, len(parts) + 1))
-    source = Decoded(output.name, width - 5, objectness=True)
-    return Anchored(
-        source, names, strides, evidence, subtype, grids=grids, anchors=tuple(found for found, _ in anchors)
+    found = Anchored(
+        Decoded(output.name, width - 5, objectness=True), names, strides, evidence, subtype, grids=grids,
+        anchors=tuple(found for found, _ in anchors),
+    )  # fmt: skip
+    bare = [_is_bare_at_the_end(graph, part) for part in parts]
+    if not any(bare):
+        return found
+    count = dims[0][1].dim_value if len(dims) == 1 and len(dims[0]) == _RANK else 0
+    return _with_masks(found, count, others[0].name) if all(bare) and 0 < count < found.classes else None
+
+
+def _is_bare_at_the_end(graph: Graph, part: str) -> bool:
+    """Whether the last columns of a grid's rows are as its convolution gives them: coefficients, behind no Sigmoid."""
+    joined = next((node for node in graph.before(part) if node.op_type == "Concat" and len(node.input) > 2), None)
+    return joined is not None and graph.moved(joined.input[-1], "Conv")
+
+
+def _with_masks(found: Anchored, masks: int, protos: str) -> AnchoredMasks:
+    """The same, whose last columns are coefficients of masks: a place for each anchor of each grid."""
+    pairs = zip(found.grids, found.anchors, strict=True)
+    places = tuple(Place(grid, at, anchor) for grid, anchors in pairs for at, anchor in enumerate(anchors))
+    strides = tuple(step for step, anchors in zip(found.strides, found.anchors, strict=True) for _ in anchors)
+    source = Decoded(found.source.output, found.classes - masks, objectness=True)
+    return AnchoredMasks(
+        source, names_of(len(places)), strides, found.evidence, "yolov8", places=places, masks=masks, protos=protos
     )
 
 

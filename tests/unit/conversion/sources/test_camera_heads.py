@@ -21,6 +21,7 @@ from oakmill.settings import Settings
 from oakmill.spec import Encoding, InputSpec
 from tests.unit.heads.families.ends import DENSE, SOFTMAX, ended
 from tests.unit.heads.families.exports import Export
+from tests.unit.heads.families.test_anchored_raw import export as undecoded
 from tests.unit.heads.families.test_centred import export as centred_export
 from tests.unit.heads.families.test_face_rows import ultraface
 
@@ -310,6 +311,16 @@ def test_ultraface_takes_what_it_was_trained_on(tmp_path: Path) -> None:
     assert (item.mean_values, item.scale_values, item.encoding_from) == ((127.0,), (128.0,), Encoding.RGB)
     assert "RGB minus 127 divided by 128" in told[0].message
     assert "--mean-values 127 --scale-values 128 --encoding-from RGB" in told[0].message
+
+
+def test_a_guess_that_the_user_accepts_takes_what_it_was_trained_on(tmp_path: Path) -> None:
+    """With --head, the head was written and the images stayed as they were: only a certain family's were divided."""
+    source = opened(undecoded(), tmp_path)
+    asked = (InputSpec(name="images"),)
+    assert camera_heads.preprocessed(asked, source) == (asked, ())
+    (item,), told = camera_heads.preprocessed(asked, source, "yolov7")
+    assert (item.scale_values, item.encoding_from) == ((255.0,), Encoding.RGB)
+    assert "--scale-values 255" in told[0].message
 
 
 def _without_outputs(model: ModelProto) -> None:
