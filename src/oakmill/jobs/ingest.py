@@ -15,6 +15,7 @@ from oakmill.errors import Conflict, NotAModel, NotFound, UnsupportedModel
 from oakmill.model.source import SourceFormat
 from oakmill.registry import instances
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Role
+from oakmill.registry.words import ModelType
 from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore, Stored
 from oakmill.storage.database import Database
@@ -22,6 +23,9 @@ from oakmill.toolchains.base import State
 from oakmill.toolchains.ultralytics.toolchain import UltralyticsToolchain
 from oakmill.untrusted.ask import IsolatedWorkers, Lay
 from oakmill.untrusted.questions import Inspection, InspectModel
+
+FORMATS = frozenset(ModelType) - {ModelType.HAILO}
+"""Types of instances that are a source's format."""
 
 
 def inspect(isolated: IsolatedWorkers, files: Mapping[str, Lay], owner: str = "") -> Inspection:
@@ -52,7 +56,7 @@ def receive(
     Raises:
         SourceError, UnsupportedModel, LimitExceeded, Unavailable: as `inspect`.
         UnsupportedModel: it is a checkpoint, and the operator has not switched their export on.
-        NotAModel: it is a model of another type than the instance.
+        NotAModel: it is a source, and the instance is for a platform's file.
         NotFound: the instance is gone.
         Conflict: the instance is complete already, or has a file of that name.
     """
@@ -105,16 +109,16 @@ def _collide(one: str, other: str) -> bool:
 def accept(session: Session, instance: Instance, found: Inspection) -> bool:
     """Note what was found of an instance whose files are named by rows; True when it is available now.
 
-    Which model an NN Archive holds nobody knows before it is looked at, so there the archive decides the type.
+    The bytes decide which format it is: what was said before, or guessed by a file's name, may be another's.
 
     Raises:
-        NotAModel: it is a model of another type than the instance.
+        NotAModel: it is a source, and the instance is for a platform's file.
     """
     source = found.source
     if source is None:
         instances.update(session, instance, facts=found.as_facts())
         return False
-    if source.is_nn_archive:
+    if instance.model_type in FORMATS:
         instances.update(session, instance, model_type=source.model_type)
     if source.model_type != instance.model_type:
         raise NotAModel(

@@ -21,6 +21,7 @@ from oakmill.untrusted.ask import IsolatedWorkers
 from oakmill.untrusted.folder import link_or_copy
 from oakmill.untrusted.questions import Inspection, SourceFacts
 from tests.conversion.makers import archived, conv_model, saved
+from tests.conversion.tflite_makers import convolution, written
 from tests.looks import Looks
 from tests.unit.jobs.conftest import Hub
 from tests.unit.model.test_torch_files import checkpoint, named
@@ -181,14 +182,23 @@ def test_weights_that_are_the_model_file_itself_are_refused(isolated: IsolatedWo
         inspected(isolated, {"self.onnx": saved(model, tmp_path / "blob")})
 
 
-def test_a_model_of_another_type_than_its_instance_is_refused(
-    hub: Hub, isolated: IsolatedWorkers, tmp_path: Path
-) -> None:
-    instance = pending(hub, "TFLITE")
-    with pytest.raises(NotAModel, match="is ONNX, but the instance is for TFLITE"):
+def test_a_source_is_no_file_of_a_platform(hub: Hub, isolated: IsolatedWorkers, tmp_path: Path) -> None:
+    instance = pending(hub, "RVC4")
+    with pytest.raises(NotAModel, match="is ONNX, but the instance is for RVC4"):
         send(hub, isolated, instance, "m.onnx", saved(conv_model(), tmp_path / "m.onnx"))
     with hub.db.reading() as session:
         assert session.get_one(Instance, instance).status == InstanceStatus.PENDING
+
+
+def test_the_bytes_decide_the_format_of_an_instance(hub: Hub, isolated: IsolatedWorkers, tmp_path: Path) -> None:
+    """The form guesses a format by the file's name, and the API's default is ONNX: a TFLite file called model.lite, or
+    sent by a client that named no type, was refused once it had come."""
+    instance = pending(hub, "ONNX")
+    send(hub, isolated, instance, "model.lite", written(convolution(), tmp_path / "model.lite"))
+    with hub.db.reading() as session:
+        found = session.get_one(Instance, instance)
+    assert (found.model_type, found.status) == ("TFLITE", InstanceStatus.AVAILABLE)
+    assert "-tflite-" in found.slug
 
 
 def test_an_archive_decides_the_type_of_its_instance(hub: Hub, isolated: IsolatedWorkers, tmp_path: Path) -> None:

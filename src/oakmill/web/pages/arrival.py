@@ -34,6 +34,7 @@ def formats() -> Iterator[tuple[str, str, list[str]]]:
     yield "OpenVINO IR", "model.xml and model.bin", [row.title for row in rows if not row.limits.no_ir]
     yield "TFLite", "model.tflite, by way of ONNX", every
     yield "TorchScript", "model.pt with its graph, by way of ONNX; its shape is asked for", every
+    yield "Checkpoint", "best.pt of Ultralytics' YOLO, where the hub's operator switched their export on", every
     yield "NN Archive", "model.tar.xz: a model with what its inputs and outputs mean", []
 
 
