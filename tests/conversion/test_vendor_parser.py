@@ -13,11 +13,18 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from onnx import ModelProto, numpy_helper
 
 from oakmill.conversion.camera_app import CameraApp
 from oakmill.conversion.passport import HeldOut, Passport
 from oakmill.conversion.prepare import Prepared
+from oakmill.conversion.sources.camera_heads import Original
+from oakmill.graph import equality
+from oakmill.heads.families import anchored
+from oakmill.heads.families.base import Evidence
 from oakmill.settings import current
+from tests.unit.heads.families.test_anchored_masks import MASKS
+from tests.unit.heads.families.test_anchored_masks import export as masks_beside_anchors
 
 pytestmark = pytest.mark.heavy
 
@@ -126,6 +133,53 @@ def test_whole_numbers_stay_whole(tmp_path: Path) -> None:
     passport = told(tmp_path, MASK, MASK)
     assert passport.findings == ()
     assert passport.parsers[0].note == "it answers; what it says is compared with nothing"
+
+
+@dataclass
+class Shown(Given):
+    """The same, of a network that takes its image as it is."""
+
+    def feeds(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        return raw
+
+
+def with_calm_boxes(model: ModelProto, width: int) -> ModelProto:
+    """The detector with masks whose boxes are about as large as their anchors, some sure: random ones are narrower than
+    a cell of masks, on which depthai aborts."""
+    for place in range(len(STRIDES)):
+        weight = next(item for item in model.graph.initializer if item.name == f"grid{place}/conv/weight")
+        rows = numpy_helper.to_array(weight).reshape(3, width, -1).copy()
+        rows[:, 2:4] *= 0.1
+        weight.CopyFrom(numpy_helper.from_array(rows.reshape(3 * width, -1, 1, 1), weight.name))
+        bias = np.zeros((3, width), np.float32)
+        bias[:, 2:5] = 0.6
+        model.graph.initializer.append(numpy_helper.from_array(bias.ravel(), f"bias{place}"))
+        next(node for node in model.graph.node if node.output[0] == f"grid{place}/conv").input.append(f"bias{place}")
+    return model
+
+
+def test_masks_beside_anchors_are_read_as_the_source_sees(tmp_path: Path) -> None:
+    """depthai looks a box' coefficients up by its cell, where YOLO v5 has three boxes: each anchor has maps of its own,
+    and boxes, order of outputs and masks have to come out."""
+    model = with_calm_boxes(masks_beside_anchors(), 5 + 4 + MASKS)
+    found = anchored.find(model, Evidence({}, (SIDE, SIDE)))
+    assert found is not None
+    (head,) = found.heads(["a", "b", "c", "d"])
+    session = equality.Session(found.cut(model, "rvc4"))
+    images = [{"images": np.random.default_rng(seed).random((1, 3, SIDE, SIDE), np.float32)} for seed in range(2)]
+    outputs = [session.run(image) for image in images]
+    finished = archive(tmp_path / "m.tar.xz", head, outputs[0])
+    original = Original(model, found.before)
+    app = CameraApp(finished, cast(Prepared, Shown([head])), frozenset(), tmp_path / "app", current(), original)
+    with app:
+        for place, image in enumerate(images):
+            app.add(f"image {place}", image, outputs[place], outputs[place])
+        passport = app.told(Passport("rvc4", HeldOut("images")))
+    (row,) = passport.parsers
+    (masks,) = row.values
+    assert passport.findings == ()
+    assert row.found == row.boxes >= 8
+    assert masks.right == masks.compared >= 4
 
 
 def with_metadata(head: Mapping[str, Any], **metadata: object) -> dict[str, Any]:

@@ -165,8 +165,10 @@ class CameraApp:
             rows = self._rows(size)
             found = [finding for row in rows for finding in self._findings(row, passport)]
             found += self._ends(named, size)
-        except (VerificationFailed, LimitExceeded) as error:
-            found = [parsers.failed(named, error.message, hangs=isinstance(error, LimitExceeded))]
+        except LimitExceeded as error:
+            found = [parsers.failed(named, error.message, hangs=True)]
+        except VerificationFailed as error:
+            found = [parsers.failed(named, self._why(self._kept, size) or error.message)]
         except FAILURES as error:
             rows, found = [], [parsers.not_tried(named, str(error))]
         return replace(passport, parsers=tuple(rows), findings=(*passport.findings, *found))
@@ -207,12 +209,17 @@ class CameraApp:
         """That a parser ends its process on some images, and why, where that is known."""
         if not self._ended:
             return
-        _, words = self._ended[-1]
-        for place, seen in ((place, seen) for kept, _ in self._ended for place, seen in enumerate(kept.file)):
+        images = [kept for kept, _ in self._ended]
+        words = self._why(images, size) or self._ended[-1][1]
+        yield parsers.failed(named, words, images=[kept.name for kept in images])
+
+    def _why(self, images: Sequence[Kept], size: tuple[int, int]) -> str:
+        """Why a parser ends its process on some of these images; empty where nobody knows."""
+        for place, seen in ((place, seen) for kept in images for place, seen in enumerate(kept.file)):
             own = self._threshold(place) or _thresholds(self.prepared.heads[place])[0]
             if isinstance(seen, Candidates) and within_a_cell(seen, own, size):
-                words = IN_A_CELL
-        yield parsers.failed(named, words, images=[kept.name for kept, _ in self._ended])
+                return IN_A_CELL
+        return ""
 
     def _threshold(self, place: int) -> float | None:
         """A lower threshold for a head where the source sees next to nothing from its own on; None for its own."""

@@ -45,11 +45,12 @@ def export(opset: int = 13, *, open_protos: bool = False) -> ModelProto:
         flat = made.constant(f"{name}/flat", [1, 3 * side * side, width], "int64")
         rows.append(made.add("Reshape", [joined, flat], f"{name}/row"))
     made.add("Concat", rows, "output", axis=1)
-    made.convolution(0, "protos/conv", MASKS)
+    weight = made.constant("protos/weight", np.random.default_rng(3).normal(size=[MASKS, 3, 4, 4]))
+    made.add("Conv", ["images", weight], "protos/conv", strides=[4, 4])
     made.add("Sigmoid", ["protos/conv"], "protos/sigmoid")
     made.add("Mul", ["protos/conv", "protos/sigmoid"], "protos")
     count = 3 * sum((SIDE // stride) ** 2 for stride in STRIDES)
-    return made.model([1, count, width], {"protos": [1, 0 if open_protos else MASKS, SIDE // 8, SIDE // 8]})
+    return made.model([1, count, width], {"protos": [1, 0 if open_protos else MASKS, SIDE // 4, SIDE // 4]})
 
 
 @pytest.mark.parametrize("opset", [13, 18])
