@@ -113,8 +113,8 @@ def _boxes(ending: Endings, values: str, name: str, classes: int, place: Place, 
     In cells the middle lies 2 s - 1 beside the cell's centre, and the half size is 2 s^2 times the anchor's size.
     """
     middle = ending.slice(values, f"{name}/xy", (0, 2))
-    middle = ending.node("Mul", [middle, ending.constant(f"{name}/two", 2.0)], f"{name}/doubled")
-    middle = ending.node("Sub", [middle, ending.constant(f"{name}/one", 1.0)], f"{name}/middle")
+    middle = ending.node("Mul", [middle, ending.constant(f"{name}/two", [2.0])], f"{name}/doubled")
+    middle = ending.node("Sub", [middle, ending.constant(f"{name}/one", [1.0])], f"{name}/middle")
     size = ending.slice(values, f"{name}/wh", (2, SIDES))
     size = ending.node("Mul", [size, size], f"{name}/squared")
     reach = np.array(place.anchor).reshape(1, 2, 1, 1) * 2 / stride

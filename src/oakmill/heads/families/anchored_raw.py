@@ -18,8 +18,9 @@ from oakmill.heads.boxes import Floats
 from oakmill.heads.decoders import Outputs, Size, YoloGrid, sigmoid
 from oakmill.heads.families import anchored
 from oakmill.heads.families.anchored import Anchored, Anchors
+from oakmill.heads.families.anchored_masks import AnchoredMasks
 from oakmill.heads.families.base import Evidence, Sure
-from oakmill.heads.families.grids import OnGrids, Seen, strides_of
+from oakmill.heads.families.grids import Seen, strides_of
 from oakmill.heads.families.tracing import Graph, attribute
 
 V5, V7 = "yolov5", "yolov7"
@@ -96,12 +97,12 @@ class Undecoded(Anchored):
         return self.source.outputs
 
 
-def find_five(model: ModelProto, evidence: Evidence) -> OnGrids | None:
+def find_five(model: ModelProto, evidence: Evidence) -> Anchored | AnchoredMasks | None:
     """The detector that the graph shows, else None: with anchors of its own, or without, at v5's usual ones."""
     return anchored.find(model, evidence) or _undecoded(model, evidence, V5)
 
 
-def find_seven(model: ModelProto, evidence: Evidence) -> OnGrids | None:
+def find_seven(model: ModelProto, evidence: Evidence) -> Anchored | AnchoredMasks | None:
     """The same, at v7's usual ones."""
     return anchored.find(model, evidence) or _undecoded(model, evidence, V7)
 

@@ -31,7 +31,8 @@ def later(bins: int, strides: tuple[int, ...] = (8, 16, 32), *, dynamic: bool = 
     turned, and decoded to centre and size; a column of ones stands for the objectness. `dynamic`: an open batch, so
     that the ones are made when it runs."""
     made = Builder()
-    scores, distances = [], []
+    scores: list[str] = []
+    distances: list[str] = []
     for place, stride in enumerate(strides):
         count, name = (SIDE // stride) ** 2, f"grid{place}"
         made.convolution(place, f"{name}/cls", CLASSES)
