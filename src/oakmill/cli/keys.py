@@ -62,6 +62,25 @@ def create(
     click.echo(json.dumps(made, indent=1) if as_json else raw)
 
 
+@command.command(name="sign-in")
+@click.option("--url", help="The hub's address.  [default: as the settings say]")
+@click.option("--key", "key_id", metavar="ID", help="The key to sign in with.  [default: the oldest admin's in force]")
+def sign_in(url: str | None, key_id: str | None) -> None:
+    """Print a link that signs a browser in to the hub of this machine, once, within ten minutes."""
+    from oakmill.errors import NotFound
+    from oakmill.hub import sessions
+    from oakmill.hub.state import read_secret
+    from oakmill.registry import keys
+
+    settings = current()
+    with _session() as session:
+        found = key_id or getattr(keys.oldest_admin(session), "id", None)
+    if found is None:
+        raise NotFound("There is no admin key in force.", remedy="Make one: oakmill keys create me --scope admin")
+    address = url or settings.public_url or f"http://{settings.host}:{settings.port}"
+    click.echo(sessions.link(read_secret(settings.hub / "secret"), address.rstrip("/"), found))
+
+
 @command.command(name="list")
 @json_option
 def list_(as_json: bool) -> None:

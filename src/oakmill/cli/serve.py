@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -33,15 +34,18 @@ def command(host: str | None, port: int | None, workers: int | None, ray: bool) 
     given = {"host": host, "port": port, "hub_workers": workers}
     settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
     with listen(settings.host, settings.port) as listener:
-        key = _prepare(settings)
+        keys = _prepare(settings)
         with LocalWorkers(settings, ray=ray) as pool:
             runs = "jobs run on the Ray cluster" if ray else f"{pool.count} worker{'s' * (pool.count != 1)}"
-            Parent(listener, environment_of(settings), _say).run(lambda: _welcome(settings, listener, key, runs))
+            Parent(listener, environment_of(settings), _say).run(lambda: _welcome(settings, listener, keys, runs))
     _say("ended")
 
 
-def _prepare(settings: Settings) -> str | None:
-    """Bring the database up to date, and take up what was left; the first admin key, where there was none."""
+def _prepare(settings: Settings) -> tuple[str | None, str | None]:
+    """Bring the database up to date, and take up what was left.
+
+    Returns the first admin key, where there was none, and the identifier of an admin's.
+    """
     from oakmill.jobs import presence
     from oakmill.registry import keys
     from oakmill.storage import migrate
@@ -53,20 +57,33 @@ def _prepare(settings: Settings) -> str | None:
         if back := presence.take_up(settings, db):
             _say(f"{len(back)} jobs that the hub was at when it was ended are taken up again")
         with db.session() as session:
-            return keys.first(session)
+            return keys.first(session), getattr(keys.oldest_admin(session), "id", None)
     finally:
         db.close()
 
 
-def _welcome(settings: Settings, listener: socket.socket, key: str | None, runs: str) -> None:
+def _welcome(settings: Settings, listener: socket.socket, keys: tuple[str | None, str | None], runs: str) -> None:
+    from oakmill.hub.rates import is_loopback
+
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    _say(f"The hub listens on {settings.public_url or f'http://{shown}:{port}'}")
-    if key:
-        _say(f"The first admin key, shown this once: {key}")
+    address = (settings.public_url or f"http://{shown}:{port}").rstrip("/")
+    first, admin = keys
+    _say(f"The hub listens on {address}")
+    if first:
+        _say(f"The first admin key, shown this once: {first}")
+    if admin and (is_loopback(host) or sys.stdout.isatty()):  # elsewhere what is said is read by others, too
+        _say(f"To sign in, once, within ten minutes, open {_link(settings, address, admin)}")
     _say(runs)
     for line in _remarks(settings, host):
         _say(line)
+
+
+def _link(settings: Settings, address: str, key_id: str) -> str:
+    from oakmill.hub import sessions
+    from oakmill.hub.state import read_secret
+
+    return sessions.link(read_secret(settings.hub / "secret"), address, key_id)
 
 
 def _remarks(settings: Settings, host: str) -> Iterator[str]:

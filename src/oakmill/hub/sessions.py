@@ -1,11 +1,16 @@
-"""A browser's session: a cookie that is signed, expires, and holds the identifiers of the session and its key only."""
+"""A browser's session: a cookie that is signed, expires, and holds the identifiers of the session and its key only.
+
+It lasts for 30 days from its last use. A browser gets one for a key that is pasted, or by a link that signs in once.
+"""
 
 from __future__ import annotations
 
 import secrets
+import time
 from datetime import timedelta
 
-from fastapi import Response
+from fastapi import Request, Response
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from oakmill.errors import NoKey, NotFound
@@ -17,17 +22,61 @@ from oakmill.registry.tables import EndedSession
 from oakmill.storage.database import now
 
 COOKIE = "oakmill_session"
-SECONDS = 12 * 3600
-_PURPOSE = "session"
+DAYS = 30
+SECONDS = DAYS * 24 * 3600
+RENEWED_EVERY = 24 * 3600
+LINK_SECONDS = 600
+_PURPOSE, _LINK = "session", "sign-in"
 
 
-def begin(at: Hub, response: Response, found: Caller, *, secure: bool) -> None:
+def begin(at: Hub, request: Request, response: Response, found: Caller) -> None:
     """Let the browser come back as this caller, until it signs out, the session expires or the key is revoked."""
-    claims = {"key": found.key_id, "id": secrets.token_hex(16)}
-    token = links.sign(at.secret, _PURPOSE, claims, seconds=SECONDS)
-    response.set_cookie(COOKIE, token, max_age=SECONDS, httponly=True, samesite="strict", secure=secure)
+    _give(at, request, response, found.key_id, secrets.token_hex(16))
     with at.db.session() as session:
         audit.record(session, found, "session.begin", found.key_name)
+
+
+def renew(at: Hub, request: Request, response: Response, found: Caller) -> None:
+    """Let the session of who has been let in last from now on, where a day of it is gone."""
+    if found.session_id is None or COOKIE not in request.cookies:
+        return
+    until = float(links.read(at.secret, _PURPOSE, request.cookies[COOKIE])["until"])
+    if until - time.time() < SECONDS - RENEWED_EVERY:
+        _give(at, request, response, found.key_id, found.session_id)
+
+
+def _give(at: Hub, request: Request, response: Response, key_id: str | None, session_id: str) -> None:
+    token = links.sign(at.secret, _PURPOSE, {"key": key_id, "id": session_id}, seconds=SECONDS)
+    secure = request.url.scheme == "https" or (at.settings.public_url or "").startswith("https://")
+    response.set_cookie(COOKIE, token, max_age=SECONDS, httponly=True, samesite="strict", secure=secure)
+
+
+def link(secret: bytes, address: str, key_id: str) -> str:
+    """A link to the hub at an address that signs a browser in with a key, once, within LINK_SECONDS.
+
+    What signs in stands behind #, which browsers send to nobody, and which no proxy logs.
+    """
+    token = links.sign(secret, _LINK, {"key": key_id, "id": secrets.token_hex(16)}, seconds=LINK_SECONDS)
+    return f"{address}/session#{token}"
+
+
+def redeem(at: Hub, token: str, address: str) -> Caller:
+    """Who a link signs in; it does not do so again.
+
+    Raises:
+        NoKey: it is none of ours, was used, is too old, or its key is not in force any more.
+    """
+    try:
+        said = links.read(at.secret, _LINK, token)
+        with at.db.session() as session:
+            session.add(EndedSession(id=said["id"], until=now() + timedelta(seconds=LINK_SECONDS)))
+            session.flush()
+            return holder(session, said["key"], None, address)
+    except (NotFound, IntegrityError):
+        raise NoKey(
+            "This link signs in once, within ten minutes; it was used, or is too old.",
+            remedy="Make another on the hub's machine: oakmill keys sign-in. Or paste a key.",
+        ) from None
 
 
 def end(session: Session, found: Caller) -> None:

@@ -67,6 +67,12 @@ def first(session: Session, *, team_name: str = "Default") -> str | None:
     return create(session, team, name="first admin", scopes=["admin"])[1]
 
 
+def oldest_admin(session: Session) -> Key | None:
+    """The oldest admin key in force that is for no one model; None where there is none."""
+    found = select(Key).where(Key.model_id.is_(None), Key.revoked.is_(None)).order_by(Key.created, Key.id)
+    return next((key for key in session.scalars(found) if "admin" in key.scopes.split(",") and is_live(key)), None)
+
+
 def authenticate(session: Session, raw: str, *, address: str = "") -> Caller:
     """Who holds the key. Only reads; where `is_due(caller)`, call `touch` in a session that writes.
 

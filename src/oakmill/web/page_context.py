@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from oakmill.hub import auth
+from oakmill.hub import auth, sessions
 from oakmill.hub.state import Hub
 from oakmill.registry.callers import Caller
 from oakmill.web import render
@@ -35,7 +35,9 @@ class PageContext:
         """A whole page, in the frame."""
         items = navigation(self.at, self.caller, self.request.url.path)
         who = self.caller if self.caller.is_known else None
-        return render.page(self.request, template, status=status, navigation=items, caller=who, **context)
+        page = render.page(self.request, template, status=status, navigation=items, caller=who, **context)
+        sessions.renew(self.at, self.request, page, self.caller)
+        return page
 
     def part(self, template: str, **context: Any) -> HTMLResponse:
         """A piece of a page, which htmx puts in its place."""

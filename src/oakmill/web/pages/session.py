@@ -1,4 +1,4 @@
-"""Signing in and out: a key is pasted once, and the browser holds a signed cookie with the key's identifier alone."""
+"""Signing in and out: by a pasted key or a link; the browser holds a signed cookie with the key's identifier alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def session_page(
     """Who one is here; the form for a key where one is nobody."""
     found = _who(request, at)
     context = PageContext(request, at, found or callers.anonymous(at.settings))
-    response: Response = context.page("session.html", back=own_path(next), wrong=None)
+    response: Response = context.page("session.html", back=own_path(next), wrong=None, days=sessions.DAYS)
     if found is None and sessions.COOKIE in request.cookies:
         sessions.forget(response)
     return response
@@ -33,18 +33,28 @@ def session_page(
 
 @pages.post("/session")
 def sign_in(request: Request, at: auth.TheHub, form: Form) -> Response:
-    """Let the holder of a key in."""
+    """Let the holder of a key, or of a link that signs in, in."""
     back = own_path(form.get("next"))
     address = request.client.host if request.client else ""
     try:
-        found = auth.identify(at, form.get("key").strip(), address)
+        found = _signed_in(at, form, address)
     except OakmillError as error:
         context = PageContext(request, at, callers.anonymous(at.settings, address))
-        return context.page("session.html", status=error.status, back=back, wrong=error)
+        return context.page("session.html", status=error.status, back=back, wrong=error, days=sessions.DAYS)
     response = RedirectResponse(back, 303)
-    secure = request.url.scheme == "https" or (at.settings.public_url or "").startswith("https://")
-    sessions.begin(at, response, found, secure=secure)
+    sessions.begin(at, request, response, found)
     return response
+
+
+def _signed_in(at: auth.TheHub, form: Form, address: str) -> Caller:
+    """Whom a link or a key lets in.
+
+    Raises:
+        NoKey, TooManyTries, TooManyRequests: it does not.
+    """
+    if token := form.get("link"):
+        return sessions.redeem(at, token, address)
+    return auth.identify(at, form.get("key").strip(), address)
 
 
 @pages.post("/session/end")

@@ -2,15 +2,24 @@
 
 const root = document.documentElement;
 
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const ofSystem = () => (dark.matches ? "dark" : "light");
+let follows = !root.dataset.theme;
+
 function applyTheme(theme) {
   root.dataset.theme = theme;
-  document.cookie = `theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax`;
   document.dispatchEvent(new CustomEvent("oakmill:theme", { detail: theme }));
 }
 
-if (!root.dataset.theme) {
-  root.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+// What the system has anyway is not chosen: the page goes on following the system.
+function chooseTheme(theme) {
+  follows = theme === ofSystem();
+  document.cookie = `theme=${theme}; Path=/; Max-Age=${follows ? 0 : 31536000}; SameSite=Lax`;
+  applyTheme(theme);
 }
+
+if (follows) root.dataset.theme = ofSystem();
+dark.addEventListener("change", () => follows && applyTheme(ofSystem()));
 
 export function toast(text) {
   document.querySelector(".toast")?.remove();
@@ -27,8 +36,20 @@ async function copy(text) {
     await navigator.clipboard.writeText(text);
     toast("Copied");
   } catch {
-    toast("This browser does not let the page copy; mark the text instead");
+    toast(copiedByHand(text) ? "Copied" : "This browser does not let the page copy; mark the text instead");
   }
+}
+
+// Pages over plain HTTP have no clipboard of their own, and must mark a text as a reader does.
+function copiedByHand(text) {
+  const box = document.createElement("textarea");
+  box.value = text;
+  box.className = "visually-hidden";
+  (document.querySelector("dialog[open]") ?? document.body).append(box);
+  box.select();
+  const done = document.execCommand("copy");
+  box.remove();
+  return done;
 }
 
 document.addEventListener("click", (event) => {
@@ -36,7 +57,7 @@ document.addEventListener("click", (event) => {
   if (!target) return;
   if (target.dataset.copy !== undefined) copy(target.dataset.copy || target.textContent.trim());
   if (target.dataset.copyOf) copy(document.querySelector(target.dataset.copyOf).textContent);
-  if ("themeSwitch" in target.dataset) applyTheme(root.dataset.theme === "dark" ? "light" : "dark");
+  if ("themeSwitch" in target.dataset) chooseTheme(root.dataset.theme === "dark" ? "light" : "dark");
   if (target.dataset.opens) document.querySelector(target.dataset.opens).showModal();
   if ("closes" in target.dataset) target.closest("dialog").close();
 });
