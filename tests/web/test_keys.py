@@ -35,6 +35,14 @@ def test_a_key_is_shown_once_and_works(page: Page, hub: Served) -> None:
     expect(page.locator("tr", has_text="ci runner").first).to_contain_text(key[:10])
 
 
+def test_a_reload_makes_no_other_key(page: Page) -> None:
+    """The page that showed a new key was the answer to its form: reloaded, it made one more each time."""
+    make(page, "reloaded")
+    page.reload()
+    expect(page.locator("section[aria-labelledby=all] tr", has_text="reloaded")).to_have_count(1)
+    expect(page.locator("#made")).to_have_count(0)
+
+
 def test_a_key_is_revoked_after_a_question(page: Page, hub: Served) -> None:
     key = make(page, "short lived")
     row = page.locator("tr", has_text="short lived")

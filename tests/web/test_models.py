@@ -21,7 +21,7 @@ def test_without_a_key_one_sees_what_is_public_and_is_asked_for_a_key_for_the_re
     expect(stranger.get_by_text("New model")).to_have_count(0)
     stranger.goto("/models/new")
     expect(stranger).to_have_url(re.compile(r"/session\?next=/models/new"))
-    expect(stranger.get_by_text("oakmill serve")).to_be_visible()
+    expect(stranger.get_by_text("oakmill keys sign-in")).to_be_visible()
 
 
 def test_a_wrong_key_is_refused_and_a_right_one_leads_back(stranger: Page, hub: Served, watch: Watch) -> None:
@@ -157,6 +157,8 @@ def test_a_model_comes_in_by_its_file_and_goes_again(page: Page, hub: Served, tm
     file = tmp_path / "gesture-96x96.tar.xz"
     file.write_bytes(archive(96))
     page.goto("/models/new")
+    page.set_input_files("#files", {"name": "mistaken-320x320.onnx", "mimeType": "", "buffer": b"x"})
+    expect(page.locator("#name")).to_have_value("mistaken")  # which the second file kept
     page.set_input_files("#files", file)
     expect(page.locator("#name")).to_have_value("gesture")
     expect(page.locator("#variant")).to_have_value("96x96")

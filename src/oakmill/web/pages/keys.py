@@ -12,7 +12,8 @@ from fastapi.responses import Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from oakmill.errors import OakmillError, SpecError
+from oakmill.errors import NotFound, OakmillError, SpecError
+from oakmill.hub import links
 from oakmill.registry import audit, keys, teams
 from oakmill.registry.callers import SCOPES, Caller
 from oakmill.registry.tables import Key, Model, Team
@@ -35,6 +36,8 @@ MEANINGS = {
     "convert": "also uploads, converts and deletes",
     "admin": "also manages keys and toolchains",
 }
+_MADE = "made-key"
+_SHOWN_SECONDS = 60
 Word = Annotated[str, Query(max_length=100)]
 
 
@@ -67,12 +70,25 @@ def list_page(
     """The team's keys, for its admins; who is none sees their own."""
     if not context.caller.may_for_whole_team("admin"):
         return context.page("keys_own.html")
-    return _page(context, session, {"of": of, "key": key, "subject": subject}, before)
+    made = _made(context)
+    response = _page(context, session, {"of": of, "key": key, "subject": subject}, before, made=made)
+    if made is not None:
+        response.delete_cookie(_MADE, path="/keys", httponly=True, samesite="strict")
+    return response
+
+
+def _made(context: PageContext) -> Made | None:
+    """The key that was made a moment ago, and is shown this once."""
+    try:
+        said = links.read(context.at.secret, _MADE, context.request.cookies.get(_MADE, ""))
+    except NotFound:
+        return None
+    return Made(said["name"], said["raw"])
 
 
 @pages.post("/keys")
 def create(context: Ruling, session: Writing, form: Form) -> Response:
-    """Make a key, and show it."""
+    """Make a key, and show it on the page that is gone to, so that a reload makes no other."""
     team = session.get_one(Team, context.caller.own_team())
     try:
         row, raw = keys.create(
@@ -86,7 +102,10 @@ def create(context: Ruling, session: Writing, form: Form) -> Response:
         )
     except SpecError as error:
         return _page(context, session, {}, wrong=error, given=form, status=422)
-    return _page(context, session, {}, made=Made(row.name, raw))
+    response = context.go("/keys")
+    token = links.sign(context.at.secret, _MADE, {"name": row.name, "raw": raw}, seconds=_SHOWN_SECONDS)
+    response.set_cookie(_MADE, token, max_age=_SHOWN_SECONDS, path="/keys", httponly=True, samesite="strict")
+    return response
 
 
 def expiry(days: str) -> datetime | None:

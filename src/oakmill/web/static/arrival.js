@@ -7,6 +7,8 @@ const form = document.querySelector("[data-arrival]");
 const part = (name) => form.querySelector(`[data-${name}]`);
 const [zone, chooser, button] = [form.querySelector(".drop"), form.querySelector("#files"), part("go").firstElementChild];
 let files = [];
+// What is guessed anew from other files is what nobody wrote, and what the page did not come with.
+const typed = new Set([...form.elements].filter((field) => field.value).map((field) => field.name));
 
 const size = (bytes) => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 const time = (seconds) => (seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`);
@@ -29,7 +31,7 @@ function choose(chosen) {
   part("names").hidden = false;
   for (const [name, value] of Object.entries(guessed(files))) {
     const field = form.elements[name];
-    if (field && !field.value) field.value = value;
+    if (field && !typed.has(name)) field.value = value;
   }
 }
 
@@ -73,6 +75,7 @@ async function go() {
   if (isWhole) [zone.hidden, (part("names") ?? {}).hidden] = [true, true];
 }
 
+form.addEventListener("input", (event) => event.target.value ? typed.add(event.target.name) : typed.delete(event.target.name));
 for (const type of ["dragenter", "dragover"]) zone.addEventListener(type, (event) => (event.preventDefault(), zone.classList.add("over")));
 for (const type of ["dragleave", "drop"]) zone.addEventListener(type, () => zone.classList.remove("over"));
 zone.addEventListener("drop", (event) => (event.preventDefault(), choose(event.dataTransfer.files)));

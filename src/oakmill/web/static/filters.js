@@ -1,8 +1,6 @@
 // A list's filters take effect as they are chosen, and stand in the address without those that say nothing.
 
 for (const form of document.querySelectorAll("[data-filters]")) {
-  for (const button of form.querySelectorAll("[data-without-script]")) button.hidden = true;
-
   form.addEventListener("change", (event) => {
     if (event.target.type !== "search") form.requestSubmit();
   });
