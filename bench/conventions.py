@@ -1,18 +1,20 @@
 """Feeds trained models wrongly on purpose, and prints what the accuracy passport says of each: none may be ok.
 
-    .venv/bin/python bench/conventions.py [--data FOLDER] [--images N] [--to rvc4 --to rvc2 ...] [--precision FP16]
-        [--only squeezenet ...]
+    .venv/bin/python bench/conventions.py [--data FOLDER] [--images N] [--to rvc2 rvc3 rvc4] [--only squeezenet ...]
+        [--results FILE]
 
-The checks ask the float model, which is the same for all platforms; with `--to`, each is converted as well, which takes
-about an hour for all three. FOLDER holds models/ and images/.
+The checks ask the float model, which is the same for all platforms; with `--to`, each is converted as well, to a blob
+for 8 SHAVEs on RVC2, and in FP16 elsewhere. FOLDER holds models/ and images/. Each row is a line of the results file;
+what stands there is not asked again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +34,7 @@ CAFFE = (104.0, 117.0, 123.0)
 """Blue first, as Caffe's models take it."""
 RIGHT = "as trained"
 RGB, BGR = Encoding.RGB, Encoding.BGR
+Row = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -111,41 +114,44 @@ def asked_float_model(data: Path, model: Trained, feeding: Feeding, images: int,
     return measure(Subject("rvc2", prepared, Images(samples), float_model, (same,), ()), progress)
 
 
-def converted(
-    data: Path, model: Trained, feeding: Feeding, images: int, platform: str, precision: str, output: Path
-) -> Passport:
+def converted(data: Path, model: Trained, feeding: Feeding, images: int, platform: str, output: Path) -> Passport:
     """The passport of the conversion itself."""
     values = {
         "inputs": (feeding.asked,),
         "verification_images": data / "images" / model.photos,
         "max_verification_images": images,
-        **({} if platform == "rvc2" else {"target_precision": precision}),
+        **({"blob": True} if platform == "rvc2" else {"target_precision": "FP16_STANDARD"}),
     }
     spec = PLATFORMS[platform].spec.model_validate(values)
     return convert(data / "models" / model.file, spec, output, settings=current(), overwrite=True).passport
 
 
-def rows(arguments: argparse.Namespace) -> Iterator[tuple[str, ...]]:
-    """Each model fed in each way: what is said of it by each platform."""
-    for model in MODELS:
-        if arguments.only and not model.file.startswith(tuple(arguments.only)):
-            continue
-        for name, feeding in model.feedings.items():
-            for place in arguments.to or ["float"]:
-                started = time.monotonic()
-                with tempfile.TemporaryDirectory() as folder:
-                    work = Path(folder)
-                    passport = (
-                        asked_float_model(arguments.data, model, feeding, arguments.images, work)
-                        if place == "float"
-                        else converted(
-                            arguments.data, model, feeding, arguments.images, place, arguments.precision, work
-                        )
-                    )
-                advice = [item.remedy for item in passport.findings if item.code == "other_convention"]
-                codes = ", ".join(item.code for item in passport.findings)
-                seconds = f"{time.monotonic() - started:.1f}"
-                yield model.file, name, place, passport.verdict.value, seconds, codes, *advice
+def row(data: Path, model: Trained, name: str, images: int, place: str) -> Row:
+    """What is said of a model that is fed in the named way, by a platform or of the float model alone."""
+    started = time.monotonic()
+    feeding = model.feedings[name]
+    with tempfile.TemporaryDirectory() as folder:
+        if place == "float":
+            passport = asked_float_model(data, model, feeding, images, Path(folder))
+        else:
+            passport = converted(data, model, feeding, images, place, Path(folder))
+    return {
+        "model": model.file,
+        "fed": name,
+        "place": place,
+        "images": str(images),
+        "verdict": passport.verdict.value,
+        "seconds": f"{time.monotonic() - started:.1f}",
+        "findings": ", ".join(item.code for item in passport.findings),
+        "advice": "; ".join(item.remedy for item in passport.findings if item.code == "other_convention"),
+    }
+
+
+def known(file: Path) -> dict[tuple[str, ...], Row]:
+    """The rows of a results file by model, feeding, place and number of images; of two the newer one counts."""
+    lines = file.read_text().splitlines() if file.is_file() else []
+    rows: list[Row] = [json.loads(line) for line in lines]
+    return {tuple(found[key] for key in ("model", "fed", "place", "images")): found for found in rows}
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -153,13 +159,26 @@ def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
     parser.add_argument("--images", type=int, default=64)
-    parser.add_argument("--to", action="append", choices=["rvc2", "rvc3", "rvc4"])
-    parser.add_argument("--only", nargs="+", help="how the models' files begin")
-    parser.add_argument("--precision", default="FP16_STANDARD")
+    parser.add_argument("--to", nargs="+", default=["float"], choices=["rvc2", "rvc3", "rvc4"])
+    parser.add_argument("--only", nargs="+", default=[""], help="how the models' files begin")
+    parser.add_argument("--results", type=Path, default=Path("/tmp/oakmill-conventions.jsonl"))
     arguments = parser.parse_args(words)
-    print("model | fed | looked at | verdict | seconds | findings | advice", flush=True)
-    for row in rows(arguments):
-        print(" | ".join(row), flush=True)
+    asked = [
+        (model, name, place)
+        for place in arguments.to
+        for model in MODELS
+        if model.file.startswith(tuple(arguments.only))
+        for name in model.feedings
+    ]
+    found = known(arguments.results)
+    print("model | fed | looked at | images | verdict | seconds | findings | advice", flush=True)
+    with arguments.results.open("a") as results:
+        for model, name, place in asked:
+            key = (model.file, name, place, str(arguments.images))
+            if key not in found:
+                found[key] = row(arguments.data, model, name, arguments.images, place)
+                print(json.dumps(found[key]), file=results, flush=True)
+            print(" | ".join(found[key].values()), flush=True)
 
 
 if __name__ == "__main__":

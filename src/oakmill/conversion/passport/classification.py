@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.metric import Metric
 from oakmill.conversion.passport.tasks import (
+    BESIDE,
     DECLARED,
+    ENOUGH,
     Seen,
     Sighting,
     TaskAgreement,
@@ -120,24 +122,25 @@ class Classifier:
         """What was found so far."""
         scores = "scores" if self.is_softmax else "scores, brought to probabilities by a softmax"
         origin = "taken for a classifier by its shape" if self.guessed else DECLARED
+        few = len(self._by_image) < ENOUGH
+        if not self.decides:
+            origin += UNDECIDED
+        elif few:
+            origin += f"; fewer than {ENOUGH} images{BESIDE}"
         return TaskAgreement(
             f"Classification ({self.output})" if self.output else "Classification",
             "classification",
             self.outputs,
             self._metrics(),
             len(self._by_image),
-            f"{self._classes} {scores}; {origin}"
-            + (
-                ""
-                if self.decides
-                else "; nothing shows that it is one, so it decides nothing (declare its head in an NN Archive)"
-            ),
+            f"{self._classes} {scores}; {origin}",
             self._worst.sorted(),
             classes_seen(self.names, self._reference, self._candidate, self._both),
             tuple(self._by_image),
             self.guessed,
             self.decides,
             self.evident,
+            few=few,
         )
 
     @property

@@ -10,7 +10,9 @@ import numpy as np
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.metric import Metric
 from oakmill.conversion.passport.tasks import (
+    BESIDE,
     DECLARED,
+    ENOUGH,
     Seen,
     Sighting,
     TaskAgreement,
@@ -122,6 +124,8 @@ class Detector:
         """What was found so far."""
         origin = "guessed from the shapes" if self.guessed else DECLARED
         note = f"{self.decoder.words}; {origin}; score from {self.confidence:g}, overlap from {MATCHED:g}"
+        if few := 0 < self._reference.total() < ENOUGH:
+            note = f"{note}; fewer than {ENOUGH} boxes{BESIDE}"
         return TaskAgreement(
             "Detection",
             "detection",
@@ -135,6 +139,7 @@ class Detector:
             self.guessed,
             decides=not (self.guessed and self._unfit),
             evident=not self._unfit,
+            few=few,
             unreadable=self._unfit,
         )
 

@@ -13,7 +13,9 @@ from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.classification import SURE, probabilities
 from oakmill.conversion.passport.metric import Metric
 from oakmill.conversion.passport.tasks import (
+    BESIDE,
     DECLARED,
+    ENOUGH,
     Seen,
     Sighting,
     TaskAgreement,
@@ -108,6 +110,8 @@ class Sequence:
         note += "taken for a sequence by its shape" if self.guessed else DECLARED
         if blank is not None:
             note += f"; texts are read as CTC writes them, with class {blank} as the blank"
+        if few := decides and len(self._by_image) < ENOUGH:
+            note += f"; fewer than {ENOUGH} images{BESIDE}"
         return TaskAgreement(
             f"Text ({self.output})" if blank is not None else f"Sequence ({self.output})",
             "text" if blank is not None else "sequence",
@@ -120,6 +124,7 @@ class Sequence:
             guessed=self.guessed,
             decides=decides,
             evident=evident,
+            few=few,
         )
 
     @property

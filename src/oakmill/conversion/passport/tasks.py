@@ -17,6 +17,10 @@ WORST = 6
 """Worst images that are kept to be shown."""
 DECLARED = "as its head in the NN Archive says"
 """How a task is known that nobody guessed: the source's archive declares the head, or it was recognised and written."""
+ENOUGH = 8
+"""Decisions from which they count in place of an SNR: of a file that gets three in ten wrong, eight are all right by
+chance once in 17, two every other time."""
+BESIDE = ", so the SNR counts beside them"
 FEW = 16
 """Images below which a share is a rough number: one image of 16 is 6 points, about the room of a warning."""
 
@@ -70,7 +74,8 @@ class TaskAgreement:
     image.
     Where it does not decide, it is shown, and the verdict on the outputs stays with their SNR. `evident` says that what
     a guessed task's outputs hold bears the guess out, as probabilities do that sum up to 1: without it the task adds to
-    the SNR's verdict, and never replaces it. `unreadable` says why outputs cannot be what they were taken for.
+    the SNR's verdict, and never replaces it; nor does one that found too `few` things to compare. `unreadable` says why
+    outputs cannot be what they were taken for.
     """
 
     name: str
@@ -86,11 +91,17 @@ class TaskAgreement:
     decides: bool = True
     evident: bool = False
     unreadable: str = ""
+    few: bool = False
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it says something of its outputs: it decides, was measured, and is no mere guess."""
+        return self.decides and self.measured and (self.evident or not self.guessed)
 
     @property
     def replaces_snr(self) -> bool:
-        """Whether it says of its outputs what their SNR would: it decides, was measured, and is no mere guess."""
-        return self.decides and self.measured and (self.evident or not self.guessed)
+        """Whether it says of its outputs what their SNR would: on enough things to be no chance."""
+        return self.speaks and not self.few
 
     @property
     def headline(self) -> Metric:

@@ -157,4 +157,4 @@ class Twins:
     def tasks(self) -> tuple[TaskAgreement, ...]:
         """What the file decides, by what its simulation does: those that are no mere guess, and could be measured."""
         found = (task.agreement() for task in self._tasks or ())
-        return tuple(task for task in found if task.replaces_snr)
+        return tuple(task for task in found if task.speaks)

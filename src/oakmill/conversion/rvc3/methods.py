@@ -75,6 +75,9 @@ def of_ir(source: Runnable, plain: Runnable | None, quantized: Runnable | None) 
 
 
 def _before(words: tuple[str, str], plain: Runnable, source: Runnable, quantized: Runnable | None) -> Method:
-    """The IR before any quantization; where there is none, it is what the device would run."""
+    """The IR before any quantization; where there is none, it is what the device would run.
+
+    It proves that the IR computes what its source does, which the SNR says, and no task.
+    """
     last = quantized is None
-    return Method(*words, plain, source, WEIGHTS, looks=last, as_device=last)
+    return Method(*words, plain, source, WEIGHTS, decides=False, looks=last, as_device=last)

@@ -116,6 +116,14 @@ def test_where_a_task_decides_the_snr_is_shown_only() -> None:
     assert found.reasons == ()
 
 
+def test_on_few_images_the_snr_counts_beside_what_a_task_says() -> None:
+    """A negated weight that spoiled all boxes was ok: the float model saw two, which chance left where they were."""
+    found = classified(*[0.07] * 7).check("QDQ", "method", Bounds(40, 30))
+    assert found.task_of(found.outputs[0]) is None
+    assert found.verdict is Severity.ERROR
+    assert "fewer than 8 images, so the SNR counts beside them" in found.tasks[0].note
+
+
 def test_a_task_that_fails_is_an_error_whatever_the_snr() -> None:
     found = classified(*[0.45] * 9).check("QDQ", "method", Bounds(-10, -20))
     assert found.verdict is Severity.ERROR

@@ -146,6 +146,14 @@ def test_boxes_that_are_found_again_missed_and_invented() -> None:
     assert "guessed from the shapes" in found.note
 
 
+@pytest.mark.parametrize(("images", "replaces"), [(3, False), (4, True)])
+def test_few_boxes_replace_no_snr(images: int, replaces: bool) -> None:
+    one, two = (0.1, 0.1, 0.3, 0.3, 0.9), (0.5, 0.5, 0.9, 0.9, 0.8)
+    found = detected(*[(corners(one, two), corners(one, two))] * images)
+    assert (found.speaks, found.replaces_snr) == (True, replaces)
+    assert ("fewer than 8 boxes" in found.note) is not replaces
+
+
 def test_without_any_box_nothing_is_measured() -> None:
     found = detected((corners(), corners()))
     assert not found.measured
