@@ -61,8 +61,8 @@ def find_images(path: Path) -> tuple[Path, ...]:
     found = [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
     if not found:
         what = "holds no image" if path.is_dir() else "is no image" if path.exists() else "does not exist"
-        known = " ".join(sorted(SUFFIXES))
-        raise SourceError(f"{path.name or path} {what}", subject=str(path), remedy=f"Known are {known}")
+        remedy = f"Give a folder of images or arrays, or one of them: {' '.join(sorted(SUFFIXES))}"
+        raise SourceError(f"{path.name or path} {what}", subject=str(path), remedy=remedy)
     return tuple(sorted(found, key=Path.as_posix))
 
 

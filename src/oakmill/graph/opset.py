@@ -39,6 +39,7 @@ from oakmill.graph.skeleton import all_graphs, copy_of, infer_shapes, opset_vers
 
 TARGET = 16
 _NAMED = 3  # functions in a message
+_IR_OF_CONSTANTS = 4  # the IR version from which an initializer need not be an input
 _TARGET_IR = 8  # the IR version that came with opset 16
 _TARGET_TYPES = TensorProto.BFLOAT16  # types with higher numbers (float 8, int 4) came later
 _RESIZE_BY_COORDINATES = 11  # the opset that gave Resize its coordinate_transformation_mode
@@ -49,7 +50,8 @@ def raise_opset(model: ModelProto, lowest: int) -> ModelProto:
     """Bring the model up to the opset `lowest` if it is below: a copy, by onnx's own converter.
 
     The converter makes a Constant of each attribute that became an input: these are made initializers. And it leaves
-    out where a Resize before opset 11 takes its values from, which the default of later opsets does not say.
+    out where a Resize before opset 11 takes its values from, which the default of later opsets does not say. Of an IR
+    version before 4 it asks that weights are inputs too, which runtimes do not.
 
     Raises:
         UnsupportedOpset: the converter knows no way; the message has its words.
@@ -57,6 +59,9 @@ def raise_opset(model: ModelProto, lowest: int) -> ModelProto:
     version = opset_version(model)
     if version >= lowest:
         return model
+    if model.ir_version < _IR_OF_CONSTANTS:
+        model = copy_of(model)
+        model.ir_version = _IR_OF_CONSTANTS
     try:
         raised = onnx.version_converter.convert_version(model, lowest)
     except (RuntimeError, ValueError, EncodeError, onnx.onnx_cpp2py_export.version_converter.ConvertError) as error:

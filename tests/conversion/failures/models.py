@@ -21,6 +21,11 @@ from tests.conversion.makers import SIDE, conv_model, saved, two_input_model
 NAME = "model.onnx"
 
 
+def beside_an_empty_folder(folder: Path) -> Path:
+    (folder / "empty").mkdir()
+    return good(folder)
+
+
 def good(folder: Path) -> Path:
     return saved(conv_model(), folder / NAME)
 

@@ -104,6 +104,7 @@ PROVOCATIONS: dict[str, P] = {
     "array-not-finite": P(platform="rvc4", teach=models.not_finite),
     "array-not-pixels": P(platform="rvc4", teach=models.not_pixels),
     "raw-wrong-size": P(platform="rvc4", teach=models.raw_of_wrong_size),
+    "images-empty": P(models.beside_an_empty_folder, "--images {folder}/empty", fixed=True),
     "images-not-there": P(options="--images {folder}/nowhere", fixed=True),
     "pictures-for-other-inputs": P(
         models.two_inputs, "--layout left=NCHW --encoding-from left=NONE", "rvc4", teach=models.photos

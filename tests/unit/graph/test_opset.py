@@ -224,6 +224,16 @@ def test_steps_up_compute_the_same_with_constants_that_can_be_quantized(case: st
     equality.require_equal(wanted, equality.run(raised, feeds(model)))
 
 
+def test_weights_that_are_no_inputs_in_an_old_ir_version_are_known() -> None:
+    """ "cannot be brought to 13: Input c1 is undefined!", of a model that onnxruntime runs as it is."""
+    model = parse("y = Add(x, w)", constants="float[5] w = {1, 2, 3, 4, 5}", opset=8)
+    model.ir_version = 3
+    wanted = equality.run(model, feeds(model))
+    raised = raise_opset(model, 13)
+    assert model.ir_version == 3
+    equality.require_equal(wanted, equality.run(raised, feeds(model)))
+
+
 @pytest.mark.parametrize("highest", [16, 20])
 def test_functions_of_the_model_are_inlined_for_every_platform(highest: int) -> None:
     """Node names of the bodies are unique: the inliner's own ended the conversion of a valid model."""

@@ -247,7 +247,8 @@ class Look:
         with self._progress.stage(Stage.VERIFY):
             again = replace(finished, platform=source.platform)
             told = tuple(_of_prepared(found, prepared))
-            self._findings += [*known, *told]
+            # What is only noted of a source helps who converts it.
+            self._findings += [*(item for item in known if item.severity is not Severity.NOTE), *told]
             network = None if told else again.network(prepared, found, recipe.calibration, self._progress)
             if again.not_run:
                 self._findings.append(_not_run(again, measured=network is not None))

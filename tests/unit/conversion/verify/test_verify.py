@@ -108,6 +108,16 @@ def test_with_its_source_it_is_measured_as_the_passport_did(
     assert codes(seen) == {"not_held_out": Severity.WARNING}
 
 
+def test_what_helps_a_conversion_alone_is_not_told(run: Run, settings: Settings, model: Path) -> None:
+    """ "--head classification where that is what it is" was said by `verify`, which has no such option."""
+    renamed = onnx.load(model)
+    renamed.graph.node[-1].output[0] = renamed.graph.output[0].name = "logits"
+    onnx.save(renamed, model)
+    made = run()
+    assert "head_suggested" in {finding.code for finding in made.passport.findings}
+    assert codes(verify(made.file, model, settings=settings)) == {}
+
+
 def test_other_bytes_are_an_error_whether_or_not_they_can_be_read(run: Run, settings: Settings) -> None:
     """Weights of another sign in a file that opens and runs as before: only its digest knows."""
 
