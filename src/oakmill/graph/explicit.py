@@ -1,9 +1,9 @@
 """Writing out what an operator leaves to its reader: pads that follow from shapes, axes that old Softmaxes join, ends
 that indices count from, the last state of a sequence.
 
-Compilers read these differently, or wrongly: OpenVINO 2022.2 ignores a ConvTranspose's `output_shape` and takes the
-Softmax of opset 11 along one axis; it and Qualcomm's library read elsewhere in memory where an index is below 0. With
-numbers in their place, there is nothing to misread.
+Compilers read these differently, or wrongly: OpenVINO 2022.2 ignores a ConvTranspose's `output_shape`, takes a
+Softmax of opset 11 along one axis, and a PRelu's slopes of the last axis for channels'; it and Qualcomm's library read
+elsewhere in memory where an index is below 0. With numbers in their place, there is nothing to misread.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ _SAME = ("SAME_UPPER", "SAME_LOWER")
 
 def write_out(model: ModelProto, *, compares_whole: bool = True) -> ModelProto:
     """Put numbers in the place of `auto_pad` and `output_shape`, flatten for old Softmaxes, count indices of elements
-    from the front, take an LSTM's last state from all of its steps where these are not read, and join a Pad of -inf to
+    from the front, take an LSTM's last state from all of its steps where these are not read, say a PRelu's slopes for
+    all axes, and join a Pad of -inf to
     the MaxPool that it is for; a copy, if there is any. Where shapes are
     open, nodes stay as they are.
 
@@ -69,6 +70,8 @@ def _is_implicit(node: NodeProto, opset: int) -> bool:
         return True
     if node.op_type == "LSTM":
         return len(node.output) > 1
+    if node.op_type == "PRelu":
+        return True
     given = attributes(node)
     pads = "output_shape" in given or given.get("auto_pad", "NOTSET") != "NOTSET" or given.get("ceil_mode", 0)
     return node.op_type in REWRITES and bool(pads)
@@ -217,6 +220,13 @@ def _flattened(node: NodeProto, emit: Emitter) -> None:
 # Indices
 
 
+def _slopes_of_all_axes(node: NodeProto, emit: Emitter) -> None:
+    """Slopes of one axis are of the last; written for all axes, nobody takes them for those of channels."""
+    rank, slopes = len(emit.scope.fixed_shape(node.input[0])), emit.scope.constant(node.input[1])
+    if slopes.ndim == 1 and slopes.size > 1 and rank > 2:
+        emit("PRelu", node.input[0], slopes.reshape([1] * (rank - 1) + [-1]), out=node.output[0])
+
+
 def _from_the_front(node: NodeProto, emit: Emitter) -> None:
     """index + size where the index is below 0; constants are written so, the others computed.
 
@@ -285,6 +295,7 @@ REWRITES: Mapping[str, Rewrite] = {
     "LSTM": last_of_all,
     "LpPool": _pads,
     "MaxPool": _pads,
+    "PRelu": _slopes_of_all_axes,
     **dict.fromkeys(_SOFTMAXES, _flattened),
 }
 

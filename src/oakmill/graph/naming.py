@@ -1,10 +1,24 @@
-"""Names of nodes: each has one, and no two have the same, as onnxruntime and the vendors' tools expect."""
+"""Names of nodes, each has one of its own, and of their domain, as onnxruntime and the vendors' tools expect them."""
 
 from __future__ import annotations
 
 from onnx import ModelProto
 
 from oakmill.graph.skeleton import all_graphs
+
+_SPELLED = "ai.onnx"
+
+
+def plain_domain(model: ModelProto) -> None:
+    """Write ONNX's own domain as all do, empty, where it is spelled out: OpenVINO knows no `ai.onnx.Conv`; in place."""
+    if any(not item.domain for item in model.opset_import):
+        kept = [item for item in model.opset_import if item.domain != _SPELLED]
+        del model.opset_import[:]
+        model.opset_import.extend(kept)
+    nodes = (node for graph in all_graphs(model.graph) for node in graph.node)
+    for item in (*model.opset_import, *nodes):
+        if item.domain == _SPELLED:
+            item.domain = ""
 
 
 def name_nodes(model: ModelProto) -> dict[str, str]:

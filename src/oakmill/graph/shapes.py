@@ -11,7 +11,7 @@ from onnx.shape_inference import InferenceError
 
 from oakmill.errors import DynamicShape, PreparationFailed, SpecError, UnsupportedModel
 from oakmill.graph import equality
-from oakmill.graph.naming import name_nodes
+from oakmill.graph.naming import name_nodes, plain_domain
 from oakmill.graph.skeleton import dimensions, freeze, infer_shapes, source_inputs
 from oakmill.model.tensors import forget_placeholders
 
@@ -34,7 +34,7 @@ def fix_input_shapes(model: ModelProto, shapes: Mapping[str, Shape]) -> Fixed:
 
     A symbolic dimension gets the same number wherever it occurs. An open batch (the first dimension, all others
     fixed) becomes 1 without being asked, which a note says. Initializers are taken off the list of inputs,
-    and every node gets a name of its own (`naming`), so that errors can name it.
+    and every node gets a name of its own and the plain domain (`naming`), so that errors can name it.
 
     Raises:
         SpecError: an unknown input, the wrong rank, or a conflict with a dimension that the model fixes.
@@ -43,6 +43,7 @@ def fix_input_shapes(model: ModelProto, shapes: Mapping[str, Shape]) -> Fixed:
         PreparationFailed: the shapes contradict the graph, which cannot run with them; names the node.
     """
     forget_placeholders(freeze(model))
+    plain_domain(model)
     renamed = name_nodes(model)
     inputs = source_inputs(model)
     _check_request(inputs, shapes)

@@ -96,6 +96,16 @@ def test_a_softmax_of_one_axis_stays(opset: int, axis: int) -> None:
     assert ops(written(parse(f"y = Softmax<axis={axis}>(x)", opset=opset))) == ["Softmax"]
 
 
+@pytest.mark.parametrize(("slopes", "rank"), [("float[5] s = {1, 2, 3, 4, 5}", 4), ("float[8,1,1] s", 3)])
+def test_slopes_of_one_axis_are_written_for_all(slopes: str, rank: int) -> None:
+    """OpenVINO took 16 slopes of the last axis for those of 16 channels: 4.4 dB, and no conversion."""
+    model = parse("y = PRelu(x, s)", constants=slopes if "{" in slopes else f"{slopes} = {{1,2,3,4,5,6,7,8}}")
+    found = written(model)
+    assert ops(found) == ["PRelu"]
+    (slope,) = (item for item in found.graph.initializer if item.name == found.graph.node[0].input[1])
+    assert len(slope.dims) == rank
+
+
 def padded(value: float, pool: str, *, pads: tuple[int, int] = (1, 1)) -> ModelProto:
     model = parse(f"p = Pad(x, pads, v) {pool}")
     a, b = pads

@@ -16,6 +16,15 @@ def test_two_nodes_of_one_name_get_a_number() -> None:
     equality.run(fixed.model, feeds(model))
 
 
+def test_onnx_own_domain_is_written_as_all_write_it() -> None:
+    """Valid ONNX, of which OpenVINO said that it has no operation `ai.onnx.Conv`."""
+    model = parse("a = Relu(x) y = Sqrt(a)")
+    model.opset_import[0].domain = model.graph.node[1].domain = "ai.onnx"
+    fixed = fix_input_shapes(model, {}).model
+    assert [item.domain for item in (*fixed.opset_import, *fixed.graph.node)] == ["", "", ""]
+    equality.run(fixed, feeds(fixed))
+
+
 def test_names_within_branches_count_too() -> None:
     branches = "then_branch = t () => (a) { [n] a = Relu(x) }, else_branch = e () => (b) { [n] b = Neg(x) }"
     model = parse(

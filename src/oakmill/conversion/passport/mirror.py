@@ -17,6 +17,7 @@ import numpy as np
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.classification import IMAGENET, Classifier, looks_like_probabilities, probabilities
 from oakmill.conversion.passport.detection import MATCHED, Detector
+from oakmill.conversion.passport.segmentation import Segmentation
 from oakmill.conversion.passport.tasks import Task, share
 from oakmill.heads.boxes import Boxes, match
 from oakmill.heads.decoders import unreadable
@@ -71,9 +72,12 @@ def is_telling(task: Task, outputs: Outputs) -> bool:
 
     An archive says so, or boxes are read off a shape that nothing else has and scores as scores; a vector is
     probabilities, or has as many numbers as ImageNet has classes. Any other may be an embedding, landmarks, a gaze.
+    A mask of the classes' numbers says nothing of how sure it is.
     """
     if isinstance(task, Detector):
         return not unreadable(task.decoder.settled(outputs), outputs)
+    if isinstance(task, Segmentation) and not task.is_probable(outputs):
+        return False
     if isinstance(task, Classifier) and task.guessed:
         values = np.asarray(outputs[task.output], np.float64).ravel()
         return looks_like_probabilities(values) or values.size in IMAGENET

@@ -67,6 +67,8 @@ class Segmentation:
 
     def add(self, image: str, reference: Outputs, candidate: Outputs) -> None:
         """Add one image's masks."""
+        if np.asarray(reference[self.output]).dtype.kind in "iu":  # a file may give the classes' numbers as floats
+            candidate = {self.output: np.rint(candidate[self.output]).astype(np.int64)}
         threshold = self.threshold(reference)
         self._maps &= are_masks(self._scores(reference))
         a, b = (self.classes(outputs, threshold) for outputs in (reference, candidate))
@@ -98,16 +100,20 @@ class Segmentation:
         return scores.ndim == 4 and scores.shape[1] == 1
 
     def _scores(self, outputs: Outputs) -> NDArray[Any]:
-        """The output, with its classes in front of rows and columns where it has any."""
+        """The output, with its classes in front of rows and columns where it has any; [1, H, W] of classes' numbers."""
         values = np.asarray(outputs[self.output])
+        if values.ndim == 4 and values.shape[self.axis] == 1 and values.dtype.kind in "iu" and (values > 1).any():
+            return values.squeeze(self.axis)
         return values.transpose(0, 3, 1, 2) if values.ndim == 4 and self.axis == 3 else values
+
+    def is_probable(self, outputs: Outputs) -> bool:
+        """Whether each pixel has the probabilities of several classes, and neither a class's number nor raw scores."""
+        scores = self._scores(outputs)
+        return bool(scores.ndim == 4 and scores.shape[1] > 1 and scores.min(initial=0) >= 0 and scores.max() <= 1)
 
     def certainty(self, outputs: Outputs) -> float:
         """The mean over the pixels of the winner's score, where scores are probabilities; else 0."""
-        scores = self._scores(outputs)
-        if scores.ndim < 4 or scores.min(initial=0) < 0 or scores.max(initial=0) > 1:
-            return 0.0
-        return float(scores[0].max(axis=0).mean())
+        return float(self._scores(outputs)[0].max(axis=0).mean()) if self.is_probable(outputs) else 0.0
 
     def agreement(self) -> TaskAgreement:
         """What was found so far."""

@@ -48,13 +48,18 @@ RULES = (
         "pad by -65504 in the model, the lowest number of FP16, or by MaxPool's own pads",
     ),
     Rule(
+        re.compile(r"While validating ONNX node '<Node\((?P<op>\w+)\): (?P<layer>[^>]*)>'"),
+        "RVC2's reader does not take this form of {op}",
+        "use another form of it in the model, as the compiler's words have it, or end the network before it",
+    ),
+    Rule(
         re.compile(r"doesn't support inputs having dynamic shapes"),
         "an input's shape is open",
         "give the shape: --shape NAME=1,3,H,W",
     ),
     Rule(
         re.compile(
-            r"(?:memory allocation failed|not enough memory|failed to allocate)"
+            r"(?:memory allocation failed|not enough memory|failed to allocate|cmxDataProducerInd < failedStageInd)"
             r"(?:.*?for stage (?P<layer>[^\s@]+)\S* with type (?P<op>\w+))?",
             re.IGNORECASE | re.DOTALL,
         ),

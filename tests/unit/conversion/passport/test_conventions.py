@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -21,8 +22,9 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, SampleSet
 from oakmill.conversion.passport import HALF
 from oakmill.conversion.passport.measure import Method, Subject, measure, source_model
-from oakmill.conversion.passport.mirror import Kept
+from oakmill.conversion.passport.mirror import Kept, is_telling
 from oakmill.conversion.passport.preprocessing_checks import Certainty
+from oakmill.conversion.passport.segmentation import Segmentation
 from oakmill.findings import Finding
 from oakmill.spec import Encoding, InputSpec
 from oakmill.spec.preprocessing_rules import IMAGENET
@@ -125,6 +127,20 @@ def test_numbers_that_may_be_anything_say_nothing(ending: str, tmp_path: Path) -
     images = plain_images(tmp_path / "in")
     for asked in (RIGHT, *WRONG.values()):
         assert findings(knows_colours(ending), images, asked) == {}
+
+
+@pytest.mark.parametrize(
+    ("mask", "telling"),
+    [
+        (np.eye(3)[[[0, 1], [2, 2]]].transpose(2, 0, 1)[None], True),  # probabilities of three classes
+        (np.array([[[0, 1], [2, 2]]]), False),  # the classes' numbers
+        (np.full((1, 3, 2, 2), 7.5), False),  # raw scores
+        (np.zeros((1, 1, 2, 2)), False),  # a map of text where there is none
+    ],
+)
+def test_masks_that_do_not_say_how_sure_they_are_are_not_asked(mask: NDArray[Any], telling: bool) -> None:
+    """A net that ends in an ArgMax was "sure of nothing" on any images, and no format of RVC4 was good enough."""
+    assert is_telling(Segmentation("mask", guessed=False), {"mask": mask}) is telling
 
 
 @pytest.mark.parametrize("name", ["right", *WRONG])

@@ -227,6 +227,15 @@ def test_masks_of_one_class_and_of_class_numbers(shape: tuple[int, ...]) -> None
     assert [item.reference for item in found.classes] == [8, 8]
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32])
+def test_class_numbers_with_an_axis_of_one_are_no_map_of_one_class(dtype: type) -> None:
+    """An ArgMax that keeps its axis, [1, 1, H, W]: classes 1 to 7 were all one, however they were exchanged."""
+    classes = np.arange(16).reshape(1, 1, 4, 4) % 4
+    exchanged: NDArray[Any] = np.array([0, 3, 1, 2])[classes].astype(dtype)
+    found = measured(Segmentation("out", guessed=False), (classes.astype(np.uint8), exchanged))
+    assert (found.values["pixels"], found.verdict) == (0.25, Severity.ERROR)
+
+
 def text(*classes: int, of: int = 5) -> NDArray[Any]:
     return np.eye(of)[list(classes)][None] * 8
 

@@ -101,6 +101,27 @@ def test_of_several_nodes_that_it_may_be_none_is_picked() -> None:
     assert "(one of the nodes 'x', 'y', ArgMax)" in failures.explain(MEMORY, soft_argmax("x", "y")).message
 
 
+def test_a_node_that_the_reader_refuses_is_named() -> None:
+    """The words had the node, and the error had none: "see the log with -v"."""
+    said = """Check '(false)' failed at frontends/onnx/frontend/src/op/resize.cpp:93:
+While validating ONNX node '<Node(Resize): up>':
+tf_crop_and_resize - this type of coordinate transformation mode is not supported."""
+    model = parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 16]>
+        agraph (float[1,3,8,8] image, float[8] roi, float[4] by) => (float[1,3,16,16] y)
+        { [up] y = Resize (image, roi, by) }
+    """)
+    error = failures.explain(said, model)
+    assert error.subject == "up"
+    assert "does not take this form of Resize (node 'up', Resize)" in error.message
+    assert "end the network before it" in error.remedy
+
+
+def test_an_assertion_of_the_memorys_planner_is_a_want_of_memory() -> None:
+    error = failures.explain("[ GENERAL_ERROR ]  AssertionFailed: cmxDataProducerInd < failedStageInd")
+    assert "needs more of RVC2's fast memory than there is" in error.message
+
+
 def test_a_pad_by_infinity_is_named_among_other_pads() -> None:
     """ "Unsupported pad value" named no node, and the remedy was to see the log."""
     padded = parser.parse_model("""
