@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
 from tests.unit.heads.families.exports import Export
+from tests.unit.heads.families.test_anchored_raw import export as undecoded
 from tests.web.conftest import Served
 from tests.web.working import source
 
@@ -75,3 +76,28 @@ def test_a_network_that_nothing_knows_says_so(page: Page, hub: Served) -> None:
     page.goto(f"/instances/{hub.ids['source']}/convert/rvc2")
     seen = page.get_by_role("region", name="What the outputs are")
     expect(seen).not_to_contain_text("Looking at the graph", timeout=SLOW)
+
+
+def test_a_family_is_chosen_by_hand_and_its_cut_is_seen_before_one_converts(page: Page, hub: Served) -> None:
+    """The graph's page showed the cut of what was recognised alone: of a family that one chose in the form, nobody saw
+    which nodes go."""
+    raw = source(hub, "Grids without anchors", undecoded(pools=True).SerializeToString(), "raw.onnx")
+    page.goto(f"/instances/{raw}/convert/rvc2")
+    seen = page.get_by_role("region", name="What the outputs are")
+    expect(seen).to_contain_text("Guess", timeout=SLOW)
+    expect(seen).to_contain_text("Choose yolov7")
+    page.goto(f"/instances/{raw}/graph?wait=true&platform=rvc2")
+    cut = page.get_by_role("region", name="The cut")
+    expect(cut).to_contain_text("guess: nothing is cut", timeout=SLOW)
+    cut.get_by_label("Family").select_option("ssd")
+    cut.get_by_role("button", name="Show").click()
+    expect(cut).to_contain_text("The network is none of ssd: that needs one output [1, 1, N, 7]", timeout=SLOW)
+    cut.get_by_label("Family").select_option("yolov7")
+    cut.get_by_role("button", name="Show").click()
+    expect(cut).to_contain_text("for RVC2 the network ends at output1_yolov7", timeout=SLOW)
+    cut.get_by_text("The nodes that go").click()
+    expect(cut).to_contain_text("Reshape")
+    cut.get_by_role("link", name="Convert it so in the form").click()
+    expect(seen).to_contain_text("The network ends at output1_yolov7", timeout=SLOW)
+    expect(seen).to_contain_text("RGB divided by 255")
+    expect(page.locator("#equal-cli")).to_contain_text("--head yolov7")

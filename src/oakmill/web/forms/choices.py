@@ -21,12 +21,17 @@ from oakmill.web.views.filters import counted
 DEFAULT_SET = "general"
 
 
+def families_by_hand() -> list[Option]:
+    """What somebody may say that a network's outputs are."""
+    return [Option("", "as recognised"), *(Option(row.name, f"{row.name}: {row.words}") for row in families.ROWS)]
+
+
 def choices_of(session: Session, caller: Caller, platform: str, settings: Settings) -> dict[str, list[Option]]:
     """For each field whose choices are this hub's, what there is."""
     own = list(_own_sets(session, caller))
     found = {
         "quantization_data": [*_named_sets(settings), *own],
-        "head": [Option("", "as recognised"), *(Option(row.name, f"{row.name}: {row.words}") for row in families.ROWS)],
+        "head": families_by_hand(),
         "verification_images": [
             Option("", "Those of the quantization", "held out, never those that calibrated it"),
             *own,

@@ -9,7 +9,6 @@ from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
 from oakmill.errors import OakmillError
-from oakmill.heads import families
 from oakmill.hub import files, jobs, looks, visibility
 from oakmill.registry import access
 from oakmill.registry.tables import Instance
@@ -53,7 +52,7 @@ def form_page(
     job: Annotated[str, Query(max_length=64)] = "",
     remedy: Annotated[str, Query(max_length=8)] = "",
 ) -> Response:
-    """The platform's form; with the identifier of a job, as that job asked; with values of inputs, with these."""
+    """The platform's form; with the identifier of a job, as it asked; with values of inputs, or a head, with these."""
     source = source_of(session, context.caller, instance_id)
     stated: dict[str, Any] = dict(PLATFORMS[platform].offered)
     if job:
@@ -62,7 +61,8 @@ def form_page(
         edited = job_actions.edited(row, remedy).model_dump(mode="json", exclude_unset=True)
         stated = {**edited, **{name: value for name, value in own.items() if edited.get(name) == row.spec.get(name)}}
     names = [item["name"] for item in source.tensors]
-    given = Fields([item for item in context.request.query_params.multi_items() if item[0].startswith("inputs.")])
+    said = context.request.query_params.multi_items()
+    given = Fields([item for item in said if item[0].startswith("inputs.") or item[0] == "head"])
     found = (
         spec_values.read(PLATFORMS[platform].spec, given, source.archive, context.at.settings) if list(given) else None
     )
@@ -100,12 +100,20 @@ def head(instance_id: Id, platform: PlatformName, context: Known, session: Readi
     source = source_of(session, context.caller, instance_id)
     found = spec_values.read(PLATFORMS[platform].spec, form, source.archive, context.at.settings)
     inputs, named = (found.spec.inputs, len(found.spec.class_names)) if found.spec else ((), 0)
-    family = form.get("head") if form.get("head") in {row.name for row in families.ROWS} else ""
+    family = heads.family_of(form.get("head"))
     facts = heads.of(context.at, source.row, inputs, platform, family, named)
     keeps = form.get("keep_outputs") == "yes" or bool(form.all("outputs"))
     names = as_option(facts.names, between="\n")
     return context.part(
-        "convert/head.html", head=facts, names=names, source=source, platform=platform, marks=heads.MARKS, keeps=keeps
+        "convert/head.html",
+        head=facts,
+        names=names,
+        source=source,
+        platform=platform,
+        marks=heads.MARKS,
+        keeps=keeps,
+        family=family,
+        needs=heads.needs(family),
     )
 
 

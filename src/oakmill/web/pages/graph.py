@@ -8,7 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from fastapi import Query
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from sqlalchemy.orm import Session
 
@@ -22,6 +24,7 @@ from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceFile, Role
 from oakmill.spec.platforms import PLATFORMS, PlatformName
 from oakmill.untrusted.questions import VIEW
+from oakmill.web.forms.choices import families_by_hand
 from oakmill.web.page_context import Known, Open, Reading
 from oakmill.web.routing import Id, page_router
 from oakmill.web.views import anatomy, documents, heads
@@ -30,6 +33,8 @@ from oakmill.web.views.job import file_of
 
 pages = page_router()
 
+Head = Annotated[str, Query(max_length=64)]
+"""The family that somebody chose by hand."""
 DRAWN = ("ONNX", "IR", "TFLITE")
 NETRON = Path(str(importlib.resources.files("netron")))
 POLICY = (
@@ -64,10 +69,11 @@ def graph_page(
     session: Reading,
     wait: bool = False,
     platform: PlatformName | None = None,
+    head: Head = "",
     quantized: Id | None = None,
 ) -> Response:
-    """The graph of a source; for a platform, with the nodes that its conversion would cut off; for a quantized file
-    that was made of it, with the damage to each tensor."""
+    """The graph of a source; for a platform, with the nodes that its conversion would cut off, as what is recognised or
+    as the family that one chooses; for a quantized file that was made of it, with the damage to each tensor."""
     row = instances.instance(session, context.caller, instance_id)
     model = resolve.model(session, context.caller, Address(row.model_id))
     _require_drawn(row)
@@ -83,6 +89,8 @@ def graph_page(
         platforms=list(PLATFORMS),
         about=PLATFORMS,
         platform=platform,
+        head=heads.family_of(head),
+        families=families_by_hand(),
         quantized=(made := _quantized(session, row)),
         damage=_damage(context, made, quantized),
         along=network_charts.bars,
@@ -113,11 +121,13 @@ def _damage(context: Open, made: Sequence[tuple[Instance, InstanceFile]], asked:
 
 
 @pages.get("/instances/{instance_id}/graph/cut")
-def cut_part(instance_id: Id, platform: PlatformName, context: Known, session: Reading) -> Response:
+def cut_part(instance_id: Id, platform: PlatformName, context: Known, session: Reading, head: Head = "") -> Response:
     """What a conversion to the platform would cut off of a source: a piece of the page."""
+    family = heads.family_of(head)
     row = instances.instance(session, context.caller, instance_id)
     _require_drawn(row)
-    return context.part("graph_cut.html", row=row, platform=platform, cut=heads.of(context.at, row, (), platform))
+    cut = heads.of(context.at, row, (), platform, family)
+    return context.part("graph_cut.html", row=row, platform=platform, cut=cut, family=family, needs=heads.needs(family))
 
 
 @pages.get("/graph/netron/{path:path}")

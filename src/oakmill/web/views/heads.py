@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oakmill.conversion.cache import identity
+from oakmill.heads import families
 from oakmill.hub import looks
 from oakmill.hub.state import Hub
 from oakmill.registry.tables import Instance
@@ -33,6 +34,16 @@ def of(
         lambda: looks.head(at, row, inputs, platform, family, named).model_dump(mode="json"),
     )
     return HeadFacts.model_validate(made)
+
+
+def family_of(word: str) -> str:
+    """The family that a form or an address names; empty where there is none of that name."""
+    return word if any(row.name == word for row in families.ROWS) else ""
+
+
+def needs(family: str) -> str:
+    """What a network of a family has, for who chose it for another one."""
+    return next((row.needs or row.words for row in families.ROWS if row.name == family), "")
 
 
 def _folder(at: Hub) -> Path:
