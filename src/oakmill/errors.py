@@ -244,16 +244,16 @@ class TooManyTries(HubError):
     status = 429
 
 
-class TooManyRequests(HubError):
-    """This key made too many requests; wait, then go on."""
-
-    status = 429
-
-
 class Unavailable(HubError):
     """The hub cannot do this at the moment."""
 
     status = 503
+
+
+class TooManyRequests(Unavailable):
+    """This key made too many requests; wait, then go on."""
+
+    status = 429
 
 
 class StoreUnreachable(Unavailable):

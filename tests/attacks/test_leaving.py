@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
+from oakmill.client import Hub
 from tests.api.conftest import make_source, relu
 from tests.hub_servers import API, ServedHub
 
@@ -175,6 +176,8 @@ def test_a_key_in_haste_is_held_up_and_others_are_not(hub: ServedHub, somebody: 
         assert answer.status_code == 429
         assert 1 <= int(answer.headers["Retry-After"]) <= 60
         assert answer.json()["code"] == "TooManyRequests"
+    with Hub(hub.url, somebody.key) as ours:
+        assert ours.me().key_name == "somebody", "our own client does not wait until it may go on"
     with hub.client() as admin:
         assert admin.get("teams/me").status_code == 200
 

@@ -14,7 +14,7 @@ import httpx
 
 from oakmill import __version__
 from oakmill.client.problems import error_of, no_hub, unreachable
-from oakmill.errors import HubUnreachable, SpecError, Unavailable
+from oakmill.errors import HubUnreachable, SpecError, TooManyRequests, Unavailable
 
 API = "/api/v1"
 TIMEOUT = httpx.Timeout(60, connect=10)
@@ -202,8 +202,9 @@ def _stated(query: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _never_arrived(error: BaseException) -> bool:
-    """Whether the request was certainly not heard: there was no connection that it could have gone through."""
-    return isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
+    """Whether nothing was certainly done: there was no connection to go through, or it was refused at the door."""
+    refused = isinstance(error, TooManyRequests)
+    return refused or isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout)
 
 
 def _is_loopback(url: str) -> bool:
