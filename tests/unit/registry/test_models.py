@@ -9,6 +9,8 @@ from oakmill.jobs.tables import Job
 from oakmill.registry import audit, deletion, instances, models, teams, variants
 from oakmill.registry.identifiers import new_id
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Model, Variant, Version
+from oakmill.storage.database import now
+from oakmill.storage.tables import Upload, UploadStatus
 from tests.unit.registry.conftest import People, a_model, a_version, an_instance
 
 
@@ -153,3 +155,19 @@ def test_the_same_bytes_count_once_against_a_quota(session: Session, people: Peo
     assert teams.quota_left(session, people.ours.id) is None
     people.ours.quota_bytes = 150
     assert teams.quota_left(session, people.ours.id) == 0
+
+
+def test_what_is_on_its_way_counts_against_a_quota(session: Session, people: People) -> None:
+    people.ours.quota_bytes = 100
+    rows = {
+        "announced": {"size": 40, "purpose": {"kind": "instance"}},
+        "without a size": {"offset": 10, "purpose": {"kind": "dataset"}},
+        "kept": {"size": 20, "status": UploadStatus.COMPLETE, "purpose": {"kind": "file"}},
+        "an instance by now": {"size": 50, "status": UploadStatus.COMPLETE, "purpose": {"kind": "instance"}},
+        "refused": {"size": 50, "status": UploadStatus.FAILED, "purpose": {"kind": "file"}},
+    }
+    for name, row in rows.items():
+        session.add(Upload(id=name, team_id=people.ours.id, name=name, max_size=100, expires=now(), **row))
+    session.flush()
+    assert teams.coming_bytes(session, people.ours.id) == 70
+    assert teams.quota_left(session, people.ours.id, alone=True) == 30
