@@ -47,6 +47,9 @@ def test_the_whole_way_with_the_connection_cut_once(serving: ServedHub, wire: Wi
     about = json.loads(shell.run("download", "net", "--platform", "rvc2", "-o", "got", "--json").stdout)
     assert hashlib.sha256(got.read_bytes()).hexdigest() == about["instance"]["sha256"]
     assert got.read_bytes() == (shell.folder / "converted" / "net.rvc2.tar.xz").read_bytes()
+    shell.run("download", "net", "--platform", "rvc2", "-o", "got", "--all")
+    signed = shell.run("verify", str(got), "--signature").stdout
+    assert signed.startswith(f"signed by http://127.0.0.1:{wire.port}: instance {about['instance']['id']}, made ")
 
 
 def test_a_file_that_the_hub_has_is_not_sent_again_and_a_result_that_it_has_comes_at_once(
