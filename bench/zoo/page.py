@@ -29,8 +29,9 @@ A cell says the passport's verdict (or how it ended), how far the **package's ow
 outputs of the float model and of the converted one, and the seconds that processors computed, with one SHAVE count for
 RVC2. The package's program is its own thresholds, suppression and decoding (`bench/zoo/own_programs.py`); *–* is a
 model of which none is run here, or one that sees nothing on these images. They are COCO's photos, and for models that
-read text drawn pages: 64 calibrate, 16 others are measured. Converted outputs are those of the finished file where
-enough of them are there, else of the method nearest to it. No OAK device took part.
+read text drawn pages: 64 calibrate, 16 others are measured. Converted outputs are those of all 16 images, as the
+verdict is about all: of the simulation, as a rule, for the finished file runs on 4. In rows that were measured before
+30 November they are of these 4. No OAK device took part.
 
 The page is written by `bench/zoo/zoo.py --page docs/explain/zoo.md` from the rows that were measured; what was not
 measured again stays as it was, and a conversion that was not run says so.

@@ -259,6 +259,17 @@ def last_index(node: NodeProto, emit: Emitter) -> None:
     emit("Sub", np.array(shape[axis] - 1), found, out=node.output[0])
 
 
+def reverse_sequence(node: NodeProto, emit: Emitter) -> None:
+    """A Gather of the first places backwards, where they are as many in each of the batch."""
+    given, x = attributes(node), node.input[0]
+    axis, lengths = given.get("time_axis", 0), np.unique(emit.scope.constant(node.input[1]))
+    if lengths.size != 1:
+        raise CannotRewriteError("its sequences are of several lengths")
+    places = np.arange(emit.scope.fixed_shape(x)[axis])
+    places[: lengths.item()] = places[: lengths.item()][::-1]
+    emit("Gather", x, places, out=node.output[0], axis=axis)
+
+
 def hardmax(node: NodeProto, emit: Emitter, *, compares_whole: bool = False) -> None:
     """1 where the place is that of the largest value."""
     x, shape = node.input[0], emit.scope.fixed_shape(node.input[0])
@@ -360,6 +371,7 @@ FORMULAS: Mapping[str, Rewrite] = {
     "ReduceLogSumExp": log_sum_exp,
     "ReduceProd": product,
     "ReduceSumSquare": _reduction(_square),
+    "ReverseSequence": reverse_sequence,
     "Shrink": shrink,
     "Sinh": _of_x(_of_exponents("Sub")),
     "Softsign": _of_x(_softsign),

@@ -85,6 +85,7 @@ _BOTH: Mapping[str, Rule] = {
     "LpNormalization": _ALWAYS,
     "LpPool": _unless("dilated", "ceil"),
     "ReduceProd": _ALWAYS,
+    "ReverseSequence": _ALWAYS,
     "ScatterElements": _reduces,
     "Sinh": _ALWAYS,
 }

@@ -42,6 +42,7 @@ CASES = {
     "ReduceLogSumExp of large values": ("l = Mul(x, t) y = ReduceLogSumExp<axes=[2]>(l)", "float t = {300}", 16),
     "ReduceProd": ("y = ReduceProd<axes=[1,3]>(x)", "", 16),
     "ReduceSumSquare": ("y = ReduceSumSquare(x)", "", 16),
+    "ReverseSequence": ("y = ReverseSequence<batch_axis=0, time_axis=1>(x, l)", "int64[2] l = {5, 5}", 16),
     "Shrink": ("y = Shrink<lambd=0.3, bias=0.1>(x)", "", 16),
     "Sinh": ("y = Sinh(x)", "", 16),
     "Softsign": ("y = Softsign(x)", "", 16),

@@ -218,6 +218,19 @@ def test_a_map_without_anything_over_the_threshold_measures_nothing() -> None:
     assert not measured(Segmentation("out"), (empty, empty)).measured
 
 
+def test_the_regions_of_a_map_of_text_are_counted() -> None:
+    """PP-OCRv5's detector in 8 bits was ok, and its own program found 88 % of its lines: of the pixels 0.9 agreed."""
+    words, joined = np.zeros((1, 1, 64, 64)), np.zeros((1, 1, 64, 64))
+    for row in range(4, 60, 8):
+        words[..., row : row + 5, 2:30] = words[..., row : row + 5, 32:62] = 1
+        joined[..., row : row + 5, 2:62] = 1
+    found = measured(Segmentation("out"), (words, words), (words, joined), (words, words))
+    assert found.values["mean_iou"] > 0.95
+    assert found.values["regions"] == pytest.approx(70 / 77)
+    assert (found.verdict, len(found.reasons)) == (Severity.WARNING, 1)
+    assert "regions" not in measured(Segmentation("out"), (words, joined)).values
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 4, 4), (1, 4, 4)])
 def test_masks_of_one_class_and_of_class_numbers(shape: tuple[int, ...]) -> None:
     values = np.zeros(shape)
