@@ -21,17 +21,19 @@ AT_ONCE = 400
 @dataclass(frozen=True)
 class Boxes:
     """Detections on one image: `corners` [n, 4] as x0, y0, x1, y1 in parts of the input's width and height,
-    `scores` [n] of 0 to 1, `labels` [n] the class of each."""
+    `scores` [n] of 0 to 1, `labels` [n] the class of each; `classes` is how many there are to tell apart, 0 where that
+    is not known."""
 
     corners: Floats
     scores: Floats
     labels: NDArray[np.int64]
+    classes: int = 0
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def __getitem__(self, index: Any) -> Boxes:
-        return Boxes(self.corners[index], self.scores[index], self.labels[index])
+        return Boxes(self.corners[index], self.scores[index], self.labels[index], self.classes)
 
 
 def overlap(a: Floats, b: Floats) -> Floats:

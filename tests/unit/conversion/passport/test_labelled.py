@@ -20,7 +20,7 @@ from oakmill.conversion.passport.labelled import boxes as by_boxes
 from oakmill.conversion.passport.segmentation import Segmentation
 from oakmill.conversion.passport.sequence import Sequence as StepByStep
 from oakmill.heads.boxes import Boxes
-from oakmill.heads.decoders import Found
+from oakmill.heads.decoders import Found, Rows
 from oakmill.spec import Resize
 
 SIDE = 100
@@ -242,6 +242,20 @@ def test_a_detector_of_one_class_is_not_blamed_for_the_others() -> None:
     assert accuracy is not None
     assert accuracy.headline.candidate == pytest.approx(1)
     assert "the model does not know class 56, which do not count" in accuracy.note
+
+
+def test_a_detector_that_names_no_class_is_judged_by_those_that_it_has() -> None:
+    """A person detector with its own outputs had an AP of 0.005: it was blamed for 70 classes that it does not know."""
+    things = (Thing(0, (0.2, 0.2, 0.6, 0.6)), Thing(1, (0.1, 0.1, 0.3, 0.3)))
+    image = ImageLabels("a", (SIDE, SIDE), things=things)
+    decoder = Rows("out", (SIDE, SIDE), objectness=True, form="parts")
+    judge = by_boxes.Detections(truth(labels([image])), Detector(decoder))
+    row = np.array([[[0.4, 0.4, 0.4, 0.4, 1.0, 0.9]]], np.float32)
+    judge.add("a", {"out": row}, {"out": row})
+    found = judge.accuracy()
+    assert found is not None
+    assert found.headline.candidate == pytest.approx(1.0)
+    assert "does not know" in found.note
 
 
 def test_nothing_found_is_nothing_and_no_crash() -> None:

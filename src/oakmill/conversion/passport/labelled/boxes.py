@@ -81,12 +81,14 @@ class Detections:
         labelled = self.truth.by_name.get(image)
         if labelled is None or labelled.things is None:
             return
-        self._map = self._map or self.truth.class_map(self.task.names, len(self.task.names) or None)
+        given = [outputs and self.task.boxes(outputs, LOWEST, MOST) for outputs in (reference, candidate)]
+        known = next(boxes.classes for boxes in given if boxes is not None)
+        self._map = self._map or self.truth.class_map(self.task.names, len(self.task.names) or known or None)
         things = self._seen(labelled)
         self._both = self._both and reference is not None
-        for side, outputs in ((self._reference, reference), (self._candidate, candidate)):
-            if outputs is not None:
-                self._match(side, things, self.task.boxes(outputs, LOWEST, MOST))
+        for side, boxes in zip((self._reference, self._candidate), given, strict=True):
+            if boxes is not None:
+                self._match(side, things, boxes)
         self._images += 1
 
     def _seen(self, image: ImageLabels) -> list[tuple[int, Floats, bool]]:
