@@ -175,7 +175,7 @@ def with_rung(passport: Passport, spec: ConversionSpec, file: Path, tried: Seque
 
 def _measured(passport: Passport) -> str:
     """The number that says most, in words."""
-    if found := passport.accuracy:
+    if (found := passport.accuracy) and not bar.is_foreign(found[1]):
         return found[1].headline.text
     task = next((task for _, task in passport.tasks if task.measured), None)
     if task is not None:

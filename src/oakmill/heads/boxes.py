@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,13 +27,13 @@ class Boxes:
     corners: Floats
     scores: Floats
     labels: NDArray[np.int64]
-    classes: int = 0
+    classes: int = field(default=0, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def __getitem__(self, index: Any) -> Boxes:
-        return Boxes(self.corners[index], self.scores[index], self.labels[index], self.classes)
+        return Boxes(self.corners[index], self.scores[index], self.labels[index], classes=self.classes)
 
 
 def overlap(a: Floats, b: Floats) -> Floats:

@@ -255,7 +255,9 @@ class Pair:
         if self.pixels:
             boxes = boxes / (np.tile(self.size[::-1], 2) if self.size else max(float(boxes.max(initial=0)), 1.0))
         first = 1 if self.background and scores.shape[1] > 1 else 0
-        return Boxes(boxes, scores[:, first:].max(axis=1), scores[:, first:].argmax(axis=1) + first, scores.shape[1])
+        return Boxes(
+            boxes, scores[:, first:].max(axis=1), scores[:, first:].argmax(axis=1) + first, classes=scores.shape[1]
+        )
 
 
 def _are_centres(boxes: Floats, size: Size | None) -> bool:
@@ -342,7 +344,7 @@ def centres_of(size: Size, strides: Sequence[int]) -> Floats:
 
 def _best(corners: Floats, scores: Floats) -> Boxes:
     """Each candidate with its best class."""
-    return Boxes(corners, scores.max(axis=1), scores.argmax(axis=1), scores.shape[1])
+    return Boxes(corners, scores.max(axis=1), scores.argmax(axis=1), classes=scores.shape[1])
 
 
 def _correlation(a: Floats, b: Floats) -> float:

@@ -71,4 +71,4 @@ class YuNet:
         half = sides * np.exp(np.minimum(loc[:, 2:4] * VARIANCES, 20.0)) / 2
         corners = np.concatenate([middle - half, middle + half], 1) / np.tile(self.size[::-1], 2)
         scores = np.sqrt(conf[:, 1].clip(0) * iou[:, 0].clip(0, 1))
-        return Boxes(corners, scores, np.zeros(len(scores), np.int64), 1)
+        return Boxes(corners, scores, np.zeros(len(scores), np.int64), classes=1)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from oakmill.conversion.passport.labelled import Accuracy
 from oakmill.conversion.passport.report import Passport
 from oakmill.conversion.passport.tasks import FEW
 from oakmill.errors import AccuracyDropped
@@ -14,6 +15,9 @@ from oakmill.findings import Finding, Severity
 MAX_DROP = 0.01
 """What AUTO lets go where the images are labelled and no bar is given: a point. Qualcomm's own 8 bits lose 0 to 3
 points of top-1 and 2 to 9 of mAP, its 16 bits half a point (its published figures of 739 models)."""
+LEAST = 0.05
+"""Of the metric, what the float model must reach: labels by which it is all but always wrong are not of its task, or
+count its classes otherwise, and a loss of nothing is no proof."""
 _EXACT = 1e-9
 """What binary fractions leave of 0.99 - 0.98."""
 
@@ -38,7 +42,7 @@ def drop_of(passport: Passport) -> Drop | None:
     """What the converted model lost: by labels on the most images, else by agreement; None where neither tells."""
     if found := passport.accuracy:
         method, accuracy = found
-        if not math.isnan(accuracy.drop):
+        if not (math.isnan(accuracy.drop) or is_foreign(accuracy)):
             score = accuracy.headline
             words = f"{score.text} by {method} on {accuracy.images} labelled images"
             return Drop(score.drop, words, accuracy.images, *score.drop_interval, by_labels=True)
@@ -47,6 +51,11 @@ def drop_of(passport: Passport) -> Drop | None:
             words = f"{task.headline.words} {task.headline.text} by {method}, without labels"
             return Drop(1 - task.headline.value, words, task.images)
     return None
+
+
+def is_foreign(accuracy: Accuracy) -> bool:
+    """Whether labels are not of what the model finds, as the float model itself is all but always wrong by them."""
+    return accuracy.headline.reference < LEAST
 
 
 def is_fit(passport: Passport, max_drop: float | None) -> bool:
@@ -73,10 +82,22 @@ def _decides_alike(passport: Passport) -> bool:
 
 
 def held(passport: Passport, max_drop: float | None) -> Passport:
-    """The passport with what the bar says of it; as it is where none was given."""
-    if max_drop is None:
-        return passport
-    return replace(passport, findings=(*_findings(drop_of(passport), max_drop), *passport.findings))
+    """The passport with what the bar says of it, where one was given, and with labels that judge nothing."""
+    told = () if max_drop is None else _findings(drop_of(passport), max_drop)
+    return replace(passport, findings=(*told, *_foreign(passport), *passport.findings))
+
+
+def _foreign(passport: Passport) -> Iterator[Finding]:
+    if passport.accuracy and is_foreign(passport.accuracy[1]):
+        accuracy = passport.accuracy[1]
+        reached = f"{accuracy.headline.words} {accuracy.headline.reference:.3f}"
+        yield Finding(
+            "labels_foreign", Severity.WARNING,
+            f"the float model itself reaches {reached} by these labels ({accuracy.labels}; {accuracy.note}), so they "
+            "judge nothing",
+            "Labels of something else",
+            "name the classes as the labels do (--classes), or give labels of what the model finds",
+        )  # fmt: skip
 
 
 def _findings(drop: Drop | None, most: float) -> Iterator[Finding]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from oakmill.conversion.passport import Check, Passport, bar
+from oakmill.conversion.passport.labelled import Accuracy
+from oakmill.conversion.passport.labelled.accuracy import Score
 from oakmill.conversion.passport.metric import Metric
 from oakmill.conversion.passport.report import HeldOut
 from oakmill.conversion.passport.tasks import TaskAgreement
@@ -43,3 +47,19 @@ def test_decisions_that_stay_the_same_are_fit_whatever_was_feared() -> None:
 )
 def test_what_is_not_shown_to_be_the_same_is_not(checks: tuple[Check, ...], finding: Finding) -> None:
     assert not bar.is_fit(passport(*checks, finding=finding), None)
+
+
+def test_labels_of_something_else_prove_nothing() -> None:
+    """A detector was tried on boxes of other classes: it lost nothing of an AP of 0.0001, and AUTO took it."""
+    accuracy = Accuracy("Detection", "detection", 64, "929 boxes", (Score("AP", "AP", 0.0001, 0.0),), "by number")
+    lost = replace(check("QDQ", 0.35, 64), accuracies=(accuracy,))
+    found = bar.held(passport(lost), None)
+    assert "labels_foreign" in {finding.code for finding in found.findings}
+    assert not bar.is_fit(found, None)
+    drop = bar.drop_of(found)
+    assert drop is not None
+    assert not drop.by_labels
+    known = replace(accuracy, scores=(Score("AP", "AP", 0.4, 0.399),))
+    fit = bar.held(passport(replace(lost, accuracies=(known,))), None)
+    assert bar.is_fit(fit, None)
+    assert fit.findings == (WARNED,)

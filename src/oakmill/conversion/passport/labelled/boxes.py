@@ -81,7 +81,9 @@ class Detections:
         labelled = self.truth.by_name.get(image)
         if labelled is None or labelled.things is None:
             return
-        given = [outputs and self.task.boxes(outputs, LOWEST, MOST) for outputs in (reference, candidate)]
+        given = [
+            None if outputs is None else self.task.boxes(outputs, LOWEST, MOST) for outputs in (reference, candidate)
+        ]
         known = next(boxes.classes for boxes in given if boxes is not None)
         self._map = self._map or self.truth.class_map(self.task.names, len(self.task.names) or known or None)
         things = self._seen(labelled)
