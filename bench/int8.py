@@ -275,13 +275,12 @@ def write(page: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Put the tables in the place of those that the page has."""
     head, _, rest = page.read_text().partition(BEGIN)
     _, _, tail = rest.partition(END)
-    tables = "\n".join(_table(name, [row for row in rows if row["model"] == name]) for name in CASES)
+    by_model = ([row for row in rows if row["model"] == name] for name in CASES)
+    tables = "\n".join(_table(found[0]["model"], found) for found in by_model if len(found) > 1)
     page.write_text(f"{head}{BEGIN}\n{tables}\n{END}{tail}")
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    if not rows:
-        return ""
     keys = list(rows[0]["figures"])
     lines = [
         f"| {name}, {rows[0]['images']} photos | {' | '.join(keys)} | dB | operators | MB | CPU s | finished DLC |"
