@@ -30,6 +30,8 @@ from oakmill.heads.decoders import Size
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, Resize
 
+_MAP = 4
+"""Dimensions of an output that is a map."""
 MOST = 256
 """Images where nobody says how many: an interval of a share is then some 5 points wide on either side."""
 
@@ -191,7 +193,7 @@ def _alone(look: Look, artefact: Artefact, labels: Labels, progress: Progress) -
     running = replace(finished, patient=True).run(found, samples, progress)
     for place, (name, outputs) in enumerate(zip(images.held_out.names, running, strict=False), 1):
         progress.doing("running the file", place, len(samples))
-        plain: Outputs = {key: values.astype("float32", copy=False) for key, values in outputs.items()}
+        plain = _as_trained(outputs, channels_last=finished.platform.needs.channels_last)
         judges = judges or judges_of(choose_tasks.of_image(plain, heads, size), truth)
         for judge in judges:
             judge.add(name, None, plain)
@@ -199,6 +201,14 @@ def _alone(look: Look, artefact: Artefact, labels: Labels, progress: Progress) -
     if not scored:
         raise _unjudged(unused(labels, truth, judges))
     return f"{found.document['name']}, the finished file on this machine", scored[0]
+
+
+def _as_trained(outputs: Outputs, *, channels_last: bool) -> Outputs:
+    """In float32, and maps channels first, as heads are read, where a platform's files give them last."""
+    found = {name: values.astype("float32", copy=False) for name, values in outputs.items()}
+    if not channels_last:
+        return found
+    return {name: values.transpose(0, 3, 1, 2) if values.ndim == _MAP else values for name, values in found.items()}
 
 
 def _size(inputs: tuple[ResolvedInput, ...]) -> Size | None:
