@@ -26,6 +26,8 @@ HELD_BYTES = 256 << 20
 """Of images that are held, and of those that one run gets."""
 FIRM = 0.1
 """By how much more must stay on mirror images for a convention that the model is not surer with: a tenth of all."""
+MANY_MORE = 2
+"""How many times as many boxes a convention must show where less of them stays: pixels too strong show some more."""
 GIVEN = "as given"
 SAME_LEVELS, SAME_SHARE = 1.0, 0.03
 """Means that are as near, in levels of 255, and scales that are, as a share, no model tells apart."""
@@ -97,7 +99,8 @@ class Testimony:
 
     def of_first(self, count: int) -> Testimony:
         """The same on the first images."""
-        kept = replace(self.kept, by_image=self.kept.by_image[:count])
+        things = -(-self.kept.things * count // max(count, self.kept.images))
+        kept = replace(self.kept, by_image=self.kept.by_image[:count], things=things)
         return Testimony(Confidence(self.sure.values[:count]), kept)
 
 
@@ -106,8 +109,12 @@ def is_better(ours: Testimony, theirs: Testimony) -> bool:
 
     Most of what the model sees must stay on mirror images, and no less of it than before, of classes clearly more; and
     it must be clearly surer, or see clearly more that stays. To be surer is not enough: where the pixels are too
-    strong a network is sure of everything, and the less its biases count, the more are its classes the same.
+    strong a network is sure of everything, and the less its biases count, the more are its classes the same. Nor are
+    some more boxes, of which less stays.
     """
+    fewer_stay = theirs.kept.share < ours.kept.share
+    if not ours.kept.commonest and fewer_stay and theirs.kept.things < MANY_MORE * ours.kept.things:
+        return False
     more = theirs.kept.mean - ours.kept.mean
     if not theirs.kept.is_steady or more < (FIRM if ours.kept.commonest else 0.0):
         return False

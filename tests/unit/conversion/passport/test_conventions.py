@@ -7,6 +7,7 @@ ok verdict on every platform: the float model and the converted one agreed, as b
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from PIL import Image
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import Images, SampleSet
-from oakmill.conversion.passport import HALF
+from oakmill.conversion.passport import HALF, conventions
+from oakmill.conversion.passport.confidence import Confidence
 from oakmill.conversion.passport.measure import Method, Subject, measure, source_model
 from oakmill.conversion.passport.mirror import Kept, is_telling
 from oakmill.conversion.passport.preprocessing_checks import Certainty
@@ -170,6 +172,24 @@ def test_what_a_blind_model_is(seen: Kept, classes: int | None, codes: Sequence[
     from oakmill.conversion.passport.detectors import blind
 
     assert [finding.code for finding in blind(seen, classes)] == codes
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "better"),
+    [
+        (kept(7, 0.857, 24), kept(11, 0.609, 24), False),
+        (kept(7, 0.857, 24), kept(11, 0.9, 24), True),
+        (kept(2, 1.0, 24), kept(24, 0.7, 24), True),
+        (kept(0, 0.0, 24), kept(9, 0.7, 24), True),
+    ],
+)
+def test_some_more_boxes_of_which_less_stays_are_no_better_convention(ours: Kept, theirs: Kept, better: bool) -> None:
+    """Ultraface as it was trained was told to take ImageNet's values, by 11 boxes of which 61 % stay instead of 7 of
+    86 %: its pixels were twice too strong."""
+    unsure, sure = Confidence((0.23,) * 24), Confidence((0.31,) * 24)
+    fewer, more = (replace(item, by_image=(mean,) * 24) for item, mean in ((ours, 0.08), (theirs, 0.13)))
+    given, other = conventions.Testimony(unsure, fewer), conventions.Testimony(sure, more)
+    assert conventions.is_better(given, other) is better
 
 
 def test_generated_images_are_not_looked_at() -> None:
