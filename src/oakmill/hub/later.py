@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
+from oakmill.jobs.rounds import Rounds
 from oakmill.storage.database import Database
 
 SECONDS = 1.0
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 Write = Callable[[Session], None]
 
 
-class Later:
+class Later(Rounds):
     """The writes that wait, and the thread that does them."""
 
     def __init__(self, db: Database) -> None:
@@ -31,8 +32,7 @@ class Later:
         self._waiting: dict[str, Write] = {}
         self._lock = threading.Lock()
         self._numbers = itertools.count()
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="later", daemon=True)
+        super().__init__("later", SECONDS)
 
     def note(self, write: Write, *, once: str = "") -> None:
         """Have it written soon; what is called the same by `once` is written once."""
@@ -67,17 +67,11 @@ class Later:
             except Exception:  # noqa: BLE001 - as above
                 _log.warning("a note cannot be written", exc_info=True)
 
-    def start(self) -> None:
-        """Begin to write."""
-        self._thread.start()
-
     def close(self) -> None:
         """Write the rest, and end."""
-        self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        super().close()
         self.write()
 
-    def _run(self) -> None:
-        while not self._ending.wait(SECONDS):
-            self.write()
+    def round(self) -> None:
+        """Write."""
+        self.write()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from oakmill.errors import OakmillError
 from oakmill.jobs import workspace
+from oakmill.jobs.rounds import Rounds
 from oakmill.jobs.tables import Job, LogLine
 from oakmill.registry.tables import AuditEntry, EndedSession
 from oakmill.settings import Settings
@@ -36,27 +36,16 @@ _JOBS, _ENTRIES = 100, 2000  # of one transaction: others write meanwhile
 _log = logging.getLogger(__name__)
 
 
-class Housekeeper:
+class Housekeeper(Rounds):
     """A thread that tidies when it is due; what fails is tried again an hour later."""
 
     def __init__(self, settings: Settings, db: Database, store: BlobStore, uploads: Uploads) -> None:
         self._settings, self._db, self._store, self._uploads = settings, db, store, uploads
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        super().__init__("housekeeping", _ASK_SECONDS)
 
-    def start(self) -> None:
-        """Begin to ask."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """End, after the step that is going on."""
-        self._ending.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ending.wait(_ASK_SECONDS):
-            self.tidy()
+    def round(self) -> None:
+        """Tidy if it is due; where it is to end, the step that is going on is the last."""
+        self.tidy()
 
     def tidy(self) -> bool:
         """Do all that is to be done, if it is due; whether it was."""
