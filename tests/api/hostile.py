@@ -135,7 +135,6 @@ def of_other_kinds() -> Iterator[Hostile]:
     flat = struct.pack("<I", 1 << 31) + b"TFL3" + bytes(64)
     yield Hostile("a TFLite that points outside itself", flat, "BrokenModel", "model.tflite", "TFLITE")
     yield Hostile("a TFLite cut off", b"\x1c\0\0\0TFL3", "BrokenModel", "model.tflite", "TFLITE")
-    yield Hostile("an ONNX sent as TFLite", relu(), "NotAModel", "model.tflite", "TFLITE")
 
 
 def of_ir() -> Iterator[Hostile]:

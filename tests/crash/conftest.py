@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from sqlalchemy import update
 
 from oakmill.jobs import queue, submit
 from oakmill.jobs.executors.local import start_worker
@@ -85,6 +86,12 @@ class Hub:
 
     def compiling(self, job: Job) -> Job:
         return self.wait(job, lambda found: bool(found.stages) and found.stages[-1]["name"] == "compile")
+
+    def freeze(self, worker: subprocess.Popen[bytes]) -> None:
+        """Stop it where it is in no commit: SQLite's lock is one for all, and who is stopped with it keeps it."""
+        with self.db.session() as session:
+            session.execute(update(Job).where(Job.id == "").values(name=""))
+            worker.send_signal(signal.SIGSTOP)
 
     def processes(self, job: Job) -> list[int]:
         """The living processes that work in the job's folder, sandboxed tools among them."""

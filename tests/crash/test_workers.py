@@ -81,7 +81,7 @@ def test_a_worker_frozen_past_its_lease_and_woken_cannot_overwrite(hub: Hub) -> 
     frozen = hub.worker()
     job = hub.ask()
     hub.compiling(job)
-    frozen.send_signal(signal.SIGSTOP)
+    hub.freeze(frozen)
     hub.worker()
     hub.wait(job, lambda found: found.attempt == 2)
     frozen.send_signal(signal.SIGCONT)
