@@ -107,6 +107,7 @@ def test_what_is_not_installed_is_said_to_be(hub: ServedHub, sdk: Sdk, tmp_path:
         assert all(word in answer.get("error", "") for word in words), (parameters, answer)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1900)
 def test_a_checkpoint_comes_back_with_a_head_and_its_classes(hub: ServedHub, sdk: Sdk, tmp_path: Path) -> None:
     """A .pt was refused, and so was the version that HubAI asks for; the way through a hub was never gone whole."""

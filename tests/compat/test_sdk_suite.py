@@ -13,6 +13,7 @@ from tests.hub_servers import ServedHub
 TESTS = 59
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1900)
 def test_the_clients_own_suite_passes(hub: ServedHub, sdk: Sdk, tmp_path: Path) -> None:
     suite = next((sdk.python.parent.parent / "lib").glob("python3.*/site-packages/tests"))

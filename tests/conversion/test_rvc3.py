@@ -98,6 +98,7 @@ def test_twice_gives_the_same_bytes(quantized: Quantized, tmp_path: Path) -> Non
     assert archive_of(tmp_path / "again" / "small.rvc3.tar.xz") == archive_of(quantized.archive)
 
 
+@pytest.mark.slow
 def test_twice_by_pot_gives_the_same_bytes(small: Path, photos: Path, tmp_path: Path, convert3: Convert) -> None:
     for turn in ("first", "second"):
         words = ["--quantizer", "pot", "--quantization-data", photos, *FEW, "-o", tmp_path / turn]

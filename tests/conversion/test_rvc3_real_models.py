@@ -59,6 +59,7 @@ def test_squeezenet_in_8_bits_decides_on_photos_as_before(shared_data: Path, tmp
     assert metric(answer, SURE) > 0.96
 
 
+@pytest.mark.slow
 def test_by_pot_a_small_network_decides_as_before_where_it_is_sure(
     shared_data: Path, tmp_path: Path, convert3: Convert
 ) -> None:
@@ -88,6 +89,7 @@ def test_yolox_in_8_bits_finds_the_same_boxes(shared_data: Path, tmp_path: Path,
     assert metric(answer, "box agreement (F1)") > 0.9
 
 
+@pytest.mark.slow
 def test_a_calibration_on_noise_comes_out_red(shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
     answer = convert3(
         shared_data / "models" / "cifar10_smallcnn.onnx", *MODELS["cifar10_smallcnn"],

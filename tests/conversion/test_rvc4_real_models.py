@@ -171,6 +171,7 @@ def test_yolox_keeps_its_precision_in_8_bits_where_its_channels_are_equalized(
     assert found["uneven"] < before - 0.15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [

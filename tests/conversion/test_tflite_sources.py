@@ -136,6 +136,7 @@ def test_a_graph_that_means_something_else_in_onnx_is_not_converted(tmp_path: Pa
     assert "what LiteRT makes of the TFLite model: output 'y'" in answer.error["message"]
 
 
+@pytest.mark.slow
 def test_real_models_become_superblobs(shared_data: Path, tmp_path: Path, convert: Convert) -> None:
     for name in ("yolox_nano_416_fp16", "yolox_nano_416_int8"):
         answer = convert(
@@ -154,6 +155,7 @@ def test_real_models_become_superblobs(shared_data: Path, tmp_path: Path, conver
     assert "changes its results a lot" in said(answer, "warnings")
 
 
+@pytest.mark.slow
 def test_a_real_model_becomes_a_dlc(shared_data: Path, tmp_path: Path, convert4: Convert) -> None:
     answer = convert4(
         shared_data / "models" / "tflite" / "yolox_nano_416_fp16.tflite",
