@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -41,15 +42,22 @@ PIECE = 1 << 20
 WIDTH = 4096
 DEEP = 40
 ROUNDS = 3
+SILENT = 1100
 TRIES = 5
 SETTLE_SECONDS = 4.0
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="A tenth of everything.")
-def main(quick: bool) -> None:
+@click.option("--strangers", is_flag=True, help="Only lists beside connections that say nothing.")
+def main(quick: bool, strangers: bool) -> None:
     """Measure, and print."""
     share = 10 if quick else 1
+    if strangers:
+        with tempfile.TemporaryDirectory(prefix="oakmill-bench-") as folder, hub(Path(folder)) as (client, settings):
+            fill(settings, make_source(client), FIRST)
+            beside_strangers(client, 200 // share, 10 if quick else 20)
+        return
     with tempfile.TemporaryDirectory(prefix="oakmill-bench-") as folder, hub(Path(folder)) as (client, settings):
         uploads(client, Path(folder), (1 << 30) // share)
         source = make_source(client)
@@ -276,9 +284,9 @@ def polling(client: httpx.Client, clients: int, seconds: int) -> None:
     """Many clients that each ask for a job once a second while two conversions run, against one alone at rest."""
     job = client.get("/jobs").json()["items"][0]["id"]
     address = str(client.base_url).rstrip("/")
-    alone = asyncio.run(_polled(address, dict(client.headers), job, 1, 3))
+    alone = asyncio.run(_polled(f"{address}/jobs/{job}", dict(client.headers), 1, 3))
     running = [start_slow(client, number) for number in range(2)]
-    together = asyncio.run(_polled(address, dict(client.headers), job, clients, seconds))
+    together = asyncio.run(_polled(f"{address}/jobs/{job}", dict(client.headers), clients, seconds))
     ends = [client.get(f"/jobs/{one}").json()["status"] for one in running]
     for name, of in (("p95", p95), ("p99", p99)):
         show(
@@ -287,6 +295,25 @@ def polling(client: httpx.Client, clients: int, seconds: int) -> None:
             f"{of(alone) * 1000:.0f} ms alone",
         )
     show("  answered, and none refused", f"{len(together) / seconds:.0f} in a second", f"the jobs are {ends}")
+
+
+def beside_strangers(client: httpx.Client, clients: int, seconds: int) -> None:
+    """Many clients that each ask for a list once a second, with and without connections that say nothing, in turns."""
+    address = str(client.base_url).rstrip("/")
+    with_them: list[float] = []
+    without: list[float] = []
+    for _ in range(ROUNDS):
+        without += asyncio.run(_polled(f"{address}/models", dict(client.headers), clients, seconds))
+        silent = [socket.create_connection((client.base_url.host, client.base_url.port or 80)) for _ in range(SILENT)]
+        with_them += asyncio.run(_polled(f"{address}/models", dict(client.headers), clients, seconds))
+        for stranger in silent:
+            stranger.close()
+    ratio = p95(with_them) / p95(without)
+    show(
+        f"{clients} clients on lists, {SILENT} silent connections",
+        f"{p95(with_them) * 1000:.0f} ms p95",
+        f"{p95(without) * 1000:.0f} ms without, x{ratio:.2f}",
+    )
 
 
 def start_slow(client: httpx.Client, number: int) -> str:
@@ -299,7 +326,7 @@ def start_slow(client: httpx.Client, number: int) -> str:
     return str(job["id"])
 
 
-async def _polled(url: str, headers: dict[str, str], job: str, clients: int, seconds: int) -> list[float]:
+async def _polled(url: str, headers: dict[str, str], clients: int, seconds: int) -> list[float]:
     times: list[float] = []
     ends = time.monotonic() + seconds
 
@@ -309,7 +336,7 @@ async def _polled(url: str, headers: dict[str, str], job: str, clients: int, sec
             await asyncio.sleep(number / clients)
             while time.monotonic() < ends:
                 began = time.monotonic()
-                (await client.get(f"{url}/jobs/{job}")).raise_for_status()
+                (await client.get(url)).raise_for_status()
                 times.append(time.monotonic() - began)
                 await asyncio.sleep(max(0.0, 1 - times[-1]))
 
