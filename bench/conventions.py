@@ -24,6 +24,7 @@ from oakmill.conversion.passport import HALF, Passport
 from oakmill.conversion.passport.measure import Method, Subject, measure, source_model
 from oakmill.conversion.pipeline import convert
 from oakmill.conversion.prepare import Needs, prepare
+from oakmill.errors import VerificationFailed
 from oakmill.model import load_onnx, open_source
 from oakmill.settings import Settings, current
 from oakmill.spec import Encoding, InputSpec, Rvc2Spec
@@ -130,16 +131,18 @@ def row(data: Path, model: Trained, name: str, images: int, place: str) -> Row:
     """What is said of a model that is fed in the named way, by a platform or of the float model alone."""
     started = time.monotonic()
     feeding = model.feedings[name]
+    found = {"model": model.file, "fed": name, "place": place, "images": str(images)}
     with tempfile.TemporaryDirectory() as folder:
-        if place == "float":
-            passport = asked_float_model(data, model, feeding, images, Path(folder))
-        else:
-            passport = converted(data, model, feeding, images, place, Path(folder))
+        try:
+            if place == "float":
+                passport = asked_float_model(data, model, feeding, images, Path(folder))
+            else:
+                passport = converted(data, model, feeding, images, place, Path(folder))
+        except VerificationFailed as error:  # there is no file, and so none that is wrong
+            seconds = f"{time.monotonic() - started:.1f}"
+            return {**found, "verdict": "refused", "seconds": seconds, "findings": error.message, "advice": ""}
     return {
-        "model": model.file,
-        "fed": name,
-        "place": place,
-        "images": str(images),
+        **found,
         "verdict": passport.verdict.value,
         "seconds": f"{time.monotonic() - started:.1f}",
         "findings": ", ".join(item.code for item in passport.findings),

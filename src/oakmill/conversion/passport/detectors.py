@@ -302,8 +302,11 @@ MOSTLY, BOXES = 0.75, 16
 is looked for; and boxes below which nothing can be said of that."""
 
 
-def blind(kept: Kept, classes: int | None) -> Iterator[Finding]:
-    """A float model that says one class of nearly everything, finds no box, or boxes that are not there."""
+def blind(kept: Kept, faint: Kept, classes: int | None) -> Iterator[Finding]:
+    """A float model that says one class of nearly everything, finds no box, or boxes that are not there.
+
+    Of boxes that are not there the `faint` ones tell most: what a network makes up it is seldom sure of.
+    """
     remedy = "check mean, scale and colour order, and take images of the kind that the model is for"
     if kept.commonest and classes and classes >= CLASSES and kept.commonest[1] >= ONE_CLASS * kept.images:
         yield Finding(
@@ -323,15 +326,15 @@ def blind(kept: Kept, classes: int | None) -> Iterator[Finding]:
             remedy=remedy,
             evidence={"images": kept.images},
         )
-    if kept.commonest is None and kept.things >= BOXES and not kept.is_steady:
+    if faint.commonest is None and faint.things >= BOXES and not faint.is_steady:
         yield Finding(
             "unsteady_boxes",
             Severity.WARNING,
-            f"of the {kept.things} boxes that it finds on {kept.images} images, {kept.share:.0%} are there when the "
+            f"of the {faint.things} boxes that it finds on {faint.images} images, {faint.share:.0%} are there when the "
             "images are mirrored",
             title="The float model sees what is not there",
             remedy=remedy,
-            evidence={"boxes": kept.things, "share": round(kept.share, 4), "images": kept.images},
+            evidence={"boxes": faint.things, "share": round(faint.share, 4), "images": faint.images},
         )
 
 

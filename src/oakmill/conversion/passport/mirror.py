@@ -21,6 +21,7 @@ from oakmill.conversion.passport.segmentation import Segmentation
 from oakmill.conversion.passport.tasks import Task, share
 from oakmill.heads.boxes import Boxes, match
 from oakmill.heads.decoders import unreadable
+from oakmill.heads.recognise import CONFIDENCE
 
 STEADY = 0.5
 """The share from which more of what a model sees stays than goes."""
@@ -63,8 +64,8 @@ class Witness(Protocol):
     def add(self, plain: Outputs, mirrored: Outputs) -> None:
         """Add what it sees on one image."""
 
-    def kept(self) -> Kept:
-        """How much of all that stays."""
+    def kept(self, *, faint: bool = False) -> Kept:
+        """How much of all that stays; with `faint`, of what it is less sure of than an application asks, too."""
 
 
 def is_telling(task: Task, outputs: Outputs) -> bool:
@@ -106,7 +107,7 @@ class _OfClasses:
         )
         self._said.append((first, second))
 
-    def kept(self) -> Kept:
+    def kept(self, *, faint: bool = False) -> Kept:
         """How often both views agree, less how often one agrees with another image's."""
         said, others = self._said, max(len(self._said) - 1, 1)
         mirrored = Counter(second for _, second in said)
@@ -118,22 +119,31 @@ class _OfClasses:
 
 
 class _OfBoxes:
-    """The boxes that a detector finds; nobody says of a guessed one whether its corners are x, y or y, x."""
+    """The boxes that a detector finds; nobody says of a guessed one whether its corners are x, y or y, x.
+
+    A head may ask for scores of which few boxes are left, too few to say anything: faint ones are counted apart.
+    """
 
     def __init__(self, task: Detector) -> None:
         self._task = task
-        self._counts: dict[int, list[tuple[int, int]]] = {axis: [] for axis in ((0, 1) if task.guessed else (0,))}
+        self._axes = (0, 1) if task.guessed else (0,)
+        self._bars = {False: task.confidence, True: min(task.confidence, CONFIDENCE)}
+        self._counts: dict[tuple[bool, int], list[tuple[int, int]]] = {
+            (faint, axis): [] for faint in self._bars for axis in self._axes
+        }
 
     def add(self, plain: Outputs, mirrored: Outputs) -> None:
         """Add what it finds on one image."""
-        first, second = self._task.boxes(plain), self._task.boxes(mirrored)
-        for axis, counts in self._counts.items():
+        all_first, all_second = (self._task.boxes(outputs, self._bars[True]) for outputs in (plain, mirrored))
+        for (faint, axis), counts in self._counts.items():
+            first, second = (found[found.scores >= self._bars[faint]] for found in (all_first, all_second))
             same = len(match(first, _mirrored(second, axis), MATCHED).iou)
             counts.append((2 * same, len(first) + len(second)))
 
-    def kept(self) -> Kept:
+    def kept(self, *, faint: bool = False) -> Kept:
         """The F1 of the boxes; on an image without boxes nothing was there to stay."""
-        counts = max(self._counts.values(), key=lambda items: sum(same for same, _ in items))
+        of_axes = [self._counts[faint, axis] for axis in self._axes]
+        counts = max(of_axes, key=lambda items: sum(same for same, _ in items))
         by_image = tuple(same / total if total else 0.0 for same, total in counts)
         same, total = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
         return Kept(by_image, same / total if total else 0.0, total // 2, _with(counts))

@@ -152,7 +152,7 @@ class Certainty:
             yield other
         if self._witness and self._image and len(self._places) >= MANY:
             kept = self._witness.kept()
-            yield from detectors.blind(kept, self._classes or None)
+            yield from detectors.blind(kept, self._witness.kept(faint=True), self._classes or None)
             if not detectors.sees(kept):
                 progress.doing("asking the model about its preprocessing")
                 ours = Testimony(declared, kept)
