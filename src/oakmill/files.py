@@ -171,17 +171,31 @@ def locked(path: Path, waiting: Callable[[], object]) -> Iterator[bool]:
         os.close(handle)
 
 
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold a folder for the time of the block: while its process lives, nobody else can.
+def hold(folder: Path) -> int:
+    """A descriptor whose lock says that somebody uses the folder, for as long as it is open, or its process lives.
 
     Raises:
-        BlockingIOError: another process does.
+        BlockingIOError: somebody else does.
         OSError: there is no such folder.
     """
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a folder for the time of the block.
+
+    Raises:
+        OSError: as `hold`.
+    """
+    handle = hold(folder)
+    try:
         yield
     finally:
         os.close(handle)

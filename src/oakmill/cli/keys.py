@@ -69,7 +69,6 @@ def sign_in(url: str | None, key_id: str | None) -> None:
     """Print a link that signs a browser in to the hub of this machine, once, within ten minutes."""
     from oakmill.errors import NotFound
     from oakmill.hub import sessions
-    from oakmill.hub.state import read_secret
     from oakmill.registry import keys
 
     settings = current()
@@ -78,7 +77,7 @@ def sign_in(url: str | None, key_id: str | None) -> None:
     if found is None:
         raise NotFound("There is no admin key in force.", remedy="Make one: oakmill keys create me --scope admin")
     address = url or settings.public_url or f"http://{settings.host}:{settings.port}"
-    click.echo(sessions.link(read_secret(settings.hub / "secret"), address.rstrip("/"), found))
+    click.echo(sessions.link(settings, address, found))
 
 
 @command.command(name="list")

@@ -63,6 +63,7 @@ def _prepare(settings: Settings) -> tuple[str | None, str | None]:
 
 
 def _welcome(settings: Settings, listener: socket.socket, keys: tuple[str | None, str | None], runs: str) -> None:
+    from oakmill.hub import sessions
     from oakmill.hub.rates import is_loopback
 
     host, port = listener.getsockname()[:2]
@@ -73,17 +74,10 @@ def _welcome(settings: Settings, listener: socket.socket, keys: tuple[str | None
     if first:
         _say(f"The first admin key, shown this once: {first}")
     if admin and (is_loopback(host) or sys.stdout.isatty()):  # elsewhere what is said is read by others, too
-        _say(f"To sign in, once, within ten minutes, open {_link(settings, address, admin)}")
+        _say(f"To sign in, once, within ten minutes, open {sessions.link(settings, address, admin)}")
     _say(runs)
     for line in _remarks(settings, host):
         _say(line)
-
-
-def _link(settings: Settings, address: str, key_id: str) -> str:
-    from oakmill.hub import sessions
-    from oakmill.hub.state import read_secret
-
-    return sessions.link(read_secret(settings.hub / "secret"), address, key_id)
 
 
 def _remarks(settings: Settings, host: str) -> Iterator[str]:

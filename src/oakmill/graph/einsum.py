@@ -56,7 +56,7 @@ def _sum_alone(name: str, term: str, needed: str, emit: Emitter) -> tuple[str, s
     if not axes:
         return name, term
     kept = "".join(letter for letter in term if letter in needed)
-    return emit("ReduceSum", name, axes, keepdims=0), kept
+    return emit.reduced("ReduceSum", name, axes, stay=False), kept
 
 
 def _product(

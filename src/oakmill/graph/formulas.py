@@ -15,8 +15,8 @@ from oakmill.graph.rewriting import Array, CannotRewriteError, Emitter, Rewrite,
 
 _MOST_FACTORS = 64
 """Of a product that is written out."""
-_AXES_BY_INPUT = 13
-"""The opset from which the axes of ReduceSum are an input; of the other reductions from 18."""
+_ONE_AXIS = 13
+"""The opset from which Hardmax goes along one axis, the last by default; before, all behind its axis are one."""
 
 # Functions of one number
 
@@ -151,7 +151,7 @@ def _reduction(before: Callable[[str, Emitter], str], after: str = "") -> Rewrit
 
     def step(node: NodeProto, emit: Emitter) -> None:
         axes, keep = reduced_axes(node, emit.scope)
-        total = _sum(before(node.input[0], emit), axes, keep, emit, "" if after else node.output[0])
+        total = emit.reduced("ReduceSum", before(node.input[0], emit), axes, "" if after else node.output[0], stay=keep)
         if after:
             emit(after, total, out=node.output[0])
 
@@ -174,10 +174,10 @@ def log_sum_exp(node: NodeProto, emit: Emitter) -> None:
     """max + log sum e^(x - max)."""
     axes, keep = reduced_axes(node, emit.scope)
     x = node.input[0]
-    largest = _largest(x, axes, keep=True, emit=emit)
-    total = _sum(emit("Exp", emit("Sub", x, largest)), axes, keep, emit)
+    largest = emit.reduced("ReduceMax", x, axes)
+    total = emit.reduced("ReduceSum", emit("Exp", emit("Sub", x, largest)), axes, stay=keep)
     if not keep:
-        largest = _largest(x, axes, keep=False, emit=emit)
+        largest = emit.reduced("ReduceMax", x, axes, stay=False)
     emit("Add", emit("Log", total), largest, out=node.output[0])
 
 
@@ -197,18 +197,6 @@ def product(node: NodeProto, emit: Emitter) -> None:
     emit("Reshape", x, np.array(wanted, np.int64), out=node.output[0])
 
 
-def _sum(x: str, axes: list[int], keep: bool, emit: Emitter, out: str = "") -> str:
-    if emit.scope.opset < _AXES_BY_INPUT:
-        return emit("ReduceSum", x, out=out, axes=axes, keepdims=int(keep))
-    return emit("ReduceSum", x, axes, out=out, keepdims=int(keep))
-
-
-def _largest(x: str, axes: list[int], keep: bool, emit: Emitter) -> str:
-    if emit.scope.opset < 18:
-        return emit("ReduceMax", x, axes=axes, keepdims=int(keep))
-    return emit("ReduceMax", x, axes, keepdims=int(keep))
-
-
 # Norms and pools
 
 
@@ -216,7 +204,7 @@ def lp_normalization(node: NodeProto, emit: Emitter) -> None:
     """x by its norm; zeros stay zeros, where OpenVINO divides them by zero."""
     given, x = attributes(node), node.input[0]
     axis = given.get("axis", -1) % len(emit.scope.shape(x))
-    total = _sum(_size(x, emit) if given.get("p", 2) == 1 else _square(x, emit), [axis], True, emit)
+    total = emit.reduced("ReduceSum", _size(x, emit) if given.get("p", 2) == 1 else _square(x, emit), [axis])
     norm = total if given.get("p", 2) == 1 else emit("Sqrt", total)
     emit("Div", x, emit("Add", norm, _truth(emit("Equal", norm, 0.0), emit)), out=node.output[0])
 
@@ -274,8 +262,8 @@ def hardmax(node: NodeProto, emit: Emitter, *, compares_whole: bool = False) -> 
     """1 where the place is that of the largest value."""
     x, shape = node.input[0], emit.scope.fixed_shape(node.input[0])
     given = attributes(node)
-    axis = given.get("axis", -1 if emit.scope.opset >= _AXES_BY_INPUT else 1) % len(shape)
-    if emit.scope.opset < _AXES_BY_INPUT and math.prod(shape[axis + 1 :]) != 1:
+    axis = given.get("axis", -1 if emit.scope.opset >= _ONE_AXIS else 1) % len(shape)
+    if emit.scope.opset < _ONE_AXIS and math.prod(shape[axis + 1 :]) != 1:
         raise CannotRewriteError("it joins axes")
     largest = emit("ArgMax", x, axis=axis, keepdims=1)
     compare = _is_whole_at if compares_whole else _is_at

@@ -12,8 +12,6 @@ from onnx import ModelProto, NodeProto
 from oakmill.graph.rewriting import Emitter, Scope, or_leave, reduced_axes, rewrite
 from oakmill.graph.skeleton import copy_of, infer_shapes
 
-_AXES_BY_INPUT = {"ReduceSum": 13}
-"""The opsets from which axes are an input; of all others it is 18."""
 _OPS = (
     "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
     "ReduceSum", "ReduceSumSquare",
@@ -38,10 +36,7 @@ def _in_four_axes(node: NodeProto, emit: Emitter) -> None:
         return
     wide = emit("Reshape", node.input[0], [1, *shape])
     moved = [axis + 1 for axis in axes]
-    if emit.scope.opset < _AXES_BY_INPUT.get(node.op_type, 18):
-        found = emit(node.op_type, wide, axes=moved, keepdims=1)
-    else:
-        found = emit(node.op_type, wide, moved, keepdims=1)
+    found = emit.reduced(node.op_type, wide, moved)
     kept = [1 if axis in axes else size for axis, size in enumerate(shape)]
     wanted = kept if stay else [size for axis, size in enumerate(shape) if axis not in axes]
     emit("Reshape", found, wanted, out=node.output[0])

@@ -171,6 +171,10 @@ class Scope:
         return name
 
 
+_AXES_BY_INPUT = {"ReduceSum": 13}
+"""The opsets from which a reduction's axes are an input; of all others it is 18."""
+
+
 def reduced_axes(node: NodeProto, scope: Scope) -> tuple[list[int], bool]:
     """The axes that a reduction is over, from the front, and whether they stay as dimensions of size 1.
 
@@ -222,9 +226,13 @@ class Emitter:
 
     def mean(self, x: str, axes: Sequence[int], out: str = "", *, stay: bool = True) -> str:
         """The mean of `x` over `axes`, which stay as dimensions of size 1, or go."""
-        if self.scope.opset < 18:
-            return self("ReduceMean", x, out=out, axes=list(axes), keepdims=int(stay))
-        return self("ReduceMean", x, list(axes), out=out, keepdims=int(stay))
+        return self.reduced("ReduceMean", x, axes, out, stay=stay)
+
+    def reduced(self, op: str, x: str, axes: Sequence[int], out: str = "", *, stay: bool = True) -> str:
+        """A reduction of `x` over `axes`, which stay as dimensions of size 1, or go; as its opset writes it."""
+        if self.scope.opset < _AXES_BY_INPUT.get(op, 18):
+            return self(op, x, out=out, axes=list(axes), keepdims=int(stay))
+        return self(op, x, list(axes), out=out, keepdims=int(stay))
 
     def cut(self, x: str, start: int, end: int, axis: int, out: str = "") -> str:
         """The part of `x` from `start` up to `end` along `axis`."""

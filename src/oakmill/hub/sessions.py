@@ -15,11 +15,13 @@ from sqlalchemy.orm import Session
 
 from oakmill.errors import NoKey, NotFound
 from oakmill.hub import links
-from oakmill.hub.state import Hub
+from oakmill.hub.state import Hub, read_secret
 from oakmill.registry import audit, keys
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import EndedSession
+from oakmill.settings import Settings
 from oakmill.storage.database import now
+from oakmill.storage.manifest import SECRET
 
 COOKIE = "oakmill_session"
 DAYS = 30
@@ -51,13 +53,14 @@ def _give(at: Hub, request: Request, response: Response, key_id: str | None, ses
     response.set_cookie(COOKIE, token, max_age=SECONDS, httponly=True, samesite="strict", secure=secure)
 
 
-def link(secret: bytes, address: str, key_id: str) -> str:
-    """A link to the hub at an address that signs a browser in with a key, once, within LINK_SECONDS.
+def link(settings: Settings, address: str, key_id: str) -> str:
+    """A link to this machine's hub at an address that signs a browser in with a key, once, within LINK_SECONDS.
 
     What signs in stands behind #, which browsers send to nobody, and which no proxy logs.
     """
+    secret = read_secret(settings.hub / SECRET)
     token = links.sign(secret, _LINK, {"key": key_id, "id": secrets.token_hex(16)}, seconds=LINK_SECONDS)
-    return f"{address}/session#{token}"
+    return f"{address.rstrip('/')}/session#{token}"
 
 
 def redeem(at: Hub, token: str, address: str) -> Caller:

@@ -19,6 +19,7 @@ from oakmill.registry.tries import Tries
 from oakmill.settings import Settings
 from oakmill.storage import migrate
 from oakmill.storage.database import Database
+from oakmill.storage.manifest import SECRET
 from oakmill.storage.stores import open_store
 from oakmill.storage.uploads import Uploads
 from oakmill.untrusted.ask import IsolatedWorkers
@@ -40,7 +41,7 @@ class Hub:
         self.notifier = Notifier.of(settings, self.db)
         self.isolated = IsolatedWorkers(settings)
         self.housekeeper = Housekeeper(settings, self.db, self.blobs, self.uploads)
-        self.secret = read_secret(settings.hub / "secret")
+        self.secret = read_secret(settings.hub / SECRET)
         self.later = Later(self.db)
         self.tries = Tries()
         self.rates = Rates(limit_of(settings))

@@ -18,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from oakmill.errors import NotFound
+from oakmill.files import hold
 from oakmill.jobs.identity import named_file
 from oakmill.jobs.kinds import SOURCE
 from oakmill.jobs.submit import file_name
@@ -26,7 +27,7 @@ from oakmill.registry.tables import InstanceFile, Role
 from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
-from oakmill.untrusted.folder import hold, inside
+from oakmill.untrusted.folder import inside
 
 FOLDERS = (SOURCE, "files", "tmp", "out")
 IMAGES = "verification_images"

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import oakmill
 from oakmill.processes import landlock, sandbox
 from oakmill.processes.calls import filter_program
 from oakmill.processes.sandbox import Isolation, IsolationMissing, Level
@@ -41,7 +39,7 @@ def enclose(read: Sequence[Path], write: Sequence[Path], settings: Settings) -> 
             raise IsolationMissing(f"OAKMILL_ISOLATION=required, but what reads models has no wall: {why_not}")
         _log.warning("what reads models has no wall of its own: %s", why_not)
         return False
-    named = [*own_code(), *map(Path, _SYSTEM_FILES), *read]
+    named = [*sandbox.own_code(), *map(Path, _SYSTEM_FILES), *read]
     readable, writable = sandbox.left_open(_existing(named), _existing(write))
     landlock.restrict([str(path) for path in readable], [str(path) for path in writable])
     landlock.drop_capabilities()
@@ -50,11 +48,6 @@ def enclose(read: Sequence[Path], write: Sequence[Path], settings: Settings) -> 
         landlock.filter_calls(program)
     sandbox.go_inside(here())
     return True
-
-
-def own_code() -> list[Path]:
-    """What this interpreter runs: its environment, our code, and where the interpreter lives."""
-    return [Path(sys.prefix), Path(oakmill.__file__).parents[1], *sandbox.interpreter_folders(Path(sys.executable))]
 
 
 @lru_cache(maxsize=1)

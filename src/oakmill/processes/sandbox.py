@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
+import oakmill
 from oakmill.errors import ToolchainMissing
 from oakmill.processes import landlock, tree
 from oakmill.processes.calls import filter_program
@@ -290,6 +291,11 @@ def _rules(read: Sequence[Path], write: Sequence[Path]) -> list[str]:
     """The launcher's words for what Landlock leaves open."""
     readable, writable = left_open(read, write)
     return [f"read:{path}" for path in readable] + [f"write:{path}" for path in writable]
+
+
+def own_code() -> list[Path]:
+    """What this interpreter runs: its environment, our code, and where the interpreter lives."""
+    return [Path(sys.prefix), Path(oakmill.__file__).parents[1], *interpreter_folders(Path(sys.executable))]
 
 
 def interpreter_folders(python: Path) -> list[Path]:

@@ -20,15 +20,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import oakmill
 from oakmill import errors
 from oakmill.errors import LimitExceeded, OakmillError, SourceError, Unavailable
+from oakmill.files import hold
 from oakmill.processes import run, sandbox
 from oakmill.processes.running import Running
 from oakmill.processes.sandbox import Isolation, Limits
 from oakmill.settings import Settings
 from oakmill.untrusted.fair_semaphore import FairSemaphore
-from oakmill.untrusted.folder import Folder, hold, inside
+from oakmill.untrusted.folder import Folder, inside
 from oakmill.untrusted.questions import A, Question
 
 Lay = Callable[[Path], None]
@@ -140,11 +140,10 @@ class _Worker:
         self._running = Running.start(self._command(isolation), env={}, cwd=self.folder.root, takes_input=True)
 
     def _command(self, isolation: Isolation) -> list[str]:
-        python, scratch = Path(sys.executable), str(self.folder.scratch)
-        ours = [Path(sys.prefix), Path(oakmill.__file__).parents[1], *sandbox.interpreter_folders(python)]
+        scratch = str(self.folder.scratch)
         return sandbox.command(
             [sys.executable, *PROGRAM, str(self.folder.root)],
-            read=[self.folder.given, *ours],
+            read=[self.folder.given, *sandbox.own_code()],
             write=[self.folder.out],
             env={"HOME": scratch, "TMPDIR": scratch, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
             limits=self._limits,

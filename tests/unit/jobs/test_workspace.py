@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from oakmill.errors import UnsafeSource
+from oakmill.files import hold
 from oakmill.jobs import workspace
 from oakmill.jobs.tables import Job
 from oakmill.jobs.workspace import Workspace
 from oakmill.registry.tables import InstanceFile, Role
 from oakmill.storage.stores import open_store
-from oakmill.untrusted.folder import hold, inside
+from oakmill.untrusted.folder import inside
 from tests.unit.jobs.conftest import Hub
 
 

@@ -9,7 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import oakmill
 from oakmill.conversion.depthai.parser import HANGS_AFTER, IMAGE
 from oakmill.errors import LimitExceeded, VerificationFailed
 from oakmill.processes import plain, sandbox
@@ -46,10 +45,9 @@ class Parsing:
         self._running = start(self._command(), cwd=self._folder, name="depthai's parser", takes_input=True)
 
     def _command(self) -> list[str]:
-        ours = [Path(sys.prefix), Path(oakmill.__file__).parents[1]]
         return sandbox.command(
             [sys.executable, *_PROGRAM],
-            read=[self._archive, *ours, *sandbox.interpreter_folders(Path(sys.executable))],
+            read=[self._archive, *sandbox.own_code()],
             write=[self._folder],
             env={
                 "HOME": str(self._folder), "TMPDIR": str(self._folder), "LANG": "C.UTF-8",
