@@ -35,7 +35,7 @@ def test_the_whole_way_with_the_connection_cut_once(serving: ServedHub, wire: Wi
     assert "default/net" in shell.run("models").stdout
 
     converted = shell.run("convert", "net:small", "--hub", "--to", "rvc2", "--blob", "--shaves", "4")
-    for words in ("✓ compile", "✓ verify", "Accuracy passport: ok", "net.rvc2.tar.xz"):
+    for words in ("✓ compile", "✓ verify", "Accuracy passport: ok", "net-small.rvc2.tar.xz"):
         assert words in converted.stderr
     (job,) = json.loads(shell.run("jobs", "list", "--json").stdout)
     assert job["status"] == "succeeded"
@@ -43,10 +43,10 @@ def test_the_whole_way_with_the_connection_cut_once(serving: ServedHub, wire: Wi
     assert [word for word in ("inspect", "compile", "verify") if word not in log] == []
 
     shell.run("download", "net:small", "--platform", "rvc2", "-o", "got")
-    got = shell.folder / "got" / "net.rvc2.tar.xz"
+    got = shell.folder / "got" / "net-small.rvc2.tar.xz"
     about = json.loads(shell.run("download", "net", "--platform", "rvc2", "-o", "got", "--json").stdout)
     assert hashlib.sha256(got.read_bytes()).hexdigest() == about["instance"]["sha256"]
-    assert got.read_bytes() == (shell.folder / "converted" / "net.rvc2.tar.xz").read_bytes()
+    assert got.read_bytes() == (shell.folder / "converted" / "net-small.rvc2.tar.xz").read_bytes()
     shell.run("download", "net", "--platform", "rvc2", "-o", "got", "--all")
     signed = shell.run("verify", str(got), "--signature").stdout
     assert signed.startswith(f"signed by http://127.0.0.1:{wire.port}: instance {about['instance']['id']}, made ")

@@ -169,7 +169,7 @@ class Results:
         plain = {name: value for name, value in summary.items() if name not in ("files", "cache")}
         contents: dict[str, bytes | Path] = {path.name: path for path in files}
         contents[_SUMMARY] = json.dumps(plain).encode()
-        made_by = f"the conversion of {question.model} to {question.spec.platform.upper()}"
+        made_by = f"the conversion of {question.model.name} to {question.spec.platform.upper()}"
         stored = self._store.put(KIND, key, contents, {"made_by": made_by}, replace=True)
         if stored:
             read = {"beside": names, "toolchains": list(toolchains)}

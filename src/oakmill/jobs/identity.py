@@ -1,4 +1,7 @@
-"""Says what decides the result of a job, by content: two requests of the same key get the same bytes."""
+"""Says what decides the result of a job: two requests of the same key get the same bytes.
+
+Names count beside contents, for results carry them: whoever asks is never told what another key calls its files.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +20,13 @@ from oakmill.spec import ConversionSpec
 from oakmill.spec.platforms import PLATFORMS
 
 DATASET = "dataset"
-_FORM = 1
+_FORM = 2
 
 
 def identity_of(
     session: Session, source: Instance, spec: ConversionSpec, files: Mapping[str, str], settings: Settings
 ) -> str | None:
-    """sha256 over the source's files, every parameter but the name with the contents of what it names, and the tools.
+    """sha256 over the source's files, every parameter, names and contents of what it means, and the tools.
 
     None where that cannot be told: with a vendor's tools of the operator's own, or a toolchain that is not whole.
 
@@ -32,7 +35,7 @@ def identity_of(
     """
     if identity.uses_own_tools(spec, settings):
         return None
-    named = {field: named_file(session, source.team_id, value)[0] for field, value in files.items()}
+    named = {field: named_file(session, source.team_id, value) for field, value in files.items()}
     tools = identity.toolchains(_toolchains(spec, settings), settings)
     parameters = identity.spec_of(_without_files(spec, named), settings)
     if tools is None or parameters is None:
@@ -60,8 +63,8 @@ def named_file(session: Session, team_id: str, value: str) -> tuple[str, str]:
 
 
 def _without_files(spec: ConversionSpec, named: Mapping[str, Any]) -> ConversionSpec:
-    """Files count by their contents; the name does not count, for it changes no number."""
-    return spec.model_copy(update={"name": None, **dict.fromkeys(named)})
+    """Files of the hub lie at no place of this machine."""
+    return spec.model_copy(update=dict.fromkeys(named))
 
 
 def _toolchains(spec: ConversionSpec, settings: Settings) -> list[str]:

@@ -21,7 +21,7 @@ from oakmill.jobs.kinds import CONVERT, REBUILD
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry import instances
 from oakmill.registry.identifiers import new_id
-from oakmill.registry.tables import Instance, InstanceStatus, Team
+from oakmill.registry.tables import Instance, InstanceStatus, Model, Team, Variant
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, OutputFormat, QuantizingSpec
 from oakmill.spec.platforms import PLATFORMS
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from oakmill.registry.callers import Caller
 
 _LIMITS = ("memory_mb", "seconds", "output_mb")
+_LONGEST = 150
+_NAMELESS = "default"
+"""What a variant is called that nobody named."""
 _COPIED = (
     "precision",
     "tool_version",
@@ -48,10 +51,13 @@ class Options(TypedDict, total=False):
 
     `files` says by field of the spec what file is meant: "<sha256>:<name>" of bytes in the store, or
     "dataset:<id>". The hub's own code writes it, never a client. `limits` may name memory_mb, seconds, output_mb.
+    `name` is what the result and its files are called, by default model, variant and platform;
+    `instance_name` is another name for the result alone.
     """
 
     files: Mapping[str, str]
     name: str | None
+    instance_name: str | None
     priority: int
     limits: Mapping[str, int] | None
     wait_for_upload: bool
@@ -137,7 +143,7 @@ def request(
     if source.status != InstanceStatus.AVAILABLE:
         raise Conflict(f"The source {source.name} is not complete.", remedy="Finish its upload first.")
     files = dict(options.get("files", {}))
-    spec = _stored(spec, files, options.get("name"))
+    spec = _stored(spec, files, options.get("name") or spec.name or _default_name(session, source, spec))
     limits = _allowed(options.get("limits") or {}, settings)
     queue.lock(session)
     wanted = not options.get("force") and not options.get("wait_for_upload")
@@ -148,7 +154,7 @@ def request(
     job = Job(
         id=new_id("aij"),
         kind=REBUILD if options.get("force") else CONVERT,
-        name=spec.name or f"{source.name}-{spec.platform}",
+        name=options.get("instance_name") or str(spec.name),
         team_id=source.team_id,
         key_id=caller.key_id,
         key=None if live else key,  # another model's job makes the same now; this one finds it in the team's cache
@@ -166,6 +172,13 @@ def request(
     )
     _queue(session, caller, job, source, spec)
     return job
+
+
+def _default_name(session: Session, source: Instance, spec: ConversionSpec) -> str:
+    """As HubAI calls its archives, by model and variant; short enough for a file's name in any alphabet."""
+    model, slug = session.get_one(Model, source.model_id).slug, session.get_one(Variant, source.variant_id).slug
+    slug = slug if slug.startswith(model) else model if slug == _NAMELESS else f"{model}-{slug}"
+    return f"{slug.encode()[:_LONGEST].decode(errors='ignore')}.{spec.platform}"
 
 
 def _queue(session: Session, caller: Caller, job: Job, source: Instance, spec: ConversionSpec) -> None:
@@ -207,7 +220,7 @@ def _answer(session: Session, job: Job, result: Instance) -> None:
     instances.set_available(session, result)
     job.status, job.answered_by, job.result = JobStatus.SUCCEEDED, earlier.answered_by or earlier.id, earlier.result
     job.started = job.finished = now()
-    told = f"the same was asked before: answered by job {earlier.number}, {earlier.name}"
+    told = f"the same was asked before: answered by job {earlier.number}"
     job_log.append(session, job.id, 0, [job_log.Line(told, kind="note")])
 
 

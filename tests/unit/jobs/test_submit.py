@@ -11,7 +11,7 @@ from oakmill.errors import Conflict, SpecError
 from oakmill.jobs import job_log, kinds, queue, submit
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.callers import LOCAL
-from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus
+from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Variant
 from oakmill.spec import Rvc2Spec
 from oakmill.storage.database import now
 from tests.unit.jobs.conftest import Hub
@@ -37,7 +37,7 @@ def succeed(hub: Hub, job: Job) -> None:
 
 
 def test_the_same_request_twice_is_one_job_with_one_result(hub: Hub) -> None:
-    first, second = ask(hub, name="one"), ask(hub, name="another")
+    first, second = ask(hub, name="one"), ask(hub, name="one", instance_name="another")
     assert first.id == second.id
     other = ask(hub, Rvc2Spec(number_of_shaves=5, blob=True))
     assert other.id != first.id
@@ -49,14 +49,32 @@ def test_the_same_request_twice_is_one_job_with_one_result(hub: Hub) -> None:
 def test_what_an_earlier_job_made_is_answered_without_a_worker(hub: Hub) -> None:
     first = ask(hub)
     succeed(hub, first)
-    again = ask(hub, name="again")
+    again = ask(hub, instance_name="again")
+    assert (again.name, first.name) == ("again", "m-v.rvc2")
     assert (again.status, again.answered_by, again.result) == (JobStatus.SUCCEEDED, first.id, {"verdict": "ok"})
     with hub.db.reading() as session:
         result = session.get_one(Instance, again.result_id)
         assert (result.id != first.result_id, result.status, result.verdict) == (True, "available", "ok")
         names = session.query(InstanceFile.name, InstanceFile.sha256).filter_by(instance_id=result.id).all()
         assert [tuple(row) for row in names] == [("r.tar.xz", "b" * 64)]
-        assert "answered by job 1" in job_log.read(session, again.id)[0].text
+        assert job_log.read(session, again.id)[0].text == "the same was asked before: answered by job 1"
+
+
+def test_what_another_calls_its_model_is_nobodys_business(hub: Hub) -> None:
+    """An answer had the archive, metadata.name and recipe of whoever converted first, a private model's among them."""
+    succeed(hub, ask(hub, name="secret-product"))
+    with hub.db.session() as session:
+        variant = session.get_one(Variant, "aimv_1")
+        variant.slug = "same weights".replace(" ", "-")
+    for job in (ask(hub), ask(hub, name="mine"), ask(hub, Rvc2Spec(name="also-mine"))):
+        assert (job.status, job.answered_by) == (JobStatus.QUEUED, None)
+        assert job.spec["name"] == job.name != "secret-product"
+
+
+def test_a_name_in_any_alphabet_names_a_file(hub: Hub) -> None:
+    with hub.db.session() as session:
+        session.get_one(Variant, "aimv_1").slug = "測" * 255
+    assert len(f"{ask(hub).spec['name']}.passport.json".encode()) < 255
 
 
 def test_an_answer_that_was_deleted_is_made_again(hub: Hub) -> None:
@@ -98,16 +116,18 @@ def test_a_named_set_and_a_file_of_the_hub_are_taken(hub: Hub) -> None:
     assert job.spec["aimet_encodings"] == "_.._my_encodings.json"
 
 
-def test_a_file_decides_by_its_content_not_its_name(hub: Hub) -> None:
+def test_a_file_decides_by_its_content_and_by_the_name_that_a_recipe_has_of_it(hub: Hub) -> None:
     jobs = [
         ask(hub, submit.parse({"platform": "rvc4"}, files), files=files)
         for files in (
             {"quantization_data": f"{'c' * 64}:a.zip"},
             {"quantization_data": f"{'d' * 64}:a.zip"},
             {"quantization_data": f"{'c' * 64}:b.zip"},
+            {"quantization_data": f"{'c' * 64}:a.zip"},
         )
     ]
-    assert jobs[0].id == jobs[2].id != jobs[1].id
+    assert jobs[0].id == jobs[3].id
+    assert len({job.id for job in jobs}) == 3
 
 
 def test_limits_may_be_lowered_not_raised(hub: Hub) -> None:

@@ -65,10 +65,10 @@ def test_a_job_becomes_an_instance_with_its_files(workshop: Workshop) -> None:
     job = workshop.done(paint=2)
     assert job.status == JobStatus.SUCCEEDED, job.failure
     assert workshop.files(job) == {
-        "small.toy.tar.xz": Role.MODEL,
-        "small.toy.passport.json": Role.PASSPORT,
-        "small.toy.passport.html": Role.PASSPORT_PAGE,
-        "small.toy.recipe.yaml": Role.RECIPE,
+        "m-v.toy.tar.xz": Role.MODEL,
+        "m-v.toy.passport.json": Role.PASSPORT,
+        "m-v.toy.passport.html": Role.PASSPORT_PAGE,
+        "m-v.toy.recipe.yaml": Role.RECIPE,
     }
     assert job.result is not None
     with workshop.hub.db.reading() as session:

@@ -74,7 +74,9 @@ def _export(session: Session, caller: Caller, at: Hub, instance_id: str, body: E
         spec, files = services.parse(session, caller, body.platform, values)
     except NotFound:
         raise _no_set(body.quantization_data) from None
-    job = services.convert(session, caller, at, source, spec, files=files, name=body.name, wait_for_upload=waits)
+    job = services.convert(
+        session, caller, at, source, spec, files=files, instance_name=body.name, wait_for_upload=waits
+    )
     _note(session, job, source, body, waits=waits)
     return jobs.shape(session, at, job)
 
