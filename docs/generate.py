@@ -54,6 +54,15 @@ def convert_page() -> str:
 
 Made by `docs/generate.py` from the typed spec that the conversion itself uses.
 
+## Several platforms and precisions
+
+    oakmill convert MODEL --to rvc2,rvc4 --target-precision INT8,FP16
+
+Each platform with each precision is a conversion (one where nothing is quantized); what they share is made once. An
+option goes to the platforms that know it. One that is refused stops no other. A table of all of them ends it, with the
+choice in words; the exit code is that of the first that failed, else of a loss of accuracy. With `--hub`, all are asked
+for at once. The results are called `model.rvc4.int8.tar.xz`, or begin with `--name`.
+
 ## For each input
 
 With one input, give the value alone: `--mean-values 104,117,123`. With several, name the input:

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -21,8 +22,14 @@ from typing import BinaryIO
 
 PART = ".part-"
 
+_ENDINGS = re.compile(r"(\.rvc\d)?(\.onnx|\.xml|\.tflite|\.pth?|\.torchscript|\.tar(\.\w+)?|\.zip)?$")
 _ABANDONED_SECONDS = 3600
 """What is aside for so long was left by a process that was killed."""
+
+
+def plain_name(path: Path) -> str:
+    """A model's name without the endings of its formats: digits of digits.onnx, and of digits.rvc2.tar.xz."""
+    return _ENDINGS.sub("", path.name) or "model"
 
 
 def expanded(path: str | Path) -> Path:

@@ -99,6 +99,22 @@ def test_errors_come_back_by_name(serving: ServedHub, hub: Hub, tmp_path: Path) 
     hub.models.delete(made.id, force=True)
 
 
+def test_several_platforms_are_several_jobs_and_one_table(serving: ServedHub, hub: Hub, shell: Shell) -> None:
+    saved(conv_model(shape=(1, 3, "h", "w"), opset=10), shell.folder / "both.onnx")
+    there = {"OAKMILL_HUB_URL": serving.url, "OAKMILL_KEY": serving.key}
+    words = ("convert", "both.onnx", "--hub", "--to", "rvc2,rvc4", "--target-precision", "INT9,FP16", "--json")
+    said = [json.loads(line) for line in shell.run(*words, code=4, env=there).stdout.splitlines()]
+    rows = said[-1]["matrix"]["rows"]
+    assert [(row["platform"], row["precision"], row["exit_code"]) for row in rows] == [
+        ("RVC2", "", 4),
+        ("RVC4", "INT9", 2),
+        ("RVC4", "FP16", 4),
+    ]
+    (model,) = hub.models.list(slug="both")
+    assert model.versions == 1
+    assert {job.platform for job in hub.jobs.list(model_id=model.id)} == {"rvc2", "rvc4"}
+
+
 def test_a_failed_conversion_is_explained_and_ends_with_its_exit_code(serving: ServedHub, shell: Shell) -> None:
     saved(conv_model(shape=(1, 3, "h", "w")), shell.folder / "open.onnx")
     there = {"OAKMILL_HUB_URL": serving.url, "OAKMILL_KEY": serving.key}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oakmill.cli.options import PlatformWord, build_spec
+from oakmill.cli.options import PlatformWords, build_spec, together
 from oakmill.cli.severities import COLOURS, MARKS
 from oakmill.errors import UnsupportedModel
 from oakmill.findings import Severity
@@ -34,8 +34,8 @@ _NAMED = 3
 @click.command(context_settings={"max_content_width": 110})
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
-    "--to", "platforms", type=PlatformWord(), multiple=True,
-    help="Platform to check for; may be given several times.  [default: all]",
+    "--to", "platforms", type=PlatformWords(), multiple=True, callback=together,
+    help="Platform to check for; several with commas between them.  [default: all]",
 )  # fmt: skip
 @click.option(
     "--shape", multiple=True, metavar="[INPUT=]N,N,...", help="Input shape, as `oakmill convert` takes it: 1,3,224,224."

@@ -1,18 +1,20 @@
-"""`oakmill convert`: one model in, one verified file out."""
+"""`oakmill convert`: one model in, a verified file out for each platform and precision that is asked for."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from oakmill.cli import several
 from oakmill.cli.failing import Attempt, debug_bundle_option, explained, verbose_option
 from oakmill.cli.listing import print_line
-from oakmill.cli.options import PlatformWord, SpecCommand, build_spec
+from oakmill.cli.options import PlatformWords, SpecCommand, build_spec, together
+from oakmill.cli.several import Combination, Take, nothing_taken
 from oakmill.conversion.results import Answer, Question, Results
 from oakmill.errors import AccuracyDropped
 from oakmill.processes import memory
@@ -20,6 +22,7 @@ from oakmill.spec import ConversionSpec
 from oakmill.spec.platforms import PLATFORMS
 
 if TYPE_CHECKING:
+    from oakmill.cli.remote import Remote
     from oakmill.conversion.converted import Converted
     from oakmill.conversion.events import Observer
     from oakmill.settings import Settings
@@ -34,7 +37,10 @@ SAYS_PRECISION = frozenset({
 
 @click.command(cls=SpecCommand, context_settings={"max_content_width": 110})
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--to", "platform", type=PlatformWord(), required=True, help="Platform to convert for.")
+@click.option(
+    "--to", "platforms", type=PlatformWords(), multiple=True, callback=together, required=True,
+    help="Platform to convert for; several with commas between them, as precisions too: each with each is converted.",
+)  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("converted"), show_default=True,
     help="Folder for the result, its passport and its recipe.",
@@ -58,43 +64,78 @@ SAYS_PRECISION = frozenset({
     help="Convert in a hub, that of the last login or at URL: MODEL is uploaded, or is an address there "
     "(model:variant); the result comes back.",
 )  # fmt: skip
-def command(  # noqa: PLR0913, PLR0917 - one for each option
-    model: Path,
-    platform: str,
-    output: Path,
-    overwrite: bool,
-    qairt_root: Path | None,
-    cache: str | None,
-    as_json: bool,
-    verbose: bool,
-    debug_bundle: Path | None,
-    hub: str | None,
-    **values: Any,
-) -> None:
+def command(platforms: tuple[str, ...], **given: Any) -> None:
     """Convert MODEL (ONNX, OpenVINO IR, or an NN Archive that holds one) and prove the result's accuracy.
 
     MODEL may also be a YAML configuration as Luxonis' modelconverter takes it; options win over what it says.
 
     Values for one input are given bare (--mean-values 104,117,123), for several inputs with the input's name
     (--mean-values left=104,117,123).
+
+    With several platforms or precisions (--to rvc2,rvc4 --target-precision INT8,FP16) each with each is a conversion; a
+    table of all of them ends it, and the exit code is that of the worst.
     """
-    if hub is not None:
+    own = {item.name for item in fields(Asked)}
+    asked = Asked(**{name: value for name, value in given.items() if name in own})
+    wanted = several.combinations(platforms, {name: value for name, value in given.items() if name not in own})
+    if len(wanted) > 1:
+        several.run(asked, wanted)
+    elif asked.hub is not None:
+        asked.remote(wanted[0]).run()
+    else:
+        asked.convert(wanted[0])
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a command line asks of each of its conversions."""
+
+    model: Path
+    output: Path
+    overwrite: bool
+    qairt_root: Path | None
+    cache: str | None
+    as_json: bool
+    verbose: bool
+    debug_bundle: Path | None
+    hub: str | None
+
+    def remote(self, one: Combination) -> Remote:
+        """The conversion in a hub.
+
+        Raises:
+            SpecError: a value does not fit, or speaks of this machine.
+        """
         from oakmill.cli.remote import Remote, refuse_local_options
 
-        refuse_local_options(qairt_root=qairt_root, no_cache=cache == "none", debug_bundle=debug_bundle)
-        model, base = _configured(model, platform, as_json=as_json)
-        spec = build_spec(PLATFORMS[platform].spec, _chosen(platform, values, base), base)
-        Remote(hub, model, spec, output, overwrite, cache == "anew", as_json, verbose).run()
-        return
-    settings = _settings(qairt_root, no_cache=cache == "none")
-    attempt = Attempt(model, platform, output, settings, debug_bundle, as_json, verbose)
-    with explained(attempt):
-        memory.require()
-        attempt.model, base = _configured(model, platform, as_json=as_json)
-        attempt.spec = _with_images(
-            build_spec(PLATFORMS[platform].spec, _chosen(platform, values, base), base), settings
+        refuse_local_options(qairt_root=self.qairt_root, no_cache=self.cache == "none", debug_bundle=self.debug_bundle)
+        model, base = _configured(self.model, one.platform, as_json=self.as_json)
+        spec = self._spec(one, model, base)
+        hub = str(self.hub)
+        return Remote(hub, model, spec, self.output, self.overwrite, self.cache == "anew", self.as_json, self.verbose)
+
+    def convert(self, one: Combination, take: Take = nothing_taken, shared: Path | None = None) -> None:
+        """Convert on this machine; `take` is given the finished one, `shared` is where stages may be kept for others.
+
+        Raises:
+            SystemExit: it failed, and was explained; or it lost more of its accuracy than it may.
+        """
+        settings = _settings(self.qairt_root, no_cache=self.cache == "none")
+        attempt = Attempt(
+            self.model, one.platform, self.output, settings, self.debug_bundle, self.as_json, self.verbose
         )
-        _Job(attempt.model, attempt.spec, output, settings, attempt, overwrite=overwrite, force=cache == "anew").run()
+        with explained(attempt):
+            memory.require()
+            attempt.model, base = _configured(self.model, one.platform, as_json=self.as_json)
+            attempt.spec = spec = _with_images(self._spec(one, attempt.model, base), settings)
+            force = self.cache == "anew"
+            job = _Job(attempt.model, spec, self.output, settings, attempt, self.overwrite, force, shared)
+            take(spec, made := job.run())
+            AccuracyDropped.require_none(made["passport"])
+
+    def _spec(self, one: Combination, model: Path, base: Mapping[str, Any]) -> ConversionSpec:
+        values = one.named(model, base)
+        return build_spec(PLATFORMS[one.platform].spec, _chosen(one.platform, values, base), base)
 
 
 def _chosen(platform: str, values: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,21 +198,22 @@ class _Job:
     attempt: Attempt
     overwrite: bool
     force: bool
+    shared: Path | None
 
-    def run(self) -> None:
-        """Answer from the cache, or convert. What a conversion needs is loaded only when there is one."""
+    def run(self) -> Mapping[str, Any]:
+        """Answer from the cache, or convert; what is told of it as plain data.
+
+        What a conversion needs is loaded only when there is one.
+        """
         began = time.monotonic()
         results = Results(self.settings)
         question = results.ask(self.model, self.spec)
         if question and not self.force and (answer := results.find(question, self.output, overwrite=self.overwrite)):
             print_line("result", answer.as_dict()) if self.attempt.as_json else _tell(answer, began)
-            AccuracyDropped.require_none(answer.summary["passport"])
-        elif self.attempt.as_json:
-            self._for_machines(results, question)
-        else:
-            self._for_people(results, question)
+            return answer.as_dict()
+        return (self._for_machines if self.attempt.as_json else self._for_people)(results, question)
 
-    def _for_people(self, results: Results, question: Question | None) -> None:
+    def _for_people(self, results: Results, question: Question | None) -> Mapping[str, Any]:
         from oakmill.cli.progress import Display
         from oakmill.conversion.pipeline import summary
 
@@ -183,9 +225,9 @@ class _Job:
         if self.force:
             for line in found.lines:
                 click.echo(line, err=True)
-        AccuracyDropped.require_none(summary(converted)["passport"])
+        return summary(converted)
 
-    def _for_machines(self, results: Results, question: Question | None) -> None:
+    def _for_machines(self, results: Results, question: Question | None) -> Mapping[str, Any]:
         from oakmill.conversion.pipeline import summary
 
         install_needed(
@@ -195,13 +237,16 @@ class _Job:
         found = results.keep_converted(question, converted, compare=self.force)
         compared = {"rebuilt": found.as_dict()} if self.force else {}
         print_line("result", {**(made := summary(converted)), **compared})
-        AccuracyDropped.require_none(made["passport"])
+        return made
 
     def _convert(self, observer: Observer) -> Converted:
-        """Convert; anew means that no stage takes anything from the cache either."""
+        """Convert; anew means that no stage takes anything from the cache, but for what these conversions share."""
+        from oakmill.conversion.ladder import sharing
         from oakmill.conversion.pipeline import convert
 
         settings = self.settings.model_copy(update={"cache_max_mb": 0}) if self.force else self.settings
+        if self.shared:
+            settings = sharing(settings, self.shared)
         watching = self.attempt.watching(observer)
         return convert(
             self.model, self.spec, self.output, settings=settings, observer=watching, overwrite=self.overwrite

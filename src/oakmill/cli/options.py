@@ -42,6 +42,25 @@ class PlatformWord(click.ParamType[str]):
         return str(click.Choice(list(PLATFORMS)).convert(value, param, ctx))
 
 
+class PlatformWords(click.ParamType[tuple[str, ...]]):
+    """The names of one or several platforms, with commas between them."""
+
+    name = "platforms"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """All of them."""
+        return f"{PlatformWord().get_metavar(param, ctx)}[,...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(PlatformWord().convert(word.strip(), param, ctx) for word in value.split(","))
+
+
+def together(ctx: click.Context, param: click.Parameter, value: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The words of an option that was given several times, each once."""
+    return tuple(dict.fromkeys(word for words in value for word in words))
+
+
 class SpecCommand(click.Command):
     """A command that also has an option for each field of the specs and of their inputs.
 

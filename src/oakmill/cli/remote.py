@@ -17,6 +17,7 @@ from oakmill.cli.connecting import connected, moving
 from oakmill.cli.listing import print_line
 from oakmill.cli.places import place, type_of
 from oakmill.cli.progress import Display
+from oakmill.cli.several import Take, nothing_taken
 from oakmill.client import Hub, Instance, Job, Line, Told
 from oakmill.conversion.events import Event, Kind, Observer, Stage
 from oakmill.errors import AccuracyDropped, OakmillError, SourceError, SpecError
@@ -44,24 +45,38 @@ class Remote:
 
     def run(self) -> None:
         """Convert, and fetch the result with its recipe and passport; a failure ends with its exit code."""
-        began = time.monotonic()
         with connected(self.url or None) as hub, _told_to_machines(self.as_json):
-            job = self._ended(hub)
-            if job.status == "failed":
-                self._fail(job)
-            job.require_success()
-            with moving(job.name) as progress:
-                paths = hub.instances.download(
-                    str(job.result_id), self.output, everything=True, overwrite=self.overwrite, progress=progress
-                )
-        self._tell(hub, job, paths, time.monotonic() - began)
+            self.finish(hub, self.start(hub))
 
-    def _ended(self, hub: Hub) -> Job:
-        """The job as it has ended; interrupted, it is cancelled where it was begun for this command."""
+    def start(self, hub: Hub) -> Job:
+        """Ask for it, with all that it needs."""
         with moving(self.model.name) as progress:
             source = self._source(hub, progress)
             with _spec_without_files(hub, self.spec) as (values, images):
-                job = hub.convert(source, values, images=images, force=self.force, progress=progress)
+                return hub.convert(source, values, images=images, force=self.force, progress=progress)
+
+    def finish(self, hub: Hub, job: Job, take: Take = nothing_taken) -> None:
+        """Wait until it has ended, and fetch the result; `take` is given it.
+
+        Raises:
+            SystemExit: it failed, and that was explained.
+            AccuracyDropped: it lost more than it may; its files are there.
+        """
+        began = time.monotonic()
+        job = self._ended(hub, job)
+        if job.status == "failed":
+            self._fail(job)
+        job.require_success()
+        with moving(job.name) as progress:
+            paths = hub.instances.download(
+                str(job.result_id), self.output, everything=True, overwrite=self.overwrite, progress=progress
+            )
+        self._tell(hub, job, paths, time.monotonic() - began)
+        take(self.spec, {"files": list(map(str, paths)), **(job.result or {})})
+        AccuracyDropped.require_none((job.result or {}).get("passport") or {})
+
+    def _ended(self, hub: Hub, job: Job) -> Job:
+        """The job as it has ended; interrupted, it is cancelled where it was begun for this command."""
         if not job.is_live:
             return job
         try:
@@ -108,7 +123,6 @@ class Remote:
         result = job.result or {}
         if self.as_json:
             print_line("result", {"files": list(map(str, paths)), **result, "job": job.id, "hub": hub.url})
-            AccuracyDropped.require_none(result.get("passport") or {})
             return
         if job.answered_by:
             click.echo(f"the hub had it already: made by job {job.answered_by}", err=True)
@@ -119,7 +133,6 @@ class Remote:
             for reason in passport["reasons"] if verdict is not Severity.OK else ():
                 click.echo(f"! {reason}", err=True)
         click.echo(f"{paths[0]} {paths[0].stat().st_size / 1e6:.2f} MB in {seconds:.1f} s", err=True)
-        AccuracyDropped.require_none(passport)
 
 
 @dataclass(frozen=True)

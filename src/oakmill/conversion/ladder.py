@@ -8,7 +8,6 @@ on labelled images, else by the passport's verdict. Where none is, the best of t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from oakmill.conversion.events import Observer, Progress
 from oakmill.conversion.images.choose import split
 from oakmill.conversion.images.linked import linked
 from oakmill.conversion.output import publish
-from oakmill.conversion.passport import bar
+from oakmill.conversion.passport import bar, choice
 from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.passport.report import Passport
 from oakmill.conversion.passport.tasks import FEW
@@ -89,7 +88,7 @@ def climb(
     tried: list[Rung] = []
     made: list[Converted] = []
     with publish.work_folder() as work:
-        shared = _sharing(settings, work)
+        shared = sharing(settings, work)
         for number, rung in enumerate(rungs := _rungs(spec, settings, work)):
             progress.note(f"AUTO: trying {_title(rung)}, {number + 1} of {len(rungs)}")
             try:
@@ -116,12 +115,18 @@ def _rank(passport: Passport) -> tuple[bool, float]:
     return not rung.fit, drop.value if drop and by_labels else float(passport.verdict.rank)
 
 
-def _sharing(settings: Settings, work: Path) -> Settings:
+def sharing(settings: Settings, work: Path) -> Settings:
     """Settings by which the formats take from one another what they share, also where nothing is to be kept."""
     if settings.cache_max_mb:
         return settings
     kept = type(settings).model_fields["cache_max_mb"].default
     return settings.model_copy(update={"cache_max_mb": kept, "cache_folder": work / "shared"})
+
+
+def precisions(platform: str) -> list[Precision]:
+    """The number formats that are tried for a platform, the fastest first."""
+    found = (Precision(str(rung["target_precision"])) for rung in RUNGS.get(platform, _OTHERS))
+    return list(dict.fromkeys(found))
 
 
 def _title(spec: QuantizingSpec) -> str:
@@ -158,27 +163,5 @@ def _photos(spec: QuantizingSpec, settings: Settings, work: Path) -> Path | None
 def with_rung(passport: Passport, spec: ConversionSpec, file: Path, tried: Sequence[Rung]) -> Passport:
     """The passport with all that was tried before, and itself."""
     assert isinstance(spec, QuantizingSpec)
-    own = Rung(
-        _title(spec),
-        passport.verdict,
-        _measured(passport),
-        file.stat().st_size,
-        fit=bar.is_fit(passport, spec.max_drop),
-        milliseconds=passport.cost.expected.milliseconds if passport.cost and passport.cost.expected else math.nan,
-    )
-    if drop := bar.drop_of(passport):
-        found = passport.accuracy
-        kept = found[1].headline.candidate if found and drop.by_labels else 1 - drop.value
-        own = replace(own, kept=kept, lost=drop.value, lost_low=drop.low, lost_high=drop.high)
+    own = choice.rung_of(passport, _title(spec), file.stat().st_size, spec.max_drop)
     return replace(passport, ladder=(*tried, own))
-
-
-def _measured(passport: Passport) -> str:
-    """The number that says most, in words."""
-    if (found := passport.accuracy) and not bar.is_foreign(found[1]):
-        return found[1].headline.text
-    task = next((task for _, task in passport.tasks if task.measured), None)
-    if task is not None:
-        return f"{task.headline.words} {task.headline.text}"
-    outputs = [output.snr_db for check in passport.checks[:1] for output in check.outputs]
-    return f"worst output {min(outputs):.1f} dB" if outputs else ""

@@ -24,7 +24,7 @@ from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.recipe import read
 from oakmill.conversion.sources import as_onnx, camera_heads
-from oakmill.files import file_sha256
+from oakmill.files import file_sha256, plain_name
 from oakmill.findings import Severity
 from oakmill.graph import equality
 from oakmill.model import open_source
@@ -35,7 +35,6 @@ from oakmill.spec import ConversionSpec, OutputFormat
 from oakmill.spec.class_names import in_words
 from oakmill.spec.recipe import CalibrationRecord, Recipe, SourceRecord, ToolchainRecord
 
-_ENDINGS = re.compile(r"(\.rvc\d)?(\.onnx|\.xml|\.tflite|\.pth?|\.torchscript|\.tar(\.\w+)?|\.zip)?$")
 NAMES_IN_SHORT = 100
 """Names of classes that a conversion's summary has of a head: COCO's 80, and not a text's alphabet."""
 _DOCUMENTS = ("passport.json", "passport.html", "recipe.yaml")
@@ -53,9 +52,8 @@ class Names:
     @classmethod
     def of(cls, spec: ConversionSpec, source: Path, suffix: str, part_suffixes: Sequence[str] = ()) -> Names:
         """By the instance's name, else by the source's."""
-        plain = _ENDINGS.sub("", source.name) or "model"
         own = re.sub(r"[^\w.+-]+", "_", spec.name).strip("._") or "model" if spec.name else ""
-        stem = own or f"{plain}.{spec.platform}"
+        stem = own or f"{plain_name(source)}.{spec.platform}"
         artefact = f"{stem}.{suffix}"
         packed = spec.output_format is OutputFormat.NN_ARCHIVE
         parts = () if packed else tuple(f"{stem}.{part}" for part in part_suffixes)
@@ -118,9 +116,9 @@ def _convert(  # noqa: PLR0913 - what a conversion is told
             if platform.asks_depthai:
                 depthai.start()
             inputs, told = loading.asked_inputs(platform, source, progress)
-            source = as_onnx.as_onnx(source, inputs, work / "as-onnx", spec.seed, settings, progress)
-            inputs, told = camera_heads.exported(inputs, told, source, platform.spec.head or "")
             reuse = Reuse.of(platform, source, progress)
+            source = as_onnx.once(source, inputs, work / "as-onnx", spec.seed, settings, progress, reuse.as_onnx)
+            inputs, told = camera_heads.exported(inputs, told, source, platform.spec.head or "")
         with progress.stage(Stage.PREFLIGHT):
             loaded = loading.loaded(platform, source, inputs, told, reuse, progress)
             source, inputs = loaded.source, loaded.inputs

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.files import file_sha256
 from oakmill.model import weights
-from oakmill.model.source import SourceModel
+from oakmill.model.source import SourceModel, Tensor
 from oakmill.spec.recipe import CalibrationRecord
 
 LARGEST = weights.STAY
@@ -79,6 +79,28 @@ class Reuse:
             lambda wrong: ({}, {"wrong": wrong}),
             lambda lent: str(lent.about["wrong"]),
         )
+
+    def as_onnx(
+        self, source: SourceModel, asked: object, tools: Mapping[str, str], job: Path, make: Callable[[], SourceModel]
+    ) -> SourceModel:
+        """A source of another format with a graph in ONNX, by tools of these digests; its own files stay what they are.
+
+        `job` is a folder that does not exist yet.
+        """
+        if not (tools and all(tools.values())):
+            return make()
+
+        def save(made: SourceModel) -> tuple[dict[str, bytes | Path], dict[str, Any]]:
+            if _together(made.graph) != [made.graph]:
+                raise TypeError("its weights lie beside it")
+            return {"graph.onnx": made.graph}, {"source": written(_Described, _Described.of(made))}
+
+        def load(lent: Lent) -> SourceModel:
+            found = read(_Described, lent.about["source"])
+            _copied(lent, job)
+            return replace(source, graph=job / "graph.onnx", **vars(found))
+
+        return self._once("as-onnx", lambda: (self.source, source.name, asked, tools), make, save, load)
 
     def prepared(self, fixed: onnx.ModelProto, asked: object, make: Callable[[], onnx.ModelProto]) -> onnx.ModelProto:
         """A source graph with fixed shapes, made plain for the compiler; `asked` is what decides how."""
@@ -218,6 +240,20 @@ class Reuse:
         found = self.platform.spec.model_dump(mode="json", exclude=names)
         encodings = found.get("aimet_encodings")
         return {**found, "aimet_encodings": file_sha256(Path(encodings))} if encodings else found
+
+
+@dataclass(frozen=True)
+class _Described:
+    """What writing a source as ONNX finds of it."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    opset: int | None
+    metadata: Mapping[str, str]
+
+    @classmethod
+    def of(cls, source: SourceModel) -> _Described:
+        return cls(source.inputs, source.outputs, source.opset, dict(source.metadata))
 
 
 _form: Callable[[Any], TypeAdapter[Any]] = lru_cache(TypeAdapter)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from oakmill.conversion.events import Progress
@@ -13,6 +13,9 @@ from oakmill.spec import InputSpec
 from oakmill.toolchains.base import Toolchain
 from oakmill.toolchains.torchscript import toolchain as torch_tools
 from oakmill.toolchains.ultralytics import toolchain as ultralytics_tools
+
+Kept = Callable[[SourceModel, object, Mapping[str, str], Path, Callable[[], SourceModel]], SourceModel]
+"""Gives what the cache has, else makes it: `cache.stages.Reuse.as_onnx`."""
 
 
 def toolchains(source_format: str, settings: Settings) -> list[Toolchain]:
@@ -45,3 +48,18 @@ def as_onnx(
     if source.format is SourceFormat.CHECKPOINT:
         return checkpoint.as_onnx(source, inputs, job, seed, settings, progress)
     return tflite.as_onnx(source, inputs, job, seed, settings, progress)
+
+
+def once(
+    source: SourceModel,
+    inputs: Sequence[InputSpec],
+    job: Path,
+    seed: int,
+    settings: Settings,
+    progress: Progress,
+    kept: Kept,
+) -> SourceModel:
+    """As `as_onnx`; what the same tools made of the same source for another conversion is taken from the cache."""
+    tools = {status.name: status.digest for status in (tool.status() for tool in toolchains(source.format, settings))}
+    asked = [[item.model_dump(mode="json") for item in inputs], seed]
+    return kept(source, asked, tools, job, lambda: as_onnx(source, inputs, job, seed, settings, progress))
