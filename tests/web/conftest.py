@@ -60,6 +60,7 @@ class Watch:
 
     host: str
     expected: set[int] = field(default_factory=set)
+    expected_texts: set[str] = field(default_factory=set)
     wrong: list[str] = field(default_factory=list)
 
     def over(self, context: BrowserContext) -> None:
@@ -69,7 +70,8 @@ class Watch:
         context.on("weberror", lambda error: self.wrong.append(f"error: {error.error}"))
 
     def _console(self, message: ConsoleMessage) -> None:
-        refused = any(f"status of {status}" in message.text for status in self.expected)
+        texts = self.expected_texts | {f"status of {status}" for status in self.expected}
+        refused = any(text in message.text for text in texts)
         if message.type in ("error", "warning") and not refused:
             self.wrong.append(f"console: {message.text}")
 

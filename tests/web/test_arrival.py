@@ -3,6 +3,7 @@ switched their export on."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from tests.conversion.tflite_makers import convolution, written
 from tests.hub_servers import ServedHub
 from tests.tools import installed
 from tests.unit.model.test_torch_files import checkpoint, named
-from tests.web.conftest import Served, watched_admin, watching
-from tests.web.furnish import Hub
+from tests.web.conftest import Served, Watch, watched_admin, watching
+from tests.web.furnish import Hub, network
 from tests.web.working import asked, ran
 
 SLOW = 120_000
@@ -71,3 +72,48 @@ def test_a_checkpoint_becomes_an_archive_with_its_head_and_names(page: Page, hub
         config = client.get(f"/instances/{job['result_id']}/config").raise_for_status().json()
     (head,) = config["model"]["heads"]
     assert (head["parser"], head["metadata"]["classes"]) == ("YOLO", ["acorn", "oak"])
+
+
+def test_what_is_refused_leaves_nothing_behind(page: Page, watch: Watch, tmp_path: Path) -> None:
+    """A text file that was sent as a model left a Pending model, which kept the name from the right file."""
+    watch.expected.add(422)
+    (tmp_path / "acorns.onnx").write_text("no model at all")
+    sent(page, tmp_path / "acorns.onnx")
+    expect(page.locator("[data-wrong]")).not_to_be_empty(timeout=SLOW)
+    expect(page).to_have_url(re.compile("/models/new$"))
+    assert "acorns" not in page.context.request.get("/models").text()
+
+    right = tmp_path / "right" / "acorns.onnx"
+    right.parent.mkdir()
+    right.write_bytes(network(29))
+    page.set_input_files("#files", right)
+    page.get_by_role("button", name="Upload").click()
+    expect(page.locator("[data-found]")).to_contain_text("ONNX", timeout=SLOW)
+
+
+def test_an_upload_that_was_cut_off_is_gone_on_with_under_its_name(page: Page, watch: Watch, tmp_path: Path) -> None:
+    """The name of an upload that had been left was taken, and nothing led to what waited."""
+    (tmp_path / "twigs.onnx").write_bytes(network(30))
+    page.route("**/api/v1/uploads", lambda route: route.abort())
+    watch.expected_texts.add("net::ERR_FAILED")
+    sent(page, tmp_path / "twigs.onnx")
+    expect(page.locator("[data-wrong]")).not_to_be_empty()
+    waited = page.url
+    assert waited.endswith("/upload")
+
+    page.unroute("**/api/v1/uploads")
+    sent(page, tmp_path / "twigs.onnx")
+    expect(page.locator("[data-found]")).to_contain_text("ONNX", timeout=SLOW)
+    assert page.url == waited
+
+
+def test_the_browser_asks_before_it_leaves_what_is_being_sent(page: Page, tmp_path: Path) -> None:
+    """A click on a link in the middle of an upload ended it without a word."""
+    (tmp_path / "leaf.onnx").write_bytes(network(31))
+    page.route("**/complete", lambda route: None)  # it is being sent for as long as this lasts
+    sent(page, tmp_path / "leaf.onnx")
+    expect(page.locator("[data-list]")).to_contain_text("checking")
+    with page.expect_event("dialog") as caught:
+        page.close(run_before_unload=True)
+    assert caught.value.type == "beforeunload"
+    caught.value.accept()

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy.orm import Session
 
 from oakmill.preflight.findings import reports_of
-from oakmill.registry import access, instances, models, resolve, variants
+from oakmill.registry import access, instances, models, places, resolve, variants
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address
 from oakmill.registry.semver import FIRST
@@ -24,6 +24,7 @@ from oakmill.web.views.filters import model_path
 
 pages = page_router()
 
+DEFAULT = "default"
 Word = Annotated[str, Query(max_length=255)]
 
 
@@ -47,7 +48,10 @@ def new_page(context: Changing) -> Response:
 
 @pages.post("/models/new")
 def create(context: Changing, session: Writing, form: Form) -> Response:
-    """The model with its first version and a source that waits for its files."""
+    """The model with its first version and a source that waits for its files; where it waits already, that one."""
+    if waiting := places.waiting(session, context.caller, form.get("name"), form.get("variant") or DEFAULT):
+        waiting.model_type = form.get("type") or ModelType.ONNX
+        return _placed(waiting)
     model = models.create(
         session,
         context.caller,
@@ -71,6 +75,20 @@ def version_page(model_id: Id, context: Changing, session: Reading, variant: Wor
 def add_version(model_id: Id, context: Changing, session: Writing, form: Form) -> Response:
     """The version, and a source that waits for its files."""
     return _placed(_source(session, context.caller, model_id, form))
+
+
+@pages.post("/models/new/withdrawn")
+def withdraw_model(context: Changing, session: Writing, form: Form) -> Response:
+    """What came is no model: the name is free again."""
+    places.withdraw(session, context.caller, form.get("instance"), with_model=True)
+    return Response(status_code=204)
+
+
+@pages.post("/models/{model_id}/upload/withdrawn")
+def withdraw_version(model_id: Id, context: Changing, session: Writing, form: Form) -> Response:
+    """What came is no model: the model is as it was."""
+    places.withdraw(session, context.caller, form.get("instance"), with_model=False)
+    return Response(status_code=204)
 
 
 @pages.get("/instances/{instance_id}/upload")
@@ -118,7 +136,7 @@ def _source(session: Session, caller: Caller, model_id: str, form: Fields) -> In
         session,
         caller,
         model_id,
-        name=form.get("variant") or "default",
+        name=form.get("variant") or DEFAULT,
         version=form.get("version").strip() or None,
         changelog=form.get("changelog").replace("\r\n", "\n").strip(),
     )

@@ -59,6 +59,15 @@ async function placed() {
   history.replaceState(null, "", made.page); // a reload comes back to this upload
 }
 
+// What was refused leaves nothing behind: another file may have the same name, and the place is made for it anew.
+async function withdrawn() {
+  const body = new URLSearchParams({ instance: form.dataset.instance });
+  const answer = await fetch(`${form.getAttribute("action")}/withdrawn`, { method: "POST", body, headers: { "HX-Request": "true" } });
+  if (!answer.ok) return; // other files of it have come, and stay
+  delete form.dataset.instance;
+  history.replaceState(null, "", form.getAttribute("action"));
+}
+
 async function go() {
   await placed();
   const purpose = { kind: "instance", instance_id: form.dataset.instance };
@@ -81,13 +90,19 @@ for (const type of ["dragleave", "drop"]) zone.addEventListener(type, () => zone
 zone.addEventListener("drop", (event) => (event.preventDefault(), choose(event.dataTransfer.files)));
 chooser.addEventListener("change", () => choose(chooser.files));
 
+// The browser asks before it leaves what is being sent.
+const stay = (event) => event.preventDefault();
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   [button.disabled, part("wrong").textContent] = [true, ""];
+  window.addEventListener("beforeunload", stay);
   try {
     await go();
   } catch (error) {
     part("wrong").textContent = error.message;
+    if (error.isRefusal && form.getAttribute("action") && form.dataset.instance) await withdrawn();
   }
+  window.removeEventListener("beforeunload", stay);
   button.disabled = false;
 });

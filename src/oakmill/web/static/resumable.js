@@ -8,7 +8,9 @@ async function asked(method, path, body) {
   const answer = await fetch(`/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
-  throw new Error([problem.detail ?? `The hub answered ${answer.status}.`, problem.remedy].filter(Boolean).join(" "));
+  const error = new Error([problem.detail ?? `The hub answered ${answer.status}.`, problem.remedy].filter(Boolean).join(" "));
+  error.isRefusal = answer.status === 413 || answer.status === 422; // the file itself, whoever sends it again
+  throw error;
 }
 
 function send(id, offset, piece, watch) {
