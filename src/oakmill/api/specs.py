@@ -19,7 +19,7 @@ from oakmill.model.source import Tensor
 from oakmill.preflight.findings import reports_of
 from oakmill.registry import instances
 from oakmill.registry.tables import Instance, InstanceStatus
-from oakmill.spec import InputSpec
+from oakmill.spec import InputSpec, wrong
 from oakmill.spec.platforms import PLATFORMS, PlatformName
 
 routes = router("conversions")
@@ -96,9 +96,8 @@ def _checked(inputs: list[dict[str, Any]]) -> list[InputSpec]:
     try:
         return [InputSpec.model_validate(item) for item in inputs]
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, ("inputs", *first["loc"])))
-        raise SpecError(f"{where}: {first['msg']}", subject=where) from None
+        place, words = wrong.first_of(error.errors())
+        raise SpecError(f"inputs.{place}: {words}", subject=f"inputs.{place}") from None
 
 
 def _prefilled(row: Instance) -> tuple[list[dict[str, Any]], dict[str, str]]:

@@ -14,12 +14,11 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from oakmill.errors import SpecError
-from oakmill.spec import ConversionSpec, InputSpec, class_names
+from oakmill.spec import ConversionSpec, InputSpec, class_names, wrong
 from oakmill.spec.flags import flag_of
 from oakmill.spec.platforms import PLATFORMS, spec_kinds
 
 _NOT_OPTIONS = {"platform", "inputs"}
-_SHOWN = 200
 """Characters of a wrong value that are shown: 10,000 names would fill the screen."""
 _LISTS = {"shape", "mean_values", "scale_values"}
 _INPUT_FIELDS = {name: field for name, field in InputSpec.model_fields.items() if name != "name"}
@@ -239,8 +238,6 @@ def invalid(error: ValidationError, model: type[ConversionSpec]) -> SpecError:
     place = [part for part in first["loc"] if isinstance(part, str) and part != "inputs"]
     fields = {**model.model_fields, **_INPUT_FIELDS}
     flag = next((flag_of(name, fields[name]) for name in place if name in fields), "")
-    message = str(first["msg"]).removeprefix("Value error, ")
-    shown = "" if isinstance(first["input"], dict) else f" (given: {repr(first['input'])[:_SHOWN]})"
-    words = f"{flag}: {message}{shown}" if flag else f"{message}{shown}"
+    words = f"{flag}: {wrong.in_words(first)}" if flag else wrong.in_words(first)
     help_text = fields[place[0]].description if place and place[0] in fields else ""
     return SpecError(words, subject=flag, remedy=help_text or "")

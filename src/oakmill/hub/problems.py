@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from oakmill.errors import OakmillError, SpecError, Unavailable
+from oakmill.spec import wrong
 
 MEDIA_TYPE = "application/problem+json"
 LONGEST = 4000
@@ -100,8 +101,8 @@ def _oakmill(request: Request, error: Exception) -> JSONResponse:
 
 def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    wrong = [_wrong(item) for item in error.errors()[:20]]
-    first = wrong[0] if wrong else Wrong(where="request", message="it cannot be read")
+    found = [_wrong(item) for item in error.errors()[:20]]
+    first = found[0] if found else Wrong(where="request", message="it cannot be read")
     return response(
         Problem(
             type=_urn("InvalidRequest"),
@@ -111,13 +112,13 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
             code="InvalidRequest",
             subject=first.where,
             remedy="See /api/v1/openapi.json for what is taken.",
-            errors=wrong,
+            errors=found,
         )
     )
 
 
 def _wrong(item: dict[str, Any]) -> Wrong:
-    return Wrong(where=".".join(map(str, item["loc"]))[:LONGEST], message=str(item["msg"])[:LONGEST])
+    return Wrong(where=wrong.place_of(item)[:LONGEST], message=wrong.in_words(item)[:LONGEST])
 
 
 def _http(request: Request, error: Exception) -> JSONResponse:

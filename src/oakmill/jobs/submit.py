@@ -23,7 +23,7 @@ from oakmill.registry import instances
 from oakmill.registry.identifiers import new_id
 from oakmill.registry.tables import Instance, InstanceStatus, Model, Team, Variant
 from oakmill.settings import Settings
-from oakmill.spec import ConversionSpec, OutputFormat, QuantizingSpec
+from oakmill.spec import ConversionSpec, OutputFormat, QuantizingSpec, wrong
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.storage.database import now
 
@@ -81,9 +81,8 @@ def parse(values: Mapping[str, Any], files: Mapping[str, str] | None = None) -> 
     try:
         spec = facts.spec.model_validate({**named, "platform": facts.name})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the request"
-        raise SpecError(f"{where}: {first['msg']}", subject=where) from None
+        where, words = wrong.first_of(error.errors(), "the request")
+        raise SpecError(f"{where}: {words}", subject=where) from None
     require_no_paths(spec, files or {})
     return spec
 

@@ -19,6 +19,7 @@ from oakmill.model.sniff import identify, only_onnx, sniff
 from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.model.tflite import read_tflite
 from oakmill.settings import Settings
+from oakmill.spec import wrong
 
 _READERS = {SourceFormat.OPENVINO_IR: read_ir, SourceFormat.TFLITE: read_tflite}
 _CONFIG = "config.json"
@@ -103,8 +104,7 @@ def _mend(raw: dict[str, Any], problem: str, location: tuple[int | str, ...]) ->
 
 
 def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return ": ".join(wrong.first_of(error.errors()))
 
 
 def _broken_config(archive: Path, why: str) -> BrokenModel:

@@ -31,7 +31,7 @@ from pydantic import ValidationError
 
 from oakmill.errors import BrokenModel, SpecError
 from oakmill.model.source import Tensor
-from oakmill.spec import Encoding, InputSpec
+from oakmill.spec import Encoding, InputSpec, wrong
 
 _PREPROCESSING = {"mean_values", "scale_values", "encoding_from", "encoding_to"}
 _COLOURS = {Encoding.RGB, Encoding.BGR}
@@ -104,7 +104,7 @@ def _prefilled(described: Mapping[str, Any] | None, tensor: Tensor) -> InputSpec
     try:
         return InputSpec.model_validate(values)
     except ValidationError as error:
-        message = f"config.json describes input {tensor.name!r} wrongly: {error.errors()[0]['msg']}"
+        message = f"config.json describes input {tensor.name!r} wrongly: {wrong.first_of(error.errors())[1]}"
         raise BrokenModel(message, subject=tensor.name) from error
 
 
@@ -199,5 +199,5 @@ def _joined(name: str | None, values: dict[str, Any]) -> InputSpec:
     try:
         return InputSpec.model_validate({"name": name} | values)
     except ValidationError as error:
-        message = f"what is asked of input {name!r} does not fit together: {error.errors()[0]['msg']}"
+        message = f"what is asked of input {name!r} does not fit together: {wrong.first_of(error.errors())[1]}"
         raise SpecError(message, subject=name or "") from error

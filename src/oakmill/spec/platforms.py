@@ -110,6 +110,7 @@ _ROWS = (
         about="Intel Keem Bay. INT8 or FP16; without the vendor's compiler, an IR.",
         spec=Rvc3Spec,
         limits=Limits("ir"),
+        tools=Tools("ir_version", "rvc3/openvino-"),
         yaml_block=RVC3,
         own_tools=("rvc3_compile_tool", "rvc3_container"),
     ),
@@ -158,7 +159,7 @@ class _Known:
     def check(self, word: str) -> str:
         """The word itself."""
         if word not in self.words():
-            raise PydanticCustomError("enum", "Input should be one of {known}", {"known": ", ".join(self.words())})
+            raise PydanticCustomError("enum", "not {expected}", {"expected": f"one of {', '.join(self.words())}"})
         return word
 
 

@@ -33,6 +33,9 @@ class Rvc3Spec(QuantizingSpec):
     """All parameters of a conversion to RVC3."""
 
     platform: Literal["rvc3"] = "rvc3"
+    ir_version: Literal["2022.3.2"] = Field(
+        "2022.3.2", description="OpenVINO version whose IR is written; there is one."
+    )
     target_precision: Precision = Field(
         Precision.INT8_STANDARD,
         description="Number format of the converted model: INT8_STANDARD, FP16_STANDARD, or AUTO, the fastest of them "

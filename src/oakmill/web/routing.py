@@ -18,6 +18,7 @@ from starlette.types import Scope
 from oakmill.errors import HubError, NoKey, NotFound, OakmillError, SpecError
 from oakmill.hub import sessions
 from oakmill.hub.csrf import SAFE, require_own_page
+from oakmill.spec import wrong
 from oakmill.web.compression import compress
 from oakmill.web.render import error_page
 
@@ -91,7 +92,7 @@ def _known(error: Exception) -> OakmillError:
         first = error.errors()[0]
         what = ".".join(map(str, first["loc"][1:]))
         kind = NotFound if first["loc"][0] == "path" else SpecError
-        return kind(f"{what}: {first['msg']}", subject=what, remedy="Go back, and look at what was asked.")
+        return kind(f"{what}: {wrong.in_words(first)}", subject=what, remedy="Go back, and look at what was asked.")
     if isinstance(error, HTTPException) and error.status_code == 404:
         return NotFound("There is no such page.")
     return HubError("The hub met an error that it does not know.", remedy="The hub's log has the details.")

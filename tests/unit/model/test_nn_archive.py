@@ -150,7 +150,7 @@ def test_a_config_that_names_no_model_is_refused(
         (b"{", "not valid"),
         (b"\xff\xfe\xff", "not valid"),
         (b"[]", "it is not an object"),
-        (b"{}", "model: Field required"),
+        (b"{}", "model: it is missing"),
         (b"[" * 200_000, "not valid"),
         (b'{"model": {"metadata": 1}}', r"model\.metadata"),
         (b" " * (2 << 20), "larger than 1 MB"),

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from oakmill.conversion.failures.failure import Edit
 from oakmill.errors import SpecError
-from oakmill.spec import ConversionSpec
+from oakmill.spec import ConversionSpec, wrong
 from oakmill.spec.flags import options_of
 
 _INPUTS = "inputs."
@@ -33,9 +33,8 @@ def apply(edit: Edit, spec: Spec) -> Spec:
     try:
         return type(spec).model_validate(edited(spec.model_dump(exclude_unset=True), edit))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or next(iter(edit), "")
-        raise SpecError(f"the edit of {place} does not fit: {first['msg']}", subject=place) from None
+        place, words = wrong.first_of(error.errors(), next(iter(edit), ""))
+        raise SpecError(f"the edit of {place} does not fit: {words}", subject=place) from None
 
 
 def edited(values: Mapping[str, Any], edit: Edit) -> dict[str, Any]:

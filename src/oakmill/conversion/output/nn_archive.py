@@ -15,7 +15,7 @@ from oakmill.conversion.output import xz
 from oakmill.errors import PreparationFailed
 from oakmill.heads.outputs import renamed
 from oakmill.model.source import Tensor
-from oakmill.spec import Encoding
+from oakmill.spec import Encoding, wrong
 
 _DTYPES = {
     "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32",
@@ -66,7 +66,7 @@ def config(
     try:
         Config.model_validate(document)
     except ValidationError as error:
-        reason = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
+        reason = "; ".join(f"{wrong.place_of(item)}: {wrong.in_words(item)}" for item in error.errors()[:3])
         raise PreparationFailed(
             f"the NN Archive's config is not valid: {reason}",
             remedy="check the heads in the source archive's config.json, or use --format native",

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from oakmill.errors import SourceError
 from oakmill.files import expanded
 from oakmill.settings import Settings
-from oakmill.spec import ConversionSpec, plain_yaml
+from oakmill.spec import ConversionSpec, plain_yaml, wrong
 from oakmill.spec.recipe import Recipe
 
 VERSION = 1
@@ -109,9 +109,8 @@ def validated(document: dict[str, Any], name: str) -> Recipe:
     try:
         return Recipe.model_validate(_as_meant(document))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        message = f"{name} is no recipe that this Oakmill can follow: {place}: {first['msg']}"
+        place, words = wrong.first_of(error.errors())
+        message = f"{name} is no recipe that this Oakmill can follow: {place}: {words}"
         raise BadRecipe(message, subject=name, remedy="use the Oakmill that made it, whose version it states") from None
 
 

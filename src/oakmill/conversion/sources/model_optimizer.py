@@ -26,7 +26,7 @@ from oakmill.graph.outputs import own_nodes
 from oakmill.model import merge_inputs
 from oakmill.model.source import Tensor
 from oakmill.settings import Settings
-from oakmill.spec import Encoding, InputSpec
+from oakmill.spec import Encoding, InputSpec, wrong
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.model_optimizer import options as mo
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
@@ -100,8 +100,7 @@ class MoStep:
         try:
             return tuple(map(InputSpec.model_validate, found.values()))
         except ValidationError as error:
-            first = error.errors()[0]
-            raise SpecError(f"mo arguments: {first['msg'].removeprefix('Value error, ')}") from None
+            raise SpecError(f"mo arguments: {wrong.first_of(error.errors())[1]}") from None
 
     def graph(self, prepared: Prepared) -> onnx.ModelProto:
         """The graph that mo is given: without the preprocessing, where mo embeds it."""

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from oakmill.errors import SpecError
+from oakmill.spec import wrong
 from oakmill.spec.inputs import InputSpec
 from oakmill.spec.quantization import Precision, RangeMethod
 from oakmill.spec.rvc4 import Rvc4Spec
@@ -56,7 +57,7 @@ def _pick(first: bool | None, second: bool) -> bool:
 
 
 def _words(error: ValidationError) -> str:
-    return "; ".join(str(problem["msg"]).removeprefix("Value error, ") for problem in error.errors())
+    return "; ".join(map(wrong.in_words, error.errors()))
 
 
 def _said(value: object) -> str:

@@ -11,12 +11,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from oakmill.conversion import registry
-from oakmill.errors import ArgumentRefused, OakmillError
+from oakmill.conversion.inputs import ResolvedInput
+from oakmill.errors import ArgumentRefused, OakmillError, SpecError
 from oakmill.findings import Finding
 from oakmill.settings import Settings
-from oakmill.spec import ConversionSpec, Encoding, InputSpec, preprocessing_rules
+from oakmill.spec import ConversionSpec, Encoding, InputSpec, preprocessing_rules, wrong
 from oakmill.spec.class_names import as_option
+from oakmill.web.forms import decided
 from oakmill.web.forms.fields import NAMES, Field, fields_of, input_fields
+from oakmill.web.forms.source import Source
 from oakmill.web.forms.submitted import Fields
 from oakmill.web.views.filters import plain
 
@@ -29,18 +32,19 @@ _NOTHING = {"mean_values": "0", "scale_values": "1"}
 class Checked:
     """What a form asks for: the values that it states, the spec where they are right, and what is wrong by field.
 
-    `findings` are on values that are legal, by the field of their input.
+    `findings` are on values that are legal, by the field of their input, as are the words on its `colours`.
     """
 
     values: dict[str, Any]
     spec: ConversionSpec | None = None
     errors: dict[str, str] = field(default_factory=dict)
     findings: dict[str, tuple[Finding, ...]] = field(default_factory=dict)
+    colours: dict[str, str] = field(default_factory=dict)
 
 
-def read(kind: type[ConversionSpec], form: Fields, archive: Sequence[Mapping[str, Any]], settings: Settings) -> Checked:
-    """The form, checked; `archive` is what is said of each input without it."""
-    inputs, places = _inputs(form, archive)
+def read(kind: type[ConversionSpec], form: Fields, source: Source, settings: Settings) -> Checked:
+    """The form, checked against the spec and the source's inputs."""
+    inputs, places = _inputs(form, source.archive)
     values: dict[str, Any] = {}
     errors: dict[str, str] = {}
     for item in fields_of(kind):
@@ -51,9 +55,19 @@ def read(kind: type[ConversionSpec], form: Fields, archive: Sequence[Mapping[str
         else:
             values |= {} if value is None else {item.name: value}
     found = Checked(values | ({"inputs": inputs} if inputs else {}), errors=errors)
-    found.findings = dict(_mistakes(inputs, places, archive))
+    found.findings = dict(_mistakes(inputs, places, source.archive))
     found.errors |= dict(wrong_arguments(str(kind.model_fields["platform"].default), values, settings))
     _check(kind, found, places)
+    _fit(found, source)
+    return found
+
+
+def untouched(stated: dict[str, Any], source: Source) -> Checked:
+    """A form that nobody has typed into yet: what it states beforehand, of which nothing is wrong."""
+    found = Checked(stated)
+    asked = [InputSpec.model_validate(item) for item in stated.get("inputs") or ()]
+    items = enumerate(decided.inputs_of(asked, source))
+    found.colours = {f"inputs.{at}": decided.in_words(item) for at, item in items if isinstance(item, ResolvedInput)}
     return found
 
 
@@ -138,9 +152,25 @@ def _check(kind: type[ConversionSpec], found: Checked, places: Sequence[int]) ->
     except ValidationError as error:
         for item in error.errors():
             where = _place([str(part) for part in item["loc"]], places)
-            found.errors.setdefault(where, str(item["msg"]).removeprefix("Value error, "))
+            found.errors.setdefault(where, _sentence(wrong.in_words(item)))
         return
     found.spec = None if found.errors else spec
+
+
+def _fit(found: Checked, source: Source) -> None:
+    """Whether the inputs can take what the spec says of them, as the conversion itself decides it."""
+    if found.spec is None:
+        return
+    for at, item in enumerate(decided.inputs_of(found.spec.inputs, source)):
+        if isinstance(item, SpecError):
+            found.errors.setdefault(f"inputs.{at}", _sentence(_told(item).rstrip(".")))
+            found.spec = None
+        elif item:
+            found.colours[f"inputs.{at}"] = decided.in_words(item)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _place(where: Sequence[str], places: Sequence[int]) -> str:

@@ -16,6 +16,7 @@ from oakmill.spec import preprocessing_rules
 from oakmill.spec.class_names import as_option
 from oakmill.spec.platforms import PLATFORMS, PlatformName
 from oakmill.toolchains import catalog
+from oakmill.web.forms import decided
 from oakmill.web.forms import values as spec_values
 from oakmill.web.forms.choices import choices_of
 from oakmill.web.forms.fields import fields_of, groups_of, input_fields
@@ -63,18 +64,16 @@ def form_page(
     names = [item["name"] for item in source.tensors]
     said = context.request.query_params.multi_items()
     given = Fields([item for item in said if item[0].startswith("inputs.") or item[0] == "head"])
-    found = (
-        spec_values.read(PLATFORMS[platform].spec, given, source.archive, context.at.settings) if list(given) else None
-    )
+    found = spec_values.read(PLATFORMS[platform].spec, given, source, context.at.settings) if list(given) else None
     texts = {**spec_values.shown(stated, names), **_texts(given)}
-    return _form(context, session, source, platform, texts, found or Checked(stated))
+    return _form(context, session, source, platform, texts, found or spec_values.untouched(stated, source))
 
 
 @pages.post("/instances/{instance_id}/convert/{platform}/check")
 def check(instance_id: Id, platform: PlatformName, context: Known, session: Reading, form: Form) -> Response:
     """What is wrong with the form as it stands, field by field, and the same conversion in other tongues."""
     source = source_of(session, context.caller, instance_id)
-    found = spec_values.read(PLATFORMS[platform].spec, form, source.archive, context.at.settings)
+    found = spec_values.read(PLATFORMS[platform].spec, form, source, context.at.settings)
     fields = [item.name for item in fields_of(PLATFORMS[platform].spec)]
     for at in range(len(source.tensors)):
         fields += [f"inputs.{at}", *(f"inputs.{at}.{item.name}" for item in input_fields())]
@@ -86,7 +85,7 @@ def check(instance_id: Id, platform: PlatformName, context: Known, session: Read
 def preflight(instance_id: Id, platform: PlatformName, context: Known, session: Reading, form: Form) -> Response:
     """Whether the source can go to the platform with the shapes that the form asks for."""
     source = source_of(session, context.caller, instance_id)
-    found = spec_values.read(PLATFORMS[platform].spec, form, source.archive, context.at.settings)
+    found = spec_values.read(PLATFORMS[platform].spec, form, source, context.at.settings)
     shapes = [item for item in found.spec.inputs if item.shape] if found.spec else []
     report = source.report(platform)
     if shapes:
@@ -98,7 +97,7 @@ def preflight(instance_id: Id, platform: PlatformName, context: Known, session: 
 def head(instance_id: Id, platform: PlatformName, context: Known, session: Reading, form: Form) -> Response:
     """What the source's outputs are taken for, with the shapes and the family that the form asks for."""
     source = source_of(session, context.caller, instance_id)
-    found = spec_values.read(PLATFORMS[platform].spec, form, source.archive, context.at.settings)
+    found = spec_values.read(PLATFORMS[platform].spec, form, source, context.at.settings)
     inputs, named = (found.spec.inputs, len(found.spec.class_names)) if found.spec else ((), 0)
     family = heads.family_of(form.get("head"))
     facts = heads.of(context.at, source.row, inputs, platform, family, named)
@@ -121,7 +120,7 @@ def head(instance_id: Id, platform: PlatformName, context: Known, session: Readi
 def export(instance_id: Id, platform: PlatformName, context: Changing, session: Writing, form: Form) -> Response:
     """Ask for the conversion, and go to its job; where the form is wrong, it is shown again."""
     source = source_of(session, context.caller, instance_id)
-    found = spec_values.read(PLATFORMS[platform].spec, form, source.archive, context.at.settings)
+    found = spec_values.read(PLATFORMS[platform].spec, form, source, context.at.settings)
     if found.spec is not None:
         try:
             spec, named = jobs.parse(session, context.caller, platform, found.values)
@@ -170,6 +169,7 @@ def _form(
         texts={**before, **texts},
         origins=source.prefilled(),
         found=found,
+        unsaid=decided.defaults(source),
         presets=preprocessing_rules.PRESETS,
         report=source.report(platform),
         words=_words(context, source, platform, found),

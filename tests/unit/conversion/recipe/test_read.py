@@ -75,7 +75,7 @@ BOMB = b"a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"
         (b"- 1", "no recipe"),
         (b"recipe_version: 99\n", "of version 99"),
         (b"oakmill: 1\n", "no recipe_version"),
-        (b"recipe_version: 1\n", "oakmill: Field required"),
+        (b"recipe_version: 1\n", "oakmill: it is missing"),
         (b"x: !!python/object/apply:os.system ['true']", "not YAML"),
         (BOMB, r"YAML reference \(\*a\)"),
         (b"x: " + b"[" * 5_000, "not YAML"),

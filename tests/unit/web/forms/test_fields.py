@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from oakmill.spec import ConversionSpec, Rvc2Spec, Rvc3Spec, Rvc4Spec
 from oakmill.spec.platforms import spec_kinds
 from oakmill.spec.yaml_config import translate
 from oakmill.web.forms.fields import LEFT_OUT, fields_of, groups_of, input_fields
+from oakmill.web.forms.source import Source
 from oakmill.web.forms.submitted import Fields
 from oakmill.web.forms.values import Checked, read, shown
 from oakmill.web.forms.words import words_of
@@ -28,7 +30,14 @@ ARCHIVE: dict[str, Any] = {"name": "x", "mean_values": [1.5, 2, 3], "scale_value
 
 def stated(kind: type[ConversionSpec], *said: dict[str, Any], **fields: str) -> Checked:
     pairs = [(name.replace("__", "."), value) for name, value in fields.items()]
-    return read(kind, Fields(pairs), list(said) or [NOTHING], Settings())
+    return read(kind, Fields(pairs), of_inputs(list(said) or [NOTHING]), Settings())
+
+
+def of_inputs(archive: list[dict[str, Any]], shape: Sequence[int | None] = (1, 3, 64, 64)) -> Source:
+    """A source with such inputs, of which nothing else is known."""
+    nothing: Any = None
+    tensors = [{"name": item["name"], "shape": list(shape), "dtype": "float32"} for item in archive]
+    return Source(nothing, nothing, nothing, tensors, archive, {})
 
 
 @pytest.mark.parametrize("kind", spec_kinds())
@@ -73,10 +82,10 @@ def test_a_choice_that_the_spec_refuses_alone_is_not_offered() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("number_of_shaves", "17", "less than or equal to 16"),
-        ("ir_version", "new", "match pattern"),
-        ("inputs__0__shape", "1,3,x", "valid integer"),
-        ("inputs__0__layout", "nchw", "match pattern"),
+        ("number_of_shaves", "17", "17' has to be 16 or less"),
+        ("ir_version", "new", "is not of the form"),
+        ("inputs__0__shape", "1,3,x", "no whole number"),
+        ("inputs__0__layout", "nchw", "is not of the form"),
         ("mo_args", '--scale "', "cannot be split"),
         ("mo_args", "--nonsense", "not one that can be passed on"),
         ("compile_tool_args", "-m /etc/passwd", "not passed on"),
@@ -253,4 +262,37 @@ def test_names_of_classes_are_read_as_they_are_typed(text: str) -> None:
     assert again.spec == found.spec
     words = words_of(Rvc2Spec, found.values, address="team/model", file="model.onnx", url="http://hub")
     assert shlex.join(["--classes", text]) in words.command
-    assert "line 2 is empty" in stated(Rvc2Spec, class_names="a\n\nb").errors["class_names"]
+    assert "Line 2 is empty" in stated(Rvc2Spec, class_names="a\n\nb").errors["class_names"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"mean_values": "1, 2"}, "Input 'x' has 3 channel(s), but 2 mean values were given"),
+        ({"scale_values": "0.485/0.229"}, "'0.485/0.229' is no number"),
+        ({"layout": "NC"}, "has 4 dimensions [1, 3, 64, 64], layout NC has 2"),
+        ({"encoding_from": "GRAY", "encoding_to": "BGR"}, "cannot take BGR"),
+    ],
+)
+def test_values_that_do_not_fit_the_input_are_told_in_the_form(fields: dict[str, str], wrong: str) -> None:
+    """Two mean values on three channels passed the form, and the job failed on them."""
+    found = stated(Rvc2Spec, **{f"inputs__0__{name}": text for name, text in fields.items()})
+    assert found.spec is None
+    assert wrong in " ".join(found.errors.values())
+
+
+@pytest.mark.parametrize(
+    ("shape", "fields", "said"),
+    [
+        ((1, 3, 64, 64), {}, "fed RGB, and the camera gives BGR: channels are reversed in the file"),
+        ((None, 3, None, None), {}, "fed RGB, and the camera gives BGR"),
+        ((1, 3, 64, 64), {"encoding_from": "BGR"}, "fed BGR, and so is the file: nothing is reversed"),
+        ((1, 1, 64, 64), {}, "Gray images"),
+        ((1, 80), {}, "Not an image"),
+    ],
+)
+def test_colours_are_said_in_words(shape: Sequence[int | None], fields: dict[str, str], said: str) -> None:
+    """The form said "as the model says" where an ONNX says nothing."""
+    pairs = [(f"inputs.0.{name}", text) for name, text in fields.items()]
+    found = read(Rvc2Spec, Fields(pairs), of_inputs([NOTHING], shape), Settings())
+    assert said in found.colours["inputs.0"]
