@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.web.conftest import Served
+from tests.web.working import ran
 
 
 @pytest.fixture
@@ -38,6 +39,18 @@ def test_every_tab_has_its_own_address(page: Page, converted: dict[str, Any]) ->
         page.get_by_label("Parts of the instance").get_by_role("link", name=tab).click()
         expect(page.locator("main")).to_contain_text(words)
         expect(page.locator(".tabs [aria-current=page]")).to_contain_text(tab)
+
+
+def test_a_result_is_made_anew_and_compared(page: Page, hub: Served, converted: dict[str, Any]) -> None:
+    """The page of a recipe told a command for a terminal, beside files that only the hub has."""
+    page.goto(f"/instances/{converted['result_id']}?tab=recipe")
+    page.get_by_role("button", name="Make it anew on this hub").click()
+    page.wait_for_url("**/jobs/*")
+    job_id = page.url.rpartition("/")[2]
+    with hub.client() as client:
+        ran(hub, hub.home, client.get(f"/jobs/{job_id}").json())
+    page.goto(f"/jobs/{job_id}")
+    expect(page.locator(".result .notice.ok")).to_contain_text("Made anew: the same bytes in every file")
 
 
 def test_parameters_tell_what_was_changed(page: Page, converted: dict[str, Any]) -> None:

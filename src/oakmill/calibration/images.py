@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from oakmill.errors import SourceError, SpecError
 from oakmill.spec import Encoding, Resize
@@ -79,7 +79,7 @@ def read_image(
     try:
         pixels = np.asarray(_fitted(_decoded(path, sizes, gray), sizes, resize))
     except _DAMAGE as error:
-        raise SourceError(f"{path.name} cannot be read as an image: {error}", subject=str(path)) from error
+        raise SourceError(f"{path.name} cannot be read as an image: {_why(error, path)}", subject=str(path)) from error
     if encoding is Encoding.BGR and not gray:
         pixels = pixels[..., ::-1]
     present = [letter for letter in layout if letter in "HWC" and (letter != "C" or not gray)]
@@ -87,12 +87,19 @@ def read_image(
     return np.ascontiguousarray(pixels.transpose(order), dtype).reshape(shape)
 
 
+def _why(error: Exception, path: Path) -> str:
+    """What the library says, without the folders of the machine that it names."""
+    if isinstance(error, UnidentifiedImageError):
+        return "it is of no known format, or damaged"
+    return str(error).replace(str(path), path.name)
+
+
 def _read_array(path: Path, shape: tuple[int, ...]) -> NDArray[Any]:
     try:
         # Mapping checks the header against the file's length, before memory is taken for what it claims.
         array = np.array(np.lib.format.open_memmap(path, mode="r"))
     except _DAMAGE as error:
-        raise SourceError(f"{path.name} cannot be read as an array: {error}", subject=str(path)) from error
+        raise SourceError(f"{path.name} cannot be read as an array: {_why(error, path)}", subject=str(path)) from error
     if array.dtype.kind not in "biuf":
         raise SourceError(f"{path.name} holds {array.dtype}, not numbers", subject=str(path))
     if array.shape not in {shape, shape[1:] if shape[0] == 1 else shape}:

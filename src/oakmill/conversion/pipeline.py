@@ -38,6 +38,8 @@ from oakmill.spec.recipe import CalibrationRecord, Recipe, SourceRecord, Toolcha
 NAMES_IN_SHORT = 100
 """Names of classes that a conversion's summary has of a head: COCO's 80, and not a text's alphabet."""
 _DOCUMENTS = ("passport.json", "passport.html", "recipe.yaml")
+_FILES = frozenset({"quantization_data", "verification_images", "aimet_encodings"})
+"""Parameters that may name a file of this machine."""
 
 
 @dataclass(frozen=True)
@@ -196,13 +198,20 @@ def _page(spec: ConversionSpec, source: SourceModel, passport: Passport, recipe:
         "toolchain": ", ".join(item.name for item in recipe.toolchains),
         "Oakmill": recipe.oakmill,
         "parameters": {
-            name: in_words(value) if name == "class_names" else value
+            name: _for_people(name, value)
             for name, value in spec.model_dump(mode="json", exclude_defaults=True).items()
             if name not in ("inputs", "platform")
         },
         **{f"input {item.name}": item.model_dump(mode="json") for item in recipe.inputs},
     }
     return page.render(passport, facts)
+
+
+def _for_people(name: str, value: Any) -> Any:
+    """A parameter's value; of a file its name, and not where it lies on this machine."""
+    if name == "class_names":
+        return in_words(value)
+    return Path(value).name if name in _FILES and isinstance(value, str) else value
 
 
 def _thumbnails(passport: Passport, images: Images) -> dict[str, str]:

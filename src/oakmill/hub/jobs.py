@@ -68,15 +68,24 @@ def edited(session: Session, caller: Caller, job: Job, edits: Mapping[str, Any])
 
 
 def retry(
-    session: Session, caller: Caller, at: Hub, job: Job, spec: ConversionSpec | None = None, files: Files | None = None
+    session: Session,
+    caller: Caller,
+    at: Hub,
+    job: Job,
+    spec: ConversionSpec | None = None,
+    files: Files | None = None,
+    *,
+    anew: bool = False,
 ) -> Job:
     """Ask for an ended job again, as it was or with another spec; the new job names it in `retry_of`.
+
+    With `anew` nothing is taken from the cache, and the bytes are compared with what is there.
 
     Raises:
         SpecError, NotFound, Conflict: as `submit.again`.
         TooLarge: the team's quota is used up.
     """
-    made = submit.again(session, caller, job, settings=at.settings, spec=spec, files=files)
+    made = submit.again(session, caller, job, settings=at.settings, spec=spec, files=files, anew=anew)
     _require_room(session, made)
     _note(session, caller, "job.retry", made, platform=made.platform)
     return made

@@ -27,6 +27,9 @@ from oakmill.storage.database import Database
 DEBUG_BUNDLE = Role.DEBUG_BUNDLE
 """The role of the evidence that a failed conversion leaves with its instance."""
 
+NOT_COMPILED = "not_compiled"
+"""The code of the finding on a file that still needs a vendor's compiler."""
+
 _ROLES = ((".passport.json", Role.PASSPORT), (".passport.html", Role.PASSPORT_PAGE), (".recipe.yaml", Role.RECIPE))
 
 
@@ -110,6 +113,8 @@ def _facts(result: Instance, summary: Mapping[str, Any], recipe: Recipe | None) 
     noted = {name: summary[name] for name in ("config", "heads") if summary.get(name)}
     if cost := (summary.get("passport") or {}).get("cost"):
         noted["cost"] = cost
+    if reason := _not_compiled(summary):
+        noted["not_compiled"] = reason
     found: instances.Facts = {"verdict": summary.get("verdict"), "facts": {**result.facts, **noted}}
     if recipe is None:
         return found
@@ -120,6 +125,13 @@ def _facts(result: Instance, summary: Mapping[str, Any], recipe: Recipe | None) 
     found["parameters"] = recipe.spec.model_dump(mode="json") | recipe.model_dump(mode="json", include={"inputs"})
     found["facts"] |= {"source": recipe.source.model_dump(), "toolchains": _named(recipe)}
     return found
+
+
+def _not_compiled(summary: Mapping[str, Any]) -> str:
+    """Why no camera runs the file as it is, and what to do; nothing of one that is compiled."""
+    findings = (summary.get("passport") or {}).get("findings") or ()
+    found = next((item for item in findings if item.get("code") == NOT_COMPILED), None)
+    return f"{found['message'][:1].upper()}{found['message'][1:]}. {found['remedy']}." if found else ""
 
 
 def _named(recipe: Recipe) -> list[dict[str, Any]]:

@@ -293,10 +293,12 @@ def again(
     settings: Settings,
     spec: ConversionSpec | None = None,
     files: Mapping[str, str] | None = None,
+    anew: bool = False,
 ) -> Job:
     """Ask for an ended job again, as it was or with another spec; the new job says of which it is a retry.
 
-    `files` are those of the other spec; by default those of the job that it has not named otherwise.
+    `files` are those of the other spec; by default those of the job that it has not named otherwise. With `anew`
+    nothing is taken from the cache.
 
     Raises:
         Conflict: it has not ended, or its source is gone.
@@ -320,7 +322,7 @@ def again(
         priority=min(job.priority, session.get_one(Team, job.team_id).highest_priority),
         limits=job.limits,
         retry_of=job.id,
-        force=job.kind == REBUILD,
+        force=anew or job.kind == REBUILD,
     )
 
 

@@ -29,10 +29,10 @@ _OF_VALUE: dict[str, Callable[[Limits], str]] = {
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), lambda _: "has no fields"),
     **dict.fromkeys(("enum", "literal_error"), lambda limits: f"is not {limits['expected']}"),
     "finite_number": lambda _: "is no finite number",
-    "greater_than": lambda limits: f"has to be more than {limits['gt']}",
-    "greater_than_equal": lambda limits: f"has to be {limits['ge']} or more",
-    "less_than": lambda limits: f"has to be less than {limits['lt']}",
-    "less_than_equal": lambda limits: f"has to be {limits['le']} or less",
+    "greater_than": lambda limits: f"has to be more than {_number(limits['gt'])}",
+    "greater_than_equal": lambda limits: f"has to be {_number(limits['ge'])} or more",
+    "less_than": lambda limits: f"has to be less than {_number(limits['lt'])}",
+    "less_than_equal": lambda limits: f"has to be {_number(limits['le'])} or less",
     "string_too_long": lambda limits: f"has more than {limits['max_length']} characters",
     "string_too_short": lambda limits: f"has fewer than {limits['min_length']} characters",
     "string_pattern_mismatch": lambda limits: f"is not of the form {limits['pattern']}",
@@ -60,6 +60,10 @@ def place_of(item: ErrorDetails | Mapping[str, Any]) -> str:
 def first_of(errors: Sequence[ErrorDetails], whole: str = "") -> tuple[str, str]:
     """Where the first of them is, `whole` where that is everything, and its words."""
     return place_of(errors[0]) or whole, in_words(errors[0])
+
+
+def _number(limit: Any) -> Any:
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 
 def _shown(value: Any) -> str:

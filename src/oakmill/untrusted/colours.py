@@ -19,7 +19,7 @@ from oakmill.conversion.passport import Confidence, Task, tasks_of
 from oakmill.conversion.passport.confidence import clarity
 from oakmill.conversion.passport.conventions import Testimony
 from oakmill.conversion.passport.mirror import is_telling, witness
-from oakmill.errors import NotFound, UnsupportedModel
+from oakmill.errors import NotFound, SourceError, UnsupportedModel
 from oakmill.graph import preprocessing, shapes
 from oakmill.graph.equality import Session
 from oakmill.graph.preprocessing import Preprocessing
@@ -119,20 +119,20 @@ def react(asked: TryColours, place: Place) -> Reactions:
     Raises:
         UnsupportedModel: it is no ONNX, or takes no image.
         NotFound: the set has no such image.
+        SourceError: no image can be read.
     """
     source = open_source(place.files / asked.model, place.scratch / "source", place.settings)
     if source.format is not SourceFormat.ONNX:
         raise UnsupportedModel("Only ONNX is run here.", remedy="Upload the model as ONNX to see its colours.")
     subject = Subject(source, asked.inputs)
-    images = _images(asked, place)
     listeners = [Listener(subject) for _ in asked.variants]
-    looked_at = _listen(subject, images, asked.variants, listeners)
+    looked_at = _listen(subject, _images(asked, place), asked.variants, listeners)
     return Reactions(
         input=subject.image.name,
         shape=subject.image.shape,
         task=type(subject.task).__name__ if subject.task else "",
-        image=_shown(images[0], subject.size),
-        images=looked_at,
+        image=_shown(looked_at[0], subject.size),
+        images=len(looked_at),
         telling=all(listener.is_telling for listener in listeners),
         reactions=tuple(listener.reaction for listener in listeners),
     )
@@ -140,15 +140,29 @@ def react(asked: TryColours, place: Place) -> Reactions:
 
 def _listen(
     subject: Subject, images: Sequence[Path], variants: Sequence[Preprocessed], listeners: Sequence[Listener]
-) -> int:
-    """Show the first image, and further ones while there is time; how many were looked at."""
+) -> list[Path]:
+    """Show the first image, and further ones while there is time; those that were looked at. Damaged ones are not.
+
+    Raises:
+        SourceError: none can be read.
+    """
     deadline = time.monotonic() + SECONDS
-    for count, path in enumerate(images):
-        if count and time.monotonic() > deadline:
-            return count
-        for variant, listener in zip(variants, listeners, strict=True):
-            listener.add(*subject.run(path, variant))
-    return len(images)
+    seen: list[Path] = []
+    damage: SourceError | None = None
+    for path in images:
+        if seen and time.monotonic() > deadline:
+            break
+        try:
+            heard = [subject.run(path, variant) for variant in variants]
+        except SourceError as error:
+            damage = error
+            continue
+        for listener, outputs in zip(listeners, heard, strict=True):
+            listener.add(*outputs)
+        seen.append(path)
+    if damage and not seen:
+        raise damage
+    return seen
 
 
 def _seen(task: Task | None, outputs: Outputs) -> tuple[Seen, ...] | None:

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from oakmill.conversion.passport.page import STYLE
 from oakmill.errors import OakmillError
+from oakmill.hub import problems
 from oakmill.web.icons import icon
 from oakmill.web.navigation import uncounted
 from oakmill.web.views import filters
@@ -79,4 +80,5 @@ def error_page(request: Request, error: OakmillError) -> HTMLResponse:
     template = "error_part.html" if short else "error.html"
     frame = {"navigation": uncounted(request.url.path), "caller": getattr(request.state, "caller", None)}
     title = _TITLES.get(error.status, "Something went wrong")
-    return page(request, template, status=error.status, error=error, heading=title, **frame)
+    told = problems.of(error, request.app.state.settings.home)
+    return page(request, template, status=error.status, error=told, heading=title, **frame)

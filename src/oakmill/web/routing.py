@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
@@ -23,6 +24,8 @@ from oakmill.web.compression import compress
 from oakmill.web.render import error_page
 
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+NOBODY = 499
+"""As servers note a request whose client left before it was answered."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'self'",
@@ -48,6 +51,8 @@ class PageRoute(APIRoute):
             try:
                 require_own_page(request)
                 response = await handle(request)
+            except ClientDisconnect:  # somebody typed on, or left: nobody hears the answer
+                response = Response(status_code=NOBODY)
             except Exception as error:  # noqa: BLE001 - whatever it is, people get a page and the log the rest
                 response = told(request, error)
             for name, value in HEADERS.items():

@@ -55,7 +55,7 @@ def test_what_can_be_used_is_copied_and_the_rest_is_named(folder: Path, settings
     assert names(added) == ["a.png", "b.JPG", "copy.png", "d.npy", "e.raw"]
     why = {item.name: item.why for item in added.left_out}
     assert why.keys() == {"words.jpg", "objects.npy", "empty.png", "readme.txt"}
-    assert why["words.jpg"] == "cannot be read as an image: cannot identify image file"
+    assert why["words.jpg"] == "cannot be read as an image: it is of no known format, or damaged"
     assert why["empty.png"] == "is empty"
     assert why["readme.txt"].startswith("is neither an image")
     assert [(item.name, item.why) for item in added.duplicates] == [("deep/c.png", "is a copy of copy.png")]

@@ -172,7 +172,7 @@ def test_the_pages_offer_it_and_draw_its_form(hub: TestClient) -> None:
     assert "1.0 – installed" in form.text
     assert "0.9 – needs a copier of yours" in form.text
     checked = hub.post("/instances/aimi_source/convert/toy/check", data={"paint": "12"}).text
-    assert "less than or equal to 9" in checked
+    assert "has to be 9 or less" in checked
     assert "--to toy" in checked
     assert "A copy." in hub.get("/toolchains").text
 

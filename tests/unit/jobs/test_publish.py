@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from oakmill.conversion.recipe.read import LARGEST, BadRecipe
+from oakmill.conversion.rvc3.methods import NOT_COMPILED
 from oakmill.jobs import publish
 
 
@@ -21,3 +24,11 @@ def test_a_recipe_that_is_none_ends_the_job_in_words(tmp_path: Path, text: str) 
     path.write_text(text)
     with pytest.raises(BadRecipe, match=r"m\.recipe\.yaml"):
         publish._recipe([path])
+
+
+def test_what_still_needs_a_compiler_is_noted() -> None:
+    """The page showed the program for a camera below the words that no camera runs the file."""
+    found = json.loads(json.dumps({"passport": {"findings": [asdict(NOT_COMPILED)]}}))
+    assert publish._not_compiled(found).startswith("No camera runs this file: no public package has a compiler")
+    assert not publish._not_compiled({"passport": {"findings": []}})
+    assert not publish._not_compiled({})

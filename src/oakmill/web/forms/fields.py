@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from oakmill.spec import ConversionSpec, InputSpec
 from oakmill.web.views.filters import plain
+from oakmill.web.views.labels import label_of
 
 Kind = Literal[
     "text", "number", "range", "switch", "choice", "several", "lines", "numbers", "arguments", "set", "names"
@@ -32,15 +33,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The form's parts in order; what no part names is advanced."""
 
-LABELS = {
-    "name": "Model instance name", "ir_version": "IR version", "snpe_version": "SNPE version",
-    "max_drop": "Accuracy that may be lost", "silu_int16": "SiLU inputs in 16 bits",
-    "blob": "Convert to blob", "number_of_shaves": "SHAVEs", "pot_target_device": "POT target device",
-    "mo_args": "Mo Args", "compile_tool_args": "Compile Tool Args", "htp_socs": "Chips",
-    "disable_onnx_simplification": "Disable ONNX simplification", "keep_outputs": "Keep the source's own outputs",
-}  # fmt: skip
-"""By HubAI's words, where they differ from the field's own."""
-
 WORDS = {"nn_archive": "NN Archive", "native": "Bare file", "nncf": "NNCF", "pot": "POT", "mse": "MSE"}
 
 SHOWN_WHEN = {
@@ -56,7 +48,6 @@ SETS = frozenset({"quantization_data", "verification_images"})
 NAMES = "class_names"
 """The field whose text the spec itself reads."""
 _SLIDER = 16
-_ACRONYMS = re.compile(r"\b(snpe|onnx|dlc|htp|ir)\b", re.IGNORECASE)
 _FLAGS = re.compile(r"(?<![\w-])--?[a-zA-Z_]\w*")
 
 
@@ -210,9 +201,3 @@ def _options(model: type[Any], name: str, words: Sequence[str], default: str, *,
         except ValidationError:
             continue
         yield Option(word, WORDS.get(word) or word.replace("_", " "))
-
-
-def label_of(name: str) -> str:
-    """A field's name for people."""
-    words = LABELS.get(name) or name.replace("_", " ").capitalize()
-    return _ACRONYMS.sub(lambda found: found.group().upper(), words) if name not in LABELS else words

@@ -41,6 +41,13 @@ def retry(job_id: Id, context: Changing, session: Writing, form: Form) -> Respon
     return context.go(f"/jobs/{job.id}")
 
 
+@pages.post("/jobs/{job_id}/anew")
+def anew(job_id: Id, context: Changing, session: Writing) -> Response:
+    """Convert as then, with nothing out of the cache, and compare the bytes."""
+    row = visibility.changeable_job(session, context.caller, job_id)
+    return context.go(f"/jobs/{jobs.retry(session, context.caller, context.at, row, anew=True).id}")
+
+
 def edited(job: Job, remedy: str) -> ConversionSpec:
     """A job's spec, with the edit of one of its failure's remedies where one is numbered.
 

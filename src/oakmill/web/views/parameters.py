@@ -12,15 +12,17 @@ from oakmill.spec.class_names import in_words
 from oakmill.spec.flags import flag_of
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.web.views.filters import plain
+from oakmill.web.views.labels import label_of
 
 _ELSEWHERE = ("inputs", "platform")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a conversion: its option, its value in effect, and the default."""
+    """One parameter of a conversion: its label in the form, its option, its value in effect, and the default."""
 
     name: str
+    label: str
     flag: str
     value: str
     default: str
@@ -43,7 +45,7 @@ def parameters_of(row: Instance) -> list[Parameter]:
             continue
         default = None if about.default is PydanticUndefined else about.get_default(call_default_factory=False)
         value, usual = _shown(name, row.parameters[name]), _shown(name, default)
-        found.append(Parameter(name, flag_of(name, about), value, usual, about.description or ""))
+        found.append(Parameter(name, label_of(name), flag_of(name, about), value, usual, about.description or ""))
     return sorted(found, key=lambda item: not item.differs)
 
 

@@ -86,7 +86,7 @@ def test_only_pictures_of_three_channels_are_reversed() -> None:
         ("--input left", "cannot begin elsewhere"),
         ("--input left,right,conv", "cannot begin elsewhere"),
         ("--scale 0", "none may be 0"),
-        ("--scale 9999999", "less than or equal to 1000000"),
+        ("--scale 9999999", "1000000 or less"),
     ],
 )
 def test_what_does_not_fit_the_model_is_refused(line: str, why: str) -> None:
