@@ -76,13 +76,18 @@ def archive(size: int = 64) -> bytes:
         "heads": [head],
     }
     config = json.dumps({"config_version": "1.0", "model": model}).encode()
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:xz") as tar:
-        for name, data in (("config.json", config), ("net.onnx", network(size))):
+    return packed({"config.json": config, "net.onnx": network(size)})
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    """An NN Archive of these files."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:xz") as tar:
+        for name, data in files.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
-    return packed.getvalue()
+    return made.getvalue()
 
 
 @dataclass
@@ -144,13 +149,13 @@ def furnish(client: httpx.Client) -> dict[str, str]:
             version=f"1.{number}.0", changelog=f"Trained on {number + 1}2 000 more pictures of the **night shift**.",
         )  # fmt: skip
     ids["source"] = plain["id"]
-    packed = add_source(client, full["id"], archive(96), file="detector.tar.xz", variant="96x96 with preprocessing")
-    ids["archive"] = packed["id"]
+    archived = add_source(client, full["id"], archive(96), file="detector.tar.xz", variant="96x96 with preprocessing")
+    ids["archive"] = archived["id"]
     for shaves in range(1, 13):
         body = {"platform": "rvc2", "spec": {"blob": True, "number_of_shaves": shaves}, "name": f"rvc2 {shaves} shaves"}
         made(client, f"/instances/{plain['id']}/conversions", body)
     made(client, f"/instances/{plain['id']}/conversions", {"platform": "rvc4", "spec": {"target_precision": "FP16"}})
-    made(client, f"/instances/{packed['id']}/conversions", {"platform": "rvc2"})
+    made(client, f"/instances/{archived['id']}/conversions", {"platform": "rvc2"})
     long = "A model whose name is so long that no list, no card and no breadcrumb was ever made for it " * 2
     ids["long"] = made(client, "/models", {"name": long.strip(), "summary": "word" * 50, "visibility": "private"})["id"]
     for name, task in (("Depth from one eye", "DEPTH_ESTIMATION"), ("Plate reader", "OPTICAL_CHARACTER_RECOGNITION")):

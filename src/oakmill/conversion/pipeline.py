@@ -215,8 +215,8 @@ def _for_people(name: str, value: Any) -> Any:
 
 
 def _thumbnails(passport: Passport, images: Images) -> dict[str, str]:
-    """The images on which the two models differ most, small."""
-    drawn = [*(task.worst for _, task in passport.shown), *(row.worst for row in passport.parsers)]
+    """The images on which the two models differ most, and those that show best what they do, small."""
+    drawn = [*(task.worst for _, task in passport.shown), *(row.worst for row in passport.parsers), passport.best]
     worst = {item.image for items in drawn for item in items}
     return {name: pixels.thumbnail(image) for name, image in images.held_out.thumbnails(worst).items()}
 

@@ -13,12 +13,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from oakmill.conversion.passport import report
+from oakmill.conversion.passport.headline import headline
 from oakmill.conversion.recipe import read
 from oakmill.errors import LimitExceeded, ToolKilled
 from oakmill.jobs import queue
 from oakmill.jobs.job_log_writer import Held, LeaseLost
 from oakmill.jobs.tables import Job, JobStatus
-from oakmill.registry import instances, teams
+from oakmill.registry import faces, instances, teams
 from oakmill.registry.tables import Instance, Role
 from oakmill.spec.recipe import Recipe
 from oakmill.storage.blobs import BlobStore, Stored
@@ -30,7 +32,12 @@ DEBUG_BUNDLE = Role.DEBUG_BUNDLE
 NOT_COMPILED = "not_compiled"
 """The code of the finding on a file that still needs a vendor's compiler."""
 
-_ROLES = ((".passport.json", Role.PASSPORT), (".passport.html", Role.PASSPORT_PAGE), (".recipe.yaml", Role.RECIPE))
+_ROLES = (
+    (".passport.json", Role.PASSPORT),
+    (".passport.html", Role.PASSPORT_PAGE),
+    (".recipe.yaml", Role.RECIPE),
+    (".face.jpg", Role.FACE),
+)
 
 
 def succeeded(db: Database, blobs: BlobStore, held: Held, job: Job, out: Path, summary: Mapping[str, Any]) -> None:
@@ -57,6 +64,7 @@ def succeeded(db: Database, blobs: BlobStore, held: Held, job: Job, out: Path, s
             _write(session, blobs, result, stored)
             teams.require_within(session, job.team_id, sum(bytes_.size for _, bytes_ in stored))
             instances.set_available(session, result, **_facts(result, summary, recipe))
+            faces.choose(session, result.model_id)
 
 
 def failed(db: Database, blobs: BlobStore, held: Held, job: Job, out: Path, failure: Mapping[str, Any]) -> None:
@@ -115,6 +123,8 @@ def _facts(result: Instance, summary: Mapping[str, Any], recipe: Recipe | None) 
         noted["cost"] = cost
     if reason := _not_compiled(summary):
         noted["not_compiled"] = reason
+    if accuracy := _accuracy(summary.get("passport") or {}):
+        noted["accuracy"] = accuracy
     found: instances.Facts = {"verdict": summary.get("verdict"), "facts": {**result.facts, **noted}}
     if recipe is None:
         return found
@@ -132,6 +142,15 @@ def _not_compiled(summary: Mapping[str, Any]) -> str:
     findings = (summary.get("passport") or {}).get("findings") or ()
     found = next((item for item in findings if item.get("code") == NOT_COMPILED), None)
     return f"{found['message'][:1].upper()}{found['message'][1:]}. {found['remedy']}." if found else ""
+
+
+def _accuracy(passport: Mapping[str, Any]) -> dict[str, Any]:
+    """The number that stands for the passport; nothing where it is none that can be read."""
+    try:
+        found = headline(report.read(passport))
+    except ValueError:
+        return {}
+    return found.as_dict() if found else {}
 
 
 def _named(recipe: Recipe) -> list[dict[str, Any]]:

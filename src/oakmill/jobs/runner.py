@@ -136,7 +136,10 @@ class ConversionJob:
 
     def _result(self, summary: Mapping[str, Any]) -> dict[str, Any]:
         """What is published: the names of the files, the result first, and what is known of them."""
-        names = [Path(path).name for path in summary["files"]]
+        from oakmill.conversion.passport import face
+
+        drawn = face.write(self.out)
+        names = [Path(path).name for path in (*summary["files"], *([drawn] if drawn else []))]
         return {**summary, "files": names, "config": _config(self.out / names[0])}
 
     def _install(self, watch: Tell) -> None:

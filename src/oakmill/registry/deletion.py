@@ -12,6 +12,7 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy.orm import Session
 
 from oakmill.errors import Conflict
+from oakmill.registry import faces
 from oakmill.registry.tables import Instance, Model, Origin, Variant, Version
 from oakmill.storage.database import Base
 
@@ -65,6 +66,8 @@ def delete(session: Session, row: Deletable, *, force: bool) -> None:
     session.flush()
     session.execute(delete_rows(type(row)).where(type(row).id == row.id).execution_options(synchronize_session=False))
     session.expunge(row)
+    if not isinstance(row, Model):
+        faces.choose(session, row.model_id)
 
 
 def _below(row: Deletable) -> Select[tuple[str]]:

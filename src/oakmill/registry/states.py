@@ -36,4 +36,5 @@ class Role(StrEnum):
     PASSPORT = "passport"
     PASSPORT_PAGE = "passport_page"
     RECIPE = "recipe"
+    FACE = "face"  #: a small image of what the model sees, for lists
     DEBUG_BUNDLE = "debug_bundle"  #: the evidence that a failed conversion leaves

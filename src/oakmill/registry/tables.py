@@ -131,7 +131,9 @@ class AuditEntry(Base):
 
 
 class Model(Seen, Timed, Base):
-    """A model: a name and a card; what can be downloaded stands below it. `words` is what a search by text reads."""
+    """A model: a name and a card; what can be downloaded stands below it. `words` is what a search by text reads.
+
+    `face` is the sha256 of the small image that lists show; it is a file of one of the instances."""
 
     __tablename__ = "models"
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -147,6 +149,7 @@ class Model(Seen, Timed, Base):
     is_yolo: Mapped[bool] = mapped_column(default=False)
     downloads: Mapped[int] = mapped_column(default=0)
     card: Mapped[str] = mapped_column(Text, default="")
+    face: Mapped[str | None] = mapped_column(Sha256)
     team: Mapped[Team] = relationship(lazy="raise")
     __table_args__ = (
         UniqueConstraint("team_id", "slug", name="one_model_per_slug"),

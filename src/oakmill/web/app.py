@@ -23,14 +23,15 @@ from oakmill.web.pages import (
     models,
     removal,
     session,
+    sights,
     toolchains,
     troubleshooting,
 )
 from oakmill.web.routing import Nowhere
 
 PARTS = (
-    assets, session, models, removal, arrival, card, instances, convert, conversions, jobs, job_actions, evidence,
-    troubleshooting, compare, datasets, toolchains, keys, graph, colours,
+    assets, session, models, sights, removal, arrival, card, instances, convert, conversions, jobs, job_actions,
+    evidence, troubleshooting, compare, datasets, toolchains, keys, graph, colours,
 )  # fmt: skip
 """In the order in which their routes are tried."""
 

@@ -8,7 +8,7 @@ from oakmill.conversion.passport.measurement import Measurement
 from oakmill.conversion.passport.metric import Metric
 from oakmill.conversion.passport.observed import OutputEncoding, neighbours
 from oakmill.conversion.passport.report import FP16_LARGEST, Check, HeldOut, Overflow, Passport, overflows, read
-from oakmill.conversion.passport.tasks import ClassAgreement, Seen, Sighting, Task, TaskAgreement, WorstImage
+from oakmill.conversion.passport.tasks import ClassAgreement, Seen, ShownImage, Sighting, Task, TaskAgreement
 
 __all__ = [
     "FP16_LARGEST",
@@ -27,10 +27,10 @@ __all__ = [
     "Overflow",
     "Passport",
     "Seen",
+    "ShownImage",
     "Sighting",
     "Task",
     "TaskAgreement",
-    "WorstImage",
     "neighbours",
     "overflows",
     "read",

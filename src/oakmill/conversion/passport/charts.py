@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from markupsafe import Markup
 
-from oakmill.conversion.passport import pixels
 from oakmill.conversion.passport.histogram import ValuePairs
 from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.passport.tasks import Seen, Sighting
@@ -63,20 +62,24 @@ def heat(values: ValuePairs) -> Markup:
     ).format(href=values.drawing, low=f"{values.low:.3g}", high=f"{values.high:.3g}")
 
 
-def picture(thumbnail: str, sighting: Sighting) -> Markup:
-    """A thumbnail, with what a model says of it drawn in: boxes, a mask."""
-    width, height = pixels.size(thumbnail)
+def picture(image: Markup, size: tuple[int, int], sighting: Sighting, words: str = "") -> Markup:
+    """An image (SVG of that size) with what a model says of it drawn in: boxes, a mask. `words` say what it is."""
+    width, height = size
     boxes = [seen for seen in sighting.seen if seen.box]
     drawn = Markup("").join(_box(seen, width, height, named=place < LABELS) for place, seen in enumerate(boxes))
-    layers = Markup("").join(
-        Markup('<image width="{w}" height="{h}" preserveAspectRatio="none" href="{href}"/>').format(
-            w=width, h=height, href=layer
-        )
-        for layer in (thumbnail, sighting.mask)
-        if layer
-    )
-    return Markup('<svg class="picture" viewBox="0 0 {w} {h}" role="img">{layers}{drawn}</svg>').format(
-        w=width, h=height, layers=layers, drawn=drawn
+    mask = layer(sighting.mask, size) if sighting.mask else ""
+    unit = max(width, height) / 260  # of lines and letters, whatever the image's size
+    return Markup(
+        '<svg class="picture" viewBox="0 0 {w} {h}" role="img" aria-label="{words}">{image}{mask}'
+        '<g stroke-width="{line:.2f}" font-size="{letters:.1f}">{drawn}</g></svg>'
+    ).format(w=width, h=height, image=image, mask=mask, drawn=drawn, words=words, line=1.6 * unit, letters=9.5 * unit)
+
+
+def layer(href: str, size: tuple[int, int], name: str = "") -> Markup:
+    """An image as SVG of that size; by its `name` it can be used again."""
+    known = Markup(' id="{name}"').format(name=name) if name else ""
+    return Markup('<image{known} width="{w}" height="{h}" preserveAspectRatio="none" href="{href}"/>').format(
+        known=known, w=size[0], h=size[1], href=href
     )
 
 
@@ -88,9 +91,12 @@ def _box(seen: Seen, width: int, height: int, *, named: bool) -> Markup:
     ).format(kind="" if seen.matched else "lone", x=x0, y=y0, w=max(x1 - x0, 1), h=max(y1 - y0, 1), t=title)
     if not named:
         return shape
-    right = x0 > 0.6 * width  # there a name would leave the image
+    right, unit = x0 > 0.6 * width, max(width, height) / 260  # at the right a name would leave the image
     text = Markup('<text class="tag" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{t}</text>').format(
-        x=min(x1, width) - 2 if right else x0 + 2, y=max(y0 - 2, 9), anchor="end" if right else "start", t=title
+        x=min(x1, width) - 2 * unit if right else x0 + 2 * unit,
+        y=max(y0 - 2 * unit, 9 * unit),
+        anchor="end" if right else "start",
+        t=title,
     )
     return shape + text
 

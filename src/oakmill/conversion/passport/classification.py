@@ -15,13 +15,13 @@ from oakmill.conversion.passport.tasks import (
     BESIDE,
     DECLARED,
     ENOUGH,
+    Gallery,
     Seen,
     Sighting,
     TaskAgreement,
-    WorstImage,
-    WorstImages,
     by_key,
     classes_seen,
+    confusions_of,
     label,
     share,
 )
@@ -73,7 +73,8 @@ class Classifier:
     _probabilities: bool = True
     _logits: bool = False
     _by_image: list[float] = field(default_factory=list)
-    _worst: WorstImages = field(default_factory=WorstImages)
+    _gallery: Gallery = field(default_factory=Gallery)
+    _pairs: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -94,6 +95,7 @@ class Classifier:
         self._reference[top_a] += 1
         self._candidate[top_b] += 1
         self._both[top_a] += top_a == top_b
+        self._pairs[top_a, top_b] += 1
         self._top5 += int(top_a in np.argpartition(-b, min(4, b.size - 1))[:5])
         self._sure += int(a[top_a] >= SURE)
         self._sure_same += int(a[top_a] >= SURE and top_a == top_b)
@@ -103,8 +105,7 @@ class Classifier:
 
     def _keep(self, image: str, a: Floats, b: Floats, agreement: float) -> None:
         self._by_image.append(agreement)
-        if self._worst.would_keep(agreement):
-            self._worst.add(WorstImage(image, agreement, self._sighting(a), self._sighting(b)))
+        self._gallery.add(image, agreement, float(a.max()), lambda: (self._sighting(a), self._sighting(b)))
 
     def _sighting(self, scores: Floats) -> Sighting:
         best = np.argsort(-scores, kind="stable")[:5]
@@ -134,13 +135,15 @@ class Classifier:
             self._metrics(),
             len(self._by_image),
             f"{self._classes} {scores}; {origin}",
-            self._worst.sorted(),
+            self._gallery.worst.sorted(),
             classes_seen(self.names, self._reference, self._candidate, self._both),
             tuple(self._by_image),
             self.guessed,
             self.decides,
             self.evident,
             few=few,
+            best=self._gallery.best.sorted(),
+            confusions=confusions_of(self._pairs),
         )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,13 +13,13 @@ from oakmill.conversion.passport.tasks import (
     BESIDE,
     DECLARED,
     ENOUGH,
+    Gallery,
     Seen,
     Sighting,
     TaskAgreement,
-    WorstImage,
-    WorstImages,
     by_key,
     classes_seen,
+    confusions_of,
     label,
     share,
 )
@@ -30,6 +30,8 @@ from oakmill.heads.recognise import CONFIDENCE, SUPPRESSION
 MATCHED = 0.5
 """The overlap from which two boxes are the same one, as in AP50."""
 SHOWN = 40
+LARGE = 4
+"""Boxes that say how well an image shows what the model does."""
 
 
 @dataclass
@@ -50,7 +52,8 @@ class Detector:
     _shift: float = 0.0
     _sides: float = 0.0
     _by_image: list[float] = field(default_factory=list)
-    _worst: WorstImages = field(default_factory=WorstImages)
+    _gallery: Gallery = field(default_factory=Gallery)
+    _confused: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -65,6 +68,7 @@ class Detector:
         self._reference.update(first.labels.tolist())
         self._candidate.update(second.labels.tolist())
         self._both.update(first.labels[pairs.reference].tolist())
+        self._confused.update(_named_otherwise(first, second, pairs))
         self._overlap += float(pairs.iou.sum())
         self._sides += float((first.corners[:, 2:] - first.corners[:, :2]).min(axis=1, initial=np.inf).sum())
         self._shift += float(np.abs(first.scores[pairs.reference] - second.scores[pairs.candidate]).sum())
@@ -89,10 +93,11 @@ class Detector:
 
     def _keep(self, image: str, first: Boxes, second: Boxes, pairs: Matches, agreement: float) -> None:
         self._by_image.append(agreement)
-        lone = len(first) + len(second) - 2 * len(pairs.iou)
-        if self._worst.would_keep(agreement, lone):
-            sightings = self._sighting(first, pairs.reference), self._sighting(second, pairs.candidate)
-            self._worst.add(WorstImage(image, agreement, *sightings), lone)
+        self._gallery.add(
+            image, agreement, _worth(first[pairs.reference]),
+            lambda: (self._sighting(first, pairs.reference), self._sighting(second, pairs.candidate)),
+            weight=len(first) + len(second) - 2 * len(pairs.iou),
+        )  # fmt: skip
 
     def _sighting(self, boxes: Boxes, matched: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Sighting:
         paired = set(matched.tolist())
@@ -133,7 +138,7 @@ class Detector:
             self._metrics(),
             len(self._by_image),
             f"{note}; not readable so: {self._unfit}" if self._unfit else note,
-            () if self._unfit else self._worst.sorted(),
+            () if self._unfit else self._gallery.worst.sorted(),
             () if self._unfit else classes_seen(self.names, self._reference, self._candidate, self._both),
             () if self._unfit else tuple(self._by_image),
             self.guessed,
@@ -141,6 +146,8 @@ class Detector:
             evident=not self._unfit,
             few=few,
             unreadable=self._unfit,
+            best=() if self._unfit else self._gallery.best.sorted(),
+            confusions=() if self._unfit else confusions_of(self._confused),
         )
 
     def _metrics(self) -> dict[str, Metric]:
@@ -159,3 +166,22 @@ class Detector:
             Metric("boxes", "boxes of the float model", float(first), ""),
             Metric("box_side", "mean shorter side of a box, in parts of the image", share(self._sides, first), ""),
         )
+
+
+def _worth(boxes: Boxes) -> float:
+    """How well an image shows what a detector does: a few boxes that are large, and certain."""
+    sides = np.clip(boxes.corners[:, 2:], 0, 1) - np.clip(boxes.corners[:, :2], 0, 1)
+    worth = np.sort(boxes.scores * np.sqrt(np.clip(sides, 0, 1).prod(axis=1)))
+    return float(worth[-LARGE:].sum())
+
+
+def _named_otherwise(first: Boxes, second: Boxes, pairs: Matches) -> list[tuple[int, int]]:
+    """Of the boxes that found no partner of their class, those that lie on one of another class: both classes."""
+    rest = [
+        np.setdiff1d(np.arange(len(boxes)), used)
+        for boxes, used in ((first, pairs.reference), (second, pairs.candidate))
+    ]
+    one, other = first[rest[0]], second[rest[1]]
+    found = match(*(replace(boxes, labels=np.zeros_like(boxes.labels)) for boxes in (one, other)), MATCHED)
+    labels = zip(one.labels[found.reference].tolist(), other.labels[found.candidate].tolist(), strict=True)
+    return [pair for pair in labels if pair[0] != pair[1]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from oakmill.conversion.passport import charts, network_charts
+from oakmill.conversion.passport import charts, confusion_chart, network_charts, pixels
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.cost import amount, size
 from oakmill.conversion.passport.labelled import Accuracy
@@ -25,7 +25,8 @@ HEATS, CLASSES = 6, 20
 TOP_DB = 60.0
 """The SNR at which a bar is full: beyond, two outputs are equal to any application."""
 
-
+Address = Callable[[str], str]
+"""Where the image of that name is to be had."""
 STYLE = FOLDER / "passport.css"
 """The style of what `body` gives."""
 
@@ -47,12 +48,23 @@ def render(passport: Passport, facts: Mapping[str, Any]) -> str:
     )
 
 
-def body(passport: Passport) -> Markup:
-    """What it says, for a page of somebody else's: `STYLE` belongs to it, within an element of the class `passport`."""
-    return Markup(_drawn("passport.html.j2", passport))
+def body(passport: Passport, address: Address | None = None) -> Markup:
+    """What it says, for a page of somebody else's: `STYLE` belongs to it, within an element of the class `passport`.
+
+    Where the page has its images at addresses of their own, they are taken from there.
+    """
+    return Markup(_drawn("passport.html.j2", passport, address))
 
 
-def _drawn(template: str, passport: Passport, **more: Any) -> str:
+def sights(passport: Passport, address: Address | None = None) -> Markup:
+    """The images that show best what the model does, as `body` has them; nothing where it has none."""
+    pictures = Pictures(passport.thumbnails, address)
+    shown = [item for item in passport.best if item.image in passport.thumbnails]
+    made = _environment().get_template("sights.html.j2").render(passport=passport, pictures=pictures, shown=shown)
+    return Markup(made) if shown else Markup("")
+
+
+def _drawn(template: str, passport: Passport, address: Address | None = None, **more: Any) -> str:
     search = passport.calibration.get("search") or {}
     return (
         _environment()
@@ -66,6 +78,7 @@ def _drawn(template: str, passport: Passport, **more: Any) -> str:
             curve=charts.curve(search.get("curve", ()), len(search.get("kept_in_16_bits", ()))),
             search=search,
             steps=charts.steps(passport.ladder),
+            pictures=Pictures(passport.thumbnails, address),
             calibration={key: value for key, value in passport.calibration.items() if key != "search"},
             classes=_classes,
             **more,
@@ -89,7 +102,7 @@ def _environment() -> Environment:
     style = "".join((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", STYLE.name))
     made.globals.update(
         css=Markup(style),
-        picture=_picture,
+        matrix=confusion_chart.matrix,
         along=network_charts.bars,
         network=network_charts.graph,
         span=network_charts.span,
@@ -177,8 +190,36 @@ def _classes(task: TaskAgreement) -> tuple[ClassAgreement, ...]:
     return tuple(by_loss[:CLASSES])
 
 
-def _picture(thumbnails: Mapping[str, str], name: str, sighting: Sighting) -> Markup:
-    return charts.picture(thumbnails[name], sighting) if name in thumbnails else Markup("")
+class Pictures:
+    """The images of a page: each is in it once, or at an address of its own, and is drawn upon as often as wanted."""
+
+    def __init__(self, thumbnails: Mapping[str, str], address: Address | None) -> None:
+        self._address = address
+        self._sizes = {name: pixels.size(url) for name, url in thumbnails.items()}
+        self._thumbnails = thumbnails
+        self._used: dict[str, None] = {}
+
+    def of(self, name: str, sighting: Sighting, words: str) -> Markup:
+        """The image of that name with what a model says of it; nothing where there is no such image."""
+        if name not in self._sizes:
+            return Markup("")
+        self._used[name] = None
+        image = Markup('<use href="#{}"/>').format(self._id(name))
+        if self._address:
+            image = charts.layer(self._address(name), self._sizes[name])
+        return charts.picture(image, self._sizes[name], sighting, f"{name}: {words}")
+
+    @property
+    def defined(self) -> Markup:
+        """The images themselves that were drawn upon so far, where they have no address."""
+        if self._address or not self._used:
+            return Markup("")
+        images = (charts.layer(self._thumbnails[name], self._sizes[name], self._id(name)) for name in self._used)
+        made = Markup('<svg width="0" height="0" aria-hidden="true"><defs>{}</defs></svg>')
+        return made.format(Markup("").join(images))
+
+    def _id(self, name: str) -> str:
+        return f"image-{list(self._sizes).index(name)}"
 
 
 def _words(value: Any) -> str:

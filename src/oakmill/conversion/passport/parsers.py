@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from oakmill.conversion.passport import parser_values
 from oakmill.conversion.passport.metric import Real
 from oakmill.conversion.passport.parser_values import Told, ValuesAgreement, ValuesFound
-from oakmill.conversion.passport.tasks import Seen, Sighting, WorstImage, WorstImages, label, share
+from oakmill.conversion.passport.tasks import Seen, ShownImage, Sighting, WorstImages, label, share
 from oakmill.findings import Finding, Severity
 from oakmill.heads.boxes import Boxes, Floats, overlap, suppress
 from oakmill.heads.values import Candidates
@@ -66,7 +66,7 @@ class ParserAgreement:
     named: Real = math.nan
     beside: int = 0
     note: str = ""
-    worst: tuple[WorstImage, ...] = ()
+    worst: tuple[ShownImage, ...] = ()
     values: tuple[ValuesAgreement, ...] = ()
 
     @property
@@ -176,7 +176,7 @@ class BoxesFound:
         self.named += sum(answer.names[best[index]] == label(self.names, int(sure.labels[index])) for index in here)
         agreement = share(len(here) + len(explained), len(sure) + len(said)) if len(sure) + len(said) else 1.0
         seen = _sighting(sure, here, [label(self.names, index) for index in sure.labels])
-        self.worst.add(WorstImage(image, agreement, seen, _sighting(said, explained, answer.names)), len(sure))
+        self.worst.add(ShownImage(image, agreement, seen, _sighting(said, explained, answer.names)), len(sure))
 
     def agreement(self, **known: Any) -> ParserAgreement:
         """The row; `known` is what is known of head and parser."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import StringConstraints
 
-THUMBNAIL = 260
-"""The longer side of a thumbnail, in pixels."""
+THUMBNAIL = 640
+"""The longer side of a thumbnail, in pixels: what most models take, so that it bears to be looked at in full size."""
 
 DataUrl = Annotated[str, StringConstraints(pattern=r"^(data:image/(png|jpeg);base64,[A-Za-z0-9+/]+={0,2})?$")]
 """An image as a `data:` URL, or nothing. A document that comes from elsewhere can hold no other URL."""

@@ -19,7 +19,7 @@ from oakmill.conversion.passport.layers import Layers
 from oakmill.conversion.passport.metric import Real
 from oakmill.conversion.passport.parsers import ParserAgreement
 from oakmill.conversion.passport.pixels import DataUrl
-from oakmill.conversion.passport.tasks import FEW, TaskAgreement
+from oakmill.conversion.passport.tasks import FEW, ShownImage, TaskAgreement
 from oakmill.findings import Finding, Severity, worst_of
 
 FP16_LARGEST = 65504.0
@@ -166,7 +166,7 @@ class Passport:
     """The accuracy report on one converted model.
 
     `calibration` tells of the images that calibrated: the set's name, the count; `vendor_reader` what the vendor's own
-    reader found in the file. `thumbnails` are images by their names, those on which the two models differ most.
+    reader found in the file. `thumbnails` are images by their names, those that its tasks show.
     `parsers` are what the vendor's parsers of the archive's heads find in the file's outputs. `ladder` are the number
     formats that were tried, this one last, where they were to be chosen. `cost` is what one run costs on the chip:
     counted, and in no verdict. `layers` is what quantization does to which tensor.
@@ -202,6 +202,12 @@ class Passport:
         """The tasks whose worst images and classes are shown: of the first method by which decisions differ."""
         differing = [check for check in self.checks if any(task.worst for task in check.tasks)]
         return tuple((check.name, task) for check in (differing or self.checks)[:1] for task in check.tasks)
+
+    @property
+    def best(self) -> tuple[ShownImage, ...]:
+        """The images that show best what the model does, of the first task that has any; of those that decide first."""
+        tasks = sorted((task for _, task in self.tasks if task.best), key=lambda task: not task.decides)
+        return tasks[0].best if tasks else ()
 
     @property
     def verdict(self) -> Severity:
@@ -247,12 +253,13 @@ class Passport:
 
 _PLAIN = TypeAdapter(Passport)
 _EACH = "__all__"
+_MASKS: Any = {_EACH: {"reference": {"mask"}, "candidate": {"mask"}}}
 _DRAWINGS: Any = {
     "thumbnails": True,
     "checks": {
         _EACH: {
             "outputs": {_EACH: {"values": {"drawing"}}},
-            "tasks": {_EACH: {"worst": {_EACH: {"reference": {"mask"}, "candidate": {"mask"}}}}},
+            "tasks": {_EACH: {"worst": _MASKS, "best": _MASKS}},
         }
     },
 }

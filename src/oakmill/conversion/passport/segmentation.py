@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,20 +17,26 @@ from oakmill.conversion.passport.regions import Regions
 from oakmill.conversion.passport.tasks import (
     DECLARED,
     ClassAgreement,
+    Gallery,
+    Seen,
     Sighting,
     TaskAgreement,
-    WorstImage,
-    WorstImages,
     by_key,
+    confusions_of,
     label,
     share,
 )
 
-SHOWN = 128
+SHOWN = 160
 """The most pixels of a mask along a side that are kept to be shown."""
+LISTED = 6
+"""Classes of a mask that are named beside it."""
 COLOURS = np.array(
-    [(0, 0, 0, 0), (51, 120, 255, 150), (255, 120, 40, 150), (60, 180, 90, 150), (200, 70, 200, 150)], np.uint8
-)
+    [
+        (0, 0, 0, 0), (51, 120, 255, 150), (255, 120, 40, 150), (60, 180, 90, 150), (200, 70, 200, 150),
+        (240, 200, 40, 150), (40, 200, 210, 150), (230, 60, 90, 150), (150, 110, 70, 150),
+    ], np.uint8,
+)  # fmt: skip
 """Of classes in a drawing, red, green, blue and how dense: none of the first, the others in turn."""
 MOST_CLASSES = 4096
 CLEAR = 0.8
@@ -58,7 +65,8 @@ class Segmentation:
     _least: float = float("nan")
     _regions: Regions = field(default_factory=Regions)
     _by_image: list[float] = field(default_factory=list)
-    _worst: WorstImages = field(default_factory=WorstImages)
+    _gallery: Gallery = field(default_factory=Gallery)
+    _pairs: Counter[tuple[int, int]] = field(default_factory=Counter)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -83,8 +91,8 @@ class Segmentation:
             self._least = float(np.fmin(self._least, (same & (a > 0)).sum() / ((a > 0) | (b > 0)).sum()))
         agreement = float(same.mean()) if same.size else 1.0
         self._by_image.append(agreement)
-        if self._worst.would_keep(agreement):
-            self._worst.add(WorstImage(image, agreement, _sighting(a), _sighting(b)))
+        self._pairs.update(_pairs_of(a[~same], b[~same]))
+        self._gallery.add(image, agreement, _worth(a), lambda: (self._sighting(a), self._sighting(b)))
 
     def threshold(self, outputs: Outputs) -> float:
         """The score from which a pixel is of the one class: half of a probability, 0 of a logit."""
@@ -125,13 +133,29 @@ class Segmentation:
             self._metrics(),
             len(self._by_image),
             f"the class of each pixel; {origin}",
-            self._worst.sorted(),
+            self._gallery.worst.sorted(),
             self._seen(),
             tuple(self._by_image),
             self.guessed,
             self.decides,
             self._maps,
+            best=self._gallery.best.sorted(),
+            confusions=confusions_of(self._pairs),
         )
+
+    def _sighting(self, classes: Counts) -> Sighting:
+        """The mask, and the classes in it with their shares of the image and their colours, the largest first."""
+        step = max(1, -(-max(classes.shape) // SHOWN))
+        counts = np.bincount(classes.ravel())
+        present = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index] >= SMALL * classes.size]
+        colours = [
+            "#{:02x}{:02x}{:02x}".format(*colour) for colour in COLOURS[_places(np.array(present, np.int64)), :3]
+        ]
+        seen = (
+            Seen(label(self.names, index), float(counts[index] / classes.size), colour=colour if index else "")
+            for index, colour in zip(present[:LISTED], colours, strict=False)
+        )
+        return Sighting(tuple(seen), mask=pixels.png(COLOURS[_places(classes[::step, ::step])]))
 
     @property
     def decides(self) -> bool:
@@ -206,8 +230,22 @@ def _added(counts: Counts, classes: Counts, size: int) -> Counts:
     return result
 
 
-def _sighting(classes: Counts) -> Sighting:
-    step = max(1, -(-max(classes.shape) // SHOWN))
-    small = classes[::step, ::step]
-    places = np.where(small > 0, 1 + (small - 1) % (len(COLOURS) - 1), 0)
-    return Sighting(mask=pixels.png(COLOURS[places]))
+def _pairs_of(a: Counts, b: Counts) -> Counter[tuple[int, int]]:
+    """How often each pair of classes stands at the same pixel."""
+    if not a.size:
+        return Counter()
+    size = int(max(a.max(), b.max())) + 1
+    codes, counts = np.unique(a * size + b, return_counts=True)
+    return Counter({divmod(code, size): count for code, count in zip(codes.tolist(), counts.tolist(), strict=True)})
+
+
+def _worth(classes: Counts) -> float:
+    """How well an image shows what a segmenter does: several classes, and none that is all of it."""
+    shares = np.bincount(classes.ravel()) / max(classes.size, 1)
+    return float(1 - (shares**2).sum())
+
+
+def _places(classes: Counts) -> Counts:
+    """The rows of `COLOURS` that classes are drawn in."""
+    found: Counts = np.where(classes > 0, 1 + (classes - 1) % (len(COLOURS) - 1), 0)
+    return found

@@ -16,11 +16,10 @@ from oakmill.conversion.passport.tasks import (
     BESIDE,
     DECLARED,
     ENOUGH,
+    Gallery,
     Seen,
     Sighting,
     TaskAgreement,
-    WorstImage,
-    WorstImages,
     by_key,
     share,
 )
@@ -48,7 +47,7 @@ class Sequence:
     _tops: Counter[int] = field(default_factory=Counter)
     _texts: list[tuple[tuple[int, ...], tuple[int, ...], tuple[float, ...]]] = field(default_factory=list)
     _by_image: list[float] = field(default_factory=list)
-    _worst: WorstImages = field(default_factory=WorstImages)
+    _gallery: Gallery = field(default_factory=Gallery)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -66,9 +65,9 @@ class Sequence:
         self._texts.append((tuple(a.tolist()), tuple(b.tolist()), sure))
         agreement = float((a == b).mean()) if a.size else 1.0
         self._by_image.append(agreement)
-        if self._worst.would_keep(agreement):
-            sightings = (self._sighting(reference, a), self._sighting(candidate, b))
-            self._worst.add(WorstImage(image, agreement, *sightings))
+        worth = float(np.mean(sure)) if sure else 0.0
+        seen = self._sighting
+        self._gallery.add(image, agreement, worth, lambda: (seen(reference, a), seen(candidate, b)))
 
     def _rows(self, outputs: Outputs) -> NDArray[Any]:
         """The scores at each step, [T, K]."""
@@ -119,12 +118,13 @@ class Sequence:
             self._metrics(blank, decides=decides),
             len(self._by_image),
             note,
-            self._worst.sorted(),
+            self._gallery.worst.sorted(),
             by_image=tuple(self._by_image),
             guessed=self.guessed,
             decides=decides,
             evident=evident,
             few=few,
+            best=self._gallery.best.sorted(),
         )
 
     @property

@@ -17,11 +17,14 @@ from oakmill.registry.words import License, Task, target_types
 from oakmill.web.forms.submitted import Fields, Form
 from oakmill.web.page_context import Changing, Known, Open, PageContext, Reading, Writing
 from oakmill.web.routing import Id, page_router
+from oakmill.web.views import plots
 from oakmill.web.views.filters import markdown, model_path, safe_link
 
 pages = page_router()
 
 MOST = 1000
+COMPARED = 6
+"""Instances that a model's page offers to be put side by side."""
 
 
 @dataclass
@@ -104,6 +107,7 @@ def model_by_name(team: str, slug: str, context: Open, session: Reading) -> Resp
 
 def _page(context: PageContext, session: Session, address: Address) -> Response:
     shelves = shelves_of(session, context.caller, resolve.model(session, context.caller, address).id)
+    rows = [row for shelf in shelves for row in shelf.instances]
     row = resolve.model(session, context.caller, address)  # again: a list of instances loads models without their teams
     return context.page(
         "model/page.html",
@@ -111,8 +115,17 @@ def _page(context: PageContext, session: Session, address: Address) -> Response:
         counts=models.counts(session, [row.id])[row.id],
         flavours=flavours_of(variants.of_model(session, context.caller, row.id), shelves),
         shelves=shelves,
+        plots=plots.accuracy_against_size(rows),
+        latest=_measured(rows)[:COMPARED],
+        mark=plots.mark,
         may_change=context.caller.may_change(row.team_id),
     )
+
+
+def _measured(rows: Iterable[Instance]) -> list[Instance]:
+    """The converted ones that were measured, the latest first."""
+    found = [row for row in rows if row.origin == Origin.CONVERTED and plots.measured(row)]
+    return sorted(found, key=lambda row: row.created, reverse=True)
 
 
 def shelves_of(session: Session, caller: Caller, model_id: str) -> list[Shelf]:

@@ -1,20 +1,20 @@
-"""Two instances side by side: asked, tools, size, accuracy and graph; what differs first, what is equal folded."""
+"""Any number of instances side by side: asked, tools, size, accuracy and graph, as charts and row by row."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query
 from fastapi.responses import Response
+from pydantic import StringConstraints
 from sqlalchemy.orm import Session
 
-from oakmill.conversion.output.compare import Row, compare
+from oakmill.conversion.output.compare import compare
 from oakmill.conversion.passport import page as passport_page
-from oakmill.errors import OakmillError
+from oakmill.errors import OakmillError, SpecError
 from oakmill.hub.state import Hub
 from oakmill.registry import instances, resolve, search
 from oakmill.registry.identifiers import Address
@@ -23,11 +23,17 @@ from oakmill.web.page_context import Open, PageContext, Reading
 from oakmill.web.routing import page_router
 from oakmill.web.views import anatomy, documents, filters
 from oakmill.web.views.job import file_of
+from oakmill.web.views.side_by_side import Line, Section, across, charts
 
 pages = page_router()
 
-MOST = 200
+MOST, COLUMNS = 200, 12
+"""Instances to choose from, and those that one page puts side by side."""
 Name = Annotated[str, Query(max_length=64, pattern=r"^[A-Za-z0-9_-]*$")]
+Names = Annotated[
+    list[Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9_-]*$")]],
+    Query(default_factory=list, alias="with", max_length=64),
+]
 SECTIONS = {
     "instance": "The instances",
     "accuracy": "Accuracy",
@@ -40,34 +46,16 @@ SECTIONS = {
 }
 
 
-@dataclass(frozen=True)
-class Section:
-    """Lines that belong together."""
-
-    title: str
-    rows: tuple[Row, ...]
-
-    @property
-    def different(self) -> list[Row]:
-        """Those that both sides have, and that differ."""
-        return [row for row in self.rows if not row.same and not row.is_single]
-
-    @property
-    def single(self) -> list[Row]:
-        """Those that one side alone has: another platform asks for other things."""
-        return [row for row in self.rows if row.is_single]
-
-    @property
-    def equal(self) -> list[Row]:
-        """Those that do not."""
-        return [row for row in self.rows if row.same]
-
-
 @pages.get("/compare")
-def compare_page(context: Open, session: Reading, a: Name = "", b: Name = "") -> Response:
+def compare_page(context: Open, session: Reading, several: Names, a: Name = "", b: Name = "") -> Response:
     """The comparison; with one instance or none, what could be compared."""
-    sides = [instances.instance(session, context.caller, name) for name in (a, b) if name]
-    sections, problem = _compared(context, session, sides) if len(sides) == 2 else ([], None)
+    names = [name for name in dict.fromkeys((a, b, *several)) if name]
+    if len(names) > COLUMNS:
+        raise SpecError(
+            f"{len(names)} instances do not fit side by side.", subject="with", remedy=f"Choose {COLUMNS} at most."
+        )
+    sides = [instances.instance(session, context.caller, name) for name in names]
+    sections, problem = _compared(context, session, sides) if len(sides) > 1 else ([], None)
     choices = _choices(context, session, sides)
     models = {row.model_id: resolve.model(session, context.caller, Address(row.model_id)) for row in sides}
     return context.page(
@@ -75,15 +63,17 @@ def compare_page(context: Open, session: Reading, a: Name = "", b: Name = "") ->
         sides=sides,
         models=models,
         choices=choices,
-        chosen=(a, b),
+        most=COLUMNS,
         sections=sections,
+        charts=charts(sides) if len(sides) > 1 else [],
+        tally={kind: sum(item.count(kind) for item in sections) for kind in ("different", "single", "equal")},
         problem=problem,
-        equal_bytes=len(sides) == 2 and sides[0].sha256 == sides[1].sha256,
+        equal_bytes=len(sides) > 1 and len({row.sha256 for row in sides}) == 1,
     )
 
 
 def _choices(context: PageContext, session: Session, sides: Sequence[Instance]) -> list[Instance]:
-    """What can be chosen: the instances of the same model; where none is chosen yet, the latest that one sees."""
+    """What can be added: other instances of the same model; where none is chosen yet, the latest that one sees."""
     query = search.Query(
         model_id=sides[0].model_id if sides else None,
         status=InstanceStatus.AVAILABLE,
@@ -91,25 +81,24 @@ def _choices(context: PageContext, session: Session, sides: Sequence[Instance]) 
         sort="created",
         limit=MOST,
     )
-    found = list(search.instances(session, context.caller, query).items)
-    return [*(row for row in sides if row.id not in {item.id for item in found}), *found]
+    chosen = {row.id for row in sides}
+    return [row for row in search.instances(session, context.caller, query).items if row.id not in chosen]
 
 
 def _compared(
     context: PageContext, session: Session, sides: Sequence[Instance]
 ) -> tuple[list[Section], OakmillError | None]:
     """All sections; and what kept the files from being compared, if anything did."""
-    a, b = sides
-    rows = [*_rows("instance", _about(a), _about(b))]
-    rows += _rows("accuracy", *(_measured(context.at, row) for row in sides))
+    lines = [*across("instance", [_about(row) for row in sides])]
+    lines += across("accuracy", [_measured(context.at, row) for row in sides])
     problem = None
     try:
         if all(row.origin == Origin.CONVERTED for row in sides):
-            rows += _results(context.at, a, b)
-        rows += _operators(context, session, a, b)
+            lines += _results(context.at, sides)
+        lines += _operators(context, session, sides)
     except OakmillError as error:
         problem = error
-    found = ((title, tuple(row for row in rows if row.section == name)) for name, title in SECTIONS.items())
+    found = ((title, tuple(line for line in lines if line.section == name)) for name, title in SECTIONS.items())
     return [Section(title, own) for title, own in found if own], problem
 
 
@@ -134,16 +123,20 @@ def _measured(at: Hub, row: Instance) -> dict[str, str]:
     return found
 
 
-def _rows(section: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Row]:
-    for what in dict.fromkeys((*a, *b)):
-        yield Row(section, what, str(a.get(what, "–")), str(b.get(what, "–")))
-
-
-def _results(at: Hub, a: Instance, b: Instance) -> tuple[Row, ...]:
-    """What `oakmill compare` says of the two."""
+def _results(at: Hub, sides: Sequence[Instance]) -> list[Line]:
+    """What `oakmill compare` says of the first and each other one, in one table."""
     with tempfile.TemporaryDirectory(prefix="oakmill-") as folder:
-        places = [_fetched(at, row, Path(folder) / side) for row, side in ((a, "a"), (b, "b"))]
-        return compare(places[0], places[1], at.settings).rows
+        first, *others = (_fetched(at, row, Path(folder) / str(place)) for place, row in enumerate(sides))
+        pairs = [compare(first, other, at.settings).rows for other in others]
+    keys = dict.fromkeys((row.section, row.what) for rows in pairs for row in rows)
+    found = [{(row.section, row.what): row for row in rows} for rows in pairs]
+    lines = []
+    for section, what in keys:
+        own = next(rows[section, what].a for rows in found if (section, what) in rows)
+        # A pair that does not name a row has the same on both sides.
+        values = (rows[section, what].b if (section, what) in rows else own for rows in found)
+        lines.append(Line(section, what, (own, *values)))
+    return lines
 
 
 def _fetched(at: Hub, row: Instance, folder: Path) -> Path:
@@ -154,14 +147,14 @@ def _fetched(at: Hub, row: Instance, folder: Path) -> Path:
     return folder
 
 
-def _operators(context: PageContext, session: Session, a: Instance, b: Instance) -> Iterator[Row]:
-    """How often each operator stands in the two sources; where both came from one, that alone."""
-    sources = [_source(context, session, row) for row in (a, b)]
-    if sources[0].sha256 == sources[1].sha256:
-        yield Row("operators", "source", *(f"{row.name}, sha256 {filters.short(row.sha256)}" for row in sources))
+def _operators(context: PageContext, session: Session, sides: Sequence[Instance]) -> Iterator[Line]:
+    """How often each operator stands in the sources; where all came from one, that alone."""
+    sources = [_source(context, session, row) for row in sides]
+    if len({row.sha256 for row in sources}) == 1:
+        yield Line("operators", "source", tuple(f"{row.name}, sha256 {filters.short(row.sha256)}" for row in sources))
         return
     counts = [_count(context, row) for row in sources]
-    yield from _rows("operators", *({"all nodes": sum(found.values()), **found} for found in counts))
+    yield from across("operators", [{"all nodes": sum(found.values()), **found} for found in counts])
 
 
 def _source(context: PageContext, session: Session, row: Instance) -> Instance:

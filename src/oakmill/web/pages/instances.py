@@ -20,7 +20,7 @@ from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Orig
 from oakmill.web.page_context import Open, PageContext, Reading
 from oakmill.web.pages.jobs import datasets_of
 from oakmill.web.routing import Id, page_router
-from oakmill.web.views import documents, snippets
+from oakmill.web.views import documents, pictures, snippets
 from oakmill.web.views.job import file_of
 from oakmill.web.views.parameters import parameters_of
 
@@ -117,8 +117,10 @@ def _job(context: PageContext, session: Session, row: Instance) -> Job | None:
 
 
 def _passport(context: PageContext, session: Session, row: Instance) -> dict[str, Any]:
-    passport = documents.passport_in(documents.json_of(context.at, file_of(row.files, Role.PASSPORT)))
-    body = passport_page.body(passport) if passport else None
+    file = file_of(row.files, Role.PASSPORT)
+    passport = documents.passport_in(documents.json_of(context.at, file))
+    addresses = pictures.addresses(context.at, row, file, passport) if file and passport else None
+    body = passport_page.body(passport, addresses) if passport else None
     return {"passport": passport, "body": body, "page_file": file_of(row.files, Role.PASSPORT_PAGE)}
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from oakmill.conversion.cache.stages import read, written
 from oakmill.conversion.passport import Check, Comparison, HeldOut, Metric, Overflow, Passport
-from oakmill.conversion.passport.tasks import Seen, Sighting, TaskAgreement, WorstImage
+from oakmill.conversion.passport.tasks import Seen, Sighting, TaskAgreement, ShownImage
 from oakmill.findings import Finding, Severity
 
 
@@ -61,7 +61,7 @@ def test_a_passport_comes_back_whole() -> None:
     task = TaskAgreement(
         "Classification", "classifier", ("scores",),
         {"top1": Metric("top1", "same class", math.nan, ok=0.9, error=0.5)}, 2,
-        "by shape", worst=(WorstImage("one.png", 0.5, sighting, sighting),),
+        "by shape", worst=(ShownImage("one.png", 0.5, sighting, sighting),),
     )  # fmt: skip
     passport = Passport(
         "rvc2", HeldOut("photos", ("one.png", "two.png")),

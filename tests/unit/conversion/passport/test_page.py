@@ -14,7 +14,7 @@ import pytest
 
 from oakmill.conversion.passport import Check, HeldOut, Measurement, OutputAgreement, Overflow, Passport, page, pixels
 from oakmill.conversion.passport.parsers import ParserAgreement
-from oakmill.conversion.passport.tasks import Seen, Sighting, WorstImage
+from oakmill.conversion.passport.tasks import Seen, Sighting, ShownImage
 from oakmill.findings import Finding, Severity
 from tests.unit.conversion.passport.building import Out
 
@@ -106,7 +106,7 @@ def test_the_page_shows_verdict_reasons_numbers_methods_and_facts() -> None:
 
 def test_the_page_shows_what_the_vendors_parser_finds() -> None:
     seen = Sighting((Seen("<b>cat</b>", 0.9, (0.1, 0.1, 0.5, 0.5)),))
-    worst = (WorstImage("image 1", 1.0, seen, seen),)
+    worst = (ShownImage("image 1", 1.0, seen, seen),)
     row = ParserAgreement(0, "YOLO", "DetectionParser", "detection", images=4, boxes=1, found=1, named=1.0, worst=worst)
     unread = ParserAgreement(1, "NobodysParser", note="depthai has no such parser for a computer")
     text = render(replace(passport(), parsers=(row, unread)))
@@ -130,7 +130,7 @@ def test_the_page_is_one_file_and_reaches_for_nothing(found: Passport) -> None:
         for name, value in attributes.items():
             assert not name.startswith("on")
             if name in ("src", "href", "xlink:href", "action"):
-                assert str(value).startswith("data:image/")
+                assert str(value).startswith(("data:image/", "#image-"))
     assert "url(" not in text and "@import" not in text and "http://" not in text and "https://" not in text
     assert "default-src 'none'" in text
 

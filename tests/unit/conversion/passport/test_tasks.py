@@ -16,7 +16,7 @@ from oakmill.conversion.passport.classification import Classifier, probabilities
 from oakmill.conversion.passport.detection import Detector
 from oakmill.conversion.passport.segmentation import Segmentation
 from oakmill.conversion.passport.sequence import ScoredRows, Sequence
-from oakmill.conversion.passport.tasks import Sighting, WorstImage, WorstImages
+from oakmill.conversion.passport.tasks import Sighting, ShownImage, WorstImages
 from oakmill.findings import Severity
 from oakmill.heads.decoders import Pair
 from oakmill.heads.recognise import axis_of_classes
@@ -298,7 +298,7 @@ def test_the_worst_images_are_kept_and_no_more() -> None:
     worst = WorstImages(most=2)
     for name, agreement, weight in [("a", 0.5, 0), ("b", 0.0, 1), ("c", 0.9, 9), ("d", 0.0, 5)]:
         if worst.would_keep(agreement, weight):
-            worst.add(WorstImage(name, agreement, Sighting(), Sighting()), weight)
+            worst.add(ShownImage(name, agreement, Sighting(), Sighting()), weight)
     assert [item.image for item in worst.sorted()] == ["d", "b"]
     assert not worst.would_keep(1.0, 99)
 
