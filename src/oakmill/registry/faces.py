@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Select, case, select, update
 from sqlalchemy.orm import Session
 
@@ -13,17 +15,17 @@ def choose(session: Session, model_id: str) -> None:
     """Give the model the face of its best instance, or none; that is no change of the model's."""
     session.flush()
     best = session.execute(_best(model_id)).first()
-    values = {"face": best[1] if best else None, "updated": Model.updated}
+    values = {"face": best.sha256 if best else None, "updated": Model.updated}
     session.execute(update(Model).where(Model.id == model_id).values(values))
 
 
 def best_instance(session: Session, model_id: str) -> str | None:
     """The identifier of the instance whose face the model has."""
     found = session.execute(_best(model_id)).first()
-    return found[0] if found else None
+    return str(found.id) if found else None
 
 
-def _best(model_id: str) -> Select[tuple[str, str]]:
+def _best(model_id: str) -> Select[Any]:
     """The best verdict counts, then the latest."""
     ranks = {severity.value: severity.rank for severity in Severity}
     return (

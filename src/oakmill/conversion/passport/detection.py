@@ -182,6 +182,10 @@ def _named_otherwise(first: Boxes, second: Boxes, pairs: Matches) -> list[tuple[
         for boxes, used in ((first, pairs.reference), (second, pairs.candidate))
     ]
     one, other = first[rest[0]], second[rest[1]]
-    found = match(*(replace(boxes, labels=np.zeros_like(boxes.labels)) for boxes in (one, other)), MATCHED)
+    found = match(_unnamed(one), _unnamed(other), MATCHED)
     labels = zip(one.labels[found.reference].tolist(), other.labels[found.candidate].tolist(), strict=True)
     return [pair for pair in labels if pair[0] != pair[1]]
+
+
+def _unnamed(boxes: Boxes) -> Boxes:
+    return replace(boxes, labels=np.zeros_like(boxes.labels))

@@ -14,7 +14,7 @@ import pytest
 
 from oakmill.conversion.cache.stages import read, written
 from oakmill.conversion.passport import Check, Comparison, HeldOut, Metric, Overflow, Passport
-from oakmill.conversion.passport.tasks import Seen, Sighting, TaskAgreement, ShownImage
+from oakmill.conversion.passport.tasks import Seen, ShownImage, Sighting, TaskAgreement
 from oakmill.findings import Finding, Severity
 
 

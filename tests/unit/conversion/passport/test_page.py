@@ -14,7 +14,7 @@ import pytest
 
 from oakmill.conversion.passport import Check, HeldOut, Measurement, OutputAgreement, Overflow, Passport, page, pixels
 from oakmill.conversion.passport.parsers import ParserAgreement
-from oakmill.conversion.passport.tasks import Seen, Sighting, ShownImage
+from oakmill.conversion.passport.tasks import Seen, ShownImage, Sighting
 from oakmill.findings import Finding, Severity
 from tests.unit.conversion.passport.building import Out
 

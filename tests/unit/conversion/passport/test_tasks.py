@@ -16,7 +16,7 @@ from oakmill.conversion.passport.classification import Classifier, probabilities
 from oakmill.conversion.passport.detection import Detector
 from oakmill.conversion.passport.segmentation import Segmentation
 from oakmill.conversion.passport.sequence import ScoredRows, Sequence
-from oakmill.conversion.passport.tasks import Sighting, ShownImage, WorstImages
+from oakmill.conversion.passport.tasks import ShownImage, Sighting, WorstImages
 from oakmill.findings import Severity
 from oakmill.heads.decoders import Pair
 from oakmill.heads.recognise import axis_of_classes
