@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import Select, case, select, update
 from sqlalchemy.orm import Session
 
@@ -25,7 +23,7 @@ def best_instance(session: Session, model_id: str) -> str | None:
     return str(found.id) if found else None
 
 
-def _best(model_id: str) -> Select[Any]:
+def _best(model_id: str) -> Select[str, str]:
     """The best verdict counts, then the latest."""
     ranks = {severity.value: severity.rank for severity in Severity}
     return (
