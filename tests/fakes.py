@@ -286,11 +286,11 @@ def toys() -> Iterator[None]:
 
 
 class Child:
-    """Stands in the place of a hub's warm process for one job (`jobs.supervise.Child`): the job runs in this one."""
+    """Stands in the place of a hub's process for one job (`jobs.supervise.Child`): the job runs in this one."""
 
     has_ended = False
 
-    def __init__(self, *, leashed: bool = True) -> None:
+    def __init__(self) -> None:
         self._request: Mapping[str, Any] = {}
 
     def exceeds(self, memory_mb: float) -> bool:
@@ -316,6 +316,20 @@ class Child:
     def stop(self, grace: float = 0) -> None:
         """There is nothing to end."""
         self.has_ended = True
+
+
+class Children:
+    """Starts those: nothing has to be loaded."""
+
+    def __init__(self, start: Callable[[], Any] = Child) -> None:
+        self.start = start
+
+    def warm(self) -> bool:
+        """It is at once."""
+        return True
+
+    def close(self) -> None:
+        """There is nothing to end."""
 
 
 def home(folder: Path) -> Settings:

@@ -1,6 +1,6 @@
 """Runs `oakmill` within the test's own process: the same words, answers and exit codes, without a second's start.
 
-And a job of a hub, without the two processes that a worker starts for it.
+And a job of a hub, without the processes that a worker starts for it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def work(settings: Settings, job_id: str) -> None:
     db = Database.of(settings)
     notifier = Notifier.of(settings, db)
     try:
-        with _environment({}), _depthai_here(), mock.patch.object(worker, "Child", fakes.Child):
+        with _environment({}), _depthai_here(), mock.patch.object(worker, "Children", fakes.Children):
             worker.Worker(settings, db, open_store(settings), notifier).run_once(job_id)
     finally:
         notifier.close()

@@ -20,7 +20,7 @@ class Look(ask._Worker):
 
     has_ended = False
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, zygotes: object) -> None:
         self._settings = settings
         self.folder = Folder(settings.hub.absolute() / "work" / f"look-{secrets.token_hex(8)}")
         self.folder.make()
@@ -39,7 +39,7 @@ class Looks(ask.IsolatedWorkers):
     """As the workers behind the wall. That there is one, and what they may do, `tests/unit/untrusted` shows."""
 
     def _start(self) -> Future[ask._Worker]:
-        return self._starter.submit(Look, self._settings)
+        return self._starter.submit(Look, self._settings, self._zygotes)
 
 
 @contextmanager

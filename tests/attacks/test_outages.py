@@ -83,7 +83,7 @@ def workshop(
             door.shut()
             return message
 
-    monkeypatch.setattr(worker, "Child", Child)
+    monkeypatch.setattr(worker, "Children", lambda: fakes.Children(Child))
     with fakes.toys():
         yield Workshop(hub, tmp_path)
 
@@ -116,7 +116,7 @@ def test_an_attempt_that_waited_too_long_is_given_back_with_its_work_kept(
     assert "127.0.0.1" not in said and "s3://" not in said and str(door.port) not in said
     made = list(fakes.Toy.ran)
     door.open()
-    monkeypatch.setattr(worker, "Child", fakes.Child)
+    monkeypatch.setattr(workshop.worker, "_children", fakes.Children())
     assert workshop.worker.run_once()
     done = workshop.hub.job(job.id)
     assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 1), done.failure

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from oakmill.jobs.supervise import Child
+from oakmill.jobs.supervise import Child, Children
 from oakmill.jobs.workspace import FOLDERS
 from oakmill.processes import landlock
 from oakmill.processes.enclosure import ONE_THREAD
@@ -96,12 +96,14 @@ def test_a_job_is_done_behind_the_wall(tmp_path: Path) -> None:
     spec = {"platform": "rvc2", "number_of_shaves": 1, "blob": True}
     request = {"kind": "convert", "folder": str(folder), "model": str(model), "platform": "rvc2", "spec": spec}
     seen: dict[str, str] = {}
-    child = Child()
+    children = Children()
+    child = children.start()
     try:
         child.send({**request, "settings": settings.model_dump(mode="json")})
         answer = child.follow(lambda event: seen.update(_status(child)), print, lambda: None)
     finally:
         child.stop()
+        children.close()
     assert "result" in answer, answer
     assert seen["NoNewPrivs"] == "1" and seen["Seccomp"] == "2"
     assert int(seen["CapEff"], 16) == 0 and int(seen["CapBnd"], 16) == 0

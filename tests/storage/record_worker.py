@@ -29,6 +29,7 @@ from oakmill.settings import Settings
 from oakmill.storage.database import Database
 from oakmill.storage.migrate import revisions, upgrade
 from oakmill.storage.stores import open_store
+from tests import fakes
 from tests.unit.jobs.conftest import add_source
 
 RELEASED = Path(__file__).parent / "released"
@@ -39,7 +40,7 @@ FAILURE = {"sentence": "it is too large", "title": "Too large", "code": "TooLarg
 class Child:
     """Stands for the process that converts: tells what one tells, and leaves a file."""
 
-    process = tree = None
+    has_ended = False
 
     def __init__(self, taker: worker.Worker) -> None:
         self.taker, self.request = taker, dict[str, Any]()
@@ -103,7 +104,7 @@ def _ask(db: Database, settings: Settings) -> None:
 def _live(db: Database, settings: Settings) -> None:
     notifier = Notifier.of(settings, db)
     taker = worker.Worker(settings, db, open_store(settings), notifier)
-    with patch.object(taker, "warm", partial(Child, taker)):
+    with patch.object(taker, "_children", fakes.Children(partial(Child, taker))):
         taker.run()
     notifier.close()
 

@@ -1,7 +1,7 @@
-"""The process in which one job runs: warm before there is one, it reads a request from stdin and tells what happens.
+"""The process in which one job runs: a zygote forks it, and it reads a request from stdin and tells what happens.
 
-It writes JSON lines on the descriptor that the variable OAKMILL_EVENTS_FD names: {"ready": true}, then {"event": {...}}
-as often as there is something to tell, and {"result": ...} or {"failure": ...} at the end. The conversion runs in the
+It writes JSON lines on the descriptor that the variable OAKMILL_EVENTS_FD names: {"event": {...}} as often as there is
+something to tell, and {"result": ...} or {"failure": ...} at the end. The conversion runs in the
 main thread, for sandboxes die with the thread that started them.
 """
 
@@ -39,8 +39,6 @@ def main() -> None:
     def tell(message: Mapping[str, Any]) -> None:
         events.write(json.dumps(message) + "\n")
 
-    _warm()
-    tell({"ready": True})
     line = sys.stdin.readline()
     if line:
         tell(_done(json.loads(line), tell))
@@ -48,7 +46,7 @@ def main() -> None:
         os._exit(0)  # whoever asked waits for the end, and to tidy up all that was loaded takes long
 
 
-def _warm() -> None:
+def load() -> None:
     """Load what every conversion needs in the end, which takes seconds, and ask once what is asked at each."""
     import luxonis_ml.nn_archive  # noqa: F401 - these are loaded, not used
     import onnxruntime  # noqa: F401
@@ -194,7 +192,3 @@ def _config(path: Path) -> Any:
     with tarfile.open(path) as archive:
         found = archive.extractfile("config.json")
         return json.load(found) if found else None
-
-
-if __name__ == "__main__":
-    main()

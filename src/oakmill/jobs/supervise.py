@@ -7,12 +7,14 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from oakmill.errors import ToolKilled
 from oakmill.jobs.notify import Subscription
 from oakmill.processes import sandbox
 from oakmill.processes.enclosure import ONE_THREAD
+from oakmill.processes.forks import Zygotes
 from oakmill.processes.log import Lines
 from oakmill.processes.running import Running
 
@@ -24,17 +26,43 @@ Message = Mapping[str, Any]
 _SECRET = ("OAKMILL_DATABASE", "OAKMILL_STORE", "AWS_", "PGPASS")
 """Variables that a process which reads other people's models does not get."""
 _TAIL_LINES = 40
+_RUNNER = "oakmill.jobs.runner"
+
+
+class Children:
+    """Starts them one after another: each is forked by a zygote, which has loaded what a conversion needs."""
+
+    def __init__(self) -> None:
+        env = {name: value for name, value in os.environ.items() if not name.startswith(_SECRET)}  # noqa: TID251
+        self._zygotes = Zygotes([_RUNNER], {**env, **ONE_THREAD})
+
+    def warm(self) -> bool:
+        """Begin to load, which takes seconds; whether that is done.
+
+        Raises:
+            OSError: there is no room for another process.
+        """
+        return self._zygotes.warm()
+
+    def start(self) -> Child:
+        """One that waits for its request.
+
+        Raises:
+            OSError: as `warm`.
+        """
+        argv = sandbox.leashed([sys.executable, "-m", _RUNNER], own_memory=True)
+        return Child(self._zygotes.start(argv, folder=Path.cwd()))
+
+    def close(self) -> None:
+        """End all of it."""
+        self._zygotes.close()
 
 
 class Child:
-    """A warm process that takes one request. It ends with the thread that started it."""
+    """A process that takes one request. It ends with the thread that warmed its zygote."""
 
-    def __init__(self) -> None:
-        """Start it; it warms up by itself while we do something else."""
-        argv = sandbox.leashed([sys.executable, "-m", "oakmill.jobs.runner"], own_memory=True)
-        env = {name: value for name, value in os.environ.items() if not name.startswith(_SECRET)}  # noqa: TID251
-        env |= ONE_THREAD
-        self._running = Running.start(argv, env=env, takes_input=True)
+    def __init__(self, running: Running) -> None:
+        self._running = running
         self._said: deque[str] = deque(maxlen=_TAIL_LINES)
 
     @property
@@ -81,7 +109,7 @@ class Child:
         def take(message: Message) -> None:
             if "event" in message:
                 hear(message["event"])
-            elif "ready" not in message:
+            else:
                 last.update(message)
 
         def keep(line: str) -> None:

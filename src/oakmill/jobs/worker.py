@@ -1,4 +1,4 @@
-"""A worker: one slot that takes jobs from the queue, hands each to a warm process, and keeps its promises meanwhile."""
+"""A worker: one slot that takes jobs from the queue, hands each to a new process, and keeps its promises meanwhile."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from oakmill.jobs.job_log_writer import Held, JobLogWriter, LeaseLost
 from oakmill.jobs.lease import LeaseKeeper
 from oakmill.jobs.notify import POLL_SECONDS, QUEUE, Notifier, Subscription
 from oakmill.jobs.queue import LeaseState
-from oakmill.jobs.supervise import Child
+from oakmill.jobs.supervise import Child, Children
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.jobs.workspace import Workspace
 from oakmill.settings import Settings
@@ -31,6 +31,7 @@ from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
 
 T = TypeVar("T")
+_LOADING_SECONDS = 0.1
 PATIENCE_SECONDS = 600.0
 """How long an attempt waits for the database, or for the store of files; whoever has the lease by then decides whether
 it still counts."""
@@ -53,17 +54,18 @@ class Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
         self.memory_mb = resources.job_memory_mb(settings)
         self.stopping = False
-        self._goes_on = False
         self._subscription: Subscription | None = None
+        self._children = Children()
         self._child: Child | None = None
 
     def run(self) -> None:
         """Take jobs until the worker is asked to end; a job that runs then is given back, untried."""
         with self._working() as subscription:
-            self._goes_on = True
             workspace.sweep(self.settings, self.db)
             while not self.stopping:
-                self.warm()
+                if not self.warm():
+                    subscription.wait(_LOADING_SECONDS)
+                    continue
                 job = self._next()
                 if job is not None:
                     self._work(job)
@@ -86,29 +88,26 @@ class Worker:
                 presence.present(self.settings, self.name),
                 self.notifier.subscribe(QUEUE) as self._subscription,
             ):
-                self.warm()
+                self._children.warm()
                 yield self._subscription
         finally:
             signal.signal(signal.SIGTERM, previous)
             self._subscription = None
             self._dismiss()
+            self._children.close()
 
     def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
         if self._subscription:
             self._subscription.wake()
 
-    def warm(self) -> Child:
-        """The process that waits for the next job."""
-        if self._child is None or self._child.has_ended:
+    def warm(self) -> bool:
+        """Whether a process waits for the next job: there is one as soon as all is loaded that it needs."""
+        if self._child is not None and self._child.has_ended:
             self._dismiss()
-            self._child = Child()
-        return self._child
-
-    def warm_for_another(self) -> None:
-        """While a job is being ended, begin to warm the process for one that may come after it."""
-        if self._goes_on and not self.stopping:
-            self.warm()
+        if self._child is None and self._children.warm():
+            self._child = self._children.start()
+        return self._child is not None
 
     def _dismiss(self) -> None:
         if self._child is not None:
@@ -133,7 +132,7 @@ class Worker:
         """Run a job to its end, whatever happens: this is where everything is caught."""
         writer, workspace = JobLogWriter(Held.of(job), self.db), Workspace(self.settings, job)
         _log.info("job %s (%s), attempt %d", job.id, job.name, job.attempt)
-        child, self._child = self.warm(), None
+        child, self._child = self._child or self._children.start(), None
         try:
             with LeaseKeeper(writer.held, self.db, self.notifier, self.settings) as keeper:
                 _Attempt(self, job, writer, workspace, keeper, child).run()
@@ -197,7 +196,6 @@ class _Attempt:
             return self.child.follow(self.writer.add_event, self.writer.add_line, self._look, self.keeper.changed)
         finally:
             self.child.stop()
-            self.worker.warm_for_another()
 
     def _look(self) -> None:
         """What is done every tenth of a second: write what was told, keep the limits, do as the hub says."""

@@ -188,10 +188,12 @@ def _die_first() -> None:
         pass  # only a kindness to others
 
 
-def main(arguments: list[str]) -> None:
-    """Do as the words say and become the tool."""
-    end = arguments.index("--")
-    words, tool = arguments[:end], arguments[end + 1 :]
+def put_on(words: list[str], tool: list[str]) -> dict[str, str]:
+    """Do as the words say with this process; the environment that is left to the tool.
+
+    Raises:
+        OSError: the kernel refused.
+    """
     kept = _words(words, "keep")
     environment = {name: value for name, value in os.environ.items() if name in kept or "*" in kept}  # noqa: TID251
     environment |= dict(word.split("=", 1) for word in _words(words, "env"))
@@ -211,6 +213,14 @@ def main(arguments: list[str]) -> None:
             tool[tool.index(CALLS)] = str(_file_of(program))
         else:
             filter_calls(program)
+    return environment
+
+
+def main(arguments: list[str]) -> None:
+    """Do as the words say and become the tool."""
+    end = arguments.index("--")
+    words, tool = arguments[:end], arguments[end + 1 :]
+    environment = put_on(words, tool)
     os.execve(tool[0], tool, environment)
 
 

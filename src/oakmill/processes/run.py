@@ -93,7 +93,7 @@ def finish(running: Running, *, cwd: Path, limits: Limits, watch: Watcher = igno
         guard = _Guard(running.tree, limits, name, log, cwd)
         running.follow(log.feed, Lines(lambda line: _tell(line, watch)).feed, guard.check)
         running.stop()
-    return Finished(running.process.returncode, log.tail(), running.tree.peak_mb, time.monotonic() - started)
+    return Finished(running.process.wait(), log.tail(), running.tree.peak_mb, time.monotonic() - started)
 
 
 @dataclass

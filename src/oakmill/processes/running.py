@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import selectors
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import IO, Protocol
 
 from oakmill.processes.tree import Tree
 
@@ -22,12 +24,25 @@ _CHUNK = 1 << 16
 _FIRST_LOOK, _LONGEST_LOOK = 0.025, 0.2
 
 
+class Process(Protocol):
+    """One that was started here, or by a zygote."""
+
+    pid: int
+    returncode: int | None
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+
+    def wait(self) -> int:
+        """Wait for its end; its exit code, negative for a signal. Until then its number stays its own."""
+
+
 class Running:
     """A process in a session of its own, with its output, its messages and, where it was asked for, its input."""
 
-    def __init__(self, process: subprocess.Popen[bytes], events: int) -> None:
+    def __init__(self, process: Process, events: int) -> None:
         self.process = process
         self.tree = Tree(process.pid)
+        self._ended = os.pidfd_open(process.pid)
         self._events = events
 
     @classmethod
@@ -68,9 +83,7 @@ class Running:
     @property
     def has_ended(self) -> bool:
         """Whether it has; its number stays its own until `stop`."""
-        if self.process.returncode is not None:
-            return True
-        return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        return self._events < 0 or readable(self._ended, 0)
 
     def send(self, line: bytes) -> None:
         """Write to its input.
@@ -99,13 +112,11 @@ class Running:
         streams = {self.process.stdout.fileno(): output, self._events: events}
         with ExitStack() as stack:
             selector = stack.enter_context(selectors.DefaultSelector())
-            ended = os.pidfd_open(self.process.pid)
-            stack.callback(os.close, ended)
             for stream in streams:
                 os.set_blocking(stream, False)
-            for descriptor in (ended, *streams, *([] if wake is None else [wake])):
+            for descriptor in (self._ended, *streams, *([] if wake is None else [wake])):
                 selector.register(descriptor, selectors.EVENT_READ)
-            _carry_all(selector, streams, _Looks(look, longest), ended=ended, wake=wake)
+            _carry_all(selector, streams, _Looks(look, longest), ended=self._ended, wake=wake)
         for stream, take in streams.items():
             _drain(stream, take)
 
@@ -121,8 +132,16 @@ class Running:
                 if stream is not None:
                     with suppress(BrokenPipeError):
                         stream.close()
+            os.close(self._ended)
             os.close(self._events)
             self._events = -1
+
+
+def readable(descriptor: int, seconds: float | None = None) -> bool:
+    """Whether there is something to read, or, of a process's, whether it has ended, within that time."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(None if seconds is None else 1000 * seconds))
 
 
 class _Looks:

@@ -20,7 +20,8 @@ from oakmill.processes.calls import filter_program
 from oakmill.processes.running import EVENTS_FD
 from oakmill.settings import Settings
 
-_LAUNCH = (sys.executable, "-I", "-S", landlock.__file__)
+LAUNCH = (sys.executable, "-I", "-S", landlock.__file__)
+"""What the commands made here begin with; a zygote does itself what comes next."""
 _PROBE_SECONDS = 10
 _OPEN_FILES = 4096
 _SCRATCH_BYTES = 1 << 30
@@ -209,7 +210,7 @@ def _gaps_of_landlock(version: int) -> Iterator[str]:
     if version < _SCOPED_SIGNALS:
         yield "Signals reach other processes of the same user: Linux keeps them in from 6.12 on."
     mounted = ("/bin/grep", "-q", "^tmpfs /dev/shm .*size=1024k", "/proc/self/mounts")
-    if tree.ask([*_LAUNCH, "own:1048576", "--", *mounted], _PROBE_SECONDS)[0]:
+    if tree.ask([*LAUNCH, "own:1048576", "--", *mounted], _PROBE_SECONDS)[0]:
         yield "/dev/shm is shared with all, and the number of processes is measured only: no user namespaces here."
 
 
@@ -251,7 +252,7 @@ def command(
         words.append("orphan:kill")
     if isolation.level is Level.LANDLOCK:
         words += ["wall:landlock", f"own:{_SCRATCH_BYTES}", *_rules(read, write)]
-    return [*_LAUNCH, *words, "--", *argv]
+    return [*LAUNCH, *words, "--", *argv]
 
 
 def leashed(argv: Sequence[str], *, own_memory: bool = False) -> list[str]:
@@ -260,7 +261,7 @@ def leashed(argv: Sequence[str], *, own_memory: bool = False) -> list[str]:
     With `own_memory` it shares no /dev/shm with others, where the kernel allows it.
     """
     own = [f"own:{_SCRATCH_BYTES}"] if own_memory else []
-    return [*_LAUNCH, *own, "orphan:kill", "keep:*", "--", *argv]
+    return [*LAUNCH, *own, "orphan:kill", "keep:*", "--", *argv]
 
 
 def _binds(read: Sequence[Path], write: Sequence[Path]) -> list[str]:

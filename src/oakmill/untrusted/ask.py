@@ -24,8 +24,10 @@ from oakmill import errors
 from oakmill.errors import LimitExceeded, OakmillError, SourceError, Unavailable
 from oakmill.files import hold
 from oakmill.processes import run, sandbox
+from oakmill.processes.enclosure import ONE_THREAD
+from oakmill.processes.forks import Zygotes
 from oakmill.processes.running import Running
-from oakmill.processes.sandbox import Isolation, Limits
+from oakmill.processes.sandbox import Isolation, Level, Limits
 from oakmill.settings import Settings
 from oakmill.untrusted.fair_semaphore import FairSemaphore
 from oakmill.untrusted.folder import Folder, inside
@@ -37,7 +39,8 @@ Lay = Callable[[Path], None]
 SHORT_AT_ONCE, LONG_AT_ONCE = 3, 2
 """Looks that take seconds, as those at uploads do, and others: whoever asks for these must not hold those up."""
 LONG_SECONDS = 300
-PROGRAM = ("-P", "-m", "oakmill.untrusted.worker")
+LOADED = ("oakmill.untrusted.worker",)
+PROGRAM = ("-P", "-m", *LOADED)
 _LARGEST_ANSWER = 96 << 20
 _SHARED = ("source_max_mb", "datasets_max_mb")
 """The settings that a worker is told."""
@@ -50,6 +53,7 @@ class IsolatedWorkers:
         self._settings = settings
         self._short, self._long = FairSemaphore(SHORT_AT_ONCE), FairSemaphore(LONG_AT_ONCE)
         self._lock = threading.Lock()
+        self._zygotes = Zygotes(LOADED, {**_environment("/"), **ONE_THREAD})
         self._waiting: Future[_Worker] | None = None
         self._is_closed = False
         # The kernel ends a worker with the thread that started it, and threads of requests come and go.
@@ -105,6 +109,7 @@ class IsolatedWorkers:
             with suppress(OakmillError):
                 waiting.result().end()
         self._starter.shutdown()
+        self._zygotes.close()
 
     def _taken(self) -> _Worker:
         """A worker for one question, the one that waits if it does; the system may have ended it meanwhile."""
@@ -119,14 +124,14 @@ class IsolatedWorkers:
         return self._start().result()
 
     def _start(self) -> Future[_Worker]:
-        return self._starter.submit(_Worker, self._settings)
+        return self._starter.submit(_Worker, self._settings, self._zygotes)
 
 
 class _Worker:
     """A process that waits for its one question, and the folder that it has."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Start it; it warms up by itself.
+    def __init__(self, settings: Settings, zygotes: Zygotes) -> None:
+        """Start it.
 
         Raises:
             IsolationMissing: the settings require a wall, and none works here.
@@ -137,15 +142,21 @@ class _Worker:
         self._lock = hold(self.folder.root)
         largest = max(settings.source_max_mb, settings.datasets_max_mb)
         self._limits = Limits(0, settings.tool_memory_mb, largest)
-        self._running = Running.start(self._command(isolation), env={}, cwd=self.folder.root, takes_input=True)
+        self._running = self._start(isolation, zygotes)
+
+    def _start(self, isolation: Isolation, zygotes: Zygotes) -> Running:
+        """A zygote forks it, but bubblewrap becomes the program that it is put around."""
+        command = self._command(isolation)
+        if isolation.level is Level.BUBBLEWRAP:
+            return Running.start(command, env={}, cwd=self.folder.root, takes_input=True)
+        return zygotes.start(command, folder=self.folder.root)
 
     def _command(self, isolation: Isolation) -> list[str]:
-        scratch = str(self.folder.scratch)
         return sandbox.command(
             [sys.executable, *PROGRAM, str(self.folder.root)],
             read=[self.folder.given, *sandbox.own_code()],
             write=[self.folder.out],
-            env={"HOME": scratch, "TMPDIR": scratch, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"},
+            env=_environment(str(self.folder.scratch)),
             limits=self._limits,
             isolation=isolation,
         )
@@ -208,6 +219,11 @@ class _Worker:
         self._running.stop(grace=0)
         shutil.rmtree(self.folder.root, ignore_errors=True)
         os.close(self._lock)
+
+
+def _environment(scratch: str) -> dict[str, str]:
+    """All variables of a worker."""
+    return {"HOME": scratch, "TMPDIR": scratch, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _closed() -> Unavailable:

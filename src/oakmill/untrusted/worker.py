@@ -1,7 +1,8 @@
-"""The process that looks: started behind the wall before anybody asks, it answers one question and ends.
+"""The process that looks: behind the wall before anybody asks, it answers one question and ends.
 
-`python -m oakmill.untrusted.worker FOLDER` loads what answers need and waits for a line on its input. Then the question
-and its files are in the folder; what it answers, an error of ours too, it writes there.
+A zygote forks it, or where bubblewrap is the wall, `python -m oakmill.untrusted.worker FOLDER` starts it. It waits for
+a line on its input. Then the question and its files are in the folder; what it answers, an error of ours too, it
+writes there.
 """
 
 from __future__ import annotations
@@ -45,10 +46,16 @@ _NICER = 5
 """The server and the system go before looks."""
 
 
-def main(root: Path) -> None:
-    """Answer one question; end at once when the input does."""
-    os.nice(_NICER)
+def load() -> None:
+    """Load what answers need, beyond what is loaded with this module."""
     tables()
+
+
+def main() -> None:
+    """Answer one question; end at once when the input does."""
+    root = Path(sys.argv[1])
+    os.nice(_NICER)
+    load()
     if sys.stdin.readline():
         folder = Folder(root)
         folder.answer.write_text(json.dumps(_answered(json.loads(folder.question.read_text()), root)))
@@ -66,4 +73,4 @@ def _answered(asked: Mapping[str, Any], root: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

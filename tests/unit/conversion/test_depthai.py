@@ -55,7 +55,7 @@ def test_it_ends_with_the_block_though_it_was_given_nothing(tmp_path: Path) -> N
         assert depthai._running is not None
         process = depthai._running.process
     assert not Path(f"/proc/{process.pid}").exists()
-    assert process.returncode < 0, "a conversion that fails does not wait for a library to load: it ends it"
+    assert process.wait() < 0, "a conversion that fails does not wait for a library to load: it ends it"
 
 
 def test_a_file_that_it_cannot_read_is_named(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class Workshop:
 
 @pytest.fixture
 def workshop(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
-    monkeypatch.setattr(worker, "Child", fakes.Child)
+    monkeypatch.setattr(worker, "Children", fakes.Children)
     with fakes.toys():
         yield Workshop(hub, tmp_path)
 
@@ -125,7 +125,7 @@ def test_a_process_is_warmed_for_another_job_only_where_one_may_come(
         return job
 
     claimed = Worker._next
-    monkeypatch.setattr(worker, "Child", Counted)
+    monkeypatch.setattr(workshop.worker, "_children", fakes.Children(Counted))
     monkeypatch.setattr(Worker, "_next", next_or_end)
     job_id = workshop.ask()
     workshop.worker.run_once() if once else workshop.worker.run()

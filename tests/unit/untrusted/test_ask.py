@@ -84,7 +84,8 @@ answer({"error": {"code": "NotFound", "message": json.dumps(seen), "remedy": "",
 
 
 @pytest.fixture
-def workers(tmp_path: Path) -> Iterator[IsolatedWorkers]:
+def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[IsolatedWorkers]:
+    monkeypatch.setattr(ask, "LOADED", ())  # for what is asked of these nothing has to be there
     found = IsolatedWorkers(Settings(home=tmp_path / "home"))
     yield found
     found.close()
