@@ -219,7 +219,7 @@ def worker(soak: Soak) -> int:
 
 
 def runner(soak: Soak) -> int:
-    return one_of(soak, "oakmill.jobs.runner")
+    return one_of(soak, "oakmill.jobs.zygote")
 
 
 def tool(soak: Soak) -> int:

@@ -26,7 +26,7 @@ Message = Mapping[str, Any]
 _SECRET = ("OAKMILL_DATABASE", "OAKMILL_STORE", "AWS_", "PGPASS")
 """Variables that a process which reads other people's models does not get."""
 _TAIL_LINES = 40
-_RUNNER = "oakmill.jobs.runner"
+_ZYGOTE = "oakmill.jobs.zygote"
 
 
 class Children:
@@ -34,7 +34,7 @@ class Children:
 
     def __init__(self) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith(_SECRET)}  # noqa: TID251
-        self._zygotes = Zygotes([_RUNNER], {**env, **ONE_THREAD})
+        self._zygotes = Zygotes(_ZYGOTE, {**env, **ONE_THREAD})
 
     def warm(self) -> bool:
         """Begin to load, which takes seconds; whether that is done.
@@ -50,7 +50,7 @@ class Children:
         Raises:
             OSError: as `warm`.
         """
-        argv = sandbox.leashed([sys.executable, "-m", _RUNNER], own_memory=True)
+        argv = sandbox.leashed([sys.executable, "-m", "oakmill.jobs.runner"], own_memory=True)
         return Child(self._zygotes.start(argv, folder=Path.cwd()))
 
     def close(self) -> None:

@@ -19,7 +19,6 @@ from oakmill.processes import sandbox
 from oakmill.processes.running import Running, readable
 from oakmill.processes.zygote import LONGEST
 
-PROGRAM = ("-P", "-m", "oakmill.processes.zygote")
 _READY_SECONDS = 300.0
 
 
@@ -31,13 +30,13 @@ class ZygoteGone(OSError):
 
 
 class Zygotes:
-    """A zygote with these modules and variables, and, should the system end it, the next one.
+    """A zygote, by the name of its module, with these variables, and, should the system end it, the next one.
 
     It ends with the thread that first needs it, even by kill -9, and all that it forked with it.
     """
 
-    def __init__(self, modules: Sequence[str], env: Mapping[str, str]) -> None:
-        self._modules, self._env = modules, env
+    def __init__(self, module: str, env: Mapping[str, str]) -> None:
+        self._module, self._env = module, env
         self._zygote: _Zygote | None = None
 
     def warm(self) -> bool:
@@ -48,7 +47,7 @@ class Zygotes:
         """
         if self._zygote is None or self._zygote.is_gone:
             self.close()
-            self._zygote = _Zygote(self._modules, self._env)
+            self._zygote = _Zygote(self._module, self._env)
         return self._zygote.is_ready()
 
     def start(self, command: Sequence[str], *, folder: Path) -> Running:
@@ -76,7 +75,7 @@ class Zygotes:
 class _Zygote:
     """The zygote's process, and the socket by which it is asked."""
 
-    def __init__(self, modules: Sequence[str], env: Mapping[str, str]) -> None:
+    def __init__(self, module: str, env: Mapping[str, str]) -> None:
         self._door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._door.settimeout(_READY_SECONDS)  # one that was stopped answers nobody
         self._lock = threading.Lock()
@@ -84,7 +83,7 @@ class _Zygote:
         try:
             with theirs:
                 self._process = subprocess.Popen(
-                    sandbox.leashed([sys.executable, *PROGRAM, str(theirs.fileno()), *modules]),
+                    sandbox.leashed([sys.executable, "-P", "-m", module, str(theirs.fileno())]),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     pass_fds=(theirs.fileno(),),

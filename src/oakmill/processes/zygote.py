@@ -1,19 +1,19 @@
 """Has loaded what takes seconds to load, and forks at each request a process that is as if it had just been started.
 
-`python -P -m oakmill.processes.zygote SOCKET MODULE...` imports the modules, calls the `load` of each that has one, and
-says "{}" on the socket, a SEQPACKET. Then it answers, until its other end is closed:
+A program that is one, `python -P -m PROGRAM SOCKET`, calls `serve`, which says "{}" on the socket, a SEQPACKET, when it
+has loaded, and then answers, until the other end is closed:
 
     {"command": [...], "folder": ...}   with input, output and messages as descriptors: {"pid": ...}, or {"errno": ...}
     {"reap": PID}                       once that process has ended: {"status": its exit code, negative for a signal}
 
-What it forks does as the words before `--` say, as `landlock.py` would, and then becomes `python -m MODULE` or
-`python -c CODE`, without starting Python anew. The zygote has one thread, and never reads what anybody brought.
+What it forks does as the words before `--` say, as `landlock.py` would, and then is `python -m MODULE` of that one
+module, or `python -c CODE`, without starting Python anew. The zygote has one thread, and reads nothing that anybody
+brought. This module as a program has nothing to load, and its processes wait for a line.
 """
 
 from __future__ import annotations
 
 import gc
-import importlib
 import json
 import os
 import socket
@@ -26,29 +26,27 @@ from typing import Any
 from oakmill.processes import landlock
 from oakmill.processes.running import EVENTS_FD
 
+Program = Callable[[], None]
 LONGEST = 1 << 17
 """Bytes of a message: a command, with all that it may read."""
 _HANDLES = 3
 
 
-def main() -> None:
-    """Load, and fork until nobody asks any more; a process that was forked goes on as its own program."""
+def serve(load: Program, main: Program) -> None:
+    """Load, and fork until nobody asks any more; each process that was forked goes on as `main`, or as code."""
     door = socket.socket(fileno=int(sys.argv[1]))
-    for name in sys.argv[2:]:
-        load = getattr(importlib.import_module(name), "load", None)
-        if load is not None:
-            load()
+    load()
     gc.collect()
     gc.freeze()  # or the first look for garbage would copy every page
     door.send(b"{}")
-    program = _serve(door)
-    if program is None:
+    become = _answer(door)
+    if become is None:
         os._exit(0)
-    program()
+    become(main)
 
 
-def _serve(door: socket.socket) -> Callable[[], None] | None:
-    """Answer requests; a forked process gets what it is to do, and the zygote, at its end, nothing."""
+def _answer(door: socket.socket) -> Callable[[Program], None] | None:
+    """Answer requests; a forked process gets what it is to become, and the zygote, at its end, nothing."""
     while True:
         message, handles, _, _ = socket.recv_fds(door, LONGEST, _HANDLES)
         if not message:
@@ -73,7 +71,7 @@ def _serve(door: socket.socket) -> Callable[[], None] | None:
         door.send(json.dumps(answer).encode())
 
 
-def _become(asked: Mapping[str, Any], handles: Sequence[int], parent: int) -> None:
+def _become(asked: Mapping[str, Any], handles: Sequence[int], parent: int, main: Program) -> None:
     """Be the process that was asked for."""
     os.setsid()
     events = _take(handles)
@@ -89,7 +87,7 @@ def _become(asked: Mapping[str, Any], handles: Sequence[int], parent: int) -> No
     os.environ.clear()  # noqa: TID251
     os.environ.update(environment)  # noqa: TID251
     _forget()
-    _run(argv)
+    _run(argv, main)
 
 
 def _take(handles: Sequence[int]) -> int:
@@ -110,16 +108,20 @@ def _forget() -> None:
         sys.modules["numpy.random"].seed()
 
 
-def _run(argv: Sequence[str]) -> None:
+def _run(argv: Sequence[str], main: Program) -> None:
     """As Python would with these arguments, of which the first is its own path."""
     kind = next(word for word in argv if word in ("-m", "-c"))
     at = argv.index(kind) + 1
     sys.argv = [kind, *argv[at + 1 :]]
     if kind == "-m":
-        importlib.import_module(argv[at]).main()
+        main()
     else:
         exec(argv[at], {"__name__": "__main__"})  # as in: python -c
 
 
+def _wait() -> None:
+    sys.stdin.readline()
+
+
 if __name__ == "__main__":
-    main()
+    serve(lambda: None, _wait)

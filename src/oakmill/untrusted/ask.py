@@ -39,8 +39,8 @@ Lay = Callable[[Path], None]
 SHORT_AT_ONCE, LONG_AT_ONCE = 3, 2
 """Looks that take seconds, as those at uploads do, and others: whoever asks for these must not hold those up."""
 LONG_SECONDS = 300
-LOADED = ("oakmill.untrusted.worker",)
-PROGRAM = ("-P", "-m", *LOADED)
+ZYGOTE = "oakmill.untrusted.zygote"
+PROGRAM = ("-P", "-m", "oakmill.untrusted.worker")
 _LARGEST_ANSWER = 96 << 20
 _SHARED = ("source_max_mb", "datasets_max_mb")
 """The settings that a worker is told."""
@@ -53,7 +53,7 @@ class IsolatedWorkers:
         self._settings = settings
         self._short, self._long = FairSemaphore(SHORT_AT_ONCE), FairSemaphore(LONG_AT_ONCE)
         self._lock = threading.Lock()
-        self._zygotes = Zygotes(LOADED, {**_environment("/"), **ONE_THREAD})
+        self._zygotes = Zygotes(ZYGOTE, {**_environment("/"), **ONE_THREAD})
         self._waiting: Future[_Worker] | None = None
         self._is_closed = False
         # The kernel ends a worker with the thread that started it, and threads of requests come and go.

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.heavy
 @pytest.fixture
 def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[Children]:
     """Processes that, as those of jobs, wait for a line, and take no seconds to load."""
-    monkeypatch.setattr(supervise, "_RUNNER", "json.tool")
+    monkeypatch.setattr(supervise, "_ZYGOTE", "oakmill.processes.zygote")
     found = Children()
     yield found
     found.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,9 +20,11 @@ from oakmill.processes.forks import ZygoteGone, Zygotes
 from oakmill.processes.run import Limits, finish
 from oakmill.processes.running import Running
 from oakmill.processes.sandbox import Level
+from tests.conftest import PROJECT
 
 pytestmark = pytest.mark.heavy
 
+BARE = "oakmill.processes.zygote"
 ROOMY = Limits(seconds=60, memory_mb=2000, output_mb=100)
 ENVIRONMENT = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "OF_THE_ZYGOTE": "1"}  # noqa: TID251
 SLEEPS = "import time\nprint('sleeps', flush=True)\ntime.sleep(100)"
@@ -29,7 +32,7 @@ SLEEPS = "import time\nprint('sleeps', flush=True)\ntime.sleep(100)"
 
 @pytest.fixture
 def zygotes() -> Iterator[Zygotes]:
-    found = Zygotes([], ENVIRONMENT)
+    found = Zygotes(BARE, ENVIRONMENT)
     yield found
     found.close()
 
@@ -115,7 +118,11 @@ def test_behind_a_wall_it_has_the_variables_alone_that_are_named(zygotes: Zygote
     running = zygotes.start(command, folder=tmp_path)
     finished = finish(running, cwd=tmp_path, limits=ROOMY, name="it")
     lines = finished.log_tail.splitlines()
-    assert {line.partition("=")[0] for line in lines if "=" in line} <= {"NAMED", "OAKMILL_EVENTS_FD", "PWD"}
+    assert {line.partition("=")[0] for line in lines if re.match(r"\w+=", line)} <= {
+        "NAMED",
+        "OAKMILL_EVENTS_FD",
+        "PWD",
+    }
     status = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == int(status["CapBnd"], 16) == 0
     assert status["NoNewPrivs"] == "1" and status["Threads"] == "1"
@@ -124,7 +131,7 @@ def test_behind_a_wall_it_has_the_variables_alone_that_are_named(zygotes: Zygote
 
 def test_each_has_seeds_of_its_own(tmp_path: Path) -> None:
     """A fork has its parent's generators: two looks would draw the same names and numbers."""
-    zygotes = Zygotes(["random", "numpy.random"], ENVIRONMENT)
+    zygotes = Zygotes("tests.unit.processes.drawing_zygote", {**ENVIRONMENT, "PYTHONPATH": str(PROJECT)})
     try:
         program = "import random, numpy\nprint(random.random(), numpy.random.random())"
         drawn = [said(zygotes, program, tmp_path).split() for _ in range(2)]
@@ -173,7 +180,8 @@ import sys
 from pathlib import Path
 from oakmill.processes import sandbox
 from oakmill.processes.forks import Zygotes
-running = Zygotes([], {}).start(sandbox.leashed([sys.executable, "-c", sys.argv[1]]), folder=Path("/"))
+command = sandbox.leashed([sys.executable, "-c", sys.argv[1]])
+running = Zygotes("oakmill.processes.zygote", {}).start(command, folder=Path("/"))
 stat = Path(f"/proc/{running.process.pid}/stat").read_text()
 print(running.process.pid, stat.rpartition(")")[2].split()[1], flush=True)
 sys.stdin.read()
@@ -193,7 +201,7 @@ def test_nothing_outlives_the_kill_of_who_warmed_it() -> None:
 
 
 def test_where_nothing_can_be_loaded_nothing_is_started(tmp_path: Path) -> None:
-    zygotes = Zygotes(["no_such_module"], ENVIRONMENT)
+    zygotes = Zygotes("no_such_module", ENVIRONMENT)
     with pytest.raises(ZygoteGone, match="has ended"):
         started(zygotes, SLEEPS, tmp_path)
     zygotes.close()

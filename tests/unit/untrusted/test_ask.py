@@ -85,7 +85,7 @@ answer({"error": {"code": "NotFound", "message": json.dumps(seen), "remedy": "",
 
 @pytest.fixture
 def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[IsolatedWorkers]:
-    monkeypatch.setattr(ask, "LOADED", ())  # for what is asked of these nothing has to be there
+    monkeypatch.setattr(ask, "ZYGOTE", "oakmill.processes.zygote")  # for what is asked of these nothing has to be there
     found = IsolatedWorkers(Settings(home=tmp_path / "home"))
     yield found
     found.close()
