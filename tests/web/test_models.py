@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from tests.web.conftest import Served, Watch
 from tests.web.furnish import archive, made, network
+from tests.web.working import asked, source
 
 FULL = "/models/default/warehouse-detector"
 
@@ -206,3 +207,24 @@ def test_an_upload_goes_on_after_a_broken_connection_and_a_reload(
         assert len(client.get("/models?text=twice").json()["items"]) == 1
     # What the test itself broke off is logged by the browser where the reload does not come first.
     watch.wrong[:] = [told for told in watch.wrong if "net::ERR_FAILED" not in told]
+
+
+def test_long_names_hide_nothing(page: Page, hub: Served) -> None:
+    """One name of 238 letters made every page below it two screens wide, and hid the lists' last columns for all."""
+    of = source(hub, "n" * 238, network(33), file="f" * 140 + ".onnx")
+    job = asked(hub, of, name="j" * 230)
+    with hub.client() as client:
+        model = client.get(f"/instances/{of}").json()["model_id"]
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        for path in (
+            f"/models/{model}",
+            f"/instances/{of}",
+            f"/instances/{of}/convert/rvc2",
+            f"/jobs/{job['id']}",
+            "/conversions",
+        ):
+            page.goto(path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    with hub.client() as client:
+        client.delete(f"/models/{model}", params={"force": True}).raise_for_status()
