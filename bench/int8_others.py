@@ -18,7 +18,7 @@ from aimet_onnx.common.defs import QuantScheme
 from aimet_onnx.quantsim import QuantizationSimModel
 folder = sys.argv[1]
 model = onnx.load(f"{folder}/model.onnx")
-given = {"param_type": "int8", "activation_type": "uint8", "config_file": "htp_v73"}
+given = {"param_type": "int8", "activation_type": "int8", "config_file": "htp_v73"}
 sim = QuantizationSimModel(model, quant_scheme=QuantScheme.min_max, **given)
 feeds = [dict(np.load(f"{folder}/{index}.npz")) for index in range(int(sys.argv[2]))]
 sim.compute_encodings(feeds)

@@ -13,7 +13,7 @@ from rich.text import Text
 from oakmill.cli.severities import COLOURS, MARKS
 from oakmill.conversion.passport import Check, OutputAgreement, Passport, TaskAgreement
 from oakmill.conversion.passport.cost import Cost
-from oakmill.conversion.passport.ladder import Rung
+from oakmill.conversion.passport.ladder import Rung, notes
 from oakmill.findings import Finding, Severity
 
 OUTPUTS = 24
@@ -63,7 +63,7 @@ def _cost(cost: Cost | None) -> Iterator[RenderableType]:
             yield _indented("", escape(more), "dim")
 
 
-def _ladder(rungs: Sequence[Rung]) -> Iterator[Table]:
+def _ladder(rungs: Sequence[Rung]) -> Iterator[RenderableType]:
     """The number formats that were tried, if any were; columns that nothing is known for are omitted."""
     if not rungs:
         return
@@ -79,6 +79,8 @@ def _ladder(rungs: Sequence[Rung]) -> Iterator[Table]:
         cells = (escape(words), escape(rung.measured or f"not made: {rung.refused}"), size, *spent)
         table.add_row(f"[{colour}]{mark}[/]", *cells)
     yield table
+    for note in notes(rungs):
+        yield _indented("", f"[dim]{escape(note)}[/]", "default")
 
 
 def _by_labels(passport: Passport) -> Iterator[RenderableType]:

@@ -2,8 +2,9 @@
 
 AUTO tries plain 8 bits, whose channels are equalized and whose head is cut where that is recognised; then ranges by
 their error; then 16 bits for what goes into SiLU alone; then activations of 16 bits, which take 2.4 times as long on
-RVC4's processor (Qualcomm's own figures for YOLOv8n); then FP16. The first that is fit is the result: by the user's bar
-on labelled images, else by the passport's verdict. Where none is, the best of them.
+RVC4's processor (Qualcomm's own figures for YOLOv8n); then FP16. A few layers of 16 bits among 8 may be slower than
+16 bits throughout, which nobody knows without the device: the passport says so. The first that is fit is the result: by
+the user's bar on labelled images, else by the passport's verdict. Where none is, the best of them.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ DEPENDS = (UnsupportedModel, PreparationFailed, CompileFailed, VerificationFaile
 
 _QUANTIZERS = (
     "tensor_overrides", "quantizer_search", "range_method", "accuracy_control", "ignored_names", "ignored_types",
-    "silu_int16",
+    "silu_int16", "improve",
 )  # fmt: skip
 """What a spec in floating point is refused for."""
 

@@ -1,4 +1,4 @@
-"""The words of quantization: the precision by HubAI's names, the ranges' method, how images are brought to size."""
+"""The words of quantization: the precision by HubAI's names, how ranges are chosen, weights learned, images resized."""
 
 from __future__ import annotations
 
@@ -52,6 +52,13 @@ class RangeMethod(StrEnum):
     PERCENTILE = "percentile"
     MSE = "mse"
     BEST = "best"
+
+
+class Improvement(StrEnum):
+    """How weights of 8 bits are learned from images: each rounded up or down, or each channel's scale."""
+
+    ADAROUND = "adaround"
+    SEQMSE = "seqmse"
 
 
 class Resize(StrEnum):

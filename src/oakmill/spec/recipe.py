@@ -108,6 +108,19 @@ class RangesRecord(_Record):
     agreement_db: dict[str, float] = Field(description="By method for all tensors, and `best` for the choice, in dB.")
 
 
+class ImprovementRecord(_Record):
+    """Whether learned weights are better than those rounded to the nearest, on images that taught nothing."""
+
+    used: bool = Field(description="Whether they are taken: they raise the agreement.")
+    method: str
+    steps: int = Field(description="Iterations, or candidates, for each layer.")
+    images: int = Field(description="How many images taught.")
+    layers: tuple[str, ...] = Field(description="The learned layers, by their weights, in their order.")
+    complete: bool = Field(description="Whether there was time for all.")
+    before_db: float = Field(description="Agreement of the quantized graph with the float model without it, in dB.")
+    after_db: float = Field(description="The same with it.")
+
+
 class CalibrationRecord(_Record):
     """What calibrated the quantization; what does not apply is not written down."""
 
@@ -124,6 +137,7 @@ class CalibrationRecord(_Record):
     search: SearchRecord | None = None
     equalization: EqualizationRecord | None = None
     ranges: RangesRecord | None = None
+    improvement: ImprovementRecord | None = None
 
     @model_serializer(mode="wrap")
     def _what_applies(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from oakmill.spec.conversion import QuantizingSpec
-from oakmill.spec.quantization import Precision, RangeMethod
+from oakmill.spec.quantization import Improvement, Precision, RangeMethod
 from oakmill.spec.rvc2 import ToolArgument
 
 PROOF_IMAGES, PROOF_SECONDS = 4, 40
@@ -62,6 +62,15 @@ class Rvc4Spec(QuantizingSpec):
     search_seconds: Annotated[int, Field(ge=5, le=86400)] = Field(
         300, description="Time that --quantizer-search may take, in seconds."
     )
+    improve: Improvement | None = Field(
+        None,
+        description="Learn from images that calibrate how weights are rounded: adaround, each one up or down, or "
+        "seqmse, the scale of each channel. Kept only where the quantized model then agrees better on images held "
+        "back. Takes minutes to hours, and the toolchain quantizers/aimet.",
+    )
+    improve_minutes: Annotated[int, Field(ge=1, le=10080)] = Field(
+        30, description="After so many minutes --improve begins no other layer."
+    )
     proof_images: Annotated[int, Field(ge=1, le=16)] = Field(
         PROOF_IMAGES,
         description="Images on which the finished file is run by the vendor's own HTP library, emulated and slow: up "
@@ -92,9 +101,14 @@ class Rvc4Spec(QuantizingSpec):
             raise ValueError("CUSTOM needs AIMET's encodings: --aimet-encodings FILE")
         if self.aimet_encodings is not None and not custom:
             raise ValueError("encodings of AIMET are for --target-precision CUSTOM")
-        asked = self.tensor_overrides or self.quantizer_search or self.range_method or self.silu_int16
+        asked = self.tensor_overrides or self.quantizer_search or self.range_method or self.silu_int16 or self.improve
         if self.target_precision.is_float and asked:
             raise ValueError(f"{self.target_precision} quantizes nothing: omit the quantizer's parameters")
+        own = self.per_tensor_weights or custom or self.target_precision is Precision.INT16_STANDARD
+        if self.improve and own:
+            raise ValueError(
+                "improve learns weights of 8 bits with a scale for each channel: omit it, or what says otherwise"
+            )
         return self
 
     @property

@@ -51,6 +51,13 @@ def load_named(path: Path, names: Sequence[str], count: int) -> tuple[dict[str, 
         raise ToolFailed(said, subject=path.name, remedy="convert once more: the tool's answer is damaged") from error
 
 
+def save_named(path: Path, values: Mapping[str, NDArray[Any]]) -> Path:
+    """Write the arrays of one sample as `load_named` reads them."""
+    kept: dict[str, Any] = {f"{port}/0": array for port, array in enumerate(values.values())}
+    np.savez(path, allow_pickle=False, **kept)
+    return path
+
+
 def _numbers(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind not in "biuf":
         raise ValueError(f"it holds {values.dtype}, and no numbers")

@@ -28,10 +28,11 @@ def rvc3(settings: Settings) -> list[Toolchain]:
 
 
 def rvc4(settings: Settings) -> list[Toolchain]:
-    """Qualcomm's public libraries."""
+    """Qualcomm's public libraries, and its toolkit that learns weights."""
+    from oakmill.toolchains.aimet.toolchain import Aimet
     from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
 
-    return [Rvc4Toolchain(settings)]
+    return [Rvc4Toolchain(settings), Aimet(settings)]
 
 
 def readers(settings: Settings) -> list[Toolchain]:

@@ -32,6 +32,7 @@ def rung_of(passport: Passport, precision: str, size: int, max_drop: float | Non
         lost_low=low,
         lost_high=high,
         milliseconds=expected.milliseconds if expected else math.nan,
+        untimed=passport.cost.untimed if passport.cost else "",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from oakmill.conversion.passport.metric import Measured
@@ -15,7 +16,7 @@ class Rung:
 
     `fit` is whether it keeps the accuracy as far as was asked. `lost` is what it lost of the metric, in parts of 1, and
     `kept` what it has of it; `lost_low` and `lost_high` are the ends of the 95 % interval. `milliseconds` is what an
-    image is expected to take on the device, where anybody knows.
+    image is expected to take on the device, where anybody knows, and `untimed` why nobody does.
     """
 
     precision: str
@@ -29,6 +30,7 @@ class Rung:
     lost_low: Measured = math.nan
     lost_high: Measured = math.nan
     milliseconds: Measured = math.nan
+    untimed: str = ""
 
     @property
     def words(self) -> str:
@@ -38,3 +40,8 @@ class Rung:
         number = f" ({self.measured})" if self.measured else ""
         taken = "taken" if self.fit else "goes on"
         return f"{self.precision}: {self.verdict}{number}, {self.size / 1e6:.2f} MB; {taken}"
+
+
+def notes(rungs: Sequence[Rung]) -> tuple[str, ...]:
+    """What to know of single formats beside their numbers, in sentences."""
+    return tuple(f"{rung.precision}: {rung.untimed}" for rung in rungs if rung.untimed)

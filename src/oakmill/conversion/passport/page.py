@@ -15,6 +15,7 @@ from oakmill.conversion.passport import charts, confusion_chart, network_charts,
 from oakmill.conversion.passport.agreement import OutputAgreement
 from oakmill.conversion.passport.cost import amount, size
 from oakmill.conversion.passport.labelled import Accuracy
+from oakmill.conversion.passport.ladder import notes
 from oakmill.conversion.passport.report import Check, Passport
 from oakmill.conversion.passport.tasks import ClassAgreement, Sighting, TaskAgreement
 from oakmill.findings import Severity
@@ -79,6 +80,7 @@ def _drawn(template: str, passport: Passport, address: Address | None = None, **
             search=search,
             steps=charts.steps(passport.ladder),
             pictures=Pictures(passport.thumbnails, address),
+            ladder_notes=notes(passport.ladder),
             calibration={key: value for key, value in passport.calibration.items() if key != "search"},
             classes=_classes,
             **more,

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import onnx
 
 from oakmill.conversion.cache.store import Store
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
+from oakmill.conversion.rvc4.judge import Judge
 from oakmill.conversion.rvc4.reach import measure
-from oakmill.conversion.rvc4.search import PERFECT
-from oakmill.errors import PreparationFailed, ProofFailed
-from oakmill.graph import encodings, equality
+from oakmill.graph import encodings
 from oakmill.graph.equalization import scales
 from oakmill.graph.equalization.channels import channels
 from oakmill.graph.quantize import Interval, Plan
-from oakmill.graph.sensitivity import ColumnNoise, with_all_rounded
 from oakmill.spec import RangeMethod, Rvc4Spec
 from oakmill.spec.recipe import EqualizationRecord
 
@@ -76,7 +72,7 @@ def choose(
     plain = encodings.activations(prepared.model)
     ranges = plain.complete(reach.plain(plain.measured))
     kept = Choice(prepared, ranges=ranges if whole else None)
-    judge = _Judge(prepared, plan, _judges(seen))
+    judge = Judge(prepared, plan, _judges(seen))
     if not (made.sites and judge.is_exact(made.model)):
         return kept
     after = encodings.activations(made.model)
@@ -119,31 +115,3 @@ def _judges(samples: SampleSet) -> list[Mapping[str, Any]]:
 def _words(record: EqualizationRecord) -> str:
     did = f"the channels of {record.sites} layers are equalized" if record.used else "channels stay as they are"
     return f"{did}: agreement {record.before_db:.1f} dB without it, {record.after_db:.1f} with it"
-
-
-class _Judge:
-    """Quantizes graphs that compute the same, and says how well each agrees with the float graph."""
-
-    def __init__(self, prepared: Prepared, plan: Plan, images: Sequence[Mapping[str, Any]]) -> None:
-        self._prepared, self._plan, self._images = prepared, plan, images
-        session = equality.Session(prepared.model)
-        self._expected = [session.run(image) for image in images]
-
-    def is_exact(self, model: onnx.ModelProto) -> bool:
-        """Whether a graph computes what the float graph does, on the first image."""
-        try:
-            equality.require_equal(self._expected[0], equality.Session(model).run(self._images[0]))
-        except (ProofFailed, PreparationFailed):
-            return False
-        return True
-
-    def agreement(self, model: onnx.ModelProto, ranges: Mapping[str, Interval]) -> float:
-        """Signal to noise of the graph with all its tensors and weights in 8 bits, in dB; the mean over columns."""
-        ranges = {name: item for name, item in ranges.items() if name not in self._prepared.image_inputs}
-        spread = encodings.activations(model).spread(self._plan.encodings)
-        bits = {name: item.bits for name, item in spread.items()}
-        noise = ColumnNoise()
-        candidate = equality.Session(with_all_rounded(model, ranges, bits, per_channel=self._plan.per_channel))
-        for image, expected in zip(self._images, self._expected, strict=True):
-            noise.add(expected, candidate.run(image))
-        return min(noise.decibels(), PERFECT)

@@ -34,6 +34,7 @@ from oakmill.settings import Settings
 from oakmill.spec import Precision, Rvc4Spec
 from oakmill.spec.recipe import CalibrationRecord
 from oakmill.spec.rvc4 import PROOF_IMAGES, PROOF_SECONDS
+from oakmill.toolchains.aimet.toolchain import Aimet
 from oakmill.toolchains.base import Toolchain
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.rvc4 import failures, snpe_arguments, snpe_runtime, snpe_spec
@@ -44,7 +45,7 @@ from oakmill.toolchains.rvc4.toolchain import PUBLIC_VERSION, Compiled, Port, Rv
 LARGEST_MB = 3500
 """A plain zip, which older readers want, holds 4 GB."""
 
-CALIBRATION = {"set", "method", "images", "search", "equalization"}
+CALIBRATION = {"set", "method", "images", "search", "equalization", "improvement"}
 """What the passport tells of a calibration's record."""
 NOT_PROVEN = (
     "not run on an RVC4 device",
@@ -106,7 +107,8 @@ class Rvc4(Platform):
             raise snpe_runtime.version_not_available(spec.snpe_version, PUBLIC_VERSION, sdk.version if sdk else None)
         policy = snpe_runtime.cache_policy(spec.device_runtime, here, asked_by=options.cache_arguments)
         toolchain = Rvc4Toolchain(settings, here, sdk.libraries if sdk else None)
-        toolchain.require()
+        for tool in (toolchain, *_learning(spec, settings)):
+            tool.require()
         return cls(spec, settings, toolchain, options, policy, (*options.notes, *notes), sdk)
 
     def following(self, recorded: CalibrationRecord) -> Rvc4:
@@ -115,8 +117,8 @@ class Rvc4(Platform):
 
     @classmethod
     def needed(cls, spec: Rvc4Spec, settings: Settings, *, reads_ir: bool = False) -> list[Toolchain]:
-        """Qualcomm's public libraries."""
-        return [Rvc4Toolchain(settings)]
+        """Qualcomm's public libraries, and what learns weights where that is asked for."""
+        return [Rvc4Toolchain(settings), *_learning(spec, settings)]
 
     @property
     def suffix(self) -> str:
@@ -131,8 +133,8 @@ class Rvc4(Platform):
 
     @property
     def toolchains(self) -> list[Toolchain]:
-        """Qualcomm's libraries."""
-        return [self.toolchain]
+        """Qualcomm's libraries, and what learns weights."""
+        return [self.toolchain, *_learning(self.spec, self.settings)]
 
     @property
     def calibrates(self) -> bool:
@@ -367,6 +369,10 @@ class Rvc4(Platform):
             "outputs": [described(port) for port in built.outputs],
             "not_proven": list(NOT_PROVEN),
         }
+
+
+def _learning(spec: Rvc4Spec, settings: Settings) -> list[Aimet]:
+    return [Aimet(settings)] if spec.improve else []
 
 
 def built_of(compiled: Compiled) -> Rvc4Built:

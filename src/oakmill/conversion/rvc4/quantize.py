@@ -13,7 +13,7 @@ from oakmill.conversion.cache.store import Store, key_of
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
-from oakmill.conversion.rvc4 import best_ranges, equalize
+from oakmill.conversion.rvc4 import best_ranges, equalize, improve
 from oakmill.conversion.rvc4.once import Document, measured_once
 from oakmill.conversion.rvc4.search import Search
 from oakmill.errors import NothingToKeep, SpecError
@@ -24,6 +24,7 @@ from oakmill.graph.silu import silu_inputs
 from oakmill.settings import Settings
 from oakmill.spec import Precision, RangeMethod, Rvc4Spec
 from oakmill.spec.recipe import CalibrationRecord, RangesRecord, SearchRecord
+from oakmill.toolchains.aimet.toolchain import Aimet
 
 _KIND = "ranges"
 EQUALIZED_BITS = 8
@@ -70,13 +71,13 @@ def quantize_graph(
     chosen = equalize.Choice(prepared)
     own = quantizers.own_ranges(prepared.original, prepared.model)
     if plan.activation_bits == EQUALIZED_BITS and not (spec.no_equalization or spec.aimet_encodings or own):
-        done = recorded.equalization if recorded else None
-        chosen = equalize.choose(spec, prepared, plan, samples, Store.of(settings), progress, done)
+        before = recorded.equalization if recorded else None
+        chosen = equalize.choose(spec, prepared, plan, samples, Store.of(settings), progress, before)
     prepared = chosen.prepared
     best = None
     if spec.ranges is RangeMethod.BEST:
-        before = recorded.ranges if recorded else None
-        best = choose_best(spec, plan, chosen, samples, settings, progress, before)
+        decided = recorded.ranges if recorded else None
+        best = choose_best(spec, plan, chosen, samples, settings, progress, decided)
     all_ranges = best.ranges if best else chosen.ranges or measure(spec, plan, prepared, samples, settings, progress)
     ranges = with_own(equalize.limited(all_ranges, chosen.limits), own, prepared.model)
     if own:
@@ -84,6 +85,12 @@ def quantize_graph(
             f"{len(own)} of the tensors keep the ranges of the model's own quantizers; the ranges of others are those "
             "of the images"
         )
+    learned = None
+    exact = prepared.model
+    if spec.improve:
+        lesson = improve.Lesson(spec, Aimet(settings), Store.of(settings), progress)
+        earlier = recorded.improvement if recorded else None
+        prepared, learned = improve.improve(lesson, prepared, plan, ranges, samples, earlier)
     search = recorded.search if recorded else None
     plan, model, found = _written(spec, plan, prepared, ranges, samples, progress, search)
     record = CalibrationRecord(
@@ -95,8 +102,9 @@ def quantize_graph(
         search=found,
         equalization=chosen.record,
         ranges=best.record if best else None,
+        improvement=learned,
     )
-    return Quantized(model, prepared.model, ranges, plan, record, chosen.limits)
+    return Quantized(model, exact, ranges, plan, record, chosen.limits)
 
 
 def with_own(

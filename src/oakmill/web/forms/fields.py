@@ -22,8 +22,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Name and version": ("name", "ir_version", "snpe_version"),
     "Quantization": (
         "target_precision", "quantization_data", "max_quantization_images", "quantizer", "pot_target_device",
-        "max_drop", "silu_int16", "quantizer_search", "search_seconds", "accuracy_control", "accuracy_drop",
-        "accuracy_seconds",
+        "max_drop", "silu_int16", "quantizer_search", "search_seconds", "improve", "improve_minutes",
+        "accuracy_control", "accuracy_drop", "accuracy_seconds",
     ),
     "Output": (
         "output_format", "blob", "number_of_shaves", "head", "keep_outputs", "outputs", "class_names",
@@ -33,11 +33,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The form's parts in order; what no part names is advanced."""
 
-WORDS = {"nn_archive": "NN Archive", "native": "Bare file", "nncf": "NNCF", "pot": "POT", "mse": "MSE"}
+WORDS = {
+    "nn_archive": "NN Archive", "native": "Bare file", "nncf": "NNCF", "pot": "POT", "mse": "MSE",
+    "adaround": "AdaRound", "seqmse": "Sequential MSE",
+}  # fmt: skip
 
 SHOWN_WHEN = {
     "number_of_shaves": "blob", "search_seconds": "quantizer_search", "accuracy_drop": "accuracy_control",
-    "accuracy_seconds": "accuracy_control", "htp_socs": "device_runtime",
+    "accuracy_seconds": "accuracy_control", "htp_socs": "device_runtime", "improve_minutes": "improve",
 }  # fmt: skip
 """Fields that say nothing unless another says something."""
 
