@@ -51,7 +51,7 @@ CHOOSES = 16
 BEGIN, END = "<!-- int8 -->\n", "<!-- end of int8 -->"
 
 WAYS: dict[str, dict[str, Any]] = {
-    "before": {"no_equalization": True, "keep_outputs": True},
+    "before": {"no_equalization": True, "no_bias_correction": True, "keep_outputs": True},
     "now": {},
     "best": {"target_precision": "INT8_ACCURACY_FOCUSED"},
     "auto": {
@@ -64,7 +64,7 @@ EMULATED = ("before", "now", "auto")
 OTHERS = ("onnxruntime minmax", "onnxruntime percentile", "aimet")
 WORDS = {
     "float": "float",
-    "before": "INT8 before: `--no-equalization --keep-outputs`",
+    "before": "INT8 before: `--no-equalization --no-bias-correction --keep-outputs`",
     "now": "**INT8_STANDARD now**",
     "best": "**INT8_ACCURACY_FOCUSED now**",
     "auto": "**AUTO**",
@@ -154,7 +154,7 @@ def _ready(lesson: Lesson, network: Any) -> Lesson:
     (item,) = prepared.boundary
     raws = [{item.name: reader(item, spec.resize)(path)} for path in lesson.test]
     session = equality.Session(prepared.model)
-    return replace(lesson, prepared=prepared, raws=raws, expected=[session.run(raw) for raw in raws])
+    return replace(lesson, prepared=prepared, raws=raws, expected=[prepared.restored(session.run(raw)) for raw in raws])
 
 
 def asked(lesson: Lesson, way: str) -> tuple[Rvc4Spec, Settings]:
@@ -179,7 +179,7 @@ def ours(lesson: Lesson, way: str, emulated: int) -> dict[str, Any]:
     done = network.calibration.equalization
     facts["sites"] = done.sites if done and done.used else 0
     simulated = Simulated(network.model, lesson.prepared.image_inputs)
-    found = [simulated.run(raw) for raw in lesson.raws]
+    found = [lesson.prepared.restored(simulated.run(raw)) for raw in lesson.raws]
     if way in EMULATED:
         built = platform.compile(lesson.prepared, network, work / "compile", progress)
         facts["MB"] = round(built.file.stat().st_size / 1e6, 3)
@@ -212,7 +212,8 @@ def emulate(lesson: Lesson, platform: Rvc4, file: Path, count: int, *, half: boo
         return []
     kind = np.float32 if half and not lesson.prepared.image_inputs else np.uint8
     stored = [{key: values.astype(kind) for key, values in raw.items()} for raw in lesson.raws[:count]]
-    return list(platform.toolchain.infer(file, lesson.work / "infer", stored, half=half))
+    ran = platform.toolchain.infer(file, lesson.work / "infer", stored, half=half)
+    return [lesson.prepared.restored(outputs) for outputs in ran]
 
 
 def _finished(lesson: Lesson, ran: Sequence[Outputs]) -> dict[str, Any]:
@@ -235,7 +236,7 @@ def others(lesson: Lesson, way: str, aimet: Path | None) -> dict[str, Any]:
     else:
         model = int8_others.by_onnxruntime(lesson.prepared.model, images, way.rsplit(maxsplit=1)[-1])
     session = equality.Session(model)
-    return told(lesson, way, [session.run(raw) for raw in lesson.raws], {})
+    return told(lesson, way, [lesson.prepared.restored(session.run(raw)) for raw in lesson.raws], {})
 
 
 def told(lesson: Lesson, way: str, found: Sequence[Outputs], facts: dict[str, Any]) -> dict[str, Any]:

@@ -108,6 +108,16 @@ class RangesRecord(_Record):
     agreement_db: dict[str, float] = Field(description="By method for all tensors, and `best` for the choice, in dB.")
 
 
+class BiasesRecord(_Record):
+    """Whether biases take back what rounding weights shifts, and what that does."""
+
+    used: bool = Field(description="Whether it is done: it raises the agreement.")
+    layers: int = Field(description="Layers whose biases differ then.")
+    images: int = Field(description="How many images told what the layers read.")
+    before_db: float = Field(description="Agreement of the quantized graph with the float model without it, in dB.")
+    after_db: float = Field(description="The same with it.")
+
+
 class ImprovementRecord(_Record):
     """Whether learned weights are better than those rounded to the nearest, on images that taught nothing."""
 
@@ -138,6 +148,7 @@ class CalibrationRecord(_Record):
     equalization: EqualizationRecord | None = None
     ranges: RangesRecord | None = None
     improvement: ImprovementRecord | None = None
+    biases: BiasesRecord | None = None
 
     @model_serializer(mode="wrap")
     def _what_applies(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -42,6 +42,11 @@ class Rvc4Spec(QuantizingSpec):
         description="Quantize the channels of activations as they are. Else they are brought to like sizes first, "
         "where measured agreement rises by it: exact in floating point, the scales stand in the weights.",
     )
+    no_bias_correction: bool = Field(
+        False,
+        description="Leave biases as they are. Else they take back what rounding weights shifts on average, where "
+        "measured agreement rises by it.",
+    )
     aimet_encodings: Path | None = Field(
         None, description="AIMET's encodings file (JSON) for CUSTOM: ranges and bits by the tensor's name."
     )

@@ -40,6 +40,7 @@ _NOT_COMPILED = {
     *_NAMES, "inputs", "disable_onnx_simplification", "max_verification_images", "resize", "seed", "proof_images",
     "max_quantization_images", "range_method", "quantizer_search", "search_seconds", "aimet_encodings",
     "tensor_overrides", "class_names", "no_equalization", "silu_int16", "improve", "improve_minutes",
+    "no_bias_correction",
 }  # fmt: skip
 """Parameters that the compiler sees in its network only."""
 _ONLY_COMPILED = {"blob", "number_of_shaves"}

@@ -24,8 +24,8 @@ NAME = "recipe.yaml"
 
 _EARLIER = {"keep_outputs": True}
 """Detectors kept their outputs."""
-_EARLIER_RVC4 = {"no_equalization": True}
-"""Channels were quantized as they are."""
+_EARLIER_RVC4 = {"no_equalization": True, "no_bias_correction": True}
+"""Channels were quantized as they are, and biases left alone."""
 _EARLIER_ACCURATE = "mse"
 """What an accuracy-focused conversion chose its ranges by: recorded beside the calibration, and no parameter."""
 _REMEDY = "give the recipe.yaml that lies beside a converted model, or the NN Archive that holds it"

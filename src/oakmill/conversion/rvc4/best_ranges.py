@@ -22,8 +22,6 @@ from oakmill.spec.recipe import RangesRecord
 
 CANDIDATES = (RangeMethod.MINMAX, RangeMethod.PERCENTILE, RangeMethod.MSE)
 """Of two that are worth the same, the first."""
-HELD_BACK = 8
-"""Images that judge, at most a quarter of all."""
 PASSES = 2
 """Runs of the quantized graph, in passes over all images that calibrate: the bound of what the choice may take. A time
 would make the result depend on what else the machine does."""
@@ -35,11 +33,6 @@ ALIKE = 0.02
 
 Candidates = Mapping[str, Mapping[RangeMethod, Interval]]
 Methods = Mapping[str, RangeMethod]
-
-
-def held_back(count: int) -> int:
-    """How many of the images that calibrate judge ranges instead, the last ones; none of very few."""
-    return min(HELD_BACK, count // 4)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.output.publish import work_folder
 from oakmill.conversion.prepare import Prepared, save
-from oakmill.conversion.rvc4.best_ranges import GAIN_DB, held_back
-from oakmill.conversion.rvc4.judge import Judge
+from oakmill.conversion.rvc4.best_ranges import GAIN_DB
+from oakmill.conversion.rvc4.judge import Judge, held_back
 from oakmill.errors import PreparationFailed, SpecError
 from oakmill.graph.quantize import Interval, Plan
 from oakmill.graph.skeleton import copy_of

@@ -14,6 +14,14 @@ from oakmill.graph import encodings, equality
 from oakmill.graph.quantize import Interval, Plan
 from oakmill.graph.sensitivity import ColumnNoise, with_all_rounded
 
+HELD_BACK = 8
+"""Images that judge, at most a quarter of all."""
+
+
+def held_back(count: int) -> int:
+    """How many of the images that calibrate judge instead, the last ones; none of very few."""
+    return min(HELD_BACK, count // 4)
+
 
 class Judge:
     """Quantizes graphs that compute the same, and says how well each agrees with the float graph on these images."""

@@ -45,7 +45,7 @@ from oakmill.toolchains.rvc4.toolchain import PUBLIC_VERSION, Compiled, Port, Rv
 LARGEST_MB = 3500
 """A plain zip, which older readers want, holds 4 GB."""
 
-CALIBRATION = {"set", "method", "images", "search", "equalization", "improvement"}
+CALIBRATION = {"set", "method", "images", "search", "equalization", "improvement", "biases"}
 """What the passport tells of a calibration's record."""
 NOT_PROVEN = (
     "not run on an RVC4 device",

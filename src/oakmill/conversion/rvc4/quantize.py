@@ -13,7 +13,8 @@ from oakmill.conversion.cache.store import Store, key_of
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
 from oakmill.conversion.prepare import Prepared
-from oakmill.conversion.rvc4 import best_ranges, equalize, improve
+from oakmill.conversion.rvc4 import best_ranges, biases, equalize, improve
+from oakmill.conversion.rvc4.judge import held_back
 from oakmill.conversion.rvc4.once import Document, measured_once
 from oakmill.conversion.rvc4.search import Search
 from oakmill.errors import NothingToKeep, SpecError
@@ -23,7 +24,7 @@ from oakmill.graph.quantize import Encoding, Interval, Plan
 from oakmill.graph.silu import silu_inputs
 from oakmill.settings import Settings
 from oakmill.spec import Precision, RangeMethod, Rvc4Spec
-from oakmill.spec.recipe import CalibrationRecord, RangesRecord, SearchRecord
+from oakmill.spec.recipe import BiasesRecord, CalibrationRecord, ImprovementRecord, RangesRecord, SearchRecord
 from oakmill.toolchains.aimet.toolchain import Aimet
 
 _KIND = "ranges"
@@ -85,14 +86,11 @@ def quantize_graph(
             f"{len(own)} of the tensors keep the ranges of the model's own quantizers; the ranges of others are those "
             "of the images"
         )
-    learned = None
-    exact = prepared.model
-    if spec.improve:
-        lesson = improve.Lesson(spec, Aimet(settings), Store.of(settings), progress)
-        earlier = recorded.improvement if recorded else None
-        prepared, learned = improve.improve(lesson, prepared, plan, ranges, samples, earlier)
     search = recorded.search if recorded else None
-    plan, model, found = _written(spec, plan, prepared, ranges, samples, progress, search)
+    plan, found = _searched(spec, plan, prepared, ranges, samples, progress, search)
+    made, learned, biases_record = _weights(spec, plan, prepared, ranges, samples, settings, progress, recorded)
+    progress.doing("writing the quantized graph")
+    model = quantize.quantize(made.model, ranges, plan, made.image_inputs)
     record = CalibrationRecord(
         set=source,
         method=spec.ranges.value,
@@ -103,8 +101,9 @@ def quantize_graph(
         equalization=chosen.record,
         ranges=best.record if best else None,
         improvement=learned,
+        biases=biases_record,
     )
-    return Quantized(model, exact, ranges, plan, record, chosen.limits)
+    return Quantized(model, prepared.model, ranges, plan, record, chosen.limits)
 
 
 def with_own(
@@ -116,7 +115,7 @@ def with_own(
     return {name: rooted.get(ranged.root(name), measured) for name, measured in ranges.items()}
 
 
-def _written(
+def _searched(
     spec: Rvc4Spec,
     plan: Plan,
     prepared: Prepared,
@@ -124,17 +123,37 @@ def _written(
     samples: SampleSet,
     progress: Progress,
     recorded: SearchRecord | None,
-) -> tuple[Plan, onnx.ModelProto, SearchRecord | None]:
-    """The quantized graph; of a search that was asked for, with the tensors that it finds, or once found."""
+) -> tuple[Plan, SearchRecord | None]:
+    """The plan; of a search that was asked for, with the tensors that it finds, or once found."""
     if spec.quantizer_search and recorded is None:
         searched = Search(prepared, ranges, plan, samples, spec.search_seconds).run(progress)
         progress.note(searched.words)
-        return searched.plan, searched.model, searched.record
+        return searched.plan, searched.record
     found = recorded if spec.quantizer_search else None
     wide = dict.fromkeys(found.kept_in_16_bits if found else (), Encoding(16))
-    plan = replace(plan, encodings={**plan.encodings, **wide})
-    progress.doing("writing the quantized graph")
-    return plan, quantize.quantize(prepared.model, ranges, plan, prepared.image_inputs), found
+    return replace(plan, encodings={**plan.encodings, **wide}), found
+
+
+def _weights(
+    spec: Rvc4Spec,
+    plan: Plan,
+    prepared: Prepared,
+    ranges: Mapping[str, Interval],
+    samples: SampleSet,
+    settings: Settings,
+    progress: Progress,
+    recorded: CalibrationRecord | None,
+) -> tuple[Prepared, ImprovementRecord | None, BiasesRecord | None]:
+    """The graph with the weights and biases that are best rounded, as far as that is asked for."""
+    made, learned, shifted = prepared, None, None
+    if spec.improve:
+        lesson = improve.Lesson(spec, Aimet(settings), Store.of(settings), progress)
+        earlier = recorded.improvement if recorded else None
+        made, learned = improve.improve(lesson, made, plan, ranges, samples, earlier)
+    if biases.wanted(spec, plan):
+        before = recorded.biases if recorded else None
+        made, shifted = biases.correct(made, prepared, plan, ranges, samples, progress, before)
+    return made, learned, shifted
 
 
 def plan_of(spec: Rvc4Spec, model: onnx.ModelProto, progress: Progress) -> Plan:
@@ -218,7 +237,7 @@ def choose_best(
 ) -> best_ranges.Chosen:
     """The range of every activation by the method that is best for it, on images that gave no range; or as recorded."""
     prepared, count = chosen.prepared, len(samples)
-    held = best_ranges.held_back(count)
+    held = held_back(count)
     ranged = encodings.activations(prepared.model)
     seen = samples.head(count - held)
     found = _measured(spec, best_ranges.CANDIDATES, plan, prepared, ranged, seen, settings, progress)

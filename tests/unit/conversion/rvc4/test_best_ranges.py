@@ -11,7 +11,8 @@ from onnx import ModelProto, numpy_helper
 from oakmill.conversion.events import Progress
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4 import best_ranges
-from oakmill.conversion.rvc4.best_ranges import CANDIDATES, Chosen, Trials, choose, held_back, recorded
+from oakmill.conversion.rvc4.best_ranges import CANDIDATES, Chosen, Trials, choose, recorded
+from oakmill.conversion.rvc4.judge import held_back
 from oakmill.conversion.rvc4.quantize import quantize_graph
 from oakmill.graph.encodings import activations
 from oakmill.graph.quantize import Interval, Plan

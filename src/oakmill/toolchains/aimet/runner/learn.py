@@ -36,6 +36,8 @@ def improve(request: dict[str, Any]) -> dict[str, Any]:
     sim = QuantizationSimModel(
         model, quant_scheme=QuantScheme.min_max, param_type="int8", activation_type="int8", config_file=CHIP
     )
+    for name in sim.param_names:  # as a DLC has them: no step has a number on one side of zero alone
+        sim.qc_quantize_op_dict[name].use_strict_symmetric = True
     layers = Layers(request, _learnable(sim))
     samples = [{name: np.load(file) for name, file in sample.items()} for sample in request["samples"]]
     METHODS[request["method"]](sim, samples, request["steps"], layers)
@@ -111,7 +113,7 @@ def _stored(sim: Any, name: str, before: Any) -> Any:
     """
     quantizer = sim.qc_quantize_op_dict[name]
     encodings = quantizer.get_encodings()
-    if encodings is None or any(item.offset not in (-LARGEST, -LARGEST - 1) for item in encodings):
+    if encodings is None or any(item.offset != -LARGEST for item in encodings):
         raise Refused("model", f"{name!r} has no signed 8 bits")
     scales = np.array([item.delta for item in encodings], np.float64)
     if quantizer.quant_info.usePerChannelMode:
