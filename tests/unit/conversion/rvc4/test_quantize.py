@@ -206,7 +206,8 @@ def test_the_quantized_graph_is_near_the_float_one_and_its_record_names_every_fi
     pictures = SampleSet.of_files(made.boundary, folder, 6, 0)
     found = quantize_graph(Rvc4Spec(), made, pictures, "photos", settings, Progress())
     assert found.plan == Plan()
-    assert found.record.model_dump(mode="json") == {
+    assert found.record.biases is not None
+    assert found.record.model_dump(mode="json", exclude={"biases"}) == {
         "set": "photos",
         "method": "minmax",
         "images": 6,
