@@ -23,6 +23,7 @@ RUNNER_PACKAGES = {
     "onnx",
     "onnxruntime",
     "openvino",
+    "aimet_onnx",
     "nncf",
     "tf2onnx",
     "ai_edge_litert",

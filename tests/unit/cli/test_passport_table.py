@@ -8,6 +8,7 @@ from rich.console import Console
 from oakmill.cli.passport_table import passport_table
 from oakmill.conversion.passport import HeldOut, Measurement, Overflow, Passport
 from oakmill.conversion.passport.cost import Cost, ExpectedTime, Unit
+from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.passport.parsers import ParserAgreement
 from oakmill.findings import Finding, Severity
 from tests.unit.conversion.passport.building import Out
@@ -92,3 +93,15 @@ def test_what_a_run_costs_is_told_and_an_expected_time_is_no_measurement() -> No
     assert "1.2 ms on QCS8550" in text
     assert "not measured" in text
     assert "21% at the median" in text
+
+
+def test_a_format_that_may_be_slower_than_the_next_is_said() -> None:
+    """AUTO took SiLU in 16 bits as the faster one, where Qualcomm's own nets of that kind take twice as long."""
+    why = "no time is expected: layers of 16 bits among 8 can take longer than 16 bits throughout"
+    rungs = (
+        Rung("INT8_STANDARD", Severity.WARNING, "AP 0.36", 1 << 20, milliseconds=1.4),
+        Rung("INT8_STANDARD, SiLU in 16 bits", Severity.OK, "AP 0.39", 1 << 20, fit=True, untimed=why),
+    )
+    text = " ".join(shown(passport(ladder=rungs)).split())
+    assert f"INT8_STANDARD, SiLU in 16 bits: {why}" in text
+    assert "no time is expected" not in shown(passport(ladder=rungs[:1]))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from oakmill.conversion.passport import Check, HeldOut, Measurement, OutputAgreement, Overflow, Passport, page, pixels
+from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.passport.parsers import ParserAgreement
 from oakmill.conversion.passport.tasks import Seen, ShownImage, Sighting
 from oakmill.findings import Finding, Severity
@@ -221,3 +222,9 @@ def test_the_hub_shows_the_same_without_a_style_in_any_element() -> None:
     inside = page.body(found)
     assert inside in page.render(found, {})
     assert not [attributes for _, attributes in Tags(inside).tags if "style" in attributes]
+
+
+def test_a_format_whose_time_nobody_knows_says_why() -> None:
+    why = "no time is expected: layers of 16 bits among 8 can take longer"
+    rung = Rung("INT8_STANDARD, SiLU in 16 bits", Severity.OK, "AP 0.39", 1 << 20, fit=True, untimed=why)
+    assert f"{rung.precision}: {why}." in words(render(replace(passport(), ladder=(rung,))))

@@ -142,7 +142,8 @@ def test_a_recipe_of_an_earlier_oakmill_says_what_it_said(platform: str, setting
         "max_drop": None,
     }  # nothing of it then
     if platform == "rvc4":
-        since |= {"no_equalization": True, "silu_int16": False}
+        since |= {"no_equalization": True, "no_bias_correction": True, "silu_int16": False}
+        since |= {"improve": None, "improve_minutes": 30}
     assert again == {**earlier, "spec": {**earlier["spec"], **since}}
     assert list(again["calibration"]) == list(yaml.safe_load(path.read_text())["calibration"])
 
