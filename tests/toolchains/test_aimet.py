@@ -69,9 +69,14 @@ def noise(model: ModelProto, weights: Mapping[str, np.ndarray], images: Sequence
     return float(np.mean([(rounded.run(item)["y"] - exact.run(item)["y"]) ** 2 for item in images]))
 
 
+def test_it_is_known_and_is_the_build_for_the_cpu(toolchain: Aimet) -> None:
+    assert catalog.find("quantizers/aimet", current()).name == toolchain.name
+    assert toolchain.status().versions["torch"] == "2.13.0+cpu"
+
+
+@pytest.mark.slow
 def test_it_verifies_itself(toolchain: Aimet) -> None:
     assert toolchain.verify()["layers"] == 1
-    assert catalog.find("quantizers", current()).name == toolchain.name
 
 
 def test_weights_are_learned_that_serve_other_images_better(toolchain: Aimet, network: Path, tmp_path: Path) -> None:
@@ -86,12 +91,14 @@ def test_weights_are_learned_that_serve_other_images_better(toolchain: Aimet, ne
         np.testing.assert_array_equal(again[name], values)
 
 
+@pytest.mark.slow
 def test_no_layer_is_begun_when_the_time_is_over(toolchain: Aimet, network: Path, tmp_path: Path) -> None:
     found = toolchain.improve(network, pictures(2, 2), tmp_path / "job", replace(ORDER, seconds=0.0))
     assert not found.weights
     assert not found.complete
 
 
+@pytest.mark.slow
 def test_scales_are_chosen_by_what_comes_out(toolchain: Aimet, network: Path, tmp_path: Path) -> None:
     weights = learned(toolchain, network, tmp_path / "job", Order("seqmse", 8))
     values = numpy_helper.to_array(next(item for item in onnx.load(network).graph.initializer if item.name == "w1"))
