@@ -142,3 +142,43 @@ def test_it_is_all_read_without_javascript(browser: Browser, hub: Served, failed
     page.get_by_role("button", name="Retry unchanged").click()
     expect(page.locator("body")).to_contain_text("a retry of")
     plain.close()
+
+
+NOTES = """window.notes = [];
+window.Notification = class extends EventTarget {
+  static permission = "default";
+  static async requestPermission() { return (Notification.permission = window.answer ?? "granted"); }
+  constructor(title, options) { super(); window.notes.push([title, options.body]); }
+};"""
+
+
+def test_a_notification_tells_the_end_to_whoever_wants_it(page: Page, hub: Served) -> None:
+    """A conversion takes minutes; whoever looked elsewhere meanwhile had to come back to see that it was over."""
+    page.add_init_script(NOTES)
+    of = source(hub, "Waited for", network(22))
+    first, second = (asked(hub, of, name=name, spec={"number_of_shaves": n}) for n, name in ((3, "one"), (4, "two")))
+    page.goto(f"/jobs/{first['id']}")
+    page.get_by_label("Tell me when it ends").check()
+    page.locator("#cancel").click()
+    page.wait_for_url("**/jobs/*")
+    page.goto(f"/jobs/{second['id']}")
+    page.evaluate("Notification.permission = 'granted'")
+    page.reload()
+    box = page.get_by_label("Tell me when it ends")
+    box.check()
+    with hub.client() as client:
+        client.post(f"/jobs/{second['id']}/cancel").raise_for_status()
+    expect(page.locator("#state .badge").first).to_have_text("Cancelled")
+    page.wait_for_function("window.notes.length")
+    assert page.evaluate("window.notes")[0][0] == "Cancelled: two"
+    expect(page.locator("[data-notify]")).to_be_hidden()
+
+
+def test_a_browser_that_allows_no_notifications_says_so(page: Page, hub: Served) -> None:
+    page.add_init_script(NOTES + "window.answer = 'denied';")
+    job = asked(hub, source(hub, "Not told", network(23)), name="quiet")
+    page.goto(f"/jobs/{job['id']}")
+    box = page.get_by_label("Tell me when it ends")
+    box.click()
+    expect(page.locator(".toast")).to_contain_text("does not allow notifications")
+    expect(box).not_to_be_checked()

@@ -272,4 +272,4 @@ def install_needed(
     from oakmill.toolchains.installing import install_missing
 
     needed = needed_toolchains(spec, settings, model)
-    install_missing(needed, settings, tell, lambda event: tell(event.line or event.what))
+    install_missing(needed, settings, tell, lambda event: tell(event.line) if event.line else None)

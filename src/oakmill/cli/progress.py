@@ -63,7 +63,7 @@ class Display:
             self._live.update(Spinner("dots", text=Text(words, style="dim")))
 
     def _moving(self, event: Event) -> Spinner:
-        count = f" {event.done}/{event.total}" if event.total else ""
+        count = f" {event.done}/{event.total} {event.unit}".rstrip() if event.total else ""
         elapsed = time.monotonic() - self._began
         words = f"{event.stage:<10} [dim]{elapsed:6.2f} s[/] {escape(event.text)}{count}"
         return Spinner("dots", text=Text.from_markup(words))

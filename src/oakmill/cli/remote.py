@@ -156,7 +156,11 @@ class _Watch:
         elif job.status == "running" and (stage := _stage(str(job.progress.get("stage")))):
             progress = job.progress
             done, total = int(progress.get("done", 0)), int(progress.get("total", 0))
-            self.show(Event(stage, Kind.PROGRESS, str(progress.get("text", "")), done, total))
+            self.show(
+                Event(
+                    stage, Kind.PROGRESS, str(progress.get("text", "")), done, total, unit=str(progress.get("unit", ""))
+                )
+            )
 
 
 def event_of(line: Line) -> Event | None:

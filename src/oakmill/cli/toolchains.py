@@ -105,11 +105,11 @@ def progress(title: str) -> Iterator[Watcher]:
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         click.echo(f"{title} ...", err=True)
-        yield lambda event: click.echo(f"  {_words(event)}", err=True)
+        yield lambda event: click.echo(f"  {event.line.strip()}", err=True) if event.line else None
         return
     with console.status(escape(title)) as status:
         yield lambda event: status.update(f"{escape(title)} [dim]{escape(_words(event))}[/]")
 
 
 def _words(event: ToolEvent) -> str:
-    return event.line.strip() or f"{event.what} {event.done}/{event.total}"
+    return event.line.strip() or f"{event.what} {event.done}/{event.total} {event.unit}".rstrip()

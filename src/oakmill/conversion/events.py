@@ -15,6 +15,7 @@ from oakmill.processes.events import ToolEvent
 class Stage(StrEnum):
     """The stages of a conversion, in order."""
 
+    INSTALL = "install"  #: of tools that are missing; most conversions have none
     INSPECT = "inspect"
     PREFLIGHT = "preflight"
     PREPARE = "prepare"
@@ -63,7 +64,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened in a stage; `seconds` is the stage's time so far."""
+    """One thing that happened in a stage; `seconds` is the stage's time so far, `unit` that of `done` and `total`."""
 
     stage: Stage
     kind: Kind
@@ -71,6 +72,7 @@ class Event:
     done: int = 0
     total: int = 0
     seconds: float = 0.0
+    unit: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The event as plain data, without what is empty."""
@@ -115,16 +117,16 @@ class Progress:
         self.warnings.append(text)
         self._tell(Kind.WARNING, text)
 
-    def doing(self, text: str, done: int = 0, total: int = 0) -> None:
+    def doing(self, text: str, done: int = 0, total: int = 0, unit: str = "") -> None:
         """Tell what is being done now."""
-        self._tell(Kind.PROGRESS, text, done, total)
+        self._tell(Kind.PROGRESS, text, done, total, unit)
 
     def tool(self, event: ToolEvent) -> None:
         """Pass on what a running tool says."""
         if event.line:
             self._tell(Kind.LOG, event.line)
         else:
-            self.doing(event.what, event.done, event.total)
+            self.doing(event.what, event.done, event.total, event.unit)
 
-    def _tell(self, kind: Kind, text: str = "", done: int = 0, total: int = 0) -> None:
-        self.observer(Event(self._stage, kind, text, done, total, time.monotonic() - self._began))
+    def _tell(self, kind: Kind, text: str = "", done: int = 0, total: int = 0, unit: str = "") -> None:
+        self.observer(Event(self._stage, kind, text, done, total, time.monotonic() - self._began, unit))

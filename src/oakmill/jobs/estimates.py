@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from oakmill.jobs import stage_times
+from oakmill.jobs.stage_times import Past, Usual
 from oakmill.jobs.tables import Job, JobStatus
+from oakmill.registry.tables import Instance
+from oakmill.spec.platforms import PLATFORMS
 from oakmill.storage.database import now
 
 _PAST = 20
@@ -19,7 +22,7 @@ class Estimate:
     """What is expected of a job. `position` counts from 1 among those that wait; it is None for others.
 
     `wait` and `run` are seconds until it begins, and then to its end; None where nothing is known of such jobs yet.
-    `fraction` is how much of a running job is done, by its time.
+    `fraction` is how much of a running job is done, by its stages and what they count.
     """
 
     position: int | None = None
@@ -42,14 +45,18 @@ def position(session: Session, job: Job) -> int | None:
 
 def estimate(session: Session, job: Job) -> Estimate:
     """What is expected of a job that has not ended."""
-    whole = _usual(session, job)
+    expected = _expected(session, job)
     if job.status == JobStatus.RUNNING and job.started:
         spent = (now() - job.started).total_seconds()
-        if whole is None:
-            return Estimate(wait=0.0)
-        return Estimate(wait=0.0, run=max(0.0, whole - spent), fraction=min(0.99, spent / max(whole, 0.01)))
+        here = stage_times.place(job.stages, job.progress, spent, expected or _at_first(job))
+        return Estimate(wait=0.0, run=here.left, fraction=here.share)
     place = position(session, job)
-    return Estimate(place, _wait(session, job) if place else None, whole)
+    return Estimate(place, _wait(session, job) if place else None, expected.total if expected else None)
+
+
+def _at_first(job: Job) -> Usual:
+    precision = str(job.spec.get("target_precision", "INT8"))
+    return stage_times.at_first(calibrates=PLATFORMS[str(job.platform)].quantizes and not precision.startswith("FP"))
 
 
 def _before(job: Job) -> ColumnElement[bool]:
@@ -75,15 +82,22 @@ def _wait(session: Session, job: Job) -> float | None:
     return total / max(1, len(running))
 
 
+def _expected(session: Session, job: Job) -> Usual | None:
+    """What jobs of the same source for the same platform took, else those of others, by the size of their models."""
+    return _of(session, job, Job.source_id == job.source_id) or _of(session, job, Job.source_id.is_not(None))
+
+
+def _of(session: Session, job: Job, narrower: ColumnElement[bool]) -> Usual | None:
+    done = (Job.status == JobStatus.SUCCEEDED, Job.answered_by.is_(None), Job.platform == job.platform, narrower)
+    columns = (Job.stages, Job.started, Job.finished, Job.spec, Instance.size)
+    query = select(*columns).join(Instance, Instance.id == Job.source_id, isouter=True).where(*done)
+    rows = [row for row in session.execute(query.order_by(Job.number.desc()).limit(_PAST)) if row[1] and row[2]]
+    alike = [row for row in rows if row[3].get("target_precision") == job.spec.get("target_precision")]
+    past = [Past(stages, (ended - began).total_seconds(), size) for stages, began, ended, _, size in alike or rows]
+    size = session.scalar(select(Instance.size).where(Instance.id == job.source_id)) if past else None
+    return stage_times.usual(past, size)
+
+
 def _usual(session: Session, job: Job) -> float | None:
-    """What jobs of the same source for the same platform took, else what those for the platform took."""
-    return _median(session, job, Job.source_id == job.source_id) or _median(session, job, Job.source_id.is_not(None))
-
-
-def _median(session: Session, job: Job, narrower: ColumnElement[bool]) -> float | None:
-    past = select(Job.started, Job.finished).where(
-        Job.status == JobStatus.SUCCEEDED, Job.answered_by.is_(None), Job.platform == job.platform, narrower
-    )
-    times = session.execute(past.order_by(Job.number.desc()).limit(_PAST))
-    spans = [(ended - began).total_seconds() for began, ended in times if began and ended]
-    return max(median(spans), 0.01) if spans else None
+    found = _expected(session, job)
+    return max(found.total, 0.01) if found else None

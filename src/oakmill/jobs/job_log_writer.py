@@ -17,7 +17,8 @@ from oakmill.jobs.tables import Job
 from oakmill.storage.database import Database
 
 FLUSH_SECONDS = 0.15
-_LONGEST_TEXT = 300
+_LONGEST_TEXT, _LONGEST_UNIT = 300, 16
+_MOST_PHASES = 40
 _log = logging.getLogger(__name__)
 
 
@@ -58,16 +59,30 @@ class JobLogWriter:
             self.stages.append({"name": stage, "status": "running", "seconds": 0.0})
         elif kind == "finished":
             seconds = round(float(event.get("seconds", 0.0)), 3)
-            self.stages[-1:] = [{"name": stage, "status": "done", "seconds": seconds}]
+            self.stages[-1] |= {"name": stage, "status": "done", "seconds": seconds}
             text = f"{seconds:.2f} s"
         if kind in ("started", "progress"):
             done, total = int(event.get("done", 0)), int(event.get("total", 0))
+            if kind == "progress" and total > 0:
+                self._count(done, total, round(float(event.get("seconds", 0.0)), 2))
             self.progress = {"stage": stage, "text": storable(text)[:_LONGEST_TEXT], "done": done, "total": total}
+            if unit := str(event.get("unit", "")):
+                self.progress["unit"] = storable(unit)[:_LONGEST_UNIT]
         if kind != "progress":
             self._lines.append(Line(text or stage, stage, kind))
         self._changed = True
         if kind == "started":
             self.flush_soon()
+
+    def _count(self, done: int, total: int, seconds: float) -> None:
+        """Note when each phase of the stage that counts its steps begins and ends: later jobs are measured by it."""
+        if not self.stages:
+            return
+        phases: list[list[float]] = self.stages[-1].setdefault("phases", [])
+        goes_on = self.progress.get("total") == total and int(self.progress.get("done", 0)) <= done
+        if not phases or (not goes_on and len(phases) < _MOST_PHASES):
+            phases.append([seconds, seconds])
+        phases[-1][1] = seconds
 
     def add_line(self, text: str, kind: str = "log") -> None:
         """Take a line that belongs to no event."""

@@ -141,17 +141,17 @@ class ConversionJob:
         return {**summary, "files": names, "config": _config(self.out / names[0])}
 
     def _install(self, watch: Tell) -> None:
-        """Install toolchains that are missing, where the operator allows it."""
+        """Install toolchains that are missing, where the operator allows it: a stage of its own, if there is one."""
+        from oakmill.conversion.events import Progress, Stage
         from oakmill.conversion.registry import needed_toolchains
-        from oakmill.toolchains.installing import install_missing
+        from oakmill.toolchains.installing import install_missing, missing
 
-        def tell(kind: str, text: str) -> None:
-            watch({"stage": "inspect", "kind": kind, "text": text})
-
-        needed = needed_toolchains(self.spec, self.settings, self.model)
-        install_missing(
-            needed, self.settings, lambda text: tell("note", text), lambda event: tell("log", event.line or event.what)
-        )
+        needed = missing(needed_toolchains(self.spec, self.settings, self.model), self.settings)
+        if not needed:
+            return
+        progress = Progress(lambda event: watch(event.as_dict()))
+        with progress.stage(Stage.INSTALL):
+            install_missing(needed, self.settings, progress.note, progress.tool)
 
     def _enclose(self) -> None:
         """From here on, whatever the model does to us can reach the job's own folder and its team's cache alone."""

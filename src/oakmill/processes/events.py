@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ToolEvent:
-    """Something that a running tool said: a line of its log, or progress as `done` of `total` in units of `what`."""
+    """Something that a running tool said: a line of its log, or progress as `done` of `total`, in `unit` if it has one.
+
+    `what` is what is being done.
+    """
 
     line: str = ""
     done: int = 0
     total: int = 0
     what: str = ""
+    unit: str = ""
 
 
 Watcher = Callable[[ToolEvent], None]

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,13 @@ _MOST_FILES = 200_000
 """Of a run's folder; a calibration set has up to some ten thousand."""
 _ROOM_SECONDS = 1.0
 """Between two looks at what a run has written, at the least: looking takes a twentieth of the time at most."""
+
+Written = Callable[[int], None]
+"""Is told how many bytes a run has written so far."""
+
+
+def nobody(written: int) -> None:
+    """Is told, and does nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +58,13 @@ def run(
     limits: Limits,
     watch: Watcher = ignore,
     name: str = "the tool",
+    written: Written = nobody,
 ) -> Finished:
     """Run `command` to its end; its output goes to `cwd`/log.txt and, line by line, to `watch`.
 
     The command finds in the variable OAKMILL_EVENTS_FD the number of a descriptor for JSON lines such as
-    `{"progress": {"done": 3, "of": 16, "what": "4 SHAVEs"}}`. However this function ends, by return, Ctrl-C
+    `{"progress": {"done": 3, "of": 16, "what": "4 SHAVEs"}}`. About once a second `written` is told how many bytes
+    the files in `cwd` have more than before. However this function ends, by return, Ctrl-C
     or an error that `watch` raises, all processes that the command started are ended before.
 
     Call it from the main thread, or from one that lives longer than the run: a sandboxed tool is killed by
@@ -66,7 +75,8 @@ def run(
         ToolchainBroken: it cannot be started.
         OutputError: its log cannot be written.
     """
-    return finish(start(command, cwd=cwd, name=name), cwd=cwd, limits=limits, watch=watch, name=name)
+    running = start(command, cwd=cwd, name=name)
+    return finish(running, cwd=cwd, limits=limits, watch=watch, name=name, written=written)
 
 
 def start(command: Sequence[str], *, cwd: Path, name: str, takes_input: bool = False) -> Running:
@@ -82,7 +92,9 @@ def start(command: Sequence[str], *, cwd: Path, name: str, takes_input: bool = F
         raise ToolchainBroken(f"{name} does not start: {command[0]}: {error.strerror}") from None
 
 
-def finish(running: Running, *, cwd: Path, limits: Limits, watch: Watcher = ignore, name: str) -> Finished:
+def finish(
+    running: Running, *, cwd: Path, limits: Limits, watch: Watcher = ignore, name: str, written: Written = nobody
+) -> Finished:
     """Carry a process that was started to its end, as `run` does; its time counts from now.
 
     Raises:
@@ -90,7 +102,7 @@ def finish(running: Running, *, cwd: Path, limits: Limits, watch: Watcher = igno
     """
     started = time.monotonic()
     with running, Log(cwd / LOG, min(limits.output_mb, _LOG_MB) << 20, watch) as log:
-        guard = _Guard(running.tree, limits, name, log, cwd)
+        guard = _Guard(running.tree, limits, name, log, cwd, written)
         running.follow(log.feed, Lines(lambda line: _tell(line, watch)).feed, guard.check)
         running.stop()
     return Finished(running.process.wait(), log.tail(), running.tree.peak_mb, time.monotonic() - started)
@@ -105,11 +117,13 @@ class _Guard:
     name: str
     log: Log
     folder: Path
+    tell: Written
 
     def __post_init__(self) -> None:
         now = time.monotonic()
         self._deadline, self._next_room = now + self.limits.seconds, now
-        self._most_bytes = _written(self.folder) + (self.limits.total_mb << 20)
+        self._before = _written(self.folder)
+        self._most_bytes = self._before + (self.limits.total_mb << 20)
 
     def check(self) -> None:
         """Measure, and end the run by LimitExceeded if it is beyond its limits."""
@@ -133,6 +147,7 @@ class _Guard:
         if written > self._most_bytes:
             total = self.limits.total_mb
             self._refuse(f"wrote more than {total} MB", f"OAKMILL_TOOL_TOTAL_OUTPUT_MB={2 * total}")
+        self.tell(max(0, written - self._before))
 
     def _refuse(self, what: str, more: str = "") -> NoReturn:
         self.tree.stop(grace=0)

@@ -171,6 +171,7 @@ class Managed(ABC):
             ToolchainBroken: it was installed but does not do its work.
         """
         self.make(watch)
+        watch(ToolEvent(what=f"verifying {self.name}"))
         self.verify()
         return self.status()
 

@@ -20,13 +20,17 @@ def install_missing(
         ToolchainMissing: an interpreter or package that one needs cannot be had here.
         ToolchainBroken: one was installed but its verification failed.
     """
+    for toolchain in missing(needed, settings):
+        tell(f"installing {toolchain.name}: {toolchain.summary}")
+        toolchain.install(watch)
+
+
+def missing(needed: Sequence[Toolchain], settings: Settings) -> list[Toolchain]:
+    """Those that are not here and may be installed."""
     if not settings.install_toolchains:
-        return
-    for toolchain in needed:
-        status = toolchain.status()
-        if status.state is State.MISSING and not status.unaccepted:
-            tell(f"installing {toolchain.name}: {toolchain.summary}")
-            toolchain.install(watch)
+        return []
+    found = [(toolchain, toolchain.status()) for toolchain in needed]
+    return [item for item, status in found if status.state is State.MISSING and not status.unaccepted]
 
 
 def accepting(settings: Settings, *licences: str) -> Settings:

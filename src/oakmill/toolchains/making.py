@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from oakmill.processes.tree import ask
 from oakmill.settings import Settings
 from oakmill.toolchains import environments
 from oakmill.toolchains.environments import LIBRARIES, RECORD, Environment
+from oakmill.toolchains.growth import Growth
 from oakmill.toolchains.interpreters import uv
 
 _FORMAT = 1
@@ -124,8 +126,17 @@ class _Build:
     watch: Watcher
     site: Path
 
+    @cached_property
+    def growth(self) -> Growth:
+        """How far it is."""
+        return Growth.of(self.name, self._made, self.watch)
+
+    @property
+    def _made(self) -> Path:
+        return self.site / "environment"
+
     def make(self) -> None:
-        made = self.site / "environment"
+        made = self._made
         self._fill(made)
         record = self._describe(made)
         (made / RECORD).write_text(json.dumps(record, indent=1))
@@ -158,8 +169,9 @@ class _Build:
             sandbox.leashed(list(map(str, command))),
             cwd=self.site,
             limits=Limits.of(self.settings),
-            watch=self.watch,
+            watch=self.growth.hear,
             name=f"Installing {self.name}",
+            written=self.growth.written,
         )
         if finished.returncode != 0:
             raise ToolchainMissing(

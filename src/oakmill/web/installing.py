@@ -40,6 +40,7 @@ class Standing:
     what: str = ""
     done: int = 0
     total: int = 0
+    unit: str = ""
     ended: float | None = None
     error: str = ""
     remedy: str = ""
@@ -143,10 +144,13 @@ class _Teller:
     def hear(self, event: Any) -> None:
         """Of a set's `Progress` or a tool's `ToolEvent`."""
         line = getattr(event, "line", "").strip()
-        what = event.what or line
-        if line or what != self.state.what:
-            self._log.write(f"{line or what}\n")
-        self.state.what, self.state.done, self.state.total = what[:300], event.done, event.total
+        if line or event.what != self.state.what:
+            self._log.write(f"{line or event.what}\n")
+        if event.what:  # a line of the log says nothing of how far it is
+            self.state.what, self.state.unit = event.what[:300], event.unit
+            self.state.done, self.state.total = event.done, event.total
+        elif not self.state.total:
+            self.state.what = line[:300]
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _TOLD_SECONDS
             _write(self._folder, self.state)

@@ -21,7 +21,10 @@ def test_past_jobs_say_how_long_it_takes(hub: Hub) -> None:
     ended = now()
     for seconds in (8, 10, 30):
         times = {"started": ended - timedelta(seconds=seconds), "finished": ended}
-        hub.add_job(status=JobStatus.SUCCEEDED, source_id="aimi_1", **times)
+        stages = [{"name": "verify", "status": "done", "seconds": seconds}]
+        hub.add_job(status=JobStatus.SUCCEEDED, source_id="aimi_1", stages=stages, **times)
+    cached = {"started": ended, "finished": ended}  # its result was there: it went through no stage
+    hub.add_job(status=JobStatus.SUCCEEDED, source_id="aimi_1", **cached)
     running, waiting = hub.add_job(source_id="aimi_1"), hub.add_job(source_id="aimi_1")
     with hub.db.session() as session:
         queue.claim(session, "w", timedelta(minutes=1), job_id=running)

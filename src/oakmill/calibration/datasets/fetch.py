@@ -8,6 +8,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.message import Message
 from functools import cache
@@ -22,6 +23,7 @@ from oakmill.files import aside
 
 CHUNK = 1 << 16
 SILENCE_SECONDS = 30.0  # without a byte
+TELL_SECONDS = 0.5
 PAUSES = (0.5, 2.0, 5.0)  # seconds before each further try
 GONE = frozenset({403, 404, 410})  # S3 says 403 for what is not there to callers that may not list
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -71,11 +73,15 @@ def _opener() -> urllib.request.OpenerDirector:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one file may take: bytes, and seconds in one try; setting `stop` from another thread ends all tries."""
+    """What one file may take: bytes, and seconds in one try; setting `stop` from another thread ends all tries.
+
+    `tell` hears how many bytes of how many have come, 0 where the server does not say, about twice a second.
+    """
 
     bytes: int
     seconds: float
     stop: Event = field(default_factory=Event)
+    tell: Callable[[int, int], None] | None = None
 
 
 def fetch(url: str, target: Path, limits: Limits) -> str:
@@ -135,6 +141,7 @@ def _refuse(error: urllib.error.HTTPError, url: str) -> None:
 
 def _save(response: Any, url: str, part: Path, limits: Limits) -> str:
     digest, size, deadline = hashlib.sha256(), 0, time.monotonic() + limits.seconds
+    announced, told = response.headers.get("Content-Length", ""), 0.0
     with part.open("wb") as file:
         while data := response.read1(CHUNK):
             size += len(data)
@@ -144,7 +151,9 @@ def _save(response: Any, url: str, part: Path, limits: Limits) -> str:
                 raise _Again("it takes too long")
             digest.update(data)
             file.write(data)
-    announced = response.headers.get("Content-Length", "")
+            if limits.tell and time.monotonic() >= told:
+                limits.tell(size, int(announced) if announced.isdigit() else 0)
+                told = time.monotonic() + TELL_SECONDS
     if announced.isdigit() and int(announced) != size:
         raise _Again(f"it ends after {size} of {announced} bytes")
     return digest.hexdigest()

@@ -165,9 +165,13 @@ class _Work:
         path = self.settings.datasets.absolute() / _ANNOTATIONS / name
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.watch(Progress(f"fetching {path.name}"))
+            self.watch(Progress(what := f"fetching {path.name}"))
             url = f"{self.settings.datasets_source.rstrip('/')}/{name}"
-            fetch(url, path, Limits(ANNOTATION_BYTES, ANNOTATION_SECONDS))
+
+            def tell(done: int, total: int) -> None:
+                self.watch(Progress(what, round(done / 1e6), round(total / 1e6), "MB"))
+
+            fetch(url, path, Limits(ANNOTATION_BYTES, ANNOTATION_SECONDS, tell=tell))
         self.watch(Progress(f"reading {path.name}"))
         self._sources[name] = file_sha256(path)
         return path

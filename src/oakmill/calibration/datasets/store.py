@@ -40,11 +40,12 @@ class UnknownSet(SourceError):
 
 @dataclass(frozen=True)
 class Progress:
-    """What is being done; `done` of `total` are 0 where there is nothing to count."""
+    """What is being done; `done` of `total`, in `unit` if it has one, are 0 where there is nothing to count."""
 
     what: str
     done: int = 0
     total: int = 0
+    unit: str = ""
 
 
 Watcher = Callable[[Progress], None]

@@ -74,7 +74,6 @@ def state_of(context: PageContext, session: Session, job: Job) -> dict[str, Any]
         "source": source,
         "result": result,
         "stages": job_view.stages_of(job),
-        "share": job_view.share_of(job, row.estimate),
         "asked": job_view.parameters(job, sets),
         "command": job_view.command_of_job(job, source, sets),
         "failure": job_view.failure_of(job, source),

@@ -3,10 +3,11 @@
 import { freshen } from "./app.js";
 import { span } from "./elapsed.js";
 import { Log } from "./log.js";
+import { offer, tell } from "./notify.js";
 
 const state = document.querySelector("#state");
 const log = new Log(document.querySelector("[data-log-of]"));
-const job = state.dataset.job;
+const job = state.dataset.job, wish = document.querySelector("[data-notify]");
 let last = Number(state.dataset.last), shown = "", due = false, beat;
 
 async function draw() {
@@ -46,6 +47,7 @@ function follow() {
     events.close();
     clearInterval(beat);
     await draw();
+    tell(wish, `${state.querySelector(".badge").textContent.trim()}: ${wish.dataset.notify}`, state.querySelector(".failure h2, .result .stats")?.textContent.replace(/\s+/g, " ").trim() ?? "");
     document.title = document.title.replace(/^[^·]+/, `${state.querySelector(".badge").textContent.trim()} ${state.querySelector(".number")?.textContent ?? ""} `);
   });
   events.addEventListener("error", () => {
@@ -56,6 +58,7 @@ function follow() {
 }
 
 if ("live" in state.dataset) {
+  offer(wish);
   follow();
   beat = setInterval(soon, 5000 + Math.random() * 1000); // estimates change although nothing is told
 }

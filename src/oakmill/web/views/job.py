@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from oakmill.conversion.failures import Failure, Place, Remedy, apply, rules
 from oakmill.errors import OakmillError
 from oakmill.jobs import submit
-from oakmill.jobs.estimates import Estimate
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceFile
 from oakmill.spec import ConversionSpec
@@ -22,6 +21,7 @@ from oakmill.spec.platforms import PLATFORMS
 from oakmill.web.views.filters import plain
 
 STAGES: Mapping[str, str] = {
+    "install": "Installs the vendor's tools, which are not here yet",
     "inspect": "Reads the model and its tensors",
     "preflight": "Holds every operator against the platform's table",
     "prepare": "Fixes shapes, simplifies, puts preprocessing inside, proves it equal",
@@ -97,22 +97,12 @@ def _is_due(job: Job, name: str) -> bool:
     """Whether a job that is not through will come to a stage; one that is answered from elsewhere has none."""
     if job.status == JobStatus.SUCCEEDED:
         return False
+    if name == "install":  # most jobs find their tools here
+        return False
     if name != "calibrate":
         return True
     precision = str(job.spec.get("target_precision", "INT8"))
     return PLATFORMS[str(job.platform)].quantizes and not precision.startswith("FP")
-
-
-def share_of(job: Job, estimate: Estimate | None) -> float | None:
-    """How much is done, 0 to 1: by the time of past runs; where there are none, by the stages."""
-    if job.status != JobStatus.RUNNING:
-        return None
-    if estimate and estimate.fraction is not None:
-        return estimate.fraction
-    stages = stages_of(job)
-    done = sum(stage.status == "done" for stage in stages)
-    steps = job.progress.get("done", 0) / job.progress["total"] if job.progress.get("total") else 0.0
-    return min(0.99, (done + min(1.0, steps)) / max(1, len(stages)))
 
 
 def failure_of(job: Job, source: Instance | None) -> FailureView | None:

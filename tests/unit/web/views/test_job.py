@@ -14,7 +14,12 @@ from oakmill.web.pages.conversions import Row
 from oakmill.web.render import environment
 from oakmill.web.views import job as job_view
 
-ESTIMATES = (Estimate(wait=0.0), Estimate(1, 3.0, 4.0), Estimate(wait=0.0, run=0.0, fraction=0.99), Estimate(2))
+ESTIMATES = (
+    Estimate(wait=0.0, fraction=0.0),
+    Estimate(1, 3.0, 4.0, 0.2),
+    Estimate(wait=0.0, run=0.0, fraction=0.99),
+    Estimate(2, fraction=0.5),
+)
 PROGRESS: tuple[dict[str, Any], ...] = (
     {},
     {"stage": "compile", "text": "x", "done": 1, "total": 0},
@@ -36,7 +41,7 @@ def test_every_state_is_drawn(status: JobStatus) -> None:
         )
         text = environment().get_template("job/state.html").render(
             **known, job=job, row=row, state="", is_live=status in LIVE, may_change=True, asked=[], retries=[],
-            stages=job_view.stages_of(job), share=job_view.share_of(job, row.estimate), headlines=[],
+            stages=job_view.stages_of(job), headlines=[],
             failure=job_view.failure_of(job, None),
         )  # fmt: skip
         assert "job-facts" in text
