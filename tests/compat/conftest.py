@@ -35,8 +35,10 @@ class Sdk:
 
     python: Path
 
-    def run(self, hub: ServedHub, folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run its interpreter in a folder, with the hub's address and key as a user sets them.
+    def run(
+        self, hub: ServedHub, folder: Path, *arguments: str | Path, key: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run its interpreter in a folder, with the hub's address and a key as a user sets them.
 
         When it is imported, it asks a package index for newer versions of itself, and ends the process where there is
         one; without a way there it goes on.
@@ -44,7 +46,7 @@ class Sdk:
         nowhere = "http://127.0.0.1:9"
         variables = {
             "HUBAI_URL": hub.url,
-            "HUBAI_API_KEY": hub.key,
+            "HUBAI_API_KEY": key or hub.key,
             "LUXONIS_TELEMETRY_ENABLED": "false",
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
             "http_proxy": nowhere,

@@ -40,6 +40,34 @@ def tiny(path: Path) -> Path:
     return path
 
 
+def dated(path: Path, weights: int = 80) -> Path:
+    """The same as old exporters wrote it: with an open batch, and every one of many weights among the inputs."""
+    model = onnx.load(tiny(path))
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    last = model.graph.output[0].name
+    for number in range(weights):
+        name, result = f"Parameter{number}", f"sum{number}"
+        model.graph.initializer.append(numpy_helper.from_array(np.full((1,), 0.01 * number, np.float32), name))
+        model.graph.node.append(helper.make_node("Add", [last, name], [result]))
+        last = result
+    model.graph.output[0].name = last
+    listed = [helper.make_tensor_value_info(item.name, item.data_type, item.dims) for item in model.graph.initializer]
+    model.graph.input.extend(listed)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
+
+
+def open_sizes(path: Path) -> Path:
+    """The same for images of any size."""
+    model = onnx.load(tiny(path))
+    for dimension in model.graph.input[0].type.tensor_type.shape.dim[2:]:
+        dimension.dim_param = f"size{dimension.dim_value}"
+    onnx.save(model, path)
+    return path
+
+
 def archived(path: Path, model: Path) -> Path:
     """The model in an NN Archive that says mean, scale and RGB."""
     preprocessing: dict[str, Any] = {"mean": MEAN, "scale": SCALE, "reverse_channels": None, "dai_type": "RGB888p"}

@@ -253,7 +253,6 @@ def test_what_the_client_sends_reaches_the_spec(world: World, ready: Json) -> No
         ("rvc2", {"class_names": [""]}, {}, "no name"),
         ("rvc2", {"version": "yolov8"}, {}, ".pt"),
         ("rvc2", {"version": "yolov99"}, {}, "yolov10"),
-        ("rvc2", {"quantization_data": "GENERAL"}, {}, "RVC2 quantizes nothing"),
         ("rvc2", {"superblob": True}, {"legacy": True}, "contradict"),
         ("rvc2", {"mo_args": ["--extensions=/etc"]}, {}, ""),
         ("rvc3", {"ir_version": "2022.3.0"}, {}, "2022.3.2"),
@@ -281,6 +280,20 @@ def test_what_the_client_says_of_vectors_by_default_says_nothing(world: World, r
     vector = {"input_name": "image", "shape": [1, 10], "layout": "NC", "encoding": {"from_": "RGB", "to": "BGR"}}
     spec = spec_of(world, export(world, ready, "rvc2", {"inputs": [vector]}))
     assert spec["inputs"] == [{"name": "image", "shape": [1, 10], "layout": "NC"}]
+
+
+@pytest.mark.parametrize("layout", ["CDEF", "NCDE"])
+def test_a_layout_that_the_client_guessed_says_nothing(world: World, ready: Json, layout: str) -> None:
+    sent = {"input_name": "image", "shape": [1, 3, 32, 48], "layout": layout, "encoding": {"from_": "RGB", "to": "BGR"}}
+    spec = spec_of(world, export(world, ready, "rvc2", {"inputs": [sent]}))
+    assert spec["inputs"] == [{"name": "image", "shape": [1, 3, 32, 48]}]
+    spec = spec_of(world, export(world, ready, "rvc2", {"inputs": [{**sent, "encoding": "BGR"}]}))
+    assert spec["inputs"][0]["encoding_from"] == "BGR"
+
+
+def test_what_calibrates_nothing_is_told_and_not_refused(world: World, ready: Json) -> None:
+    job = export(world, ready, "rvc2", {"quantization_data": "GENERAL", "max_quantization_images": 9})
+    assert "quantization_data: RVC2 quantizes nothing" in world.get(f"/jobs/api/v1/jobs/{job['id']}")["logs"]
 
 
 def test_the_names_of_a_yolos_classes_reach_its_head(world: World, ready: Json) -> None:

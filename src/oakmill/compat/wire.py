@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
+from oakmill.compat import advice
 from oakmill.errors import OakmillError
 from oakmill.hub import problems
 from oakmill.hub.routing import LimitedRoute
@@ -60,9 +61,9 @@ def refusal(error: OakmillError) -> JSONResponse:
 
 
 def in_words(message: str, remedy: str = "") -> str:
-    """What happened, and what to do."""
+    """What happened, and what to do, in the client's words."""
     sentence = message if not remedy or message.endswith((".", "!", "?")) else f"{message}."
-    return f"{sentence} {remedy}".strip()
+    return advice.translated(f"{sentence} {remedy}".strip())
 
 
 def naive(moment: datetime) -> str:

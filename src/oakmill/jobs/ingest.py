@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from oakmill.errors import Conflict, NotAModel, NotFound, UnsupportedModel
 from oakmill.model.source import SourceFormat
 from oakmill.registry import instances
-from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Role
+from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Origin, Role
 from oakmill.registry.words import ModelType
 from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore, Stored
@@ -28,14 +28,16 @@ FORMATS = frozenset(ModelType) - {ModelType.HAILO}
 """Types of instances that are a source's format."""
 
 
-def inspect(isolated: IsolatedWorkers, files: Mapping[str, Lay], owner: str = "") -> Inspection:
-    """What is known of a model, by the names of its files; `owner` is the team that has them looked at.
+def inspect(
+    isolated: IsolatedWorkers, files: Mapping[str, Lay], owner: str = "", *, compiled: bool = False
+) -> Inspection:
+    """What is known of a model, or of a platform's file, by the names of its files; `owner` is the team that asks.
 
     Raises:
         SourceError, UnsupportedModel: as `oakmill.untrusted.model.inspect`.
         LimitExceeded, Unavailable: as `IsolatedWorkers.asking`.
     """
-    return isolated.ask(InspectModel(names=tuple(files)), files, owner)
+    return isolated.ask(InspectModel(names=tuple(files), compiled=compiled), files, owner)
 
 
 def receive(
@@ -56,17 +58,16 @@ def receive(
     Raises:
         SourceError, UnsupportedModel, LimitExceeded, Unavailable: as `inspect`.
         UnsupportedModel: it is a checkpoint, and the operator has not switched their export on.
-        NotAModel: it is a source, and the instance is for a platform's file.
+        NotAModel: it is a source, and the instance is for a platform's file, or for another platform's.
         NotFound: the instance is gone.
         Conflict: the instance is complete already, or has a file of that name.
     """
     with db.reading() as session:
         instance = _open_instance(session, instance_id, name)
-        owner = instance.team_id
+        owner, compiled = instance.team_id, instance.model_type not in FORMATS
         before = [(file.name, file.sha256) for file in instances.files_of(session, instance)]
-    found = inspect(
-        isolated, {file: partial(blobs.fetch, sha256) for file, sha256 in [*before, (name, stored.sha256)]}, owner
-    )
+    files = {file: partial(blobs.fetch, sha256) for file, sha256 in [*before, (name, stored.sha256)]}
+    found = inspect(isolated, files, owner, compiled=compiled)
     _require_exporter(found, settings)
     with db.session() as session:
         instance = _open_instance(session, instance_id, name)
@@ -112,7 +113,7 @@ def accept(session: Session, instance: Instance, found: Inspection) -> bool:
     The bytes decide which format it is: what was said before, or guessed by a file's name, may be another's.
 
     Raises:
-        NotAModel: it is a source, and the instance is for a platform's file.
+        NotAModel: it is a platform's file, and the instance is for another's.
     """
     source = found.source
     if source is None:
@@ -126,6 +127,8 @@ def accept(session: Session, instance: Instance, found: Inspection) -> bool:
             subject=str(found.model),
             remedy=f"Create an instance of the type {source.model_type}.",
         )
+    if instance.model_type not in FORMATS:
+        instance.origin = Origin.CONVERTED
     model = next(file for file in instances.files_of(session, instance) if file.name == found.model)
     _make_model(instance, model)
     instances.set_available(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,7 +16,7 @@ from oakmill.errors import BrokenModel, NotAModel, OakmillError, UnsafeSource, U
 from oakmill.model.archives import unpack
 from oakmill.model.onnx_model import read_onnx
 from oakmill.model.openvino_ir import read_ir
-from oakmill.model.sniff import identify, only_onnx, sniff
+from oakmill.model.sniff import Finding, identify, only_onnx, sniff
 from oakmill.model.source import SourceFormat, SourceModel
 from oakmill.model.tflite import read_tflite
 from oakmill.settings import Settings
@@ -42,11 +43,7 @@ def open_nn_archive(path: Path, into: Path, settings: Settings) -> SourceModel:
     """
     files = unpack(path, into, settings)
     try:
-        config = _read_config(into / _CONFIG, path)
-        graph = into / _model_path(config, path)
-        if graph not in files:
-            message = f"the {_CONFIG} of {path.name} names the model {graph.name}, which is not in it"
-            raise BrokenModel(message, subject=str(path))
+        config, graph = _looked_at(path, files, into)
         found = _require_source(graph, path)
         source = _READERS.get(found, read_onnx)(graph, settings)
     except OakmillError:
@@ -54,6 +51,25 @@ def open_nn_archive(path: Path, into: Path, settings: Settings) -> SourceModel:
         raise
     name = _NOT_IN_NAMES.sub("_", config["model"]["metadata"]["name"])
     return replace(source, name=name or graph.stem, archive=config)
+
+
+def look_into(path: Path, into: Path, settings: Settings) -> tuple[dict[str, Any], Finding]:
+    """The config of an NN Archive and what its model is, also a compiled one; it is unpacked into a new folder.
+
+    Raises:
+        UnsafeSource, NotAModel, BrokenModel, UnsupportedModel: as `open_nn_archive`, but for a compiled model.
+    """
+    config, graph = _looked_at(path, unpack(path, into, settings), into)
+    return config, identify(graph)
+
+
+def _looked_at(path: Path, files: Collection[Path], into: Path) -> tuple[dict[str, Any], Path]:
+    config = _read_config(into / _CONFIG, path)
+    graph = into / _model_path(config, path)
+    if graph not in files:
+        message = f"the {_CONFIG} of {path.name} names the model {graph.name}, which is not in it"
+        raise BrokenModel(message, subject=str(path))
+    return config, graph
 
 
 def _read_config(file: Path, archive: Path) -> dict[str, Any]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from oakmill.errors import Conflict
+from oakmill.errors import Conflict, NoKey, NotFound
 from oakmill.registry import access
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address, is_id
 from oakmill.registry.search import begins_with
 from oakmill.registry.semver import Semver
 from oakmill.registry.tables import Instance, InstanceStatus, Model, Team, Variant, Version
+
+_SHOWN = 12
 
 
 def model(session: Session, caller: Caller, address: Address | str) -> Model:
@@ -112,8 +114,29 @@ def _latest(session: Session, caller: Caller, at: Address, wanted: list[ColumnEl
         hashed = exists().where(Instance.version_id == Version.id, begins_with(at.hash), *(wanted or ()))
         found = list(session.scalars(query.where(hashed)))
     if not found:
-        raise access.unseen(caller, "available instance" if wanted else "version", str(at))
+        raise _nothing(session, caller, at, wanted)
     return max(found, key=lambda row: (Semver.parse(row.version), row.created))
+
+
+def _nothing(
+    session: Session, caller: Caller, at: Address, wanted: list[ColumnElement[bool]] | None
+) -> NoKey | NotFound:
+    """That there is no such version, or no such instance; what there is instead is said, for the model is seen."""
+    if wanted is None:
+        return access.unseen(caller, "version", str(at))
+    seen = select(Instance.model_type, Instance.precision, Instance.tool_version).distinct()
+    below = seen.join(Version, Version.id == Instance.version_id).join(Variant, Variant.id == Instance.variant_id)
+    below = below.where(Instance.model_id == model(session, caller, at).id, wanted[0])
+    if at.variant is not None:
+        below = below.where(Variant.slug == at.variant)
+    there = sorted({" ".join(filter(None, row)) for row in session.execute(below)})
+    if not there:
+        return access.unseen(caller, "available instance", str(at))
+    return NotFound(
+        f"{str(at)!r} has no available instance of this kind; it has {', '.join(there[:_SHOWN])}.",
+        subject=str(at),
+        remedy="Ask for one of these, or convert the model.",
+    )
 
 
 def _is_version(at: Address, row: Version) -> bool:

@@ -21,6 +21,7 @@ from oakmill.preflight.formats import operations_of
 from oakmill.settings import Settings
 from oakmill.spec import InputSpec
 from oakmill.spec.platforms import PLATFORMS
+from oakmill.untrusted import compiled
 from oakmill.untrusted.folder import Place
 from oakmill.untrusted.questions import CheckModel, Inspection, InspectModel, Recognised, Reports, SourceFacts
 
@@ -37,6 +38,8 @@ def inspect(asked: InspectModel, place: Place) -> Inspection:
         UnsafeSource: it reaches outside its own files, or grows beyond reason.
         UnsupportedModel: it is a model that cannot be read here.
     """
+    if asked.compiled:
+        return compiled.inspect(asked, place)
     files = [place.files / name for name in asked.names]
     model = _graph_of(files)
     if model is None:

@@ -95,10 +95,11 @@ class Inspection(Answer):
 
 
 class InspectModel(Question[Inspection]):
-    """What are these files of one upload: a model, its tensors, and where can it go?"""
+    """What are these files of one upload: a model, its tensors, and where can it go? Or one that is `compiled`?"""
 
     limit: ClassVar[int] = 60
     names: tuple[str, ...]
+    compiled: bool = False
 
 
 class Reports(Answer):

@@ -15,6 +15,7 @@ from oakmill.spec.platforms import PLATFORMS
 
 Arguments = Annotated[list[Annotated[str, Field(max_length=2000)]], Field(max_length=64, default_factory=list)]
 
+_QUANTIZING = ("quantization_data", "max_quantization_images")
 RVC3_VERSION = "2022.3.2"
 """The only OpenVINO that makes results for RVC3 here."""
 
@@ -29,7 +30,7 @@ class ExportIn(Asked):
     quantization_dataset_split: None = None
     disable_onnx_simplification: bool | None = None
     disable_onnx_optimization: bool | None = None
-    inputs: Annotated[list[InputIn], Field(max_length=64)] | None = None
+    inputs: Annotated[list[InputIn], Field(max_length=10_000)] | None = None
     version: YoloVersion | None = None
     class_names: list[str] | None = None
 
@@ -44,9 +45,15 @@ class ExportIn(Asked):
         passed = {name: getattr(self, name) for name in self._own & set(type(self).model_fields)}
         return passed | {
             "class_names": self.class_names or [],
-            "max_quantization_images": self.max_quantization_images,
+            **({} if self.unused else {"max_quantization_images": self.max_quantization_images}),
             "disable_onnx_simplification": bool(self.disable_onnx_simplification),
         }
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """What was asked for and changes nothing, which its job tells: the client's command line sends it to all."""
+        quantizes = PLATFORMS[self.platform].quantizes
+        return () if quantizes else tuple(name for name in _QUANTIZING if getattr(self, name) is not None)
 
     @property
     def _own(self) -> set[str]:
@@ -72,8 +79,6 @@ class Rvc2In(ExportIn):
         """
         if legacy and self.superblob:
             raise SpecError("legacy and superblob contradict each other.", subject="legacy", remedy="Keep one of them.")
-        if self.quantization_data is not None:
-            raise SpecError("RVC2 quantizes nothing.", subject="quantization_data", remedy="Omit it.")
         return super().values(legacy=legacy) | {"blob": legacy or self.superblob is False}
 
 

@@ -6,12 +6,14 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oakmill.compat.wire import Json
+from oakmill.conversion.inputs import guess_layout
 from oakmill.errors import NotFound
 from oakmill.hub.state import Hub
-from oakmill.registry.tables import Instance, Role
+from oakmill.registry.tables import Instance, InstanceFile, Role
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -19,14 +21,15 @@ if TYPE_CHECKING:
 _INPUT = ("name", "dtype", "input_type", "shape", "layout")
 _PREPROCESSING = ("mean", "scale", "reverse_channels", "interleaved_to_planar", "dai_type")
 _OUTPUT = ("name", "dtype", "shape", "layout")
+_PRECISIONS = ("float16", "float32", "float64")
 _LARGEST = 1 << 20
 
 
 def of(at: Hub, row: Instance) -> Mapping[str, Any]:
-    """The config of an instance that is an NN Archive: as it was found, else from the archive.
+    """The config of an NN Archive: as it was found, else from the archive; of another source, what its file tells.
 
     Raises:
-        NotFound: it is none.
+        NotFound: it is a converted file without an archive.
     """
     noted = row.facts.get("config") or row.facts.get("archive")
     if isinstance(noted, dict):
@@ -34,11 +37,39 @@ def of(at: Hub, row: Instance) -> Mapping[str, Any]:
     model = next((file for file in row.files if file.role == Role.MODEL), None)
     if row.is_nn_archive and model is not None:
         return _read(at, model.sha256)
+    if model is not None and row.facts.get("inputs"):
+        return _of_source(row, model)
     raise NotFound(
         f"The instance {row.name} is no NN Archive, so it has no config.",
         subject=row.id,
         remedy="Upload the model as an NN Archive, or convert it.",
     )
+
+
+def _of_source(row: Instance, model: InstanceFile) -> Json:
+    """A config as an NN Archive of the source would have it, with nothing said of preprocessing and heads."""
+    tensors = {kind: list(row.facts.get(kind) or []) for kind in ("inputs", "outputs")}
+    precision = next((item["dtype"] for item in tensors["inputs"] if item["dtype"] in _PRECISIONS), "float32")
+    return {
+        "model": {
+            "metadata": {"name": Path(model.name).stem, "path": model.name, "precision": precision},
+            "inputs": [_source_input(item) for item in tensors["inputs"]],
+            "outputs": [_tensor(item) for item in tensors["outputs"]],
+        }
+    }
+
+
+def _source_input(item: Mapping[str, Any]) -> Json:
+    tensor = _tensor(item)
+    layout = guess_layout(tensor["shape"])
+    return {**tensor, "layout": layout, "input_type": "image" if {"H", "W"} <= set(layout) else "raw"}
+
+
+def _tensor(item: Mapping[str, Any]) -> Json:
+    """Open sizes are 1, as of the batch: the client takes whole numbers only."""
+    shape = [size if isinstance(size, int) else 1 for size in item["shape"]]
+    dtype = {"bool": "boolean"}.get(item["dtype"], item["dtype"])
+    return {"name": item["name"], "dtype": dtype, "shape": shape}
 
 
 def known(config: Mapping[str, Any]) -> Json:

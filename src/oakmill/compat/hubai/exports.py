@@ -17,6 +17,7 @@ from oakmill.hub.files import base_url
 from oakmill.hub.routing import Id
 from oakmill.hub.state import Hub
 from oakmill.hub.uploads import ForQuantization
+from oakmill.jobs import job_log
 from oakmill.jobs.tables import Job
 from oakmill.registry import access, instances
 from oakmill.registry.callers import Caller
@@ -67,17 +68,19 @@ def _export(session: Session, caller: Caller, at: Hub, instance_id: str, body: E
     _require_checkpoint(body, source)
     values = body.values(legacy=legacy)
     values["inputs"] = inputs.translate(body.inputs or [], source, is_yolo=body.version is not None)
-    waits = (body.quantization_data or "").upper() == _CUSTOM
+    images = None if body.unused else body.quantization_data
+    waits = (images or "").upper() == _CUSTOM
     if not waits:
-        values["quantization_data"] = _calibration_set(body.quantization_data)
+        values["quantization_data"] = _calibration_set(images)
     try:
         spec, files = services.parse(session, caller, body.platform, values)
     except NotFound:
-        raise _no_set(body.quantization_data) from None
+        raise _no_set(images) from None
     job = services.convert(
         session, caller, at, source, spec, files=files, instance_name=body.name, wait_for_upload=waits
     )
     _note(session, job, source, body, waits=waits)
+    _tell_unused(session, job, body)
     return jobs.shape(session, at, job)
 
 
@@ -103,6 +106,13 @@ def _no_set(name: str | None) -> SpecError:
         subject="quantization_data",
         remedy=f"Take one of {known}, a set of the team's own by its identifier (aid_...), or a zip.",
     )
+
+
+def _tell_unused(session: Session, job: Job, body: ExportIn) -> None:
+    """In the job's log, which is still empty where the job is new."""
+    told = [job_log.Line(f"{name}: {job.platform.upper()} quantizes nothing", kind="note") for name in body.unused]
+    if told and not job_log.last_number(session, job.id):
+        job_log.append(session, job.id, 0, told)
 
 
 def _note(session: Session, job: Job, source: Instance, body: ExportIn, *, waits: bool) -> None:

@@ -16,6 +16,11 @@ from oakmill.spec import Encoding
 
 _DEFAULT = (Encoding.RGB, Encoding.BGR)
 """What the client writes for every input of which nothing was said."""
+_UNSAID = (_DEFAULT, (Encoding.GRAY, Encoding.GRAY))
+"""The same, and what it makes of it where the dimension that it calls C is 1."""
+_NUMBERED = ("CD", "CDE", "CDEF", "CDEFG", "CDEFGH")
+STATED = "input_shape"
+"""Among an instance's parameters: what the client's user said beside the model."""
 _YOLO_SCALE = (255.0, 255.0, 255.0)
 _BOOLEAN = {"boolean": "bool"}
 _COLOURS = 3
@@ -52,7 +57,29 @@ def translate(asked: Sequence[InputIn], source: Instance, *, is_yolo: bool) -> l
     Raises:
         SpecError: something is asked for that is not done here.
     """
-    return [_input(item, source, is_yolo=is_yolo) for item in asked]
+    wanted = _without_weights(asked, source)
+    found = [_input(item, source, is_yolo=is_yolo) for item in wanted]
+    stated = _stated_shape(asked, source)
+    if stated and found:
+        found[0] |= {"shape": stated}
+    elif stated:
+        found = [{"shape": stated}]
+    return found
+
+
+def _without_weights(asked: Sequence[InputIn], source: Instance) -> list[InputIn]:
+    """What the client says of the model's inputs; of an old ONNX it lists all weights among them, with all values."""
+    own = {tensor["name"] for tensor in source.facts.get("inputs") or []}
+    if source.model_type == ModelType.ONNX and own and own <= {item.input_name for item in asked}:
+        return [item for item in asked if item.input_name in own]
+    return list(asked)
+
+
+def _stated_shape(asked: Sequence[InputIn], source: Instance) -> list[int] | None:
+    """`input_shape`, which the client sends with the instance: its user's where it is not what the client read."""
+    stated: list[int] = next(iter((source.parameters or {}).get(STATED) or ()), [])
+    read = asked[0].shape if asked else None
+    return stated if stated and stated != read and all(size > 0 for size in stated) else None
 
 
 def _input(item: InputIn, source: Instance, *, is_yolo: bool) -> Json:
@@ -89,14 +116,26 @@ def _shape(item: InputIn, source: Instance) -> tuple[list[int] | None, str | Non
     shape, layout = item.shape or None, (item.layout or "").upper() or None
     if shape and source.model_type == ModelType.PYTORCH and layout == "CD" and len(shape) == 2:
         return [1, _COLOURS, *shape], "NCHW"
+    layout = None if layout and _is_guess(layout) else layout
     if shape and any(size < 1 for size in shape):
         return None, layout
     return shape, layout
 
 
+def _is_guess(layout: str) -> bool:
+    """Whether the client numbered the dimensions through, as it does where it cannot tell what they are: CDEF, NCDE.
+
+    It reads the shape before an open batch becomes 1, so an image's is among them. What is none has such a layout too,
+    which says nothing either.
+    """
+    return layout.removeprefix("N") in _NUMBERED
+
+
 def _encodings(item: InputIn, shape: list[int] | None, layout: str | None) -> Json:
     came_as, goes_as = _pair(item)
     if came_as is None and goes_as is None:
+        return {}
+    if layout is None and item.layout and (came_as, goes_as) in _UNSAID:
         return {}
     if shape and layout and len(shape) == len(layout) and not _fits(came_as, goes_as, shape, layout):
         return {}

@@ -10,7 +10,8 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from oakmill.compat import downloads
-from oakmill.compat.hubai import configs, lists, shapes, words
+from oakmill.compat.hubai import configs, lists, named, shapes, words
+from oakmill.compat.hubai.inputs import STATED
 from oakmill.compat.hubai.lists import Listing, Word
 from oakmill.compat.wire import MODELS, Asked, Json, router
 from oakmill.errors import Conflict, SpecError
@@ -71,10 +72,11 @@ def list_instances(asked: Annotated[InstancesListing, Parameters()], session: Re
     if types is None or asked.compression_level is not None or asked.optimization_level is not None:
         return []
     found: list[Instance] = []
+    above = named.below(session, caller, model=asked.model_id, version=asked.model_version_id)
     for status in sorted(_STATES[asked.status]) if asked.status else (None,):
         query = asked.query(
             text=asked.search, platforms=types, slug=asked.slug, name=asked.name, hash=asked.hash,
-            model_id=asked.model_id, version_id=asked.model_version_id, parent_id=asked.parent_id, status=status,
+            **above, parent_id=asked.parent_id, status=status,
             origin=_CLASSES[asked.model_class] if asked.model_class else None,
         )  # fmt: skip
         found += lists.rows(search.instances, session, caller, query, asked.limit)
@@ -85,7 +87,7 @@ def list_instances(asked: Annotated[InstancesListing, Parameters()], session: Re
 @routes.post(f"{MODELS}/modelInstances")
 def create_instance(body: NewInstance, session: Writing, caller: Converter) -> Json:
     """A new instance, which is available once its file has come."""
-    if body.is_deployable is not None:
+    if body.is_deployable:  # that something is not to be deployed, nothing here contradicts
         raise SpecError("is_deployable: this hub has no such mark.", subject="is_deployable", remedy="Omit it.")
     row = instances.create(
         session,
@@ -97,6 +99,7 @@ def create_instance(body: NewInstance, session: Writing, caller: Converter) -> J
         precision=body.quantization_mode,
         tags=body.tags or [],
         input_shape=body.input_shape or [],
+        parameters={STATED: body.input_shape} if body.input_shape else {},
         quantization_data=body.quantization_data,
         yolo_version=body.yolo_version,
     )

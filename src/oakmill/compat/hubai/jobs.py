@@ -10,8 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from oakmill.calibration.datasets import State, entries
+from oakmill.compat import advice
 from oakmill.compat.hubai import words
-from oakmill.compat.wire import JOBS, Json, in_words, naive, router
+from oakmill.compat.wire import JOBS, Json, naive, router
 from oakmill.hub import visibility
 from oakmill.hub.auth import Reader, Reading, TheHub
 from oakmill.hub.routing import Id
@@ -92,11 +93,9 @@ def _why(at: Hub, row: Job) -> Iterator[str]:
     if not failure:
         yield from filter(None, [row.error])
         return
-    for text in dict.fromkeys((failure.get("title"), failure.get("sentence"), failure.get("details"))):
-        if text:
-            yield str(text)
-    for remedy in failure.get("remedies") or ():
-        yield in_words("Try:", " ".join(filter(None, (remedy["text"], remedy.get("command")))))
+    said = (failure.get(name) for name in ("title", "sentence", "details", "cause"))
+    yield from dict.fromkeys(advice.translated(str(text)) for text in said if text)
+    yield from advice.remedies(failure)
     if failure.get("code") == _NO_SET:
         yield f"Installed here: {', '.join(_installed(at)) or 'none'}."
     if tail := list(failure.get("log") or ())[-_TAIL:]:

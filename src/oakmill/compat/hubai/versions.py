@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import Query as Parameters
 from pydantic import Field
 
-from oakmill.compat.hubai import lists, shapes
+from oakmill.compat.hubai import lists, named, shapes
 from oakmill.compat.hubai.lists import Listing, Word
 from oakmill.compat.hubai.models import unique
 from oakmill.compat.wire import MODELS, Asked, Json, router
@@ -30,12 +30,12 @@ class VersionsListing(Listing):
     version: Word | None = None
     limit: Annotated[int, Field(ge=1, le=lists.MOST)] = lists.MOST
 
-    def queries(self) -> Iterator[Query]:
-        """The list in the registry's words, once for each reading of the slug."""
+    def queries(self, **above: str) -> Iterator[Query]:
+        """The list in the registry's words, once for each reading of the slug; `above` is the model."""
         stated = (self.variant_slug, self.version)
         for variant_slug, version in [stated] if self.slug is None else _readings(self.slug):
             if self.variant_slug in (None, variant_slug) and self.version in (None, version):
-                yield self.query(model_id=self.model_id, name=self.name, variant_slug=variant_slug, version=version)
+                yield self.query(**above, name=self.name, variant_slug=variant_slug, version=version)
 
 
 class VersionIn(Asked):
@@ -54,8 +54,11 @@ class VersionIn(Asked):
 @routes.get(f"{MODELS}/modelVersions")
 def list_versions(asked: Annotated[VersionsListing, Parameters()], session: Reading, caller: Anyone) -> list[Json]:
     """The versions that the caller sees."""
+    above = named.below(session, caller, model=asked.model_id)
     found = [
-        row for query in asked.queries() for row in lists.rows(search.versions, session, caller, query, asked.limit)
+        row
+        for query in asked.queries(**above)
+        for row in lists.rows(search.versions, session, caller, query, asked.limit)
     ]
     return shapes.versions(session, found[: asked.limit])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +86,7 @@ def explain(
         code=problem.code,
         exit_code=problem.exit_code,
         rule=rule.id if rule else "",
-        title=rule.title if rule else "Unknown failure",
+        title=rule.title if rule else _title(problem.code),
         sentence=values.text(rule.sentence) if rule and rule.sentence else sentence,
         details=details,
         subject=problem.subject,
@@ -106,6 +106,19 @@ def _rule(problem: Problem, platform: str) -> tuple[Rule | None, dict[str, str]]
         if caught is not None:
             return rule, caught
     return None, {}
+
+
+def _title(code: str) -> str:
+    """What is known of an error that no rule explains: its class says what went wrong."""
+    kind = next((kind for kind in _kinds(OakmillError) if kind.__name__ == code), None)
+    said = (kind.__doc__ or "").partition("\n")[0].rstrip(".") if kind else ""
+    return said or "Unknown failure"
+
+
+def _kinds(kind: type[OakmillError]) -> Iterator[type[OakmillError]]:
+    for below in kind.__subclasses__():
+        yield below
+        yield from _kinds(below)
 
 
 def _sentence(problem: Problem) -> tuple[str, str]:
