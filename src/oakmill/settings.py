@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     rvc3_container_engine: Literal["docker", "podman"] = Field(
         "docker", description="What runs that image, without a network."
     )
+    fetch_from: tuple[str, ...] = Field(
+        (),
+        description='Where configurations may fetch models and images from: hosts, as ["models.example.com"], buckets, '
+        'as ["s3://models"], or ["*"] for all public hosts. By default nothing is fetched.',
+    )
     qairt_root: Path | None = Field(
         None,
         description="Folder of your own Qualcomm SDK (QAIRT, SNPE), whose version is then used for RVC4; a "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oakmill.cli import several
+from oakmill.cli.config_file import Reading, is_config, read_config
 from oakmill.cli.failing import Attempt, debug_bundle_option, explained, verbose_option
 from oakmill.cli.listing import print_line
 from oakmill.cli.options import PlatformWords, SpecCommand, build_spec, together
@@ -50,6 +51,12 @@ SAYS_PRECISION = frozenset({
     "--qairt-root", type=click.Path(path_type=Path),
     help="[RVC4] Folder of your own Qualcomm SDK, whose version is then used; not tried with a real one.",
 )  # fmt: skip
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Where the paths in a configuration begin, as for trees with configs/ beside models/; by default, its folder.",
+)
+@click.option("--stage", default="", help="The stage of a configuration to convert, where it has several.")
 @click.option(
     "--no-cache", "cache", flag_value="none", help="Take nothing from the cache of results, and keep nothing in it."
 )
@@ -94,6 +101,8 @@ class Asked:
     output: Path
     overwrite: bool
     qairt_root: Path | None
+    root: Path | None
+    stage: str
     cache: str | None
     as_json: bool
     verbose: bool
@@ -109,7 +118,7 @@ class Asked:
         from oakmill.cli.remote import Remote, refuse_local_options
 
         refuse_local_options(qairt_root=self.qairt_root, no_cache=self.cache == "none", debug_bundle=self.debug_bundle)
-        model, base = _configured(self.model, one.platform, as_json=self.as_json)
+        model, base = self._configured(one)
         spec = self._spec(one, model, base)
         hub = str(self.hub)
         return Remote(hub, model, spec, self.output, self.overwrite, self.cache == "anew", self.as_json, self.verbose)
@@ -126,12 +135,18 @@ class Asked:
         )
         with explained(attempt):
             memory.require()
-            attempt.model, base = _configured(self.model, one.platform, as_json=self.as_json)
+            attempt.model, base = self._configured(one)
             attempt.spec = spec = _with_images(self._spec(one, attempt.model, base), settings)
             force = self.cache == "anew"
             job = _Job(attempt.model, spec, self.output, settings, attempt, self.overwrite, force, shared)
             take(spec, made := job.run())
             AccuracyDropped.require_none(made["passport"])
+
+    def _configured(self, one: Combination) -> tuple[Path, dict[str, Any]]:
+        settings = _settings(self.qairt_root, no_cache=self.cache == "none")
+        prepares = one.values.get("device_runtime") is not None
+        reading = Reading(settings, self.root, self.stage, prepares)
+        return _configured(self.model, one.platform, reading, as_json=self.as_json)
 
     def _spec(self, one: Combination, model: Path, base: Mapping[str, Any]) -> ConversionSpec:
         values = one.named(model, base)
@@ -167,13 +182,11 @@ def _with_images(spec: ConversionSpec, settings: Settings) -> ConversionSpec:
     )
 
 
-def _configured(path: Path, platform: str, *, as_json: bool) -> tuple[Path, dict[str, Any]]:
+def _configured(path: Path, platform: str, reading: Reading, *, as_json: bool) -> tuple[Path, dict[str, Any]]:
     """The model and the parameters that a configuration names; any other file is the model itself."""
-    from oakmill.cli.config_file import is_config, read_config
-
     if not is_config(path):
         return path, {}
-    asked = read_config(path, platform)
+    asked = read_config(path, platform, reading)
     for note in asked.notes:
         text = f"{path.name}: {note}"
         print_line("event", {"kind": "note", "text": text}) if as_json else click.echo(f"  {text}", err=True)

@@ -20,7 +20,8 @@ class ResolvedInput:
     """One input with everything decided.
 
     `mean` and `scale` are in the source model's channel order, or None where nothing is subtracted or divided by.
-    `array_layout` is the layout of arrays that come as files, where it is not that of the input. `limits` are the
+    `array_layout` is the layout of arrays that come as files, where it is not that of the input, and `raw_layout` that
+    of those without a header, where it is another. `limits` are the
     first whole number that is valid and the first that is no longer, where they are known.
     """
 
@@ -33,6 +34,7 @@ class ResolvedInput:
     mean: tuple[float, ...] | None
     scale: tuple[float, ...] | None
     array_layout: str = ""
+    raw_layout: str = ""
     limits: tuple[int, int] | None = None
 
     @property

@@ -47,6 +47,11 @@ class Rvc4Spec(QuantizingSpec):
         description="Leave biases as they are. Else they take back what rounding weights shifts on average, where "
         "measured agreement rises by it.",
     )
+    raw_layout: Literal["NHWC"] | None = Field(
+        None,
+        description="Layout of images in .raw files, which say none: NHWC as snpe-dlc-quant reads them; by default the "
+        "source model's own.",
+    )
     aimet_encodings: Path | None = Field(
         None, description="AIMET's encodings file (JSON) for CUSTOM: ranges and bits by the tensor's name."
     )

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from oakmill.errors import SpecError
-from oakmill.spec.yaml_values import cannot, flag, sequence, whole
+from oakmill.spec.yaml_values import cannot, flag, mapping, sequence, whole
 
 Place = Callable[[str, str], Path]
 """Turns a path in the file, given with its key, into one that may be read; raises SpecError where it may not."""
 
 _PREPARE_LEVEL = 2
+_CUSTOM = "CUSTOM"
+_UNPREPARED = ("sm8350", "sm8450", "qcs6490")
+"""Chips of modelconverter's list that are older than those with a cache here."""
 
 
 @dataclass
 class Request:
     """What a configuration asks for: the model, the parameters by the spec's names, and what is to be told.
 
-    `weights` is the .bin that was named for an OpenVINO IR, None where none was.
+    `weights` is the .bin that was named for an OpenVINO IR, None where none was; `encodings` are AIMET's that stand in
+    the configuration itself. `prepares` says that the result gets a prepared cache, which some keys are about.
     """
 
     model: Path
     weights: Path | None = None
+    encodings: Mapping[str, Any] | None = None
+    prepares: bool = False
     values: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -61,7 +68,7 @@ def _rvc3(block: Mapping[str, Any], request: Request, place: Place) -> None:
 
 
 def _rvc4(block: Mapping[str, Any], request: Request, place: Place) -> None:
-    _pass_on(block, ("htp_socs",), request)
+    _socs(block, request)
     _arguments(block, ("snpe_onnx_to_dlc_args", "snpe_dlc_quant_args", "snpe_dlc_graph_prepare_args"), request)
     _precision(block, "rvc4", request)
     flags = {
@@ -82,15 +89,42 @@ def _rvc4(block: Mapping[str, Any], request: Request, place: Place) -> None:
         request.note("rvc4.keep_raw_images", "what lies between source and result is not kept")
     if "optimization_level" in block:
         _prepare_level(whole("rvc4.optimization_level", block["optimization_level"]), request)
+    request.values["raw_layout"] = "NHWC"  # as snpe-dlc-quant reads them
     if "encodings" in block:
-        said = block["encodings"]
-        if not isinstance(said, str) or said.lstrip().startswith("{"):
-            raise cannot("rvc4.encodings", "AIMET's encodings are read from a file: save them as JSON, and name it")
+        _encodings(block["encodings"], request, place)
+    elif str(request.values.get("target_precision")).upper() == _CUSTOM:
+        request.values["target_precision"] = "INT8_STANDARD"
+        request.note("rvc4.target_precision", "CUSTOM is INT8_STANDARD with the arguments of snpe-dlc-quant given here")
+
+
+def _socs(block: Mapping[str, Any], request: Request) -> None:
+    """The chips that a cache can be prepared for; all others prepare the graph themselves when they load it."""
+    wanted = sequence("rvc4.htp_socs", block.get("htp_socs", []))
+    known = [soc for soc in wanted if soc not in _UNPREPARED]
+    for soc in wanted:
+        if soc in _UNPREPARED:
+            request.note(
+                "rvc4.htp_socs", f"no cache is prepared for {soc}, which does so itself when it loads the file"
+            )
+    if known:
+        request.values["htp_socs"] = known
+
+
+def _encodings(said: Any, request: Request, place: Place) -> None:
+    """AIMET's encodings: a file, or themselves."""
+    request.values.setdefault("target_precision", _CUSTOM)
+    if isinstance(said, str) and not said.lstrip().startswith("{"):
         request.values["aimet_encodings"] = place("rvc4.encodings", said)
+        return
+    try:
+        found = json.loads(said) if isinstance(said, str) else said
+    except (ValueError, RecursionError) as error:
+        raise SpecError(f"rvc4.encodings is not JSON: {error}", subject="rvc4.encodings") from None
+    request.encodings = mapping("rvc4.encodings", found)
 
 
 def _prepare_level(level: int, request: Request) -> None:
-    if level == _PREPARE_LEVEL:
+    if level == _PREPARE_LEVEL or not request.prepares:
         request.note("rvc4.optimization_level", "it concerns a prepared cache, which --device-runtime asks for")
     else:
         _append(request, "snpe_dlc_graph_prepare_args", f"--optimization_level={level}")

@@ -30,16 +30,25 @@ _RESIZE = {"RESIZE": "stretch", "CROP": "crop", "PAD": "pad"}
 _MOST_IMAGES = 65536
 
 
-def translate(document: Mapping[str, Any], platform: str, place: Place) -> Request:
+def translate(
+    document: Mapping[str, Any], platform: str, place: Place, *, stage_name: str = "", prepares: bool = False
+) -> Request:
     """What the document asks of a conversion to `platform`, for pydantic to check.
+
+    Args:
+        document: the configuration.
+        platform: what is converted for.
+        place: where its files are.
+        stage_name: the stage that is meant, where there are several.
+        prepares: whether the result gets a prepared cache.
 
     Raises:
         SpecError: a key is unknown, unsafe or cannot be carried out; it is named.
     """
-    name, stage = _only_stage(document)
+    name, stage = _one_stage(document, stage_name)
     if "input_model" not in stage:
         raise SpecError("the configuration names no input_model", subject="input_model", remedy="add input_model: FILE")
-    request = Request(place("input_model", text("input_model", stage["input_model"])))
+    request = Request(place("input_model", text("input_model", stage["input_model"])), prepares=prepares)
     if "input_bin" in stage:
         request.weights = place("input_bin", text("input_bin", stage["input_bin"]))
     if name:
@@ -58,23 +67,30 @@ def translate(document: Mapping[str, Any], platform: str, place: Place) -> Reque
     return request
 
 
-def _only_stage(document: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The model's name and the keys of the only stage, what stands above it filled in."""
+def _one_stage(document: Mapping[str, Any], wanted: str) -> tuple[str, dict[str, Any]]:
+    """The model's name and the keys of the stage that is meant, what stands above it filled in."""
     document = given(document)
     name = text("name", document.pop("name", "")) if document.get("name") else ""
     document.pop("rich_logging", None)  # how their log looks
     if "stages" not in document:
         return name, checked(document, (*_STAGE_KEYS, *PLATFORMS), "")
     stages = mapping("stages", document.pop("stages"))
-    if len(stages) != 1:
-        raise SpecError(
-            f"the configuration has {len(stages)} stages ({', '.join(map(str, stages))}); converted is one model",
-            subject="stages",
-            remedy="write a configuration for each stage, and convert them one by one",
-        )
-    ((stage_name, stage),) = stages.items()
+    stage_name = wanted or next(iter(stages), "")
+    if stage_name not in stages or (len(stages) > 1 and not wanted):
+        raise _no_stage(stages, wanted)
+    name, stage = "" if wanted else name, stages[stage_name]
     stage = given(mapping(f"stages.{stage_name}", stage))
     return name or str(stage_name), checked({**document, **stage}, (*_STAGE_KEYS, *PLATFORMS), "")
+
+
+def _no_stage(stages: Mapping[str, Any], wanted: str) -> SpecError:
+    names = ", ".join(stages) or "none"
+    said = f"no stage {wanted!r}" if wanted else f"{len(stages)} stages"
+    return SpecError(
+        f"the configuration has {said} ({names}); converted is one model at a time",
+        subject="stages",
+        remedy=f"convert each alone, with its own images: {' and '.join(f'--stage {name}' for name in stages)}",
+    )
 
 
 def _inputs(stage: Mapping[str, Any], request: Request) -> Iterator[tuple[dict[str, Any], Mapping[str, Any] | str]]:
@@ -207,6 +223,9 @@ def _calibration(said: Sequence[Mapping[str, Any] | str], platform: str, request
 def _images(said: Mapping[str, Any], request: Request, place: Place) -> None:
     if "path" in said:
         request.values["quantization_data"] = str(place("calibration.path", text("calibration.path", said["path"])))
+        if "resize_method" not in said:
+            request.values["resize"] = "stretch"
+            request.note("calibration.resize_method", "RESIZE, as modelconverter does by itself: images are stretched")
     if "max_images" in said:
         count = whole("calibration.max_images", said["max_images"])
         if count >= 0 or "path" in said:  # below 0 means all of them

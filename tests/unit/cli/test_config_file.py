@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import json
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from oakmill.cli.config_file import is_config, read_config
+from oakmill.cli.config_file import Reading, is_config, read_config
+from oakmill.cli.fetching import FetchFailed, FetchRefused
 from oakmill.cli.options import build_spec
 from oakmill.errors import SpecError
+from oakmill.settings import Settings
 from oakmill.spec import Encoding, Precision, Resize, Rvc2Spec, Rvc3Spec, Rvc4Spec
 from oakmill.spec.yaml_blocks import Request
 
@@ -70,10 +78,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(folder: Path, text: str, platform: str = "rvc4") -> Request:
+def read(folder: Path, text: str, platform: str = "rvc4", **reading: Any) -> Request:
     path = folder / "config.yaml"
     path.write_text(text)
-    return read_config(path, platform)
+    settings = Settings(home=folder / "home", **reading.pop("settings", {}))
+    return read_config(path, platform, Reading(settings, **reading))
 
 
 def one(**keys: Any) -> str:
@@ -112,8 +121,119 @@ def test_rvc4_takes_its_block_and_the_calibration(folder: Path) -> None:
     assert (spec.max_quantization_images, spec.resize) == (65536, Resize.STRETCH)
     assert spec.target_precision is Precision.INT8_INT16_MIXED
     assert spec.snpe_dlc_quant_args == ("--act_bitwidth=16", "--use_per_row_quantization")
-    assert spec.snpe_dlc_graph_prepare_args == ("--optimization_level=3",)
+    assert spec.snpe_dlc_graph_prepare_args == ()
+    assert read(folder, text, prepares=True).values["snpe_dlc_graph_prepare_args"] == ("--optimization_level=3",)
     assert (spec.per_tensor_weights, spec.htp_socs) == (True, ("sm8550",))
+
+
+def test_custom_is_what_modelconverters_users_mean_by_it(folder: Path) -> None:
+    """CUSTOM wanted a file of AIMET's, where it means the user's own arguments of snpe-dlc-quant."""
+    args = "[--act_bitwidth=16, --weights_bitwidth=8]"
+    asked = read(folder, one(rvc4=f"{{quantization_mode: CUSTOM, snpe_dlc_quant_args: {args}}}"))
+    spec = build_spec(Rvc4Spec, {}, asked.values)
+    assert spec.target_precision is Precision.INT8_STANDARD
+    assert spec.snpe_dlc_quant_args == ("--act_bitwidth=16", "--weights_bitwidth=8")
+    assert any("CUSTOM" in note for note in asked.notes)
+
+
+@pytest.mark.parametrize("said", ["{activation_encodings: {}, param_encodings: {w: [{bitwidth: 8}]}}", None])
+def test_encodings_may_stand_in_the_configuration(folder: Path, said: str | None) -> None:
+    said = said or """'{"activation_encodings": {}, "param_encodings": {"w": [{"bitwidth": 8}]}}'"""
+    spec = build_spec(Rvc4Spec, {}, read(folder, one(rvc4=f"{{encodings: {said}}}")).values)
+    assert spec.target_precision is Precision.CUSTOM and spec.aimet_encodings
+    assert json.loads(spec.aimet_encodings.read_text())["param_encodings"] == {"w": [{"bitwidth": 8}]}
+    again = build_spec(Rvc4Spec, {}, read(folder, one(rvc4=f"{{encodings: {said}}}")).values)
+    assert again.aimet_encodings == spec.aimet_encodings
+
+
+def test_older_chips_are_told_and_not_refused(folder: Path) -> None:
+    asked = read(folder, one(rvc4="{htp_socs: [sm8350, qcs8550, qcs6490], optimization_level: 3}"))
+    spec = build_spec(Rvc4Spec, {}, asked.values)
+    assert (spec.htp_socs, spec.raw_layout) == (("qcs8550",), "NHWC")
+    assert sum(note.startswith("rvc4.htp_socs") for note in asked.notes) == 2
+    assert build_spec(Rvc4Spec, {}, read(folder, one(rvc4="{htp_socs: [sm8350]}")).values).htp_socs == ("qcs8550",)
+
+
+def test_images_are_stretched_where_nothing_is_said_as_there(folder: Path) -> None:
+    asked = read(folder, one(calibration="{path: images}"))
+    assert build_spec(Rvc4Spec, {}, asked.values).resize is Resize.STRETCH
+    assert any(note.startswith("calibration.resize_method") for note in asked.notes)
+
+
+def test_paths_begin_at_the_root_of_a_tree(folder: Path) -> None:
+    """Their trees have configs/ beside models/ and calibration_data/: nothing was found."""
+    (folder / "configs").mkdir()
+    with pytest.raises(SpecError) as caught:
+        read(folder / "configs", one(calibration="{path: images}"))
+    assert "--root FOLDER" in caught.value.remedy
+    asked = read(folder / "configs", one(calibration="{path: images}"), root=folder)
+    assert asked.model == folder / "models/net.onnx"
+    assert asked.values["quantization_data"] == str(folder / "images")
+    with pytest.raises(SpecError, match="outside"):
+        read(folder / "configs", "input_model: ../../net.onnx", root=folder)
+    (folder / "configs" / "beside.onnx").write_bytes(b"x")
+    assert read(folder / "configs", "input_model: beside.onnx", root=folder).model.name == "beside.onnx"
+
+
+def test_one_of_several_stages_is_converted_by_its_name(folder: Path) -> None:
+    text = """
+name: pair
+encoding: BGR
+stages:
+  detect: {input_model: models/net.onnx, scale_values: 255}
+  read: {input_model: models/net.onnx, mean_values: 1}
+"""
+    with pytest.raises(SpecError) as caught:
+        read(folder, text)
+    assert "--stage detect and --stage read" in caught.value.remedy
+    spec = build_spec(Rvc4Spec, {}, read(folder, text, stage="read").values)
+    assert (spec.name, spec.inputs[0].mean_values, spec.inputs[0].scale_values) == ("read", (1,), None)
+    assert spec.inputs[0].encoding_from is Encoding.BGR
+    with pytest.raises(SpecError, match="no stage 'other'"):
+        read(folder, text, stage="other")
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_what_the_operator_allows_is_fetched(folder: Path) -> None:
+    with serving(folder) as url:
+        text = f"input_model: {url}/models/net.onnx"
+        with pytest.raises(FetchRefused, match="nothing is fetched"):
+            read(folder, text)
+        with pytest.raises(FetchRefused, match="private network"):
+            read(folder, text, settings={"fetch_from": ("*",)})
+        asked = read(folder, text, settings={"fetch_from": ("127.0.0.1",)})
+        assert asked.model.name == "net.onnx" and asked.model.read_bytes() == b"\x08\x07"
+        with pytest.raises(FetchFailed, match="404"):
+            read(folder, f"{text}2", settings={"fetch_from": ("127.0.0.1",)})
+        with pytest.raises(FetchFailed, match="source_max_mb"):
+            (folder / "models/net.onnx").write_bytes(bytes(2 << 20))
+            read(folder, text, settings={"fetch_from": ("127.0.0.1",), "source_max_mb": 1})
+
+
+def test_a_redirection_to_a_private_machine_is_not_followed(folder: Path) -> None:
+    class Leads(SimpleHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", "http://localhost:9/net.onnx")
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Leads) as server:
+        threading.Thread(target=server.handle_request).start()
+        text = f"input_model: http://127.0.0.1:{server.server_port}/net.onnx"
+        with pytest.raises(FetchRefused):
+            read(folder, text, settings={"fetch_from": ("127.0.0.1", "*")})
 
 
 def test_rvc3_takes_its_block(folder: Path) -> None:
@@ -171,7 +291,8 @@ def test_options_win_over_the_file(folder: Path) -> None:
         ({"rvc4": "{snpe_dlc_quant_arg: []}"}, "unknown key 'rvc4.snpe_dlc_quant_arg'"),
         ({"rvc2": "{shaves: 3}"}, "unknown key 'rvc2.shaves'"),
         ({"rvc4": "{normalize_io_encodings: false}"}, "rvc4.normalize_io_encodings"),
-        ({"rvc4": "{encodings: {activation_encodings: {}}}"}, "rvc4.encodings.*save them as JSON"),
+        ({"rvc4": "{encodings: '{a: 1'}"}, "rvc4.encodings is not JSON"),
+        ({"rvc4": "{encodings: [1]}"}, "rvc4.encodings.*not keys with values"),
         ({"rvc4": "{encodings: ../a.json}"}, "rvc4.encodings.*outside"),
         ({"rvc4": "[1]"}, "not keys with values"),
         ({"mean_values": "imagent"}, "neither numbers nor the word imagenet"),

@@ -146,10 +146,10 @@ def reader(item: ResolvedInput, resize: Resize) -> partial[NDArray[np.generic]]:
 def _read(path: Path, *, item: ResolvedInput, resize: Resize) -> NDArray[Any]:
     if path.suffix.lower() not in ARRAYS:
         return read_image(path, item.shape, item.layout, item.encoding_to, resize=resize)
-    layout = item.array_layout or item.layout
+    raw = path.suffix.lower() == ".raw"
+    layout = (raw and item.raw_layout) or item.array_layout or item.layout
     sizes = dict(zip(item.layout, item.shape, strict=True))
     shape = tuple(sizes[letter] for letter in layout)
-    raw = path.suffix.lower() == ".raw"
     array = _read_raw(path, shape, item) if raw else read_image(path, shape, layout, item.encoding_to, dtype=item.dtype)
     if item.is_image and not (array.min() >= 0 and array.max() <= 255):
         raise SpecError(

@@ -181,9 +181,12 @@ class Rvc4(Platform):
         """
         for note in self.notes:
             progress.note(note)
+        inputs = prepared.boundary
+        if self.spec.raw_layout == "NHWC":
+            inputs = tuple(replace(item, raw_layout=item.layout) for item in inputs)
         if not self.calibrates:
-            return choose.choose_test_images(self.spec, prepared.boundary, progress)
-        return choose.choose(self.spec, prepared.boundary, work, self.settings, progress)
+            return choose.choose_test_images(self.spec, inputs, progress)
+        return choose.choose(self.spec, inputs, work, self.settings, progress)
 
     def network(self, prepared: Prepared, job: Path, progress: Progress) -> Network:
         """The graph in floating point, whose pixels come in as 8 bits."""

@@ -271,6 +271,19 @@ def test_raw_files_are_bare_numbers_of_the_sources_layout(dtype: type[np.generic
         list(chosen.calibration_images)
 
 
+def test_raw_files_of_a_modelconverters_user_are_nhwc(tmp_path: Path) -> None:
+    """They have as many bytes as those of the source's layout, so they calibrated with shuffled pixels, in silence."""
+    from dataclasses import replace
+
+    folder = tmp_path / "raws"
+    folder.mkdir()
+    (folder / "0.raw").write_bytes(np.ascontiguousarray(planes().transpose(0, 2, 3, 1)).tobytes())
+    item = picture_input()
+    spec = Rvc4Spec(quantization_data=str(folder), raw_layout="NHWC")
+    (sample,) = Chosen(spec, [replace(item, raw_layout=item.layout)], tmp_path).calibration_images
+    np.testing.assert_array_equal(sample["image"], planes().transpose(0, 2, 3, 1))
+
+
 @pytest.mark.parametrize("array", [planes() - 1, planes() * 2], ids=["below", "above"])
 def test_values_that_no_camera_gives_are_refused(array: np.ndarray, tmp_path: Path) -> None:
     chosen = Chosen(Rvc4Spec(quantization_data=str(arrays(tmp_path / "arrays", array))), [picture_input()], tmp_path)
