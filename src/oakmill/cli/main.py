@@ -20,7 +20,10 @@ COMMANDS = {
     "replay": "Follow a recipe again, and say whether the bytes are the same.",
     "verify": "Look at a finished file again, and say what no longer holds.",
     "evaluate": "Say how often a finished file is right, on labelled images.",
+    "infer": "Run a finished file on images, and write its outputs as .npy files.",
     "compare": "Put two results side by side.",
+    "inspect": "Say what a model is: inputs, outputs, operators, head, versions.",
+    "archive": "Pack a file by hand into an NN Archive.",
     "toolchains": "List, install, verify and remove the vendors' tools.",
     "datasets": "List, install, add and examine calibration sets.",
     "login": "Keep the address of a hub, and a key to it.",
@@ -49,8 +52,14 @@ def _of_results(name: str) -> click.Command | None:
             from oakmill.cli.verify import command
         case "evaluate":
             from oakmill.cli.evaluate import command
+        case "infer":
+            from oakmill.cli.infer import command
         case "compare":
             from oakmill.cli.compare import command
+        case "inspect":
+            from oakmill.cli.inspect import command
+        case "archive":
+            from oakmill.cli.archive import command
         case _:
             return None
     return command

@@ -79,8 +79,12 @@ class SpecCommand(click.Command):
 
 def options_of(models: Sequence[type[ConversionSpec]]) -> list[click.Option]:
     """An option for each field of the inputs, then for each field of the specs."""
-    inputs = [_input_option(name, field) for name, field in _INPUT_FIELDS.items()]
-    return [*inputs, *(_option(name, field) for name, field in _fields_of(models).items())]
+    return [*input_options(), *(_option(name, field) for name, field in _fields_of(models).items())]
+
+
+def input_options() -> list[click.Option]:
+    """An option for each field of the inputs."""
+    return [_input_option(name, field) for name, field in _INPUT_FIELDS.items()]
 
 
 def _fields_of(models: Sequence[type[ConversionSpec]]) -> dict[str, FieldInfo]:

@@ -137,11 +137,11 @@ def _facts(source: SourceModel, graph: onnx.ModelProto | None, settings: Setting
         archive=source.archive,
         heads=_heads(source),
         preflight=_reports(source, graph, tuple(PLATFORMS), settings),
-        recognised=_recognised(source, graph),
+        recognised=recognised(source, graph),
     )
 
 
-def _recognised(source: SourceModel, graph: onnx.ModelProto | None) -> Recognised | None:
+def recognised(source: SourceModel, graph: onnx.ModelProto | None) -> Recognised | None:
     """What the outputs of an ONNX file are; an archive's heads say it themselves.
 
     Those of a checkpoint, of TFLite and of TorchScript are known once it is written as ONNX; what the input takes is

@@ -86,7 +86,7 @@ def test_an_answer_says_what_the_first_one_said(run: Run, model: Path, tmp_path:
     first = run("convert", model, *options, "-o", tmp_path / "a")
     hit = run("convert", model, *options, "-o", tmp_path / "b")
     assert first.result["cache"] == {"hit": False}
-    assert hit.result["cache"]["made_by"] == f"the conversion of {model} to TOY"
+    assert hit.result["cache"]["made_by"] == f"the conversion of {model.name} to TOY"
     for key in ("sha256", "verdict", "passport", "notes", "warnings", "seconds"):
         assert hit.result[key] == first.result[key]
     assert hit.result["warnings"]

@@ -184,7 +184,7 @@ def test_weights_that_are_the_model_file_itself_are_refused(isolated: IsolatedWo
 
 def test_a_source_is_no_file_of_a_platform(hub: Hub, isolated: IsolatedWorkers, tmp_path: Path) -> None:
     instance = pending(hub, "RVC4")
-    with pytest.raises(NotAModel, match="is ONNX, but the instance is for RVC4"):
+    with pytest.raises(NotAModel, match="is an ONNX model, and the instance is for a converted"):
         send(hub, isolated, instance, "m.onnx", saved(conv_model(), tmp_path / "m.onnx"))
     with hub.db.reading() as session:
         assert session.get_one(Instance, instance).status == InstanceStatus.PENDING

@@ -110,7 +110,8 @@ def _no_set(name: str | None) -> SpecError:
 
 def _tell_unused(session: Session, job: Job, body: ExportIn) -> None:
     """In the job's log, which is still empty where the job is new."""
-    told = [job_log.Line(f"{name}: {job.platform.upper()} quantizes nothing", kind="note") for name in body.unused]
+    why = f"{str(job.platform).upper()} quantizes nothing"
+    told = [job_log.Line(f"{name}: {why}", kind="note") for name in body.unused]
     if told and not job_log.last_number(session, job.id):
         job_log.append(session, job.id, 0, told)
 

@@ -50,9 +50,6 @@ def config(
     Raises:
         PreparationFailed: luxonis-ml's schema does not accept what the model is.
     """
-    from luxonis_ml.nn_archive.config import Config
-    from pydantic import ValidationError
-
     declared = (source_config or {}).get("model", {}).get("heads") or []
     document = {
         "config_version": "1.0",
@@ -63,6 +60,19 @@ def config(
             "heads": heads(declared, named.tensors),
         },
     }
+    require_valid(document)
+    return document
+
+
+def require_valid(document: Mapping[str, Any]) -> None:
+    """Go on only with a config of luxonis-ml's schema.
+
+    Raises:
+        PreparationFailed: it is not.
+    """
+    from luxonis_ml.nn_archive.config import Config
+    from pydantic import ValidationError
+
     try:
         Config.model_validate(document)
     except ValidationError as error:
@@ -71,7 +81,6 @@ def config(
             f"the NN Archive's config is not valid: {reason}",
             remedy="check the heads in the source archive's config.json, or use --format native",
         ) from error
-    return document
 
 
 def heads(declared: Sequence[Mapping[str, Any]], tensors: Mapping[str, str]) -> list[Any]:

@@ -15,6 +15,8 @@ from oakmill.conversion.finished import Finished, Found
 from oakmill.conversion.images import choose
 from oakmill.conversion.output import publish
 from oakmill.conversion.passport import Passport
+from oakmill.conversion.passport.cost import Cost
+from oakmill.conversion.passport.measure import Subject
 from oakmill.conversion.platform import Platform
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.recipe import replay_inputs
@@ -156,6 +158,7 @@ class Look:
         self._findings: list[Finding] = list(artefact.findings)
         self.finished: Finished | None = None
         self._passport: Passport | None = None
+        self._cost: Cost | None = None
         self.found: Found | None = None
 
     def result(self) -> Verified:
@@ -219,31 +222,41 @@ class Look:
 
     def at_source(self, given: Path) -> None:
         """The source by its digest, then what both compute."""
+        source = self._source(given)
+        if source:
+            self._measure(source)
+
+    def subject(self, given: Path) -> Subject | None:
+        """What the passport would measure of the source, prepared again; None where findings say why there is none."""
+        source = self._source(given)
+        return self._subject(source, *source.prepared()) if source else None
+
+    def _source(self, given: Path) -> _Source | None:
         recipe = self._artefact.recipe
         if recipe is None:
             self._findings.append(_NOT_COMPARED)
-            return
+            return None
         with self._progress.stage(Stage.PREFLIGHT):
             try:
                 known = replay_inputs.find_source(recipe, self._artefact.given, given, self._work, self._settings)
             except replay_inputs.ReplayInputMissing as error:
                 told = Finding("other_source", Severity.ERROR, error.message, "Another model", error.remedy, given.name)
                 self._findings.append(told)
-                return
+                return None
             self._holds.append(f"{known.path.name} is the model that it was made of")
-        if self.found and self.finished:
-            same = {"verification_images", "max_verification_images", "resize"}
-            own = {name: getattr(self.spec, name) for name in same}
-            spec = spec_of(recipe, known).model_copy(update=own)
-            self._measure(_Source(known.path, spec, self._work, self._settings, self._progress))
+        if self.found is None or self.finished is None:
+            return None
+        same = {"verification_images", "max_verification_images", "resize"}
+        own = {name: getattr(self.spec, name) for name in same}
+        spec = spec_of(recipe, known).model_copy(update=own)
+        return _Source(known.path, spec, self._work, self._settings, self._progress)
 
-    def _measure(self, source: _Source) -> None:
-        """The passport's own measurement, of the file and its source as it is prepared again."""
+    def _subject(self, source: _Source, prepared: Prepared, known: Sequence[Finding]) -> Subject | None:
+        """The file and its source as it is prepared again."""
         finished, found, recipe = self.finished, self.found, self._artefact.recipe
         assert finished is not None
         assert found is not None
         assert recipe is not None
-        prepared, known = source.prepared()
         with self._progress.stage(Stage.VERIFY):
             again = replace(finished, platform=source.platform)
             told = tuple(_of_prepared(found, prepared))
@@ -253,16 +266,29 @@ class Look:
             if again.not_run:
                 self._findings.append(_not_run(again, measured=network is not None))
             if network is None:
-                return
+                return None
+            self._cost = again.cost(network, found)
             images = choose.choose_test_images(source.spec, prepared.boundary, self._progress)
             images = replace(images, patient=self._patient)
-            subject = source.platform.subject(
+            return source.platform.subject(
                 prepared, network, found.built, images, self._work / "measure", self._progress
             )
+
+    def _measure(self, source: _Source) -> None:
+        """The passport's own measurement."""
+        found, recipe = self.found, self._artefact.recipe
+        assert found is not None
+        assert recipe is not None
+        prepared, known = source.prepared()
+        subject = self._subject(source, prepared, known)
+        if subject is None:
+            return
+        images = subject.images
+        with self._progress.stage(Stage.VERIFY):
             archive, folder = self._artefact.archive, self._work / "app"
             app = camera_app.of(source.platform, archive, prepared, found.built.ports, folder, source.original)
             passport = camera_app.measured(subject, self._progress, app)
-            self._passport = replace(passport, vendor_reader=found.document, cost=again.cost(network, found))
+            self._passport = replace(passport, vendor_reader=found.document, cost=self._cost)
             self._findings += _calibrated_by(recipe.calibration.sha256, images.held_out.sha256)
             try:
                 source.platform.require_fit(self._passport)

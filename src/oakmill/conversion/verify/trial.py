@@ -107,7 +107,8 @@ def _input(tensor: Tensor, stated: Mapping[str, Any], artefact: Artefact) -> Res
     channels = shape[layout.index("C")] if "C" in layout else 1
     taken = (Encoding.GRAY if channels == 1 else colour) if takes_pixels else Encoding.NONE
     dtype = "float32" if takes_pixels or tensor.dtype.startswith("float") else tensor.dtype
-    return ResolvedInput(tensor.name, shape, dtype, layout, taken, taken, None, None)
+    arrays = own.layout if own and own.layout != layout and sorted(own.layout) == sorted(layout) else ""
+    return ResolvedInput(tensor.name, shape, dtype, layout, taken, taken, None, None, arrays)
 
 
 def _colour(stated: Mapping[str, Any], recorded: Encoding | None) -> Encoding:
