@@ -26,7 +26,6 @@ from tests.tools import CACHE, installed, turn
 from tests.unit.calibration.datasets_server import OpenImages, published, serving
 
 HERE = Path(__file__).parent
-LOCK = HERE / "hubai-sdk.lock"
 
 
 @dataclass(frozen=True)
@@ -65,20 +64,31 @@ class Sdk:
 
 @pytest.fixture(scope="session")
 def sdk() -> Sdk:
-    """hubai-sdk as it is published, made once for each lock."""
-    digest = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    folder = CACHE / f"hubai-sdk-{digest}"
+    """hubai-sdk as it is published."""
+    return Sdk(_environment(HERE / "hubai-sdk.lock"))
+
+
+@pytest.fixture(scope="session")
+def blobconverter() -> Path:
+    """The Python of blobconverter's client as it is published."""
+    return _environment(HERE / "blobconverter.lock")
+
+
+def _environment(lock: Path) -> Path:
+    """The Python of an environment, made once for each lock."""
+    digest = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    folder = CACHE / f"{lock.stem}-{digest}"
     python = folder / "bin" / "python"
-    with turn("hubai-sdk"):
+    with turn(lock.stem):
         if not (folder / "complete").exists():
-            _make(folder, python)
-    return Sdk(python)
+            _make(folder, python, lock)
+    return python
 
 
-def _make(folder: Path, python: Path) -> None:
+def _make(folder: Path, python: Path, lock: Path) -> None:
     uv = [sys.executable, "-m", "uv"]
     subprocess.check_call([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
-    wanted = ["--require-hashes", "-r", str(LOCK)]
+    wanted = ["--require-hashes", "-r", str(lock)]
     subprocess.check_call([*uv, "pip", "install", "--quiet", "--python", str(python), *wanted])
     (folder / "complete").touch()
 

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from oakmill.compat.forms import UploadForm
 from oakmill.compat.hubai import jobs
-from oakmill.compat.hubai.forms import UploadForm
 from oakmill.compat.wire import MODELS, STORAGE, Json, in_words, router
 from oakmill.errors import NotAModel, OakmillError, SpecError
 from oakmill.hub import links, upload_completion, uploads
