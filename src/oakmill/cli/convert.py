@@ -72,9 +72,11 @@ SAYS_PRECISION = frozenset({
     "(model:variant); the result comes back.",
 )  # fmt: skip
 def command(platforms: tuple[str, ...], **given: Any) -> None:
-    """Convert MODEL (ONNX, OpenVINO IR, or an NN Archive that holds one) and prove the result's accuracy.
+    """Convert MODEL and prove the result's accuracy.
 
-    MODEL may also be a YAML configuration as Luxonis' modelconverter takes it; options win over what it says.
+    MODEL is ONNX, OpenVINO IR (.xml, with its .bin beside it), TFLite, TorchScript, a checkpoint of Ultralytics (.pt,
+    where its licence is accepted), or an NN Archive that holds one of the first three. It may also be a YAML
+    configuration as Luxonis' modelconverter takes it; options win over what it says.
 
     Values for one input are given bare (--mean-values 104,117,123), for several inputs with the input's name
     (--mean-values left=104,117,123).

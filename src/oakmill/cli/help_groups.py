@@ -1,4 +1,4 @@
-"""Orders a long list of options into groups for `--help`: by what they are about, and by the platforms that have them."""
+"""Orders a long list of options into groups for `--help`: by what they are about, and by who has them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import click
 
-from oakmill.spec import ConversionSpec, InputSpec
+from oakmill.spec import ConversionSpec, InputSpec, QuantizingSpec
 
-_SOURCE = ("platforms", "root", "stage", "hub")
-_RESULT = ("output", "overwrite", "name", "output_format")
-_OUTPUTS = ("outputs", "keep_outputs", "head", "class_names", "disable_onnx_simplification")
-_ACCURACY = ("verification_images", "max_verification_images", "max_drop", "resize", "seed")
+_SHARED: Mapping[str, Sequence[str]] = {
+    "What is converted, and for what": ("platforms", "root", "stage", "hub"),
+    "Inputs and preprocessing": tuple(name for name in InputSpec.model_fields if name != "name"),
+    "Network and head": ("outputs", "keep_outputs", "head", "class_names", "disable_onnx_simplification"),
+    "Accuracy": ("verification_images", "max_verification_images", "max_drop", "resize", "seed"),
+    "Result": ("output", "overwrite", "name", "output_format"),
+}
+"""What all platforms have, by the titles of the groups."""
+_QUANTIZATION = "Quantization"
 _OF_PLATFORMS = {"qairt_root": ("rvc4",)}
 """Options of the command itself that only some platforms read."""
 _THIS_RUN = "This run"
@@ -19,9 +24,13 @@ _THIS_RUN = "This run"
 Titles = Mapping[str, str]
 
 
-def write(ctx: click.Context, params: Sequence[click.Parameter], kinds: Sequence[type[ConversionSpec]]) -> str:
-    """The options' part of the help."""
-    formatter = ctx.make_formatter()
+def write(
+    ctx: click.Context,
+    formatter: click.HelpFormatter,
+    params: Sequence[click.Parameter],
+    kinds: Sequence[type[ConversionSpec]],
+) -> None:
+    """Write the options' part of the help."""
     titles = _titles(kinds)
     grouped: dict[str, list[tuple[str, str]]] = {title: [] for title in _order(titles)}
     for param in params:
@@ -32,18 +41,11 @@ def write(ctx: click.Context, params: Sequence[click.Parameter], kinds: Sequence
         if records:
             with formatter.section(title):
                 formatter.write_dl(records)
-    return formatter.getvalue()
 
 
 def _titles(kinds: Sequence[type[ConversionSpec]]) -> Titles:
     """The group of each option, by its name."""
-    known = {
-        **dict.fromkeys(_SOURCE, "What is converted, and for what"),
-        **{name: "Inputs and preprocessing" for name in InputSpec.model_fields if name != "name"},
-        **dict.fromkeys(_OUTPUTS, "Network and head"),
-        **dict.fromkeys(_ACCURACY, "Accuracy"),
-        **dict.fromkeys(_RESULT, "Result"),
-    }
+    known = {name: title for title, names in _SHARED.items() for name in names}
     return {**dict(_of_platforms(kinds)), **known}
 
 
@@ -55,12 +57,13 @@ def _of_platforms(kinds: Sequence[type[ConversionSpec]]) -> Iterator[tuple[str, 
             having.setdefault(name, []).append(kind.platform_name())
     for name, platforms in having.items():
         if len(platforms) < len(kinds):
-            what = "Quantization: " if len(platforms) > 1 and name != "mo_args" else ""
-            yield name, what + ", ".join(platforms).upper()
+            words = ", ".join(platforms).upper()
+            yield name, f"{_QUANTIZATION} ({words})" if name in QuantizingSpec.model_fields else words
 
 
 def _order(titles: Titles) -> list[str]:
-    """What all have first, then what concerns several platforms, then each alone."""
-    shared = [title for title in dict.fromkeys(titles.values()) if not title.isupper() and ":" not in title]
-    several = sorted({title for title in titles.values() if title not in shared}, key=lambda title: (-len(title), title))
-    return [*shared, *several, _THIS_RUN]
+    """What all have first, then how to quantize, then what single platforms have."""
+    found = list(dict.fromkeys(titles.values()))
+    alone = sorted((title for title in found if title.isupper()), key=lambda title: (-len(title), title))
+    quantization = [title for title in found if title.startswith(_QUANTIZATION)]
+    return [*_SHARED, *quantization, *alone, _THIS_RUN]

@@ -13,6 +13,7 @@ import click
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from oakmill.cli import help_groups
 from oakmill.errors import SpecError
 from oakmill.spec import ConversionSpec, InputSpec, class_names, wrong
 from oakmill.spec.flags import flag_of
@@ -75,6 +76,10 @@ class SpecCommand(click.Command):
         """The command's own first, help last."""
         *own, help_option = super().get_params(ctx)
         return [*own, *options_of(self.kinds()), help_option]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options in groups."""
+        help_groups.write(ctx, formatter, self.get_params(ctx), self.kinds())
 
 
 def options_of(models: Sequence[type[ConversionSpec]]) -> list[click.Option]:

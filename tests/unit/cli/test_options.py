@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +243,17 @@ def test_names_of_classes_are_read_where_the_command_runs(tmp_path: Path) -> Non
     assert parse("--classes", "cat", "--classes", "dog").class_names == ("cat", "dog")
     with pytest.raises(SpecError, match="there is no file"):
         parse("--classes", str(tmp_path / "none.txt"))
+
+
+def test_help_is_in_groups_and_names_what_is_taken() -> None:
+    """A hundred options stood in one list, and of the sources two were named."""
+    from oakmill.cli.convert import command
+
+    said = CliRunner().invoke(command, ["--help"]).output
+    titles = [line.rstrip(":") for line in said.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert titles[0].startswith("What is converted") and titles[-1] == "This run"
+    assert {"Inputs and preprocessing", "Accuracy", "Quantization (RVC3, RVC4)", "RVC2", "RVC4"} <= set(titles)
+    parts = dict(zip(titles, re.split(r"^\S.*:$", said, flags=re.MULTILINE)[1:], strict=True))
+    assert "--tensor" in parts["RVC4"] and "--shaves" in parts["RVC2"] and "--json" in parts["This run"]
+    for source in ("ONNX", "OpenVINO IR", "TFLite", "TorchScript", "Ultralytics", "NN Archive", "YAML"):
+        assert source in " ".join(said.partition("What is converted")[0].split())
