@@ -86,7 +86,7 @@ def test_its_client_gets_a_blob(hub: ServedHub, blobconverter: Path, tmp_path: P
     plain, prepared, wrong_op, frozen, older, zoo = ask(blobconverter, with_key, tmp_path, calls)
     for answer in (plain, prepared):
         assert "error" not in answer, answer
-        blob = depthai.OpenVINO.Blob(answer["path"])
+        blob = depthai.OpenVINO.Blob(Path(answer["path"]))
         assert (list(blob.networkInputs), blob.numShaves) == (["image"], 5)
         assert blob.networkInputs["image"].dataType == depthai.TensorInfo.DataType.U8F
     assert "Bernoulli" in wrong_op["said"] and "400" in wrong_op["error"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from oakmill.compat.forms import FilePiece, UploadForm
-from oakmill.errors import NotFound, SpecError, TooLarge
+from oakmill.errors import NotFound, OakmillError, SpecError, TooLarge
 from oakmill.hub import upload_completion, uploads
 from oakmill.hub.state import Hub
 from oakmill.hub.uploads import ForInstance
@@ -35,23 +35,31 @@ class Sent:
     instance_id: str = ""
 
 
-async def receive(request: Request, at: Hub, caller: Caller) -> Sent:
-    """Take the form in, its files straight into uploads of a new instance.
+async def receive(request: Request, at: Hub, caller: Caller, check: Callable[[bytes], object]) -> Sent:
+    """Take the form in, its files straight into uploads of a new instance; `check` looks at the model.yml.
 
     Raises:
         SpecError, TooLarge: it is no such form, or too large.
-        OakmillError: as uploads are refused.
+        OakmillError: as uploads are refused, and as `check` raises.
     """
-    form = UploadForm(request.headers.get("content-type", ""))
+    form, stream = UploadForm(request.headers.get("content-type", "")), request.stream()
     sent = Sent(form.fields)
-    pieces = _Pieces(form.files(request.stream()))
-    while (first := await pieces.head()) is not None:
-        if first.number >= _MOST_FILES:
-            raise TooLarge(f"The form has more than {_MOST_FILES} files.")
-        if first.name == CONFIG:
-            sent.config = await _small(pieces.of(first.number))
-        else:
-            await _file(at, caller, sent, first, pieces)
+    pieces = _Pieces(form.files(stream))
+    try:
+        while (first := await pieces.head()) is not None:
+            if first.number >= _MOST_FILES:
+                raise TooLarge(f"The form has more than {_MOST_FILES} files.")
+            if first.name == CONFIG:
+                check(config := await _small(pieces.of(first.number)))
+                sent.config = config
+            else:
+                await _file(at, caller, sent, first, pieces)
+    except TooLarge:
+        raise
+    except OakmillError:
+        async for _ in stream:  # else the client, which is still sending, never reads why
+            pass
+        raise
     if not sent.instance_id:
         raise SpecError("The form holds no model.", remedy="Send the model itself, not its address.")
     await run_in_threadpool(_settle, at, caller, sent)

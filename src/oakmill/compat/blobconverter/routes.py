@@ -79,7 +79,7 @@ async def compile_model(
 ) -> Response:
     """Convert what is sent, and answer with the blob when it is there."""
     try:
-        sent = await models.receive(request, at, caller)
+        sent = await models.receive(request, at, caller, asks.arguments_of)
         job_id = await run_in_threadpool(_start, at, caller, asked, sent)
         while (row := await run_in_threadpool(_look, at, caller, job_id)).status in LIVE:
             if await request.is_disconnected():
