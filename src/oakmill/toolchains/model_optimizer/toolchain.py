@@ -15,6 +15,7 @@ from oakmill.errors import ToolchainBroken
 from oakmill.processes.events import Watcher, ignore
 from oakmill.settings import Settings
 from oakmill.toolchains.base import Managed
+from oakmill.toolchains.door import PLAIN_DISTUTILS
 from oakmill.toolchains.environments import Environment
 from oakmill.toolchains.making import Contents, Libraries
 
@@ -98,7 +99,8 @@ class ModelOptimizer(Managed):
             ToolKilled, LimitExceeded: it did not come to an end.
         """
         owned = ["--input_model", str(model.absolute()), "--output_dir", str(job.absolute())]
-        self.ask("convert", {"arguments": [*owned, *arguments]}, job, read=[model.parent], watch=watch)
+        request = {"arguments": [*owned, *arguments]}
+        self.ask("convert", request, job, read=[model.parent], variables=PLAIN_DISTUTILS, watch=watch)
         written = job / f"{model.stem}.xml"
         if not written.is_file() or not written.with_suffix(".bin").is_file():
             raise ToolchainBroken(f"{self.name} ended well but wrote no {written.name}", remedy=self.remedy)

@@ -13,6 +13,7 @@ from oakmill.errors import ToolchainBroken
 from oakmill.processes.events import Watcher, ignore
 from oakmill.settings import Settings
 from oakmill.toolchains.base import Managed
+from oakmill.toolchains.door import PLAIN_DISTUTILS
 from oakmill.toolchains.making import Contents
 from oakmill.toolchains.rvc3 import tiny
 from oakmill.toolchains.rvc3.toolchain import RUNNER
@@ -124,5 +125,6 @@ class Quantizer(Managed):
             "control": asdict(order.control) if order.control else None,
         }
         read = sorted({ir.parent, *(path.parent for path in order.samples.values())})
-        report = self.ask(self.tool, request, job, read=read, watch=watch)
+        plain = PLAIN_DISTUTILS if self.tool == "pot" else None
+        report = self.ask(self.tool, request, job, read=read, variables=plain, watch=watch)
         return Done(job / "int8.xml", {**report, "device": device, "preset": preset})
