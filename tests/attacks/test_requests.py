@@ -9,7 +9,7 @@ import pytest
 
 from oakmill.api import answers
 from oakmill.registry.tables import Instance
-from oakmill.server import create
+from oakmill.server.app import create
 from oakmill.settings import Settings
 from tests import looks
 from tests.api.conftest import API, TestClient, World, furnish

@@ -46,7 +46,7 @@ _ABOUT = "Converts models for OAK cameras. Lists come in pages: `next_cursor` of
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The application with the hub's own API; `oakmill.server` adds what else there is."""
+    """The application with the hub's own API; `oakmill.server.app` adds what else there is."""
     app = FastAPI(
         title="Oakmill",
         version=__version__,

@@ -6,15 +6,38 @@ import base64
 import hashlib
 import hmac
 import json
+import os
+import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from oakmill.errors import NotFound
+from oakmill.files import sync
 
 _MAC_BYTES = 32
 LONGEST = 4000
+SECRET_BYTES = 32
+
+
+def read_secret(path: Path) -> bytes:
+    """What links and sessions are signed with; made when it is not there, by whichever process comes first."""
+    with suppress(FileNotFoundError):
+        return path.read_bytes()
+    draft = path.with_name(f".secret-{secrets.token_hex(8)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(secrets.token_bytes(SECRET_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
+    sync(path.parent)
+    return path.read_bytes()
 
 
 def sign(secret: bytes, purpose: str, claims: Mapping[str, Any], *, seconds: float) -> str:

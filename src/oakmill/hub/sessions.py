@@ -8,20 +8,24 @@ from __future__ import annotations
 import secrets
 import time
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from fastapi import Request, Response
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from oakmill.errors import NoKey, NotFound
 from oakmill.hub import links
-from oakmill.hub.state import Hub, read_secret
 from oakmill.registry import audit, keys
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import EndedSession
 from oakmill.settings import Settings
 from oakmill.storage.database import now
 from oakmill.storage.manifest import SECRET
+
+if TYPE_CHECKING:  # `oakmill serve` makes a link, and does not answer itself
+    from fastapi import Request, Response
+
+    from oakmill.hub.state import Hub
 
 COOKIE = "oakmill_session"
 DAYS = 30
@@ -58,7 +62,7 @@ def link(settings: Settings, address: str, key_id: str) -> str:
 
     What signs in stands behind #, which browsers send to nobody, and which no proxy logs.
     """
-    secret = read_secret(settings.hub / SECRET)
+    secret = links.read_secret(settings.hub / SECRET)
     token = links.sign(secret, _LINK, {"key": key_id, "id": secrets.token_hex(16)}, seconds=LINK_SECONDS)
     return f"{address.rstrip('/')}/session#{token}"
 

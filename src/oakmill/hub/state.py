@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import threading
-from contextlib import suppress
-from pathlib import Path
 
 from oakmill.conversion.cache import identity
-from oakmill.files import private_folder, sync
+from oakmill.files import private_folder
 from oakmill.hub.later import Later
+from oakmill.hub.links import read_secret
 from oakmill.hub.rates import Rates, limit_of
 from oakmill.jobs.housekeeping import Housekeeper
 from oakmill.jobs.notify import Notifier
@@ -24,7 +21,6 @@ from oakmill.storage.stores import open_store
 from oakmill.storage.uploads import Uploads
 from oakmill.untrusted.ask import IsolatedWorkers
 
-SECRET_BYTES = 32
 TRANSACTIONS = 32
 """Requests that may hold a connection to the database at once; PostgreSQL has 100 for all."""
 
@@ -75,20 +71,3 @@ class Hub:
         self.later.close()
         self.notifier.close()
         self.db.close()
-
-
-def read_secret(path: Path) -> bytes:
-    """What links and sessions are signed with; made when it is not there, by whichever process comes first."""
-    with suppress(FileNotFoundError):
-        return path.read_bytes()
-    draft = path.with_name(f".secret-{secrets.token_hex(8)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(secrets.token_bytes(SECRET_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    with suppress(FileExistsError):
-        os.link(draft, path)
-    draft.unlink()
-    sync(path.parent)
-    return path.read_bytes()

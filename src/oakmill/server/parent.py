@@ -2,6 +2,7 @@
 
 SIGHUP starts a new web process, from the code that is installed now, before the old one stops to accept; when a web
 process dies, connections wait in the socket's backlog for the next one. So a client is never refused.
+Nothing of what answers is loaded here: it would be held for ever, and waited for twice.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from oakmill.errors import HubError, Unavailable
-from oakmill.server.web import ALIVE_SECONDS, ENDING_SECONDS, HAND_OVER
 
+HAND_OVER = signal.SIGUSR1
+"""What tells a web process that another goes on."""
+ALIVE_SECONDS = 2.0
+"""How often a web process tells that it is alive."""
+ENDING_SECONDS = 10
 BACKLOG = 2048
 STARTING_SECONDS = 120
 HANGING_SECONDS = 60.0

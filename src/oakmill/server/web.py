@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
 import time
@@ -18,18 +17,15 @@ from contextlib import suppress
 import uvicorn
 from fastapi import FastAPI
 
-from oakmill.server import create
+from oakmill.server.app import create
 from oakmill.server.connections import Connection, Rarely, allow_many
+from oakmill.server.parent import ALIVE_SECONDS, ENDING_SECONDS, HAND_OVER
 from oakmill.settings import current
 
-HAND_OVER = signal.SIGUSR1
-ALIVE_SECONDS = 2.0
-"""How often the process tells that it is alive."""
 IDLE_SECONDS = 5
 """How long clients, such as httpx, keep a connection for a next request."""
 KEPT_SECONDS = 20
 """How long we keep it: well beyond that, or we would close it while a request is on its way."""
-ENDING_SECONDS = 10
 HANDING_OVER_SECONDS = 1800
 """How long requests that are under way may take: when the hub ends, and when another process goes on."""
 

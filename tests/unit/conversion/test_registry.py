@@ -22,7 +22,7 @@ from oakmill.hub.state import Hub
 from oakmill.jobs import submit
 from oakmill.registry import callers, instances, keys, models, teams, variants
 from oakmill.registry.tables import InstanceStatus
-from oakmill.server import create
+from oakmill.server.app import create
 from oakmill.settings import Settings, current
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.spec.yaml_config import translate
