@@ -129,6 +129,7 @@ def teams(as_json: bool) -> None:
                 "stores": f"{registry.used_bytes(session, team.id) / 1e6:.1f} MB",
                 "quota": _quota(team),
                 "highest priority": team.highest_priority,
+                "most running": team.most_running or "any",
             }
             for team in registry.listed(session)
         ]
@@ -151,14 +152,18 @@ def add_team(name: str, quota_mb: int | None) -> None:
 @click.argument("team")
 @click.option("--quota-mb", type=click.IntRange(1), help="How much it may store.")
 @click.option("--highest-priority", type=click.IntRange(-100, 100), help="What its keys may give their jobs at most.")
-def set_team(team: str, quota_mb: int | None, highest_priority: int | None) -> None:
+@click.option("--most-running", type=click.IntRange(0), help="How many of its jobs run at once at most; 0 for any.")
+def set_team(team: str, quota_mb: int | None, highest_priority: int | None, most_running: int | None) -> None:
     """Change what TEAM may use."""
     from oakmill.registry import teams as registry
 
     with _session() as session:
         quota = quota_mb << 20 if quota_mb else None
-        found = registry.change(session, team, quota_bytes=quota, highest_priority=highest_priority)
-        click.echo(f"{found.slug}: priorities to {found.highest_priority}, quota {_quota(found)}")
+        found = registry.change(
+            session, team, quota_bytes=quota, highest_priority=highest_priority, most_running=most_running
+        )
+        most = found.most_running or "any number"
+        click.echo(f"{found.slug}: priorities to {found.highest_priority}, quota {_quota(found)}, {most} running")
 
 
 def _quota(team: Team) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
-from oakmill.jobs import stage_times
+from oakmill.jobs import fair, stage_times
 from oakmill.jobs.stage_times import Past, Usual
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import Instance
@@ -15,6 +15,8 @@ from oakmill.spec.platforms import PLATFORMS
 from oakmill.storage.database import now
 
 _PAST = 20
+_MOST = 200
+"""Waiting jobs whose time is added up; of more, the sum says little."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ def position(session: Session, job: Job) -> int | None:
     """Its place among the jobs that wait for a worker, from 1; None when it does not."""
     if job.status != JobStatus.QUEUED:
         return None
-    return 1 + (session.scalar(select(func.count()).select_from(Job).where(_before(job))) or 0)
+    higher = session.scalar(select(func.count()).select_from(Job).where(_higher(job))) or 0
+    return 1 + higher + sum(fair.before(session, job).values())
 
 
 def estimate(session: Session, job: Job) -> Estimate:
@@ -59,15 +62,23 @@ def _at_first(job: Job) -> Usual:
     return stage_times.at_first(calibrates=PLATFORMS[str(job.platform)].quantizes and not precision.startswith("FP"))
 
 
-def _before(job: Job) -> ColumnElement[bool]:
-    earlier = and_(Job.priority == job.priority, Job.number < job.number)
-    return and_(Job.status == JobStatus.QUEUED, or_(Job.priority > job.priority, earlier))
+def _higher(job: Job) -> ColumnElement[bool]:
+    return and_(Job.status == JobStatus.QUEUED, Job.priority > job.priority)
+
+
+def _before(session: Session, job: Job) -> list[Job]:
+    """Jobs that begin before it, no more than `_MOST` of them."""
+    found = list(session.scalars(select(Job).where(_higher(job)).limit(_MOST)))
+    for team_id, count in fair.before(session, job).items():
+        same = (Job.status == JobStatus.QUEUED, Job.priority == job.priority, Job.team_id == team_id)
+        found += session.scalars(select(Job).where(*same).order_by(Job.number).limit(min(count, _MOST - len(found))))
+    return found
 
 
 def _wait(session: Session, job: Job) -> float | None:
     """The work of all jobs before it, shared by as many workers as are at work now."""
     running = session.scalars(select(Job).where(Job.status == JobStatus.RUNNING)).all()
-    waiting = session.scalars(select(Job).where(_before(job)).limit(200)).all()
+    waiting = _before(session, job)
     known: dict[tuple[str | None, str | None], float | None] = {}
     total = 0.0
     for other in (*running, *waiting):

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from oakmill.errors import OakmillError
+from oakmill.jobs import fair
 from oakmill.jobs.notify import QUEUE, control_topic, job_topic, notify_at_commit
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceStatus
@@ -68,15 +69,12 @@ def claim(
     session: Session, worker: str, lease: timedelta, *, memory_mb: int | None = None, job_id: str | None = None
 ) -> Job | None:
     """Take the next job, or the named one, that asks for no more than `memory_mb`; None when there is none."""
-    wanted = [Job.status == JobStatus.QUEUED]
+    wanted: list[ColumnElement[bool]] = []
     if memory_mb is not None:
         wanted.append(Job.memory_mb <= memory_mb)
     if job_id is not None:
         wanted.append(Job.id == job_id)
-    order = (Job.priority.desc(), Job.number, Job.id)
-    job = session.scalars(
-        select(Job).where(*wanted).order_by(*order).limit(1).with_for_update(skip_locked=True)
-    ).first()
+    job = session.scalars(fair.waiting(*wanted, bounded=job_id is None).limit(1)).first()
     if job is None:
         return None
     began = moment(session)
@@ -84,6 +82,7 @@ def claim(
     job.attempt += 1
     job.started, job.lease_until = began, began + lease
     job.progress, job.stages = {}, []
+    fair.served(session, job.team_id, began)
     changed(session, job.id)
     return job
 
@@ -232,8 +231,9 @@ def prioritise(session: Session, job_id: str, priority: int) -> bool:
 
 
 def queued(session: Session) -> list[tuple[str, int]]:
-    """Jobs that wait for a worker, in order, and how often each was tried."""
-    order = (Job.priority.desc(), Job.number, Job.id)
+    """Jobs that wait for a worker, teams in turn, and how often each was tried."""
+    turn = func.row_number().over(partition_by=(Job.team_id, Job.priority), order_by=Job.number)
+    order = (Job.priority.desc(), turn, Job.number, Job.id)
     rows = session.execute(select(Job.id, Job.attempt).where(Job.status == JobStatus.QUEUED).order_by(*order))
     return [(row.id, row.attempt) for row in rows]
 

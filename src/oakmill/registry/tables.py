@@ -79,7 +79,8 @@ def _listing(table: str, *sorts: str, filters: tuple[str, ...] = (), words: tupl
 class Team(Timed, Base):
     """A group that owns models. `quota_bytes` bounds what it stores; None is no bound.
 
-    `highest_priority` bounds what its keys may give their jobs.
+    `highest_priority` bounds what its keys may give their jobs, `most_running` how many of them run at once; `served`
+    is when the last one began.
     """
 
     __tablename__ = "teams"
@@ -88,6 +89,8 @@ class Team(Timed, Base):
     slug: Mapped[str] = mapped_column(Name, unique=True)
     quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
     highest_priority: Mapped[int] = mapped_column(default=100, server_default="100")
+    most_running: Mapped[int | None] = mapped_column()
+    served: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Key(Base):

@@ -26,7 +26,14 @@ def create(session: Session, *, name: str, quota_bytes: int | None = None) -> Te
     return team
 
 
-def change(session: Session, slug: str, *, quota_bytes: int | None = None, highest_priority: int | None = None) -> Team:
+def change(
+    session: Session,
+    slug: str,
+    *,
+    quota_bytes: int | None = None,
+    highest_priority: int | None = None,
+    most_running: int | None = None,
+) -> Team:
     """Change what is given; for the operator only.
 
     Raises:
@@ -37,6 +44,8 @@ def change(session: Session, slug: str, *, quota_bytes: int | None = None, highe
         team.quota_bytes = quota_bytes
     if highest_priority is not None:
         team.highest_priority = highest_priority
+    if most_running is not None:
+        team.most_running = most_running or None
     return team
 
 

@@ -25,7 +25,8 @@ class Hub:
     def add_job(self, **values: object) -> str:
         """A job in the queue; its id."""
         self.count += 1
-        job = Job(id=f"aij_{self.count}", name=f"job {self.count}", team_id="ait_1", platform="rvc2", **values)
+        named = {"id": f"aij_{self.count}", "name": f"job {self.count}", "team_id": "ait_1", "platform": "rvc2"}
+        job = Job(**{**named, **values})
         with self.db.session() as session:
             queue.add(session, job)
         return job.id

@@ -1,0 +1,98 @@
+"""In which order waiting jobs begin: the highest priority, then the team that has least running, then the oldest.
+
+Of teams that have as much running, the one is next whose last job began longest ago: with one worker, five hundred
+jobs of a team and one of another alternate. A team at its bound of running jobs waits for itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import ColumnElement, Select, Subquery, and_, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from oakmill.jobs.tables import Job, JobStatus
+from oakmill.registry.tables import Team
+
+NEVER = datetime.fromtimestamp(0, UTC)
+
+
+def _running() -> Subquery:
+    """How many jobs of each team run."""
+    counted = select(Job.team_id, func.count().label("jobs")).where(Job.status == JobStatus.RUNNING)
+    return counted.group_by(Job.team_id).subquery("running")
+
+
+def waiting(*wanted: ColumnElement[bool], bounded: bool = True) -> Select[Job]:
+    """The jobs that may begin now, in the order in which they do, held from others who ask.
+
+    With `bounded`, a team that has as many jobs running as it may is passed over.
+    """
+    running = _running()
+    jobs = func.coalesce(running.c.jobs, 0)
+    within = or_(Team.most_running.is_(None), jobs < Team.most_running)
+    return (
+        select(Job)
+        .join(Team, Team.id == Job.team_id)
+        .outerjoin(running, running.c.team_id == Job.team_id)
+        .where(Job.status == JobStatus.QUEUED, *([within] if bounded else []), *wanted)
+        .order_by(Job.priority.desc(), jobs, func.coalesce(Team.served, NEVER), Job.number, Job.id)
+        .with_for_update(skip_locked=True, of=Job)
+    )
+
+
+def served(session: Session, team_id: str, moment: datetime) -> None:
+    """A job of the team begins; that is no change of the team's."""
+    session.execute(update(Team).where(Team.id == team_id).values(served=moment, updated=Team.updated))
+
+
+@dataclass(frozen=True)
+class _Line:
+    """One team's waiting jobs of one priority."""
+
+    team_id: str
+    jobs: int
+    running: int
+    turn: tuple[datetime, int]
+    """When its last job began, and the number of its first one: the team with the lower turn is next."""
+
+
+def before(session: Session, job: Job) -> dict[str, int]:
+    """How many jobs of its priority begin before a waiting job, by team, as things stand; without teams' bounds.
+
+    Each team is served in turn, so before a team's third job there are its two others, and about as many of each other
+    team.
+    """
+    lines = {line.team_id: line for line in _lines(session, job.priority)}
+    own = lines.get(job.team_id)
+    if own is None:
+        return {}
+    ahead = and_(Job.status == JobStatus.QUEUED, Job.team_id == job.team_id, Job.priority == job.priority)
+    rank = session.scalar(select(func.count()).select_from(Job).where(ahead, Job.number < job.number)) or 0
+    others = {line.team_id: _turns(line, own, rank) for line in lines.values() if line is not own}
+    return {own.team_id: rank, **others}
+
+
+def _turns(line: _Line, own: _Line, rank: int) -> int:
+    """How many of another team's jobs begin before a team's job that has `rank` jobs of its own before it."""
+    level = own.running + rank - line.running + (line.turn < own.turn)
+    return min(line.jobs, max(0, level))
+
+
+def _lines(session: Session, priority: int) -> list[_Line]:
+    running = _running()
+    found = session.execute(
+        select(
+            Job.team_id,
+            func.count(),
+            func.max(func.coalesce(running.c.jobs, 0)),
+            func.max(Team.served),
+            func.min(Job.number),
+        )
+        .join(Team, Team.id == Job.team_id)
+        .outerjoin(running, running.c.team_id == Job.team_id)
+        .where(Job.status == JobStatus.QUEUED, Job.priority == priority)
+        .group_by(Job.team_id)
+    )
+    return [_Line(team, jobs, busy, (when or NEVER, first)) for team, jobs, busy, when, first in found]
