@@ -145,6 +145,9 @@ class Settings(BaseSettings):
     )
     upload_max_mb: int = Field(16384, ge=1, description="Largest file that the hub takes, in MB.")
     upload_hours: int = Field(24, ge=1, description="Time that an upload may rest before it is given up, in hours.")
+    quick_days: int = Field(
+        7, ge=0, description="Time for which quick conversions are there unless they are kept, in days; 0 keeps all."
+    )
     log_days: int = Field(
         90, ge=0, description="Time for which the logs of jobs that have ended are kept, in days; 0 keeps them all."
     )

@@ -108,3 +108,17 @@ def test_an_upload_is_named_only_by_who_sent_it_and_only_whole(world: World, sou
         theirs.status, theirs.sha256 = "available", "a" * 64
     other = convert(world, theirs.id, "Theirs admin", verification_images=whole)
     assert (other.status_code, other.json()["code"]) == (404, "NotFound")
+
+
+@pytest.mark.parametrize(("data", "why"), [(b"PK no zip", "zip"), (None, "image")])
+def test_a_zip_that_holds_no_images_is_refused_when_it_comes(world: World, data: bytes | None, why: str) -> None:
+    """It was taken as it was, and minutes later the conversion failed for want of images."""
+    if data is None:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("words.txt", "no picture")
+        data = buffer.getvalue()
+    reference = uploaded(world, "hands.zip", data, "quantization_data", complete=False)
+    answer = post(world, f"/uploads/{reference}/complete")
+    assert answer.status_code == 422
+    assert why in answer.json()["detail"]

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from fastapi import Request, Response
-from sqlalchemy.orm import Session
 
 from oakmill.hub import files
 from oakmill.hub.auth import Anyone, Reading, TheHub
 from oakmill.hub.routing import Id, router
-from oakmill.hub.state import Hub
 from oakmill.hub.wire import FileLink, Listed
-from oakmill.registry import audit, instances, models
-from oakmill.registry.callers import Caller
-from oakmill.registry.tables import Instance, InstanceFile, Role
+from oakmill.registry import instances
 
 routes = router("files")
 
@@ -35,23 +31,10 @@ def get_file(token: str, name: str, request: Request, session: Reading, at: TheH
     address = request.client.host if request.client else ""
     file, caller = files.behind(at, session, token, address)
     if request.method == "GET" and _is_start(request):
-        _note(at, session, caller, file)
+        files.note_download(at, session, caller, file)
     return files.send(at, request, file.sha256, file.size, file.name)
 
 
 def _is_start(request: Request) -> bool:
     wanted = request.headers.get("range", "bytes=0-")
     return wanted.startswith("bytes=0-")
-
-
-def _note(at: Hub, session: Session, caller: Caller, file: InstanceFile) -> None:
-    """Who has downloaded what, and how often a model was."""
-    instance = session.get_one(Instance, file.instance_id)
-    team_id, model_id = instance.team_id, instance.model_id
-
-    def write(writing: Session) -> None:
-        audit.record(writing, caller, "file.download", file.id, of_team=team_id, name=file.name, sha256=file.sha256)
-        if file.role == Role.MODEL:
-            models.count_download(writing, model_id, file.instance_id)
-
-    at.later.note(write)

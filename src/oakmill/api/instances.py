@@ -37,7 +37,7 @@ def list_instances(  # noqa: PLR0913 - a filter each
     parent_id: Word = None,
     job_id: Word = None,
     team_id: Word = None,
-    visibility: Annotated[tuple[Visibility, ...], Query(max_length=3)] = tuple(Visibility),
+    visibility: Annotated[tuple[Visibility, ...], Query(max_length=4)] = (),
     sort: Sort = "updated",
     descending: bool = True,
     limit: Limit = 50,
@@ -47,7 +47,7 @@ def list_instances(  # noqa: PLR0913 - a filter each
     query = search.Query(
         text=text, platforms=platform, precision=precision, tool_version=tool_version, hash=hash, verdict=verdict,
         status=status, origin=origin, model_id=model_id, variant_id=variant_id, version_id=version_id,
-        parent_id=parent_id, job_id=job_id, team_id=team_id, visibility=visibility,
+        parent_id=parent_id, job_id=job_id, team_id=team_id, visibility=visibility or None,
         sort=sort, descending=descending, limit=limit, cursor=cursor,
     )  # fmt: skip
     page = search.instances(session, caller, query)

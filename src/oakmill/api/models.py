@@ -40,7 +40,7 @@ def list_models(  # noqa: PLR0913 - a filter each
     verdict: Word = None,
     slug: Word = None,
     team_id: Word = None,
-    visibility: Annotated[tuple[Visibility, ...], Query(max_length=3)] = tuple(Visibility),
+    visibility: Annotated[tuple[Visibility, ...], Query(max_length=4)] = (),
     sort: Sort = "updated",
     descending: bool = True,
     limit: Limit = 50,
@@ -49,8 +49,8 @@ def list_models(  # noqa: PLR0913 - a filter each
     """The models that the caller sees. What is asked of instances is met by an available one below."""
     query = search.Query(
         text=text, tasks=task, tags=tag, license=license, platforms=platform, precision=precision,
-        tool_version=tool_version, hash=hash, verdict=verdict, slug=slug, team_id=team_id, visibility=visibility,
-        sort=sort, descending=descending, limit=limit, cursor=cursor,
+        tool_version=tool_version, hash=hash, verdict=verdict, slug=slug, team_id=team_id,
+        visibility=visibility or None, sort=sort, descending=descending, limit=limit, cursor=cursor,
     )  # fmt: skip
     page = search.models(session, caller, query)
     counts = models.counts(session, [row.id for row in page.items])

@@ -121,7 +121,10 @@ def examine(files: Sequence[Path], expected: Expectation | None = None) -> Diagn
         SourceError: there are none.
     """
     if not files:
-        raise SourceError("there is nothing to examine: the set has no files")
+        raise SourceError(
+            "there are no images, and no .npy or .raw files",
+            remedy="give JPEG or PNG images, as files, in folders or in a zip",
+        )
     known = expected or Expectation()
     drawn = draw(files, MAX_EXAMINED, 0)
     images = [path for path in drawn if is_image(path)]

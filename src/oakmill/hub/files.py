@@ -14,9 +14,9 @@ from oakmill.errors import NoKey, NotFound
 from oakmill.hub import links
 from oakmill.hub.state import Hub
 from oakmill.hub.wire import FileLink
-from oakmill.registry import access, keys
+from oakmill.registry import access, audit, keys, models
 from oakmill.registry.callers import Caller, anonymous
-from oakmill.registry.tables import Instance, InstanceFile
+from oakmill.registry.tables import Instance, InstanceFile, Role
 from oakmill.storage.database import now
 
 _LINK = "file"
@@ -49,6 +49,19 @@ def behind(at: Hub, session: Session, token: str, address: str) -> tuple[Instanc
     except (NoKey, NotFound):
         raise links.expired() from None
     return file, found
+
+
+def note_download(at: Hub, session: Session, caller: Caller, file: InstanceFile) -> None:
+    """Who has downloaded what, and how often a model was."""
+    instance = session.get_one(Instance, file.instance_id)
+    team_id, model_id = instance.team_id, instance.model_id
+
+    def write(writing: Session) -> None:
+        audit.record(writing, caller, "file.download", file.id, of_team=team_id, name=file.name, sha256=file.sha256)
+        if file.role == Role.MODEL:
+            models.count_download(writing, model_id, file.instance_id)
+
+    at.later.note(write)
 
 
 def base_url(at: Hub, request: Request) -> str:

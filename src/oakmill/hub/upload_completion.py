@@ -10,6 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from oakmill.errors import Conflict, HashMismatch, OakmillError, TooLarge
+from oakmill.findings import Severity, worst_first
+from oakmill.hub.parameters import FILES
 from oakmill.hub.state import Hub
 from oakmill.hub.wire import Completed
 from oakmill.jobs import ingest, queue, submit
@@ -138,8 +140,17 @@ def _quantization(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Co
 
 
 def _parameter(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Completed:
-    """A file for a parameter; the job that names it reads it in its own process, and says what is wrong with it."""
-    return _completed(upload, stored, reference=upload.id)
+    """A file for a parameter. A zip of images is looked at now; of others, the job that names it says what is wrong.
+
+    Raises:
+        SourceError, UnsafeSource, LimitExceeded: the zip holds no images, or cannot be unpacked.
+    """
+    if upload.purpose["parameter"] not in FILES or not upload.name.lower().endswith(".zip"):
+        return _completed(upload, stored, reference=upload.id)
+    found = at.isolated.ask(ExamineSet(images="few"), {SET_ZIP: partial(at.blobs.fetch, stored.sha256)}, upload.team_id)
+    told = [item for item in worst_first(found.doctor.findings) if item.severity.rank >= Severity.WARNING.rank]
+    notes = tuple(f"{item.title}: {item.message}" for item in told)
+    return _completed(upload, stored, reference=upload.id, images=found.count, notes=notes)
 
 
 _ARRIVALS: dict[str, Callable[[Hub, Caller, Upload, Stored], Completed]] = {

@@ -199,6 +199,8 @@ class Completed(Answer):
     missing: tuple[str, ...] = Field((), description="Files that the model still needs.")
     dataset_id: str | None = None
     reference: str | None = Field(None, description="What a conversion's parameter calls the file.")
+    images: int | None = Field(None, description="How many images a zip of them holds.")
+    notes: tuple[str, ...] = Field((), description="What stands in these images' way, a sentence each.")
     job_id: str | None = None
 
 

@@ -23,6 +23,7 @@ from oakmill.errors import OakmillError
 from oakmill.jobs import workspace
 from oakmill.jobs.rounds import Rounds
 from oakmill.jobs.tables import Job, LogLine
+from oakmill.registry import models
 from oakmill.registry.tables import AuditEntry, EndedSession
 from oakmill.settings import Settings
 from oakmill.storage import blobs
@@ -50,7 +51,7 @@ class Housekeeper(Rounds):
     def tidy(self) -> bool:
         """Do all that is to be done, if it is due; whether it was."""
         with due(self._settings.hub / "tidied") as mine:
-            records = (self._logs, self._audit, self._sessions)
+            records = (self._quick, self._logs, self._audit, self._sessions)
             for step in (self._uploads_left, self._work_left, *records, self._bytes) if mine else ():
                 if not self._ending.is_set():
                     _attempt(step)
@@ -62,6 +63,9 @@ class Housekeeper(Rounds):
 
     def _work_left(self) -> None:
         workspace.sweep(self._settings, self._db)
+
+    def _quick(self) -> None:
+        self._repeat(lambda session: models.expire_quick(session, self._settings.quick_days))
 
     def _logs(self) -> None:
         self._repeat(lambda session: trim_logs(session, self._settings.log_days))

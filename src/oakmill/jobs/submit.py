@@ -52,12 +52,14 @@ class Options(TypedDict, total=False):
     `files` says by field of the spec what file is meant: "<sha256>:<name>" of bytes in the store, or
     "dataset:<id>". The hub's own code writes it, never a client. `limits` may name memory_mb, seconds, output_mb.
     `name` is what the result and its files are called, by default model, variant and platform;
-    `instance_name` is another name for the result alone.
+    `instance_name` is another name for the result alone. `suffix` ends the name where others of the same source and
+    platform are asked for beside it.
     """
 
     files: Mapping[str, str]
     name: str | None
     instance_name: str | None
+    suffix: str
     priority: int
     limits: Mapping[str, int] | None
     wait_for_upload: bool
@@ -142,7 +144,8 @@ def request(
     if source.status != InstanceStatus.AVAILABLE:
         raise Conflict(f"The source {source.name} is not complete.", remedy="Finish its upload first.")
     files = dict(options.get("files", {}))
-    spec = _stored(spec, files, options.get("name") or spec.name or _default_name(session, source, spec))
+    name = options.get("name") or spec.name or _default_name(session, source, spec)
+    spec = _stored(spec, files, name + options.get("suffix", ""))
     limits = _allowed(options.get("limits") or {}, settings)
     queue.lock(session)
     wanted = not options.get("force") and not options.get("wait_for_upload")

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypedDict, Unpack
 
 from sqlalchemy import func, literal, select, union_all, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from oakmill.errors import SpecError
+from oakmill.errors import Conflict, SpecError
 from oakmill.registry import access, audit, deletion, rows
 from oakmill.registry.callers import Caller
-from oakmill.registry.identifiers import LONGEST, checked_name, new_id, slugify
+from oakmill.registry.identifiers import LONGEST, checked_name, letters, new_id, slugify
 from oakmill.registry.tables import Instance, InstanceStatus, Model, Variant, Version, Visibility
 from oakmill.registry.words import License, Task
+from oakmill.storage.database import now
 
 LONGEST_CARD = 200_000
+_TAIL = 8
+_AT_ONCE = 50
 
 
 class Card(TypedDict, total=False):
@@ -87,6 +92,52 @@ def update_card(
         _hand_down(session, model)
     audit.record(session, caller, "model.update", model.id, of_team=model.team_id, changed=sorted(changes))
     return model
+
+
+def create_quick(session: Session, caller: Caller, *, name: str) -> Model:
+    """A model for a conversion that may leave nothing behind: in no list, under an address that takes nobody's name.
+
+    Raises:
+        NoKey, Forbidden, SpecError: as `create`.
+    """
+    own = letters(_TAIL).lower()
+    model = create(session, caller, name=f"{name[: LONGEST - _TAIL - 1]} {own}", visibility=Visibility.QUICK)
+    model.name = checked_name(name)
+    session.flush()
+    return model
+
+
+def keep(session: Session, caller: Caller, model_id: str, *, name: str, visibility: str = Visibility.TEAM) -> Model:
+    """Make a quick model one like others, under its own name.
+
+    Raises:
+        NotFound, NoKey, Forbidden, SpecError: as `update_card`.
+        Conflict: It is kept already; or the team has a model of that name.
+    """
+    model = access.changeable(session, caller, Model, model_id)
+    if model.visibility != Visibility.QUICK:
+        raise Conflict(f"The model {model.name!r} is kept already.", subject=model.id, remedy="Look at its page.")
+    slug = slugify(checked_name(name))
+    try:
+        with session.begin_nested():
+            model.slug = slug
+            session.flush()
+    except IntegrityError:
+        raise Conflict(
+            f"There is a model {slug!r} already.", subject="name", remedy="Choose another name to keep it under."
+        ) from None
+    return update_card(session, caller, model_id, name=name, visibility=visibility)
+
+
+def expire_quick(session: Session, days: int) -> bool:
+    """Remove quick models that nobody kept and that rested for so long; whether there may be more. 0 days keep all."""
+    if not days:
+        return False
+    old = select(Model).where(Model.visibility == Visibility.QUICK, Model.updated < now() - timedelta(days=days))
+    found = session.scalars(old.limit(_AT_ONCE)).all()
+    for model in found:
+        deletion.delete(session, model, force=True)
+    return len(found) == _AT_ONCE
 
 
 def _hand_down(session: Session, model: Model) -> None:

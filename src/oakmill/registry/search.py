@@ -18,7 +18,7 @@ from oakmill.registry import access
 from oakmill.registry.access import Kind
 from oakmill.registry.callers import Caller
 from oakmill.registry.pages import Order, Page, ids
-from oakmill.registry.tables import Instance, InstanceStatus, Model, Variant, Version, Visibility
+from oakmill.registry.tables import LISTED, Instance, InstanceStatus, Model, Variant, Version, Visibility
 
 Row = TypeVar("Row", Model, Version, Instance)
 
@@ -57,7 +57,7 @@ class Query:
     version_id: str | None = None
     parent_id: str | None = None
     job_id: str | None = None
-    visibility: tuple[Visibility, ...] = tuple(Visibility)
+    visibility: tuple[Visibility, ...] | None = None  #: by default what is listed; below what is named, all
     sort: str = "updated"
     descending: bool = True
     limit: int = 50
@@ -70,6 +70,14 @@ class Query:
                 raise SpecError(
                     f"The filter {field.name} holds a zero byte.", subject=field.name, remedy="Leave it out."
                 )
+
+    @property
+    def among(self) -> tuple[Visibility, ...]:
+        """The visibilities that are looked through: a quick model is in no list, but in those of what is below it."""
+        if self.visibility is not None:
+            return self.visibility
+        above = (self.model_id, self.variant_id, self.version_id, self.parent_id, self.job_id)
+        return LISTED if above.count(None) == len(above) else tuple(Visibility)
 
 
 EVERYTHING = Query()
@@ -139,7 +147,7 @@ def _parts(session: Session, caller: Caller, kind: Kind, query: Query) -> list[C
     few = list(_few(kind, query))
     if not few and not issubclass(kind, Model):
         few = list(_few_models(session, kind, query))
-    seen = access.parts(caller, kind, among=query.visibility, team_id=query.team_id, indexed=not few)
+    seen = access.parts(caller, kind, among=query.among, team_id=query.team_id, indexed=not few)
     if few:
         return [and_(*few, or_(*seen), *filters, *types)] if seen else []
     if types and query.sort == "updated":  # which has an index for each type

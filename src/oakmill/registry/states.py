@@ -11,6 +11,11 @@ class Visibility(StrEnum):
     PRIVATE = "private"  #: the key that made it, and the team's admins
     TEAM = "team"  #: every key of the team
     PUBLIC = "public"  #: every key of the hub, and everybody where the operator allows it
+    QUICK = "quick"  #: as private, but in no list, and removed after a while unless it is kept
+
+
+LISTED = (Visibility.PRIVATE, Visibility.TEAM, Visibility.PUBLIC)
+"""What a person chooses among, and what lists show."""
 
 
 class Origin(StrEnum):

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from oakmill.findings import severity_of
+from oakmill.registry.states import LISTED as LISTED
 from oakmill.registry.states import InstanceStatus as InstanceStatus
 from oakmill.registry.states import Origin as Origin
 from oakmill.registry.states import Role as Role

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse
 from oakmill.web.pages import (
     arrival,
     assets,
+    batch,
     card,
     colours,
     compare,
@@ -20,7 +21,9 @@ from oakmill.web.pages import (
     job_actions,
     jobs,
     keys,
+    matrix,
     models,
+    quick,
     removal,
     session,
     sights,
@@ -30,8 +33,8 @@ from oakmill.web.pages import (
 from oakmill.web.routing import Nowhere
 
 PARTS = (
-    assets, session, models, sights, removal, arrival, card, instances, convert, conversions, jobs, job_actions,
-    evidence, troubleshooting, compare, datasets, toolchains, keys, graph, colours,
+    assets, session, models, sights, removal, arrival, card, instances, convert, batch, matrix, quick, conversions,
+    jobs, job_actions, evidence, troubleshooting, compare, datasets, toolchains, keys, graph, colours,
 )  # fmt: skip
 """In the order in which their routes are tried."""
 

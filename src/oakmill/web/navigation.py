@@ -46,6 +46,7 @@ def _none(session: Session, caller: Caller) -> int | None:
 
 
 PLACES: tuple[tuple[str, str, str, _Count], ...] = (
+    ("/quick", "Quick conversion", "quick", _none),
     ("/models", "Models", "models", _models),
     ("/conversions", "Conversions", "jobs", _live_jobs),
     ("/datasets", "Calibration sets", "datasets", _own_sets),

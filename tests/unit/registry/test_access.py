@@ -6,12 +6,13 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from oakmill.errors import Forbidden, NoKey, NotFound
 from oakmill.registry import access, datasets, instances, models, search, variants
 from oakmill.registry.callers import ANONYMOUS, LOCAL, Caller, anonymous
-from oakmill.registry.tables import Instance, Model, Version
+from oakmill.registry.tables import Instance, Model, Version, Visibility
 from oakmill.settings import Settings
 from tests.unit.registry.conftest import People, a_model, a_version, an_instance
 
@@ -131,3 +132,23 @@ def test_calibration_sets_are_the_teams_own(session: Session, people: People) ->
             datasets.delete(session, caller, made.id)
     datasets.delete(session, people.colleague, "my-road")
     assert not datasets.listed(session, people.mine)
+
+
+def test_a_quick_model_is_seen_as_a_private_one_and_is_in_no_list(session: Session, people: People) -> None:
+    model = a_model(session, people.mine, "passing", Visibility.QUICK)
+    an_instance(session, people.mine, a_version(session, people.mine, model))
+    for caller, sees in (
+        (people.mine, True),
+        (people.admin, True),
+        (people.colleague, False),
+        (people.stranger, False),
+    ):
+        query = select(Model.id).where(Model.id == model.id, access.visible(caller))
+        assert bool(session.scalar(query)) is sees
+        assert not search.models(session, caller).items
+        assert not search.instances(session, caller).items
+        assert search.count(session, caller, Model) == 0
+        below = search.instances(session, caller, search.Query(model_id=model.id)).items
+        assert bool(below) is sees
+    mine = search.Query(visibility=(Visibility.QUICK,))
+    assert [row.id for row in search.models(session, people.mine, mine).items] == [model.id]

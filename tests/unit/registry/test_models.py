@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import event, func, select
 from sqlalchemy.orm import Session
@@ -8,7 +10,7 @@ from oakmill.errors import Conflict, SpecError
 from oakmill.jobs.tables import Job
 from oakmill.registry import audit, deletion, instances, models, teams, variants
 from oakmill.registry.identifiers import new_id
-from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Model, Variant, Version
+from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Model, Variant, Version, Visibility
 from oakmill.storage.database import now
 from oakmill.storage.tables import Upload, UploadStatus
 from tests.unit.registry.conftest import People, a_model, a_version, an_instance
@@ -171,3 +173,29 @@ def test_what_is_on_its_way_counts_against_a_quota(session: Session, people: Peo
     session.flush()
     assert teams.coming_bytes(session, people.ours.id) == 70
     assert teams.quota_left(session, people.ours.id, alone=True) == 30
+
+
+def test_a_quick_model_takes_nobodys_name_until_it_is_kept(session: Session, people: People) -> None:
+    a_model(session, people.mine, "My Net")
+    quick = [models.create_quick(session, people.mine, name="My Net") for _ in range(2)]
+    assert {row.name for row in quick} == {"My Net"}
+    assert len({row.slug for row in quick}) == 2
+    instance = an_instance(session, people.mine, a_version(session, people.mine, quick[0]))
+    with pytest.raises(Conflict, match="'my-net' already"):
+        models.keep(session, people.mine, quick[0].id, name="My Net")
+    kept = models.keep(session, people.mine, quick[0].id, name="Our Net")
+    session.refresh(instance)
+    assert (kept.slug, kept.visibility, instance.visibility) == ("our-net", Visibility.TEAM, Visibility.TEAM)
+    with pytest.raises(Conflict, match="kept already"):
+        models.keep(session, people.mine, quick[0].id, name="Again")
+
+
+def test_quick_models_that_rested_go_and_others_stay(session: Session, people: People) -> None:
+    old, _, kept = (models.create_quick(session, people.mine, name=name) for name in ("old", "new", "kept"))
+    models.keep(session, people.mine, kept.id, name="kept")
+    for row in (old, kept):
+        row.updated = now() - timedelta(days=8)
+    session.flush()
+    assert not models.expire_quick(session, 0)
+    assert not models.expire_quick(session, 7)
+    assert {row.name for row in session.scalars(select(Model))} == {"new", "kept"}

@@ -43,10 +43,10 @@ class Listing(Asked):
         return replace(query, **filters)  # type: ignore[arg-type]
 
 
-def visibilities(is_public: bool | None) -> tuple[Visibility, ...]:
-    """HubAI's lists tell public from the rest."""
+def visibilities(is_public: bool | None) -> tuple[Visibility, ...] | None:
+    """HubAI's lists tell public from the rest; None is what lists show by themselves."""
     if is_public is None:
-        return tuple(Visibility)
+        return None
     return (Visibility.PUBLIC,) if is_public else (Visibility.PRIVATE, Visibility.TEAM)
 
 

@@ -62,18 +62,20 @@ def best(rungs: Sequence[Rung]) -> Rung | None:
 
 def in_words(title: str, rungs: Sequence[Rung]) -> str:
     """The choice for one platform in a sentence or two; empty where nothing was made. `rungs` as in `best`."""
+    words = advice(rungs)
+    return f"{title}: {words}" if words else ""
+
+
+def advice(rungs: Sequence[Rung]) -> str:
+    """The same without the platform's name before it."""
     taken = best(rungs)
     if taken is None:
         return ""
     others = [rung for rung in rungs if rung.verdict is not None and rung is not taken]
     if not taken.fit:
-        return f"{title}: none is ok; {taken.precision} loses least ({_facts(taken)}). Read its passport before use."
-    why = (
-        (", the fastest that is ok" if any(rung.fit for rung in others) else ", the only one that is ok")
-        if others
-        else ""
-    )
-    said = f"{title}: take {taken.precision}: {_facts(taken)}{why}."
+        return f"none is ok; {taken.precision} loses least ({_facts(taken)}). Read its passport before use."
+    beside = "the fastest that is ok" if any(rung.fit for rung in others) else "the only one that is ok"
+    said = f"take {taken.precision}: {_facts(taken)}{f', {beside}' if others else ''}."
     closer = min((rung for rung in others if rung.fit and _gains(rung, taken)), key=_lost, default=None)
     if closer is None:
         return said

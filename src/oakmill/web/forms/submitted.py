@@ -30,6 +30,11 @@ class Fields:
         """All values of that name that say something."""
         return [value for value in self._values.get(name, []) if value.strip()]
 
+    def with_value(self, name: str, value: str) -> Fields:
+        """The same with one value of that name, whatever was there."""
+        kept = [(other, text) for other, texts in self._values.items() if other != name for text in texts]
+        return Fields([*kept, (name, value)])
+
     def __contains__(self, name: str) -> bool:
         return name in self._values
 

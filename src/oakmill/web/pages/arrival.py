@@ -14,7 +14,7 @@ from oakmill.registry import access, instances, models, places, resolve, variant
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address
 from oakmill.registry.semver import FIRST
-from oakmill.registry.tables import Instance, Model, Visibility
+from oakmill.registry.tables import LISTED, Instance, Model, Visibility
 from oakmill.registry.words import ModelType
 from oakmill.spec.platforms import PLATFORMS, titles
 from oakmill.web.forms.submitted import Fields, Form
@@ -59,7 +59,7 @@ def create(context: Changing, session: Writing, form: Form) -> Response:
         summary=form.get("summary").strip(),
         visibility=form.get("visibility") or Visibility.TEAM,
     )
-    return _placed(_source(session, context.caller, model.id, form))
+    return placed(source_for(session, context.caller, model.id, form))
 
 
 @pages.get("/models/{model_id}/upload")
@@ -74,7 +74,7 @@ def version_page(model_id: Id, context: Changing, session: Reading, variant: Wor
 @pages.post("/models/{model_id}/upload")
 def add_version(model_id: Id, context: Changing, session: Writing, form: Form) -> Response:
     """The version, and a source that waits for its files."""
-    return _placed(_source(session, context.caller, model_id, form))
+    return placed(source_for(session, context.caller, model_id, form))
 
 
 @pages.post("/models/new/withdrawn")
@@ -126,12 +126,13 @@ def _page(
         waiting=waiting,
         first=FIRST,
         formats=formats(),
-        visibilities=list(Visibility),
+        visibilities=list(LISTED),
         back=model_path(model) if model else "/models",
     )
 
 
-def _source(session: Session, caller: Caller, model_id: str, form: Fields) -> Instance:
+def source_for(session: Session, caller: Caller, model_id: str, form: Fields) -> Instance:
+    """A source of a new version, which waits for its files."""
     place = variants.add_version(
         session,
         caller,
@@ -144,6 +145,6 @@ def _source(session: Session, caller: Caller, model_id: str, form: Fields) -> In
     return instances.create(session, caller, place.id, name=form.get("file") or "source", model_type=kind)
 
 
-def _placed(row: Instance) -> Response:
+def placed(row: Instance, page: str = "") -> Response:
     """The page goes on by itself from here: what was chosen in it would be lost with it."""
-    return JSONResponse({"instance_id": row.id, "page": f"/instances/{row.id}/upload"}, 201)
+    return JSONResponse({"instance_id": row.id, "page": page or f"/instances/{row.id}/upload"}, 201)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from oakmill.registry import models, resolve, search, variants
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address
-from oakmill.registry.tables import Instance, InstanceStatus, Model, Origin, Variant, Version, Visibility
+from oakmill.registry.tables import LISTED, Instance, InstanceStatus, Model, Origin, Variant, Version
 from oakmill.registry.words import License, Task, target_types
 from oakmill.web.forms.submitted import Fields, Form
 from oakmill.web.page_context import Changing, Known, Open, PageContext, Reading, Writing
@@ -149,7 +149,7 @@ def flavours_of(rows: Iterable[Variant], shelves: Iterable[Shelf]) -> list[Flavo
 
 
 def _form(context: PageContext, row: Model, values: dict[str, Any]) -> Response:
-    words: dict[str, Any] = {"licenses": list(License), "tasks": list(Task), "visibilities": list(Visibility)}
+    words: dict[str, Any] = {"licenses": list(License), "tasks": list(Task), "visibilities": list(LISTED)}
     return context.page("model/edit.html", model=row, values=values, **words)
 
 

@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from oakmill.hub.files import base_url
 from oakmill.registry import models, search
-from oakmill.registry.tables import Model, Visibility
+from oakmill.registry.tables import LISTED, Model, Visibility
 from oakmill.registry.words import Task
 from oakmill.spec.platforms import titles
 from oakmill.web.page_context import Open, Reading
@@ -23,7 +23,7 @@ Word = Annotated[str, Query(max_length=255)]
 SORTS = {"updated": "Latest change", "name": "Name", "downloads": "Downloads", "created": "Newest"}
 SCOPES = {"": "All models", "own": "Private", "team": "Team", "public": "Public"}
 _VISIBILITIES: dict[str, tuple[Visibility, ...]] = {
-    "": tuple(Visibility),
+    "": LISTED,
     "own": (Visibility.PRIVATE,),
     "team": (Visibility.TEAM,),
     "public": (Visibility.PUBLIC,),

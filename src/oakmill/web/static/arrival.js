@@ -2,6 +2,7 @@
 
 import { guessed, typeOf } from "./guesses.js";
 import { upload } from "./resumable.js";
+import { dropped, row, staying, watcher } from "./sending.js";
 
 const form = document.querySelector("[data-arrival]");
 const part = (name) => form.querySelector(`[data-${name}]`);
@@ -9,17 +10,6 @@ const [zone, chooser, button] = [form.querySelector(".drop"), form.querySelector
 let files = [];
 // What is guessed anew from other files is what nobody wrote, and what the page did not come with.
 const typed = new Set([...form.elements].filter((field) => field.value).map((field) => field.name));
-
-const size = (bytes) => (bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
-const time = (seconds) => (seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`);
-
-function row(file) {
-  const line = document.createElement("tr");
-  line.innerHTML = '<td class="break"></td><td class="number"></td><td><progress max="1" value="0"></progress></td><td class="number"></td><td class="number"></td>';
-  line.cells[0].textContent = file.name;
-  line.cells[1].textContent = size(file.size);
-  return line;
-}
 
 function choose(chosen) {
   files = [...chosen];
@@ -33,18 +23,6 @@ function choose(chosen) {
     const field = form.elements[name];
     if (field && !typed.has(name)) field.value = value;
   }
-}
-
-function watcher(line, file) {
-  const began = performance.now();
-  let first = null;
-  return (sent) => {
-    first ??= sent;
-    const rate = (sent - first) / ((performance.now() - began) / 1000);
-    line.querySelector("progress").value = sent / file.size;
-    line.cells[3].textContent = rate ? `${size(rate)}/s` : "";
-    line.cells[4].textContent = sent >= file.size ? "checking" : rate ? time((file.size - sent) / rate) : "";
-  };
 }
 
 async function placed() {
@@ -85,24 +63,17 @@ async function go() {
 }
 
 form.addEventListener("input", (event) => event.target.value ? typed.add(event.target.name) : typed.delete(event.target.name));
-for (const type of ["dragenter", "dragover"]) zone.addEventListener(type, (event) => (event.preventDefault(), zone.classList.add("over")));
-for (const type of ["dragleave", "drop"]) zone.addEventListener(type, () => zone.classList.remove("over"));
-zone.addEventListener("drop", (event) => (event.preventDefault(), choose(event.dataTransfer.files)));
+dropped(zone, choose);
 chooser.addEventListener("change", () => choose(chooser.files));
-
-// The browser asks before it leaves what is being sent.
-const stay = (event) => event.preventDefault();
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   [button.disabled, part("wrong").textContent] = [true, ""];
-  window.addEventListener("beforeunload", stay);
   try {
-    await go();
+    await staying(go);
   } catch (error) {
     part("wrong").textContent = error.message;
     if (error.isRefusal && form.getAttribute("action") && form.dataset.instance) await withdrawn();
   }
-  window.removeEventListener("beforeunload", stay);
   button.disabled = false;
 });

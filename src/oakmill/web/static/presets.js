@@ -16,17 +16,22 @@ function channelwise(tensor, text) {
   return isBgr ? values.reverse() : values;
 }
 
-for (const select of document.querySelectorAll("[data-preset]")) {
-  const tensor = select.closest("[data-channels]");
-  select.hidden = false;
-  select.addEventListener("change", (event) => {
-    event.stopPropagation();
-    if (!select.value) return;
-    const { mean, scale } = select.selectedOptions[0].dataset;
-    fill(tensor, "mean_values", channelwise(tensor, mean));
-    fill(tensor, "scale_values", channelwise(tensor, scale));
-  });
+// Also in a form that a page fetches later, and hands over.
+export function presets(within) {
+  for (const select of within.querySelectorAll("[data-preset]")) {
+    const tensor = select.closest("[data-channels]");
+    select.hidden = false;
+    select.addEventListener("change", (event) => {
+      event.stopPropagation();
+      if (!select.value) return;
+      const { mean, scale } = select.selectedOptions[0].dataset;
+      fill(tensor, "mean_values", channelwise(tensor, mean));
+      fill(tensor, "scale_values", channelwise(tensor, scale));
+    });
+  }
 }
+
+presets(document);
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-values]");

@@ -1,0 +1,52 @@
+"""Several files of the store as one zip, which is made while it is sent: it lies nowhere, whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
+
+from oakmill.storage.blobs import BlobStore
+
+_LARGE = 1 << 31
+"""From here on a zip's entry has the longer fields."""
+
+
+class _Pipe:
+    """What is written and not yet sent; a zip that can go nowhere back."""
+
+    def __init__(self) -> None:
+        self._waiting = bytearray()
+
+    def write(self, data: bytes) -> int:
+        """Take bytes."""
+        self._waiting += data
+        return len(data)
+
+    def flush(self) -> None:
+        """There is nothing behind it."""
+
+    def close(self) -> None:
+        """Who reads it goes on."""
+
+    def taken(self) -> bytes:
+        """All that was written since."""
+        data, self._waiting = bytes(self._waiting), bytearray()
+        return data
+
+
+def zipped(store: BlobStore, files: Iterable[tuple[str, str, int]]) -> Iterator[bytes]:
+    """The zip in pieces; `files` are each its name in the zip, its sha256 in the store, and its size in bytes.
+
+    What is packed already, as archives and models are, is not packed again.
+
+    Raises:
+        NotFound, StoreUnreachable: as `BlobStore.stream`.
+    """
+    pipe = _Pipe()
+    with ZipFile(pipe, "w", ZIP_STORED) as archive:
+        for name, sha256, size in files:
+            with archive.open(ZipInfo(name), "w", force_zip64=size >= _LARGE) as entry:
+                for piece in store.stream(sha256):
+                    entry.write(piece)
+                    yield pipe.taken()
+    yield pipe.taken()
