@@ -21,7 +21,7 @@ from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Dataset, Instance, InstanceFile
 from oakmill.storage.blobs import Stored
 from oakmill.storage.tables import Upload, UploadStatus
-from oakmill.untrusted.questions import SET_ZIP, ExamineSet
+from oakmill.untrusted.questions import SET_ZIP, ExamineSet, SetFacts
 
 
 def arrive(at: Hub, caller: Caller, upload: Upload) -> Completed:
@@ -116,8 +116,7 @@ def _dataset(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Complet
         for row in datasets.listed(session, caller):
             if row.name == name.strip() and row.sha256 == stored.sha256:
                 return _completed(upload, stored, dataset_id=row.id)
-    files = {SET_ZIP: partial(at.blobs.fetch, stored.sha256)}
-    found = at.isolated.ask(ExamineSet(images="few"), files, upload.team_id)
+    found = _examined(at, upload, stored)
     with at.db.session() as session:
         at.blobs.record(session, stored)
         made = datasets.create(
@@ -125,6 +124,16 @@ def _dataset(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Complet
             count=found.count, report=found.as_report(),
         )  # fmt: skip
         return _completed(upload, stored, dataset_id=made.id)
+
+
+def _examined(at: Hub, upload: Upload, stored: Stored) -> SetFacts:
+    """What is in a zip of images; what is wrong with it is told under its own name."""
+    files = {SET_ZIP: partial(at.blobs.fetch, stored.sha256)}
+    try:
+        return at.isolated.ask(ExamineSet(images="few"), files, upload.team_id)
+    except OakmillError as error:
+        error.message = error.message.replace(SET_ZIP, upload.name)
+        raise
 
 
 def _quantization(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Completed:
@@ -147,9 +156,9 @@ def _parameter(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Compl
     """
     if upload.purpose["parameter"] not in FILES or not upload.name.lower().endswith(".zip"):
         return _completed(upload, stored, reference=upload.id)
-    found = at.isolated.ask(ExamineSet(images="few"), {SET_ZIP: partial(at.blobs.fetch, stored.sha256)}, upload.team_id)
+    found = _examined(at, upload, stored)
     told = [item for item in worst_first(found.doctor.findings) if item.severity.rank >= Severity.WARNING.rank]
-    notes = tuple(f"{item.title}: {item.message}" for item in told)
+    notes = tuple(": ".join(filter(None, (item.title, item.message))) for item in told)
     return _completed(upload, stored, reference=upload.id, images=found.count, notes=notes)
 
 

@@ -51,7 +51,7 @@ def create(context: Changing, session: Writing, form: Form) -> Response:
     """The model with its first version and a source that waits for its files; where it waits already, that one."""
     if waiting := places.waiting(session, context.caller, form.get("name"), form.get("variant") or DEFAULT):
         waiting.model_type = form.get("type") or ModelType.ONNX
-        return _placed(waiting)
+        return placed(waiting)
     model = models.create(
         session,
         context.caller,

@@ -70,7 +70,15 @@ def form_page(instance_id: Id, context: Changing, session: Reading, images: Uplo
             return context.go(f"/instances/{instance_id}/upload")
         return context.part("detected.html", row=row, reports=[], back="/quick")
     source = source_of(session, context.caller, instance_id)
-    return _form(context, session, source, Fields([]), spec_values.untouched({}, source), images, on=offered(source, bool(images)))
+    return _form(
+        context,
+        session,
+        source,
+        Fields([]),
+        spec_values.untouched({}, source),
+        images,
+        on=offered(source, bool(images)),
+    )
 
 
 @pages.post("/quick/{instance_id}")

@@ -8,7 +8,8 @@ async function asked(method, path, body) {
   const answer = await fetch(`/api/v1${path}`, { method, headers, body: body && JSON.stringify(body) });
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
-  const error = new Error([problem.detail ?? `The hub answered ${answer.status}.`, problem.remedy].filter(Boolean).join(" "));
+  const said = [problem.detail ?? `The hub answered ${answer.status}.`, problem.remedy].filter(Boolean);
+  const error = new Error(said.map((text) => (/[.!?]$/.test(text) ? text : `${text}.`)).join(" "));
   error.isRefusal = answer.status === 413 || answer.status === 422; // the file itself, whoever sends it again
   throw error;
 }

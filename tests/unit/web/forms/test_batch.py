@@ -8,7 +8,7 @@ from oakmill.errors import SpecError
 from oakmill.settings import Settings
 from oakmill.web.forms import batch
 from oakmill.web.forms.submitted import Fields
-from tests.unit.web.forms.test_fields import source
+from tests.unit.web.forms.test_fields import NOTHING, of_inputs
 
 
 def form(*ticked: str, **fields: str) -> Fields:
@@ -17,7 +17,9 @@ def form(*ticked: str, **fields: str) -> Fields:
 
 def test_each_tick_is_a_conversion_of_its_platform() -> None:
     found = batch.read(
-        form("rvc2", "rvc4:INT8_STANDARD", "rvc4:FP16_STANDARD", "rvc2", quantization_data="random"), source(), Settings()
+        form("rvc2", "rvc4:INT8_STANDARD", "rvc4:FP16_STANDARD", "rvc2", quantization_data="random"),
+        of_inputs([NOTHING]),
+        Settings(),
     )
     assert [(item.tick.platform, item.suffix) for item in found] == [("rvc2", ""), ("rvc4", ".int8"), ("rvc4", ".fp16")]
     assert [item.checked.errors for item in found] == [{}, {}, {}]
@@ -31,13 +33,13 @@ def test_what_is_no_tick_is_refused_and_nothing_ticked_is_told() -> None:
         batch.wanted(form("rvc9:INT8"))
     with pytest.raises(SpecError):
         batch.wanted(form("rvc2:INT8_STANDARD"))
-    assert batch.together(batch.read(form(), source(), Settings())).errors == {"": batch.NO_TICK}
+    assert batch.together(batch.read(form(), of_inputs([NOTHING]), Settings())).errors == {"": batch.NO_TICK}
 
 
 def test_what_one_platform_alone_says_is_told_with_its_name() -> None:
     asked = batch.read(
         form("rvc2", "rvc4:INT8_STANDARD", **{"inputs.0.shape": "none", "max_quantization_images": "0"}),
-        archive,
+        of_inputs([NOTHING]),
         Settings(),
     )
     errors = batch.together(asked).errors
