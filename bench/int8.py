@@ -54,6 +54,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "before": {"no_equalization": True, "no_bias_correction": True, "keep_outputs": True},
     "now": {},
     "best": {"target_precision": "INT8_ACCURACY_FOCUSED"},
+    "adaround": {"improve": "adaround", "improve_minutes": 120},
     "auto": {
         "target_precision": "AUTO", "max_quantization_images": TEACH - CHOOSES, "max_verification_images": CHOOSES,
         "output_format": "native",
@@ -67,6 +68,7 @@ WORDS = {
     "before": "INT8 before: `--no-equalization --no-bias-correction --keep-outputs`",
     "now": "**INT8_STANDARD now**",
     "best": "**INT8_ACCURACY_FOCUSED now**",
+    "adaround": "INT8_STANDARD, `--improve adaround`",
     "auto": "**AUTO**",
     "onnxruntime minmax": "onnxruntime's quantizer, min/max",
     "onnxruntime percentile": "onnxruntime's, percentile",
@@ -98,7 +100,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--test", type=int, default=64, help="photos that test")
     parser.add_argument("--emulated", type=int, default=0, help="of these, so many on the emulated processor")
-    parser.add_argument("--ways", nargs="+", default=[*WAYS, *OTHERS[:2]], choices=[*WAYS, *OTHERS])
+    parser.add_argument(
+        "--ways", nargs="+", default=["before", "now", "best", "auto", *OTHERS[:2]], choices=[*WAYS, *OTHERS]
+    )
     parser.add_argument("--aimet", type=Path, help="a Python that has aimet-onnx")
     parser.add_argument("--rows", type=Path, default=PROJECT / "int8-rows.json", help="where rows are kept")
     parser.add_argument("--page", type=Path, help="put the rows that are kept into this page")
@@ -120,7 +124,7 @@ def rows_of(name: str, file: Path, arguments: argparse.Namespace, done: set[str]
     """Measure and print one model, way after way; what was measured is left out."""
     lesson = learned(name, file, arguments.test, work)
     print(f"\n{name}: {len(list(lesson.teach.iterdir()))} photos teach, {len(lesson.test)} others test", flush=True)
-    yield told(lesson, "float", lesson.expected, {})
+    yield row_of(lesson, "float", lesson.expected, {})
     for way in (way for way in arguments.ways if way not in done):
         emulated = arguments.emulated if way in EMULATED else 0
         if way == "auto":
@@ -176,8 +180,10 @@ def ours(lesson: Lesson, way: str, emulated: int) -> dict[str, Any]:
     float_network = platform.network(lesson.prepared, work, progress)
     network = platform.calibrate(lesson.prepared, images, float_network, work / "calibrate", progress)
     facts: dict[str, Any] = {"seconds": round(time.process_time() - began, 1), "nodes": _operators(network.model)}
-    done = network.calibration.equalization
-    facts["sites"] = done.sites if done and done.used else 0
+    told = network.calibration.model_dump(include={"equalization", "biases", "improvement"})
+    facts["decided"] = {
+        name: {key: value for key, value in record.items() if key != "layers"} for name, record in told.items()
+    }
     simulated = Simulated(network.model, lesson.prepared.image_inputs)
     found = [lesson.prepared.restored(simulated.run(raw)) for raw in lesson.raws]
     if way in EMULATED:
@@ -186,7 +192,7 @@ def ours(lesson: Lesson, way: str, emulated: int) -> dict[str, Any]:
         ran = emulate(lesson, platform, built.file, emulated)
         if ran:
             facts["emulated"] = _finished(lesson, ran) | {"simulated dB": _decibels(lesson.expected, found[: len(ran)])}
-    return told(lesson, way, found, facts)
+    return row_of(lesson, way, found, facts)
 
 
 def auto(lesson: Lesson, emulated: int) -> dict[str, Any]:
@@ -203,7 +209,7 @@ def auto(lesson: Lesson, emulated: int) -> dict[str, Any]:
     half = best.precision.startswith("FP")
     ran = emulate(lesson, Rvc4.of(spec, settings), made.file, emulated or len(lesson.raws), half=half)
     facts["emulated"] = _finished(lesson, ran)
-    return told(lesson, "auto", ran, facts)
+    return row_of(lesson, "auto", ran, facts)
 
 
 def emulate(lesson: Lesson, platform: Rvc4, file: Path, count: int, *, half: bool = False) -> list[Outputs]:
@@ -236,10 +242,10 @@ def others(lesson: Lesson, way: str, aimet: Path | None) -> dict[str, Any]:
     else:
         model = int8_others.by_onnxruntime(lesson.prepared.model, images, way.rsplit(maxsplit=1)[-1])
     session = equality.Session(model)
-    return told(lesson, way, [lesson.prepared.restored(session.run(raw)) for raw in lesson.raws], {})
+    return row_of(lesson, way, [lesson.prepared.restored(session.run(raw)) for raw in lesson.raws], {})
 
 
-def told(lesson: Lesson, way: str, found: Sequence[Outputs], facts: dict[str, Any]) -> dict[str, Any]:
+def row_of(lesson: Lesson, way: str, found: Sequence[Outputs], facts: dict[str, Any]) -> dict[str, Any]:
     """A row, and its words on the terminal."""
     test, expected = lesson.test[: len(found)], lesson.expected[: len(found)]
     row = {"model": lesson.name, "way": way, "images": len(test), "figures": lesson.case.judge(found, test, expected)}
