@@ -34,13 +34,15 @@ def toolchain() -> Aimet:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two convolutions, the second one depthwise, and a Gemm."""
+    """What preprocesses an image, two convolutions, the second one depthwise, and a Gemm."""
     model = parse(
-        "a = Conv<pads=[1,1,1,1]>(x, w1) r = Relu(a) d = Conv<group=8>(r, w2, b2) m = GlobalAveragePool(d) "
+        "p = Mul(x, s) a = Conv<pads=[1,1,1,1]>(p, w1) r = Relu(a) d = Conv<group=8>(r, w2, b2) "
+        "m = GlobalAveragePool(d) "
         "f = Flatten(m) y = Gemm<transB=1>(f, w3)",
         inputs="float[1,3,12,12] x", outputs="float[1,5] y", opset=16,
     )  # fmt: skip
     random = np.random.default_rng(1)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0.5], np.float32), "s"))
     for name, shape in (("w1", (8, 3, 3, 3)), ("w2", (8, 1, 3, 3)), ("b2", (8,)), ("w3", (5, 8))):
         model.graph.initializer.append(numpy_helper.from_array(random.normal(size=shape).astype(np.float32), name))
     file = tmp_path_factory.mktemp("aimet") / "graph" / "model.onnx"
@@ -100,6 +102,7 @@ def test_no_layer_is_begun_when_the_time_is_over(toolchain: Aimet, network: Path
 
 @pytest.mark.slow
 def test_scales_are_chosen_by_what_comes_out(toolchain: Aimet, network: Path, tmp_path: Path) -> None:
+    """Where the layer that reads the image was none with weights, nothing taught: each image was left out."""
     weights = learned(toolchain, network, tmp_path / "job", Order("seqmse", 8))
     values = numpy_helper.to_array(next(item for item in onnx.load(network).graph.initializer if item.name == "w1"))
     assert set(weights) == {"w1", "w2", "w3"}

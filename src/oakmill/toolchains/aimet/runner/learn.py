@@ -98,7 +98,7 @@ def _seqmse(sim: Any, samples: list[dict[str, Any]], steps: int, layers: Layers)
             if layers.begin([self.dependency_graph.get_param_name(node) for node in nodes]):
                 super()._run_seq_mse(nodes)
 
-    others = [op.name for op in sim.connected_graph.ordered_ops if op.type not in KINDS]
+    others = [op.name for op in sim.connected_graph.ordered_ops if op.type == "MatMul"]
     params = SeqMseParams(num_batches=None, num_candidates=steps)
     Timed(None, sim, params, samples, others).apply_seq_mse_algo()
 
