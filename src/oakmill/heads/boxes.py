@@ -52,7 +52,13 @@ def _area(boxes: Floats) -> Floats:
 
 def suppress(boxes: Boxes, iou: float, most: int = 300, *, by_class: bool = True) -> Boxes:
     """Without the boxes that overlap a higher one, of their class or of any, by more than `iou`; at most `most`."""
-    boxes = boxes[np.argsort(-boxes.scores, kind="stable")[:CANDIDATES]]
+    return boxes[surviving(boxes, iou, most, by_class=by_class)]
+
+
+def surviving(boxes: Boxes, iou: float, most: int = 300, *, by_class: bool = True) -> NDArray[np.int64]:
+    """The places of the boxes that `suppress` keeps, the highest scores first."""
+    order = np.argsort(-boxes.scores, kind="stable")[:CANDIDATES]
+    boxes = boxes[order]
     table = overlap(boxes.corners, boxes.corners) if len(boxes) <= AT_ONCE else None
     alive = np.ones(len(boxes), bool)
     kept: list[int] = []
@@ -64,7 +70,8 @@ def suppress(boxes: Boxes, iou: float, most: int = 300, *, by_class: bool = True
             break
         over = overlap(boxes.corners[index : index + 1], boxes.corners)[0] if table is None else table[index]
         alive &= (over <= iou) | (by_class & (boxes.labels != boxes.labels[index]))
-    return boxes[np.array(kept, np.int64)]
+    found: NDArray[np.int64] = order[np.array(kept, np.int64)].astype(np.int64)
+    return found
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from oakmill.heads import decoders
@@ -22,13 +22,18 @@ FEWEST_ROWS = 100
 
 @dataclass(frozen=True)
 class Detections:
-    """Outputs that one decoder turns into boxes; those below a score, or that overlap by so much, do not count."""
+    """Outputs that one decoder turns into boxes; those below a score, or that overlap by so much, do not count.
+
+    `head` is the one that declares them, where one does, and `size` the height and width of the input.
+    """
 
     decoder: Decoder
     names: tuple[str, ...] = ()
     confidence: float = CONFIDENCE
     iou: float = SUPPRESSION
     guessed: bool = True
+    head: Head = field(default_factory=dict)
+    size: Size | None = None
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -123,7 +128,7 @@ def _declared(head: Head, shapes: Shapes, size: Size | None) -> Recognised | Non
     given = [name for name in head.get("outputs") or shapes if name in shapes]
     if parser in ("yolo", "yoloextended", "ssd", "mobilenet", "yunet"):
         decoder = _decoder(parser, metadata, given, shapes, size)
-        return _detections(decoder, names, metadata) if decoder else None
+        return _detections(decoder, names, head, size) if decoder else None
     if not given:
         return None
     if parser == "classification" and _is_vector(shapes[given[0]]):
@@ -155,7 +160,8 @@ def _looks_like(sides: tuple[Any, ...], size: Size | None) -> bool:
     return size is not None and sides[0] * size[1] == sides[1] * size[0]
 
 
-def _detections(decoder: Decoder, names: tuple[str, ...], metadata: Mapping[str, Any]) -> Detections:
+def _detections(decoder: Decoder, names: tuple[str, ...], head: Head, size: Size | None) -> Detections:
+    metadata = head.get("metadata") or {}
     confidence, iou = metadata.get("conf_threshold"), metadata.get("iou_threshold")
     return Detections(
         decoder,
@@ -163,6 +169,8 @@ def _detections(decoder: Decoder, names: tuple[str, ...], metadata: Mapping[str,
         CONFIDENCE if confidence is None else float(confidence),
         SUPPRESSION if iou is None else float(iou),
         guessed=False,
+        head=head,
+        size=size,
     )
 
 

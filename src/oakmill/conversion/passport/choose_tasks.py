@@ -46,7 +46,9 @@ def tensors_of(outputs: Outputs) -> list[Tensor]:
 def _task(found: Recognised) -> Task:
     match found:
         case Detections():
-            return Detector(found.decoder, found.names, found.confidence, found.iou, found.guessed)
+            return Detector(
+                found.decoder, found.names, found.confidence, found.iou, found.guessed, found.head, found.size
+            )
         case Scores():
             return Classifier(found.output, found.names, found.is_softmax, found.guessed)
         case Steps():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.metric import Metric
@@ -23,8 +26,9 @@ from oakmill.conversion.passport.tasks import (
     label,
     share,
 )
-from oakmill.heads.boxes import Boxes, Matches, match, suppress
-from oakmill.heads.decoders import Decoder, unreadable
+from oakmill.heads import values
+from oakmill.heads.boxes import Boxes, Floats, Matches, match, suppress, surviving
+from oakmill.heads.decoders import Decoder, Size, unreadable
 from oakmill.heads.recognise import CONFIDENCE, SUPPRESSION
 
 MATCHED = 0.5
@@ -36,13 +40,15 @@ LARGE = 4
 
 @dataclass
 class Detector:
-    """The outputs that one decoder reads."""
+    """The outputs that one decoder reads, and what `head`, which declares them, names beside them for keypoints."""
 
     decoder: Decoder
     names: tuple[str, ...] = ()
     confidence: float = CONFIDENCE
     iou: float = SUPPRESSION
     guessed: bool = True
+    head: Mapping[str, Any] = field(default_factory=dict)
+    size: Size | None = None
     _settled: bool = False
     _unfit: str = ""
     _reference: Counter[int] = field(default_factory=Counter)
@@ -77,11 +83,28 @@ class Detector:
 
     def boxes(self, outputs: Outputs, lowest: float | None = None, most: int = 300) -> Boxes:
         """The boxes that an application would get, or all from another score on."""
+        return self._kept(outputs, lowest, most)[0]
+
+    def _kept(self, outputs: Outputs, lowest: float | None, most: int) -> tuple[Boxes, NDArray[np.int64]]:
+        """These boxes, and their places among all that the decoder reads."""
         self._settle(outputs)
         found = self.decoder.decode(outputs)
         usable = np.isfinite(found.corners).all(axis=1)
         usable &= found.scores >= (self.confidence if lowest is None else lowest)
-        return suppress(found[usable], self.iou, most)
+        places = np.flatnonzero(usable)[surviving(found[usable], self.iou, most)]
+        return found[places], places
+
+    @property
+    def has_keypoints(self) -> bool:
+        """Whether its head names outputs of keypoints."""
+        return bool(self.size and (self.head.get("metadata") or {}).get("keypoints_outputs"))
+
+    def with_keypoints(self, outputs: Outputs, lowest: float, most: int) -> tuple[Boxes, Floats | None]:
+        """All boxes from a score on, and the keypoints [n, K, 3] of each in parts of the input; None of other forms."""
+        boxes, places = self._kept(outputs, lowest, most)
+        said = values.of_head(self.head, outputs, self.size).keypoints if self.size else None
+        fits = said is not None and len(said) > int(places.max(initial=-1))
+        return boxes, said[places] if said is not None and fits else None
 
     def _settle(self, outputs: Outputs) -> None:
         """On the first image: how the decoder is to read, and whether what it reads can be scores."""

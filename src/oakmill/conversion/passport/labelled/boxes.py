@@ -7,7 +7,7 @@ added up here, as a bootstrap counts images more than once or not at all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ class Matched(NamedTuple):
 
 
 @dataclass
-class _Side:
+class Side:
     """One model: what was matched, by class, with the image's place."""
 
     found: dict[int, list[tuple[int, Matched]]] = field(default_factory=dict)
@@ -69,8 +69,8 @@ class Detections:
     truth: Truth
     task: Detector
     _map: ClassMap | None = None
-    _reference: _Side = field(default_factory=_Side)
-    _candidate: _Side = field(default_factory=_Side)
+    _reference: Side = field(default_factory=Side)
+    _candidate: Side = field(default_factory=Side)
     _images: int = 0
     _things: int = 0
     _cut: int = 0
@@ -113,7 +113,7 @@ class Detections:
         area = float(np.prod(whole[2:] - whole[:2]))
         return float(np.prod(np.clip(box[2:] - box[:2], 0, None))) / area if area > 0 else 0.0
 
-    def _match(self, side: _Side, things: Sequence[tuple[int, Floats, bool]], boxes: Boxes) -> None:
+    def _match(self, side: Side, things: Sequence[tuple[int, Floats, bool]], boxes: Boxes) -> None:
         assert self._map is not None
         for label in sorted(set(self._map.to_model.values())):
             own = [(box, ignored) for at, box, ignored in things if at == label]
@@ -136,9 +136,11 @@ class Detections:
         if not self.counts or self._map is None:
             return None
         every = range(len(overlaps()))
+        reference = self._reference if self._both else None
         scores = tuple(
-            self._score(key, key, at) for key, at in (("AP", every), ("AP50", every[:1]))
-        )  # fmt: skip
+            score(key, key, at, reference, self._candidate, self._images)
+            for key, at in (("AP", every), ("AP50", every[:1]))
+        )
         note = self._map.words
         if self._cut:
             note += (
@@ -148,13 +150,15 @@ class Detections:
         labels = f"{self._things} boxes, {self.truth.labels.source}"
         return Accuracy("Detection", "detection", self._images, labels, scores, note)
 
-    def _score(self, key: str, words: str, at: Sequence[int]) -> Score:
-        once = np.ones(self._images, np.int64)
-        candidate = self._candidate.measures(at)
-        reference = self._reference.measures(at) if self._both else None
-        means = (reference(once) if reference else float("nan")), candidate(once)
-        drawn = bootstrap.draws(self._images, bootstrap.DRAWS_OF_AP)
-        return Score(key, words, *means, *bootstrap.intervals(reference, candidate, drawn), unit="")
+
+def score(key: str, words: str, at: Sequence[int], reference: Side | None, candidate: Side, images: int) -> Score:
+    """Average precision of both models at these of the overlaps, on so many images."""
+    once = np.ones(images, np.int64)
+    found = candidate.measures(at)
+    first = reference.measures(at) if reference else None
+    means = (first(once) if first else float("nan")), found(once)
+    drawn = bootstrap.draws(images, bootstrap.DRAWS_OF_AP)
+    return Score(key, words, *means, *bootstrap.intervals(first, found, drawn), unit="")
 
 
 def overlaps() -> Floats:
@@ -176,19 +180,33 @@ def match(things: Sequence[tuple[Floats, bool]], boxes: Boxes) -> Matched | None
         boxes: the model's, corners in the same parts.
     """
     evaluation = _evaluation()
-    evaluation._gts[0, 0] = [_thing(place + 1, box, ignored=ignored) for place, (box, ignored) in enumerate(things)]
     rows = zip(boxes.corners, boxes.scores, strict=True)
-    evaluation._dts[0, 0] = [
-        {**_thing(place + 1, box, ignored=False), "score": float(score)} for place, (box, score) in enumerate(rows)
-    ]
-    evaluation.ious = {(0, 0): evaluation.computeIoU(0, 0)}
-    found = evaluation.evaluateImg(0, 0, _EVERY_AREA, MOST)
-    if found is None:
+    return matched(
+        evaluation,
+        evaluation.computeIoU,
+        [_thing(place + 1, box, ignored=ignored) for place, (box, ignored) in enumerate(things)],
+        [{**_thing(place + 1, box, ignored=False), "score": float(score)} for place, (box, score) in enumerate(rows)],
+        MOST,
+    )
+
+
+def matched(
+    evaluation: Any,
+    alike: Callable[[int, int], Any],
+    things: Sequence[Mapping[str, Any]],
+    found: Sequence[Mapping[str, Any]],
+    most: int,
+) -> Matched | None:
+    """What COCO's library matches of one class on one image, by its measure `alike`; None of nothing and nothing."""
+    evaluation._gts[0, 0], evaluation._dts[0, 0] = things, found
+    evaluation.ious = {(0, 0): alike(0, 0)}
+    answer = evaluation.evaluateImg(0, 0, _EVERY_AREA, most)
+    if answer is None:
         return None
-    ignored = np.asarray(found["dtIgnore"], bool)
-    right = np.asarray(found["dtMatches"], np.float64) > 0
-    there = int((np.asarray(found["gtIgnore"]) == 0).sum())
-    return Matched(np.asarray(found["dtScores"], np.float64), right, ignored, there)
+    ignored = np.asarray(answer["dtIgnore"], bool)
+    right = np.asarray(answer["dtMatches"], np.float64) > 0
+    there = int((np.asarray(answer["gtIgnore"]) == 0).sum())
+    return Matched(np.asarray(answer["dtScores"], np.float64), right, ignored, there)
 
 
 def _thing(number: int, corners: Floats, *, ignored: bool) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from oakmill.calibration.labels import Kind, Labels
@@ -13,6 +13,7 @@ from oakmill.conversion.passport.labelled.accuracy import Accuracy
 from oakmill.conversion.passport.labelled.boxes import Detections
 from oakmill.conversion.passport.labelled.classes import Classes
 from oakmill.conversion.passport.labelled.masks import Pixels
+from oakmill.conversion.passport.labelled.points import Keypoints
 from oakmill.conversion.passport.labelled.texts import Texts
 from oakmill.conversion.passport.labelled.truth import Truth
 from oakmill.conversion.passport.segmentation import Segmentation
@@ -46,21 +47,22 @@ def judges_of(tasks: Sequence[Task], truth: Truth | None) -> tuple[Judge, ...]:
     """A judge for each task that answers what is labelled."""
     if truth is None:
         return ()
-    found = (_judge(task, truth) for task in tasks)
-    return tuple(judge for judge in found if judge is not None)
+    return tuple(judge for task in tasks for judge in _judges(task, truth))
 
 
-def _judge(task: Task, truth: Truth) -> Judge | None:
+def _judges(task: Task, truth: Truth) -> Iterator[Judge]:
+    """The task's own metric first."""
     match task, truth.kind:
         case Classifier(), Kind.CLASSES:
-            return Classes(truth, task.output, task.names)
+            yield Classes(truth, task.output, task.names)
         case Detector(), Kind.BOXES if truth.size is not None:
-            return Detections(truth, task)
+            if task.has_keypoints and truth.has_keypoints:
+                yield Keypoints(truth, task)
+            yield Detections(truth, task)
         case Segmentation(), Kind.MASKS if truth.size is not None:
-            return Pixels(truth, task)
+            yield Pixels(truth, task)
         case StepByStep(), Kind.TEXTS if task.names and task.blank is not None:
-            return Texts(truth, task)
-    return None
+            yield Texts(truth, task)
 
 
 def unused(labels: Labels, truth: Truth | None, judges: Sequence[Judge]) -> Finding:

@@ -52,6 +52,11 @@ class Truth:
         """What is labelled."""
         return self.labels.kind
 
+    @property
+    def has_keypoints(self) -> bool:
+        """Whether anything is labelled by keypoints."""
+        return any(thing.points for image in self.by_name.values() for thing in image.things or ())
+
     def corners(self, image: ImageLabels, things: Sequence[Thing], *, cut: bool = True) -> Floats:
         """The things' boxes [n, 4] in parts of the model's input, cut at its sides or whole."""
         assert self.size is not None
