@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+
+from onnx import ModelProto
 
 from oakmill.conversion.events import Progress
 from oakmill.conversion.images.samples import SampleSet
@@ -27,6 +29,17 @@ GAIN_DB = 0.3
 def wanted(spec: Rvc4Spec, plan: Plan) -> bool:
     """Whether biases may be corrected: weights have 8 bits, and their own scales."""
     return plan.weight_bits == WEIGHT_BITS and not (spec.no_bias_correction or spec.aimet_encodings)
+
+
+def corrector(plan: Plan, exact: Prepared, samples: SampleSet) -> Callable[[ModelProto], ModelProto]:
+    """What gives a graph with any weights the biases that take back what rounding them shifts.
+
+    Raises:
+        SourceError: an image cannot be read.
+        PreparationFailed: the graph cannot be run.
+    """
+    read = biases.means(exact.model, samples.head(_told(len(samples))))
+    return lambda model: biases.corrected(model, exact.model, read, per_channel=plan.per_channel)[0]
 
 
 def _told(count: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,10 +69,12 @@ def improve(
     ranges: Mapping[str, Interval],
     samples: SampleSet,
     recorded: ImprovementRecord | None = None,
+    finished: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda model: model,
 ) -> tuple[Prepared, ImprovementRecord]:
     """The graph with learned weights where these agree better on the images held back, else as it is.
 
-    With a record, as it was recorded: the same layers, however long they take.
+    With a record, as it was recorded: the same layers, however long they take. `finished` is what becomes of either
+    graph before it is quantized.
 
     Raises:
         SpecError: there are too few images.
@@ -94,7 +96,7 @@ def improve(
     if recorded is not None:
         return made, recorded
     judge = Judge(prepared, plan, [samples[index] for index in range(len(samples) - held, len(samples))])
-    before, after = judge.agreement(prepared.model, ranges), judge.agreement(made.model, ranges)
+    before, after = (judge.agreement(finished(each.model), ranges) for each in (prepared, made))
     record = ImprovementRecord(
         used=after >= before + GAIN_DB,
         method=order.method,

@@ -146,11 +146,14 @@ def _weights(
 ) -> tuple[Prepared, ImprovementRecord | None, BiasesRecord | None]:
     """The graph with the weights and biases that are best rounded, as far as that is asked for."""
     made, learned, shifted = prepared, None, None
+    corrects = biases.wanted(spec, plan)
     if spec.improve:
         lesson = improve.Lesson(spec, Aimet(settings), Store.of(settings), progress)
         earlier = recorded.improvement if recorded else None
-        made, learned = improve.improve(lesson, made, plan, ranges, samples, earlier)
-    if biases.wanted(spec, plan):
+        # Corrected biases win most of what learned weights do: these have to win more.
+        finished = [biases.corrector(plan, prepared, samples)] if corrects else []
+        made, learned = improve.improve(lesson, made, plan, ranges, samples, earlier, *finished)
+    if corrects:
         before = recorded.biases if recorded else None
         made, shifted = biases.correct(made, prepared, plan, ranges, samples, progress, before)
     return made, learned, shifted
