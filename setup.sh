@@ -43,7 +43,10 @@ set_up() {
     echo "oakmill: installing the pinned packages of requirements/$1.lock ..." >&2
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
         -r "$root/requirements/bootstrap.lock" || return 1
-    "$venv/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes \
+    # Of what developers have, most is never run: each module is compiled when it is first imported.
+    compile=--compile-bytecode
+    [ "$1" = dev ] && compile=--no-compile-bytecode
+    "$venv/bin/uv" pip install --quiet "$compile" --python "$venv/bin/python" --require-hashes \
         -r "$root/requirements/$1.lock" || return 1
     packages=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
     echo "$root/src" >"$packages/oakmill.pth"

@@ -19,12 +19,15 @@ SIZES_MB: Mapping[str, int] = {
     "rvc3/nncf-3.4.0": 403,
     "rvc3/pot-2022.3.2": 449,
     "rvc4/qairt-2.51": 449,
+    "quantizers/aimet-2.42.0": 1760,
     "sources/tf2onnx-1.17.0": 131,
     "sources/torch-2.13.0": 919,
     "sources/ultralytics-8.4.190": 1127,
 }
 """What each environment takes on the disk, by its name; measured when its lock was made."""
 MB = 1_000_000
+TESTS = "/site-packages/.*/tests?/"
+"""Where packages keep their tests, which are not compiled: a pattern of paths."""
 PACKED = 0.35
 """What a wheel has of the files in it, by its bytes: uv unpacks while it downloads."""
 _BEGUN = re.compile(r"Downloading (\S+) \(([\d.]+)([KMG]?)iB\)")
@@ -78,8 +81,9 @@ class Growth:
             self._tell("unpacking", min(count / MB, 0.99 * self.size_mb), self.size_mb)
 
     def _modules(self) -> tuple[int, int]:
-        """How many modules of Python are there, and how many of them compiled."""
-        names = [name for _, _, found in os.walk(self.made / "lib") for name in found] if self.made else []
+        """How many modules of Python are there, without packages' tests, and how many of them compiled."""
+        below = os.walk(self.made / "lib") if self.made else ()
+        names = [name for folder, _, found in below if not re.search(TESTS, f"{folder}/") for name in found]
         return sum(name.endswith(".py") for name in names), sum(name.endswith(".pyc") for name in names)
 
     @property

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +29,14 @@ NAME = "toy/tool-1.0"
 OURS = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def wheel(folder: Path, name: str, tag: str = "py3-none-any") -> str:
+def wheel(folder: Path, name: str, tag: str = "py3-none-any", more: Mapping[str, str] | None = None) -> str:
     """Write a wheel with one module and return its line for a lock file."""
     path = folder / f"{name}-1.0-{tag}.whl"
     about = f"{name}-1.0.dist-info"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(f"{name}.py", "answer = 42\n")
+        for path_within, text in (more or {}).items():
+            archive.writestr(path_within, text)
         archive.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         archive.writestr(f"{about}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
         archive.writestr(f"{about}/RECORD", "")
@@ -91,6 +94,15 @@ def test_an_environment_runs_from_its_final_place_and_is_recorded(shop: Shop, lo
 def test_its_modules_are_compiled_for_the_sandbox_that_lets_nothing_be_written(shop: Shop, lock: Path) -> None:
     made = shop.create(lock)
     assert len(list(made.folder.rglob("good_toy.*.pyc"))) == 1
+
+
+def test_a_packages_own_tests_are_not_compiled_and_what_cannot_be_is_left(shop: Shop) -> None:
+    """They are a quarter of what is installed, and compiling takes the longest."""
+    more = {"toy_more/__init__.py": "", "toy_more/tests/test_it.py": "", "toy_more/old.py": "print 'of Python 2'\n"}
+    made = shop.create(shop.lock(wheel(shop.folder, "toy_more", more=more)))
+    assert {path.name.partition(".")[0] for path in made.folder.rglob("*.pyc")} >= {"toy_more", "__init__"}
+    assert not list(made.folder.rglob("test_it.*.pyc"))
+    assert list(made.folder.rglob("test_it.py")) and list(made.folder.rglob("old.py"))
 
 
 def test_the_digest_names_what_is_in_it_and_nothing_else(shop: Shop, lock: Path) -> None:
