@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +25,7 @@ Take = Callable[[ConversionSpec, Mapping[str, Any]], None]
 """Hears of a finished conversion: its spec, and its summary as plain data."""
 
 _PRECISION = "target_precision"
+_FLOATS = {"FP16", "FP32"}
 
 
 class InHub(Protocol):
@@ -69,6 +70,11 @@ class Combination:
     apart: tuple[str, ...] = ()
 
     @property
+    def is_float(self) -> bool:
+        """Whether nothing is quantized."""
+        return not PLATFORMS[self.platform].quantizes or self.precision in _FLOATS
+
+    @property
     def title(self) -> str:
         """RVC4 INT8."""
         return f"{PLATFORMS[self.platform].title} {self.precision}".strip()
@@ -98,7 +104,14 @@ def combinations(platforms: Sequence[str], values: Mapping[str, Any]) -> list[Co
             Combination(platform, {**own, _PRECISION: word}, _short(word), (platform, _short(word).lower()))
             for word in precisions
         ]
-    return found
+    tested = _same_images(values) if len(found) > 1 else {}
+    return [replace(one, values={**one.values, **tested}) if one.is_float else one for one in found]
+
+
+def _same_images(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The images that test what is not quantized: those of the others, or verdicts side by side would not compare."""
+    images, stated = values.get("quantization_data"), values.get("verification_images")
+    return {"verification_images": images} if images and not stated and Path(images).is_dir() else {}
 
 
 def _words(text: str | None) -> list[str]:

@@ -72,6 +72,8 @@ def advice(rungs: Sequence[Rung]) -> str:
     if taken is None:
         return ""
     others = [rung for rung in rungs if rung.verdict is not None and rung is not taken]
+    if not taken.fit and not others:
+        return f"{taken.precision} is not ok: {_facts(taken)}. Read its passport before use."
     if not taken.fit:
         return f"none is ok; {taken.precision} loses least ({_facts(taken)}). Read its passport before use."
     beside = "the fastest that is ok" if any(rung.fit for rung in others) else "the only one that is ok"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from oakmill.calibration.datasets import SETS
 from oakmill.conversion import ladder
 from oakmill.errors import SpecError
 from oakmill.settings import Settings
@@ -18,7 +19,7 @@ from oakmill.web.views.filters import precision
 
 WANTED = "wanted"
 """The name of the ticks; their values are rvc2, or rvc4:INT8_STANDARD."""
-PRECISION = "target_precision"
+PRECISION, IMAGES, TESTS = "target_precision", "quantization_data", "verification_images"
 NO_TICK = "Tick at least one platform."
 
 
@@ -107,9 +108,20 @@ def read(form: Fields, source: Source, settings: Settings) -> list[Asked]:
     for tick in chosen:
         beside = sum(other.platform == tick.platform for other in chosen) > 1
         own = form.with_value(PRECISION, tick.precision)
+        if not tick.needs_images and (images := same_images(form)):
+            own = own.with_value(TESTS, images)
         checked = spec_values.read(PLATFORMS[tick.platform].spec, own, source, settings)
         found.append(Asked(tick, checked, f".{_short(tick.precision)}" if beside else ""))
     return found
+
+
+def same_images(form: Fields) -> str:
+    """The user's own images, which also test what they do not calibrate, or verdicts side by side would not compare.
+
+    Empty where the form says which test, or names a set that is not the team's.
+    """
+    images = form.get(IMAGES)
+    return images if images.lower() not in SETS and not form.get(TESTS) else ""
 
 
 def _short(word: str) -> str:

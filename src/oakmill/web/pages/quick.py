@@ -34,7 +34,6 @@ from oakmill.web.views.filters import model_path, plain
 pages = page_router()
 
 MOST = 50
-IMAGES = "quantization_data"
 Upload = Annotated[str, Query(max_length=64, pattern=r"^(aiu_\w+)?$")]
 
 
@@ -85,7 +84,7 @@ def form_page(instance_id: Id, context: Changing, session: Reading, images: Uplo
 def export(instance_id: Id, context: Changing, session: Writing, form: Form) -> Response:
     """Convert to all that is ticked, and go to the results."""
     source, images = source_of(session, context.caller, instance_id), form.get("images")
-    given = form.with_value(IMAGES, images) if images else form
+    given = form.with_value(batch.IMAGES, images) if images else form
     asked = batch.read(given, source, context.at.settings)
     found = requested(context, session, source, asked, source.model.name)
     if found is None:

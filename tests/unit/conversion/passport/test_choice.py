@@ -53,6 +53,11 @@ def test_where_none_is_ok_it_says_so() -> None:
     assert said.startswith("RVC4: none is ok; FP16 loses least (keeps 90.0%, 3.10 MB).")
 
 
+def test_one_alone_that_is_not_ok_is_compared_with_none() -> None:
+    said = choice.in_words("RVC2", [rung("FP16", Severity.WARNING)])
+    assert said == "RVC2: FP16 is not ok: worst output 40.0 dB, 3.10 MB. Read its passport before use."
+
+
 def test_what_was_not_made_is_no_choice() -> None:
     assert choice.in_words("RVC2", [Rung("FP16", refused="no such operator")]) == ""
     assert choice.in_words("RVC2", [rung("FP16")]) == "RVC2: take FP16: worst output 40.0 dB, 3.10 MB."

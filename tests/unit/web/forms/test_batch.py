@@ -52,3 +52,13 @@ def test_a_platform_that_quantizes_nothing_has_one_tick() -> None:
     assert (only.value, only.label, only.on, only.needs_images) == ("rvc2", "FP16", True, False)
     words = {tick.label: tick.needs_images for tick in batch.ticks("rvc4", ())}
     assert words["AUTO"] and words["INT8"] and not words["FP16"]
+
+
+def test_ones_own_images_test_what_they_do_not_calibrate() -> None:
+    """FP16 beside INT8 was judged on generated images, on which a detector finds nothing, and 80 photos lay there."""
+    ticked = ("rvc2", "rvc4:INT8_STANDARD", "rvc4:FP16_STANDARD")
+    found = batch.read(form(*ticked, quantization_data="hands"), of_inputs([NOTHING]), Settings())
+    assert [item.checked.values.get("verification_images") for item in found] == ["hands", None, "hands"]
+    for fields in ({"quantization_data": "random"}, {}, {"quantization_data": "hands", "verification_images": "feet"}):
+        found = batch.read(form(*ticked, **fields), of_inputs([NOTHING]), Settings())
+        assert {item.checked.values.get("verification_images") for item in found} == {fields.get("verification_images")}
