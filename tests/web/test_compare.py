@@ -23,7 +23,7 @@ def test_instances_are_added_moved_to_the_front_and_taken_away(page: Page, pair:
     page.goto(f"/instances/{pair[0]['result_id']}?tab=compare")
     page.locator("tr", has_text="5 shaves").get_by_role("link", name="Compare").click()
     expect(page.locator("thead")).to_contain_text("2 shaves")
-    page.get_by_role("link", name="first", exact=True).click()
+    page.get_by_role("link", name="Make first").click()
     expect(page.locator("thead th").nth(1)).to_contain_text("5 shaves")
     page.get_by_role("link", name="Take 2 shaves away").click()
     expect(page.locator("main")).to_contain_text("Choose two or more")

@@ -22,14 +22,15 @@ PAGES = (
     "/conversions", "/conversions?status=failed", "/jobs/{waiting}", "/jobs/{failed}", "/jobs/{succeeded}",
     "/instances/{result}", "/instances/{result}?tab=camera", "/instances/{result}?tab=recipe",
     "/instances/{result}?tab=parameters", "/instances/{result}?tab=lineage", "/instances/{result}?tab=compare",
-    "/compare?a={result}&b={source}", "/compare", "/datasets", "/datasets/{set}", "/datasets/named/random",
-    "/toolchains", "/keys", "/troubleshooting", "/session", "/nowhere", "/quick", "/quick/{source}",
-    "/instances/{source}/batch", "/instances/{source}/matrix", "/instances/{compared}/matrix",
+    "/models/default/compared", "/compare?with={result}&with={source}",
+    "/compare?with={result}&with={other}&with={source}", "/compare", "/datasets", "/datasets/{set}",
+    "/datasets/named/random", "/toolchains", "/keys", "/troubleshooting", "/session", "/nowhere", "/quick",
+    "/quick/{source}", "/instances/{source}/batch", "/instances/{source}/matrix", "/instances/{compared}/matrix",
 )  # fmt: skip
 FAULTS = """async (rules) => {
   const quick = { resultTypes: ["violations"], iframes: false, preload: false };  // no rule asks for what is preloaded
   const found = await axe.run(document, { ...quick, ...rules });
-  return found.violations.filter((item) => ["serious", "critical"].includes(item.impact))
+  return found.violations.filter((item) => ["moderate", "serious", "critical"].includes(item.impact))
     .map((item) => [item.id, ...item.nodes.slice(0, 3).map((node) => node.target + " " + node.failureSummary)]);
 }"""
 CONTRAST = {"runOnly": ["color-contrast", "link-in-text-block"]}
@@ -42,7 +43,7 @@ def known(hub: Served, failed: dict[str, Any], pair: list[dict[str, Any]]) -> di
     """Identifiers of what the pages are about, by word."""
     with hub.client() as client:
         waiting = client.post(f"/jobs/{failed['id']}/retry", json={}).raise_for_status().json()
-    made = {"succeeded": pair[0]["id"], "result": str(pair[0]["result_id"])}
+    made = {"succeeded": pair[0]["id"], "result": str(pair[0]["result_id"]), "other": str(pair[1]["result_id"])}
     made["compared"] = pair[0]["source_id"]
     found = {**hub.ids, **made, "failed": failed["id"], "waiting": waiting["id"]}
     return {**found, "set": add_set(hub, "Every page", pictures(8, seed=5))}

@@ -65,7 +65,7 @@ class Sequence:
         self._texts.append((tuple(a.tolist()), tuple(b.tolist()), sure))
         agreement = float((a == b).mean()) if a.size else 1.0
         self._by_image.append(agreement)
-        worth = float(np.mean(sure)) if sure else 0.0
+        worth = float(np.mean(sure)) if len(set(a.tolist())) > 1 else 0.0  # one class at all steps is no text
         seen = self._sighting
         self._gallery.add(image, agreement, worth, lambda: (seen(reference, a), seen(candidate, b)))
 

@@ -78,6 +78,7 @@ def state_of(context: PageContext, session: Session, job: Job) -> dict[str, Any]
         "command": job_view.command_of_job(job, source, sets),
         "failure": job_view.failure_of(job, source),
         "file": job_view.file_of(files, Role.MODEL),
+        "has_face": job_view.file_of(files, Role.FACE) is not None,
         "has_bundle": job_view.file_of(files, DEBUG_BUNDLE) is not None,
         "may_change": context.caller.may("convert"),
         **_made(context, job, row, result, files),

@@ -45,6 +45,13 @@ def sights(model_id: Id, context: Open, session: Reading) -> Response:
     return context.part("model/sights.html", row=row, sights=_drawn(context.at, row) if row else "")
 
 
+@pages.get("/instances/{instance_id}/sights")
+def sights_of_instance(instance_id: Id, context: Open, session: Reading) -> Response:
+    """A piece of a job's page: images as what it made sees them."""
+    row = instances.instance(session, context.caller, instance_id)
+    return context.part("model/sights.html", row=row, sights=_drawn(context.at, row))
+
+
 @pages.get("/instances/{instance_id}/pictures/{digest}/{number}")
 def picture(
     instance_id: Id, digest: Digest, number: Annotated[int, Path(ge=0, lt=1000)], context: Open, session: Reading

@@ -23,6 +23,7 @@ async function draw() {
   state.innerHTML = text;
   state.querySelectorAll("details").forEach((item, place) => { item.open = opened[place] ?? item.open; });
   if (focused) document.getElementById(focused)?.focus();
+  globalThis.htmx?.process(state);
   freshen(state);
 }
 

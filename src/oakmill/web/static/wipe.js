@@ -43,7 +43,10 @@ function open(figure, drawings, names, words) {
   const head = element("div", "dialog-head passport");
   head.append(element("h3", "break", figure.querySelector("h3")?.textContent), close);
   const inner = element("div", "dialog-body passport");
-  inner.append(stageOf(drawings.map((item) => item.cloneNode(true)), names, words));
+  const stage = stageOf(drawings.map((item) => item.cloneNode(true)), names, words);
+  const { width, height } = drawings[0].viewBox.baseVal;
+  stage.style.setProperty("--shape", width / height);
+  inner.append(stage);
   const lists = figure.querySelector(".pair").cloneNode(true);
   inner.append(lists);
   box.setAttribute("aria-label", words);

@@ -85,8 +85,17 @@ def charts(sides: Sequence[Instance]) -> list[Chart]:
     """Accuracy by each number that two or more are measured by, size, expected time; none of fewer than two bars."""
     keys = dict.fromkeys(str(found["key"]) for row in sides if (found := plots.measured(row)))
     made = [_accuracy(key, sides) for key in keys]
-    made.append(_chart("Size", "less is smaller", sides, lambda row: row.size, filters.size, less=True))
-    made.append(_chart("Expected time of a run", "not measured on a device", sides, _milliseconds, _timed, less=True))
+    made.append(_chart("Size", "less is better", sides, lambda row: row.size, filters.size, less=True))
+    made.append(
+        _chart(
+            "Expected time of a run",
+            "less is better; not measured on a device",
+            sides,
+            _milliseconds,
+            _timed,
+            less=True,
+        )
+    )
     return [chart for chart in made if len(chart.bars) > 1]
 
 
