@@ -161,6 +161,17 @@ class Settings(BaseSettings):
         description="Requests that a key may make in a minute; 0 is no limit. By default 1200 where others can reach "
         "the hub, and none where it listens to this machine alone.",
     )
+    metrics_key: str | None = Field(
+        None,
+        min_length=16,
+        repr=False,
+        exclude=True,  # it is handed on to nobody
+        description="Key with which monitoring reads /metrics, as a bearer token; it opens nothing else.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        "text", description="How the hub and its workers write their log: lines for people, or JSON for machines."
+    )
+    access_log: bool = Field(False, description="Whether the hub writes a line for each request that it answers.")
     public_without_key: bool = Field(False, description="Whether public models may be read without a key.")
 
     hub_url: str | None = Field(

@@ -21,6 +21,7 @@ from oakmill.api import (
     instances,
     jobs,
     keys,
+    metrics,
     models,
     specs,
     teams,
@@ -29,6 +30,7 @@ from oakmill.api import (
     variants,
 )
 from oakmill.hub import problems
+from oakmill.hub.observing import Observed, Traffic
 from oakmill.hub.routing import problem_schema
 from oakmill.hub.state import Hub
 from oakmill.settings import Settings
@@ -58,9 +60,12 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry=NO_TELEMETRY,
     )
     app.state.settings = settings
+    app.state.traffic = Traffic()
+    app.add_middleware(Observed, traffic=app.state.traffic, access_log=settings.access_log)
     for part in PARTS:
         app.include_router(part.routes, prefix=PREFIX)
     app.add_route(f"{PREFIX}/{{rest:path}}", _nothing, ["GET", "POST", "PATCH", "DELETE"], include_in_schema=False)
+    app.include_router(metrics.routes)
     problems.install(app)
     _describe_problems(app)
     return app

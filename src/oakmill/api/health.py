@@ -7,7 +7,8 @@ from pydantic import BaseModel
 from sqlalchemy import text
 
 from oakmill import __version__
-from oakmill.hub.auth import Reading
+from oakmill.errors import Unavailable
+from oakmill.hub.auth import Reading, TheHub
 from oakmill.hub.routing import router
 
 routes = router("hub")
@@ -18,6 +19,24 @@ class Health(BaseModel):
 
     status: str
     version: str
+
+
+@routes.get("/health/live")
+def live(response: Response) -> Health:
+    """Whether this process answers; where it does not, it is to be started anew. Needs no key."""
+    response.headers["Cache-Control"] = "no-store"
+    return Health(status="ok", version=__version__)
+
+
+@routes.get("/health/ready")
+def ready(at: TheHub, session: Reading, response: Response) -> Health:
+    """Whether requests may be sent to this process: its database and its store answer. Needs no key."""
+    session.execute(text("select 1"))
+    at.blobs.has("0" * 64)
+    if at.ending.is_set():
+        raise Unavailable("The hub is about to end.", remedy="Another one takes its place.")
+    response.headers["Cache-Control"] = "no-store"
+    return Health(status="ok", version=__version__)
 
 
 @routes.get("/health")

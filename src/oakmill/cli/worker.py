@@ -27,15 +27,17 @@ def command(once: str | None, ray: bool) -> None:
     `oakmill serve` starts workers by itself; this adds one, on the same machine, or on another one with a hub on
     PostgreSQL and S3.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    from oakmill.hub.log_lines import log_to_stderr
+    from oakmill.settings import current
+
+    settings = current()
+    log_to_stderr(settings.log_format, logging.WARNING)
     logging.getLogger("oakmill").setLevel(logging.INFO)
     if ray and once is not None:
         raise click.UsageError("--ray sends all jobs; --once runs one here.")
     from oakmill.jobs.notify import Notifier
-    from oakmill.settings import current
     from oakmill.storage.database import Database
 
-    settings = current()
     db = Database.of(settings)
     notifier = Notifier.of(settings, db)
     if ray:

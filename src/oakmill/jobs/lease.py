@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from oakmill.jobs import queue
+from oakmill.jobs import queue, roster
 from oakmill.jobs.job_log_writer import Held
 from oakmill.jobs.notify import Notifier, Subscription, control_topic
 from oakmill.jobs.queue import LeaseState
@@ -21,10 +21,10 @@ _log = logging.getLogger(__name__)
 class LeaseKeeper:
     """Extends the lease every `beat_seconds`, and at once when notified of the job; `changed` wakes for a new state."""
 
-    def __init__(self, held: Held, db: Database, notifier: Notifier, settings: Settings) -> None:
+    def __init__(self, worker: str, held: Held, db: Database, notifier: Notifier, settings: Settings) -> None:
         self.state = LeaseState.HELD
         self.changed = Subscription()
-        self._held, self._db, self._notifier = held, db, notifier
+        self._worker, self._held, self._db, self._notifier = worker, held, db, notifier
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._pause = settings.beat_seconds
         self._stopped = threading.Event()
@@ -50,6 +50,7 @@ class LeaseKeeper:
         try:
             with self._db.session() as session:
                 state = queue.beat(session, self._held.job_id, self._held.token, self._lease)
+                roster.beat(session, self._worker, self._held.job_id)
         except SQLAlchemyError as error:  # it may be back before the lease is over
             _log.warning("the lease of job %s was not extended: %s", self._held.job_id, error)
             return

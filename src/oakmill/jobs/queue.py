@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from oakmill.errors import OakmillError
 from oakmill.jobs import fair
 from oakmill.jobs.notify import QUEUE, control_topic, job_topic, notify_at_commit
-from oakmill.jobs.tables import LIVE, Job, JobStatus
+from oakmill.jobs.tables import LIVE, Job, JobStatus, WorkerRow
 from oakmill.registry.tables import Instance, InstanceStatus
 from oakmill.storage.database import now
 
@@ -68,8 +68,11 @@ def add(session: Session, job: Job) -> Job:
 def claim(
     session: Session, worker: str, lease: timedelta, *, memory_mb: int | None = None, job_id: str | None = None
 ) -> Job | None:
-    """Take the next job, or the named one, that asks for no more than `memory_mb`; None when there is none."""
-    wanted: list[ColumnElement[bool]] = []
+    """Take the next job, or the named one, that asks for no more than `memory_mb`; None when there is none.
+
+    A worker that was paused takes none.
+    """
+    wanted = [~select(WorkerRow.name).where(WorkerRow.name == worker, WorkerRow.paused.is_(True)).exists()]
     if memory_mb is not None:
         wanted.append(Job.memory_mb <= memory_mb)
     if job_id is not None:

@@ -68,6 +68,21 @@ class Job(Base):
     )
 
 
+class WorkerRow(Base):
+    """A worker that was heard of: where it is, since when, its job. One that is `paused` takes no further job."""
+
+    __tablename__ = "workers"
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
+    machine: Mapped[str] = mapped_column(Name)
+    pid: Mapped[int] = mapped_column()
+    version: Mapped[str] = mapped_column(String(32))
+    memory_mb: Mapped[int] = mapped_column()
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    beat: Mapped[datetime] = mapped_column(UtcDateTime)
+    job_id: Mapped[str | None] = mapped_column(Id)
+    paused: Mapped[bool] = mapped_column(default=False)
+
+
 class LogLine(Base):
     """A line of a job's log; `number` counts from 1 within the job, and is what a reader resumes from."""
 

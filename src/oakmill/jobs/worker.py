@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from types import FrameType
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from oakmill.errors import HubError, LimitExceeded, OakmillError, StoreUnreachable
-from oakmill.jobs import presence, publish, queue, resources, workspace
+from oakmill.jobs import presence, publish, queue, resources, roster, workspace
 from oakmill.jobs.job_log_writer import Held, JobLogWriter, LeaseLost
 from oakmill.jobs.lease import LeaseKeeper
 from oakmill.jobs.notify import POLL_SECONDS, QUEUE, Notifier, Subscription
@@ -57,6 +57,7 @@ class Worker:
         self._subscription: Subscription | None = None
         self._children = Children()
         self._child: Child | None = None
+        self._heard = float("-inf")
 
     def run(self) -> None:
         """Take jobs until the worker is asked to end; a job that runs then is given back, untried."""
@@ -95,6 +96,7 @@ class Worker:
             self._subscription = None
             self._dismiss()
             self._children.close()
+            self._leave()
 
     def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
@@ -118,6 +120,7 @@ class Worker:
         """Claim a job; None when there is none, or no database."""
         lease = timedelta(seconds=self.settings.lease_seconds)
         try:
+            self._tell_alive()
             with self.db.reading() as session:
                 if queue.is_idle(session):
                     return None
@@ -128,13 +131,26 @@ class Worker:
             _log.warning("the queue cannot be read: %s", error)
             return None
 
+    def _tell_alive(self) -> None:
+        """Be heard of now and then, also without a job."""
+        if time.monotonic() - self._heard < self.settings.beat_seconds:
+            return
+        with self.db.session() as session:
+            if not roster.beat(session, self.name, None):
+                roster.enter(session, self.name, self.memory_mb)
+        self._heard = time.monotonic()
+
+    def _leave(self) -> None:
+        with suppress(SQLAlchemyError), self.db.session() as session:
+            roster.leave(session, self.name)
+
     def _work(self, job: Job) -> None:
         """Run a job to its end, whatever happens: this is where everything is caught."""
         writer, workspace = JobLogWriter(Held.of(job), self.db), Workspace(self.settings, job)
         _log.info("job %s (%s), attempt %d", job.id, job.name, job.attempt)
         child, self._child = self._child or self._children.start(), None
         try:
-            with LeaseKeeper(writer.held, self.db, self.notifier, self.settings) as keeper:
+            with LeaseKeeper(self.name, writer.held, self.db, self.notifier, self.settings) as keeper:
                 _Attempt(self, job, writer, workspace, keeper, child).run()
         except LeaseLost:
             _log.warning("job %s was lost to another worker; nothing of this attempt is kept", job.id)
@@ -143,6 +159,7 @@ class Worker:
         finally:
             child.stop()
             workspace.clear()
+            self._heard = float("-inf")
 
 
 class _Attempt:

@@ -17,6 +17,7 @@ from contextlib import suppress
 import uvicorn
 from fastapi import FastAPI
 
+from oakmill.hub.log_lines import log_to_stderr
 from oakmill.server.app import create
 from oakmill.server.connections import Connection, Rarely, allow_many
 from oakmill.server.parent import ALIVE_SECONDS, ENDING_SECONDS, HAND_OVER
@@ -95,7 +96,7 @@ class WebServer(uvicorn.Server):
 
 def main() -> None:
     """Answer until asked to end."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    log_to_stderr(current().log_format)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     # What they say of connections strangers cause; uvicorn's errors are ours.

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from oakmill.conversion.passport.page import STYLE
 from oakmill.errors import OakmillError
 from oakmill.hub import problems
+from oakmill.hub.log_lines import REQUEST
 from oakmill.web.icons import icon
 from oakmill.web.navigation import uncounted
 from oakmill.web.views import filters
@@ -80,5 +81,5 @@ def error_page(request: Request, error: OakmillError) -> HTMLResponse:
     template = "error_part.html" if short else "error.html"
     frame = {"navigation": uncounted(request.url.path), "caller": getattr(request.state, "caller", None)}
     title = _TITLES.get(error.status, "Something went wrong")
-    told = problems.of(error, request.app.state.settings.home)
+    told = problems.of(error, request.app.state.settings.home).model_copy(update={"request_id": REQUEST.get()})
     return page(request, template, status=error.status, error=told, heading=title, **frame)
