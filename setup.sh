@@ -69,5 +69,6 @@ set_up_pages() {
     (cd "$root" && npm ci --silent) || return 1
     mkdir -p "$vendor"
     cp "$root/node_modules/htmx.org/dist/htmx.min.js" "$vendor/"
+    cp "$root/node_modules/htmx.org/LICENSE" "$vendor/htmx.LICENSE"
     echo "$pages" >"$vendor/.oakmill"
 }

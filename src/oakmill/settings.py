@@ -31,6 +31,11 @@ class Settings(BaseSettings):
         False,
         description="Whether a command installs a toolchain that it needs and that is missing; ./run switches it on.",
     )
+    command: str = Field(
+        "oakmill",
+        min_length=1,
+        description="How this program is called in the commands that pages show; ./run says ./run.",
+    )
     accepted_licences: tuple[str, ...] = Field(
         (),
         description="Licences that you accept by their names, for toolchains that are installed at your word alone: "

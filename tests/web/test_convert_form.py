@@ -124,7 +124,7 @@ def test_an_archive_fills_in_and_its_values_are_asked_for_once(page: Page, hub: 
 def test_calibration_sets_are_choices_and_random_is_warned_of(page: Page, net: str) -> None:
     page.goto(f"/instances/{net}/convert/rvc4")
     sets = page.get_by_role("radiogroup", name="Quantization data")
-    for name in ("Driving", "Food", "General", "Indoors", "Random", "Warehouse"):
+    for name in ("General", "Starter", "Random"):  # of what is not installed only General: a request may mean it
         expect(sets.get_by_text(name, exact=True)).to_be_visible()
     expect(sets).to_contain_text("Random pixels wreck accuracy")
     expect(page.locator("#f-target_precision")).to_have_value("AUTO")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -39,6 +39,10 @@ ENOUGH = {
     Precision.INT16_STANDARD: (10, 50),
 }
 """For each mode that is calibrated by images: how many are too few, and how many are little."""
+
+FILES = "files"
+"""In a finding's evidence: the files that are best taken out of the set."""
+MOST_NAMED = 2000
 
 _NOISE = 0.5  # correlation of neighbouring pixels: photos have 0.8 to 1, random pixels 0, and 0.25 once made smaller
 _BLANK = 2.0  # standard deviation, of 255
@@ -134,13 +138,14 @@ def examine(files: Sequence[Path], expected: Expectation | None = None) -> Diagn
     seen = {path: look for path, look in looks.items() if isinstance(look, _Look)}
     broken = {path: look for path, look in looks.items() if isinstance(look, str)}
     broken |= {path: words for path in arrays if (words := problem(path))}
-    copies = len(drawn) - len(distinct(drawn))
+    again = set(drawn) - set(distinct(drawn))
+    copies = len(again)
     twins = max(0, _near_twins(list(seen.values())) - copies)
     mean, std = _channels(list(seen.values()))
     findings = [
         *_broken(broken, len(drawn)),
         *_enough(round((len(drawn) - len(broken) - copies - twins) * len(files) / len(drawn)), known),
-        *_twins(copies, twins, len(drawn)),
+        *_twins(again, twins, len(drawn)),
         *_images(list(seen.values()), known),
         *mistakes("", known.mean, known.scale, encoding=known.encoding),
         *_normalised(mean, std, known),
@@ -214,15 +219,17 @@ def _near_twins(looks: Sequence[_Look]) -> int:
 Findings = Iterator[Finding]
 
 
-def _found(code: str, severity: Severity, message: str, remedy: str) -> Finding:
-    return Finding(code, severity, message, remedy=remedy)
+def _found(code: str, severity: Severity, message: str, remedy: str, files: Iterable[Path] = ()) -> Finding:
+    """A finding; `files` are those that are best taken out of the set."""
+    named = sorted(path.as_posix() for path in files)[:MOST_NAMED]
+    return Finding(code, severity, message, remedy=remedy, evidence={FILES: named} if named else {})
 
 
 def _broken(broken: dict[Path, str], total: int) -> Findings:
     if broken:
         path, words = min(broken.items())
         message = f"{len(broken)} of {total} files cannot be used, such as {path.name}: it {words}"
-        yield _found("damaged", Severity.ERROR, message, "Remove them; `oakmill datasets add` leaves them out.")
+        yield _found("damaged", Severity.ERROR, message, "Remove them; `oakmill datasets add` leaves them out.", broken)
 
 
 def _enough(count: int, expected: Expectation) -> Findings:
@@ -233,10 +240,11 @@ def _enough(count: int, expected: Expectation) -> Findings:
         yield _found("few", severity, message, f"Give at least {few}, of all that the camera will see.")
 
 
-def _twins(copies: int, near: int, total: int) -> Findings:
-    if copies:
+def _twins(again: Collection[Path], near: int, total: int) -> Findings:
+    if copies := len(again):
         message = f"{copies} of {total} files are copies of others: they add nothing"
-        yield _found("duplicates", _by_share(copies / total), message, "Remove them; `oakmill datasets add` does.")
+        remedy = "Remove them; `oakmill datasets add` does."
+        yield _found("duplicates", _by_share(copies / total), message, remedy, again)
     if near:
         message = f"{near} of {total} images look almost like another, as the frames of a film do"
         yield _found("near_duplicates", _by_share(near / total), message, "Take frames further apart.")

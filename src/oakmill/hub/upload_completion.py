@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -11,17 +10,17 @@ from sqlalchemy.orm import Session
 
 from oakmill.errors import Conflict, HashMismatch, OakmillError, TooLarge
 from oakmill.findings import Severity, worst_first
+from oakmill.hub import sets
 from oakmill.hub.parameters import FILES
 from oakmill.hub.state import Hub
 from oakmill.hub.wire import Completed
 from oakmill.jobs import ingest, queue, submit
 from oakmill.jobs.tables import Job
-from oakmill.registry import datasets, teams
+from oakmill.registry import teams
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Dataset, Instance, InstanceFile
 from oakmill.storage.blobs import Stored
 from oakmill.storage.tables import Upload, UploadStatus
-from oakmill.untrusted.questions import SET_ZIP, ExamineSet, SetFacts
 
 
 def arrive(at: Hub, caller: Caller, upload: Upload) -> Completed:
@@ -111,29 +110,8 @@ def _has_file(at: Hub, instance_id: str, upload: Upload, stored: Stored) -> bool
 
 
 def _dataset(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Completed:
-    name = upload.purpose["name"]
-    with at.db.reading() as session:
-        for row in datasets.listed(session, caller):
-            if row.name == name.strip() and row.sha256 == stored.sha256:
-                return _completed(upload, stored, dataset_id=row.id)
-    found = _examined(at, upload, stored)
-    with at.db.session() as session:
-        at.blobs.record(session, stored)
-        made = datasets.create(
-            session, caller, name=name, sha256=stored.sha256, size=stored.size,
-            count=found.count, report=found.as_report(),
-        )  # fmt: skip
-        return _completed(upload, stored, dataset_id=made.id)
-
-
-def _examined(at: Hub, upload: Upload, stored: Stored) -> SetFacts:
-    """What is in a zip of images; what is wrong with it is told under its own name."""
-    files = {SET_ZIP: partial(at.blobs.fetch, stored.sha256)}
-    try:
-        return at.isolated.ask(ExamineSet(images="few"), files, upload.team_id)
-    except OakmillError as error:
-        error.message = error.message.replace(SET_ZIP, upload.name)
-        raise
+    made = sets.receive(at, caller, upload.purpose["name"], stored, upload.team_id, file=upload.name)
+    return _completed(upload, stored, dataset_id=made)
 
 
 def _quantization(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Completed:
@@ -156,7 +134,7 @@ def _parameter(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Compl
     """
     if upload.purpose["parameter"] not in FILES or not upload.name.lower().endswith(".zip"):
         return _completed(upload, stored, reference=upload.id)
-    found = _examined(at, upload, stored)
+    found = sets.examined(at, stored, upload.team_id, file=upload.name)
     told = [item for item in worst_first(found.doctor.findings) if item.severity.rank >= Severity.WARNING.rank]
     notes = tuple(": ".join(filter(None, (item.title, item.message))) for item in told)
     return _completed(upload, stored, reference=upload.id, images=found.count, notes=notes)

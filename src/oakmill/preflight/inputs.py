@@ -120,6 +120,14 @@ def _text(shape: Sequence[int | None]) -> str:
     return ",".join("?" if size is None else str(size) for size in shape)
 
 
+def _edits(name: str, *, shapes: Sequence[Sequence[int]] = (), **fields: str) -> dict[str, list[dict[str, object]]]:
+    """The remedy as edits of a spec, one of which is to be chosen: a shape of several, or values of fields."""
+    found: list[dict[str, object]] = [{f"inputs.{name}.shape": list(shape)} for shape in shapes]
+    if fields:
+        found.append({f"inputs.{name}.{key}": value for key, value in fields.items()})
+    return {"edits": found}
+
+
 class Inputs:
     """The inputs of a model, with what is asked of them."""
 
@@ -177,11 +185,13 @@ class Inputs:
                 yield Finding(
                     Code.SHAPE, Severity.ERROR, f"input {name!r} is {_text(shape)}, asked for is {_text(asked)}",
                     subject=name, remedy=f"--shape {name}={_text(suggestion(shape, self.stride)[0])}",
+                    evidence=_edits(name, shapes=self._suggested(shape)),
                 )  # fmt: skip
         elif _is_nothing(value) and None not in shape[1:]:
             yield Finding(
                 Code.OPEN_SHAPE, Severity.ERROR, f"input {name!r} has no elements: its first dimension is 0",
                 subject=name, remedy=f"--shape {name}={_text((1, *shape[1:]))}, where 0 stands for an open batch",
+                evidence=_edits(name, shapes=[(1, *(size or 1 for size in shape[1:]))]),
             )  # fmt: skip
         elif None in shape[1:] and not self._follows(value):
             filled, sides = suggestion(shape, self.stride)
@@ -191,7 +201,17 @@ class Inputs:
             yield Finding(
                 Code.OPEN_SHAPE, Severity.ERROR, f"input {name!r} has open dimensions: {_text(shape)}{several}",
                 subject=name, remedy=f"--shape {name}={_text(filled)}",
+                evidence=_edits(name, shapes=self._suggested(shape)),
             )  # fmt: skip
+
+    def _suggested(self, shape: Shape) -> list[tuple[int, ...]]:
+        """Whole shapes in the place of an open one, one for each usual side that fits."""
+        filled, sides = suggestion(shape, self.stride)
+        around = _sides(shape)
+        return [
+            tuple(side if axis in around and shape[axis] is None else size for axis, size in enumerate(filled))
+            for side in sides
+        ] or [filled]
 
     def _follows(self, value: ValueInfoProto) -> bool:
         """Whether the open dimensions have names that another input's asked shape gives a number."""
@@ -219,6 +239,7 @@ class Inputs:
                 f"input {value.name!r} of {_text(asked)}: the network makes maps {self.stride} times smaller and "
                 "enlarges them again, so sides that are no multiples may not fit, or shift what is found",
                 subject=value.name, remedy=f"--shape {value.name}={_text(better)}",
+                evidence=_edits(value.name, shapes=[tuple(better)]),
             )  # fmt: skip
 
     def _batch(self, value: ValueInfoProto) -> Iterator[Finding]:
@@ -268,12 +289,15 @@ class Inputs:
                 Code.ENCODING, Severity.WARNING,
                 f"input {value.name!r} is said to be GRAY and has 3 channels: cameras' grey images have one",
                 subject=value.name, remedy=flags,
+                evidence=_edits(value.name, encoding_from="RGB", encoding_to="BGR"),
             )  # fmt: skip
         if channels not in (3, None) and named & _COLOURS:
+            order = "GRAY" if channels == 1 else "NONE"
             yield Finding(
                 Code.ENCODING, Severity.ERROR,
                 f"input {value.name!r} has {channels} channel(s), which are in no {min(map(str, named))} order",
-                subject=value.name, remedy=f"--encoding-from {value.name}={'GRAY' if channels == 1 else 'NONE'}",
+                subject=value.name, remedy=f"--encoding-from {value.name}={order}",
+                evidence=_edits(value.name, encoding_from=order, encoding_to=order),
             )  # fmt: skip
 
     def _rank(self, value: ValueInfoProto, title: str) -> Iterator[Finding]:

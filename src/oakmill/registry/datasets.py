@@ -75,6 +75,22 @@ def listed(session: Session, caller: Caller) -> list[Dataset]:
     return list(session.scalars(select(Dataset).where(_visible(caller)).order_by(Dataset.name, Dataset.id)))
 
 
+def replace(
+    session: Session, caller: Caller, name: str, *, sha256: str, size: int, count: int, report: dict[str, Any]
+) -> None:
+    """Put other bytes, complete in the store, in the place of the set's; the old ones are freed later.
+
+    Raises:
+        NoKey: No key was given.
+        NotFound: The caller's team has none of that name.
+        Forbidden: The key does not allow it.
+    """
+    dataset = seen(session, caller, name)
+    caller.require("convert")
+    dataset.sha256, dataset.size, dataset.count, dataset.report = sha256, size, count, report
+    audit.record(session, caller, "dataset.replace", dataset.id, of_team=dataset.team_id, name=dataset.name)
+
+
 def delete(session: Session, caller: Caller, name: str) -> None:
     """Delete the calibration set; its bytes are freed later. Conversions made with it keep its hash in their recipe.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from oakmill.errors import ToolchainMissing
 from oakmill.processes.events import ToolEvent, Watcher, ignore
 from oakmill.processes.tree import ask
+from oakmill.processes.uv import uv
 from oakmill.settings import Settings
 
 _START_SECONDS = 10
@@ -110,22 +111,6 @@ def _try(python: Path, version: str) -> tuple[Path | None, str]:
     if lines[-2] != version:
         return None, f"is Python {lines[-2]}"
     return Path(lines[-1]), ""
-
-
-def uv() -> Path:
-    """The uv program that was installed with Oakmill.
-
-    Raises:
-        ToolchainMissing: it is not there.
-    """
-    from uv import find_uv_bin
-
-    try:
-        return Path(find_uv_bin())
-    except FileNotFoundError as error:
-        raise ToolchainMissing(
-            f"uv, which makes toolchains' environments, is not installed: {error}", remedy="Run ./run again."
-        ) from None
 
 
 def _from_uv(version: str) -> Path | str:

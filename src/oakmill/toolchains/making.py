@@ -19,11 +19,11 @@ from oakmill.processes import sandbox
 from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.run import Finished, Limits, run
 from oakmill.processes.tree import ask
+from oakmill.processes.uv import uv
 from oakmill.settings import Settings
 from oakmill.toolchains import environments
 from oakmill.toolchains.environments import LIBRARIES, RECORD, Environment
 from oakmill.toolchains.growth import TESTS, Growth
-from oakmill.toolchains.interpreters import uv
 
 _FORMAT = 1
 _PLATFORM = "x86_64-manylinux_2_28"

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 
 from oakmill.calibration.datasets.files import find_files, is_image
 from oakmill.calibration.datasets.zips import unpack
-from oakmill.calibration.doctor import examine
+from oakmill.calibration.doctor import FILES, Diagnosis, examine
 from oakmill.calibration.images import FORMATS, read_image
 from oakmill.calibration.labels import BadLabels, labels_of
 from oakmill.errors import OakmillError
@@ -43,13 +44,22 @@ def examine_set(asked: ExamineSet, place: Place) -> SetFacts:
     return SetFacts(
         count=len(files),
         left_out=left_out,
-        doctor=examine(files, asked.expected),
+        doctor=_within(root, examine(files, asked.expected)),
         names=tuple(path.relative_to(root).as_posix() for path in files),
         sizes=tuple(size for size, _ in seen),
         images=tuple(jpeg(pixels) if pixels is not None else "" for _, pixels in seen),
         histogram=_histogram([pixels for _, pixels in seen if pixels is not None]),
         labels=_labels(root, files),
     )
+
+
+def _within(root: Path, found: Diagnosis) -> Diagnosis:
+    """A diagnosis whose findings name files by their place in the set."""
+    findings = []
+    for item in found.findings:
+        named = [Path(name).relative_to(root).as_posix() for name in item.evidence.get(FILES, ())]
+        findings.append(replace(item, evidence={**item.evidence, FILES: named}) if named else item)
+    return replace(found, findings=tuple(findings))
 
 
 def _labels(root: Path, files: Sequence[Path]) -> str:

@@ -15,7 +15,9 @@ from oakmill.web.pages import (
     conversions,
     convert,
     datasets,
+    docs,
     evidence,
+    examples,
     graph,
     instances,
     job_actions,
@@ -34,7 +36,7 @@ from oakmill.web.routing import Nowhere
 
 PARTS = (
     assets, session, models, sights, removal, arrival, card, instances, convert, batch, matrix, quick, conversions,
-    jobs, job_actions, evidence, troubleshooting, compare, datasets, toolchains, keys, graph, colours,
+    jobs, job_actions, evidence, troubleshooting, examples, compare, datasets, toolchains, keys, graph, colours, docs,
 )  # fmt: skip
 """In the order in which their routes are tried."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from oakmill import __version__
 from oakmill.conversion.passport.page import STYLE
 from oakmill.errors import OakmillError
 from oakmill.hub import problems
 from oakmill.hub.log_lines import REQUEST
+from oakmill.settings import current
 from oakmill.web.icons import icon
 from oakmill.web.navigation import uncounted
 from oakmill.web.views import filters
@@ -23,6 +26,11 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 ELSEWHERE = {STYLE.name: STYLE}
 """Static files that belong to what is drawn in another room."""
+_COMMANDS = re.compile(
+    r"(?<![\w./-])oakmill(?= (?:convert|check|replay|verify|evaluate|compare|toolchains|datasets|login|models|upload|"
+    r"download|jobs|logs|serve|worker|keys|backup|restore|cache|doctor)\b)"
+)
+"""Where a text speaks of one of this program's commands."""
 _TITLES = {
     403: "You may not do this",
     404: "Nothing is here",
@@ -63,7 +71,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(static=static, icon=icon)
+    made.globals.update(static=static, icon=icon, version=__version__)
     made.filters.update(filters.ALL)
     return made
 
@@ -72,7 +80,12 @@ def page(request: Request, template: str, *, status: int = 200, **context: Any) 
     """A template as an answer."""
     theme = request.cookies.get("theme", "")
     context |= {"theme": theme if theme in ("dark", "light") else "", "path": request.url.path}
-    return HTMLResponse(environment().get_template(template).render(context), status)
+    return HTMLResponse(typed(environment().get_template(template).render(context), current().command), status)
+
+
+def typed(text: str, command: str) -> str:
+    """A text whose commands can be typed as they stand: this program is called as it was here."""
+    return text if command == "oakmill" else _COMMANDS.sub(lambda _: command, text)
 
 
 def error_page(request: Request, error: OakmillError) -> HTMLResponse:

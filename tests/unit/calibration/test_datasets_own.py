@@ -153,10 +153,19 @@ def test_a_folder_that_cannot_be_written_is_named(folder: Path, tmp_path: Path) 
 def test_entries_are_the_named_sets_and_then_the_own(folder: Path, settings: Settings) -> None:
     add("mine", folder, settings)
     found = entries(settings)
-    assert [entry.name for entry in found] == ["driving", "food", "general", "indoors", "random", "warehouse", "mine"]
-    assert {entry.state for entry in found[:6]} == {State.MISSING}
-    assert isinstance(found[6], Entry)
-    assert found[6].description == "Added from photos."
+    assert [entry.name for entry in found] == [
+        "driving",
+        "food",
+        "general",
+        "indoors",
+        "random",
+        "starter",
+        "warehouse",
+        "mine",
+    ]
+    assert {entry.state for entry in found[:7]} == {State.MISSING}
+    assert isinstance(found[7], Entry)
+    assert found[7].description == "Added from photos."
 
 
 def test_names_that_are_not_text_are_kept(settings: Settings, tmp_path: Path) -> None:

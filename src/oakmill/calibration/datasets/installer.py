@@ -1,4 +1,4 @@
-"""Installs a named set: fetched from Open Images or generated, goes on where it was stopped, complete or not there."""
+"""Installs a named set: fetched or generated; it goes on where it was stopped, and is complete or not there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from threading import Event
 import numpy as np
 from PIL import Image
 
-from oakmill.calibration.datasets import open_images, store
+from oakmill.calibration.datasets import open_images, starter, store
 from oakmill.calibration.datasets.catalog import SEED, SETS, NamedSet
 from oakmill.calibration.datasets.fetch import FetchFailed, Limits, NotThere, fetch
 from oakmill.calibration.datasets.files import problem
@@ -74,7 +74,7 @@ def install(name: str, settings: Settings, watch: Watcher = ignore) -> SetRecord
                 return there
             _begin_again(folder, store.half_done(name, settings))
         work = _Work(SETS[name], store.half_done(name, settings), settings, watch)
-        record = work.generate() if SETS[name].origin == "generated" else work.collect()
+        record = work.made()
         (work.folder / _JOURNAL).unlink(missing_ok=True)
         store.write(record, work.folder)
         store.place(work.folder, name, settings)
@@ -118,6 +118,23 @@ class _Work:
         self.files = folder / store.FILES
         self.files.mkdir(parents=True, exist_ok=True)
         self._sources: dict[str, str] = {}
+
+    def made(self) -> SetRecord:
+        """The set, by what it is drawn from."""
+        makers = {"generated": self.generate, "packages": self.crop}
+        return makers.get(self.wanted.origin, self.collect)()
+
+    def crop(self) -> SetRecord:
+        """The set of crops of photos that packages carry."""
+        records = []
+        with _remedied():
+            for path, photo in starter.write(self.files, self.settings, self.watch):
+                source = {**asdict(photo), "changes": "cropped, mirrored, brightened or darkened"}
+                records.append(FileRecord(path.name, file_sha256(path), path.stat().st_size, source))
+        self._remove_all_but(records)
+        licences = "; ".join(sorted({f"{photo.name}: {photo.by}, {photo.licence}" for photo in starter.PHOTOS}))
+        about: dict[str, object] = {"source": "photos in packages on PyPI", "seed": SEED, "licence": licences}
+        return self._record(records, about)
 
     def generate(self) -> SetRecord:
         """The set of random pixels: 8-bit RGB, each value equally likely, each image with its own seed."""

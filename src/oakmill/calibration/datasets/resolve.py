@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from oakmill.calibration.datasets import store
-from oakmill.calibration.datasets.catalog import SETS
+from oakmill.calibration.datasets.catalog import DEFAULT, SETS
 from oakmill.calibration.datasets.files import SUFFIXES, find_files, is_known
 from oakmill.calibration.datasets.installer import install
 from oakmill.calibration.datasets.store import SetRecord
@@ -16,8 +16,6 @@ from oakmill.calibration.datasets.zips import unpack
 from oakmill.errors import SourceError
 from oakmill.files import expanded
 from oakmill.settings import Settings
-
-DEFAULT = "general"
 
 
 class SetMissing(SourceError):
@@ -41,7 +39,8 @@ class Dataset:
 
 
 def resolve(value: str | None, settings: Settings, work: Path) -> Dataset:
-    """The files that a value means; nothing else is ever taken in their place. Random pixels are made when asked for.
+    """The files that a value means; nothing else is ever taken in their place. Random pixels and the
+    starter set are made when asked for.
 
     A value with a slash, or with the suffix of a zip or image, is a path; so is one that begins with a dot or
     a tilde. A bare word is a set (the named ones in any case: GENERAL), and only if there is no set of that
@@ -78,8 +77,8 @@ def _looks_like_path(value: str) -> bool:
 
 
 def _generated(name: str, settings: Settings) -> SetRecord | None:
-    """A set that needs nothing from outside is made where it is first asked for."""
-    if name not in SETS or SETS[name].origin != "generated":
+    """A set that needs nothing from Open Images is made where it is first asked for."""
+    if name not in SETS or not SETS[name].is_made_when_asked:
         return None
     return install(name, settings)
 

@@ -6,19 +6,14 @@ from collections.abc import Iterator
 
 from sqlalchemy.orm import Session
 
-from oakmill.calibration.datasets import store
-from oakmill.calibration.datasets.catalog import SETS
 from oakmill.heads import families
-from oakmill.registry import datasets
 from oakmill.registry.callers import Caller
 from oakmill.settings import Settings
 from oakmill.spec.platforms import PLATFORMS, Tools
 from oakmill.toolchains import catalog
 from oakmill.toolchains.base import State, Status
+from oakmill.web.forms import images
 from oakmill.web.forms.fields import Option
-from oakmill.web.views.filters import counted
-
-DEFAULT_SET = "general"
 
 
 def families_by_hand() -> list[Option]:
@@ -28,13 +23,12 @@ def families_by_hand() -> list[Option]:
 
 def choices_of(session: Session, caller: Caller, platform: str, settings: Settings) -> dict[str, list[Option]]:
     """For each field whose choices are this hub's, what there is."""
-    own = list(_own_sets(session, caller))
     found = {
-        "quantization_data": [*_named_sets(settings), *own],
+        images.FIELD: images.options(session, caller, settings),
         "head": families_by_hand(),
         "verification_images": [
             Option("", "Those of the quantization", "held out, never those that calibrated it"),
-            *own,
+            *images.own_sets(session, caller),
         ],
     }
     facts = PLATFORMS[platform]
@@ -43,24 +37,6 @@ def choices_of(session: Session, caller: Caller, platform: str, settings: Settin
     if facts.tools:
         found[facts.tools.field] = list(_versions(facts.tools, settings))
     return found
-
-
-def _named_sets(settings: Settings) -> Iterator[Option]:
-    for entry in store.entries(settings):
-        if entry.name not in SETS:
-            continue
-        there = entry.state is store.State.INSTALLED
-        state = counted(entry.images, "image") if there else f"{entry.state}: oakmill datasets install {entry.name}"
-        note = f"{entry.description} {state[0].upper()}{state[1:]}."
-        if entry.name == "random":
-            note = SETS["random"].note
-        yield Option("" if entry.name == DEFAULT_SET else entry.name, entry.name.capitalize(), note)
-
-
-def _own_sets(session: Session, caller: Caller) -> Iterator[Option]:
-    if caller.is_known:
-        for row in datasets.listed(session, caller):
-            yield Option(row.slug, row.name, f"The team's own. {counted(row.count, 'image')}.")
 
 
 def _versions(tools: Tools, settings: Settings) -> Iterator[Option]:

@@ -47,6 +47,11 @@ class Source:
         return f"{place}:{(self.row.sha256 or '')[:_HASH]}"
 
     @property
+    def names(self) -> list[str]:
+        """The names of its inputs, in order."""
+        return [item["name"] for item in self.tensors]
+
+    @property
     def file(self) -> str:
         """The name of the file that was uploaded."""
         return next((file.name for file in self.row.files if file.role == Role.MODEL), self.row.name)
@@ -57,7 +62,7 @@ class Source:
 
     def prefilled(self) -> dict[str, str]:
         """Which fields of the form come from the archive, or are known of such a network."""
-        names = [item["name"] for item in self.tensors]
+        names = self.names
         said = ((*key.rpartition("."), _ORIGINS[origin]) for key, origin in self.origins.items() if origin in _ORIGINS)
         return {f"inputs.{names.index(name)}.{field}": words for name, _, field, words in said}
 

@@ -21,7 +21,7 @@ from oakmill.spec.flags import options
 from oakmill.spec.platforms import PLATFORMS, PlatformFacts
 from oakmill.toolchains import catalog
 from oakmill.toolchains.base import Status
-from oakmill.web.forms import batch, decided
+from oakmill.web.forms import batch, decided, images
 from oakmill.web.forms import values as spec_values
 from oakmill.web.forms.batch import Asked, Tick
 from oakmill.web.forms.choices import choices_of
@@ -88,6 +88,7 @@ def requested(
     found = batch.together(asked)
     parsed = []
     for item in asked:
+        found.errors |= images.missing(item.checked.spec, context.at.settings)
         if item.checked.spec is None or found.errors:
             continue
         try:
@@ -158,6 +159,7 @@ def _form(
 ) -> Response:
     kind = batch.shared_kind()
     texts = {name: ", ".join(form.all(name)) if len(form.all(name)) > 1 else form.get(name) for name in form}
+    texts.setdefault(images.FIELD, images.first_choice(session, context.caller, context.at.settings, source.model))
     quantizing = next(name for name, facts in PLATFORMS.items() if facts.quantizes)
     choices = choices_of(session, context.caller, quantizing, context.at.settings)
     before = {

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import Query
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from oakmill.errors import OakmillError
+from oakmill.calibration.datasets import SETS
+from oakmill.errors import NotFound, OakmillError
 from oakmill.hub import files, jobs, looks, visibility
-from oakmill.registry import access
+from oakmill.preflight.findings import Report
+from oakmill.registry import access, datasets, instances
 from oakmill.registry.tables import Instance
 from oakmill.spec import preprocessing_rules
 from oakmill.spec.class_names import as_option
 from oakmill.spec.platforms import PLATFORMS, PlatformName
 from oakmill.toolchains import catalog
-from oakmill.web.forms import decided
+from oakmill.web.forms import decided, images
 from oakmill.web.forms import values as spec_values
+from oakmill.web.forms.advice import advice
 from oakmill.web.forms.choices import choices_of
 from oakmill.web.forms.fields import fields_of, groups_of, input_fields
 from oakmill.web.forms.source import Source, source_of
@@ -27,7 +31,7 @@ from oakmill.web.forms.words import words_of
 from oakmill.web.page_context import Changing, Known, Open, PageContext, Reading, Writing
 from oakmill.web.pages import job_actions
 from oakmill.web.routing import Id, page_router
-from oakmill.web.views import heads
+from oakmill.web.views import edits, heads
 from oakmill.web.views.filters import model_path, plain
 
 pages = page_router()
@@ -37,11 +41,32 @@ pages = page_router()
 def platforms(instance_id: Id, context: Open, session: Reading) -> Response:
     """Every platform: where the source can go, and where not and why."""
     source = source_of(session, context.caller, instance_id)
-    reports = [source.report(name) for name in PLATFORMS]
+    given = _given(context)
+    reports = _reports(context, source, given)
     states = {name: catalog.find(name, context.at.settings).status() for name in PLATFORMS}
     draw = context.part if context.is_htmx else context.page
     template = "convert/choice.html" if context.is_htmx else "convert/platforms.html"
-    return draw(template, source=source, reports=reports, about=PLATFORMS, states=states, back=model_path(source.model))
+    return draw(
+        template, source=source, reports=reports, about=PLATFORMS, states=states, back=model_path(source.model),
+        shapes=edits.shapes_wanted(reports, source.names), asked=urlencode(_texts(given)), edits=edits,
+    )  # fmt: skip
+
+
+def _given(context: PageContext) -> Fields:
+    """What the address says of the form's fields, of any platform's."""
+    known = {item.name for row in PLATFORMS.values() for item in fields_of(row.spec)}
+    said = context.request.query_params.multi_items()
+    return Fields([item for item in said if item[0].startswith("inputs.") or item[0] in known])
+
+
+def _reports(context: PageContext, source: Source, given: Fields) -> list[Report]:
+    """What preflight said of each platform when the file came; or says now, with the shapes that are asked for."""
+    found = spec_values.read(next(iter(PLATFORMS.values())).spec, given, source, context.at.settings)
+    shapes = [item for item in found.spec.inputs if item.shape] if found.spec else []
+    if not shapes:
+        return [source.report(name) for name in PLATFORMS]
+    reports = looks.preflight(context.at, source.row, shapes, list(PLATFORMS))
+    return [reports[name] for name in PLATFORMS]
 
 
 @pages.get("/instances/{instance_id}/convert/{platform}")
@@ -55,17 +80,15 @@ def form_page(
 ) -> Response:
     """The platform's form; with the identifier of a job, as it asked; with values of inputs, or a head, with these."""
     source = source_of(session, context.caller, instance_id)
-    stated: dict[str, Any] = dict(PLATFORMS[platform].offered)
+    stated: dict[str, Any] = _offered(context, session, source, platform)
     if job:
         row = visibility.job(session, context.caller, job)
         own = {name: value.removeprefix("dataset:") for name, value in row.files.items()}
         edited = job_actions.edited(row, remedy).model_dump(mode="json", exclude_unset=True)
         stated = {**edited, **{name: value for name, value in own.items() if edited.get(name) == row.spec.get(name)}}
-    names = [item["name"] for item in source.tensors]
-    said = context.request.query_params.multi_items()
-    given = Fields([item for item in said if item[0].startswith("inputs.") or item[0] == "head"])
+    given = _given(context)
     found = spec_values.read(PLATFORMS[platform].spec, given, source, context.at.settings) if list(given) else None
-    texts = {**spec_values.shown(stated, names), **_texts(given)}
+    texts = {**spec_values.shown(stated, source.names), **_texts(given)}
     return _form(context, session, source, platform, texts, found or spec_values.untouched(stated, source))
 
 
@@ -74,6 +97,7 @@ def check(instance_id: Id, platform: PlatformName, context: Known, session: Read
     """What is wrong with the form as it stands, field by field, and the same conversion in other tongues."""
     source = source_of(session, context.caller, instance_id)
     found = spec_values.read(PLATFORMS[platform].spec, form, source, context.at.settings)
+    found.errors |= images.missing(found.spec, context.at.settings)
     fields = [item.name for item in fields_of(PLATFORMS[platform].spec)]
     for at in range(len(source.tensors)):
         fields += [f"inputs.{at}", *(f"inputs.{at}.{item.name}" for item in input_fields())]
@@ -90,7 +114,7 @@ def preflight(instance_id: Id, platform: PlatformName, context: Known, session: 
     report = source.report(platform)
     if shapes:
         report = looks.preflight(context.at, source.row, shapes, [platform])[platform]
-    return context.part("convert/verdict.html", report=report)
+    return context.part("convert/verdict.html", report=report, source=source, edits=edits)
 
 
 @pages.post("/instances/{instance_id}/convert/{platform}/head")
@@ -121,7 +145,8 @@ def export(instance_id: Id, platform: PlatformName, context: Changing, session: 
     """Ask for the conversion, and go to its job; where the form is wrong, it is shown again."""
     source = source_of(session, context.caller, instance_id)
     found = spec_values.read(PLATFORMS[platform].spec, form, source, context.at.settings)
-    if found.spec is not None:
+    found.errors |= images.missing(found.spec, context.at.settings)
+    if found.spec is not None and not found.errors:
         try:
             spec, named = jobs.parse(session, context.caller, platform, found.values)
         except OakmillError as error:
@@ -131,6 +156,40 @@ def export(instance_id: Id, platform: PlatformName, context: Changing, session: 
             job = jobs.convert(session, context.caller, context.at, row, spec, files=named)
             return context.go(f"/jobs/{job.id}")
     return _form(context, session, source, platform, _texts(form), found, status=422)
+
+
+@pages.get("/instances/{instance_id}/convert/{platform}/images")
+def images_field(
+    instance_id: Id,
+    platform: PlatformName,
+    context: Changing,
+    session: Reading,
+    chosen: Annotated[str, Query(max_length=255)] = "",
+) -> Response:
+    """The form's sets anew, where one has come since: that one is chosen."""
+    source = source_of(session, context.caller, instance_id)
+    kind, settings = PLATFORMS[platform].spec, context.at.settings
+    name = images.value_of(chosen)
+    if chosen and chosen not in SETS:
+        name = datasets.seen(session, context.caller, chosen).slug
+    groups = groups_of(kind, {images.FIELD: name}, {}, choices_of(session, context.caller, platform, settings))
+    item = next((item for group in groups for item in group.fields if item.name == images.FIELD), None)
+    if item is None:
+        raise NotFound(f"{platform.upper()} takes no images.", subject=platform)
+    return context.part(
+        "convert/images.html", item=item, here=f"/instances/{source.row.id}/convert/{platform}",
+        ways=images.ways(session, context.caller, context.at, kind),
+        may_install=context.caller.may_for_whole_team("admin"), may_add=context.caller.may_for_whole_team("convert"),
+    )  # fmt: skip
+
+
+def _offered(context: PageContext, session: Session, source: Source, platform: str) -> dict[str, Any]:
+    """What a new form states beyond the spec's defaults: what people are offered first, and images that are there."""
+    found: dict[str, Any] = dict(PLATFORMS[platform].offered)
+    if PLATFORMS[platform].quantizes:
+        chosen = images.first_choice(session, context.caller, context.at.settings, source.model)
+        found |= {images.FIELD: chosen} if chosen else {}
+    return found
 
 
 def values_known(platform: str) -> set[str]:
@@ -172,8 +231,14 @@ def _form(
         unsaid=decided.defaults(source),
         presets=preprocessing_rules.PRESETS,
         report=source.report(platform),
+        edits=edits,
         words=_words(context, source, platform, found),
         back=model_path(source.model),
+        ways=images.ways(session, context.caller, context.at, kind),
+        advice=advice(platform, instances.children(session, source.row)),
+        may_install=context.caller.may_for_whole_team("admin"),
+        may_add=context.caller.may_for_whole_team("convert"),
+        largest=settings.datasets_max_mb,
     )
 
 

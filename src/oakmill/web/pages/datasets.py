@@ -10,11 +10,12 @@ from fastapi import Query
 from fastapi.responses import Response
 
 from oakmill.calibration.datasets import RANDOM_WARNING, SETS, Entry, State, entries, load
-from oakmill.calibration.doctor import ENOUGH, diagnosis_of
-from oakmill.errors import NotFound
-from oakmill.hub import visibility
+from oakmill.calibration.doctor import ENOUGH, FILES, diagnosis_of
+from oakmill.errors import Conflict, NotFound
+from oakmill.hub import sets, visibility
 from oakmill.registry import audit, datasets
 from oakmill.web import installing
+from oakmill.web.forms.submitted import Form
 from oakmill.web.page_context import Changing, Known, PageContext, Reading, Ruling, Writing
 from oakmill.web.routing import Id, page_router
 from oakmill.web.views import albums
@@ -73,7 +74,7 @@ def install(name: Name, context: Ruling, session: Writing) -> Response:
     _require_named(name)
     audit.record(session, context.caller, "dataset.install", name)
     installing.begin(context.at, "set", name)
-    return context.go("/datasets#" + name)
+    return standing(name, context) if context.is_htmx else context.go("/datasets#" + name)
 
 
 @pages.get("/datasets/named/{name}/standing")
@@ -81,7 +82,10 @@ def standing(name: Name, context: Known) -> Response:
     """How far the installation of a set is: a piece of the page, which asks again while there is more to come."""
     _require_named(name)
     work = installing.standing(context.at, "set", name)
-    return context.part("standing.html", work=work, address=f"/datasets/named/{name}/standing")
+    part = context.part("standing.html", work=work, address=f"/datasets/named/{name}/standing")
+    if work and not work.is_running and not work.error:
+        part.headers["HX-Trigger"] = "set-installed"
+    return part
 
 
 @pages.get("/datasets/named/{name}")
@@ -127,6 +131,19 @@ def delete(dataset_id: Id, context: Changing, session: Writing) -> Response:
     datasets.delete(session, context.caller, row.id)
     albums.forget(context.at, row.sha256)
     return context.go("/datasets")
+
+
+@pages.post("/datasets/{dataset_id}/clear")
+def clear(dataset_id: Id, context: Changing, session: Reading, form: Form) -> Response:
+    """Take out of a set what one of its findings names: damaged files, or copies."""
+    row = datasets.seen(session, context.caller, dataset_id)
+    found = albums.album(context.at, SetFiles.of_row(row), context.owner).facts.doctor.findings
+    names = {name for item in found if item.code == form.get("code") for name in item.evidence.get(FILES, ())}
+    if not names:
+        raise Conflict("No such files are in the set any more.", subject=row.id, remedy="Reload the page of the set.")
+    session.expunge(row)
+    sets.clear(context.at, context.caller, row, names)
+    return context.go(f"/datasets/{dataset_id}")
 
 
 def _require_named(name: str) -> None:

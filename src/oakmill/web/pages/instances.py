@@ -20,8 +20,8 @@ from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Orig
 from oakmill.web.page_context import Open, PageContext, Reading
 from oakmill.web.pages.jobs import datasets_of
 from oakmill.web.routing import Id, page_router
-from oakmill.web.views import documents, pictures, snippets
-from oakmill.web.views.job import file_of
+from oakmill.web.views import documents, edits, pictures, remedies, snippets
+from oakmill.web.views.job import file_of, steps_of
 from oakmill.web.views.parameters import parameters_of
 
 pages = page_router()
@@ -51,6 +51,7 @@ def instance_page(instance_id: Id, context: Open, session: Reading, tab: Tab = "
     tabs = {name: label for name, label in TABS.items() if name in _tabs_of(row)}
     chosen = tab if tab in tabs else next(iter(tabs))
     file = file_of(row.files, Role.MODEL)
+    job = _job(context, session, row)
     shown = _SHOWN[chosen](context, session, row)
     model = resolve.model(session, context.caller, Address(row.model_id))  # last: what else is read forgets its team
     return context.page(
@@ -64,11 +65,12 @@ def instance_page(instance_id: Id, context: Open, session: Reading, tab: Tab = "
         variant=session.get_one(Variant, row.variant_id),
         version=session.get_one(Version, row.version_id),
         above=instances.lineage(session, row),
-        job=_job(context, session, row),
+        job=job,
         tabs=tabs,
         tab=chosen,
         snippet=snippets.of(context, model=model, instance=row, file=file.name) if file else None,
         may_change=context.caller.may_change(row.team_id),
+        **_ways_on(session, job, row),
         **shown,
     )
 
@@ -124,6 +126,14 @@ def _passport(context: PageContext, session: Session, row: Instance) -> dict[str
     return {"passport": passport, "body": body, "page_file": file_of(row.files, Role.PASSPORT_PAGE)}
 
 
+def _ways_on(session: Session, job: Job | None, row: Instance) -> dict[str, Any]:
+    """What helps where the result is not as it should be: the job that made it, asked again with an edit."""
+    source = session.get(Instance, row.parent_id) if row.parent_id else None
+    if job is None or source is None:
+        return {"source": None, "steps": (), "asks_colours": False}
+    return {"source": source, "steps": steps_of(job, source), "asks_colours": remedies.asks_colours(job, source)}
+
+
 def _nothing(context: PageContext, session: Session, row: Instance) -> dict[str, Any]:
     """What every tab has is enough."""
     return {}
@@ -140,7 +150,8 @@ def _parameters(context: PageContext, session: Session, row: Instance) -> dict[s
 
 
 def _preflight(context: PageContext, session: Session, row: Instance) -> dict[str, Any]:
-    return {"reports": list(reports_of(row.facts).values())}
+    names = [item["name"] for item in row.facts.get("inputs") or ()]
+    return {"reports": list(reports_of(row.facts).values()), "names": names, "edits": edits}
 
 
 def _lineage(context: PageContext, session: Session, row: Instance) -> dict[str, Any]:

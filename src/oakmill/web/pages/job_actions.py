@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi.responses import Response
 
-from oakmill.conversion.failures import Failure, apply
+from oakmill.conversion.failures import apply
 from oakmill.errors import SpecError
 from oakmill.hub import jobs, visibility
 from oakmill.jobs import submit
@@ -13,6 +13,7 @@ from oakmill.spec import ConversionSpec
 from oakmill.web.forms.submitted import Form
 from oakmill.web.page_context import Changing, Writing
 from oakmill.web.routing import Id, page_router
+from oakmill.web.views import remedies
 
 pages = page_router()
 
@@ -49,18 +50,13 @@ def anew(job_id: Id, context: Changing, session: Writing) -> Response:
 
 
 def edited(job: Job, remedy: str) -> ConversionSpec:
-    """A job's spec, with the edit of one of its failure's remedies where one is numbered.
+    """A job's spec, with the edit of one of its remedies where one is numbered.
 
     Raises:
         SpecError: there is no such remedy, or its edit does not fit.
     """
     spec = submit.spec_of(job)
-    if not remedy:
-        return spec
-    remedies = Failure.model_validate(job.failure or {}).remedies
-    if not remedy.isdecimal() or int(remedy) >= len(remedies):
-        raise SpecError(f"The job has no remedy {remedy!r}.", subject=job.id, remedy="Reload the page of the job.")
-    return apply(remedies[int(remedy)].edit, spec)
+    return apply(remedies.numbered(job, remedy).edit, spec) if remedy else spec
 
 
 def _number(text: str) -> int:

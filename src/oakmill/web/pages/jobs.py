@@ -19,7 +19,7 @@ from oakmill.registry.tables import Dataset, Instance, InstanceFile, Role
 from oakmill.web.page_context import Known, PageContext, Reading
 from oakmill.web.pages.conversions import Row, rows_of
 from oakmill.web.routing import Id, page_router
-from oakmill.web.views import documents, snippets
+from oakmill.web.views import documents, edits, remedies, snippets
 from oakmill.web.views import job as job_view
 
 pages = page_router()
@@ -77,6 +77,9 @@ def state_of(context: PageContext, session: Session, job: Job) -> dict[str, Any]
         "asked": job_view.parameters(job, sets),
         "command": job_view.command_of_job(job, source, sets),
         "failure": job_view.failure_of(job, source),
+        "steps": job_view.steps_of(job, source),
+        "asks_colours": remedies.asks_colours(job, source),
+        "installs": edits.installs if context.caller.may_for_whole_team("admin") else None,
         "file": job_view.file_of(files, Role.MODEL),
         "has_face": job_view.file_of(files, Role.FACE) is not None,
         "has_bundle": job_view.file_of(files, DEBUG_BUNDLE) is not None,

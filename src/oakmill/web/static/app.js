@@ -62,6 +62,15 @@ document.addEventListener("click", (event) => {
   if ("closes" in target.dataset) target.closest("dialog").close();
 });
 
+// What takes a while says so on its button, and is not asked for twice.
+document.addEventListener("submit", (event) => {
+  const busy = event.target.dataset.busy;
+  if (!busy || event.defaultPrevented) return;
+  const button = event.target.querySelector("button");
+  button.disabled = true;
+  button.textContent = busy;
+});
+
 function ago(date) {
   const seconds = (Date.now() - date) / 1000;
   const steps = [[60, "second", 1], [3600, "minute", 60], [86400, "hour", 3600], [2592000, "day", 86400]];

@@ -9,7 +9,7 @@ document.addEventListener("click", async (event) => {
   const elsewhere = answer.headers.get("HX-Redirect");
   if (elsewhere) return location.assign(elsewhere);
   dialog.innerHTML = await answer.text();
-  dialog.showModal();
+  if (!dialog.open) dialog.showModal();
 });
 
 // A click beside the dialog closes it.

@@ -12,7 +12,7 @@ function follow(form) {
   const precision = form.elements.target_precision;
   const isFloat = precision && precision.value.startsWith("FP");
   for (const name of ["quantization_data", "max_quantization_images"]) {
-    const field = form.querySelector(`[name="${name}"]`)?.closest(".field");
+    const field = form.querySelector(`[name="${name}"]`)?.closest("#images, .field");
     if (field) field.hidden = Boolean(isFloat);
   }
 }
@@ -33,4 +33,19 @@ document.addEventListener("click", (event) => {
   field.value = `${field.value.trimEnd()} ${flag.dataset.adds} `.trimStart();
   field.focus();
   field.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
+// What a finding offers is filled into the form that one is in; elsewhere it is a link to a form that has it.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-says-it]");
+  const form = document.querySelector("#convert-form");
+  if (!link || !form) return;
+  event.preventDefault();
+  for (const [name, value] of new URLSearchParams(link.dataset.saysIt)) {
+    const field = form.elements[name];
+    if (!field) return location.assign(link.href);
+    field.value = value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+  }
 });

@@ -23,6 +23,14 @@ zone.addEventListener("drop", (event) => {
 });
 chooser.addEventListener("change", () => chooser.files.length && chosen(chooser.files[0]));
 
+// On its own page next; or, where it was wanted for a conversion, in that form, and chosen.
+async function come(id) {
+  if (!form.dataset.fillsImages) return location.assign(`/datasets/${id}`);
+  await htmx.ajax("GET", `${form.dataset.fillsImages}?chosen=${id}`, { target: "#images", swap: "outerHTML" });
+  form.closest("dialog").close();
+  document.querySelector("#convert-form").dispatchEvent(new Event("change", { bubbles: true }));
+}
+
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const [file, button] = [chooser.files[0], form.querySelector("button.primary")];
@@ -36,7 +44,7 @@ form.addEventListener("submit", async (event) => {
   };
   try {
     const made = await upload(file, { kind: "dataset", name: name.value }, watch);
-    location.assign(`/datasets/${made.dataset_id}`);
+    await come(made.dataset_id);
   } catch (error) {
     [wrong.textContent, button.disabled, bar.hidden, words.textContent] = [error.message, false, true, ""];
   }

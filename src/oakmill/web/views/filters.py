@@ -80,7 +80,11 @@ def task(word: str) -> str:
 
 def precision(word: str) -> str:
     """INT8_STANDARD is INT8; the other modes in full."""
-    return word.removesuffix("_STANDARD").replace("_", " ").lower().replace("int", "INT").replace("fp", "FP")
+    return (
+        word
+        if word == "AUTO"
+        else word.removesuffix("_STANDARD").replace("_", " ").lower().replace("int", "INT").replace("fp", "FP")
+    )
 
 
 def plain(value: Any) -> str:

@@ -18,6 +18,7 @@ from oakmill.registry.tables import Instance, InstanceFile
 from oakmill.spec import ConversionSpec
 from oakmill.spec.flags import options_of
 from oakmill.spec.platforms import PLATFORMS
+from oakmill.web.views import remedies
 from oakmill.web.views.filters import plain
 
 STAGES: Mapping[str, str] = {
@@ -112,6 +113,14 @@ def failure_of(job: Job, source: Instance | None) -> FailureView | None:
     failure = recorded_failure(job)
     next_steps = tuple(_next_step(job, source, number, remedy) for number, remedy in enumerate(failure.remedies))
     return FailureView(failure, next_steps, failure.rule if any(rule.id == failure.rule for rule in rules()) else "")
+
+
+def steps_of(job: Job, source: Instance | None) -> tuple[NextStep, ...]:
+    """What helps a job's result, where it is not ok; an edit that the spec cannot take is left out."""
+    if job.status != JobStatus.SUCCEEDED:
+        return ()
+    found = enumerate(remedies.remedies_of(job))
+    return tuple(step for number, remedy in found if (step := _next_step(job, source, number, remedy)).changes)
 
 
 def recorded_failure(job: Job) -> Failure:

@@ -42,6 +42,7 @@ def test_every_state_is_drawn(status: JobStatus) -> None:
         text = environment().get_template("job/state.html").render(
             **known, job=job, row=row, state="", is_live=status in LIVE, may_change=True, asked=[], retries=[],
             stages=job_view.stages_of(job), headlines=[],
-            failure=job_view.failure_of(job, None),
+            failure=job_view.failure_of(job, None), steps=job_view.steps_of(job, None),
+            asks_colours=False, installs=None,
         )  # fmt: skip
         assert "job-facts" in text
