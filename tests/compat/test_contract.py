@@ -294,6 +294,10 @@ def test_a_layout_that_the_client_guessed_says_nothing(world: World, ready: Json
 def test_what_calibrates_nothing_is_told_and_not_refused(world: World, ready: Json) -> None:
     job = export(world, ready, "rvc2", {"quantization_data": "GENERAL", "max_quantization_images": 9})
     assert "quantization_data: RVC2 quantizes nothing" in world.get(f"/jobs/api/v1/jobs/{job['id']}")["logs"]
+    own = export(world, ready, "rvc2", {"quantization_data": "CUSTOM"})
+    place = world.post(f"{M}/modelInstances/export/{own['id']}/upload_quantization_zip")["upload_url"]
+    assert world.client.put(place, content=b"zip" * 999, headers={"Authorization": ""}).status_code == 200
+    assert world.get(f"/jobs/api/v1/jobs/{own['id']}")["status"] == "QUEUED"
 
 
 def test_the_names_of_a_yolos_classes_reach_its_head(world: World, ready: Json) -> None:

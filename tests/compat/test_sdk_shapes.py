@@ -100,8 +100,8 @@ def test_what_was_compiled_elsewhere_is_stored_and_the_zoo_gives_it(
     other = from_zoo(hub, "default/stored", "RVC4", tmp_path, hub.key)
     assert other.returncode != 0 and "it has RVC2" in other.stdout + other.stderr
     with hub.client(path="") as client:
-        for page in ("", "/passport", "/recipe", "/parameters"):
-            client.get(f"/instances/{stored['id']}{page}", headers={"Accept": "text/html"})
+        for page in ("", "/passport", "/recipe", "/parameters", "/lineage"):
+            assert client.get(f"/instances/{stored['id']}{page}", headers={"Accept": "text/html"}).status_code < 500
 
 
 @pytest.mark.timeout(1900)
@@ -120,3 +120,26 @@ def test_nobody_is_told_what_another_calls_the_same_model(
         texts = [archive.extractfile(name) for name in ("config.json", "buildinfo.json", "recipe.yaml")]
         said = names + "".join(text.read().decode() for text in texts if text)
     assert "acorn-32x48" in said and "dated-32x48" not in said and "Dated" not in said
+
+
+@pytest.mark.timeout(1900)
+def test_the_command_line_gets_what_it_asks_for(hub: ServedHub, sdk: Sdk, tmp_path: Path) -> None:
+    """It sends quantization data to every target, and --no-is-deployable as False: both were refused."""
+    path = makers.tiny(tmp_path / "line.onnx")
+    makers.calibration_images(tmp_path / "own.zip")
+    words = (
+        "convert",
+        "rvc2",
+        "--path",
+        path,
+        "--name",
+        "Line",
+        "--quantization-data",
+        "own.zip",
+        "--no-is-deployable",
+    )
+    done = sdk.run(hub, tmp_path, "-m", "hubai_sdk", *words, "rvc2.superblob", "False", "rvc2.number_of_shaves", "4")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert list(tmp_path.glob("line-32x48-rvc2-*/line-32x48-*.rvc2.tar.xz"))
+    listed = sdk.run(hub, tmp_path, "-m", "hubai_sdk", "instance", "ls", "--model-id", "line")
+    assert "RVC2" in listed.stdout and "ONNX" in listed.stdout

@@ -33,6 +33,9 @@ _OPTIONS = {
     "encoding_to": "encoding",
 }
 """Those that its `opts` may have, or its YAML."""
+_ELSEWHERE = re.compile(r"--(?:debug-bundle|overwrite)\b")
+"""What is said to who converts on their own machine: a hub packs the evidence itself, and overwrites nothing."""
+_OF_THE_MACHINE = re.compile(r"--qairt-root\b|OAKMILL_|\boakmill [a-z]")
 _OF_THE_OPERATOR = "the hub's operator can: "
 
 
@@ -67,11 +70,13 @@ def parameter(field: str) -> str:
 def remedies(failure: Mapping[str, Any]) -> Iterator[str]:
     """What helps against a failure, each on a line, with the values that it needs."""
     for remedy in failure.get("remedies") or ():
-        yield f"Try: {' '.join(_said(remedy))}"
+        if not _ELSEWHERE.search(str(remedy["text"])):
+            yield f"Try: {' '.join(_said(remedy))}"
 
 
 def _said(remedy: Mapping[str, Any]) -> Iterator[str]:
     text = translated(str(remedy["text"])).strip()
+    text = f"{_OF_THE_OPERATOR}{text}" if _OF_THE_MACHINE.search(text) else text
     settings = [f"{name}={value}" for name, value in (remedy.get("settings") or {}).items()]
     if command := remedy.get("command"):
         yield f"{_OF_THE_OPERATOR}{command}"

@@ -190,6 +190,22 @@ def test_a_source_is_no_file_of_a_platform(hub: Hub, isolated: IsolatedWorkers, 
         assert session.get_one(Instance, instance).status == InstanceStatus.PENDING
 
 
+def test_a_file_of_a_platform_is_stored_for_it_and_no_other(
+    hub: Hub, isolated: IsolatedWorkers, shared_data: Path
+) -> None:
+    """An instance for RVC2 could be made, and every file that is one was refused."""
+    blob = next((shared_data / "compiled").glob("*.blob"))
+    instance = pending(hub, "RVC4")
+    with pytest.raises(NotAModel, match="is RVC2, but the instance is for RVC4"):
+        send(hub, isolated, instance, blob.name, blob)
+    with hub.db.session() as session:
+        session.get_one(Instance, instance).model_type = "RVC2"
+    send(hub, isolated, instance, blob.name, blob)
+    with hub.db.reading() as session:
+        found = session.get_one(Instance, instance)
+    assert (found.status, found.origin, found.is_nn_archive) == (InstanceStatus.AVAILABLE, "converted", False)
+
+
 def test_the_bytes_decide_the_format_of_an_instance(hub: Hub, isolated: IsolatedWorkers, tmp_path: Path) -> None:
     """The form guesses a format by the file's name, and the API's default is ONNX: a TFLite file called model.lite, or
     sent by a client that named no type, was refused once it had come."""

@@ -11,7 +11,7 @@ from oakmill.compat.hubai.asks import ExportIn, Rvc2In, Rvc3In, Rvc4In
 from oakmill.compat.wire import MODELS, STORAGE, Json, router
 from oakmill.errors import NotFound, SpecError, ToolchainMissing
 from oakmill.hub import jobs as services
-from oakmill.hub import links, uploads
+from oakmill.hub import links, uploads, visibility
 from oakmill.hub.auth import Converter, TheHub, Writing
 from oakmill.hub.files import base_url
 from oakmill.hub.routing import Id
@@ -23,7 +23,7 @@ from oakmill.registry import access, instances
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Instance
 from oakmill.registry.words import ModelType
-from oakmill.spec.platforms import titles
+from oakmill.spec.platforms import PLATFORMS, titles
 
 routes = router()
 
@@ -56,10 +56,13 @@ def export_hailo(instance_id: Id, caller: Converter) -> Json:
 
 @routes.post(f"{MODELS}/modelInstances/export/{{job_id}}/upload_quantization_zip")
 def announce_zip(job_id: Id, request: Request, session: Writing, caller: Converter, at: TheHub) -> Json:
-    """Where the zip of images is to be put that an export with CUSTOM waits for."""
-    purpose = ForQuantization(kind="quantization", job_id=job_id)
-    made = uploads.announce(session, caller, at, purpose, name=_ZIP)
-    token = links.sign(at.secret, storage.PURPOSE, {"upload": made.id}, seconds=at.settings.link_seconds)
+    """Where the zip of images is to be put that an export with CUSTOM waits for, where it quantizes at all."""
+    job = visibility.changeable_job(session, caller, job_id)
+    upload_id = storage.UNUSED
+    if PLATFORMS[str(job.platform)].quantizes:
+        purpose = ForQuantization(kind="quantization", job_id=job_id)
+        upload_id = uploads.announce(session, caller, at, purpose, name=_ZIP).id
+    token = links.sign(at.secret, storage.PURPOSE, {"upload": upload_id}, seconds=at.settings.link_seconds)
     return {"upload_url": f"{base_url(at, request)}{STORAGE}/quantization/{token}"}
 
 
