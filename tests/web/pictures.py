@@ -27,6 +27,8 @@ PAGES = {
     "new-model": "/models/new",
     "platforms": "/models/{classifier} convert",
     "convert": "/instances/{classifier source}/convert/rvc4",
+    "quick": "/quick/{classifier source}",
+    "matrix": "/instances/{classifier source}/matrix",
     "conversions": "/conversions",
     "job": "/jobs/{job rvc4}",
     "failure": "/jobs/{job failed}",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from oakmill.conversion.passport import bar
 from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.passport.report import Passport
+from oakmill.findings import Severity
 
 _MORE = 0.0005
 """Of the metric: what is worth a word, as numbers are shown with one digit behind the point."""
@@ -76,8 +77,14 @@ def advice(rungs: Sequence[Rung]) -> str:
         return f"{taken.precision} is not ok: {_facts(taken)}. Read its passport before use."
     if not taken.fit:
         return f"none is ok; {taken.precision} loses least ({_facts(taken)}). Read its passport before use."
-    beside = "the fastest that is ok" if any(rung.fit for rung in others) else "the only one that is ok"
+    beside = (
+        "the fastest that keeps the accuracy"
+        if any(rung.fit for rung in others)
+        else "the only one that keeps the accuracy"
+    )
     said = f"take {taken.precision}: {_facts(taken)}{f', {beside}' if others else ''}."
+    if taken.verdict is not Severity.OK:
+        said += " Its passport warns; read it first."
     closer = min((rung for rung in others if rung.fit and _gains(rung, taken)), key=_lost, default=None)
     if closer is None:
         return said

@@ -10,6 +10,7 @@ from oakmill.conversion import ladder
 from oakmill.conversion.passport import choice
 from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.passport.report import Passport
+from oakmill.findings import Severity
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.tables import InstanceFile, Role
 from oakmill.spec import Precision
@@ -106,5 +107,12 @@ def choices(lines: Sequence[Line]) -> Iterator[Choice]:
         rungs = [item.rung for item in own if item.rung]
         if words := choice.advice(rungs):
             best = choice.best(rungs)
-            taken = next((item.job.id for item in own if best and best.fit and item.rung is best), "")
+            taken = next(
+                (
+                    item.job.id
+                    for item in own
+                    if best and best.fit and best.verdict is Severity.OK and item.rung is best
+                ),
+                "",
+            )
             yield Choice(name, words[0].upper() + words[1:], taken, sum(item.job.status in LIVE for item in own))
