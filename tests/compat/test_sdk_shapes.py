@@ -138,7 +138,7 @@ def test_the_command_line_gets_what_it_asks_for(hub: ServedHub, sdk: Sdk, tmp_pa
         "own.zip",
         "--no-is-deployable",
     )
-    done = sdk.run(hub, tmp_path, "-m", "hubai_sdk", *words, "rvc2.superblob", "False", "rvc2.number_of_shaves", "4")
+    done = sdk.run(hub, tmp_path, "-m", "hubai_sdk", *words)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert list(tmp_path.glob("line-32x48-rvc2-*/line-32x48-*.rvc2.tar.xz"))
     listed = sdk.run(hub, tmp_path, "-m", "hubai_sdk", "instance", "ls", "--model-id", "line")
