@@ -56,6 +56,7 @@ def test_an_open_shape_is_asked_for_once(page: Page, wide: str) -> None:
     expect(page.locator(".wants")).to_have_count(0, timeout=SLOW)
     page.get_by_role("link", name="Convert for RVC2").click()
     expect(page.locator("#f-inputs-0-shape")).to_have_value("1, 3, 416, 416")
+    expect(page.locator("#verdict")).to_contain_text("can be converted")
 
 
 def test_a_form_takes_what_its_preflight_offers(page: Page, wide: str) -> None:

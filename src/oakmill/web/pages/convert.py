@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -42,7 +43,8 @@ def platforms(instance_id: Id, context: Open, session: Reading) -> Response:
     """Every platform: where the source can go, and where not and why."""
     source = source_of(session, context.caller, instance_id)
     given = _given(context)
-    reports = _reports(context, source, given)
+    found = spec_values.read(next(iter(PLATFORMS.values())).spec, given, source, context.at.settings)
+    reports = _reports(context, source, found, list(PLATFORMS))
     states = {name: catalog.find(name, context.at.settings).status() for name in PLATFORMS}
     draw = context.part if context.is_htmx else context.page
     template = "convert/choice.html" if context.is_htmx else "convert/platforms.html"
@@ -59,14 +61,13 @@ def _given(context: PageContext) -> Fields:
     return Fields([item for item in said if item[0].startswith("inputs.") or item[0] in known])
 
 
-def _reports(context: PageContext, source: Source, given: Fields) -> list[Report]:
-    """What preflight said of each platform when the file came; or says now, with the shapes that are asked for."""
-    found = spec_values.read(next(iter(PLATFORMS.values())).spec, given, source, context.at.settings)
+def _reports(context: PageContext, source: Source, found: Checked, platforms: Sequence[str]) -> list[Report]:
+    """What preflight said of platforms when the file came; or says now, with the shapes that are asked for."""
     shapes = [item for item in found.spec.inputs if item.shape] if found.spec else []
     if not shapes:
-        return [source.report(name) for name in PLATFORMS]
-    reports = looks.preflight(context.at, source.row, shapes, list(PLATFORMS))
-    return [reports[name] for name in PLATFORMS]
+        return [source.report(name) for name in platforms]
+    reports = looks.preflight(context.at, source.row, shapes, platforms)
+    return [reports[name] for name in platforms]
 
 
 @pages.get("/instances/{instance_id}/convert/{platform}")
@@ -110,10 +111,7 @@ def preflight(instance_id: Id, platform: PlatformName, context: Known, session: 
     """Whether the source can go to the platform with the shapes that the form asks for."""
     source = source_of(session, context.caller, instance_id)
     found = spec_values.read(PLATFORMS[platform].spec, form, source, context.at.settings)
-    shapes = [item for item in found.spec.inputs if item.shape] if found.spec else []
-    report = source.report(platform)
-    if shapes:
-        report = looks.preflight(context.at, source.row, shapes, [platform])[platform]
+    (report,) = _reports(context, source, found, [platform])
     return context.part("convert/verdict.html", report=report, source=source, edits=edits)
 
 
@@ -230,7 +228,7 @@ def _form(
         found=found,
         unsaid=decided.defaults(source),
         presets=preprocessing_rules.PRESETS,
-        report=source.report(platform),
+        report=_reports(context, source, found, [platform])[0],
         edits=edits,
         words=_words(context, source, platform, found),
         back=model_path(source.model),
