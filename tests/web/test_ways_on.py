@@ -164,6 +164,7 @@ def test_a_red_result_is_converted_again_with_a_click(page: Page, hub: Served, p
     expect(help_there.get_by_role("link", name="Ask the model which colours")).to_be_visible()
     expect(help_there.get_by_role("button", name="Convert again with FP16")).to_be_visible()
     page.goto(f"/instances/{pair[1]['result_id']}?tab=passport")
+    expect(page.get_by_title("Whose work is in this hub")).to_contain_text(re.compile(r"Licences\s*\d+\.\d+\.\d+$"))
     page.get_by_role("button", name="Convert again with AUTO").click()
     page.wait_for_url(re.compile(r"/jobs/aij_\w+$"))
     expect(page.locator("body")).to_contain_text("a retry of")

@@ -71,7 +71,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(static=static, icon=icon, version=__version__)
+    made.globals.update(static=static, icon=icon, oakmill_version=__version__)
     made.filters.update(filters.ALL)
     return made
 
