@@ -18,12 +18,14 @@ from oakmill.conversion.cache.store import Store
 from oakmill.conversion.events import Event, Kind, Progress
 from oakmill.conversion.prepare import Prepared
 from oakmill.conversion.rvc4 import biases, improve
-from oakmill.errors import PreparationFailed, SpecError
+from oakmill.conversion.rvc4.platform import Rvc4
+from oakmill.errors import PreparationFailed, SpecError, ToolchainMissing
 from oakmill.graph.encodings import activations
 from oakmill.graph.quantize import Interval, Plan
+from oakmill.settings import Settings
 from oakmill.spec import Precision, RangeMethod, Rvc4Spec
 from oakmill.spec.recipe import ImprovementRecord
-from oakmill.toolchains.aimet.toolchain import Learned, Order
+from oakmill.toolchains.aimet.toolchain import Aimet, Learned, Order
 from oakmill.toolchains.door import RunnerError
 from tests.unit.conversion.preparing import prepared, samples_of
 from tests.unit.graph.building import parse
@@ -187,3 +189,13 @@ def test_what_does_not_fit_the_graph_is_refused(values: NDArray[Any]) -> None:
 def test_what_has_no_such_weights_is_refused(more: Mapping[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"omit"):
         Rvc4Spec.model_validate({"improve": "adaround", **more})
+
+
+def test_what_learns_is_asked_for_by_those_alone_who_want_it(tmp_path: Path) -> None:
+    bare = Settings(home=tmp_path)
+    names = [tool.name for tool in Rvc4.needed(Rvc4Spec.model_validate({"improve": "seqmse"}), bare)]
+    assert any(name.startswith("quantizers/aimet") for name in names)
+    assert not any(tool.name.startswith("quantizers/") for tool in Rvc4.needed(Rvc4Spec(), bare))
+    with pytest.raises(ToolchainMissing, match=r"quantizers/aimet-2\.42\.0 is not installed") as raised:
+        Aimet(bare).require()
+    assert raised.value.remedy.startswith("oakmill toolchains install quantizers/aimet-2.42.0")
