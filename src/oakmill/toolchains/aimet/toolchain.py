@@ -55,7 +55,7 @@ class Aimet(Managed):
 
     name = f"quantizers/aimet-{VERSION}"
     what = (
-        f"Qualcomm's aimet-onnx {VERSION} with PyTorch for the CPU (300 MB to download, 1.3 GB on disk), needed for "
+        f"Qualcomm's aimet-onnx {VERSION} with PyTorch for the CPU (400 MB to download, 1.8 GB on disk), needed for "
         "--improve alone"
     )
     package = _HERE
