@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Path
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import Response
 
 from oakmill.conversion.passport import page as passport_page
-from oakmill.errors import NotFound
+from oakmill.errors import NotFound, TooLarge
 from oakmill.hub.state import Hub
 from oakmill.registry import faces, instances, resolve
 from oakmill.registry.identifiers import Address
@@ -21,6 +21,7 @@ from oakmill.web.views.job import file_of
 pages = page_router()
 
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{16,64}$")]
+LARGEST_FACE = 64 << 10
 FOR_GOOD = {
     "Cache-Control": "private, max-age=31536000, immutable",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -33,7 +34,7 @@ def face(model_id: Id, digest: Digest, context: Open, session: Reading) -> Respo
     model = resolve.model(session, context.caller, Address(model_id))
     if model.face is None or not model.face.startswith(digest):
         raise NotFound(f"The model {model.name!r} has another face now.", subject=model_id, remedy="Reload the page.")
-    return StreamingResponse(context.at.blobs.stream(model.face), media_type="image/jpeg", headers=FOR_GOOD)
+    return Response(_small(context.at, model.face), media_type="image/jpeg", headers=FOR_GOOD)
 
 
 @pages.get("/models/{model_id}/sights")
@@ -63,6 +64,16 @@ def picture(
         raise NotFound(f"The instance {row.name!r} has no such passport.", subject=row.id, remedy="Reload the page.")
     data = pictures.image(context.at, file, number)
     return Response(data, media_type=pictures.kind_of(data), headers=FOR_GOOD)
+
+
+def _small(at: Hub, sha256: str) -> bytes:
+    """The bytes of a face, which a job wrote: not more than it may have."""
+    data = b""
+    for piece in at.blobs.stream(sha256):
+        data += piece
+        if len(data) > LARGEST_FACE:
+            raise TooLarge(f"The face has more than {LARGEST_FACE >> 10} kB.", remedy="Convert the model again.")
+    return data
 
 
 def _drawn(at: Hub, row: Instance) -> Any:

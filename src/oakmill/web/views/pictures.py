@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from oakmill.web.views import documents
 
 MOST = 256
 """Passports whose images are kept unpacked; the one that was unpacked first goes first."""
+IMAGES = 1000
+"""Of one passport: more are no passport of ours."""
 _URL = re.compile(r"data:image/(png|jpeg);base64,([A-Za-z0-9+/=]+)")
 KINDS = {b"\x89P": "image/png", b"\xff\xd8": "image/jpeg"}
 
@@ -59,7 +62,7 @@ def _folder(at: Hub, file: InstanceFile) -> Path:
 
 def _unpack(folder: Path, thumbnails: Mapping[str, Any]) -> None:
     with cache.making(folder, MOST) as made:
-        for number, url in enumerate(thumbnails.values()):
+        for number, url in enumerate(islice(thumbnails.values(), IMAGES)):
             if data := _bytes(url):
                 (made / str(number)).write_bytes(data)
 
