@@ -69,7 +69,6 @@ def test_a_job_becomes_an_instance_with_its_files(workshop: Workshop) -> None:
         "m-v.toy.passport.json": Role.PASSPORT,
         "m-v.toy.passport.html": Role.PASSPORT_PAGE,
         "m-v.toy.recipe.yaml": Role.RECIPE,
-        "m-v.toy.face.jpg": Role.FACE,
     }
     assert job.result is not None
     with workshop.hub.db.reading() as session:

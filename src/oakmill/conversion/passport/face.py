@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from oakmill.conversion.images.samples import GENERATED
 from oakmill.conversion.passport import report
 from oakmill.conversion.passport.report import Passport
 from oakmill.conversion.passport.tasks import ShownImage
@@ -35,7 +36,9 @@ def write(folder: Path) -> Path | None:
 
 
 def draw(passport: Passport) -> bytes | None:
-    """The JPEG, of the image that shows best what the model does."""
+    """The JPEG, of the image that shows best what the model does; generated shapes show nothing of that."""
+    if passport.images.source == GENERATED:
+        return None
     shown = next((item for item in passport.best if item.image in passport.thumbnails), None)
     if shown is None:
         return None

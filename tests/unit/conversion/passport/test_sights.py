@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from oakmill.conversion.images.samples import GENERATED
 from oakmill.conversion.passport import HeldOut, Measurement, Passport, confusion_chart, face, page, pixels
 from oakmill.conversion.passport.headline import headline
 from oakmill.conversion.passport.tasks import BestImages, Confusion, ShownImage, Sighting
@@ -78,6 +79,8 @@ def test_the_face_is_a_small_square_with_boxes_in_it() -> None:
     greens = (np.asarray(image, np.int16) @ np.array([-1, 2, -1])) > 100
     assert greens.sum() > 100
     assert face.draw(replace(detections(), thumbnails={})) is None
+    generated = replace(detections().images, source=GENERATED)
+    assert face.draw(replace(detections(), images=generated)) is None
 
 
 def test_an_image_is_in_the_page_once_however_often_it_is_drawn_upon() -> None:
