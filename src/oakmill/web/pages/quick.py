@@ -10,6 +10,7 @@ from fastapi import Query
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
+from oakmill.calibration.datasets.catalog import DEFAULT
 from oakmill.errors import OakmillError
 from oakmill.findings import Severity
 from oakmill.hub import visibility
@@ -21,6 +22,7 @@ from oakmill.spec.platforms import PLATFORMS
 from oakmill.web.forms import batch, decided
 from oakmill.web.forms import values as spec_values
 from oakmill.web.forms.fields import input_fields
+from oakmill.web.forms.images import first_choice
 from oakmill.web.forms.source import Source, source_of
 from oakmill.web.forms.submitted import Fields, Form
 from oakmill.web.forms.values import Checked
@@ -84,7 +86,7 @@ def form_page(instance_id: Id, context: Changing, session: Reading, images: Uplo
 def export(instance_id: Id, context: Changing, session: Writing, form: Form) -> Response:
     """Convert to all that is ticked, and go to the results."""
     source, images = source_of(session, context.caller, instance_id), form.get("images")
-    given = form.with_value(batch.IMAGES, images) if images else form
+    given = form.with_value(batch.IMAGES, images or _set_of(context, session, source))
     asked = batch.read(given, source, context.at.settings)
     found = requested(context, session, source, asked, source.model.name)
     if found is None:
@@ -100,6 +102,11 @@ def keep(instance_id: Id, context: Changing, session: Writing, form: Form) -> Re
     kept = models.keep(session, context.caller, row.model_id, name=form.get("name"))
     session.flush()
     return context.go(model_path(resolve.model(session, context.caller, Address(kept.id))))
+
+
+def _set_of(context: PageContext, session: Session, source: Source) -> str:
+    """The set that calibrates 8 bits where no images were dropped, as a form's field says it."""
+    return first_choice(session, context.caller, context.at.settings, source.model)
 
 
 def offered(source: Source, has_images: bool) -> list[str]:
@@ -174,7 +181,7 @@ def _form(
         "source": source,
         "images": images if name else "",
         "images_name": name,
-        "images_words": "none of yours: FP16 needs none; for INT8 drop 50 or more photos of what the camera will see",
+        "set_name": _set_of(context, session, source) or DEFAULT,
         "platforms": ticks_of(context, source, on),
         "head": source.row.facts.get("recognised"),
         "marks": heads.MARKS,
