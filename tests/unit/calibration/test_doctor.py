@@ -151,7 +151,7 @@ def test_damaged_files_are_named(good: list[Path], tmp_path: Path) -> None:
 
 
 def test_nothing_to_examine_is_an_error() -> None:
-    with pytest.raises(SourceError, match="nothing to examine"):
+    with pytest.raises(SourceError, match="there are no images"):
         examine([])
 
 

@@ -55,7 +55,7 @@ def as_json(*arguments: str | Path) -> Any:
 def test_the_list_shows_what_is_there_and_how_to_get_the_rest() -> None:
     text = run("list").output
     assert "oakmill datasets install general" in text
-    assert text.count("not installed") == 6
+    assert text.count("not installed") == 7
     run("install", "random")
     entry = next(item for item in as_json("list") if item["name"] == "random")
     assert (entry["state"], entry["images"]) == ("installed", 12)

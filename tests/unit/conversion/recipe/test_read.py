@@ -143,7 +143,9 @@ def test_a_recipe_of_an_earlier_oakmill_says_what_it_said(platform: str, setting
     }  # nothing of it then
     if platform == "rvc4":
         since |= {"no_equalization": True, "no_bias_correction": True, "silu_int16": False}
-        since |= {"improve": None, "improve_minutes": 30}
+        since |= {"improve": None, "improve_minutes": 30, "raw_layout": None}
+    if platform == "rvc3":
+        since |= {"ir_version": "2022.3.2"}
     assert again == {**earlier, "spec": {**earlier["spec"], **since}}
     assert list(again["calibration"]) == list(yaml.safe_load(path.read_text())["calibration"])
 
