@@ -26,6 +26,7 @@ PAGES = (
     "/compare?with={result}&with={other}&with={source}", "/compare", "/datasets", "/datasets/{set}",
     "/datasets/named/random", "/toolchains", "/keys", "/troubleshooting", "/session", "/nowhere", "/quick",
     "/quick/{source}", "/instances/{source}/batch", "/instances/{source}/matrix", "/instances/{compared}/matrix",
+    "/workers",
 )  # fmt: skip
 FAULTS = """async (rules) => {
   const quick = { resultTypes: ["violations"], iframes: false, preload: false };  // no rule asks for what is preloaded

@@ -75,8 +75,10 @@ class Worker:
 
     def run_once(self, job_id: str | None = None) -> bool:
         """Take one job, the named one or the next, and run it to its end; False when there was none to take."""
-        with self._working():
-            job = self._next(job_id)
+        with self._working() as subscription:
+            while not self.warm() and not self.stopping:  # a lease runs from the claim on
+                subscription.wait(_LOADING_SECONDS)
+            job = None if self.stopping else self._next(job_id)
             if job is not None:
                 self._work(job)
             return job is not None
@@ -148,16 +150,18 @@ class Worker:
         """Run a job to its end, whatever happens: this is where everything is caught."""
         writer, workspace = JobLogWriter(Held.of(job), self.db), Workspace(self.settings, job)
         _log.info("job %s (%s), attempt %d", job.id, job.name, job.attempt)
-        child, self._child = self._child or self._children.start(), None
+        child, self._child = self._child, None
         try:
             with LeaseKeeper(self.name, writer.held, self.db, self.notifier, self.settings) as keeper:
+                child = child or self._children.start()
                 _Attempt(self, job, writer, workspace, keeper, child).run()
         except LeaseLost:
             _log.warning("job %s was lost to another worker; nothing of this attempt is kept", job.id)
         except Exception:  # noqa: BLE001 - the worker goes on with the next job
             _log.exception("job %s cannot be ended; its lease will run out", job.id)
         finally:
-            child.stop()
+            if child is not None:
+                child.stop()
             workspace.clear()
             self._heard = float("-inf")
 

@@ -31,12 +31,14 @@ from oakmill.web.pages import (
     sights,
     toolchains,
     troubleshooting,
+    workers,
 )
 from oakmill.web.routing import Nowhere
 
 PARTS = (
     assets, session, models, sights, removal, arrival, card, instances, convert, batch, matrix, quick, conversions,
     jobs, job_actions, evidence, troubleshooting, examples, compare, datasets, toolchains, keys, graph, colours, docs,
+    workers,
 )  # fmt: skip
 """In the order in which their routes are tried."""
 

@@ -87,6 +87,7 @@ def conversions(
     if context.is_htmx:
         return context.part("conversions_rows.html", **values)
     values |= {"tabs": TABS, "platforms": titles(), "models": _models(session, context.caller)}
+    values["rules"] = context.caller.may_for_whole_team("admin")
     values["addresses"] = {tab: address("/conversions", {**asked, "status": tab}) for tab in TABS}
     return context.page("conversions.html", **values)
 

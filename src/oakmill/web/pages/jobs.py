@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from oakmill.conversion.passport import page as passport_page
 from oakmill.hub import visibility
-from oakmill.jobs import job_log
+from oakmill.jobs import job_log, roster
 from oakmill.jobs.publish import DEBUG_BUNDLE
 from oakmill.jobs.tables import LIVE, Job, JobStatus, LogLine
 from oakmill.registry import instances
@@ -84,6 +84,7 @@ def state_of(context: PageContext, session: Session, job: Job) -> dict[str, Any]
         "has_face": job_view.file_of(files, Role.FACE) is not None,
         "has_bundle": job_view.file_of(files, DEBUG_BUNDLE) is not None,
         "may_change": context.caller.may("convert"),
+        "unserved": job.status == JobStatus.QUEUED and not roster.ready(session),
         **_made(context, job, row, result, files),
         **_relatives(session, job),
     }
