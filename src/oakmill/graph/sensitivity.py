@@ -136,11 +136,12 @@ class ColumnNoise:
     """Noise against power, column by column, so that large values do not hide what happens to small ones.
 
     A column is a channel: a box's edge, a class's score. Scores within 0 and 1 count from 0.01 on, others from a
-    thousandth of the output's largest value on. Of integers, such as classes, what counts is how many differ. Keeps
-    sums only.
+    thousandth of the output's largest value on. Of integers, such as classes, what counts is how many differ. An
+    output whose shape hangs on its values is wrong where the shapes differ. Keeps sums only.
     """
 
-    _sums: dict[str, list[Array]] = field(default_factory=dict)
+    _sums: dict[tuple[str, int], list[Array]] = field(default_factory=dict)
+    """By an output's name and its number of columns."""
 
     def add(self, reference: Mapping[str, Array], candidate: Mapping[str, Array]) -> None:
         """Add one image's outputs, by name, in the same layout."""
@@ -157,9 +158,9 @@ class ColumnNoise:
                 a.min(0),
                 np.full(a.shape[1], len(a), np.float64),
             ]
-            known = self._sums.get(name)
+            known = self._sums.get((name, a.shape[1]))
             if known is None:
-                self._sums[name] = found
+                self._sums[name, a.shape[1]] = found
             else:
                 for place, combine in enumerate((np.add, np.add, np.maximum, np.minimum, np.add)):
                     known[place] = combine(known[place], found[place])
@@ -172,7 +173,9 @@ class ColumnNoise:
 
 
 def _as_numbers(expected: Array, found: Array) -> tuple[Array, Array]:
-    """Floats as they are; of whole numbers 1, and 1 or 0 for right or wrong."""
+    """Floats as they are; of whole numbers, and of other shapes, 1, and 1 or 0 for right or wrong."""
+    if expected.shape != found.shape:
+        return np.ones((1, 1)), np.zeros((1, 1))
     if expected.dtype.kind == "f":
         return expected.astype(np.float64), found.astype(np.float64)
     return np.ones(expected.shape), (expected == found).astype(np.float64)
