@@ -89,4 +89,4 @@ def test_a_step_that_removes_would_stop_an_old_worker(
 def test_the_recorder_still_records() -> None:
     found = record()
     tables = {statement.split()[2] for statement, _ in found["statements"] if statement.startswith("INSERT INTO")}
-    assert tables == {"blobs", "files", "log_lines"}
+    assert tables == {"blobs", "files", "log_lines", "workers"}

@@ -22,6 +22,8 @@ MOST = 4096
 _FILES = 1 << 16
 _SPARE_FILES = 512
 """Files that the process needs beside its connections: database, store, uploads."""
+AT_ONCE = _SPARE_FILES // 2
+"""Connections that are accepted before one of too many is ended: their files are spare ones for that moment."""
 
 
 def allow_many() -> int:

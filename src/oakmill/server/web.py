@@ -19,7 +19,7 @@ from fastapi import FastAPI
 
 from oakmill.hub.log_lines import log_to_stderr
 from oakmill.server.app import create
-from oakmill.server.connections import Connection, Rarely, allow_many
+from oakmill.server.connections import AT_ONCE, Connection, Rarely, allow_many
 from oakmill.server.parent import ALIVE_SECONDS, ENDING_SECONDS, HAND_OVER
 from oakmill.settings import current
 
@@ -40,6 +40,7 @@ class WebServer(uvicorn.Server):
             http=Connection,
             log_config=None,
             access_log=False,
+            backlog=AT_ONCE,
             server_header=False,
             proxy_headers=bool(app.state.settings.trusted_proxies),
             forwarded_allow_ips=app.state.settings.trusted_proxies,

@@ -17,7 +17,7 @@ from oakmill.web.routing import page_router
 
 pages = page_router()
 
-Name = Annotated[str, Path(pattern=r"^[\w.:-]{1,255}$")]
+Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9._:-]{1,255}$")]
 
 
 @pages.get("/workers")
