@@ -78,7 +78,9 @@ class Subscription:
 
     def wait(self, seconds: float = POLL_SECONDS) -> bool:
         """Wait for a notification; False when there was none in that time."""
-        select.select([self], [], [], seconds)
+        waiting = select.poll()  # which takes descriptors of any number
+        waiting.register(self, select.POLLIN)
+        waiting.poll(seconds * 1000)
         return self.clear()
 
     async def wait_async(self, seconds: float = POLL_SECONDS) -> bool:

@@ -99,7 +99,9 @@ class WebProcess:
         return self._is_heard(seconds)
 
     def _is_heard(self, seconds: float = 0) -> bool:
-        readable, _, _ = select.select([self._told], [], [], seconds)
+        waiting = select.poll()
+        waiting.register(self._told, select.POLLIN)
+        readable = waiting.poll(seconds * 1000)
         return bool(readable and os.read(self._told, 4096))
 
     @property

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
+import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from oakmill.jobs.notify import FOLDER, Notifier, SocketCarrier, notify_at_commit
+from oakmill.jobs.notify import FOLDER, Notifier, SocketCarrier, Subscription, notify_at_commit
 from tests.unit.jobs.conftest import Hub
 
 
@@ -87,3 +89,24 @@ def test_a_socket_that_nobody_reads_is_removed_and_a_long_path_is_no_hindrance(t
     assert not list(folder.iterdir())
     alive.close()
     dead.close()
+
+
+def test_a_process_with_many_files_open_is_woken_too() -> None:
+    """Beyond 1,024 open files the thread that keeps a job's lease ended with "filedescriptor out of range"."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        pytest.skip("this machine opens no 2,048 files")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+    taken = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        subscription = Subscription()
+        assert subscription.fileno() > 1024
+        assert not subscription.wait(0.01)
+        subscription.wake()
+        assert subscription.wait(1)
+        subscription.close()
+    finally:
+        for handle in taken:
+            os.close(handle)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
