@@ -10,18 +10,22 @@ from typing import Literal
 from pythonjsonlogger.json import JsonFormatter
 
 REQUEST: ContextVar[str] = ContextVar("request_id", default="")
-"""What the request is called that is being answered here; nothing outside of one."""
 _TEXT = "%(asctime)s %(levelname)s %(name)s%(of_request)s: %(message)s"
 _FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s %(request_id)s"
 
 Form = Literal["text", "json"]
 
 
+def request_id() -> str:
+    """What the request is called that is being answered here; nothing outside of one."""
+    return REQUEST.get()
+
+
 class _OfRequest(logging.Filter):
     """Gives each record the request in which it was written."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        name = REQUEST.get()
+        name = request_id()
         record.request_id, record.of_request = name, f" [{name}]" if name else ""
         return True
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from oakmill.errors import OakmillError, SpecError, Unavailable
-from oakmill.hub.log_lines import REQUEST
+from oakmill.hub.log_lines import request_id
 from oakmill.spec import wrong
 
 MEDIA_TYPE = "application/problem+json"
@@ -43,7 +43,7 @@ class Problem(BaseModel):
     subject: str = Field("", description="What it is about: an identifier, a name, a field.")
     remedy: str = Field("", description="What to do next.")
     errors: list[Wrong] = Field(default_factory=list, description="The values of the request that are not valid.")
-    request_id: str = Field("", description="What the hub's log calls the request.")
+    request_id: str = Field(default_factory=request_id, description="What the hub's log calls the request.")
 
 
 def of(error: OakmillError, home: Path | None = None) -> Problem:
@@ -67,8 +67,7 @@ def of(error: OakmillError, home: Path | None = None) -> Problem:
 def response(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
     """The problem as an answer."""
     extra = _headers(problem) | (headers or {})
-    told = problem.model_copy(update={"request_id": REQUEST.get()})
-    return JSONResponse(told.model_dump(), problem.status, headers=extra, media_type=MEDIA_TYPE)
+    return JSONResponse(problem.model_dump(), problem.status, headers=extra, media_type=MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import secrets
-import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from oakmill.processes.running import readable
 from oakmill.settings import Settings
 from oakmill.storage.database import Database
 
@@ -78,9 +78,7 @@ class Subscription:
 
     def wait(self, seconds: float = POLL_SECONDS) -> bool:
         """Wait for a notification; False when there was none in that time."""
-        waiting = select.poll()  # which takes descriptors of any number
-        waiting.register(self, select.POLLIN)
-        waiting.poll(seconds * 1000)
+        readable(self._count, seconds)
         return self.clear()
 
     async def wait_async(self, seconds: float = POLL_SECONDS) -> bool:

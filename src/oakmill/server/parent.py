@@ -8,7 +8,6 @@ Nothing of what answers is loaded here: it would be held for ever, and waited fo
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -20,6 +19,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType
 
 from oakmill.errors import HubError, Unavailable
+from oakmill.processes.running import readable
 
 HAND_OVER = signal.SIGUSR1
 """What tells a web process that another goes on."""
@@ -99,10 +99,7 @@ class WebProcess:
         return self._is_heard(seconds)
 
     def _is_heard(self, seconds: float = 0) -> bool:
-        waiting = select.poll()
-        waiting.register(self._told, select.POLLIN)
-        readable = waiting.poll(seconds * 1000)
-        return bool(readable and os.read(self._told, 4096))
+        return readable(self._told, seconds) and bool(os.read(self._told, 4096))
 
     @property
     def hangs(self) -> bool:

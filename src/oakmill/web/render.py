@@ -16,7 +16,6 @@ from oakmill import __version__
 from oakmill.conversion.passport.page import STYLE
 from oakmill.errors import OakmillError
 from oakmill.hub import problems
-from oakmill.hub.log_lines import REQUEST
 from oakmill.settings import current
 from oakmill.web.icons import icon
 from oakmill.web.navigation import uncounted
@@ -94,5 +93,5 @@ def error_page(request: Request, error: OakmillError) -> HTMLResponse:
     template = "error_part.html" if short else "error.html"
     frame = {"navigation": uncounted(request.url.path), "caller": getattr(request.state, "caller", None)}
     title = _TITLES.get(error.status, "Something went wrong")
-    told = problems.of(error, request.app.state.settings.home).model_copy(update={"request_id": REQUEST.get()})
+    told = problems.of(error, request.app.state.settings.home)
     return page(request, template, status=error.status, error=told, heading=title, **frame)

@@ -63,8 +63,8 @@ class Side:
 
 
 @dataclass
-class Detections:
-    """The outputs that one decoder reads, against boxes of things."""
+class AgainstThings:
+    """Both models' outputs that one decoder reads, against labelled things; what is counted as images come."""
 
     truth: Truth
     task: Detector
@@ -73,8 +73,18 @@ class Detections:
     _candidate: Side = field(default_factory=Side)
     _images: int = 0
     _things: int = 0
-    _cut: int = 0
     _both: bool = True
+
+    def _match_classes(self, known: int | None) -> None:
+        """Match the labels' classes with the model's, of which it shows so many, once."""
+        self._map = self._map or self.truth.class_map(self.task.names, len(self.task.names) or known or None)
+
+
+@dataclass
+class Detections(AgainstThings):
+    """The outputs that one decoder reads, against boxes of things."""
+
+    _cut: int = 0
 
     def add(self, image: str, reference: Outputs | None, candidate: Outputs) -> None:
         """Add one image's outputs; one of which nobody says anything does not count."""
@@ -84,8 +94,7 @@ class Detections:
         given = [
             None if outputs is None else self.task.boxes(outputs, LOWEST, MOST) for outputs in (reference, candidate)
         ]
-        known = next(boxes.classes for boxes in given if boxes is not None)
-        self._map = self._map or self.truth.class_map(self.task.names, len(self.task.names) or known or None)
+        self._match_classes(next(boxes.classes for boxes in given if boxes is not None))
         things = self._seen(labelled)
         self._both = self._both and reference is not None
         for side, boxes in zip((self._reference, self._candidate), given, strict=True):

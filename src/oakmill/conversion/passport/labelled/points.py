@@ -7,7 +7,7 @@ stretched input would measure across and down by different rules.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,8 @@ import numpy as np
 from oakmill.calibration.images import placed
 from oakmill.calibration.labels import ImageLabels, Thing
 from oakmill.conversion.passport.agreement import Outputs
-from oakmill.conversion.passport.detection import Detector
 from oakmill.conversion.passport.labelled.accuracy import Accuracy
-from oakmill.conversion.passport.labelled.boxes import LOWEST, Floats, Side, matched, overlaps, score
-from oakmill.conversion.passport.labelled.truth import ClassMap, Truth
+from oakmill.conversion.passport.labelled.boxes import LOWEST, AgainstThings, Floats, Side, matched, overlaps, score
 from oakmill.heads.boxes import Boxes
 
 MOST = 20
@@ -28,17 +26,9 @@ OUTLINE = 0.53
 
 
 @dataclass
-class Keypoints:
+class Keypoints(AgainstThings):
     """The outputs that one decoder reads, and keypoints beside them, against keypoints of things."""
 
-    truth: Truth
-    task: Detector
-    _map: ClassMap | None = None
-    _reference: Side = field(default_factory=Side)
-    _candidate: Side = field(default_factory=Side)
-    _images: int = 0
-    _things: int = 0
-    _both: bool = True
     _other: str = ""
 
     def add(self, image: str, reference: Outputs | None, candidate: Outputs) -> None:
@@ -50,8 +40,7 @@ class Keypoints:
             None if outputs is None else self.task.with_keypoints(outputs, LOWEST, MOST)
             for outputs in (reference, candidate)
         ]
-        known = next(boxes.classes for boxes, _ in filter(None, given))
-        self._map = self._map or self.truth.class_map(self.task.names, len(self.task.names) or known or None)
+        self._match_classes(next(boxes.classes for boxes, _ in filter(None, given)))
         things = [self._thing(labelled, thing, place) for place, thing in enumerate(labelled.things, 1)]
         self._things += sum(not thing["ignore"] for thing in things)
         self._both = self._both and reference is not None
