@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 
 import click
 
-NOTHING_TO_DO = 3
+
+def _a_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}", value):
+        raise click.BadParameter("letters, digits and . _ : - only, 100 at most")
+    return value
 
 
 @click.command()
@@ -17,11 +22,20 @@ NOTHING_TO_DO = 3
     "code is 0 when there was one, however it ended, and 3 when there was none to take.",
 )  # fmt: skip
 @click.option(
-    "--ray", is_flag=True,
-    help="Run none here: send each to the Ray cluster that RAY_ADDRESS names, or to one that is started on this "
-    "machine, as a task of one core. Needs PostgreSQL and S3.",
+    "--most", type=click.IntRange(1), default=None, metavar="N",
+    help="As --once, but the next job, and the next, N at most, until none waits: what is loaded serves them all.",
 )  # fmt: skip
-def command(once: str | None, ray: bool) -> None:
+@click.option(
+    "--name", default=None, metavar="NAME", callback=_a_name,
+    help="What the worker is called in lists and logs, as your engine's own name of it; one name, one process.  "
+    "[default: made of machine and process]",
+)  # fmt: skip
+@click.option(
+    "--ray", is_flag=True,
+    help="Run none here: for each job that may begin, send a worker to the Ray cluster that RAY_ADDRESS names, or to "
+    "one that is started on this machine, as a task of one core. Needs PostgreSQL and S3.",
+)  # fmt: skip
+def command(once: str | None, most: int | None, name: str | None, ray: bool) -> None:
     """Run jobs of the hub whose database and store the settings name.
 
     `oakmill serve` starts workers by itself; this adds one, on the same machine, or on another one with a hub on
@@ -33,8 +47,10 @@ def command(once: str | None, ray: bool) -> None:
     settings = current()
     log_to_stderr(settings.log_format, logging.WARNING)
     logging.getLogger("oakmill").setLevel(logging.INFO)
-    if ray and once is not None:
-        raise click.UsageError("--ray sends all jobs; --once runs one here.")
+    if ray and (once is not None or most):
+        raise click.UsageError("--ray sends all jobs; --once and --most run some here.")
+    if once and most:
+        raise click.UsageError(f"--once {once} names the job; --most takes what comes.")
     from oakmill.jobs.notify import Notifier
     from oakmill.storage.database import Database
 
@@ -45,11 +61,11 @@ def command(once: str | None, ray: bool) -> None:
 
         RayPlacer(settings, db, notifier).run()
         return
-    from oakmill.jobs.worker import Worker
+    from oakmill.jobs.worker import NOTHING_TO_DO, Worker
     from oakmill.storage.stores import open_store
 
-    worker = Worker(settings, db, open_store(settings), notifier)
-    if once is None:
+    worker = Worker(settings, db, open_store(settings), notifier, name)
+    if once is None and most is None:
         worker.run()
-    elif not worker.run_once(once or None):
+    elif not worker.run_some(most or 1, once or None):
         sys.exit(NOTHING_TO_DO)

@@ -42,6 +42,21 @@ def waiting(*wanted: ColumnElement[bool], bounded: bool = True) -> Select[Job]:
     )
 
 
+def beginning(session: Session) -> int:
+    """How many waiting jobs would begin if there were workers for all: each team's up to its bound."""
+    running = _running()
+    room = Team.most_running - func.coalesce(func.max(running.c.jobs), 0)
+    found = session.execute(
+        select(func.count(), room)
+        .select_from(Job)
+        .join(Team, Team.id == Job.team_id)
+        .outerjoin(running, running.c.team_id == Job.team_id)
+        .where(Job.status == JobStatus.QUEUED)
+        .group_by(Job.team_id, Team.most_running)
+    )
+    return sum(jobs if room is None else min(jobs, max(0, room)) for jobs, room in found)
+
+
 def served(session: Session, team_id: str, moment: datetime) -> None:
     """A job of the team begins; that is no change of the team's."""
     session.execute(update(Team).where(Team.id == team_id).values(served=moment, updated=Team.updated))

@@ -233,14 +233,6 @@ def prioritise(session: Session, job_id: str, priority: int) -> bool:
     return moved is not None
 
 
-def queued(session: Session) -> list[tuple[str, int]]:
-    """Jobs that wait for a worker, teams in turn, and how often each was tried."""
-    turn = func.row_number().over(partition_by=(Job.team_id, Job.priority), order_by=Job.number)
-    order = (Job.priority.desc(), turn, Job.number, Job.id)
-    rows = session.execute(select(Job.id, Job.attempt).where(Job.status == JobStatus.QUEUED).order_by(*order))
-    return [(row.id, row.attempt) for row in rows]
-
-
 def is_idle(session: Session) -> bool:
     """Whether there is nothing to claim, nothing to expire: looking waits for no writer."""
     some = or_(Job.status == JobStatus.QUEUED, and_(Job.status == JobStatus.RUNNING, Job.lease_until < moment(session)))

@@ -13,7 +13,7 @@ from oakmill import __version__
 from oakmill.errors import NotFound
 from oakmill.jobs.notify import QUEUE, notify_at_commit
 from oakmill.jobs.queue import moment
-from oakmill.jobs.tables import WorkerRow
+from oakmill.jobs.tables import Job, JobStatus, WorkerRow
 
 SILENT = timedelta(seconds=60)
 """Who was not heard of for longer is not counted on."""
@@ -63,6 +63,13 @@ def ready(session: Session) -> int:
     """How many workers live and take jobs."""
     alive = (WorkerRow.beat >= moment(session) - SILENT, WorkerRow.paused.is_(False))
     return session.scalar(select(func.count()).select_from(WorkerRow).where(*alive)) or 0
+
+
+def begun(session: Session) -> set[str]:
+    """The names of those that have a job, or are not counted on to take one."""
+    busy = select(Job.lease_owner).where(Job.status == JobStatus.RUNNING, Job.lease_owner.is_not(None))
+    silent = select(WorkerRow.name).where(WorkerRow.beat < moment(session) - SILENT)
+    return set(session.scalars(busy.union(silent)))
 
 
 def pause(session: Session, name: str, *, paused: bool) -> None:

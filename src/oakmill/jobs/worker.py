@@ -31,6 +31,8 @@ from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
 
 T = TypeVar("T")
+NOTHING_TO_DO = 3
+"""The exit code of a worker that was to take one job, and found none."""
 _LOADING_SECONDS = 0.1
 PATIENCE_SECONDS = 600.0
 """How long an attempt waits for the database, or for the store of files; whoever has the lease by then decides whether
@@ -49,9 +51,11 @@ class Stopping(HubError):
 class Worker:
     """Claims, runs and ends jobs, one at a time. Run it in a main thread: its children end with its thread."""
 
-    def __init__(self, settings: Settings, db: Database, blobs: BlobStore, notifier: Notifier) -> None:
+    def __init__(
+        self, settings: Settings, db: Database, blobs: BlobStore, notifier: Notifier, name: str | None = None
+    ) -> None:
         self.settings, self.db, self.blobs, self.notifier = settings, db, blobs, notifier
-        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
+        self.name = name or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
         self.memory_mb = resources.job_memory_mb(settings)
         self.stopping = False
         self._subscription: Subscription | None = None
@@ -75,13 +79,22 @@ class Worker:
 
     def run_once(self, job_id: str | None = None) -> bool:
         """Take one job, the named one or the next, and run it to its end; False when there was none to take."""
+        return self.run_some(1, job_id) == 1
+
+    def run_some(self, most: int, job_id: str | None = None) -> int:
+        """Take jobs one after another, so many at most, until there is none to take; how many there were."""
+        done = 0
         with self._working() as subscription:
-            while not self.warm() and not self.stopping:  # a lease runs from the claim on
-                subscription.wait(_LOADING_SECONDS)
-            job = None if self.stopping else self._next(job_id)
-            if job is not None:
+            while done < most and self._is_wanted() and not self.stopping:
+                if not self.warm():  # a lease runs from the claim on
+                    subscription.wait(_LOADING_SECONDS)
+                    continue
+                job = self._next(job_id)
+                if job is None:
+                    break
                 self._work(job)
-            return job is not None
+                done += 1
+        return done
 
     @contextmanager
     def _working(self) -> Iterator[Subscription]:
@@ -122,16 +135,24 @@ class Worker:
         """Claim a job; None when there is none, or no database."""
         lease = timedelta(seconds=self.settings.lease_seconds)
         try:
-            self._tell_alive()
-            with self.db.reading() as session:
-                if queue.is_idle(session):
-                    return None
+            if not self._is_wanted():
+                return None
             with self.db.session() as session:
                 queue.expire(session, timedelta(hours=self.settings.upload_hours))
                 return queue.claim(session, self.name, lease, memory_mb=self.memory_mb, job_id=job_id)
         except SQLAlchemyError as error:
             _log.warning("the queue cannot be read: %s", error)
             return None
+
+    def _is_wanted(self) -> bool:
+        """Be heard of, and see whether there may be something to take: to load what a job needs takes seconds."""
+        try:
+            self._tell_alive()
+            with self.db.reading() as session:
+                return not queue.is_idle(session)
+        except SQLAlchemyError as error:
+            _log.warning("the queue cannot be read: %s", error)
+            return False
 
     def _tell_alive(self) -> None:
         """Be heard of now and then, also without a job."""

@@ -137,3 +137,10 @@ def test_nothing_of_an_attempt_stays_in_the_workspace(workshop: Workshop) -> Non
     workshop.done()
     workshop.done(refused="Conv")
     assert not [path for path in (workshop.hub.settings.hub / "work").rglob("*") if path.is_file()]
+
+
+def test_one_that_is_to_take_several_ends_when_none_waits(workshop: Workshop) -> None:
+    """An engine's task started a process for each job, and each loaded for seconds what a conversion needs."""
+    jobs = [workshop.ask(paint=paint) for paint in (1, 2, 3)]
+    assert [workshop.worker.run_some(2), workshop.worker.run_some(2), workshop.worker.run_some(2)] == [2, 1, 0]
+    assert {workshop.hub.job(job).status for job in jobs} == {JobStatus.SUCCEEDED}

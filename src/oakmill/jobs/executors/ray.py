@@ -1,13 +1,17 @@
-"""Places jobs on a Ray cluster: for each that waits, one task that runs `oakmill worker --once JOB` on some machine.
+"""Places workers on a Ray cluster: for each job that may begin, one task that runs `oakmill worker --most N` somewhere.
 
-The queue stays the hub's own: Ray may lose a task or run it twice, and the job is run once all the same. The hub's
-database must be PostgreSQL and its store S3, so that every machine reaches them.
+A task names no job. When it begins, wherever and whenever that is, it takes the job that is next by then, and goes on
+with the next one while any waits, for to load what a conversion needs takes seconds. So teams' turns, their bounds and
+priorities hold on a cluster as they do on one machine. No more tasks wait than the cluster has cores. The queue stays
+the hub's own: Ray may lose a task or run it twice, and each job is run once all the same. The hub's database must be
+PostgreSQL and its store S3, so that every machine reaches them.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -17,25 +21,33 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from oakmill.errors import Unavailable
-from oakmill.jobs import queue
+from oakmill.jobs import fair, queue, roster
 from oakmill.jobs.executors.local import environment_of
 from oakmill.jobs.notify import QUEUE, Notifier, Subscription
+from oakmill.jobs.worker import NOTHING_TO_DO
 from oakmill.processes import sandbox
 from oakmill.settings import Settings
 from oakmill.storage.database import Database
 
+_HOME = "OAKMILL_HOME"
 _AGAIN_SECONDS = 5.0
+_JOBS = "20"
+"""That a task runs at most: then others who use the cluster have their turn."""
 _log = logging.getLogger(__name__)
 
 
-def run_worker(job_id: str, environment: dict[str, str]) -> int:
-    """What the task does: a worker in a process of its own, whose main thread it needs; returns its exit code."""
-    command = sandbox.leashed([sys.executable, "-m", "oakmill", "worker", "--once", job_id])
-    return subprocess.call(command, env={**os.environ, **environment})  # noqa: TID251 - in Ray's own process
+def run_worker(name: str, environment: dict[str, str]) -> int:
+    """What the task does: a worker of that name in a process of its own, whose main thread it needs; its exit code.
+
+    Where its machine names a home of its own, that counts: toolchains, caches and folders of work lie there.
+    """
+    command = sandbox.leashed([sys.executable, "-m", "oakmill", "worker", "--most", _JOBS, "--name", name])
+    own = {name: value for name, value in os.environ.items() if name == _HOME}  # noqa: TID251 - in Ray's own process
+    return subprocess.call(command, env={**os.environ, **environment, **own})  # noqa: TID251
 
 
 class RayPlacer:
-    """Sends every job that waits to the cluster. Run it in a main thread: it ends by SIGTERM or SIGINT."""
+    """Sends a worker to the cluster for each job that may begin. Run it in a main thread: SIGTERM or SIGINT ends it."""
 
     def __init__(
         self, settings: Settings, db: Database, notifier: Notifier, *, cores: float = 1, ray: Any = None
@@ -54,12 +66,13 @@ class RayPlacer:
         self._db, self._notifier = db, notifier
         self._environment = environment_of(settings)
         self._task = self._ray.remote(run_worker).options(num_cpus=cores, max_retries=0)
-        self._sent: dict[tuple[str, int], Any] = {}
+        self._sent: dict[str, Any] = {}
+        self._begun: set[str] = set()
         self._subscription: Subscription | None = None
         self._ending = False
 
     def run(self) -> None:
-        """Send jobs until asked to end; what runs on the cluster then ends by itself."""
+        """Send workers until asked to end; what runs on the cluster then ends by itself."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._asked_to_end)
         with self._notifier.subscribe(QUEUE) as self._subscription:
@@ -76,20 +89,32 @@ class RayPlacer:
             self._subscription.wake()
 
     def place(self) -> None:
-        """Send the jobs that wait and were not sent yet, or whose task has ended without them."""
+        """Send as many workers as there are jobs that may begin, less those sent that have not taken one yet."""
         with self._db.session() as session:
+            self._begun |= roster.begun(session)  # before leases end: a frozen worker has a job no more, nor takes one
             queue.expire(session)
-            waiting = queue.queued(session)  # with attempts: a frozen machine's task has not ended, and its job is lost
+            wanted = min(fair.beginning(session), self._places())
         self._forget_ended()
-        for job in waiting:
-            if job not in self._sent:
-                _log.info("job %s goes to the cluster, attempt %d", job[0], job[1] + 1)
-                self._sent[job] = self._task.remote(job[0], self._environment)
+        for _ in range(wanted - len(self._sent.keys() - self._begun)):
+            name = f"ray-{secrets.token_hex(8)}"
+            self._sent[name] = task = self._task.remote(name, self._environment)
+            task.future().add_done_callback(self._ended)
+            _log.info("worker %s goes to the cluster", name)
+
+    def _places(self) -> int:
+        """The cluster's cores, busy or not: so many tasks may wait, and an autoscaler sees them do so."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 0)))
+
+    def _ended(self, task: Any) -> None:
+        """Look again at once, but not after a worker that found nothing it could take: the next would find no more."""
+        if self._subscription and (task.exception() or task.result() != NOTHING_TO_DO):
+            self._subscription.wake()
 
     def _forget_ended(self) -> None:
         if self._sent:
             ended, _ = self._ray.wait(list(self._sent.values()), num_returns=len(self._sent), timeout=0)
-            self._sent = {job: task for job, task in self._sent.items() if task not in ended}
+            self._sent = {name: task for name, task in self._sent.items() if task not in ended}
+        self._begun &= self._sent.keys()
 
 
 def _load() -> Any:
