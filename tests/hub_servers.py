@@ -93,7 +93,7 @@ class ServedHub:
 
     def end(self) -> None:
         """End in order, as an operator does; by force where that takes too long."""
-        _end(self.process, signal.SIGTERM)
+        end_process(self.process, signal.SIGTERM)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -140,17 +140,17 @@ def make_database(server: str, name: str) -> str:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The address of an S3 server of our own (moto), which checks no signatures."""
-    port = _free_port()
+    port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-p", str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        _wait_for(lambda: socket.create_connection(("127.0.0.1", port), 1).close(), server)
+        wait_until_up(lambda: socket.create_connection(("127.0.0.1", port), 1).close(), server)
         yield f"http://127.0.0.1:{port}"
     finally:
-        _end(server, signal.SIGKILL)
+        end_process(server, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -187,10 +187,10 @@ def postgres(folder: Path, user: str | None, end: signal.Signals = signal.SIGQUI
         start: list[str | Path] = [POSTGRES[0] / "postgres", "-D", folder / "data", *options]
         server = subprocess.Popen(start, user=user, cwd=folder, stdout=log, stderr=log)
     try:
-        _wait_for(lambda: _connect(folder), server)
+        wait_until_up(lambda: _connect(folder), server)
         yield
     finally:
-        _end(server, end)
+        end_process(server, end)
 
 
 def _connect(folder: Path) -> None:
@@ -202,7 +202,7 @@ def _connect(folder: Path) -> None:
         raise ConnectionError from error
 
 
-def _wait_for(connect: object, server: subprocess.Popen[bytes]) -> None:
+def wait_until_up(connect: object, server: subprocess.Popen[bytes]) -> None:
     assert callable(connect)
     deadline = time.monotonic() + 60
     while server.poll() is None and time.monotonic() < deadline:
@@ -215,7 +215,7 @@ def _wait_for(connect: object, server: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(f"{server.args!r} does not start")
 
 
-def _end(server: subprocess.Popen[bytes], how: signal.Signals) -> None:
+def end_process(server: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:
     server.send_signal(how)
     try:
         server.wait(60)
@@ -224,7 +224,8 @@ def _end(server: subprocess.Popen[bytes], how: signal.Signals) -> None:
         server.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

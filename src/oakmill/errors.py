@@ -260,6 +260,30 @@ class StoreUnreachable(Unavailable):
     """The store of the hub's files does not answer, or refuses."""
 
 
+class TokenRefused(HubError):
+    """The identity token is not one that this hub believes."""
+
+    status = 401
+
+
+class SignInRefused(HubError):
+    """The sign-in did not come to its end."""
+
+    status = 403
+
+
+class NoTeam(Forbidden):
+    """No group of this user leads to a team of this hub."""
+
+
+class UserDisabled(Forbidden):
+    """This user is shut out of this hub."""
+
+
+class ProviderUnreachable(Unavailable):
+    """The sign-in provider does not answer, or not as one."""
+
+
 class HubUnreachable(HubError):
     """The hub does not answer at its address."""
 

@@ -179,6 +179,48 @@ class Settings(BaseSettings):
     access_log: bool = Field(False, description="Whether the hub writes a line for each request that it answers.")
     public_without_key: bool = Field(False, description="Whether public models may be read without a key.")
 
+    oidc_issuer: (
+        Annotated[str, Field(pattern=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])[^?#]*$")] | None
+    ) = Field(
+        None,
+        description="Address of the OpenID provider that people sign in at, as it names itself (its issuer): "
+        "https://login.example.com. By default people sign in with keys alone.",
+    )
+    oidc_name: str = Field(
+        "your company",
+        min_length=1,
+        max_length=60,
+        description='What the button calls it: "Sign in with your company".',
+    )
+    oidc_client_id: str = Field("oakmill", min_length=1, description="What that provider calls this hub.")
+    oidc_client_secret: str | None = Field(
+        None,
+        repr=False,
+        exclude=True,  # it is handed on to nobody
+        description="The secret that it gave this hub; by default none (a public client; PKCE is used either way).",
+    )
+    oidc_scopes: tuple[str, ...] = Field(
+        ("openid", "email", "profile"),
+        description='What the hub asks the provider for; some list groups only with one more, as "groups".',
+    )
+    oidc_groups_claim: str = Field(
+        "groups", min_length=1, description="The provider's claim that lists a user's groups."
+    )
+    oidc_groups: dict[str, Annotated[str, Field(pattern=r"^[^:/]{1,255}:(read|convert|admin)$")]] = Field(
+        default_factory=dict,
+        description='Whom its groups let in: {"vision-engineers": "robots:convert", "*": "guests:read"}, a team and a '
+        'scope for each, "*" for whoever signs in. The first entry that fits decides the team, the strongest entry of '
+        "that team the scope. By default nobody is let in.",
+    )
+    oidc_days: int = Field(
+        7, ge=1, le=365, description="Days after which who signed in at the provider has to do so again."
+    )
+    oidc_hosts: tuple[str, ...] = Field(
+        (),
+        description="Hosts at private addresses that the provider's discovery document may lead to; its own host may "
+        "be at one anyway.",
+    )
+
     hub_url: str | None = Field(
         None,
         description="Address of the hub that commands such as `oakmill upload` speak to; by default the one of the "

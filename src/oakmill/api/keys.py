@@ -36,6 +36,7 @@ class AuditOut(Answer):
     at: datetime
     key_id: str | None
     key_name: str
+    user_name: str | None
     action: str
     subject: str
     detail: dict[str, Any]

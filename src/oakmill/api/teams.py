@@ -20,5 +20,7 @@ def me(session: Reading, caller: Reader) -> Me:
         key_name=caller.key_name,
         scopes=tuple(sorted(caller.scopes)),
         model_id=caller.model_id,
+        user_id=caller.user_id,
+        user_name=caller.user_name,
         team=team.model_copy(update={"used_bytes": teams.used_bytes(session, team_id)}),
     )

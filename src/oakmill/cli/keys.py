@@ -53,7 +53,7 @@ def create(
     from oakmill.registry import callers, keys, resolve, teams
     from oakmill.storage.database import now
 
-    with _session() as session:
+    with hub_session() as session:
         owner = teams.named(session, team)
         model_id = resolve.model(session, callers.of_team(owner.id, owner.slug), model).id if model else None
         expires = now() + expires_in if expires_in else None
@@ -72,7 +72,7 @@ def sign_in(url: str | None, key_id: str | None) -> None:
     from oakmill.registry import keys
 
     settings = current()
-    with _session() as session:
+    with hub_session() as session:
         found = key_id or getattr(keys.oldest_admin(session), "id", None)
     if found is None:
         raise NotFound("There is no admin key in force.", remedy="Make one: oakmill keys create me --scope admin")
@@ -86,7 +86,7 @@ def list_(as_json: bool) -> None:
     """Show all keys of all teams."""
     from oakmill.registry import callers, keys, teams
 
-    with _session() as session:
+    with hub_session() as session:
         slugs = {team.id: team.slug for team in teams.listed(session)}
         found = [
             {
@@ -110,7 +110,7 @@ def revoke(key_id: str) -> None:
     """End the force of the key with this identifier, at once and for good."""
     from oakmill.registry import callers, keys
 
-    with _session() as session:
+    with hub_session() as session:
         key = keys.revoke(session, callers.LOCAL, key_id)
         click.echo(f"{key.name} is revoked")
 
@@ -121,7 +121,7 @@ def teams(as_json: bool) -> None:
     """Show the teams, and what they store."""
     from oakmill.registry import teams as registry
 
-    with _session() as session:
+    with hub_session() as session:
         found = [
             {
                 "slug": team.slug,
@@ -143,7 +143,7 @@ def add_team(name: str, quota_mb: int | None) -> None:
     """Make a team called NAME."""
     from oakmill.registry import teams as registry
 
-    with _session() as session:
+    with hub_session() as session:
         team = registry.create(session, name=name, quota_bytes=quota_mb << 20 if quota_mb else None)
         click.echo(f"{team.slug}: oakmill keys create NAME --team {team.slug} makes its first key")
 
@@ -157,7 +157,7 @@ def set_team(team: str, quota_mb: int | None, highest_priority: int | None, most
     """Change what TEAM may use."""
     from oakmill.registry import teams as registry
 
-    with _session() as session:
+    with hub_session() as session:
         quota = quota_mb << 20 if quota_mb else None
         found = registry.change(
             session, team, quota_bytes=quota, highest_priority=highest_priority, most_running=most_running
@@ -171,7 +171,7 @@ def _quota(team: Team) -> str:
 
 
 @contextmanager
-def _session() -> Iterator[Session]:
+def hub_session() -> Iterator[Session]:
     """One transaction on the hub's database, which is made when there is none."""
     from oakmill.storage import migrate
     from oakmill.storage.database import Database

@@ -35,6 +35,7 @@ COMMANDS = {
     "serve": "Run the hub: its API, its pages and its workers.",
     "worker": "Run the hub's jobs, one at a time.",
     "keys": "Create, list and revoke the hub's keys, and its teams.",
+    "users": "List, shut out and let in who signs in at the provider.",
     "backup": "Copy the hub of this machine into a folder, while it runs.",
     "restore": "Make an empty hub the one of a backup.",
     "cache": "Show and empty the cache of results.",
@@ -119,6 +120,8 @@ def _of_server(name: str) -> click.Command | None:
             from oakmill.cli.worker import command
         case "keys":
             from oakmill.cli.keys import command
+        case "users":
+            from oakmill.cli.users import command
         case "backup":
             from oakmill.cli.backup import command
         case "restore":

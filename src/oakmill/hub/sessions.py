@@ -1,6 +1,7 @@
 """A browser's session: a cookie that is signed, expires, and holds the identifiers of the session and its key only.
 
-It lasts for 30 days from its last use. A browser gets one for a key that is pasted, or by a link that signs in once.
+It lasts for 30 days from its last use. A browser gets one for a key that is pasted, by a link that signs in once, or
+by signing in at a provider (`sign_in.py`).
 """
 
 from __future__ import annotations
@@ -53,8 +54,13 @@ def renew(at: Hub, request: Request, response: Response, found: Caller) -> None:
 
 def _give(at: Hub, request: Request, response: Response, key_id: str | None, session_id: str) -> None:
     token = links.sign(at.secret, _PURPOSE, {"key": key_id, "id": session_id}, seconds=SECONDS)
-    secure = request.url.scheme == "https" or (at.settings.public_url or "").startswith("https://")
+    secure = is_secure(at, request)
     response.set_cookie(COOKIE, token, max_age=SECONDS, httponly=True, samesite="strict", secure=secure)
+
+
+def is_secure(at: Hub, request: Request) -> bool:
+    """Whether the browser is to send a cookie over https alone."""
+    return request.url.scheme == "https" or (at.settings.public_url or "").startswith("https://")
 
 
 def link(settings: Settings, address: str, key_id: str) -> str:

@@ -9,6 +9,7 @@ from oakmill.conversion.cache import identity
 from oakmill.files import private_folder
 from oakmill.hub.later import Later
 from oakmill.hub.links import read_secret
+from oakmill.hub.oidc.provider import Provider
 from oakmill.hub.rates import Rates, limit_of
 from oakmill.jobs.housekeeping import Housekeeper
 from oakmill.jobs.notify import Notifier
@@ -38,6 +39,7 @@ class Hub:
         self.isolated = IsolatedWorkers(settings)
         self.housekeeper = Housekeeper(settings, self.db, self.blobs, self.uploads)
         self.secret = read_secret(settings.hub / SECRET)
+        self.provider = Provider.of(settings)
         self.later = Later(self.db)
         self.tries = Tries()
         self.rates = Rates(limit_of(settings))

@@ -56,6 +56,8 @@ class Me(Answer):
     key_name: str
     scopes: tuple[str, ...]
     model_id: str | None = Field(None, description="The one model that the key is for.")
+    user_id: str | None = Field(None, description="The user whose own key it is; none for a team's.")
+    user_name: str = ""
     team: Team
 
 
@@ -309,6 +311,8 @@ class Key(Answer):
     expires: datetime | None = None
     revoked: datetime | None = None
     last_used: datetime | None = None
+    user_id: str | None = Field(None, description="Whose own it is; none for the team's.")
+    origin: str = Field("made", description="How it came: made, sign-in, login, exchange.")
 
 
 class EvidenceKey(Answer):

@@ -1,7 +1,7 @@
 """Who sees what, and who may change it: one rule for models and all that stands below them.
 
-Private is for the key that made the model and the team's admins, and so is quick; team for every key of the team,
-public for every key of the hub. A key for one model sees that model alone.
+Private is for who made the model (a key, or a user with all their keys) and the team's admins, and so is quick; team
+for every key of the team, public for every key of the hub. A key for one model sees that model alone.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _narrowed(
     if caller.team_id is None or not caller.may("read"):
         return None
     own = level in (Visibility.PRIVATE, Visibility.QUICK)
-    theirs = [kind.owner_key_id == caller.key_id] if own and not caller.may("admin") else []
+    theirs = [kind.owner_key_id == caller.owner_id] if own and not caller.may("admin") else []
     return [team == caller.team_id, *theirs]
 
 

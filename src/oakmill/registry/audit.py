@@ -20,6 +20,7 @@ def record(
             team_id=of_team or caller.team_id,
             key_id=caller.key_id,
             key_name=caller.key_name,
+            user_name=caller.user_name or None,
             action=action,
             subject=subject[:255],
             detail=detail,

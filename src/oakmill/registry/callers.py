@@ -14,11 +14,17 @@ SCOPES: tuple[Scope, ...] = ("read", "convert", "admin")
 """Each implies those before it."""
 
 
+def rank(scope: str) -> int:
+    """How strong a scope is."""
+    return next(index for index, word in enumerate(SCOPES) if word == scope)
+
+
 @dataclass(frozen=True)
 class Caller:
     """Who asks, and for what a key was given to them. `everywhere` is the operator, who sees all teams.
 
-    `session_id` is the web session in which they ask, if it is one.
+    `session_id` is the web session in which they ask, if it is one; `user_id` and `user_name` who it is, where the key
+    is a user's own.
     """
 
     key_id: str | None
@@ -32,6 +38,13 @@ class Caller:
     everywhere: bool = False
     last_used: datetime | None = None
     session_id: str | None = None
+    user_id: str | None = None
+    user_name: str = ""
+
+    @property
+    def owner_id(self) -> str | None:
+        """Who owns what this caller makes: a user, with all their keys, or else the key."""
+        return self.user_id or self.key_id
 
     @property
     def is_known(self) -> bool:

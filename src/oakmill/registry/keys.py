@@ -7,8 +7,9 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Required, TypedDict, Unpack
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, Row, or_, select, update
 from sqlalchemy.orm import Session
 
 from oakmill.errors import Forbidden, NoKey, NotFound, SpecError
@@ -16,12 +17,22 @@ from oakmill.registry import audit, teams
 from oakmill.registry.access import unseen
 from oakmill.registry.callers import ANONYMOUS, LOCAL, SCOPES, Caller
 from oakmill.registry.identifiers import checked_name, letters, new_id
-from oakmill.registry.tables import Key, Model, Team
+from oakmill.registry.tables import Key, Model, Team, User
 from oakmill.storage.database import now
 
 PREFIX = "oak_"
 TOUCHED_EVERY = timedelta(minutes=1)
 _NOBODYS = "0" * 64
+
+
+class More(TypedDict, total=False):
+    """What else a key may say: its name, how long it lasts, what it is for, whose it is and how it came."""
+
+    name: Required[str]
+    expires: datetime | None
+    model_id: str | None
+    user_id: str | None
+    origin: str
 
 
 def create(
@@ -41,21 +52,32 @@ def create(
         Forbidden: `by` is not the team's admin.
         NotFound: The model is not the team's.
     """
-    _require_admin(by, team.id)
+    require_admin(by, team.id)
+    model_id = _of_team(session, team, model_id)
+    return issue(session, by, team.id, name=checked_name(name), scopes=scopes, model_id=model_id, expires=expires)
+
+
+def issue(
+    session: Session, by: Caller, team_id: str, *, scopes: Iterable[str], **more: Unpack[More]
+) -> tuple[Key, str]:
+    """A new key, and the key itself, for who has shown that it is theirs to have; `create` asks for an admin first.
+
+    Raises:
+        SpecError: A scope is not one, or the key would have expired already.
+    """
     raw = PREFIX + letters(40)
+    _future(more.get("expires"))
     key = Key(
         id=new_id("aik"),
-        team_id=team.id,
-        model_id=_of_team(session, team, model_id),
-        name=checked_name(name),
+        team_id=team_id,
         prefix=raw[:10],
         sha256=_hash(raw),
         scopes=",".join(_checked(scopes)),
-        expires=_future(expires),
+        **more,
     )
     session.add(key)
     session.flush()
-    audit.record(session, by, "key.create", key.id, of_team=team.id, name=key.name, scopes=key.scopes)
+    audit.record(session, by, "key.create", key.id, of_team=team_id, name=key.name, scopes=key.scopes)
     return key, raw
 
 
@@ -80,12 +102,10 @@ def authenticate(session: Session, raw: str, *, address: str = "") -> Caller:
         NoKey: The key is not known, has expired or was revoked; which of them is not told.
     """
     digest = _hash(raw)
-    row = session.execute(select(Key, Team.slug).join(Team, Team.id == Key.team_id).where(Key.sha256 == digest)).first()
+    row = _found(session, Key.sha256 == digest)
     # Compared whole and once more where there is none, so that time tells nothing.
     matches = hmac.compare_digest(row.Key.sha256 if row else _NOBODYS, digest)
-    if row is None or not matches or not is_live(row.Key):
-        raise NoKey(remedy="Use a key that is in force; `oakmill keys create` makes one.")
-    return _caller(row.Key, row.slug, address)
+    return _caller(row if matches else None, address)
 
 
 def holder(session: Session, key_id: str, *, address: str = "", session_id: str | None = None) -> Caller:
@@ -94,10 +114,7 @@ def holder(session: Session, key_id: str, *, address: str = "", session_id: str 
     Raises:
         NoKey: The key has expired or was revoked.
     """
-    row = session.execute(select(Key, Team.slug).join(Team, Team.id == Key.team_id).where(Key.id == key_id)).first()
-    if row is None or not is_live(row.Key):
-        raise NoKey(remedy="Use a key that is in force; `oakmill keys create` makes one.")
-    return _caller(row.Key, row.slug, address, session_id)
+    return _caller(_found(session, Key.id == key_id), address, session_id)
 
 
 def refused(session: Session, raw: str, address: str) -> None:
@@ -109,17 +126,28 @@ def refused(session: Session, raw: str, address: str) -> None:
     audit.record(session, whose, "key.refused", begins, of_team=team_id)
 
 
-def _caller(key: Key, team_slug: str, address: str, session_id: str | None = None) -> Caller:
+def _found(session: Session, which: ColumnElement[bool]) -> Row[Key, str, User] | None:
+    """A key with its team's slug, and with its user where it has one."""
+    query = select(Key, Team.slug, User).join(Team, Team.id == Key.team_id).outerjoin(User, User.id == Key.user_id)
+    return session.execute(query.where(which)).first()
+
+
+def _caller(row: Row[Key, str, User] | None, address: str, session_id: str | None = None) -> Caller:
+    if row is None or not is_live(row.Key) or (row.User and row.User.disabled):
+        raise NoKey(remedy="Use a key that is in force; `oakmill keys create` makes one.")
+    key: Key = row.Key
     return Caller(
         key_id=key.id,
         key_name=key.name,
         team_id=key.team_id,
-        team_slug=team_slug,
+        team_slug=row.slug,
         scopes=frozenset(key.scopes.split(",")),
         model_id=key.model_id,
         address=address,
         last_used=key.last_used,
         session_id=session_id,
+        user_id=key.user_id,
+        user_name=row.User.email if row.User else "",
     )
 
 
@@ -147,7 +175,7 @@ def revoke(session: Session, caller: Caller, key_id: str) -> Key:
         Forbidden: The caller's key is not an admin's, or is for one model only.
         NotFound: The team has no such key.
     """
-    _require_admin(caller, caller.team_id)
+    require_admin(caller, caller.team_id)
     key = session.get(Key, key_id)
     if key is None or (caller.team_id is not None and key.team_id != caller.team_id):
         raise unseen(caller, "key", key_id)
@@ -164,12 +192,18 @@ def listed(session: Session, caller: Caller) -> list[Key]:
         NoKey: No key was given.
         Forbidden: The caller's key is not an admin's, or is for one model only.
     """
-    _require_admin(caller, caller.team_id)
+    require_admin(caller, caller.team_id)
     query = select(Key).order_by(Key.created.desc(), Key.id)
     return list(session.scalars(query if caller.team_id is None else query.where(Key.team_id == caller.team_id)))
 
 
-def _require_admin(caller: Caller, team_id: str | None) -> None:
+def require_admin(caller: Caller, team_id: str | None) -> None:
+    """Go on only for an admin of the whole team, or the operator.
+
+    Raises:
+        NoKey: No key was given.
+        Forbidden: The caller's key is not an admin's, is for one model only, or is another team's.
+    """
     caller.require("admin")
     caller.require_whole_team()
     if not caller.everywhere and caller.team_id != team_id:

@@ -55,7 +55,7 @@ def create(session: Session, caller: Caller, *, name: str, team_id: str | None =
     model = Model(
         id=new_id("aim"),
         team_id=team_id,
-        owner_key_id=caller.key_id,
+        owner_key_id=caller.owner_id,
         name=checked_name(name),
         slug=slugify(name),
         **{"visibility": Visibility.TEAM, "summary": "", "tags": [], **_checked(card)},

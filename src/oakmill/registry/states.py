@@ -8,7 +8,7 @@ from enum import StrEnum
 class Visibility(StrEnum):
     """Who sees a model and all below it."""
 
-    PRIVATE = "private"  #: the key that made it, and the team's admins
+    PRIVATE = "private"  #: who made it (a key, or a user), and the team's admins
     TEAM = "team"  #: every key of the team
     PUBLIC = "public"  #: every key of the hub, and everybody where the operator allows it
     QUICK = "quick"  #: as private, but in no list, and removed after a while unless it is kept
@@ -23,6 +23,15 @@ class Origin(StrEnum):
 
     SOURCE = "source"  #: uploaded
     CONVERTED = "converted"  #: made by a conversion
+
+
+class KeyOrigin(StrEnum):
+    """How a key came."""
+
+    MADE = "made"  #: by an admin, or the operator
+    SIGN_IN = "sign-in"  #: by signing in at the provider; what its web sessions act with
+    LOGIN = "login"  #: by `oakmill login`, approved on a page of the hub
+    EXCHANGE = "exchange"  #: for the identity token of a CI job
 
 
 class InstanceStatus(StrEnum):

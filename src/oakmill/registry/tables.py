@@ -26,6 +26,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from oakmill.findings import severity_of
 from oakmill.registry.states import LISTED as LISTED
 from oakmill.registry.states import InstanceStatus as InstanceStatus
+from oakmill.registry.states import KeyOrigin as KeyOrigin
 from oakmill.registry.states import Origin as Origin
 from oakmill.registry.states import Role as Role
 from oakmill.registry.states import Visibility as Visibility
@@ -57,7 +58,10 @@ class Timed:
 
 
 class Seen:
-    """Rows that carry who sees them: a model's own columns, copied to all below it, so that no list has to join."""
+    """Rows that carry who sees them: a model's own columns, copied to all below it, so that no list has to join.
+
+    `owner_key_id` is who made it: a user, or else a key.
+    """
 
     team_id: Mapped[str] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"))
     owner_key_id: Mapped[str | None] = mapped_column(Id)
@@ -94,8 +98,29 @@ class Team(Timed, Base):
     served: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
+class User(Timed, Base):
+    """Somebody who signed in at a provider, known by what it calls them (`subject`); their name and e-mail may change.
+
+    `team_id` is the team that their groups led to when they were `seen` last, None where they led to none.
+    """
+
+    __tablename__ = "users"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    issuer: Mapped[str] = mapped_column(Name)
+    subject: Mapped[str] = mapped_column(Name)
+    email: Mapped[str] = mapped_column(Name)
+    name: Mapped[str] = mapped_column(Name, default="")
+    team_id: Mapped[str | None] = mapped_column(ForeignKey("teams.id", ondelete="SET NULL"), index=True)
+    seen: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    disabled: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    __table_args__ = (UniqueConstraint("issuer", "subject", name="one_user_per_subject"),)
+
+
 class Key(Base):
-    """An API key, known by its hash. `model_id` narrows it to one model; `scopes` is sorted and comma-separated."""
+    """An API key, known by its hash. `model_id` narrows it to one model; `scopes` is sorted and comma-separated.
+
+    `user_id` is whose own it is, None for the team's; `origin` how it came (see `KeyOrigin`).
+    """
 
     __tablename__ = "keys"
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -109,6 +134,8 @@ class Key(Base):
     expires: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_used: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    user_id: Mapped[str | None] = mapped_column(Id, index=True)
+    origin: Mapped[str] = mapped_column(String(16), default=KeyOrigin.MADE, server_default=KeyOrigin.MADE)
 
 
 class EndedSession(Base):
@@ -128,6 +155,7 @@ class AuditEntry(Base):
     team_id: Mapped[str | None] = mapped_column(Id, index=True)
     key_id: Mapped[str | None] = mapped_column(Id)
     key_name: Mapped[str] = mapped_column(Name, default="")
+    user_name: Mapped[str | None] = mapped_column(Name)
     action: Mapped[str] = mapped_column(String(64))
     subject: Mapped[str] = mapped_column(Name, default="")
     detail: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)

@@ -61,6 +61,11 @@ def refer(column: str, table: str) -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint([column], [f"{table}.id"], ondelete="CASCADE")
 
 
+def refer_and_stay(column: str, table: str) -> sa.ForeignKeyConstraint:
+    """A row of another table, without which this one is there all the same."""
+    return sa.ForeignKeyConstraint([column], [f"{table}.id"], ondelete="SET NULL")
+
+
 def index(table: str, column: str) -> None:
     """An index of one column, by the name that SQLAlchemy gives it."""
     op.create_index(op.f(f"ix_{table}_{column}"), table, [column])

@@ -29,7 +29,20 @@ ON_PAGE = 50
 CHOICES = 200
 """Of so many models one is chosen in a list; a longer one helps nobody, and weighs."""
 SPANS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year", "": "Never"}
-KINDS = ("model", "variant", "version", "instance", "upload", "dataset", "job", "key", "session", "file", "toolchain")
+KINDS = (
+    "model",
+    "variant",
+    "version",
+    "instance",
+    "upload",
+    "dataset",
+    "job",
+    "key",
+    "user",
+    "session",
+    "file",
+    "toolchain",
+)
 """Of what the audit log tells."""
 MEANINGS = {
     "read": "sees and downloads",

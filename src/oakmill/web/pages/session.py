@@ -1,4 +1,4 @@
-"""Signing in and out: by a pasted key or a link; the browser holds a signed cookie with the key's identifier alone."""
+"""Signing in and out: at a provider, by a pasted key or a link; the browser holds a signed cookie, and no key."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from oakmill.errors import NoKey, OakmillError
+from oakmill.errors import HubError, NoKey, OakmillError
 from oakmill.hub import auth, sessions
+from oakmill.hub import sign_in as sign_in_there
 from oakmill.registry import callers
 from oakmill.registry.callers import Caller
 from oakmill.web.forms.submitted import Form
@@ -24,8 +25,7 @@ def session_page(
 ) -> Response:
     """Who one is here; the form for a key where one is nobody."""
     found = _who(request, at)
-    context = PageContext(request, at, found or callers.anonymous(at.settings))
-    response: Response = context.page("session.html", back=own_path(next), wrong=None, days=sessions.DAYS)
+    response = _page(request, at, found, own_path(next))
     if found is None and sessions.COOKIE in request.cookies:
         sessions.forget(response)
     return response
@@ -39,8 +39,7 @@ def sign_in(request: Request, at: auth.TheHub, form: Form) -> Response:
     try:
         found = _signed_in(at, form, address)
     except OakmillError as error:
-        context = PageContext(request, at, callers.anonymous(at.settings, address))
-        return context.page("session.html", status=error.status, back=back, wrong=error, days=sessions.DAYS)
+        return _page(request, at, None, back, wrong=error)
     response = RedirectResponse(back, 303)
     sessions.begin(at, request, response, found)
     return response
@@ -63,9 +62,59 @@ def sign_out(request: Request, at: auth.TheHub) -> Response:
     if found := _who(request, at):
         with at.db.session() as session:
             sessions.end(session, found)
-    response = RedirectResponse("/session", 303)
+    response = RedirectResponse("/session?out" if found and found.user_id else "/session", 303)
     sessions.forget(response)
     return response
+
+
+@pages.get("/session/provider")
+def to_provider(
+    request: Request, at: auth.TheHub, next: Annotated[str, Query(max_length=2000)] = "/models"
+) -> Response:
+    """Away, to sign in at the operator's provider."""
+    back = own_path(next)
+    try:
+        where, cookie = sign_in_there.begin(at, request, back)
+    except HubError as error:
+        return _page(request, at, None, back, refused=error)
+    response = RedirectResponse(where, 303)
+    sign_in_there.keep(at, request, response, cookie)
+    return response
+
+
+@pages.get("/session/provider/back")
+def from_provider(request: Request, at: auth.TheHub) -> Response:
+    """Back from the provider. The next page is gone to from a page of ours: after another's the session is not sent."""
+    try:
+        found, back = sign_in_there.finish(at, request)
+    except HubError as error:
+        response = _page(request, at, None, "/models", refused=error)
+    else:
+        context = PageContext(request, at, callers.anonymous(at.settings))
+        response = context.page("session_begun.html", back=own_path(back), name=found.user_name)
+        sessions.begin(at, request, response, found)
+    response.delete_cookie(sign_in_there.COOKIE, path=sign_in_there.PATH)
+    return response
+
+
+def _page(
+    request: Request,
+    at: auth.TheHub,
+    found: Caller | None,
+    back: str,
+    *,
+    wrong: OakmillError | None = None,
+    refused: OakmillError | None = None,
+) -> Response:
+    """The page; `wrong` is what is wrong with a key that was given, `refused` why a sign-in at the provider failed."""
+    address = request.client.host if request.client else ""
+    context = PageContext(request, at, found or callers.anonymous(at.settings, address))
+    error = wrong or refused
+    return context.page(
+        "session.html", status=error.status if error else 200, back=back, wrong=wrong, refused=refused,
+        days=sessions.DAYS, provider=at.settings.oidc_name if at.provider else "",
+        sign_out_there=sign_in_there.sign_out_address(at, request) if "out" in request.query_params else None,
+    )  # fmt: skip
 
 
 def own_path(text: str) -> str:

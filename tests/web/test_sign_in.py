@@ -1,0 +1,101 @@
+"""Signing in at a real OpenID provider, in a real browser; and what becomes of those whom it lets in no more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from oakmill.hub.sessions import COOKIE
+from tests import in_process
+from tests.hub_servers import ServedHub
+from tests.providers import SECRET, RealProvider, real_provider
+
+GROUPS = {"seers": "vision:convert", "leads": "vision:admin", "arms": "robots:read"}
+ADA = {"email": "ada@example.com", "name": "Ada", "groups": ["seers", "canteen"]}
+
+
+@dataclass
+class Company:
+    """A hub with two teams, and the provider that its people sign in at."""
+
+    hub: ServedHub
+    provider: RealProvider
+
+    def audit(self) -> list[dict[str, Any]]:
+        """What the operator sees of who did what in the team vision."""
+        made = in_process.run("keys", "create", "auditor", "--team", "vision", "--scope", "admin", **self.variables)
+        headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
+        answer = httpx.get(f"{self.hub.url}/api/v1/audit", headers=headers, trust_env=False)
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    @property
+    def variables(self) -> dict[str, str]:
+        return {"OAKMILL_HOME": str(self.hub.home)}
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+    folder = tmp_path_factory.mktemp("company")
+    with real_provider(folder) as provider:
+        variables = {
+            "OAKMILL_OIDC_ISSUER": provider.issuer,
+            "OAKMILL_OIDC_NAME": "Example Corp",
+            "OAKMILL_OIDC_CLIENT_SECRET": SECRET,
+            "OAKMILL_OIDC_GROUPS": json.dumps(GROUPS),
+        }
+        with ServedHub(folder / "home", variables=variables) as hub:
+            for team in ("vision", "robots"):
+                in_process.run("keys", "add-team", team, OAKMILL_HOME=str(hub.home))
+            provider.start(f"{hub.url}/session/provider/back")
+            yield Company(hub, provider)
+
+
+@pytest.fixture
+def window(browser: Browser, company: Company) -> Iterator[BrowserContext]:
+    """A browser's window of somebody who has never been here."""
+    context = browser.new_context(base_url=company.hub.url, reduced_motion="reduce")
+    yield context
+    context.close()
+
+
+def through_provider(page: Page, login: str) -> None:
+    """From the hub's button over the provider's own pages, as far as they lead."""
+    page.goto("/models")
+    page.get_by_role("link", name="Sign in with Example Corp").click()
+    page.locator("input[name=login]").fill(login)
+    page.locator("input[name=password]").fill("any")
+    page.locator("button[type=submit]").click()
+    page.get_by_role("button", name="Continue").click()
+
+
+def test_a_user_comes_in_acts_and_goes(company: Company, window: BrowserContext) -> None:
+    """Everybody shared pasted keys: the audit log told of a key, and nobody knew who had held it."""
+    company.provider.say(ada=ADA)
+    page = window.new_page()
+    through_provider(page, "ada")
+    page.wait_for_url("**/models")
+    expect(page.get_by_role("heading", name="Models", exact=True)).to_be_visible()
+    expect(page.get_by_title("ada@example.com")).to_have_text("vision")
+
+    cookies = {item["name"]: item["value"] for item in window.cookies() if item["name"] == COOKIE}
+    me = httpx.get(f"{company.hub.url}/api/v1/teams/me", cookies=cookies, trust_env=False).json()
+    assert (me["user_name"], me["scopes"], me["team"]["slug"]) == ("ada@example.com", ["convert"], "vision")
+    origin = {"Origin": company.hub.url}
+    url = f"{company.hub.url}/api/v1/models"
+    httpx.post(url, json={"name": "Hers"}, cookies=cookies, headers=origin, trust_env=False).raise_for_status()
+    entry = next(item for item in company.audit() if item["action"] == "model.create")
+    assert entry["user_name"] == "ada@example.com"
+
+    page.goto("/session")
+    expect(page.get_by_text("ada@example.com", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("link", name="sign out there, too")).to_be_visible()
+    gone = httpx.get(f"{company.hub.url}/api/v1/teams/me", cookies=cookies, trust_env=False)
+    assert gone.status_code == 401
