@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -19,6 +20,14 @@ def _data_home() -> Path:
 def _config_home() -> Path:
     base = os.environ.get("XDG_CONFIG_HOME") or "~/.config"  # noqa: TID251 - the one place that reads it
     return Path(base).expanduser() / "oakmill"
+
+
+def _network(text: str) -> str:
+    """A network as it is written everywhere: 10.0.0.7 and 10.0.0.7/8 are 10.0.0.7/32 and 10.0.0.0/8."""
+    return str(ipaddress.ip_network(text, strict=False))
+
+
+_Network = Annotated[str, AfterValidator(_network)]
 
 
 class Settings(BaseSettings):
@@ -154,11 +163,20 @@ class Settings(BaseSettings):
         7, ge=0, description="Time for which quick conversions are there unless they are kept, in days; 0 keeps all."
     )
     log_days: int = Field(
-        90, ge=0, description="Time for which the logs of jobs that have ended are kept, in days; 0 keeps them all."
+        90,
+        ge=0,
+        description="Time for which the logs of jobs that have ended, and what webhooks have told, are kept, in days; "
+        "0 keeps them all.",
     )
     audit_days: int = Field(
         365, ge=0, description="Time for which it is kept who did what, in days; 0 keeps it for ever."
     )
+    webhook_networks: tuple[_Network, ...] = Field(
+        (),
+        description='Networks that are not public and that webhooks may go to, also by http: ["10.0.0.0/8"]. By '
+        "default they go by https to public addresses alone.",
+    )
+    webhook_seconds: float = Field(10, gt=0, le=60, description="Time that the receiver of a webhook has to answer.")
     link_seconds: int = Field(3600, ge=1, description="Time that a download link works, in seconds.")
     requests_per_minute: int | None = Field(
         None,

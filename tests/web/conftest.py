@@ -19,6 +19,8 @@ from tests.web.furnish import Hub, furnish, network
 from tests.web.screenshots import CHROMIUM, QUIET, signed_in
 from tests.web.working import asked, ran, source, unsupported
 
+OPEN = {"OAKMILL_PUBLIC_WITHOUT_KEY": "true", "OAKMILL_WEBHOOK_NETWORKS": '["127.0.0.0/8"]'}
+
 
 @dataclass
 class Served(Hub):
@@ -34,7 +36,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("hub") / "home"
     home.mkdir()
     link_toolchains(home)
-    with ServedHub(home, variables={"OAKMILL_PUBLIC_WITHOUT_KEY": "true"}) as served:
+    with ServedHub(home, variables=OPEN) as served:
         found = Served(served.url, served.key, home=home)
         with found.client() as client:
             found.ids.update(furnish(client))

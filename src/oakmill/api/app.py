@@ -28,6 +28,7 @@ from oakmill.api import (
     toolchains,
     uploads,
     variants,
+    webhooks,
 )
 from oakmill.hub import problems
 from oakmill.hub.observing import Observed, Traffic
@@ -38,7 +39,7 @@ from oakmill.settings import Settings
 PREFIX = "/api/v1"
 PARTS = (
     health, teams, models, variants, instances, files, documents, specs, conversions, jobs,
-    events, uploads, datasets, toolchains, keys,
+    events, uploads, datasets, toolchains, keys, webhooks,
 )  # fmt: skip
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
@@ -81,6 +82,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     hub = app.state.hub = await run_in_threadpool(Hub.open, app.state.settings)
     hub.housekeeper.start()
     hub.later.start()
+    hub.deliverer.start()
     try:
         yield
     finally:

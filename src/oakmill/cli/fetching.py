@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import re
 import shutil
-import socket
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import httpx
 
 from oakmill.errors import SourceError, SpecError
 from oakmill.files import aside
+from oakmill.outside import addresses_of, is_public
 from oakmill.settings import Settings
 
 _ANY = "*"
@@ -144,12 +143,11 @@ def _pinned(url: httpx.URL, settings: Settings) -> dict[str, Any]:
     """
     port = url.port or {"http": 80, "https": 443}[url.scheme]
     try:
-        found = socket.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+        addresses = addresses_of(url.host, port)
     except OSError as error:
         raise FetchFailed(f"there is no host {url.host}: {error}", subject=str(url)) from error
-    addresses = [str(item[4][0]) for item in found]
     named = url.host.lower() in {item.lower() for item in settings.fetch_from}
-    if not named and not all(ipaddress.ip_address(item.partition("%")[0]).is_global for item in addresses):
+    if not named and not all(map(is_public, addresses)):
         raise FetchRefused(
             f"{url.host} is a machine of a private network, from which nothing is fetched",
             subject=str(url),

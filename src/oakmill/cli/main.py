@@ -36,6 +36,7 @@ COMMANDS = {
     "worker": "Run the hub's jobs, one at a time.",
     "keys": "Create, list and revoke the hub's keys, and its teams.",
     "users": "List, shut out and let in who signs in at the provider.",
+    "webhooks": "Tell addresses of yours, signed, when jobs of a hub end.",
     "backup": "Copy the hub of this machine into a folder, while it runs.",
     "restore": "Make an empty hub the one of a backup.",
     "cache": "Show and empty the cache of results.",
@@ -105,6 +106,8 @@ def _of_client(name: str) -> click.Command | None:
             from oakmill.cli.jobs import command
         case "logs":
             from oakmill.cli.logs import command
+        case "webhooks":
+            from oakmill.cli.webhooks import command
         case _:
             return None
     return command

@@ -11,7 +11,7 @@ from oakmill.client.connection import Connection
 from oakmill.client.instances import Instances
 from oakmill.client.jobs import Jobs
 from oakmill.client.problems import no_hub
-from oakmill.client.resources import Datasets, Keys, Models
+from oakmill.client.resources import Datasets, Keys, Models, Webhooks
 from oakmill.client.uploads import Progress, Uploads, unwatched
 from oakmill.errors import NotFound
 from oakmill.hub.wire import EvidenceKey, Instance, Job, Me
@@ -38,6 +38,7 @@ class Hub:
         self.datasets = Datasets(self._connection, self.uploads)
         self.jobs = Jobs(self._connection)
         self.keys = Keys(self._connection)
+        self.webhooks = Webhooks(self._connection)
 
     def __enter__(self) -> Self:
         return self

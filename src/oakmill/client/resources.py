@@ -1,4 +1,4 @@
-"""What a hub holds, kind by kind: models with their variants and versions, calibration sets, keys."""
+"""What a hub holds, kind by kind: models with their variants and versions, calibration sets, keys, webhooks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,19 @@ from typing import Any
 
 from oakmill.client.connection import Connection
 from oakmill.client.uploads import Progress, Uploads, unwatched
-from oakmill.hub.wire import Dataset, DatasetDetail, Key, Model, ModelDetail, NewKey, Variant, Version
+from oakmill.hub.wire import (
+    Dataset,
+    DatasetDetail,
+    Delivery,
+    Key,
+    Model,
+    ModelDetail,
+    NewKey,
+    NewWebhook,
+    Variant,
+    Version,
+    Webhook,
+)
 
 
 class Models:
@@ -141,3 +153,48 @@ class Keys:
     def revoke(self, key_id: str) -> Key:
         """End a key's force, at once and for good."""
         return Key.model_validate(self._connection.ask("DELETE", f"/keys/{key_id}"))
+
+
+class Webhooks:
+    """The team's webhooks, for its admins. Methods raise as those of `Models` do."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def list(self) -> Iterator[Webhook]:
+        """The team's webhooks, the oldest first."""
+        return map(Webhook.model_validate, self._connection.pages("/webhooks"))
+
+    def add(self, url: str, events: Sequence[str] = ()) -> NewWebhook:
+        """A new webhook, by default for all events; the hub tells its secret this once.
+
+        Raises:
+            Conflict: the team has as many as it may have.
+        """
+        body: dict[str, Any] = {"url": url, **({"events": [*events]} if events else {})}
+        return NewWebhook.model_validate(self._connection.ask("POST", "/webhooks", json=body))
+
+    def remove(self, webhook_id: str) -> None:
+        """Tell it nothing more."""
+        self._connection.ask("DELETE", f"/webhooks/{webhook_id}")
+
+    def rotate(self, webhook_id: str) -> NewWebhook:
+        """Give it a new secret, which is told this once; the one of before signs too for a day."""
+        return NewWebhook.model_validate(self._connection.ask("POST", f"/webhooks/{webhook_id}/secret"))
+
+    def test(self, webhook_id: str) -> Delivery:
+        """Send it a message that tells of nothing; `delivery` says later what came of it."""
+        return Delivery.model_validate(self._connection.ask("POST", f"/webhooks/{webhook_id}/test"))
+
+    def deliveries(self, webhook_id: str, limit: int = 50) -> Sequence[Delivery]:
+        """What it was sent last, or is to be sent, the latest first."""
+        found = self._connection.get(f"/webhooks/{webhook_id}/deliveries", limit=limit)
+        return [Delivery.model_validate(item) for item in found["items"]]
+
+    def delivery(self, delivery_id: str) -> Delivery:
+        """One message, and what came of it."""
+        return Delivery.model_validate(self._connection.get(f"/deliveries/{delivery_id}"))
+
+    def again(self, delivery_id: str) -> Delivery:
+        """Send the same message again, under the same identifier."""
+        return Delivery.model_validate(self._connection.ask("POST", f"/deliveries/{delivery_id}/again"))

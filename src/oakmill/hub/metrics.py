@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from oakmill import __version__
 from oakmill.hub.observing import Traffic
 from oakmill.jobs import roster
-from oakmill.jobs.queue import moment
 from oakmill.jobs.states import LIVE
-from oakmill.jobs.tables import Job, JobStatus
+from oakmill.jobs.tables import Delivery, Job, JobStatus
 from oakmill.registry import teams
+from oakmill.storage.database import moment
 
 WINDOW = timedelta(hours=1)
 """What has ended is told of the last hour: rows of jobs are deleted in time, and a total would fall with them."""
@@ -28,7 +28,9 @@ WINDOW = timedelta(hours=1)
 def text_of(session: Session, traffic: Traffic) -> bytes:
     """All of it, as text of version 0.0.4."""
     registry = CollectorRegistry()
-    registry.register(_Said([*_queue(session), *_ended(session), *_workers(session), *_teams(session), _about()]))
+    registry.register(
+        _Said([*_queue(session), *_ended(session), *_workers(session), *_teams(session), _told(session), _about()])
+    )
     return generate_latest(registry) + generate_latest(traffic.registry)
 
 
@@ -97,6 +99,11 @@ def _workers(session: Session) -> Iterator[Metric]:
     busy = [(row.name, row.job_id is not None) for row in rows]
     yield _gauge("worker_busy", "Whether a worker runs a job.", ("worker",), busy)
     yield _gauge("workers_ready", "Workers that live and take jobs.", (), [(roster.ready(session),)])
+
+
+def _told(session: Session) -> Metric:
+    counted = session.execute(select(Delivery.status, func.count()).group_by(Delivery.status))
+    return _gauge("webhook_messages", "Messages to webhooks.", ("status",), [tuple(row) for row in counted])
 
 
 def _teams(session: Session) -> Iterator[Metric]:

@@ -13,6 +13,7 @@ from oakmill.hub.oidc.provider import Provider
 from oakmill.hub.rates import Rates, limit_of
 from oakmill.jobs.housekeeping import Housekeeper
 from oakmill.jobs.notify import Notifier
+from oakmill.jobs.webhooks.deliverer import Deliverer
 from oakmill.registry.tries import Tries
 from oakmill.settings import Settings
 from oakmill.storage import migrate
@@ -38,6 +39,7 @@ class Hub:
         self.notifier = Notifier.of(settings, self.db)
         self.isolated = IsolatedWorkers(settings)
         self.housekeeper = Housekeeper(settings, self.db, self.blobs, self.uploads)
+        self.deliverer = Deliverer(settings, self.db)
         self.secret = read_secret(settings.hub / SECRET)
         self.provider = Provider.of(settings)
         self.later = Later(self.db)
@@ -67,6 +69,7 @@ class Hub:
     def close(self) -> None:
         """Finish what is being written, and let go of everything."""
         self.ending.set()
+        self.deliverer.close()
         self.housekeeper.close()
         self.uploads.close()
         self.isolated.close()

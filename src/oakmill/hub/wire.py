@@ -315,6 +315,40 @@ class Key(Answer):
     origin: str = Field("made", description="How it came: made, sign-in, login, exchange.")
 
 
+class Webhook(Answer):
+    """An address that a team's events are told to; its secret is told once, when it is made."""
+
+    id: str
+    url: str
+    events: tuple[str, ...]
+    created: datetime
+    old_until: datetime | None = Field(None, description="Until then the secret of before signs too.")
+
+
+class NewWebhook(Webhook):
+    """A webhook with its secret, this once."""
+
+    secret: str = Field(description="whsec_..., as standardwebhooks.com describes it.")
+
+
+class Delivery(Answer):
+    """A message to a webhook, and what came of the last try."""
+
+    id: str = Field(description="What the receiver reads as webhook-id; the same at each try.")
+    webhook_id: str
+    event: str
+    status: str = Field(description="pending, delivered or failed")
+    attempt: int
+    created: datetime
+    due: datetime = Field(description="When it is sent next, while it is pending.")
+    sent: datetime | None = None
+    code: int | None = None
+    error: str = ""
+    answer: str = ""
+    seconds: float | None = None
+    body: str
+
+
 class EvidenceKey(Answer):
     """What the hub's signatures are checked with."""
 

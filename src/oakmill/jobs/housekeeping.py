@@ -23,6 +23,7 @@ from oakmill.errors import OakmillError
 from oakmill.jobs import workspace
 from oakmill.jobs.rounds import Rounds
 from oakmill.jobs.tables import Job, LogLine
+from oakmill.jobs.webhooks import deliverer
 from oakmill.registry import models
 from oakmill.registry.tables import AuditEntry, EndedSession
 from oakmill.settings import Settings
@@ -51,7 +52,7 @@ class Housekeeper(Rounds):
     def tidy(self) -> bool:
         """Do all that is to be done, if it is due; whether it was."""
         with due(self._settings.hub / "tidied") as mine:
-            records = (self._quick, self._logs, self._audit, self._sessions)
+            records = (self._quick, self._logs, self._deliveries, self._audit, self._sessions)
             for step in (self._uploads_left, self._work_left, *records, self._bytes) if mine else ():
                 if not self._ending.is_set():
                     _attempt(step)
@@ -69,6 +70,9 @@ class Housekeeper(Rounds):
 
     def _logs(self) -> None:
         self._repeat(lambda session: trim_logs(session, self._settings.log_days))
+
+    def _deliveries(self) -> None:
+        self._repeat(lambda session: deliverer.trim(session, self._settings.log_days))
 
     def _audit(self) -> None:
         self._repeat(lambda session: trim_audit(session, self._settings.audit_days))

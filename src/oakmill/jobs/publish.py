@@ -20,6 +20,7 @@ from oakmill.errors import LimitExceeded, ToolKilled
 from oakmill.jobs import queue
 from oakmill.jobs.job_log_writer import Held, LeaseLost
 from oakmill.jobs.tables import Job, JobStatus
+from oakmill.jobs.webhooks import outbox
 from oakmill.registry import faces, instances, teams
 from oakmill.registry.tables import Instance, Role
 from oakmill.spec.recipe import Recipe
@@ -64,6 +65,7 @@ def succeeded(db: Database, blobs: BlobStore, held: Held, job: Job, out: Path, s
             _write(session, blobs, result, stored)
             teams.require_within(session, job.team_id, sum(bytes_.size for _, bytes_ in stored))
             instances.set_available(session, result, **_facts(result, summary, recipe))
+            outbox.flagged(session, result)
             faces.choose(session, result.model_id)
 
 

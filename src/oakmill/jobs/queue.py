@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -19,8 +19,9 @@ from oakmill.errors import OakmillError
 from oakmill.jobs import fair
 from oakmill.jobs.notify import QUEUE, control_topic, job_topic, notify_at_commit
 from oakmill.jobs.tables import LIVE, Job, JobStatus, WorkerRow
+from oakmill.jobs.webhooks import outbox
 from oakmill.registry.tables import Instance, InstanceStatus
-from oakmill.storage.database import now
+from oakmill.storage.database import moment
 
 WORKER_LOST = "The worker that ran it was lost, each of {attempts} times: it was ended from outside, or its machine."
 UPLOAD_MISSING = "The upload that it waited for never came."
@@ -39,14 +40,6 @@ class LeaseState(StrEnum):
     HELD = "held"
     CANCEL = "cancel"  #: held, and to be cancelled
     LOST = "lost"  #: the job is another worker's: end everything, write nothing
-
-
-def moment(session: Session) -> datetime:
-    """This moment by the database's clock, where it has one of its own: machines' clocks differ."""
-    if session.get_bind().dialect.name != "postgresql":
-        return now()
-    found: datetime = session.scalars(select(func.clock_timestamp())).one()
-    return found
 
 
 def lock(session: Session) -> None:
@@ -148,6 +141,7 @@ def _end(session: Session, which: ColumnElement[bool], status: JobStatus, **valu
     if status is not JobStatus.SUCCEEDED and found:
         pending = and_(Instance.job_id.in_(found), Instance.status == InstanceStatus.PENDING)
         session.execute(update(Instance).where(pending).values(status=InstanceStatus.FAILED))
+    outbox.ended(session, found)
     changed(session, *found)
     return found
 

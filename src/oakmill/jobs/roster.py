@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from oakmill import __version__
 from oakmill.errors import NotFound
 from oakmill.jobs.notify import QUEUE, notify_at_commit
-from oakmill.jobs.queue import moment
 from oakmill.jobs.tables import Job, JobStatus, WorkerRow
+from oakmill.storage.database import moment
 
 SILENT = timedelta(seconds=60)
 """Who was not heard of for longer is not counted on."""

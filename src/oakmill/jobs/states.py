@@ -1,4 +1,4 @@
-"""Where a job stands; for clients too, so without tables."""
+"""Where a job stands, and what webhooks tell of it; for clients too, so without tables."""
 
 from __future__ import annotations
 
@@ -18,3 +18,24 @@ class JobStatus(StrEnum):
 
 LIVE = (JobStatus.WAITING, JobStatus.QUEUED, JobStatus.RUNNING)
 """States that a job leaves by itself."""
+
+
+class Event(StrEnum):
+    """What a webhook may be told of."""
+
+    SUCCEEDED = "job.succeeded"
+    FAILED = "job.failed"
+    CANCELLED = "job.cancelled"
+    FLAGGED = "instance.flagged"  #: a result's passport says warning or error
+
+
+TEST_EVENT = "webhook.test"
+"""What is sent by hand, whatever the webhook asked for."""
+
+
+class DeliveryStatus(StrEnum):
+    """Where a message to a webhook stands."""
+
+    PENDING = "pending"  #: it is sent, or will be again
+    DELIVERED = "delivered"
+    FAILED = "failed"  #: it was tried for a day, or the receiver wants it no more

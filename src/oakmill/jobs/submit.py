@@ -19,6 +19,7 @@ from oakmill.jobs import job_log, queue, resources
 from oakmill.jobs.identity import identity_of
 from oakmill.jobs.kinds import CONVERT, REBUILD
 from oakmill.jobs.tables import LIVE, Job, JobStatus
+from oakmill.jobs.webhooks import outbox
 from oakmill.registry import instances
 from oakmill.registry.identifiers import new_id
 from oakmill.registry.tables import Instance, InstanceStatus, Model, Team, Variant
@@ -222,6 +223,8 @@ def _answer(session: Session, job: Job, result: Instance) -> None:
     instances.set_available(session, result)
     job.status, job.answered_by, job.result = JobStatus.SUCCEEDED, earlier.answered_by or earlier.id, earlier.result
     job.started = job.finished = now()
+    session.flush()
+    outbox.ended(session, [job.id])
     told = f"the same was asked before: answered by job {earlier.number}"
     job_log.append(session, job.id, 0, [job_log.Line(told, kind="note")])
 

@@ -9,6 +9,7 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from oakmill.jobs.states import LIVE as LIVE
+from oakmill.jobs.states import DeliveryStatus as DeliveryStatus
 from oakmill.jobs.states import JobStatus as JobStatus
 from oakmill.registry.tables import Id, Name, Sha256
 from oakmill.storage.database import Base, UtcDateTime, now
@@ -81,6 +82,47 @@ class WorkerRow(Base):
     beat: Mapped[datetime] = mapped_column(UtcDateTime)
     job_id: Mapped[str | None] = mapped_column(Id)
     paused: Mapped[bool] = mapped_column(default=False)
+
+
+class Webhook(Base):
+    """An address that a team's events are told to. `old_secret` signs too until `old_until`."""
+
+    __tablename__ = "webhooks"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"), index=True)
+    url: Mapped[str] = mapped_column(String(2000))
+    events: Mapped[list[str]] = mapped_column(JSON)
+    secret: Mapped[str] = mapped_column(Name)
+    old_secret: Mapped[str | None] = mapped_column(Name)
+    old_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Delivery(Base):
+    """A message to a webhook. Whoever sends it holds it by `token` until `due`, when it is anybody's again.
+
+    `code`, `error`, `answer` and `seconds` are of the last try, which was `sent` then; `attempt` counts them.
+    """
+
+    __tablename__ = "deliveries"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    event: Mapped[str] = mapped_column(String(32))
+    body: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(16), default=DeliveryStatus.PENDING)
+    attempt: Mapped[int] = mapped_column(default=0)
+    token: Mapped[str | None] = mapped_column(String(32))
+    created: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    due: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    sent: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    code: Mapped[int | None] = mapped_column()
+    error: Mapped[str] = mapped_column(Text, default="")
+    answer: Mapped[str] = mapped_column(Text, default="")
+    seconds: Mapped[float | None] = mapped_column()
+    __table_args__ = (
+        Index("deliveries_to_send", "status", "due"),
+        Index("deliveries_of_webhook", "webhook_id", "created"),
+    )
 
 
 class LogLine(Base):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event
+from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, func, select
 from sqlalchemy.exc import NoSuchModuleError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -60,6 +60,14 @@ class Base(DeclarativeBase):
 def now() -> datetime:
     """This moment, in UTC."""
     return datetime.now(UTC)
+
+
+def moment(session: Session) -> datetime:
+    """This moment by the database's clock, where it has one of its own: machines' clocks differ."""
+    if session.get_bind().dialect.name != "postgresql":
+        return now()
+    found: datetime = session.scalars(select(func.clock_timestamp())).one()
+    return found
 
 
 class Database:

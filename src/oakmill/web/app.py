@@ -31,6 +31,7 @@ from oakmill.web.pages import (
     sights,
     toolchains,
     troubleshooting,
+    webhooks,
     workers,
 )
 from oakmill.web.routing import Nowhere
@@ -38,7 +39,7 @@ from oakmill.web.routing import Nowhere
 PARTS = (
     assets, session, models, sights, removal, arrival, card, instances, convert, batch, matrix, quick, conversions,
     jobs, job_actions, evidence, troubleshooting, examples, compare, datasets, toolchains, keys, graph, colours, docs,
-    workers,
+    workers, webhooks,
 )  # fmt: skip
 """In the order in which their routes are tried."""
 

@@ -68,7 +68,11 @@ def uncounted(path: str) -> list[Item]:
     return [Item(href, label, icon, _holds(href, path)) for href, label, icon, _ in PLACES]
 
 
-_BELOW = {"/models": ("/instances/", "/compare"), "/conversions": ("/jobs/", "/troubleshooting", "/workers")}
+_BELOW = {
+    "/models": ("/instances/", "/compare"),
+    "/conversions": ("/jobs/", "/troubleshooting", "/workers"),
+    "/keys": ("/webhooks",),
+}
 """Pages that belong to an entry although their address does not begin with its."""
 
 

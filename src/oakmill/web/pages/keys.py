@@ -12,13 +12,13 @@ from fastapi.responses import Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from oakmill.errors import NotFound, OakmillError, SpecError
-from oakmill.hub import links
+from oakmill.errors import OakmillError, SpecError
 from oakmill.registry import audit, keys, teams
 from oakmill.registry.callers import SCOPES, Caller
 from oakmill.registry.tables import Key, Model, Team
 from oakmill.storage.database import now
 from oakmill.web.forms.submitted import Fields, Form
+from oakmill.web.once import Once
 from oakmill.web.page_context import Known, PageContext, Reading, Ruling, Writing
 from oakmill.web.routing import Id, page_router
 from oakmill.web.views.addresses import address
@@ -42,6 +42,7 @@ KINDS = (
     "session",
     "file",
     "toolchain",
+    "webhook",
 )
 """Of what the audit log tells."""
 MEANINGS = {
@@ -49,8 +50,7 @@ MEANINGS = {
     "convert": "also uploads, converts and deletes",
     "admin": "also manages keys and toolchains",
 }
-_MADE = "made-key"
-_SHOWN_SECONDS = 60
+_MADE = Once("made-key", "/keys")
 Word = Annotated[str, Query(max_length=100)]
 
 
@@ -61,14 +61,6 @@ class Log:
     rows: list[Any]
     asked: Mapping[str, str]
     next_page: str | None
-
-
-@dataclass(frozen=True)
-class Made:
-    """A key that was made just now; this is the one time that it can be told."""
-
-    name: str
-    raw: str
 
 
 @pages.get("/keys")
@@ -83,20 +75,11 @@ def list_page(
     """The team's keys, for its admins; who is none sees their own."""
     if not context.caller.may_for_whole_team("admin"):
         return context.page("keys_own.html")
-    made = _made(context)
+    made = _MADE.shown(context)
     response = _page(context, session, {"of": of, "key": key, "subject": subject}, before, made=made)
     if made is not None:
-        response.delete_cookie(_MADE, path="/keys", httponly=True, samesite="strict")
+        _MADE.forget(response)
     return response
-
-
-def _made(context: PageContext) -> Made | None:
-    """The key that was made a moment ago, and is shown this once."""
-    try:
-        said = links.read(context.at.secret, _MADE, context.request.cookies.get(_MADE, ""))
-    except NotFound:
-        return None
-    return Made(said["name"], said["raw"])
 
 
 @pages.post("/keys")
@@ -115,10 +98,7 @@ def create(context: Ruling, session: Writing, form: Form) -> Response:
         )
     except SpecError as error:
         return _page(context, session, {}, wrong=error, given=form, status=422)
-    response = context.go("/keys")
-    token = links.sign(context.at.secret, _MADE, {"name": row.name, "raw": raw}, seconds=_SHOWN_SECONDS)
-    response.set_cookie(_MADE, token, max_age=_SHOWN_SECONDS, path="/keys", httponly=True, samesite="strict")
-    return response
+    return _MADE.go(context, name=row.name, raw=raw)
 
 
 def expiry(days: str) -> datetime | None:
@@ -147,7 +127,7 @@ def _page(
     asked: Mapping[str, str],
     before: int | None = None,
     *,
-    made: Made | None = None,
+    made: dict[str, str] | None = None,
     wrong: OakmillError | None = None,
     given: Fields | None = None,
     status: int = 200,
