@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -28,6 +28,40 @@ def _network(text: str) -> str:
 
 
 _Network = Annotated[str, AfterValidator(_network)]
+
+
+ISSUER = r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])[^?#\s]*$"
+"""An issuer's address is encrypted, but on this machine."""
+
+
+class Repository(BaseModel):
+    """A repository whose CI jobs get keys; `id` is the number that its host gave it, as no new one has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["github", "gitlab"]
+    repository: str = Field(pattern=r"^[^/\s]+(/[^/\s]+)+$", max_length=255)
+    team: str = Field(min_length=1, max_length=255)
+    scope: Literal["read", "convert", "admin"] = "convert"
+    ref: str | None = None
+    id: str | None = None
+    issuer: Annotated[str, Field(pattern=ISSUER, max_length=255)] | None = None
+
+    @property
+    def issuer_address(self) -> str:
+        """Who signs its jobs' tokens."""
+        public = {"github": "https://token.actions.githubusercontent.com", "gitlab": "https://gitlab.com"}
+        return self.issuer or public[self.kind]
+
+    @property
+    def claim(self) -> str:
+        """The claim that names the repository."""
+        return {"github": "repository", "gitlab": "project_path"}[self.kind]
+
+    @property
+    def id_claim(self) -> str:
+        """The claim that holds its number."""
+        return {"github": "repository_id", "gitlab": "project_id"}[self.kind]
 
 
 class Settings(BaseSettings):
@@ -197,9 +231,7 @@ class Settings(BaseSettings):
     access_log: bool = Field(False, description="Whether the hub writes a line for each request that it answers.")
     public_without_key: bool = Field(False, description="Whether public models may be read without a key.")
 
-    oidc_issuer: (
-        Annotated[str, Field(pattern=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])[^?#]*$")] | None
-    ) = Field(
+    oidc_issuer: Annotated[str, Field(pattern=ISSUER, max_length=255)] | None = Field(
         None,
         description="Address of the OpenID provider that people sign in at, as it names itself (its issuer): "
         "https://login.example.com. By default people sign in with keys alone.",
@@ -237,6 +269,12 @@ class Settings(BaseSettings):
         (),
         description="Hosts at private addresses that the provider's discovery document may lead to; its own host may "
         "be at one anyway.",
+    )
+    ci_repositories: tuple[Repository, ...] = Field(
+        (),
+        description="Repositories whose CI jobs get a key of 15 minutes for their identity token: "
+        '[{"kind": "github", "repository": "acme/models", "team": "vision"}]. Each may say `scope` (convert), `ref`, '
+        "`id` (the host's number of it) and, for a host of your own, `issuer`.",
     )
 
     hub_url: str | None = Field(

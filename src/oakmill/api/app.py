@@ -23,6 +23,7 @@ from oakmill.api import (
     keys,
     metrics,
     models,
+    oauth,
     specs,
     teams,
     toolchains,
@@ -39,7 +40,7 @@ from oakmill.settings import Settings
 PREFIX = "/api/v1"
 PARTS = (
     health, teams, models, variants, instances, files, documents, specs, conversions, jobs,
-    events, uploads, datasets, toolchains, keys, webhooks,
+    events, uploads, datasets, toolchains, keys, webhooks, oauth,
 )  # fmt: skip
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,

@@ -42,6 +42,7 @@ class Hub:
         self.deliverer = Deliverer(settings, self.db)
         self.secret = read_secret(settings.hub / SECRET)
         self.provider = Provider.of(settings)
+        self.ci = {issuer: Provider(issuer) for issuer in {item.issuer_address for item in settings.ci_repositories}}
         self.later = Later(self.db)
         self.tries = Tries()
         self.rates = Rates(limit_of(settings))

@@ -24,7 +24,7 @@ from oakmill.jobs import workspace
 from oakmill.jobs.rounds import Rounds
 from oakmill.jobs.tables import Job, LogLine
 from oakmill.jobs.webhooks import deliverer
-from oakmill.registry import models
+from oakmill.registry import keys, models
 from oakmill.registry.tables import AuditEntry, EndedSession
 from oakmill.settings import Settings
 from oakmill.storage import blobs
@@ -52,7 +52,7 @@ class Housekeeper(Rounds):
     def tidy(self) -> bool:
         """Do all that is to be done, if it is due; whether it was."""
         with due(self._settings.hub / "tidied") as mine:
-            records = (self._quick, self._logs, self._deliveries, self._audit, self._sessions)
+            records = (self._quick, self._logs, self._deliveries, self._audit, self._sessions, self._keys)
             for step in (self._uploads_left, self._work_left, *records, self._bytes) if mine else ():
                 if not self._ending.is_set():
                     _attempt(step)
@@ -80,6 +80,10 @@ class Housekeeper(Rounds):
     def _sessions(self) -> None:
         with self._db.session() as session:
             session.execute(delete(EndedSession).where(EndedSession.until < now()))
+
+    def _keys(self) -> None:
+        with self._db.session() as session:
+            keys.forget_spent(session)
 
     def _bytes(self) -> None:
         self._repeat(lambda session: self._store.sweep(session).count >= blobs.MOST)

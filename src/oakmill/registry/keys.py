@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Required, TypedDict, Unpack
 
-from sqlalchemy import ColumnElement, Row, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from oakmill.errors import Forbidden, NoKey, NotFound, SpecError
@@ -17,11 +17,12 @@ from oakmill.registry import audit, teams
 from oakmill.registry.access import unseen
 from oakmill.registry.callers import ANONYMOUS, LOCAL, SCOPES, Caller
 from oakmill.registry.identifiers import checked_name, letters, new_id
-from oakmill.registry.tables import Key, Model, Team, User
+from oakmill.registry.tables import Key, KeyOrigin, Model, Team, User
 from oakmill.storage.database import now
 
 PREFIX = "oak_"
 TOUCHED_EVERY = timedelta(minutes=1)
+SPENT_AFTER = timedelta(days=30)
 _NOBODYS = "0" * 64
 
 
@@ -185,6 +186,12 @@ def revoke(session: Session, caller: Caller, key_id: str) -> Key:
     return key
 
 
+def forget_spent(session: Session) -> None:
+    """Remove the keys that CI jobs had, a month after they were over; until then jobs are told by their names."""
+    spent = (Key.origin == KeyOrigin.EXCHANGE) & (Key.expires <= now() - SPENT_AFTER)
+    session.execute(delete(Key).where(spent))
+
+
 def listed(session: Session, caller: Caller) -> list[Key]:
     """The team's keys, the latest first; the operator sees those of all teams.
 
@@ -193,7 +200,8 @@ def listed(session: Session, caller: Caller) -> list[Key]:
         Forbidden: The caller's key is not an admin's, or is for one model only.
     """
     require_admin(caller, caller.team_id)
-    query = select(Key).order_by(Key.created.desc(), Key.id)
+    spent = (Key.origin == KeyOrigin.EXCHANGE) & (Key.expires <= now())  # each CI job has had one
+    query = select(Key).where(~spent).order_by(Key.created.desc(), Key.id)
     return list(session.scalars(query if caller.team_id is None else query.where(Key.team_id == caller.team_id)))
 
 

@@ -6,9 +6,7 @@ that was looked at which is connected to, for a name may lead elsewhere a moment
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import socket
 import ssl
 import threading
 import time
@@ -23,6 +21,7 @@ import httpx
 
 from oakmill import __version__
 from oakmill.errors import ProviderUnreachable, Unavailable
+from oakmill.outside import addresses_of, is_public
 
 SECONDS = 10.0
 MOST_BYTES = 1 << 20
@@ -125,11 +124,10 @@ class _Bounded(httpcore.SyncBackend):
 
     def _addresses(self, host: str, port: int) -> list[str]:
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
+            addresses = addresses_of(host, port)
+        except OSError as error:
             raise self._to.unreachable(f"there is no host {host}: {error}") from error
-        addresses = [str(item[4][0]) for item in found]
-        public = all(ipaddress.ip_address(item.partition("%")[0]).is_global for item in addresses)
+        public = all(map(is_public, addresses))
         if not public and host.lower() not in self._to.hosts:
             raise self._to.unreachable(
                 f"{host} is a machine of a private network, which the setting OAKMILL_OIDC_HOSTS does not name"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from authlib.oidc.core import CodeIDToken
@@ -49,6 +50,23 @@ def verified(
     except (JoseError, ValueError, TypeError, RecursionError) as error:
         raise _refused(_in_words(error, provider.issuer, audience)) from error
     return dict(claims)
+
+
+def claimed_issuer(token: str) -> str:
+    """Who the token says it is from; not to be believed yet.
+
+    Raises:
+        TokenRefused: it is no token, or says nothing of that.
+    """
+    _header(token)
+    try:
+        claims = json.loads(jws.extract_compact(token.encode()).payload or b"")
+    except (JoseError, ValueError, TypeError, RecursionError) as error:
+        raise _refused("it holds no claims") from error
+    issuer = claims.get("iss") if isinstance(claims, dict) else None
+    if not isinstance(issuer, str):
+        raise _refused("it does not say 'iss'")
+    return issuer
 
 
 def _header(token: str) -> dict[str, Any]:
