@@ -79,6 +79,24 @@ def test_images_of_this_machine_go_with_the_conversion(serving: ServedHub, hub: 
     assert [found.count for found in hub.datasets.list() if found.slug.startswith("images-")] == [3]
 
 
+def test_an_alias_is_set_moved_and_led_back_by_the_command_line(serving: ServedHub, hub: Hub, shell: Shell) -> None:
+    model = hub.models.create("pointed")
+    for number in ("1.0.0", "1.1.0"):
+        hub.models.create_version(model.id, "small", number)
+    there = {"OAKMILL_HUB_URL": serving.url, "OAKMILL_KEY": serving.key}
+    shell.run("aliases", "set", "pointed:small:1.0.0", "prod", "--why", "signed off", env=there)
+    assert (
+        "small@prod points to 1.1.0, before 1.0.0" in shell.run("aliases", "set", "pointed", "prod", env=there).stdout
+    )
+    assert "points to 1.0.0, before 1.1.0" in shell.run("aliases", "back", "pointed@prod", env=there).stdout
+    (row,) = json.loads(shell.run("aliases", "list", "pointed", "--json", env=there).stdout)
+    assert (row["name"], row["version"], row["before"]) == ("prod", "1.0.0", "1.1.0")
+    assert "signed off" in shell.run("aliases", "history", "default/pointed", env=there).stdout
+    shell.run("aliases", "remove", "pointed:small@prod", env=there)
+    assert hub.aliases.list(model.id) == [] and len(hub.aliases.history(model.id)) == 4
+    assert "names no alias" in shell.run("aliases", "back", "pointed:small", env=there, code=2).stderr
+
+
 def test_errors_come_back_by_name(serving: ServedHub, hub: Hub, tmp_path: Path) -> None:
     made = hub.models.create("errors")
     with pytest.raises(Conflict):

@@ -19,8 +19,8 @@ from oakmill.compat.zoo.routes import router as zoo
 from oakmill.hub.state import Hub
 from oakmill.jobs import queue
 from oakmill.jobs.tables import Job
-from oakmill.registry import keys, teams
-from oakmill.registry.tables import Instance
+from oakmill.registry import aliases, callers, keys, teams
+from oakmill.registry.tables import Instance, Model
 from oakmill.settings import Settings
 from tests import looks
 from tests.compat import makers
@@ -365,6 +365,28 @@ def test_slugs_are_looked_up_together(world: World, ready: Json) -> None:
     assert (found["identifier"], found["model"]["id"]) == (3, ready["model_id"])
     assert found["model_version"]["id"] == ready["model_version_id"]
     assert "Invalid slug format" in world.refused(path, {"items": [{"identifier": 0, "slug": "ready"}]})
+
+
+def test_an_alias_is_an_address_for_every_client(world: World, ready: Json) -> None:
+    """0.3.1 looks addresses up in one request, 0.3.4 in lists whose rows must have the slug it asked for."""
+    with world.hub.db.session() as session:
+        operator = callers.of_team(session.get_one(Model, ready["model_id"]).team_id, "ours")
+        aliases.move(session, operator, ready["model_version_id"], "prod")
+    address = "ours/ready:ready-small@prod"
+    (old,) = world.post(f"{M}/models/read_by_slugs", {"items": [{"identifier": 3, "slug": address}]})["items"]
+    assert old["model_version"]["id"] == ready["model_version_id"]
+    asked: Json = {"model_id": ready["model_id"], "variant_slug": "ready-small@prod", "limit": 500}
+    for query in ({**asked, "is_public": False}, {**asked, "model_id": "ours/ready"}, {"slug": address}):
+        (row,) = world.get(f"{M}/modelVersions", **query)
+        assert row["id"] == ready["model_version_id"]
+        assert query.get("variant_slug", row["variant_slug"]) == row["variant_slug"]
+        assert query.get("slug", row["slug"]) == row["slug"]
+    assert world.get(f"{M}/modelVersions", **{**asked, "variant_slug": "ready-small@staging"}) == []
+    found = world.get(f"{M}/modelInstances", model_version_id=address)
+    assert ready["id"] in {row["id"] for row in found}
+    assert {row["model_version_id"] for row in found} == {ready["model_version_id"]}
+    zoo = world.client.get(f"{M}/models/download", params={"slug": address, "platform": "RVC4"})
+    assert zoo.status_code == 404 and "it has ONNX" in zoo.json()["detail"]
 
 
 def test_the_zoo_stands_before_the_models(world: World) -> None:

@@ -105,6 +105,25 @@ def test_what_was_compiled_elsewhere_is_stored_and_the_zoo_gives_it(
 
 
 @pytest.mark.timeout(1900)
+def test_an_alias_leads_the_client_and_the_zoo_to_its_version(
+    answers: list[dict[str, Any]], hub: ServedHub, sdk: Sdk, tmp_path: Path
+) -> None:
+    """The client takes a row of a list only where its slug is the very one that was asked for."""
+    with hub.client() as client:
+        client.put(f"/versions/{answers[9]['id']}/aliases/prod", json={"why": "signed off"}).raise_for_status()
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("variants.get_variant", {"identifier": "default/stored:stored-small@prod"}),
+        ("variants.get_variant", {"identifier": "default/stored@prod"}),
+        ("instances.list_instances", {"variant_id": "default/stored:stored-small@prod"}),
+    ]
+    one, other, instances = ask(sdk, hub, tmp_path, calls)
+    assert one["id"] == other["id"] == answers[9]["id"], (one, other)
+    assert answers[12]["id"] in {row["id"] for row in instances}  # type: ignore[index]
+    done = from_zoo(hub, "default/stored:stored-small@prod", "RVC2", tmp_path, hub.key)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.timeout(1900)
 def test_nobody_is_told_what_another_calls_the_same_model(
     answers: list[dict[str, Any]], hub: ServedHub, sdk: Sdk, tmp_path: Path
 ) -> None:

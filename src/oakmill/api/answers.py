@@ -10,8 +10,9 @@ from oakmill.calibration.doctor import diagnosis_of
 from oakmill.hub import wire
 from oakmill.jobs import estimates
 from oakmill.jobs.tables import LIVE, Job
+from oakmill.registry.aliases import Placed
 from oakmill.registry.models import Counts
-from oakmill.registry.tables import Dataset, Instance, Key, Model, Version
+from oakmill.registry.tables import AliasMove, Dataset, Instance, Key, Model, Version
 
 
 def model(row: Model, counts: Counts) -> wire.ModelDetail:
@@ -30,6 +31,29 @@ def version(row: Version) -> wire.Version:
     """A version that came with its variant."""
     own = {name: getattr(row, name) for name in wire.Version.model_fields if name not in {"variant", "variant_slug"}}
     return wire.Version(**own, variant=row.variant.name, variant_slug=row.variant.slug)
+
+
+def alias(found: Placed) -> wire.Alias:
+    """An alias, where it points to and where it did before."""
+    row, before, last = found.alias, found.before, found.last
+    return wire.Alias(
+        name=row.name,
+        variant_id=row.variant_id,
+        variant_slug=row.variant.slug,
+        version_id=row.version_id,
+        version=row.version.version,
+        moved=row.moved,
+        moved_by=last.who if last else "",
+        why=last.why if last else "",
+        before_id=before.id if before else None,
+        before=before.version if before else None,
+    )
+
+
+def alias_move(row: AliasMove) -> wire.AliasMove:
+    """A move of an alias that came with its variant."""
+    own = {name: getattr(row, name) for name in wire.AliasMove.model_fields if name != "variant_slug"}
+    return wire.AliasMove(**own, variant_slug=row.variant.slug)
 
 
 CONFIGS = frozenset({"config", "archive"})

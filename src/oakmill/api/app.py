@@ -12,6 +12,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from oakmill import __version__
 from oakmill.api import (
+    aliases,
     conversions,
     datasets,
     documents,
@@ -39,7 +40,7 @@ from oakmill.settings import Settings
 
 PREFIX = "/api/v1"
 PARTS = (
-    health, teams, models, variants, instances, files, documents, specs, conversions, jobs,
+    health, teams, models, variants, aliases, instances, files, documents, specs, conversions, jobs,
     events, uploads, datasets, toolchains, keys, webhooks, oauth,
 )  # fmt: skip
 NO_TELEMETRY: TelemetryConfig = {

@@ -28,6 +28,7 @@ COMMANDS = {
     "datasets": "List, install, add and examine calibration sets.",
     "login": "Keep the address of a hub, and a key to it.",
     "models": "List, show, create and delete a hub's models.",
+    "aliases": "Point names as prod to a model's versions, move them and lead them back.",
     "upload": "Bring a model into a hub.",
     "download": "Fetch a model from a hub.",
     "jobs": "List, show, cancel and retry a hub's jobs.",
@@ -98,6 +99,8 @@ def _of_client(name: str) -> click.Command | None:
             from oakmill.cli.login import command
         case "models":
             from oakmill.cli.models import command
+        case "aliases":
+            from oakmill.cli.aliases import command
         case "upload":
             from oakmill.cli.upload import command
         case "download":

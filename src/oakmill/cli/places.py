@@ -42,6 +42,24 @@ def _model(hub: Hub, at: Address) -> Model | None:
     return next((model for model in found if model.team == own), found[0] if len(found) == 1 else None)
 
 
+def find_version(hub: Hub, text: str) -> Version:
+    """The version of `[team/]model:variant[:version]`; the highest where none is named.
+
+    Raises:
+        NotFound: there is none that the key sees.
+        SpecError: it is no address, or leaves open which variant is meant.
+        HubUnreachable: the hub does not answer.
+    """
+    at, model = Address.parse(text), find_model(hub, text)
+    variant, wanted = at.variant or _only_variant(hub, model), at.version or at.hash
+    for version in hub.models.versions(model.id):
+        if variant in {version.variant, version.variant_slug} and wanted in {None, version.version}:
+            return version
+    raise NotFound(
+        f"There is no version {text!r} that this key sees.", subject=text, remedy=f"oakmill models show {model.slug}"
+    )
+
+
 def place(
     hub: Hub, text: str, files: Sequence[Path], *, model_type: ModelType | None, progress: Progress
 ) -> tuple[Model, Version, Instance]:
@@ -95,7 +113,7 @@ def _only_variant(hub: Hub, model: Model) -> str:
         raise SpecError(
             f"{model.slug} has several variants: {names}.",
             subject=model.slug,
-            remedy=f"Name one: --to {model.slug}:{variants[0].slug}",
+            remedy=f"Name one: {model.slug}:{variants[0].slug}",
         )
     return variants[0].name if variants else VARIANT
 

@@ -4,6 +4,8 @@ from oakmill.client.following import Told
 from oakmill.client.hub import Hub
 from oakmill.client.instances import ModelType
 from oakmill.hub.wire import (
+    Alias,
+    AliasMove,
     Completed,
     Dataset,
     File,
@@ -20,6 +22,8 @@ from oakmill.hub.wire import (
 )
 
 __all__ = [
+    "Alias",
+    "AliasMove",
     "Completed",
     "Dataset",
     "File",

@@ -10,6 +10,8 @@ from typing import Any
 from oakmill.client.connection import Connection
 from oakmill.client.uploads import Progress, Uploads, unwatched
 from oakmill.hub.wire import (
+    Alias,
+    AliasMove,
     Dataset,
     DatasetDetail,
     Delivery,
@@ -95,6 +97,44 @@ class Models:
             Conflict: something depends on it, and `force` was not said.
         """
         self._connection.ask("DELETE", f"/versions/{version_id}", params={"force": force})
+
+
+class Aliases:
+    """Names that point to versions: prod, staging. Methods raise as those of `Models` do."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def list(self, model_id: str) -> Sequence[Alias]:
+        """A model's aliases, by variant and name."""
+        return [Alias.model_validate(item) for item in self._connection.pages(f"/models/{model_id}/aliases")]
+
+    def history(self, model_id: str) -> Sequence[AliasMove]:
+        """Who moved a model's aliases, from where to where and why; the latest first."""
+        found = self._connection.pages(f"/models/{model_id}/aliases/history")
+        return [AliasMove.model_validate(item) for item in found]
+
+    def move(self, version_id: str, name: str, *, why: str = "", expected: str | None = None) -> Alias:
+        """Point an alias to a version; it is made where the version's variant has none of that name.
+
+        Raises:
+            Conflict: it points elsewhere than to the version `expected`.
+        """
+        path = f"/versions/{version_id}/aliases/{name}"
+        return Alias.model_validate(self._connection.ask("PUT", path, json={"why": why, "expected": expected}))
+
+    def back(self, variant_id: str, name: str, *, why: str = "", expected: str | None = None) -> Alias:
+        """Point an alias to where it pointed before its last move.
+
+        Raises:
+            Conflict: it points elsewhere than to the version `expected`.
+        """
+        path = f"/variants/{variant_id}/aliases/{name}/back"
+        return Alias.model_validate(self._connection.ask("POST", path, json={"why": why, "expected": expected}))
+
+    def remove(self, variant_id: str, name: str) -> None:
+        """Take an alias away; its history stays."""
+        self._connection.ask("DELETE", f"/variants/{variant_id}/aliases/{name}")
 
 
 class Datasets:

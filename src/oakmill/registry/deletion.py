@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from oakmill.errors import Conflict
 from oakmill.registry import faces
-from oakmill.registry.tables import Instance, Model, Origin, Variant, Version
+from oakmill.registry.tables import Alias, Instance, Model, Origin, Variant, Version
 from oakmill.storage.database import Base
 
 Deletable = Model | Variant | Version | Instance
@@ -22,22 +22,29 @@ _LIVE = ("waiting", "queued", "running")
 
 @dataclass(frozen=True)
 class Dependants:
-    """What goes with a row: instances below it or made from it, and jobs that have not ended."""
+    """What goes with a row: instances below it or made from it, jobs that have not ended, aliases that point to it."""
 
     sources: int
     converted: int
     jobs: int
+    aliases: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.sources or self.converted or self.jobs)
+        return bool(self.count)
+
+    @property
+    def count(self) -> int:
+        """How many there are in all."""
+        return self.sources + self.converted + self.jobs + self.aliases
 
     def __str__(self) -> str:
         named = (
-            (self.sources, "uploaded instance"),
-            (self.converted, "converted instance"),
-            (self.jobs, "job under way"),
+            (self.sources, "uploaded instance", "s"),
+            (self.converted, "converted instance", "s"),
+            (self.jobs, "job under way", "s"),
+            (self.aliases, "alias", "es"),
         )
-        return ", ".join(f"{count} {what}{'s' * (count != 1)}" for count, what in named if count) or "nothing"
+        return ", ".join(f"{count} {what}{end * (count != 1)}" for count, what, end in named if count) or "nothing"
 
 
 def dependants(session: Session, row: Deletable) -> Dependants:
@@ -47,7 +54,21 @@ def dependants(session: Session, row: Deletable) -> Dependants:
         select(Instance.origin, func.count()).where(Instance.id.in_(below)).group_by(Instance.origin)
     )
     counts = {str(origin): int(count) for origin, count in counted}
-    return Dependants(counts.get(Origin.SOURCE, 0), counts.get(Origin.CONVERTED, 0), _live_jobs(session, row, below))
+    made = counts.get(Origin.SOURCE, 0), counts.get(Origin.CONVERTED, 0)
+    return Dependants(*made, _live_jobs(session, row, below), _aliases(session, row))
+
+
+def _aliases(session: Session, row: Deletable) -> int:
+    """How many aliases point to what goes."""
+    if isinstance(row, Instance):
+        return 0
+    columns: dict[type[Deletable], ColumnElement[bool]] = {
+        Model: Version.model_id == row.id,
+        Variant: Version.variant_id == row.id,
+        Version: Version.id == row.id,
+    }
+    counted = select(func.count()).select_from(Alias).join(Alias.version).where(columns[type(row)])
+    return session.scalar(counted) or 0
 
 
 def delete(session: Session, row: Deletable, *, force: bool) -> None:

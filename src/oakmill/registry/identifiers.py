@@ -17,7 +17,10 @@ Kind = Literal["aim", "aimv", "aimi", "aimf", "aij", "aid", "aik", "aiu", "ait",
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 """Letters and digits that nobody takes for one another."""
 LONGEST = 255
+ALIAS = r"[a-z][a-z0-9_-]{0,31}"
+"""What an alias is called, as a regular expression."""
 _HASH = re.compile(r"[0-9a-f]{4,64}")
+_ALIASED = re.compile(rf"(.+)@({ALIAS})")
 
 
 def letters(count: int) -> str:
@@ -75,12 +78,15 @@ def checked_file_name(name: str) -> str:
 def slugify(name: str) -> str:
     """The name in an address: lower-case, spaces become dashes, and no more, for Luxonis' client derives the same.
 
-    A slug that its clients would take for an identifier ("ai_detector") begins with "m-".
+    A slug that its clients would take for an identifier ("ai_detector") begins with "m-", and one that would end as an
+    alias does ("net@prod") has a dash there.
 
     Raises:
         SpecError: The name cannot be in an address.
     """
     slug = checked_name(name).lower().replace(" ", "-")[:LONGEST]
+    while aliased := _ALIASED.fullmatch(slug):
+        slug = "-".join(aliased.groups())
     return f"m-{slug}"[:LONGEST] if is_id(slug) else slug
 
 
@@ -88,7 +94,7 @@ def slugify(name: str) -> str:
 class Address:
     """Where something is in the registry; what is left out means the latest.
 
-    What is all digits may be a version or a hash, and stands as both.
+    What is all digits may be a version or a hash, and stands as both. An alias says which version.
     """
 
     model: str
@@ -96,27 +102,31 @@ class Address:
     variant: str | None = None
     version: str | None = None
     hash: str | None = None
+    alias: str | None = None
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read `[team/]model[:variant[:version or short hash]]`.
+        """Read `[team/]model[:variant[:version or short hash]]`, or `[team/]model[:variant]@alias`.
 
         Raises:
             SpecError: It is not of that form.
         """
         team, slash, rest = text.strip().rpartition("/")
+        aliased = _ALIASED.fullmatch(rest)
+        rest, alias = aliased.groups() if aliased else (rest, None)
         parts = rest.split(":")
-        if not all(parts) or len(parts) > 3 or "/" in team or bool(slash) != bool(team):
+        if not all(parts) or len(parts) > (2 if alias else 3) or "/" in team or bool(slash) != bool(team):
             raise SpecError(
                 f"{text!r} is not an address.",
                 subject=text,
-                remedy="Write [team/]model[:variant[:version or short hash]].",
+                remedy="Write [team/]model[:variant[:version or short hash]], or [team/]model[:variant]@alias.",
             )
         model, variant, last = [*parts, None, None][:3]
         short = last if last and _HASH.fullmatch(last) else None
         version = last if short is None or short.isdigit() else None
-        return cls(str(model), team or None, variant, version, short)
+        return cls(str(model), team or None, variant, version, short, alias)
 
     def __str__(self) -> str:
         parts = [self.model, self.variant, self.version or self.hash]
-        return (f"{self.team}/" if self.team else "") + ":".join(part for part in parts if part)
+        named = (f"{self.team}/" if self.team else "") + ":".join(part for part in parts if part)
+        return f"{named}@{self.alias}" if self.alias else named

@@ -11,7 +11,7 @@ from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address, is_id
 from oakmill.registry.search import begins_with
 from oakmill.registry.semver import Semver
-from oakmill.registry.tables import Instance, InstanceStatus, Model, Team, Variant, Version
+from oakmill.registry.tables import Alias, Instance, InstanceStatus, Model, Team, Variant, Version
 
 _SHOWN = 12
 
@@ -98,15 +98,14 @@ def resolve(
 
 def _latest(session: Session, caller: Caller, at: Address, wanted: list[ColumnElement[bool]] | None) -> Version:
     """The highest version that the address means and that has an instance as wanted; None asks for no instance."""
+    among = _among(session, caller, at)
     query = (
         select(Version)
         .join(Version.variant)
-        .where(Version.model_id == model(session, caller, at).id)
+        .where(*among)
         .options(joinedload(Version.variant))
         .execution_options(populate_existing=True)
     )
-    if at.variant is not None:
-        query = query.where(Variant.slug == at.variant)
     if wanted is not None:
         query = query.where(exists().where(Instance.version_id == Version.id, *wanted))
     found = [row for row in session.scalars(query) if at.version is None or _is_version(at, row)]
@@ -114,22 +113,43 @@ def _latest(session: Session, caller: Caller, at: Address, wanted: list[ColumnEl
         hashed = exists().where(Instance.version_id == Version.id, begins_with(at.hash), *(wanted or ()))
         found = list(session.scalars(query.where(hashed)))
     if not found:
-        raise _nothing(session, caller, at, wanted)
+        raise _nothing(session, caller, at, among, wanted)
     return max(found, key=lambda row: (Semver.parse(row.version), row.created))
 
 
+def _among(session: Session, caller: Caller, at: Address) -> list[ColumnElement[bool]]:
+    """The versions below what the address names: the model, the variant, the alias."""
+    among = [Version.model_id == model(session, caller, at).id]
+    if at.variant is not None:
+        among.append(Variant.slug == at.variant)
+    if at.alias is None:
+        return among
+    query = select(Alias.version_id, Variant.slug).join(Alias.version).join(Alias.variant)
+    found = session.execute(query.where(Alias.name == at.alias, *among).order_by(Variant.slug)).all()
+    if not found:
+        raise access.unseen(caller, "alias", str(at))
+    if len(found) > 1:
+        raise Conflict(
+            f"Several variants have the alias {at.alias!r}: {', '.join(slug for _, slug in found)}.",
+            subject=str(at),
+            remedy=f"Name the variant: {at.model}:{found[0].slug}@{at.alias}",
+        )
+    return [Version.id == found[0].version_id]
+
+
 def _nothing(
-    session: Session, caller: Caller, at: Address, wanted: list[ColumnElement[bool]] | None
+    session: Session,
+    caller: Caller,
+    at: Address,
+    among: list[ColumnElement[bool]],
+    wanted: list[ColumnElement[bool]] | None,
 ) -> NoKey | NotFound:
     """That there is no such version, or no such instance; what there is instead is said, for the model is seen."""
     if wanted is None:
         return access.unseen(caller, "version", str(at))
     seen = select(Instance.model_type, Instance.precision, Instance.tool_version).distinct()
     below = seen.join(Version, Version.id == Instance.version_id).join(Variant, Variant.id == Instance.variant_id)
-    below = below.where(Instance.model_id == model(session, caller, at).id, wanted[0])
-    if at.variant is not None:
-        below = below.where(Variant.slug == at.variant)
-    there = sorted({" ".join(filter(None, row)) for row in session.execute(below)})
+    there = sorted({" ".join(filter(None, row)) for row in session.execute(below.where(*among, wanted[0]))})
     if not there:
         return access.unseen(caller, "available instance", str(at))
     return NotFound(

@@ -33,14 +33,19 @@ def words(*texts: str | None, tags: Iterable[str] = ()) -> str:
     return " ".join(text for text in (*texts, *tags) if text).lower()[: Words.length]
 
 
-def held_model(session: Session, model_id: str) -> Model:
+def held_model(session: Session, model_id: str, *, alone: bool = False) -> Model:
     """The model, held until the transaction ends, so that what is added below it is seen by whom sees the model.
+
+    With `alone`, nobody else adds or changes anything below it meanwhile.
 
     Raises:
         NotFound: It is gone.
     """
     model = session.scalars(
-        select(Model).where(Model.id == model_id).with_for_update(read=True).execution_options(populate_existing=True)
+        select(Model)
+        .where(Model.id == model_id)
+        .with_for_update(read=not alone)
+        .execution_options(populate_existing=True)
     ).first()
     if model is None:
         raise NotFound(f"The model {model_id!r} is gone.", subject=model_id, remedy="Create it again.")

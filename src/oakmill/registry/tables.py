@@ -224,6 +224,36 @@ class Version(Seen, Timed, Base):
     )
 
 
+class Alias(Base):
+    """A name that points to one of a variant's versions, and may be moved to another: prod, staging."""
+
+    __tablename__ = "aliases"
+    variant_id: Mapped[str] = mapped_column(ForeignKey("variants.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    version_id: Mapped[str] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"), index=True)
+    moved: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    variant: Mapped[Variant] = relationship(lazy="raise")
+    version: Mapped[Version] = relationship(lazy="raise")
+
+
+class AliasMove(Base):
+    """Who pointed an alias to what, and why; an end that is null is nothing. Numbers are kept, for versions may go."""
+
+    __tablename__ = "alias_moves"
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    variant_id: Mapped[str] = mapped_column(ForeignKey("variants.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(32))
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    key_id: Mapped[str | None] = mapped_column(Id)
+    who: Mapped[str] = mapped_column(Name, default="")
+    from_id: Mapped[str | None] = mapped_column(Id)
+    from_version: Mapped[str | None] = mapped_column(String(64))
+    to_id: Mapped[str | None] = mapped_column(Id)
+    to_version: Mapped[str | None] = mapped_column(String(64))
+    why: Mapped[str] = mapped_column(Name, default="")
+    variant: Mapped[Variant] = relationship(lazy="raise")
+
+
 _FILTERS = ("owner_key_id", "status", "origin", "model_type", "precision", "tool_version", "verdict")
 _BUT_TYPE = tuple(name for name in _FILTERS if name != "model_type")
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from fastapi.responses import RedirectResponse
 
 from oakmill.web.pages import (
+    aliases,
     arrival,
     assets,
     batch,
@@ -37,9 +38,9 @@ from oakmill.web.pages import (
 from oakmill.web.routing import Nowhere
 
 PARTS = (
-    assets, session, models, sights, removal, arrival, card, instances, convert, batch, matrix, quick, conversions,
-    jobs, job_actions, evidence, troubleshooting, examples, compare, datasets, toolchains, keys, graph, colours, docs,
-    workers, webhooks,
+    assets, session, models, sights, removal, aliases, arrival, card, instances, convert, batch, matrix, quick,
+    conversions, jobs, job_actions, evidence, troubleshooting, examples, compare, datasets, toolchains, keys, graph,
+    colours, docs, workers, webhooks,
 )  # fmt: skip
 """In the order in which their routes are tried."""
 

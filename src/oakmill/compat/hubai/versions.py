@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from fastapi import Query as Parameters
 from pydantic import Field
+from sqlalchemy.orm import Session
 
 from oakmill.compat.hubai import lists, named, shapes
 from oakmill.compat.hubai.lists import Listing, Word
 from oakmill.compat.hubai.models import unique
 from oakmill.compat.wire import MODELS, Asked, Json, router
-from oakmill.errors import Conflict
+from oakmill.errors import Conflict, NotFound, SpecError
 from oakmill.hub.auth import Anyone, Converter, Reading, Writing
 from oakmill.hub.routing import Id
-from oakmill.registry import search, variants
+from oakmill.registry import resolve, search, variants
+from oakmill.registry.callers import Caller
+from oakmill.registry.identifiers import Address
 from oakmill.registry.search import Query
 
 routes = router()
@@ -29,6 +33,16 @@ class VersionsListing(Listing):
     variant_slug: Word | None = None
     version: Word | None = None
     limit: Annotated[int, Field(ge=1, le=lists.MOST)] = lists.MOST
+
+    def aliased(self) -> tuple[str, Address] | None:
+        """The filter that ends in an alias, and the address that it makes."""
+        variant = f"{self.model_id}:{self.variant_slug}" if self.model_id and self.variant_slug else None
+        for field, text in (("slug", self.slug), ("variant_slug", variant)):
+            with suppress(SpecError):
+                at = Address.parse(text) if text else None
+                if at is not None and at.alias is not None:
+                    return field, at
+        return None
 
     def queries(self, **above: str) -> Iterator[Query]:
         """The list in the registry's words, once for each reading of the slug; `above` is the model."""
@@ -54,6 +68,9 @@ class VersionIn(Asked):
 @routes.get(f"{MODELS}/modelVersions")
 def list_versions(asked: Annotated[VersionsListing, Parameters()], session: Reading, caller: Anyone) -> list[Json]:
     """The versions that the caller sees."""
+    if (aliased := asked.aliased()) is not None:
+        field, address = aliased
+        return _pointed(session, caller, address, {field: getattr(asked, field)})
     above = named.below(session, caller, model=asked.model_id)
     found = [
         row
@@ -91,6 +108,15 @@ def get_version(version_id: Id, session: Reading, caller: Anyone) -> Json:
 def delete_version(version_id: Id, session: Writing, caller: Converter) -> None:
     """Delete the version and all below it, as clients expect."""
     variants.delete_version(session, caller, version_id, force=True)
+
+
+def _pointed(session: Session, caller: Caller, address: Address, asked: Json) -> list[Json]:
+    """The version that an alias points to, with the slug that was `asked` for: clients check that it is the same."""
+    try:
+        row = resolve.version(session, caller, address)
+    except NotFound:
+        return []
+    return [shapes.versions(session, [row])[0] | asked]
 
 
 def _readings(slug: str) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from oakmill.registry import models, resolve, search, variants
+from oakmill.registry import aliases, models, resolve, search, variants
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import LISTED, Instance, InstanceStatus, Model, Origin, Variant, Version
@@ -23,6 +23,8 @@ from oakmill.web.views.filters import markdown, model_path, safe_link
 pages = page_router()
 
 MOST = 1000
+MOVES = 20
+"""Moves of its aliases that a model's page tells."""
 COMPARED = 6
 """Instances that a model's page offers to be put side by side."""
 
@@ -106,7 +108,10 @@ def model_by_name(team: str, slug: str, context: Open, session: Reading) -> Resp
 
 
 def _page(context: PageContext, session: Session, address: Address) -> Response:
-    shelves = shelves_of(session, context.caller, resolve.model(session, context.caller, address).id)
+    model_id = resolve.model(session, context.caller, address).id
+    pointing = aliases.listed(session, context.caller, model_id)
+    moves = aliases.history(session, context.caller, model_id, limit=MOVES)
+    shelves = shelves_of(session, context.caller, model_id)
     rows = [row for shelf in shelves for row in shelf.instances]
     row = resolve.model(session, context.caller, address)  # again: a list of instances loads models without their teams
     return context.page(
@@ -115,6 +120,8 @@ def _page(context: PageContext, session: Session, address: Address) -> Response:
         counts=models.counts(session, [row.id])[row.id],
         flavours=flavours_of(variants.of_model(session, context.caller, row.id), shelves),
         shelves=shelves,
+        aliases=pointing,
+        moves=moves,
         plots=plots.accuracy_against_size(rows),
         latest=_measured(rows)[:COMPARED],
         mark=plots.mark,
