@@ -228,6 +228,11 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         "text", description="How the hub and its workers write their log: lines for people, or JSON for machines."
     )
+    traces: bool = Field(
+        False,
+        description="Whether requests and jobs are traced by OpenTelemetry: to where its own variables say "
+        "(OTEL_EXPORTER_OTLP_ENDPOINT). Needs pip install 'oakmill[otel]'.",
+    )
     access_log: bool = Field(False, description="Whether the hub writes a line for each request that it answers.")
     public_without_key: bool = Field(False, description="Whether public models may be read without a key.")
 

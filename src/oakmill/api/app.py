@@ -36,6 +36,7 @@ from oakmill.hub import problems
 from oakmill.hub.observing import Observed, Traffic
 from oakmill.hub.routing import problem_schema
 from oakmill.hub.state import Hub
+from oakmill.jobs import tracing
 from oakmill.settings import Settings
 
 PREFIX = "/api/v1"
@@ -46,7 +47,7 @@ PARTS = (
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,
 }  # fmt: skip
-"""FastAPI reports to wherever the environment says, unless told not to; the hub reports to nobody."""
+"""FastAPI reports to wherever the environment says, unless told not to; the hub reports to nobody by itself."""
 _ABOUT = "Converts models for OAK cameras. Lists come in pages: `next_cursor` of one is the `cursor` of the next."
 
 
@@ -60,11 +61,11 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
         lifespan=_lifespan,
-        telemetry=NO_TELEMETRY,
+        telemetry=_telemetry(settings),
     )
     app.state.settings = settings
     app.state.traffic = Traffic()
-    app.add_middleware(Observed, traffic=app.state.traffic, access_log=settings.access_log)
+    app.add_middleware(Observed, traffic=app.state.traffic, settings=settings)
     for part in PARTS:
         app.include_router(part.routes, prefix=PREFIX)
     app.add_route(f"{PREFIX}/{{rest:path}}", _nothing, ["GET", "POST", "PATCH", "DELETE"], include_in_schema=False)
@@ -72,6 +73,12 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     _describe_problems(app)
     return app
+
+
+def _telemetry(settings: Settings) -> TelemetryConfig:
+    """Traces of requests, where the operator wants them, through what we have made ourselves."""
+    traces = tracing.provider(settings)
+    return NO_TELEMETRY if traces is None else {**NO_TELEMETRY, "tracing": True, "tracer_provider": traces}
 
 
 async def _nothing(request: Request) -> Response:
@@ -89,6 +96,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         await run_in_threadpool(hub.close)
+        await run_in_threadpool(tracing.flush, app.state.settings)
 
 
 def _describe_problems(app: FastAPI) -> None:

@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from oakmill.hub.log_lines import REQUEST
+from oakmill.jobs import tracing
+from oakmill.settings import Settings
 
 HEADER = "x-request-id"
 NOWHERE = "elsewhere"
@@ -44,8 +46,8 @@ class Traffic:
 class Observed:
     """The application with its requests followed."""
 
-    def __init__(self, app: ASGIApp, traffic: Traffic, *, access_log: bool) -> None:
-        self._app, self._traffic, self._access_log = app, traffic, access_log
+    def __init__(self, app: ASGIApp, traffic: Traffic, settings: Settings) -> None:
+        self._app, self._traffic, self._settings = app, traffic, settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; what is no request goes through."""
@@ -54,6 +56,7 @@ class Observed:
             return
         name = _named(scope)
         mark = REQUEST.set(name)
+        tracing.note(self._settings, "request_id", name)
         began, status = time.monotonic(), 500
 
         async def told(message: Message) -> None:
@@ -68,7 +71,7 @@ class Observed:
         finally:
             seconds = time.monotonic() - began
             self._traffic.add(scope, status, seconds)
-            if self._access_log:
+            if self._settings.access_log:
                 client = (scope.get("client") or ("-",))[0]
                 _access.info("%s %s %d %.3f s from %s", scope["method"], scope["path"], status, seconds, client)
             REQUEST.reset(mark)

@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from oakmill.errors import Conflict, NotFound, SpecError
-from oakmill.jobs import job_log, queue, resources
+from oakmill.jobs import job_log, queue, resources, tracing
 from oakmill.jobs.identity import identity_of
 from oakmill.jobs.kinds import CONVERT, REBUILD
 from oakmill.jobs.tables import LIVE, Job, JobStatus
@@ -174,6 +174,7 @@ def request(
         retry_of=options.get("retry_of"),
     )
     _queue(session, caller, job, source, spec)
+    tracing.note(settings, "job.id", job.id)
     return job
 
 

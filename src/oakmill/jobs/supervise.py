@@ -23,7 +23,16 @@ LOOK_SECONDS = 0.1
 
 Message = Mapping[str, Any]
 
-_SECRET = ("OAKMILL_DATABASE", "OAKMILL_STORE", "OAKMILL_METRICS_KEY", "AWS_", "PGPASS")
+_SECRET = (
+    "OAKMILL_DATABASE",
+    "OAKMILL_STORE",
+    "OAKMILL_METRICS_KEY",
+    "OAKMILL_OIDC",
+    "OAKMILL_KEY",
+    "AWS_",
+    "OTEL_",
+    "PGPASS",
+)
 """Variables that a process which reads other people's models does not get."""
 _TAIL_LINES = 40
 _ZYGOTE = "oakmill.jobs.zygote"

@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -18,13 +18,14 @@ from typing import Any, TypeVar
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from oakmill.errors import HubError, LimitExceeded, OakmillError, StoreUnreachable
-from oakmill.jobs import presence, publish, queue, resources, roster, workspace
+from oakmill.jobs import presence, publish, queue, resources, roster, tracing, workspace
 from oakmill.jobs.job_log_writer import Held, JobLogWriter, LeaseLost
 from oakmill.jobs.lease import LeaseKeeper
 from oakmill.jobs.notify import POLL_SECONDS, QUEUE, Notifier, Subscription
 from oakmill.jobs.queue import LeaseState
 from oakmill.jobs.supervise import Child, Children
 from oakmill.jobs.tables import Job, JobStatus
+from oakmill.jobs.tracing import JobTrace
 from oakmill.jobs.workspace import Workspace
 from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore
@@ -173,9 +174,12 @@ class Worker:
         _log.info("job %s (%s), attempt %d", job.id, job.name, job.attempt)
         child, self._child = self._child, None
         try:
-            with LeaseKeeper(self.name, writer.held, self.db, self.notifier, self.settings) as keeper:
+            with (
+                LeaseKeeper(self.name, writer.held, self.db, self.notifier, self.settings) as keeper,
+                tracing.of_job(self.settings, job) as trace,
+            ):
                 child = child or self._children.start()
-                _Attempt(self, job, writer, workspace, keeper, child).run()
+                _Attempt(self, job, writer, workspace, keeper, child, trace).run()
         except LeaseLost:
             _log.warning("job %s was lost to another worker; nothing of this attempt is kept", job.id)
         except Exception:  # noqa: BLE001 - the worker goes on with the next job
@@ -191,10 +195,11 @@ class _Attempt:
     """One attempt at a job."""
 
     def __init__(
-        self, worker: Worker, job: Job, writer: JobLogWriter, workspace: Workspace, keeper: LeaseKeeper, child: Child
-    ) -> None:
+        self, worker: Worker, job: Job, writer: JobLogWriter, workspace: Workspace, keeper: LeaseKeeper, child: Child,
+        trace: JobTrace,
+    ) -> None:  # fmt: skip
         self.worker, self.job, self.writer, self.workspace, self.keeper = worker, job, writer, workspace, keeper
-        self.child = child
+        self.child, self.trace = child, trace
         self._is_ending = False
         limits = job.limits or {}
         self.memory_mb = min(worker.memory_mb, limits.get("memory_mb") or worker.memory_mb)
@@ -222,6 +227,7 @@ class _Attempt:
                 return
             self._patiently(self.writer.deliver)
             self._patiently(lambda: publish.succeeded(*self._ours(), message["result"]))
+            self.trace.ended(JobStatus.SUCCEEDED)
         except Cancelled:
             self._end(JobStatus.CANCELLED)
         except (LeaseLost, Stopping, StoreUnreachable):
@@ -235,9 +241,13 @@ class _Attempt:
         """The child's last message; however it ends, nothing of it runs any more."""
         try:
             self.child.send(self._patiently(lambda: self.workspace.furnish(self.worker.db, self.worker.blobs)))
-            return self.child.follow(self.writer.add_event, self.writer.add_line, self._look, self.keeper.changed)
+            return self.child.follow(self._hear, self.writer.add_line, self._look, self.keeper.changed)
         finally:
             self.child.stop()
+
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        self.trace.add_event(event)
+        self.writer.add_event(event)
 
     def _look(self) -> None:
         """What is done every tenth of a second: write what was told, keep the limits, do as the hub says."""
@@ -281,6 +291,7 @@ class _Attempt:
         self.writer.add_line(str(failure.get("sentence") or failure.get("title")), "error")
         self._patiently(self.writer.deliver)
         self._patiently(lambda: publish.failed(*self._ours(), failure))
+        self.trace.ended(JobStatus.FAILED, str(failure.get("code")))
 
     def _end(self, status: JobStatus) -> None:
         self._is_ending = True
@@ -288,6 +299,7 @@ class _Attempt:
         self.writer.add_line(f"the job was {status.value}", "note")
         self._patiently(self.writer.deliver)
         self._patiently(lambda: self._finish(status))
+        self.trace.ended(status)
 
     def _finish(self, status: JobStatus) -> None:
         with self.worker.db.session() as session:
@@ -320,6 +332,7 @@ class _Attempt:
             raise Stopping(subject=self.job.id)
 
     def _give_back(self, why: str) -> None:
+        self.trace.ended("given back")
         self.writer.add_line(why, "note")
         self.writer.flush()
         with self.worker.db.session() as session:
