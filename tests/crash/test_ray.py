@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from oakmill.jobs import job_log
 from oakmill.jobs.executors.local import LocalWorkers
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceFile
+from oakmill.spec import Rvc2Spec
 from oakmill.storage.stores import open_store
-from tests.crash.conftest import Hub, blob, command_line, eventually, living, made_hub
+from tests.crash.conftest import Hub, blob, command_line, eventually, living, made_hub, source_file
 from tests.hub_servers import s3_server, s3_store
 from tests.tools import link_toolchains
 
@@ -46,6 +48,10 @@ class Nodes:
         node = self.cluster.add_node(**more)
         self.homes[node] = home
         return node
+
+    def named(self, name: str) -> Any:
+        """That node, started if it is not there."""
+        return next((node for node, home in self.homes.items() if home.name == name), None) or self.add(name)
 
     def kill(self, node: Any) -> None:
         """As a machine that loses its power."""
@@ -112,12 +118,37 @@ def test_a_jobs_worker_is_killed_and_another_is_sent(hub: Hub) -> None:
     assert eventually(lambda: not workers())
 
 
+def test_one_conversion_is_spread_over_machines_with_the_same_bytes(
+    tmp_path: Path, postgres_url: str, s3_store: dict[str, Any], nodes: Nodes
+) -> None:
+    """A superblob in two parts on two nodes, and the same again by a worker that has nobody to ask."""
+    nodes.named("one")
+    with made_hub(tmp_path, postgres_url, source_file(tmp_path, layers=160, size=8), **s3_store) as hub:
+        spec = Rvc2Spec(max_verification_images=2)
+        placer = hub.worker("--ray")
+        spread = hub.ended(hub.ask(spec=spec))
+        placer.terminate()
+        hub.worker()
+        alone = hub.ended(hub.ask(spec=spec, force=True))
+        assert spread.status == alone.status == JobStatus.SUCCEEDED, (spread.failure, alone.failure)
+        assert [PARTS in log_of(hub, job) for job in (spread, alone)] == [True, False]
+        assert blob_of(hub, spread) == blob_of(hub, alone)
+
+
+PARTS = "compiled in 2 parts, on several machines"
+
+
+def log_of(hub: Hub, job: Job) -> str:
+    with hub.db.reading() as session:
+        return "\n".join(line.text for line in job_log.read(session, job.id, limit=100_000))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_node_is_killed_in_the_middle_of_its_job_and_comes_back(hub: Hub, nodes: Nodes) -> None:
     """Three jobs on three nodes, one of which loses its power: its job is tried once more, and ends with the same bytes
     as on a machine that lives. The node is used again when it is back."""
-    machines = {nodes.add("one"), nodes.add("two")}
+    machines = {nodes.named(name) for name in ("one", "two")}
     hub.worker("--ray")
     jobs = [hub.ask(spec=blob(shaves)) for shaves in (4, 5, 6)]
     for job in jobs:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +18,10 @@ from oakmill.errors import ToolchainMissing, VersionNotAvailable
 from oakmill.graph.simplify import simplify
 from oakmill.processes.events import ToolEvent
 from oakmill.settings import Settings, current
+from oakmill.toolchains import helpers
 from oakmill.toolchains.base import State
 from oakmill.toolchains.door import RunnerError
+from oakmill.toolchains.helpers import Answer, Part
 from oakmill.toolchains.rvc2 import tiny
 from oakmill.toolchains.rvc2.toolchain import Compiled, Ports, Rvc2Toolchain
 from tests.conversion.conftest import Convert
@@ -176,3 +180,66 @@ def test_what_the_compiler_misreads_or_lacks_is_rewritten_and_verified(
     assert answer.exit_code == 0, answer.error
     (output,) = answer.result["passport"]["checks"][0]["outputs"]
     assert output["snr_db"] == "inf" or output["snr_db"] > 100
+
+
+class Beside:
+    """Helpers of this process, who do each part as one on another machine would."""
+
+    def __init__(self, toolchain: Rvc2Toolchain, folder: Path, *, fail: bool = False) -> None:
+        self.toolchain, self.folder, self.fail = toolchain, folder, fail
+        self.asked: list[list[int]] = []
+
+    def free(self) -> int:
+        return 3
+
+    def do(self, parts: Sequence[Part], ended: Callable[[int], None]) -> list[Answer] | None:
+        answers = []
+        for number, part in enumerate(parts):
+            model = self.folder / str(number) / "elsewhere.onnx"
+            model.parent.mkdir(parents=True)
+            model.write_bytes(part.source.read_bytes())
+            request = json.loads(json.dumps(part.request))
+            answer, made = self.toolchain.compile_part(model, self.folder / f"job-{number}", request)
+            self.asked.append(request["only"])
+            part.target.write_bytes(made.read_bytes())
+            answers.append(json.loads(json.dumps(answer)))
+            ended(number + 1)
+        return None if self.fail else answers
+
+
+def focus(path: Path) -> Path:
+    """Four slices that are joined: what the compiler orders by where it lies in memory."""
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 13]>
+        focus (float[1,3,32,32] x) => (float[1,8,16,16] y)
+        <int64[2] a = {0,0}, int64[2] b = {0,1}, int64[2] c = {1,0}, int64[2] d = {1,1}, int64[2] e = {32,32},
+         int64[2] axes = {2,3}, int64[2] steps = {2,2}>
+        { s = Slice(x, a, e, axes, steps) t = Slice(x, b, e, axes, steps)
+          u = Slice(x, c, e, axes, steps) v = Slice(x, d, e, axes, steps)
+          joined = Concat<axis = 1>(s, t, u, v)
+          y = Conv<kernel_shape = [3,3], pads = [1,1,1,1]>(joined, w) }"""
+    )
+    weights = np.random.default_rng(0).normal(size=(8, 12, 3, 3)).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(weights, "w"))
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_a_superblob_compiled_in_parts_elsewhere_is_the_same_bytes(
+    toolchain: Rvc2Toolchain, tmp_path: Path, fail: bool
+) -> None:
+    """Also where a helper fails: then it is compiled here."""
+    (tmp_path / "model").mkdir()
+    model = focus(tmp_path / "model" / "focus.onnx")
+    alone = toolchain.compile(model, tmp_path / "alone")
+    beside = Beside(toolchain, tmp_path / "elsewhere", fail=fail)
+    helpers.use(beside)
+    try:
+        together = toolchain.compile(model, tmp_path / "together", spread=True)
+    finally:
+        helpers.use(None)
+    assert sorted(shaves for only in beside.asked for shaves in only) == [n for n in range(1, 17) if n != 8]
+    assert len(beside.asked) == 3
+    assert together.file.read_bytes() == alone.file.read_bytes()
+    assert (together.blobs, together.ports) == (alone.blobs, alone.ports)

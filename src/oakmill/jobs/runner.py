@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from oakmill.errors import OakmillError
+from oakmill.jobs import helped
 from oakmill.jobs.kinds import REBUILD
 from oakmill.processes.running import EVENTS_FD
 from oakmill.settings import Settings
@@ -41,6 +42,7 @@ def main() -> None:
 
     line = sys.stdin.readline()
     if line:
+        helped.use_those_of_the_worker()
         tell(_done(json.loads(line), tell))
         sys.stdout.flush()
         os._exit(0)  # whoever asked waits for the end, and to tidy up all that was loaded takes long

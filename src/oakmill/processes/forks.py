@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from oakmill.processes import sandbox
+from oakmill.processes.parts_socket import HELPERS_FD
 from oakmill.processes.running import Running, readable
 from oakmill.processes.zygote import LONGEST
 
@@ -86,7 +87,7 @@ class _Zygote:
                     sandbox.leashed([sys.executable, "-P", "-m", module, str(theirs.fileno())]),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(),),
+                    pass_fds=(theirs.fileno(), *([int(env[HELPERS_FD])] if HELPERS_FD in env else [])),
                     start_new_session=True,
                     cwd="/",
                     env=env,

@@ -21,9 +21,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from oakmill.processes import landlock
+from oakmill.processes.parts_socket import HELPERS_FD
 from oakmill.processes.running import EVENTS_FD
 
 Program = Callable[[], None]
@@ -91,13 +93,14 @@ def _become(asked: Mapping[str, Any], handles: Sequence[int], parent: int, main:
 
 
 def _take(handles: Sequence[int]) -> int:
-    """Make these its input and output, and keep of the zygote's own descriptors none; the one for messages."""
+    """Make these its input and output, and keep of the zygote's own descriptors the helpers'; the one for messages."""
     stdin, stdout, events = handles
     for handle, number in ((stdin, 0), (stdout, 1), (stdout, 2)):
         os.dup2(handle, number)
     highest = max(map(int, os.listdir("/proc/self/fd")))  # noqa: PTH208 - names are enough
-    os.closerange(3, events)
-    os.closerange(events + 1, highest + 1)
+    kept = sorted({2, events, highest + 1, int(os.environ.get(HELPERS_FD, events))})  # noqa: TID251
+    for before, after in pairwise(kept):
+        os.closerange(before + 1, after)
     return events
 
 

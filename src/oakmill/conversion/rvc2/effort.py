@@ -15,6 +15,8 @@ from oakmill.processes.events import ToolEvent
 BLOBS = 16
 LONG_S = 60.0
 """From here on people wonder whether it still runs; most networks' superblobs are done in half of it."""
+SPREAD_S = 15.0
+"""From here on, of one core, at most: docs/explain/scale.md has what a part costs."""
 LARGE_BYTES = 50_000_000
 LARGE_TIMES = 3.0
 """Superblobs share the weights, and are 1.1 to 2 times a blob; unrolled recurrent networks have come to 7 times."""
@@ -62,6 +64,10 @@ class Effort:
                 f"{sizes[0]:.0f} to {sizes[1]:.0f} MB, {least} to {most} of compiling, and more where maps are large; "
                 f"{_TRY}"
             )
+
+    def is_long(self, model: ModelProto) -> bool:
+        """Whether a superblob may take so long that other machines save more than it costs to ask them."""
+        return len(model.graph.node) * SECONDS_EACH[1] > SPREAD_S
 
     def watch(self, event: ToolEvent) -> None:
         """Pass on what the compiler says."""

@@ -236,6 +236,7 @@ class Rvc2(Platform):
                 shaves=self.shaves,
                 ports=self.ports(prepared.inputs, [tensor.name for tensor in prepared.outputs]),
                 config=self._config(prepared.inputs),
+                spread=effort.is_long(network.model),
                 watch=effort.watch,
             )
         except RunnerError as error:

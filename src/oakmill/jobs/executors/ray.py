@@ -23,13 +23,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from oakmill.errors import Unavailable
 from oakmill.jobs import fair, queue, roster
 from oakmill.jobs.executors.local import environment_of
+from oakmill.jobs.executors.ray_parts import Desk, on_this_machine
 from oakmill.jobs.notify import QUEUE, Notifier, Subscription
 from oakmill.jobs.worker import NOTHING_TO_DO
-from oakmill.processes import sandbox
+from oakmill.processes import parts_socket, sandbox
+from oakmill.processes.parts_socket import HELPERS_FD
 from oakmill.settings import Settings
 from oakmill.storage.database import Database
 
-_HOME = "OAKMILL_HOME"
 _AGAIN_SECONDS = 5.0
 _JOBS = "20"
 """That a task runs at most: then others who use the cluster have their turn."""
@@ -39,11 +40,18 @@ _log = logging.getLogger(__name__)
 def run_worker(name: str, environment: dict[str, str]) -> int:
     """What the task does: a worker of that name in a process of its own, whose main thread it needs; its exit code.
 
-    Where its machine names a home of its own, that counts: toolchains, caches and folders of work lie there.
+    Meanwhile it has parts of that worker's conversions done by other tasks.
     """
+    import ray
+
     command = sandbox.leashed([sys.executable, "-m", "oakmill", "worker", "--most", _JOBS, "--name", name])
-    own = {name: value for name, value in os.environ.items() if name == _HOME}  # noqa: TID251 - in Ray's own process
-    return subprocess.call(command, env={**os.environ, **environment, **own})  # noqa: TID251
+    desk, asking = parts_socket.pair()
+    with desk:
+        with asking:
+            variables = {**os.environ, **on_this_machine(environment), HELPERS_FD: str(asking.fileno())}  # noqa: TID251
+            worker = subprocess.Popen(command, env=variables, pass_fds=(asking.fileno(),))
+        Desk(ray, desk, environment).serve(worker)
+        return worker.wait()
 
 
 class RayPlacer:
@@ -107,7 +115,7 @@ class RayPlacer:
 
     def _ended(self, task: Any) -> None:
         """Look again at once, but not after a worker that found nothing it could take: the next would find no more."""
-        if self._subscription and (task.exception() or task.result() != NOTHING_TO_DO):
+        if not self._ending and self._subscription and (task.exception() or task.result() != NOTHING_TO_DO):
             self._subscription.wake()
 
     def _forget_ended(self) -> None:

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oakmill.errors import ToolchainBroken, VersionNotAvailable
-from oakmill.processes.events import Watcher, ignore
+from oakmill.processes.events import ToolEvent, Watcher, ignore
 from oakmill.settings import Settings
 from oakmill.toolchains import arrays, cpu_plugin
 from oakmill.toolchains.base import Managed, expect
 from oakmill.toolchains.environments import Environment
 from oakmill.toolchains.making import Contents, Libraries
-from oakmill.toolchains.rvc2 import tiny
+from oakmill.toolchains.rvc2 import parts, tiny
 
 PUBLIC_VERSION = "2022.2.0"
 _HERE = Path(__file__).parent
@@ -96,9 +96,12 @@ class Rvc2Toolchain(Managed):
         shaves: int = 8,
         ports: Ports | None = None,
         config: Mapping[str, str] | None = None,
+        spread: bool = False,
         watch: Watcher = ignore,
     ) -> Compiled:
         """Compile a prepared model to a superblob, or to a blob for so many SHAVEs.
+
+        With `spread`, helpers elsewhere compile parts of a superblob, where there are any; its bytes are the same.
 
         Raises:
             RunnerError: OpenVINO refused; `failures.explain` makes a message for people of it.
@@ -113,9 +116,34 @@ class Rvc2Toolchain(Managed):
             "workers": self.workers,
             "config": dict(config or {}),
         }
-        result = self._run("compile", model, job, request, ports or Ports(), watch)
+        given = ports or Ports()
+        result = self._elsewhere(model, job, target, request["config"], given, watch) if superblob and spread else None
+        if result is None:
+            result = self._run("compile", model, job, request, given, watch)
         blobs = {int(number): digest for number, digest in result["blobs"].items()}
         return Compiled(job / target, result["ports"], blobs)
+
+    def _elsewhere(
+        self, model: Path, job: Path, target: str, config: Mapping[str, str], ports: Ports, watch: Watcher
+    ) -> dict[str, Any] | None:
+        """A superblob by helpers, who have the public libraries; None where there are none, or they cannot."""
+        if self._given or self.version in self._settings.rvc2_libraries:
+            return None
+
+        def ended(done: int, of: int) -> None:
+            watch(ToolEvent(done=done, total=of, what="parts of the superblob"))
+            if done == of:
+                watch(ToolEvent(line=f"The superblob was compiled in {of} parts, on several machines."))
+
+        return parts.compiled(model, job, job / target, {"config": config, "ports": asdict(ports)}, ended)
+
+    def compile_part(self, model: Path, job: Path, request: Mapping[str, Any]) -> tuple[dict[str, Any], Path]:
+        """What a helper does: the base and some other numbers of SHAVEs, one after another. Raises: as `compile`."""
+        ports = Ports(request["ports"]["inputs"], request["ports"]["outputs"])
+        only = [int(shaves) for shaves in request["only"]]
+        asked = {"target": "part.superblob", "superblob": True, "shaves": parts.BASE, "only": only, "workers": 1}
+        answer = self._run("compile", model, job, {**asked, "config": request["config"]}, ports, ignore)
+        return answer, job / "part.superblob"
 
     def infer(
         self,

@@ -1,10 +1,11 @@
 """Compiles and runs networks with OpenVINO 2022.
 
 compile   {"library": DIR, "usb": FILE, "model": FILE, "target": FILE, "shaves": 8,
-           "superblob": true, "workers": 2, "config": {KEY: VALUE}, "ports": PORTS}
+           "superblob": true, "only": [1, 2], "workers": 2, "config": {KEY: VALUE}, "ports": PORTS}
 infer     {"library": DIR, "usb": FILE, "model": FILE, "ports": PORTS,
            "samples": [{INPUT: FILE.npy}], "target": FILE.npz}
 
+With "only", the superblob has 8 SHAVEs and those, and no patches for others.
 PORTS is {"inputs": {NAME: {"precision": "U8", "layout": "NCHW"}}, "outputs": {...}}; an output that is not named
 becomes FP16 when it is a float, and keeps its type when it is an integer.
 The answer holds the precisions that took effect and the sha256 of each blob by its SHAVEs. Kinds of refusal: engine
@@ -26,7 +27,7 @@ from frame import Refused, report, serve
 from .blob import WriteError
 from .forked import Compilers, Job
 from .openvino import UNNAMED, Engine, Network
-from .superblob import ALL_SHAVES, compile_superblob
+from .superblob import ALL_SHAVES, BASE, compile_superblob
 
 
 @contextmanager
@@ -51,9 +52,10 @@ def compile_model(request: dict[str, Any]) -> dict[str, Any]:
     ports = _set_ports(network, request["ports"], floats="FP16")
     target, shaves = Path(request["target"]), request["shaves"]
     job = Job(engine, network, request["config"], Path.cwd())
-    with Compilers(job, ALL_SHAVES if request["superblob"] else [shaves]) as compilers:
+    others = [number for number in request.get("only", ALL_SHAVES) if number != BASE]
+    with Compilers(job, [BASE, *others] if request["superblob"] else [shaves]) as compilers:
         if request["superblob"]:
-            blobs = compile_superblob(compilers, target, request["workers"], report)
+            blobs = compile_superblob(compilers, target, request["workers"], report, others)
         else:
             blob = compilers.compile(shaves, lambda s: report(0, 1, f"{shaves} SHAVEs at work for {s:.0f} s"))
             target.write_bytes(blob)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ BASE = 8
 Progress = Callable[[int, int, str], None]
 
 
-def compile_superblob(compilers: Compilers, target: Path, workers: int, progress: Progress) -> dict[int, str]:
-    """Compile for 1 to 16 SHAVEs, write the superblob, and return each blob's sha256.
+def compile_superblob(
+    compilers: Compilers, target: Path, workers: int, progress: Progress, others: Sequence[int]
+) -> dict[int, str]:
+    """Compile for 8 SHAVEs and these others, write the superblob, and return each blob's sha256.
 
     The base comes first and the fewest SHAVEs next, because they take longest. A patch is made as soon as its blob
     and the base are there, so memory holds as many blobs as there are workers, and the base.
@@ -54,7 +56,7 @@ def compile_superblob(compilers: Compilers, target: Path, workers: int, progress
 
     with ThreadPoolExecutor(workers) as pool:
         base = pool.submit(compiled, BASE)
-        patches = {pool.submit(patch, base, shaves): shaves for shaves in ALL_SHAVES if shaves != BASE}
+        patches = {pool.submit(patch, base, shaves): shaves for shaves in others}
         _watch(base, patches, progress)
     if refused:
         raise _partly_refused(refused, digests)
@@ -72,7 +74,7 @@ def _watch(base: Future[Blob], patches: Mapping[Future[bytes], int], progress: P
 
     def beat(done: int, seconds: float) -> None:
         at_work = [str(patches.get(future, BASE)) for future in waiting if future.running()]
-        progress(done, len(ALL_SHAVES), f"{' and '.join(at_work) or 'other'} SHAVEs at work for {seconds:.0f} s")
+        progress(done, len(waiting), f"{' and '.join(at_work) or 'other'} SHAVEs at work for {seconds:.0f} s")
 
     for done, future in enumerate(_ended(waiting, beat), 1):
         if future.cancelled():
@@ -83,7 +85,7 @@ def _watch(base: Future[Blob], patches: Mapping[Future[bytes], int], progress: P
             raise error
         if error and base.done() and base.exception():
             _cancel(other for other, shaves in patches.items() if shaves != ALL_SHAVES[-1])
-        progress(done, len(ALL_SHAVES), f"{patches.get(future, BASE)} SHAVEs")
+        progress(done, len(waiting), f"{patches.get(future, BASE)} SHAVEs")
 
 
 def _ended(waiting: Iterable[Future[Any]], beat: Callable[[int, float], None]) -> Iterator[Future[Any]]:
