@@ -109,15 +109,16 @@ class Rvc2Toolchain(Managed):
             LimitExceeded: it needed more time or memory than allowed.
         """
         target = "model.superblob" if superblob else "model.blob"
+        options = dict(config or {})
         request = {
             "target": target,
             "superblob": superblob,
             "shaves": shaves,
             "workers": self.workers,
-            "config": dict(config or {}),
+            "config": options,
         }
         given = ports or Ports()
-        result = self._elsewhere(model, job, target, request["config"], given, watch) if superblob and spread else None
+        result = self._elsewhere(model, job, target, options, given, watch) if superblob and spread else None
         if result is None:
             result = self._run("compile", model, job, request, given, watch)
         blobs = {int(number): digest for number, digest in result["blobs"].items()}

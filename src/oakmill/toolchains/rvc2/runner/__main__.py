@@ -27,7 +27,7 @@ from frame import Refused, report, serve
 from .blob import WriteError
 from .forked import Compilers, Job
 from .openvino import UNNAMED, Engine, Network
-from .superblob import ALL_SHAVES, BASE, compile_superblob
+from .superblob import BASE, OTHERS, compile_superblob
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def compile_model(request: dict[str, Any]) -> dict[str, Any]:
     ports = _set_ports(network, request["ports"], floats="FP16")
     target, shaves = Path(request["target"]), request["shaves"]
     job = Job(engine, network, request["config"], Path.cwd())
-    others = [number for number in request.get("only", ALL_SHAVES) if number != BASE]
+    others = request.get("only", OTHERS)
     with Compilers(job, [BASE, *others] if request["superblob"] else [shaves]) as compilers:
         if request["superblob"]:
             blobs = compile_superblob(compilers, target, request["workers"], report, others)

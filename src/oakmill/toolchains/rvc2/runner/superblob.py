@@ -22,12 +22,13 @@ from .patches import Blob, diff
 
 ALL_SHAVES = range(1, 17)
 BASE = 8
+OTHERS = tuple(shaves for shaves in ALL_SHAVES if shaves != BASE)
 
 Progress = Callable[[int, int, str], None]
 
 
 def compile_superblob(
-    compilers: Compilers, target: Path, workers: int, progress: Progress, others: Sequence[int]
+    compilers: Compilers, target: Path, workers: int, progress: Progress, others: Sequence[int] = OTHERS
 ) -> dict[int, str]:
     """Compile for 8 SHAVEs and these others, write the superblob, and return each blob's sha256.
 
