@@ -17,16 +17,20 @@ import click
 import httpx
 from hub import hub, make_source, p95, post, relu, send, timed
 from playwright.sync_api import Browser, sync_playwright
+from sqlalchemy import insert, inspect, select, update
 from sqlalchemy.orm import Session
 
+from oakmill.jobs.tables import Job, JobStatus, WorkerRow
 from oakmill.registry import instances, keys, models, variants
 from oakmill.registry.callers import Caller
+from oakmill.registry.identifiers import new_id
 from oakmill.settings import Settings
 from oakmill.storage.database import Database
 
 CHROMIUM = "/usr/bin/chromium"
 TIMES = 30
 BATCH = 500
+WAITING = 200
 LINE = "{:34}{:>10}{:>10}{:>11}{:>11}{:>13}{:>13}"
 PACKED = {"Accept-Encoding": "gzip", "Accept": "text/html"}
 
@@ -60,7 +64,8 @@ def shown(client: httpx.Client) -> list[str]:
     return [
         "/models", "/models?text=number+77", "/models?task=CLASSIFICATION&sort=name", f"/models/{model}",
         f"/instances/{source}", f"/instances/{source}/convert", f"/instances/{source}/convert/rvc4", "/models/new",
-        "/conversions", f"/jobs/{job}", "/datasets", "/toolchains", "/keys", "/troubleshooting",
+        "/conversions", "/conversions?status=live", f"/jobs/{job}", "/datasets", "/toolchains", "/keys",
+        "/troubleshooting",
     ]  # fmt: skip
 
 
@@ -83,6 +88,29 @@ def _model(session: Session, caller: Caller, number: int) -> None:
     row = instances.create(session, caller, version.id, name="source", model_type="ONNX")
     instances.add_file(session, row, name="source.onnx", sha256=f"{number:064x}", size=12_000_000)
     instances.set_available(session, row)
+
+
+def add_jobs(settings: Settings, past: int, waiting: int) -> None:
+    """Copies of the one job: what it was in the past, and what waits for workers that are all paused."""
+    db = Database.of(settings)
+    with db.session() as session:
+        session.execute(update(WorkerRow).values(paused=True))
+        first = session.scalars(select(Job)).one()
+        row = {column.key: getattr(first, column.key) for column in inspect(Job).mapper.column_attrs}
+        waits = {
+            "status": JobStatus.QUEUED,
+            "started": None,
+            "finished": None,
+            "result_id": None,
+            "key": None,
+            "stages": [],
+        }
+        rows = [
+            {**row, "id": new_id("aij"), "number": 2 + number, **(waits if number >= past else {})}
+            for number in range(past + waiting)
+        ]
+        session.execute(insert(Job), rows)
+    db.close()
 
 
 def measure(client: httpx.Client, browser: Browser, key: str, path: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
@@ -13,6 +14,9 @@ from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import Instance
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.storage.database import now
+
+_Kind = tuple[str | None, str | None, str | None]
+"""Source, platform and number format."""
 
 _PAST = 20
 _MOST = 200
@@ -48,13 +52,49 @@ def position(session: Session, job: Job) -> int | None:
 
 def estimate(session: Session, job: Job) -> Estimate:
     """What is expected of a job that has not ended."""
-    expected = _expected(session, job)
-    if job.status == JobStatus.RUNNING and job.started:
-        spent = (now() - job.started).total_seconds()
-        here = stage_times.place(job.stages, job.progress, spent, expected or _at_first(job))
-        return Estimate(wait=0.0, run=here.left, fraction=here.share)
-    place = position(session, job)
-    return Estimate(place, _wait(session, job) if place else None, expected.total if expected else None)
+    return Estimates(session).of(job)
+
+
+class Estimates:
+    """What is expected of several jobs: what past ones took is looked up once for each kind of job."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._usual: dict[_Kind, Usual | None] = {}
+
+    def of(self, job: Job) -> Estimate:
+        """What is expected of one that has not ended."""
+        expected = self._expected(job)
+        if job.status == JobStatus.RUNNING and job.started:
+            spent = (now() - job.started).total_seconds()
+            here = stage_times.place(job.stages, job.progress, spent, expected or _at_first(job))
+            return Estimate(wait=0.0, run=here.left, fraction=here.share)
+        place = position(self._session, job)
+        return Estimate(place, self._wait(job) if place else None, expected.total if expected else None)
+
+    def _wait(self, job: Job) -> float | None:
+        """The work of all jobs before it, shared by as many workers as are at work now."""
+        total = 0.0
+        for other in (*self._running, *_before(self._session, job)):
+            usual = self._expected(other)
+            if usual is None:
+                return None
+            runs_since = other.started if other.status == JobStatus.RUNNING else None
+            spent = (now() - runs_since).total_seconds() if runs_since else 0.0
+            total += max(0.0, max(usual.total, 0.01) - spent)
+        return total / max(1, len(self._running))
+
+    @cached_property
+    def _running(self) -> list[Job]:
+        return list(self._session.scalars(select(Job).where(Job.status == JobStatus.RUNNING)))
+
+    def _expected(self, job: Job) -> Usual | None:
+        """What jobs of the same source for the same platform took, else those of others, by their models' sizes."""
+        kind = (job.source_id, job.platform, job.spec.get("target_precision"))
+        if kind not in self._usual:
+            same, others = Job.source_id == job.source_id, Job.source_id.is_not(None)
+            self._usual[kind] = _of(self._session, job, same) or _of(self._session, job, others)
+        return self._usual[kind]
 
 
 def _at_first(job: Job) -> Usual:
@@ -75,29 +115,6 @@ def _before(session: Session, job: Job) -> list[Job]:
     return found
 
 
-def _wait(session: Session, job: Job) -> float | None:
-    """The work of all jobs before it, shared by as many workers as are at work now."""
-    running = session.scalars(select(Job).where(Job.status == JobStatus.RUNNING)).all()
-    waiting = _before(session, job)
-    known: dict[tuple[str | None, str | None], float | None] = {}
-    total = 0.0
-    for other in (*running, *waiting):
-        kind = (other.source_id, other.platform)
-        if kind not in known:
-            known[kind] = _usual(session, other)
-        usual = known[kind]
-        if usual is None:
-            return None
-        spent = (now() - other.started).total_seconds() if other in running and other.started else 0.0
-        total += max(0.0, usual - spent)
-    return total / max(1, len(running))
-
-
-def _expected(session: Session, job: Job) -> Usual | None:
-    """What jobs of the same source for the same platform took, else those of others, by the size of their models."""
-    return _of(session, job, Job.source_id == job.source_id) or _of(session, job, Job.source_id.is_not(None))
-
-
 def _of(session: Session, job: Job, narrower: ColumnElement[bool]) -> Usual | None:
     done = (Job.status == JobStatus.SUCCEEDED, Job.answered_by.is_(None), Job.platform == job.platform, narrower)
     columns = (Job.stages, Job.started, Job.finished, Job.spec, Instance.size)
@@ -107,8 +124,3 @@ def _of(session: Session, job: Job, narrower: ColumnElement[bool]) -> Usual | No
     past = [Past(stages, (ended - began).total_seconds(), size) for stages, began, ended, _, size in alike or rows]
     size = session.scalar(select(Instance.size).where(Instance.id == job.source_id)) if past else None
     return stage_times.usual(past, size)
-
-
-def _usual(session: Session, job: Job) -> float | None:
-    found = _expected(session, job)
-    return max(found.total, 0.01) if found else None

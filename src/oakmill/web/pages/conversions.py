@@ -12,8 +12,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from oakmill.hub import job_list, visibility
-from oakmill.jobs import estimates
-from oakmill.jobs.estimates import Estimate
+from oakmill.jobs.estimates import Estimate, Estimates
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Instance, Key, Model
@@ -99,13 +98,14 @@ def rows_of(session: Session, jobs: Sequence[Job]) -> list[Row]:
     query = select(Model).where(Model.id.in_({job.model_id for job in jobs})).options(joinedload(Model.team))
     query = query.execution_options(populate_existing=True)
     models = {row.id: row for row in session.scalars(query)}
+    expected = Estimates(session)
     return [
         Row(
             job,
             who.get(job.key_id, "the operator" if job.key_id is None else "a key that is gone"),
             models.get(str(job.model_id)),
             verdicts.get(job.result_id),
-            estimates.estimate(session, job) if job.status in LIVE else None,
+            expected.of(job) if job.status in LIVE else None,
         )
         for job in jobs
     ]
