@@ -64,8 +64,8 @@ def shown(client: httpx.Client) -> list[str]:
     return [
         "/models", "/models?text=number+77", "/models?task=CLASSIFICATION&sort=name", f"/models/{model}",
         f"/instances/{source}", f"/instances/{source}/convert", f"/instances/{source}/convert/rvc4", "/models/new",
-        "/conversions", "/conversions?status=live", f"/jobs/{job}", "/datasets", "/toolchains", "/keys",
-        "/troubleshooting",
+        "/conversions", "/conversions?status=live", f"/jobs/{job}", "/datasets", "/keys", "/troubleshooting",
+        "/toolchains",  # last: its first look weighs the folders of tools, for some seconds
     ]  # fmt: skip
 
 

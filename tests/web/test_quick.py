@@ -21,7 +21,7 @@ from tests.web.furnish import network
 from tests.web.screenshots import signed_in
 from tests.web.serving import Running, running
 from tests.web.test_datasets import pictures
-from tests.web.test_whole_way import downloaded, told
+from tests.web.test_whole_way import downloaded, open_model, told
 from tests.web.working import source
 
 SLOW = 240_000
@@ -225,6 +225,16 @@ def test_convert_for_all_says_inputs_once_and_makes_a_job_of_each_tick(
     }
     assert all(job["spec"]["inputs"][0]["scale_values"] == [255, 255, 255] for job in jobs)
     assert len({job["name"] for job in jobs}) == 3
+
+
+def test_convert_for_all_takes_the_shape_that_was_chosen(desk: Walker, empty: Running) -> None:
+    """Who had chosen 64x64 for a model with an open size found no platform ticked, and the shape's field empty."""
+    of = source(empty, "Open", open_model())
+    page = desk.page
+    page.goto(f"/instances/{of}/convert?inputs.0.shape=1,3,64,64")
+    page.get_by_role("link", name="Convert for all").click()
+    expect(page.get_by_label("Shape")).to_have_value("1,3,64,64")
+    expect(page.locator("#batch-count")).to_have_text("3 conversions")
 
 
 def _cancelled(hub: Running, source_id: str) -> list[dict[str, Any]]:

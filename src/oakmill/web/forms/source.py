@@ -18,6 +18,7 @@ from oakmill.registry import instances, resolve, variants
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceStatus, Model, Role, Version
+from oakmill.spec.platforms import PLATFORMS
 
 _HASH = 12
 _ORIGINS = {"archive": "from the archive", "recognised": "as such networks take it"}
@@ -59,6 +60,11 @@ class Source:
     def report(self, platform: str) -> Report:
         """What preflight said of a platform when the file came."""
         return reports_of(self.row.facts).get(platform) or Report(platform, "", "", (_UNKNOWN,))
+
+    @property
+    def reports(self) -> dict[str, Report]:
+        """The same of every platform."""
+        return {name: self.report(name) for name in PLATFORMS}
 
     def prefilled(self) -> dict[str, str]:
         """Which fields of the form come from the archive, or are known of such a network."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from oakmill.spec.flags import options
 from oakmill.spec.platforms import PLATFORMS, PlatformFacts
 from oakmill.toolchains import catalog
 from oakmill.toolchains.base import Status
+from oakmill.web.forms import asked as asked_of
 from oakmill.web.forms import batch, decided, images
 from oakmill.web.forms import values as spec_values
 from oakmill.web.forms.batch import Asked, Tick
@@ -41,9 +42,13 @@ HIDDEN = ("target_precision",)
 
 @pages.get("/instances/{instance_id}/batch")
 def form_page(instance_id: Id, context: Changing, session: Reading) -> Response:
-    """The form: all platforms that the source can go to are ticked."""
+    """The form: all platforms that the source can go to, with the shapes that the address asks for, are ticked."""
     source = source_of(session, context.caller, instance_id)
-    return _form(context, session, source, Fields([]), spec_values.untouched({}, source), on=offered(source))
+    given = asked_of.given(context.request.query_params.multi_items())
+    found = spec_values.untouched({}, source)
+    if list(given):
+        found = spec_values.read(PLATFORMS[_quantizing()].spec, given, source, context.at.settings)
+    return _form(context, session, source, given, found)
 
 
 @pages.post("/instances/{instance_id}/batch/check")
@@ -70,11 +75,11 @@ def export(instance_id: Id, context: Changing, session: Writing, form: Form) -> 
     return _form(context, session, source, form, found, on=[item.tick.value for item in asked], status=422)
 
 
-def offered(source: Source) -> list[str]:
+def offered(reports: Mapping[str, Report]) -> list[str]:
     """What is ticked at first: of each platform that the source can go to, what people are offered first."""
     found = []
     for name, facts in PLATFORMS.items():
-        if source.report(name).verdict is not Severity.ERROR:
+        if reports[name].verdict is not Severity.ERROR:
             spec = facts.spec.model_fields
             word = facts.offered.get(batch.PRECISION) or (str(spec[batch.PRECISION].default) if facts.quantizes else "")
             found.append(f"{name}:{word}" if word else name)
@@ -137,14 +142,18 @@ class PlatformTicks:
     ticks: list[Tick]
 
 
-def ticks_of(context: PageContext, source: Source, on: Sequence[str]) -> list[PlatformTicks]:
-    """All platforms, as a form shows them."""
+def ticks_of(context: PageContext, reports: Mapping[str, Report], on: Sequence[str] | None) -> list[PlatformTicks]:
+    """All platforms, as a form shows them; ticked is what is `on`, or at first what they can do."""
+    on = offered(reports) if on is None else on
     return [
-        PlatformTicks(
-            facts, source.report(name), catalog.find(name, context.at.settings).status(), batch.ticks(name, on)
-        )
+        PlatformTicks(facts, reports[name], catalog.find(name, context.at.settings).status(), batch.ticks(name, on))
         for name, facts in PLATFORMS.items()
     ]
+
+
+def _quantizing() -> str:
+    """A platform whose spec has all that the form shows."""
+    return next(name for name, facts in PLATFORMS.items() if facts.quantizes)
 
 
 def _form(
@@ -154,14 +163,13 @@ def _form(
     form: Fields,
     found: Checked,
     *,
-    on: Sequence[str],
+    on: Sequence[str] | None = None,
     status: int = 200,
 ) -> Response:
     kind = batch.shared_kind()
-    texts = {name: ", ".join(form.all(name)) if len(form.all(name)) > 1 else form.get(name) for name in form}
+    texts = asked_of.texts(form)
     texts.setdefault(images.FIELD, images.first_choice(session, context.caller, context.at.settings, source.model))
-    quantizing = next(name for name, facts in PLATFORMS.items() if facts.quantizes)
-    choices = choices_of(session, context.caller, quantizing, context.at.settings)
+    choices = choices_of(session, context.caller, _quantizing(), context.at.settings)
     before = {
         f"inputs.{at}.{name}": plain(value) for at, item in enumerate(source.archive) for name, value in item.items()
     }
@@ -173,7 +181,7 @@ def _form(
         "batch/page.html",
         status=status,
         source=source,
-        platforms=ticks_of(context, source, on),
+        platforms=ticks_of(context, asked_of.reports(context.at, source, found), on),
         groups=groups,
         input_fields=input_fields(),
         texts={**before, **texts},

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -12,21 +11,20 @@ from sqlalchemy.orm import Session
 
 from oakmill.calibration.datasets import SETS
 from oakmill.errors import NotFound, OakmillError
-from oakmill.hub import files, jobs, looks, visibility
-from oakmill.preflight.findings import Report
+from oakmill.hub import files, jobs, visibility
 from oakmill.registry import access, datasets, instances
 from oakmill.registry.tables import Instance
 from oakmill.spec import preprocessing_rules
 from oakmill.spec.class_names import as_option
 from oakmill.spec.platforms import PLATFORMS, PlatformName
 from oakmill.toolchains import catalog
-from oakmill.web.forms import decided, images
+from oakmill.web.forms import asked, decided, images
 from oakmill.web.forms import values as spec_values
 from oakmill.web.forms.advice import advice
 from oakmill.web.forms.choices import choices_of
 from oakmill.web.forms.fields import fields_of, groups_of, input_fields
 from oakmill.web.forms.source import Source, source_of
-from oakmill.web.forms.submitted import Fields, Form
+from oakmill.web.forms.submitted import Form
 from oakmill.web.forms.values import Checked
 from oakmill.web.forms.words import words_of
 from oakmill.web.page_context import Changing, Known, Open, PageContext, Reading, Writing
@@ -42,32 +40,16 @@ pages = page_router()
 def platforms(instance_id: Id, context: Open, session: Reading) -> Response:
     """Every platform: where the source can go, and where not and why."""
     source = source_of(session, context.caller, instance_id)
-    given = _given(context)
+    given = asked.given(context.request.query_params.multi_items())
     found = spec_values.read(next(iter(PLATFORMS.values())).spec, given, source, context.at.settings)
-    reports = _reports(context, source, found, list(PLATFORMS))
+    reports = list(asked.reports(context.at, source, found).values())
     states = {name: catalog.find(name, context.at.settings).status() for name in PLATFORMS}
     draw = context.part if context.is_htmx else context.page
     template = "convert/choice.html" if context.is_htmx else "convert/platforms.html"
     return draw(
         template, source=source, reports=reports, about=PLATFORMS, states=states, back=model_path(source.model),
-        shapes=edits.shapes_wanted(reports, source.names), asked=urlencode(_texts(given)), edits=edits,
+        shapes=edits.shapes_wanted(reports, source.names), asked=urlencode(asked.texts(given)), edits=edits,
     )  # fmt: skip
-
-
-def _given(context: PageContext) -> Fields:
-    """What the address says of the form's fields, of any platform's."""
-    known = {item.name for row in PLATFORMS.values() for item in fields_of(row.spec)}
-    said = context.request.query_params.multi_items()
-    return Fields([item for item in said if item[0].startswith("inputs.") or item[0] in known])
-
-
-def _reports(context: PageContext, source: Source, found: Checked, platforms: Sequence[str]) -> list[Report]:
-    """What preflight said of platforms when the file came; or says now, with the shapes that are asked for."""
-    shapes = [item for item in found.spec.inputs if item.shape] if found.spec else []
-    if not shapes:
-        return [source.report(name) for name in platforms]
-    reports = looks.preflight(context.at, source.row, shapes, platforms)
-    return [reports[name] for name in platforms]
 
 
 @pages.get("/instances/{instance_id}/convert/{platform}")
@@ -87,9 +69,9 @@ def form_page(
         own = {name: value.removeprefix("dataset:") for name, value in row.files.items()}
         edited = job_actions.edited(row, remedy).model_dump(mode="json", exclude_unset=True)
         stated = {**edited, **{name: value for name, value in own.items() if edited.get(name) == row.spec.get(name)}}
-    given = _given(context)
+    given = asked.given(context.request.query_params.multi_items())
     found = spec_values.read(PLATFORMS[platform].spec, given, source, context.at.settings) if list(given) else None
-    texts = {**spec_values.shown(stated, source.names), **_texts(given)}
+    texts = {**spec_values.shown(stated, source.names), **asked.texts(given)}
     return _form(context, session, source, platform, texts, found or spec_values.untouched(stated, source))
 
 
@@ -111,7 +93,7 @@ def preflight(instance_id: Id, platform: PlatformName, context: Known, session: 
     """Whether the source can go to the platform with the shapes that the form asks for."""
     source = source_of(session, context.caller, instance_id)
     found = spec_values.read(PLATFORMS[platform].spec, form, source, context.at.settings)
-    (report,) = _reports(context, source, found, [platform])
+    report = asked.reports(context.at, source, found, [platform])[platform]
     return context.part("convert/verdict.html", report=report, source=source, edits=edits)
 
 
@@ -153,7 +135,7 @@ def export(instance_id: Id, platform: PlatformName, context: Changing, session: 
             row = access.changeable(session, context.caller, Instance, source.row.id)
             job = jobs.convert(session, context.caller, context.at, row, spec, files=named)
             return context.go(f"/jobs/{job.id}")
-    return _form(context, session, source, platform, _texts(form), found, status=422)
+    return _form(context, session, source, platform, asked.texts(form), found, status=422)
 
 
 @pages.get("/instances/{instance_id}/convert/{platform}/images")
@@ -195,11 +177,6 @@ def values_known(platform: str) -> set[str]:
     return {item.name for item in fields_of(PLATFORMS[platform].spec)}
 
 
-def _texts(form: Fields) -> dict[str, str]:
-    """The form's fields as they were sent."""
-    return {name: ", ".join(form.all(name)) if len(form.all(name)) > 1 else form.get(name) for name in form}
-
-
 def _form(
     context: PageContext,
     session: Session,
@@ -228,7 +205,7 @@ def _form(
         found=found,
         unsaid=decided.defaults(source),
         presets=preprocessing_rules.PRESETS,
-        report=_reports(context, source, found, [platform])[0],
+        report=asked.reports(context.at, source, found, [platform])[platform],
         edits=edits,
         words=_words(context, source, platform, found),
         back=model_path(source.model),

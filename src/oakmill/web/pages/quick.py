@@ -182,7 +182,7 @@ def _form(
         "images": images if name else "",
         "images_name": name,
         "set_name": _set_of(context, session, source) or DEFAULT,
-        "platforms": ticks_of(context, source, on),
+        "platforms": ticks_of(context, source.reports, on),
         "head": source.row.facts.get("recognised"),
         "marks": heads.MARKS,
         "fed": fed_as(source),
