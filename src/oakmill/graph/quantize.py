@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain, count
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from oakmill.errors import PreparationFailed
+from oakmill.graph import silu
 from oakmill.graph.boundary import fold_quantizers
 from oakmill.graph.encodings import activations
 from oakmill.graph.folding import constants_as_initializers
@@ -27,6 +28,8 @@ from oakmill.processes.deadline import within
 
 Interval = tuple[float, float]
 
+_NARROW = 8
+"""Bits of activations that are not wide."""
 _NORMALIZATIONS = {"BatchNormalization", "InstanceNormalization", "LayerNormalization", "PRelu"}
 
 _WRITTEN = (
@@ -83,6 +86,9 @@ def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, imag
 
     model = _named(infer_shapes(constants_as_initializers(copy_of(model))))
     encodings = {**activations(model).spread(plan.encodings), **dict.fromkeys(image_inputs, PIXELS)}
+    gates = silu.keep_apart(model, partial(_is_wide, plan, encodings))
+    ranges = {**ranges, **{name: ranges[x] for name, x in gates.items()}}
+    encodings |= {name: encodings[x] for name, x in gates.items() if x in encodings}
     others = _apart(model)
     encodings = {others.get(name, name): item for name, item in encodings.items()}
     floats = {others.get(name, name): [np.array(value, np.float32) for value in pair] for name, pair in ranges.items()}
@@ -95,6 +101,11 @@ def quantize(model: ModelProto, ranges: Mapping[str, Interval], plan: Plan, imag
         )  # fmt: skip
         written = writer.quantize_model()
     return fold_quantizers(_reachable(written), image_inputs)
+
+
+def _is_wide(plan: Plan, encodings: Mapping[str, Encoding], name: str) -> bool:
+    """Whether an activation has more than 8 bits."""
+    return encodings.get(name, Encoding(plan.activation_bits)).bits > _NARROW
 
 
 @lru_cache

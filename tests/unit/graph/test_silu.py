@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
-from oakmill.graph.silu import silu_inputs
+from oakmill.graph.silu import keep_apart, silu_inputs
+from oakmill.graph.skeleton import infer_shapes
 
 
 def model(*nodes: NodeProto) -> ModelProto:
@@ -32,3 +36,30 @@ def test_another_gate_is_none() -> None:
     sigmoid = helper.make_node("Sigmoid", ["other"], ["gate"])
     assert silu_inputs(model(other, sigmoid, helper.make_node("Mul", ["x", "gate"], ["y"]))) == ()
     assert silu_inputs(model(helper.make_node("Sigmoid", ["x"], ["y"]))) == ()
+
+
+def of_height(height: int) -> ModelProto:
+    """SiLU on a map of so many rows."""
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, height, 16]) for name in ("image", "y")]
+    nodes = [
+        helper.make_node("Neg", ["image"], ["x"]),
+        helper.make_node("Sigmoid", ["x"], ["gate"]),
+        helper.make_node("Mul", ["x", "gate"], ["y"]),
+    ]
+    return infer_shapes(helper.make_model(helper.make_graph(nodes, "silu", values[:1], values[1:])))
+
+
+@pytest.mark.parametrize(
+    ("height", "bits", "is_kept"), [(12, 16, True), (9, 16, True), (13, 16, False), (12, 8, False)]
+)
+def test_what_the_compiler_misreads_gets_a_factor_that_changes_nothing(height: int, bits: int, is_kept: bool) -> None:
+    found = of_height(height)
+    before = found.SerializeToString()
+    assert keep_apart(found, lambda _: bits > 8) == ({"x/apart": "x"} if is_kept else {})
+    assert (found.SerializeToString() != before) is is_kept
+    image = np.linspace(-12, 12, 64 * height, dtype=np.float32).reshape(1, 4, height, 16)
+    own, made = (
+        ReferenceEvaluator(item).run(None, {"image": image})[0] for item in (onnx.load_from_string(before), found)
+    )
+    np.testing.assert_allclose(made, own, rtol=3e-6)
+    assert silu_inputs(found) == ("x",)
