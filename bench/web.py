@@ -97,7 +97,7 @@ def add_jobs(settings: Settings, past: int, waiting: int) -> None:
         session.execute(update(WorkerRow).values(paused=True))
         first = session.scalars(select(Job)).one()
         row = {column.key: getattr(first, column.key) for column in inspect(Job).mapper.column_attrs}
-        waits = {
+        waits: dict[str, Any] = {
             "status": JobStatus.QUEUED,
             "started": None,
             "finished": None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -49,6 +51,12 @@ def of_height(height: int) -> ModelProto:
     return infer_shapes(helper.make_model(helper.make_graph(nodes, "silu", values[:1], values[1:])))
 
 
+def computed(found: ModelProto, image: Any) -> Any:
+    """What a model makes of an image."""
+    (result,) = ReferenceEvaluator(found).run(None, {"image": image})
+    return result
+
+
 @pytest.mark.parametrize(
     ("height", "bits", "is_kept"), [(12, 16, True), (9, 16, True), (13, 16, False), (12, 8, False)]
 )
@@ -58,8 +66,7 @@ def test_what_the_compiler_misreads_gets_a_factor_that_changes_nothing(height: i
     assert keep_apart(found, lambda _: bits > 8) == ({"x/apart": "x"} if is_kept else {})
     assert (found.SerializeToString() != before) is is_kept
     image = np.linspace(-12, 12, 64 * height, dtype=np.float32).reshape(1, 4, height, 16)
-    own, made = (
-        ReferenceEvaluator(item).run(None, {"image": image})[0] for item in (onnx.load_from_string(before), found)
-    )
+    own = computed(onnx.load_from_string(before), image)
+    made = computed(found, image)
     np.testing.assert_allclose(made, own, rtol=3e-6)
     assert silu_inputs(found) == ("x",)
