@@ -100,7 +100,8 @@ def test_the_embedded_preprocessing_computes_what_numpy_does(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("squeezenet1.1_fp32", ()), ("ultraface_rfb_320", ("--data_type", "FP16"))]
+    ("name", "arguments"),
+    [("squeezenet1.1_fp32", ()), pytest.param("ultraface_rfb_320", ("--data_type", "FP16"), marks=pytest.mark.slow)],
 )
 def test_version_11_gives_as_many_stages_as_the_onnx_model(
     optimizer: ModelOptimizer,
@@ -227,6 +228,7 @@ def test_what_the_reader_refuses_is_told_in_its_words(convert: Convert, tmp_path
     assert "Convolution (opset1), Wobble (opset1)" in answer.error["message"]
 
 
+@pytest.mark.slow
 def test_the_same_twice(convert: Convert, landmarks: Path, tmp_path: Path) -> None:
     answers = [
         checked(convert(landmarks, "--blob", "--no-cache", "--format", "native", "-o", tmp_path / str(index))).result[

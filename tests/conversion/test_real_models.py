@@ -42,7 +42,11 @@ SQUEEZENET = ["--mean-values", "104,117,123", "--encoding-from", "BGR", "--encod
 CLASSIFICATION_SIDE = 224
 
 
-@pytest.mark.parametrize("name", MODELS)
+LARGER = ("ultraface_rfb_320", "person_detector_yolox_192")
+"""Of each of the two families of heads a smaller one, or one of more outputs, is always tried."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGER)) for name in MODELS])
 def test_a_real_model_becomes_a_verified_blob(name: str, shared_data: Path, tmp_path: Path, convert: Convert) -> None:
     kind, form = ("superblob", []) if name in SUPERBLOBS else ("blob", ["--blob"])
     answer = convert(shared_data / "models" / f"{name}.onnx", *MODELS[name], *form, "-o", tmp_path / "out")

@@ -42,7 +42,7 @@ def require_running(answer: Any) -> None:
     assert reader["inputs"][0]["dims"][1] == 3  # NCHW, as the source has it
 
 
-@pytest.mark.parametrize("name", ["ultraface_rfb_320", "plate_rec_48x168"])
+@pytest.mark.parametrize("name", [pytest.param("ultraface_rfb_320", marks=pytest.mark.slow), "plate_rec_48x168"])
 def test_a_real_model_becomes_an_ir_that_runs(name: str, shared_data: Path, tmp_path: Path, convert3: Convert) -> None:
     answer = convert3(
         shared_data / "models" / f"{name}.onnx", *MODELS[name],

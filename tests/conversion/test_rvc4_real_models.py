@@ -59,7 +59,10 @@ def photos(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return folder, [there[index] for index in order[250:]]
 
 
-@pytest.mark.parametrize("name", MODELS)
+SLOW = ("person_detector_yolox_192",)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in MODELS])
 def test_a_real_model_becomes_a_dlc_that_runs(
     name: str, shared_data: Path, coco: Path, tmp_path: Path, convert4: Convert
 ) -> None:

@@ -66,12 +66,14 @@ def test_a_detector_becomes_a_blob_with_a_recipe_of_all_steps(
     assert recipe["inputs"][0]["shape"] == [1, 3, 64, 96]
 
 
+@pytest.mark.slow
 def test_a_detector_becomes_a_dlc(made: Callable[..., Path], tmp_path: Path, convert4: Convert, photos: Path) -> None:
     answer = convert4(made("scripted"), *SHAPE, *PREPROCESSED, "--quantization-data", photos, "-o", tmp_path / "out")
     assert answer.exit_code == 0, answer.error
     assert answer.result["verdict"] != "error"
 
 
+@pytest.mark.slow
 def test_a_detector_becomes_an_ir_for_rvc3(made: Callable[..., Path], tmp_path: Path, convert3: Convert) -> None:
     answer = convert3(made(), *SHAPE, *PREPROCESSED, "--target-precision", "FP16", "-o", tmp_path / "out")
     assert answer.exit_code == 0, answer.error

@@ -70,6 +70,7 @@ def test_what_is_right_is_found_right_and_its_classes_are_compared(
     assert all(task["metrics"]["top1"]["value"] > 0.9 for task in tasks)
 
 
+@pytest.mark.slow
 def test_boxes_are_compared_on_rvc2(shared_data: Path, tmp_path: Path, convert: Convert) -> None:
     answer = convert(
         shared_data / "models" / "person_detector_yolox_192.onnx", "--encoding-from", "BGR", "--blob",

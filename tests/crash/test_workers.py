@@ -21,6 +21,10 @@ from tests.crash.conftest import LEASE, PATIENCE, Hub, blob, eventually
 
 ON_ONE = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 """For what ends processes: which database knows of it makes no difference."""
+FIRST_ON_POSTGRES = pytest.mark.parametrize(
+    "database", [pytest.param("sqlite", marks=pytest.mark.slow), "postgres"], indirect=True
+)
+"""For what takes half a minute: on the database of a hub with many workers, and on the other in a whole run."""
 
 
 def result_of(hub: Hub, job: Job) -> tuple[Instance, list[str]]:
@@ -29,6 +33,7 @@ def result_of(hub: Hub, job: Job) -> tuple[Instance, list[str]]:
         return session.get_one(Instance, job.result_id), [str(file.role) for file in files]
 
 
+@FIRST_ON_POSTGRES
 def test_a_worker_killed_in_mid_compile_is_followed_by_another_within_the_lease(hub: Hub) -> None:
     first = hub.worker()
     job = hub.ask()
@@ -77,6 +82,7 @@ def lines(hub: Hub, job: Job) -> list[LogLine]:
         return list(job_log.read(session, job.id, limit=100_000))
 
 
+@FIRST_ON_POSTGRES
 def test_a_worker_frozen_past_its_lease_and_woken_cannot_overwrite(hub: Hub) -> None:
     frozen = hub.worker()
     job = hub.ask()
@@ -125,6 +131,7 @@ def test_cancelled_while_running_ends_the_whole_tree(hub: Hub) -> None:
     assert result_of(hub, job)[0].status == InstanceStatus.FAILED
 
 
+@FIRST_ON_POSTGRES
 def test_cancelled_at_its_end_is_whole_or_not_at_all(hub: Hub) -> None:
     hub.worker()
     job = hub.ask()

@@ -81,6 +81,7 @@ def test_it_verifies_itself(toolchain: Aimet) -> None:
     assert toolchain.verify()["layers"] == 1
 
 
+@pytest.mark.slow
 def test_weights_are_learned_that_serve_other_images_better(toolchain: Aimet, network: Path, tmp_path: Path) -> None:
     events: list[ToolEvent] = []
     weights = learned(toolchain, network, tmp_path / "job", watch=events.append)

@@ -154,7 +154,7 @@ def test_the_same_samples_give_the_same_bytes(tool: str, ir: Path, samples: Path
         assert str(tmp_path).encode() not in first
 
 
-@pytest.mark.parametrize("tool", ["nncf", "pot"])
+@pytest.mark.parametrize("tool", ["nncf", pytest.param("pot", marks=pytest.mark.slow)])
 def test_layers_are_left_in_floating_point_by_name_and_by_type(
     tool: str, ir: Path, samples: Path, made: Made, tmp_path: Path
 ) -> None:

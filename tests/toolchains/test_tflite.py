@@ -76,6 +76,7 @@ def test_integers_are_kept_in_one_file_and_left_out_in_the_other(
     np.testing.assert_allclose(run(converted.floating, whole.astype(np.float32)), wanted, atol=0.02)
 
 
+@pytest.mark.slow
 def test_the_same_file_gives_the_same_bytes(toolchain: TfliteToolchain, shared_data: Path, tmp_path: Path) -> None:
     """tf2onnx kept nodes in sets, by their addresses in memory: each run wrote them in another order."""
     model = shared_data / "models" / "tflite" / "yolox_nano_416_fp16.tflite"
