@@ -181,6 +181,9 @@ class Settings(BaseSettings):
         ge=-1,
         description="Worker processes that `oakmill serve` starts; -1 means as many as memory and cores allow.",
     )
+    worker_platforms: tuple[str, ...] = Field(
+        (), description='Platforms whose jobs a worker takes: ["rvc2", "rvc3"]; by default all.'
+    )
     lease_seconds: float = Field(
         60, ge=1, description="Time after which a job is given to another worker when its own is not heard of."
     )

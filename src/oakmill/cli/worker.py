@@ -26,6 +26,11 @@ def _a_name(context: click.Context, parameter: click.Parameter, value: str | Non
     help="As --once, but the next job, and the next, N at most, until none waits: what is loaded serves them all.",
 )  # fmt: skip
 @click.option(
+    "--none-ok", is_flag=True,
+    help="With --once or --most: the exit code is 0 also when there was none to take, where your engine takes others "
+    "for failures.",
+)  # fmt: skip
+@click.option(
     "--name", default=None, metavar="NAME", callback=_a_name,
     help="What the worker is called in lists and logs, as your engine's own name of it; one name, one process.  "
     "[default: made of machine and process]",
@@ -35,7 +40,7 @@ def _a_name(context: click.Context, parameter: click.Parameter, value: str | Non
     help="Run none here: for each job that may begin, send a worker to the Ray cluster that RAY_ADDRESS names, or to "
     "one that is started on this machine, as a task of one core. Needs PostgreSQL and S3.",
 )  # fmt: skip
-def command(once: str | None, most: int | None, name: str | None, ray: bool) -> None:
+def command(once: str | None, most: int | None, none_ok: bool, name: str | None, ray: bool) -> None:
     """Run jobs of the hub whose database and store the settings name.
 
     `oakmill serve` starts workers by itself; this adds one, on the same machine, or on another one with a hub on
@@ -67,5 +72,5 @@ def command(once: str | None, most: int | None, name: str | None, ray: bool) -> 
     worker = Worker(settings, db, open_store(settings), notifier, name)
     if once is None and most is None:
         worker.run()
-    elif not worker.run_some(most or 1, once or None):
+    elif not worker.run_some(most or 1, once or None) and not none_ok:
         sys.exit(NOTHING_TO_DO)

@@ -59,17 +59,25 @@ def add(session: Session, job: Job) -> Job:
 
 
 def claim(
-    session: Session, worker: str, lease: timedelta, *, memory_mb: int | None = None, job_id: str | None = None
+    session: Session,
+    worker: str,
+    lease: timedelta,
+    *,
+    memory_mb: int | None = None,
+    platforms: Sequence[str] = (),
+    job_id: str | None = None,
 ) -> Job | None:
     """Take the next job, or the named one, that asks for no more than `memory_mb`; None when there is none.
 
-    A worker that was paused takes none.
+    With `platforms`, jobs for others are left to others. A worker that was paused takes none.
     """
     wanted = [~select(WorkerRow.name).where(WorkerRow.name == worker, WorkerRow.paused.is_(True)).exists()]
     if memory_mb is not None:
         wanted.append(Job.memory_mb <= memory_mb)
     if job_id is not None:
         wanted.append(Job.id == job_id)
+    elif platforms:
+        wanted.append(Job.platform.in_(platforms))
     job = session.scalars(fair.waiting(*wanted, bounded=job_id is None).limit(1)).first()
     if job is None:
         return None

@@ -140,7 +140,10 @@ class Worker:
                 return None
             with self.db.session() as session:
                 queue.expire(session, timedelta(hours=self.settings.upload_hours))
-                return queue.claim(session, self.name, lease, memory_mb=self.memory_mb, job_id=job_id)
+                platforms = self.settings.worker_platforms
+                return queue.claim(
+                    session, self.name, lease, memory_mb=self.memory_mb, platforms=platforms, job_id=job_id
+                )
         except SQLAlchemyError as error:
             _log.warning("the queue cannot be read: %s", error)
             return None

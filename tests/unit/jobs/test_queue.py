@@ -37,6 +37,15 @@ def test_a_job_that_asks_for_more_than_a_worker_has_waits_for_another(hub: Hub) 
     assert claim(hub, memory_mb=8000) is not None
 
 
+def test_a_worker_for_some_platforms_leaves_the_others(hub: Hub) -> None:
+    """One with the memory for RVC4's tools took jobs of RVC2, and those of RVC4 waited behind them."""
+    hub.add_job(platform="rvc2")
+    hub.add_job(platform="rvc4")
+    found = [claim(hub, platforms=("rvc4",)) for _ in range(2)]
+    assert [job.id if job else None for job in found] == ["aij_2", None]
+    assert claim(hub, platforms=("rvc4",), job_id="aij_1") is not None
+
+
 def test_a_named_job_is_claimed_by_its_name_only_once(hub: Hub) -> None:
     hub.add_job()
     second = hub.add_job()
