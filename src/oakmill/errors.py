@@ -280,6 +280,28 @@ class UserDisabled(Forbidden):
     """This user is shut out of this hub."""
 
 
+class LoginPending(HubError):
+    """The code of this login was not approved yet."""
+
+    status = 400
+
+
+class LoginTooFast(LoginPending):
+    """The login is asked after too often."""
+
+
+class LoginRefused(HubError):
+    """The login was refused."""
+
+    status = 400
+
+
+class LoginExpired(HubError):
+    """The code of this login works no more: too much time passed, or it was used."""
+
+    status = 400
+
+
 class ProviderUnreachable(Unavailable):
     """The sign-in provider does not answer, or not as one."""
 

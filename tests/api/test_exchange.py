@@ -98,7 +98,7 @@ def test_a_job_gets_a_key_for_its_token_once(client: TestClient, ci: ScriptedPro
         entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "key.exchange")).one()
         assert entry.detail["actor"] == "ada" and entry.detail["run_id"] == "7" and entry.detail["sha"] == "0a1b2c"
     again = exchanged(client, token)
-    assert (again.status_code, again.json()["code"]) == (401, "TokenRefused")
+    assert (again.status_code, again.json()["code"], again.json()["error"]) == (400, "TokenRefused", "invalid_request")
     assert "exchanged before" in again.json()["detail"]
 
 
@@ -111,7 +111,7 @@ def test_gitlabs_jobs_too_and_never_with_more_than_their_repository_has(
 
     assert exchanged(client, token()).json()["scope"] == "read"
     more = exchanged(client, token(), scope="convert")
-    assert (more.status_code, more.json()["code"]) == (403, "Forbidden")
+    assert (more.status_code, more.json()["code"], more.json()["error"]) == (400, "Forbidden", "invalid_scope")
     assert exchanged(client, github(ci, jti="less"), scope="read").json()["scope"] == "read"
 
 
@@ -130,7 +130,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_is_not_trusted_gets_no_key(client: TestClient, ci: ScriptedProvider, what: str) -> None:
     claims, words = REFUSED[what]
     answer = exchanged(client, github(ci, **claims))
-    assert (answer.status_code, answer.json()["code"]) == (401, "TokenRefused"), answer.text
+    assert (answer.status_code, answer.json()["code"]) == (400, "TokenRefused"), answer.text
     assert words in answer.json()["detail"]
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -99,3 +103,48 @@ def test_a_user_comes_in_acts_and_goes(company: Company, window: BrowserContext)
     expect(page.get_by_role("link", name="sign out there, too")).to_be_visible()
     gone = httpx.get(f"{company.hub.url}/api/v1/teams/me", cookies=cookies, trust_env=False)
     assert gone.status_code == 401
+
+
+def command(company: Company, folder: Path, *words: str) -> subprocess.Popen[str]:
+    """`oakmill WORDS` on somebody's laptop."""
+    own = {name: value for name, value in company.hub.environment.items() if not name.startswith("OAKMILL_")}
+    own |= {"OAKMILL_HOME": str(folder / "home"), "XDG_CONFIG_HOME": str(folder / "config")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "oakmill", *words], env=own, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def test_the_command_line_logs_in_by_who_is_signed_in(company: Company, window: BrowserContext, tmp_path: Path) -> None:
+    """Who signs in at the company had no key to paste, and a pasted one ended in the shell's history."""
+    company.provider.say(ada={**ADA, "groups": ["leads"]})
+    login = command(company, tmp_path, "login", "--hub", company.hub.url)
+    assert login.stderr is not None
+    address = login.stderr.readline().removeprefix("Open ").strip()
+    code = login.stderr.readline().split()[-1]
+    assert address == f"{company.hub.url}/device?code={code}"
+
+    page = window.new_page()
+    page.goto(address)
+    page.get_by_role("link", name="Sign in with Example Corp").click()
+    page.locator("input[name=login]").fill("ada")
+    page.locator("input[name=password]").fill("any")
+    page.locator("button[type=submit]").click()
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_text(code, exact=True)).to_be_visible()
+    expect(page.get_by_text("ada@example.com, team vision")).to_be_visible()
+    page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("is logged in")).to_be_visible()
+
+    said, _ = login.communicate(timeout=60)
+    assert login.returncode == 0 and "ada@example.com: the key" in said and "allows convert" in said
+    kept = tmp_path / "config" / "oakmill" / "hubs.json"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    key = json.loads(kept.read_text())["keys"][company.hub.url]
+
+    listed = command(company, tmp_path, "models")
+    assert listed.communicate(timeout=60)[1] == "" and listed.returncode == 0
+    ended = command(company, tmp_path, "logout")
+    assert "the key is over" in ended.communicate(timeout=60)[0]
+    assert key not in kept.read_text()
+    me = f"{company.hub.url}/api/v1/teams/me"
+    assert httpx.get(me, headers={"Authorization": f"Bearer {key}"}, trust_env=False).status_code == 401

@@ -27,6 +27,7 @@ COMMANDS = {
     "toolchains": "List, install, verify and remove the vendors' tools.",
     "datasets": "List, install, add and examine calibration sets.",
     "login": "Keep the address of a hub, and a key to it.",
+    "logout": "Forget the key to a hub, and end it.",
     "models": "List, show, create and delete a hub's models.",
     "aliases": "Point names as prod to a model's versions, move them and lead them back.",
     "upload": "Bring a model into a hub.",
@@ -97,6 +98,8 @@ def _of_client(name: str) -> click.Command | None:
     match name:
         case "login":
             from oakmill.cli.login import command
+        case "logout":
+            from oakmill.cli.login import logout as command
         case "models":
             from oakmill.cli.models import command
         case "aliases":

@@ -10,6 +10,7 @@ from typing import Any, Self
 from oakmill.client.connection import Connection
 from oakmill.client.instances import Instances
 from oakmill.client.jobs import Jobs
+from oakmill.client.login import Logins
 from oakmill.client.problems import no_hub
 from oakmill.client.resources import Aliases, Datasets, Keys, Models, Webhooks
 from oakmill.client.uploads import Progress, Uploads, unwatched
@@ -39,6 +40,7 @@ class Hub:
         self.datasets = Datasets(self._connection, self.uploads)
         self.jobs = Jobs(self._connection)
         self.keys = Keys(self._connection)
+        self.logins = Logins(self._connection)
         self.webhooks = Webhooks(self._connection)
 
     def __enter__(self) -> Self:

@@ -85,15 +85,18 @@ def provider_of(at: Hub) -> Provider:
 
 def sign_out_address(at: Hub, request: Request) -> str | None:
     """Where one signs out at the provider too; None where that is not known."""
-    return code.sign_out_address(at.provider, at.settings, f"{_base(at, request)}/session") if at.provider else None
+    return (
+        code.sign_out_address(at.provider, at.settings, f"{base_address(at, request)}/session") if at.provider else None
+    )
 
 
-def _base(at: Hub, request: Request) -> str:
+def base_address(at: Hub, request: Request) -> str:
+    """The hub's address, as its operator says it, or else as it was asked for."""
     return (at.settings.public_url or str(request.base_url)).rstrip("/")
 
 
 def _redirect_uri(at: Hub, request: Request) -> str:
-    return _base(at, request) + BACK
+    return base_address(at, request) + BACK
 
 
 def _said(at: Hub, cookie: str) -> dict[str, Any]:

@@ -186,6 +186,20 @@ def revoke(session: Session, caller: Caller, key_id: str) -> Key:
     return key
 
 
+def give_back(session: Session, raw: str, *, address: str = "") -> bool:
+    """End a key, for who holds it: one that came by itself. Whether it was one; an admin's own goes on."""
+    try:
+        by = authenticate(session, raw, address=address)
+    except NoKey:
+        return False
+    key = session.get_one(Key, by.key_id)
+    if key.origin not in (KeyOrigin.LOGIN, KeyOrigin.EXCHANGE):
+        return False
+    key.revoked = now()
+    audit.record(session, by, "key.revoke", key.id, of_team=key.team_id, name=key.name)
+    return True
+
+
 def forget_spent(session: Session) -> None:
     """Remove the keys that CI jobs had, a month after they were over; until then jobs are told by their names."""
     spent = (Key.origin == KeyOrigin.EXCHANGE) & (Key.expires <= now() - SPENT_AFTER)

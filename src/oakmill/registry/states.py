@@ -34,6 +34,15 @@ class KeyOrigin(StrEnum):
     EXCHANGE = "exchange"  #: for the identity token of a CI job
 
 
+class LoginState(StrEnum):
+    """Where a login of the command line stands."""
+
+    WAITING = "waiting"  #: for somebody to approve its code
+    APPROVED = "approved"
+    REFUSED = "refused"
+    DONE = "done"  #: its key was told
+
+
 class InstanceStatus(StrEnum):
     """Whether an instance can be used."""
 

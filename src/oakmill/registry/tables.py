@@ -27,6 +27,7 @@ from oakmill.findings import severity_of
 from oakmill.registry.states import LISTED as LISTED
 from oakmill.registry.states import InstanceStatus as InstanceStatus
 from oakmill.registry.states import KeyOrigin as KeyOrigin
+from oakmill.registry.states import LoginState as LoginState
 from oakmill.registry.states import Origin as Origin
 from oakmill.registry.states import Role as Role
 from oakmill.registry.states import Visibility as Visibility
@@ -136,6 +137,24 @@ class Key(Base):
     last_used: Mapped[datetime | None] = mapped_column(UtcDateTime)
     user_id: Mapped[str | None] = mapped_column(Id, index=True)
     origin: Mapped[str] = mapped_column(String(16), default=KeyOrigin.MADE, server_default=KeyOrigin.MADE)
+
+
+class Login(Base):
+    """A login of the command line that waits for approval, by the hash of the code that it asks with.
+
+    `key_id` is whose key approved it, for what `scope`; `asked` when it asked last.
+    """
+
+    __tablename__ = "logins"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    user_code: Mapped[str] = mapped_column(String(16), index=True)
+    client: Mapped[str] = mapped_column(Name)
+    address: Mapped[str] = mapped_column(String(64), default="")
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+    state: Mapped[str] = mapped_column(String(16), default=LoginState.WAITING)
+    key_id: Mapped[str | None] = mapped_column(Id)
+    scope: Mapped[str | None] = mapped_column(String(16))
+    asked: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class EndedSession(Base):

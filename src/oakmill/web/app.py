@@ -16,6 +16,7 @@ from oakmill.web.pages import (
     conversions,
     convert,
     datasets,
+    device,
     docs,
     evidence,
     examples,
@@ -40,7 +41,7 @@ from oakmill.web.routing import Nowhere
 PARTS = (
     assets, session, models, sights, removal, aliases, arrival, card, instances, convert, batch, matrix, quick,
     conversions, jobs, job_actions, evidence, troubleshooting, examples, compare, datasets, toolchains, keys, graph,
-    colours, docs, workers, webhooks,
+    colours, docs, workers, webhooks, device,
 )  # fmt: skip
 """In the order in which their routes are tried."""
 

@@ -40,6 +40,7 @@ KINDS = (
     "key",
     "user",
     "session",
+    "login",
     "file",
     "toolchain",
     "webhook",
