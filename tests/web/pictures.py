@@ -63,8 +63,9 @@ def main(home: Path, classifier: Path, names: list[str]) -> None:
 def _known(hub: Running, home: Path, classifier: Path) -> dict[str, str]:
     kept = home / "ids.json"
     if not kept.exists():
-        kept.write_text(json.dumps(furnish(hub, home, classifier.read_bytes())))
+        kept.write_text(json.dumps({**furnish(hub, home, classifier.read_bytes()), "key": hub.key}))
     found: dict[str, str] = json.loads(kept.read_text())
+    hub.key = found["key"]  # which a hub tells at its first start alone
     return found
 
 
