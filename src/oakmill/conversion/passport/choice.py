@@ -22,18 +22,20 @@ def rung_of(passport: Passport, precision: str, size: int, max_drop: float | Non
         found = passport.accuracy
         kept = found[1].headline.candidate if found and drop.by_labels else 1 - drop.value
         lost, low, high = drop.value, drop.low, drop.high
+    fit = bar.is_fit(passport, max_drop)
     return Rung(
         precision,
         passport.verdict,
         measured(passport),
         size,
-        fit=bar.is_fit(passport, max_drop),
+        fit=fit,
         kept=kept,
         lost=lost,
         lost_low=low,
         lost_high=high,
         milliseconds=expected.milliseconds if expected else math.nan,
         untimed=passport.cost.untimed if passport.cost else "",
+        unfit="" if fit else next(iter(passport.reasons), ""),
     )
 
 

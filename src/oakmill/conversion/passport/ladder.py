@@ -16,7 +16,8 @@ class Rung:
 
     `fit` is whether it keeps the accuracy as far as was asked. `lost` is what it lost of the metric, in parts of 1, and
     `kept` what it has of it; `lost_low` and `lost_high` are the ends of the 95 % interval. `milliseconds` is what an
-    image is expected to take on the device, where anybody knows, and `untimed` why nobody does.
+    image is expected to take on the device, where anybody knows, and `untimed` why nobody does. `unfit` is why it is
+    not taken.
     """
 
     precision: str
@@ -31,6 +32,7 @@ class Rung:
     lost_high: Measured = math.nan
     milliseconds: Measured = math.nan
     untimed: str = ""
+    unfit: str = ""
 
     @property
     def words(self) -> str:
@@ -39,9 +41,11 @@ class Rung:
             return f"{self.precision}: not made: {self.refused}"
         number = f" ({self.measured})" if self.measured else ""
         taken = "taken" if self.fit else "goes on"
-        return f"{self.precision}: {self.verdict}{number}, {self.size / 1e6:.2f} MB; {taken}"
+        why = f": {self.unfit}" if self.unfit else ""
+        return f"{self.precision}: {self.verdict}{number}, {self.size / 1e6:.2f} MB; {taken}{why}"
 
 
 def notes(rungs: Sequence[Rung]) -> tuple[str, ...]:
     """What to know of single formats beside their numbers, in sentences."""
-    return tuple(f"{rung.precision}: {rung.untimed}" for rung in rungs if rung.untimed)
+    passed = tuple(f"{rung.precision} is not taken: {rung.unfit}" for rung in rungs if rung.unfit)
+    return (*passed, *(f"{rung.precision}: {rung.untimed}" for rung in rungs if rung.untimed))
