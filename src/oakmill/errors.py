@@ -53,6 +53,10 @@ class ArgumentRefused(SpecError):
     """A raw tool argument is not on the list of those that are safe to pass on."""
 
 
+class SettingRefused(SpecError):
+    """An environment variable says what its setting does not take."""
+
+
 class VersionNotAvailable(SpecError):
     """The tool version asked for is not available here."""
 

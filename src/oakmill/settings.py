@@ -8,8 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+from oakmill.errors import SettingRefused
 
 
 def _data_home() -> Path:
@@ -325,5 +328,24 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def current() -> Settings:
-    """The settings of this process, read from the environment once."""
-    return Settings()
+    """The settings of this process, read from the environment once.
+
+    Raises:
+        SettingRefused: a variable says what its setting does not take.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, below = str(first["loc"][0]), ".".join(map(str, first["loc"][1:]))
+        raise _refused(name, f"{below}: {first['msg']}" if below else first["msg"]) from None
+    except SettingsError as error:
+        name = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
+        raise _refused(name, "it is no JSON") from None
+
+
+def _refused(name: str, why: str) -> SettingRefused:
+    field = Settings.model_fields.get(name)
+    variable = f"OAKMILL_{name.upper()}"
+    about = (field.description or "") if field else ""
+    return SettingRefused(f"The setting {variable} is not valid: {why}.", subject=variable, remedy=about)

@@ -27,7 +27,7 @@ PAGES = (
     "/datasets/named/random", "/toolchains", "/keys", "/troubleshooting", "/session", "/nowhere", "/quick",
     "/quick/{source}", "/instances/{source}/batch", "/instances/{source}/matrix", "/instances/{compared}/matrix",
     "/workers",
-    "/webhooks",
+    "/webhooks", "/device",
 )  # fmt: skip
 FAULTS = """async (rules) => {
   const quick = { resultTypes: ["violations"], iframes: false, preload: false };  // no rule asks for what is preloaded

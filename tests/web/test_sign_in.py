@@ -148,3 +148,27 @@ def test_the_command_line_logs_in_by_who_is_signed_in(company: Company, window: 
     assert key not in kept.read_text()
     me = f"{company.hub.url}/api/v1/teams/me"
     assert httpx.get(me, headers={"Authorization": f"Bearer {key}"}, trust_env=False).status_code == 401
+
+
+def test_an_admin_shuts_somebody_out_on_the_page(company: Company, browser: Browser) -> None:
+    """Somebody who leaves must be out at once, and not when the operator is back at the hub's machine."""
+    company.provider.say(bob={"email": "bob@example.com", "groups": ["seers"]}, eve={**ADA, "groups": ["leads"]})
+    windows = [browser.new_context(base_url=company.hub.url, reduced_motion="reduce") for _ in range(2)]
+    bob, eve = (window.new_page() for window in windows)
+    for page, login in ((bob, "bob"), (eve, "eve")):
+        through_provider(page, login)
+        page.wait_for_url("**/models")
+    bob.goto("/keys")
+    expect(bob.get_by_role("row", name="Web sessions")).to_be_visible()
+
+    eve.goto("/keys")
+    row = eve.locator("section[aria-labelledby=people] tr", has_text="bob@example.com")
+    row.get_by_role("button", name="Shut out", exact=True).click()
+    row.locator("dialog").get_by_role("button", name="Shut out").click()
+    expect(row.get_by_text("Shut out", exact=True).first).to_be_visible()
+
+    bob.goto("/models")
+    bob.get_by_role("link", name="Sign in with Example Corp").click()
+    expect(bob.get_by_role("alert")).to_contain_text("bob@example.com is shut out of this hub")
+    for window in windows:
+        window.close()

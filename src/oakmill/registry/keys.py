@@ -186,6 +186,27 @@ def revoke(session: Session, caller: Caller, key_id: str) -> Key:
     return key
 
 
+def own(session: Session, caller: Caller) -> list[Key]:
+    """The keys in force that are the caller's own, the latest first; none for who is no user."""
+    if caller.user_id is None:
+        return []
+    query = select(Key).where(Key.user_id == caller.user_id).order_by(Key.created.desc(), Key.id)
+    return [key for key in session.scalars(query) if is_live(key)]
+
+
+def end_own(session: Session, caller: Caller, key_id: str) -> None:
+    """End the force of a key of the caller's own.
+
+    Raises:
+        NotFound: They have no such key.
+    """
+    key = next((key for key in own(session, caller) if key.id == key_id), None)
+    if key is None:
+        raise unseen(caller, "key", key_id)
+    key.revoked = now()
+    audit.record(session, caller, "key.revoke", key.id, of_team=key.team_id, name=key.name)
+
+
 def give_back(session: Session, raw: str, *, address: str = "") -> bool:
     """End a key, for who holds it: one that came by itself. Whether it was one; an admin's own goes on."""
     try:

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from oakmill.errors import OakmillError, SpecError
-from oakmill.registry import audit, keys, teams
+from oakmill.registry import audit, keys, teams, users
 from oakmill.registry.callers import SCOPES, Caller
 from oakmill.registry.tables import Key, Model, Team
 from oakmill.storage.database import now
@@ -75,7 +75,7 @@ def list_page(
 ) -> Response:
     """The team's keys, for its admins; who is none sees their own."""
     if not context.caller.may_for_whole_team("admin"):
-        return context.page("keys_own.html")
+        return context.page("keys_own.html", rows=keys.own(session, context.caller))
     made = _MADE.shown(context)
     response = _page(context, session, {"of": of, "key": key, "subject": subject}, before, made=made)
     if made is not None:
@@ -122,6 +122,27 @@ def revoke(key_id: Id, context: Ruling, session: Writing) -> Response:
     return context.go("/keys")
 
 
+@pages.post("/keys/{key_id}/end")
+def end(key_id: Id, context: Known, session: Writing) -> Response:
+    """End the force of one's own key."""
+    keys.end_own(session, context.caller, key_id)
+    return context.go("/keys")
+
+
+@pages.post("/users/{user_id}/disable")
+def disable(user_id: Id, context: Ruling, session: Writing) -> Response:
+    """Shut a user out; the log below tells which keys of the team they made."""
+    users.disable(session, context.caller, user_id)
+    return context.go("/keys#people")
+
+
+@pages.post("/users/{user_id}/enable")
+def enable(user_id: Id, context: Ruling, session: Writing) -> Response:
+    """Let a user sign in again."""
+    users.enable(session, context.caller, user_id)
+    return context.go("/keys#people")
+
+
 def _page(
     context: PageContext,
     session: Session,
@@ -143,7 +164,7 @@ def _page(
         wrong=wrong, given=given or Fields([]), team=team, used=teams.used_bytes(session, team.id), models=models,
         names={model.id: model.name for model in named}, log=_log(session, context.caller, asked, before),
         scopes=SCOPES, meanings=MEANINGS, spans=SPANS, kinds=KINDS, soon=now() + timedelta(days=7),
-        counts=_counts(rows), choices=CHOICES,
+        counts=_counts(rows), choices=CHOICES, people=users.listed(session, context.caller),
     )  # fmt: skip
 
 
