@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -57,8 +58,8 @@ class Receiver:
 
 
 @contextmanager
-def receiving(*answers: Any) -> Iterator[Receiver]:
-    """A receiver on a free port of this machine."""
+def receiving(*answers: Any, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
+    """A receiver on a free port of this machine; by https with `tls`."""
     found = Receiver([*answers] or [204])
 
     class Handler(BaseHTTPRequestHandler):
@@ -82,10 +83,12 @@ def receiving(*answers: Any) -> Iterator[Receiver]:
 
     server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.block_on_close = False
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
-    found.url = f"http://127.0.0.1:{server.server_port}/hook"
+    found.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}/hook"
     try:
         yield found
     finally:

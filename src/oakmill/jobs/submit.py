@@ -226,6 +226,7 @@ def _answer(session: Session, job: Job, result: Instance) -> None:
     job.started = job.finished = now()
     session.flush()
     outbox.ended(session, [job.id])
+    outbox.flagged(session, result)
     told = f"the same was asked before: answered by job {earlier.number}"
     job_log.append(session, job.id, 0, [job_log.Line(told, kind="note")])
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -15,8 +16,10 @@ from oakmill.jobs.tables import Delivery, Webhook
 from oakmill.jobs.webhooks import deliverer, outbox, signing
 from oakmill.jobs.webhooks.deliverer import PAUSES, Deliverer, claim, record
 from oakmill.jobs.webhooks.sending import Outcome
+from oakmill.registry.tables import Team
 from oakmill.settings import Settings
-from oakmill.storage.database import now
+from oakmill.storage import migrate
+from oakmill.storage.database import Database, now
 from tests.receiver import LOOPBACK, Receiver, receiving
 from tests.unit.jobs.conftest import Hub
 
@@ -70,6 +73,25 @@ def test_two_processes_send_each_message_once_and_signed(hub: Hub, webhook: Webh
     assert sorted(heard.id for heard in receiver.heard) == sorted(sent)
     assert {heard.verified(webhook.secret)["data"]["number"] for heard in receiver.heard} == set(range(30))
     assert {(row.status, row.attempt, row.code, row.token) for row in rows(hub)} == {("delivered", 1, 204, None)}
+
+
+@pytest.mark.heavy
+def test_two_machines_on_postgresql_send_each_message_once(
+    tmp_path: Path, postgres_url: str, receiver: Receiver
+) -> None:
+    db = Database(postgres_url)
+    migrate.upgrade(db)
+    other = Hub(Settings(home=tmp_path), db)
+    key = signing.new_secret()
+    with db.session() as session:
+        session.add(Team(id="ait_1", name="team", slug="team"))
+        session.flush()
+        session.add(Webhook(id="aiw_1", team_id="ait_1", url=receiver.url, events=[*Event], secret=key))
+    sent = put(other, 30)
+    deliver(other, receiver, 30, threads=3)
+    assert sorted(heard.id for heard in receiver.heard) == sorted(sent)
+    assert {(row.status, row.attempt) for row in rows(other)} == {("delivered", 1)}
+    db.close()
 
 
 def test_what_is_refused_is_sent_again_with_growing_pauses_for_a_day_and_then_told(

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from oakmill.jobs import queue
+from oakmill.findings import Severity
+from oakmill.jobs import queue, worker
 from oakmill.jobs.states import Event
 from oakmill.jobs.tables import Delivery, Job, JobStatus, Webhook
 from oakmill.jobs.webhooks import outbox
 from oakmill.registry.tables import Instance, Team
+from tests import fakes
 from tests.unit.jobs.conftest import Hub
+from tests.unit.jobs.test_worker import Workshop
 
 LEASE = timedelta(seconds=60)
 
@@ -105,3 +109,22 @@ def test_a_result_that_may_disappoint_is_told_of(listening: Hub, verdict: str | 
         found.verdict = verdict
         outbox.flagged(session, found)
     assert [event for _, event, _ in told(listening)] == ["instance.flagged"] * count
+
+
+def test_a_whole_jobs_end_is_told_with_its_verdict_and_so_is_one_that_was_answered(
+    listening: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job that an earlier one answers has ended before any worker could tell of it."""
+    monkeypatch.setattr(worker, "Children", fakes.Children)
+    monkeypatch.setattr(outbox, "_FLAGS", tuple(Severity))  # the toy's copies disappoint nobody
+    with fakes.toys():
+        workshop = Workshop(listening, tmp_path)
+        job = workshop.done()
+        again = workshop.ask()
+    found = [(event, data) for webhook, event, data in told(listening) if webhook == "aiw_1"]
+    ends = {data["job"]["id"]: data["job"] for event, data in found if event == "job.succeeded"}
+    assert set(ends) == {job.id, again}
+    assert ends[again]["answered_by"] == job.id
+    assert ends[job.id]["verdict"] == ends[again]["verdict"] == (job.result or {})["verdict"]
+    flags = [data["instance"]["id"] for event, data in found if event == "instance.flagged"]
+    assert flags == [job.result_id, listening.job(again).result_id]

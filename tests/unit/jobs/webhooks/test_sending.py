@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
+from oakmill.jobs.webhooks import sending
 from oakmill.jobs.webhooks.sending import Outcome, send
 from oakmill.settings import Settings
+from oakmill.storage.database import now
 from tests.receiver import LOOPBACK, receiving
 
 
@@ -78,6 +86,39 @@ def test_one_private_address_among_public_ones_is_enough_to_refuse(
 def test_only_https_goes_to_the_public_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     leading_to(monkeypatch, "93.184.215.14")
     assert "only https goes" in sent("http://plain.example", tmp_path).error
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Of hook.example, signed by itself, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hook.example")])
+    names = x509.SubjectAlternativeName([x509.DNSName("hook.example")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(now() - timedelta(hours=1)).not_valid_after(now() + timedelta(hours=1))
+    signed = made.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    plain = serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(pem + signed.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def test_https_goes_to_who_has_the_names_certificate_and_to_nobody_else(
+    tmp_path: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is an address that is connected to, and all the same the name that the certificate is for."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate)
+    with receiving(tls=server) as receiver:
+        leading_to(monkeypatch, "127.0.0.1")
+        url = receiver.url.replace("127.0.0.1", "hook.example")
+        assert "CERTIFICATE_VERIFY_FAILED" in sent(url, tmp_path).error
+        monkeypatch.setattr(sending, "_trust", lambda: ssl.create_default_context(cafile=certificate))
+        assert "certificate is not valid for 'other.example'" in sent(url.replace("hook", "other"), tmp_path).error
+        assert not receiver.heard
+        assert sent(url, tmp_path).code == 204
+    assert len(receiver.heard) == 1
 
 
 def test_a_redirection_is_an_answer_and_not_followed(tmp_path: Path) -> None:
