@@ -202,6 +202,11 @@ class Settings(BaseSettings):
     quick_days: int = Field(
         7, ge=0, description="Time for which quick conversions are there unless they are kept, in days; 0 keeps all."
     )
+    trash_days: int = Field(
+        30,
+        ge=0,
+        description="Time for which what was deleted can be restored from the trash, in days; 0 deletes at once.",
+    )
     log_days: int = Field(
         90,
         ge=0,

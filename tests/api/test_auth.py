@@ -33,6 +33,7 @@ BODIES: dict[str, Any] = {
     "POST /instances/{instance_id}/conversions": {"platform": "rvc2"},
     "PATCH /jobs/{job_id}": {"priority": 1},
     "POST /jobs/{job_id}/retry": {},
+    "POST /trash/{trash_id}/restore": {},
     "POST /uploads": {"name": "model.onnx", "purpose": {"kind": "instance", "instance_id": "INSTANCE"}},
     "POST /keys": {"name": "new", "scopes": ["read"]},
     "PUT /versions/{version_id}/aliases/{alias}": {},
@@ -63,6 +64,7 @@ def call(world: World, who: str, method: str, path: str, place: str = "Ours priv
         .replace("{alias}", "prod")
     )
     path = path.replace("{dataset_id}", "aid_none").replace("{key_id}", "aik_none")
+    path = path.replace("{trash_id}", "aix_none")
     headers = {**world.as_(who), "Content-Type": "application/json"}
     if method == "PATCH" and "/uploads/" in path:
         headers = {**world.as_(who), "Upload-Offset": "0"}

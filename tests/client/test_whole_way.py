@@ -97,6 +97,23 @@ def test_an_alias_is_set_moved_and_led_back_by_the_command_line(serving: ServedH
     assert "names no alias" in shell.run("aliases", "back", "pointed:small", env=there, code=2).stderr
 
 
+def test_what_is_deleted_is_restored_by_the_command_line(serving: ServedHub, hub: Hub, shell: Shell) -> None:
+    saved(conv_model(opset=13), shell.folder / "gone.onnx")
+    there = {"OAKMILL_HUB_URL": serving.url, "OAKMILL_KEY": serving.key}
+    shell.run("upload", "gone.onnx", "--to", "gone:small:1.0.0", env=there)
+    shell.run("models", "delete", "gone", "--force", env=there)
+    (entry,) = json.loads(shell.run("trash", "list", "--json", env=there).stdout)
+    assert (entry["kind"], entry["name"]) == ("model", "gone")
+    assert entry["id"] in shell.run("trash", "list", env=there).stdout
+    hub.models.create("gone")
+    assert "by now" in shell.run("trash", "restore", entry["id"], env=there, code=Conflict.exit_code).stderr
+    assert "model was is back" in shell.run("trash", "restore", entry["id"], "--name", "was", env=there).stdout
+    assert hub.instances.resolve("was:small:1.0.0").status == "available"
+    shell.run("models", "delete", "was", "--force", env=there)
+    shell.run("trash", "empty", "--all", env=there)
+    assert not hub.trash.list()
+
+
 def test_errors_come_back_by_name(serving: ServedHub, hub: Hub, tmp_path: Path) -> None:
     made = hub.models.create("errors")
     with pytest.raises(Conflict):

@@ -12,7 +12,8 @@ from oakmill.api import answers
 from oakmill.api.bodies import Body, Limit
 from oakmill.hub.auth import Anyone, Converter, Reading, Writing
 from oakmill.hub.routing import Id, router
-from oakmill.hub.wire import Alias, AliasMove, Listed
+from oakmill.hub.wire import Listed
+from oakmill.hub.wire_keeping import Alias, AliasMove
 from oakmill.registry import aliases
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import ALIAS

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from oakmill.calibration.doctor import diagnosis_of
-from oakmill.hub import wire
+from oakmill.hub import wire, wire_keeping
 from oakmill.jobs import estimates
 from oakmill.jobs.tables import LIVE, Job
 from oakmill.registry.aliases import Placed
@@ -33,10 +33,10 @@ def version(row: Version) -> wire.Version:
     return wire.Version(**own, variant=row.variant.name, variant_slug=row.variant.slug)
 
 
-def alias(found: Placed) -> wire.Alias:
+def alias(found: Placed) -> wire_keeping.Alias:
     """An alias, where it points to and where it did before."""
     row, before, last = found.alias, found.before, found.last
-    return wire.Alias(
+    return wire_keeping.Alias(
         name=row.name,
         variant_id=row.variant_id,
         variant_slug=row.variant.slug,
@@ -50,10 +50,10 @@ def alias(found: Placed) -> wire.Alias:
     )
 
 
-def alias_move(row: AliasMove) -> wire.AliasMove:
+def alias_move(row: AliasMove) -> wire_keeping.AliasMove:
     """A move of an alias that came with its variant."""
-    own = {name: getattr(row, name) for name in wire.AliasMove.model_fields if name != "variant_slug"}
-    return wire.AliasMove(**own, variant_slug=row.variant.slug)
+    own = {name: getattr(row, name) for name in wire_keeping.AliasMove.model_fields if name != "variant_slug"}
+    return wire_keeping.AliasMove(**own, variant_slug=row.variant.slug)
 
 
 CONFIGS = frozenset({"config", "archive"})

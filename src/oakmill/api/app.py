@@ -28,6 +28,7 @@ from oakmill.api import (
     specs,
     teams,
     toolchains,
+    trash,
     uploads,
     variants,
     webhooks,
@@ -42,7 +43,7 @@ from oakmill.settings import Settings
 PREFIX = "/api/v1"
 PARTS = (
     health, teams, models, variants, aliases, instances, files, documents, specs, conversions, jobs,
-    events, uploads, datasets, toolchains, keys, webhooks, oauth,
+    events, uploads, datasets, toolchains, keys, webhooks, oauth, trash,
 )  # fmt: skip
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,

@@ -13,6 +13,7 @@ from oakmill.api import answers
 from oakmill.calibration.datasets import SETS, State, entries
 from oakmill.errors import NotFound
 from oakmill.hub.auth import Converter, Reader, Reading, TheHub, Writing
+from oakmill.hub.removal import remove_dataset
 from oakmill.hub.routing import Id, router
 from oakmill.hub.wire import Dataset, DatasetDetail, Listed
 from oakmill.registry import datasets
@@ -67,6 +68,6 @@ def get_thumbnail(
 
 
 @routes.delete("/datasets/{dataset_id}", status_code=204)
-def delete_dataset(dataset_id: Id, session: Writing, caller: Converter) -> None:
-    """Delete a set; conversions made with it keep its hash in their recipe."""
-    datasets.delete(session, caller, dataset_id)
+def delete_dataset(dataset_id: Id, session: Writing, caller: Converter, at: TheHub) -> None:
+    """Put a set into the trash; conversions made with it keep its hash in their recipe."""
+    remove_dataset(at, session, caller, dataset_id)

@@ -9,7 +9,8 @@ from fastapi import Query, Response
 from oakmill.api import answers
 from oakmill.api.bodies import Cursor, InstanceChanges, InstanceIn, Limit, stated
 from oakmill.api.models import Several, Sort, Word, Words
-from oakmill.hub.auth import Anyone, Converter, Reading, Writing
+from oakmill.hub.auth import Anyone, Converter, Reading, TheHub, Writing
+from oakmill.hub.removal import remove
 from oakmill.hub.routing import Id, router
 from oakmill.hub.wire import Instance, Listed
 from oakmill.registry import access, instances, search, tables
@@ -85,6 +86,6 @@ def change_instance(instance_id: Id, body: InstanceChanges, session: Writing, ca
 
 
 @routes.delete("/instances/{instance_id}", status_code=204)
-def delete_instance(instance_id: Id, session: Writing, caller: Converter, force: bool = False) -> None:
-    """Delete the instance and what was made from it; `force` where something was."""
-    instances.delete(session, caller, instance_id, force=force)
+def delete_instance(instance_id: Id, session: Writing, caller: Converter, at: TheHub, force: bool = False) -> None:
+    """Put the instance into the trash with what was made from it; `force` where something was."""
+    remove(at, session, caller, "instances", instance_id, force=force)

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session, joinedload
 
 from oakmill.api import answers
 from oakmill.api.bodies import Cursor, Limit, ModelChanges, ModelIn, stated
-from oakmill.hub.auth import Anyone, Converter, Reading, Writing
+from oakmill.hub.auth import Anyone, Converter, Reading, TheHub, Writing
+from oakmill.hub.removal import remove
 from oakmill.hub.routing import Id, router
 from oakmill.hub.wire import Instance, Listed, Model, ModelDetail
 from oakmill.registry import access, models, search, tables
@@ -79,9 +80,9 @@ def change_model(model_id: Id, body: ModelChanges, session: Writing, caller: Con
 
 
 @routes.delete("/models/{model_id}", status_code=204)
-def delete_model(model_id: Id, session: Writing, caller: Converter, force: bool = False) -> None:
-    """Delete the model and all below it; `force` where something depends on it."""
-    models.delete(session, caller, model_id, force=force)
+def delete_model(model_id: Id, session: Writing, caller: Converter, at: TheHub, force: bool = False) -> None:
+    """Put the model with all below it into the trash; `force` where something depends on it."""
+    remove(at, session, caller, "models", model_id, force=force)
 
 
 @routes.get("/resolve", tags=["instances"])

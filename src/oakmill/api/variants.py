@@ -6,7 +6,8 @@ from fastapi import Response
 
 from oakmill.api import answers
 from oakmill.api.bodies import VersionChanges, VersionIn, stated
-from oakmill.hub.auth import Anyone, Converter, Reading, Writing
+from oakmill.hub.auth import Anyone, Converter, Reading, TheHub, Writing
+from oakmill.hub.removal import remove
 from oakmill.hub.routing import Id, router
 from oakmill.hub.wire import Listed, Variant, Version
 from oakmill.registry import variants
@@ -21,9 +22,9 @@ def list_variants(model_id: Id, session: Reading, caller: Anyone) -> Listed[Vari
 
 
 @routes.delete("/variants/{variant_id}", status_code=204)
-def delete_variant(variant_id: Id, session: Writing, caller: Converter, force: bool = False) -> None:
-    """Delete the variant with its versions and all below them."""
-    variants.delete(session, caller, variant_id, force=force)
+def delete_variant(variant_id: Id, session: Writing, caller: Converter, at: TheHub, force: bool = False) -> None:
+    """Put the variant with its versions and all below them into the trash."""
+    remove(at, session, caller, "variants", variant_id, force=force)
 
 
 @routes.get("/models/{model_id}/versions")
@@ -56,6 +57,6 @@ def change_version(version_id: Id, body: VersionChanges, session: Writing, calle
 
 
 @routes.delete("/versions/{version_id}", status_code=204)
-def delete_version(version_id: Id, session: Writing, caller: Converter, force: bool = False) -> None:
-    """Delete the version and all below it."""
-    variants.delete_version(session, caller, version_id, force=force)
+def delete_version(version_id: Id, session: Writing, caller: Converter, at: TheHub, force: bool = False) -> None:
+    """Put the version with all below it into the trash."""
+    remove(at, session, caller, "versions", version_id, force=force)

@@ -30,6 +30,7 @@ COMMANDS = {
     "logout": "Forget the key to a hub, and end it.",
     "models": "List, show, create and delete a hub's models.",
     "aliases": "Point names as prod to a model's versions, move them and lead them back.",
+    "trash": "Show what was deleted in a hub, restore it or delete it for good.",
     "upload": "Bring a model into a hub.",
     "download": "Fetch a model from a hub.",
     "jobs": "List, show, cancel and retry a hub's jobs.",
@@ -92,22 +93,33 @@ def _of_files(name: str) -> click.Command | None:
     return command
 
 
+def _of_registry(name: str) -> click.Command | None:
+    """Commands about what a hub holds."""
+    command: click.Command
+    match name:
+        case "models":
+            from oakmill.cli.models import command
+        case "aliases":
+            from oakmill.cli.aliases import command
+        case "trash":
+            from oakmill.cli.trash import command
+        case "upload":
+            from oakmill.cli.upload import command
+        case "download":
+            from oakmill.cli.download import command
+        case _:
+            return None
+    return command
+
+
 def _of_client(name: str) -> click.Command | None:
-    """Commands that speak to a hub."""
+    """Commands that speak to a hub of other things."""
     command: click.Command
     match name:
         case "login":
             from oakmill.cli.login import command
         case "logout":
             from oakmill.cli.login import logout as command
-        case "models":
-            from oakmill.cli.models import command
-        case "aliases":
-            from oakmill.cli.aliases import command
-        case "upload":
-            from oakmill.cli.upload import command
-        case "download":
-            from oakmill.cli.download import command
         case "jobs":
             from oakmill.cli.jobs import command
         case "logs":
@@ -147,7 +159,8 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return _of_files(cmd_name) or _of_results(cmd_name) or _of_client(cmd_name) or _of_server(cmd_name)
+        rooms = (_of_files, _of_results, _of_registry, _of_client, _of_server)
+        return next(filter(None, (room(cmd_name) for room in rooms)), None)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -4,8 +4,6 @@ from oakmill.client.following import Told
 from oakmill.client.hub import Hub
 from oakmill.client.instances import ModelType
 from oakmill.hub.wire import (
-    Alias,
-    AliasMove,
     Completed,
     Dataset,
     File,
@@ -20,6 +18,7 @@ from oakmill.hub.wire import (
     Variant,
     Version,
 )
+from oakmill.hub.wire_keeping import Alias, AliasMove
 
 __all__ = [
     "Alias",

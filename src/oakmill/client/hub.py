@@ -12,7 +12,7 @@ from oakmill.client.instances import Instances
 from oakmill.client.jobs import Jobs
 from oakmill.client.login import Logins
 from oakmill.client.problems import no_hub
-from oakmill.client.resources import Aliases, Datasets, Keys, Models, Webhooks
+from oakmill.client.resources import Aliases, Datasets, Keys, Models, TrashCan, Webhooks
 from oakmill.client.uploads import Progress, Uploads, unwatched
 from oakmill.errors import NotFound
 from oakmill.hub.wire import EvidenceKey, Instance, Job, Me
@@ -36,6 +36,7 @@ class Hub:
         self.uploads = Uploads(self._connection)
         self.models = Models(self._connection)
         self.aliases = Aliases(self._connection)
+        self.trash = TrashCan(self._connection)
         self.instances = Instances(self._connection, self.uploads)
         self.datasets = Datasets(self._connection, self.uploads)
         self.jobs = Jobs(self._connection)

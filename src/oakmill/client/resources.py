@@ -10,8 +10,6 @@ from typing import Any
 from oakmill.client.connection import Connection
 from oakmill.client.uploads import Progress, Uploads, unwatched
 from oakmill.hub.wire import (
-    Alias,
-    AliasMove,
     Dataset,
     DatasetDetail,
     Delivery,
@@ -24,6 +22,7 @@ from oakmill.hub.wire import (
     Version,
     Webhook,
 )
+from oakmill.hub.wire_keeping import Alias, AliasMove, Trashed
 
 
 class Models:
@@ -135,6 +134,33 @@ class Aliases:
     def remove(self, variant_id: str, name: str) -> None:
         """Take an alias away; its history stays."""
         self._connection.ask("DELETE", f"/variants/{variant_id}/aliases/{name}")
+
+
+class TrashCan:
+    """What was deleted and can be restored. Methods raise as those of `Models` do."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def list(self) -> Sequence[Trashed]:
+        """What lies there that the key may restore, what was deleted last first."""
+        return [Trashed.model_validate(item) for item in self._connection.pages("/trash")]
+
+    def restore(self, trash_id: str, *, name: str | None = None) -> Trashed:
+        """Bring back what was deleted together.
+
+        Raises:
+            Conflict: its name is taken by now, and `name` says no other; or what it stood below is deleted, too.
+        """
+        return Trashed.model_validate(self._connection.ask("POST", f"/trash/{trash_id}/restore", json={"name": name}))
+
+    def purge(self, trash_id: str) -> None:
+        """Delete it for good."""
+        self._connection.ask("DELETE", f"/trash/{trash_id}")
+
+    def empty(self) -> None:
+        """Delete for good all that lies in the team's trash; for its admins."""
+        self._connection.ask("DELETE", "/trash")
 
 
 class Datasets:

@@ -122,36 +122,6 @@ class Version(Answer):
     updated: datetime | None = None
 
 
-class Alias(Answer):
-    """A name that points to one of a variant's versions: team/model:variant@name."""
-
-    name: str
-    variant_id: str
-    variant_slug: str
-    version_id: str
-    version: str
-    moved: datetime
-    moved_by: str = Field("", description="The user who moved it last, or else the key.")
-    why: str = ""
-    before_id: str | None = Field(None, description="The version that it pointed to before, where that is still there.")
-    before: str | None = None
-
-
-class AliasMove(Answer):
-    """A move of an alias; an end that is null is nothing."""
-
-    name: str
-    variant_id: str
-    variant_slug: str
-    at: datetime
-    who: str = Field("", description="The user, or else the key.")
-    from_id: str | None = None
-    from_version: str | None = None
-    to_id: str | None = None
-    to_version: str | None = None
-    why: str = ""
-
-
 class File(Answer):
     """A file of an instance; `GET .../files` gives links to them."""
 

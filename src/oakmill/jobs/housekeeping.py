@@ -24,7 +24,8 @@ from oakmill.jobs import workspace
 from oakmill.jobs.rounds import Rounds
 from oakmill.jobs.tables import Job, LogLine
 from oakmill.jobs.webhooks import deliverer
-from oakmill.registry import keys, models
+from oakmill.registry import keys, models, trash
+from oakmill.registry.callers import HOUSEKEEPING
 from oakmill.registry.tables import AuditEntry, EndedSession
 from oakmill.settings import Settings
 from oakmill.storage import blobs
@@ -52,7 +53,7 @@ class Housekeeper(Rounds):
     def tidy(self) -> bool:
         """Do all that is to be done, if it is due; whether it was."""
         with due(self._settings.hub / "tidied") as mine:
-            records = (self._quick, self._logs, self._deliveries, self._audit, self._sessions, self._keys)
+            records = (self._quick, self._trash, self._logs, self._deliveries, self._audit, self._sessions, self._keys)
             for step in (self._uploads_left, self._work_left, *records, self._bytes) if mine else ():
                 if not self._ending.is_set():
                     _attempt(step)
@@ -67,6 +68,10 @@ class Housekeeper(Rounds):
 
     def _quick(self) -> None:
         self._repeat(lambda session: models.expire_quick(session, self._settings.quick_days))
+
+    def _trash(self) -> None:
+        days = timedelta(days=self._settings.trash_days)
+        self._repeat(lambda session: trash.empty(session, HOUSEKEEPING, older_than=days))
 
     def _logs(self) -> None:
         self._repeat(lambda session: trim_logs(session, self._settings.log_days))

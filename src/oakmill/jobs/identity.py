@@ -57,7 +57,7 @@ def named_file(session: Session, team_id: str, value: str) -> tuple[str, str]:
     if before != DATASET:
         return before, after
     found = session.get(Dataset, after)
-    if found is None or found.team_id != team_id:
+    if found is None or found.team_id != team_id or found.trash_id is not None:
         raise NotFound(f"There is no calibration set {after}.", subject=value)
     return found.sha256, f"{found.slug}.zip"
 

@@ -93,7 +93,7 @@ def _require_exporter(found: Inspection, settings: Settings) -> None:
 
 def _open_instance(session: Session, instance_id: str, name: str) -> Instance:
     instance = session.get(Instance, instance_id)
-    if instance is None:
+    if instance is None or instance.trash_id is not None:
         raise NotFound(f"There is no instance {instance_id}.", subject=instance_id)
     taken = any(_collide(file.name, name) for file in instances.files_of(session, instance))
     if taken or instance.status == InstanceStatus.AVAILABLE:

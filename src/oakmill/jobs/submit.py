@@ -212,7 +212,7 @@ def _answer(session: Session, job: Job, result: Instance) -> None:
     """End the job at once with what an earlier one of the team made, if one did."""
     wanted = select(Job, Instance).join(Instance, Instance.id == Job.result_id)
     wanted = wanted.where(Job.team_id == job.team_id, Job.key == job.key, Job.status == JobStatus.SUCCEEDED)
-    wanted = wanted.where(Instance.status == InstanceStatus.AVAILABLE)
+    wanted = wanted.where(Instance.status == InstanceStatus.AVAILABLE, Instance.trash_id.is_(None))
     found = session.execute(wanted.order_by(Job.number.desc()).limit(1)).first()
     if found is None:
         return
@@ -315,7 +315,7 @@ def again(
     if job.status in LIVE:
         raise Conflict(f"Job {job.name} has not ended.", subject=job.id, remedy="Cancel it first, or wait.")
     source = session.get(Instance, job.source_id) if job.source_id else None
-    if source is None:
+    if source is None or source.trash_id is not None:
         raise Conflict(f"The source of job {job.name} was deleted.", subject=job.id, remedy="Upload it again.")
     wanted = spec or spec_of(job)
     if files is None:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from oakmill.errors import Conflict, NotFound, SpecError
-from oakmill.registry import access, audit, rows
+from oakmill.registry import access, audit, rows, variants
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import ALIAS, LONGEST
 from oakmill.registry.tables import Alias, AliasMove, Model, Variant, Version
@@ -41,7 +41,8 @@ def listed(session: Session, caller: Caller, model_id: str) -> list[Placed]:
     found = session.scalars(
         select(Alias)
         .join(Alias.variant)
-        .where(Variant.model_id == model_id)
+        .join(Alias.version)
+        .where(Variant.model_id == model_id, Version.trash_id.is_(None))
         .options(joinedload(Alias.variant), joinedload(Alias.version))
         .order_by(Variant.name, Variant.id, Alias.name)
         .execution_options(populate_existing=True)
@@ -59,7 +60,7 @@ def _last_moves(session: Session, variant_ids: list[str]) -> dict[tuple[str, str
 
 def _placed(session: Session, alias: Alias, last: AliasMove | None) -> Placed:
     before = session.get(Version, last.from_id) if last and last.from_id else None
-    return Placed(alias, last, before)
+    return Placed(alias, last, before if before and before.trash_id is None else None)
 
 
 def history(session: Session, caller: Caller, model_id: str, *, limit: int = 100) -> list[AliasMove]:
@@ -145,10 +146,7 @@ def model_of(session: Session, caller: Caller, variant_id: str) -> Model:
         NotFound: There is no such variant that the caller sees.
         NoKey, Forbidden: as `move`.
     """
-    variant = session.get(Variant, variant_id)
-    if variant is None:
-        raise access.unseen(caller, "variant", variant_id)
-    return access.changeable(session, caller, Model, variant.model_id)
+    return access.changeable(session, caller, Model, variants.variant_of(session, caller, variant_id).model_id)
 
 
 def _held(session: Session, caller: Caller, variant_id: str) -> Model:
@@ -190,7 +188,7 @@ def _note(
     """Write the move into the alias's history and the audit log."""
     old = session.get(Version, old_id) if old_id else None
     said = {
-        "from_version": old.version if old else None,
+        "from_version": old.version if old and old.trash_id is None else None,
         "to_version": new.version if new else None,
         "why": why.strip(),
     }

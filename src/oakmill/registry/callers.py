@@ -112,6 +112,9 @@ ANONYMOUS = Caller(None, "", None, "", frozenset(), sees_public=False)
 LOCAL = Caller(None, "operator", None, "", frozenset({"admin"}), everywhere=True)
 """The operator on this machine, at the command line."""
 
+HOUSEKEEPING = replace(LOCAL, key_name="housekeeping")
+"""The hub itself, when it removes what its operator's rules say is to go."""
+
 
 def anonymous(settings: Settings, address: str = "") -> Caller:
     """Who comes without a key: sees what is public where the operator allows it, else nothing."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, or_, select, true
+from sqlalchemy import ColumnElement, false, or_, select
 from sqlalchemy.orm import Session
 
-from oakmill.registry import access, audit, rows
+from oakmill.registry import access, audit, rows, trash
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import checked_name, new_id, slugify
-from oakmill.registry.tables import Dataset
+from oakmill.registry.tables import Dataset, Trash
 
 
 def create(
@@ -91,8 +91,8 @@ def replace(
     audit.record(session, caller, "dataset.replace", dataset.id, of_team=dataset.team_id, name=dataset.name)
 
 
-def delete(session: Session, caller: Caller, name: str) -> None:
-    """Delete the calibration set; its bytes are freed later. Conversions made with it keep its hash in their recipe.
+def delete(session: Session, caller: Caller, name: str, *, keep: bool = False) -> Trash | None:
+    """Delete the calibration set; with `keep` into the trash. Conversions made with it keep its hash in their recipe.
 
     Raises:
         NoKey: No key was given.
@@ -101,13 +101,17 @@ def delete(session: Session, caller: Caller, name: str) -> None:
     """
     dataset = seen(session, caller, name)
     caller.require("convert")
-    session.delete(dataset)
+    entry = trash.put_dataset(session, caller, dataset) if keep else None
+    if not keep:
+        session.delete(dataset)
     audit.record(session, caller, "dataset.delete", dataset.id, of_team=dataset.team_id, name=dataset.name)
+    return entry
 
 
 def _visible(caller: Caller) -> ColumnElement[bool]:
+    there = Dataset.trash_id.is_(None)
     if caller.everywhere and caller.team_id is None:
-        return true()
+        return there
     if caller.team_id is None or caller.model_id is not None or not caller.may("read"):
         return false()
-    return Dataset.team_id == caller.team_id
+    return there & (Dataset.team_id == caller.team_id)

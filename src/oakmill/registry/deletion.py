@@ -1,4 +1,6 @@
-"""Deleting: what depends on a row is told first, and goes with it; bytes are freed later, by the store's sweep.
+"""Deleting for good: what depends on a row is told first, and goes with it; the store's sweep frees its bytes later.
+
+`trash.put` is what keeps it for a while.
 
 The jobs' table is found by its name, for the registry does not know the jobs' part.
 """
@@ -39,23 +41,25 @@ class Dependants:
 
     def __str__(self) -> str:
         named = (
-            (self.sources, "uploaded instance", "s"),
-            (self.converted, "converted instance", "s"),
-            (self.jobs, "job under way", "s"),
-            (self.aliases, "alias", "es"),
+            (self.sources, "uploaded instance", "uploaded instances"),
+            (self.converted, "converted instance", "converted instances"),
+            (self.jobs, "job under way", "jobs under way"),
+            (self.aliases, "alias", "aliases"),
         )
-        return ", ".join(f"{count} {what}{end * (count != 1)}" for count, what, end in named if count) or "nothing"
+        return ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in named if count) or "nothing"
 
 
 def dependants(session: Session, row: Deletable) -> Dependants:
     """What would go with the row."""
-    below = _below(row)
+    those = below(row)
     counted = session.execute(
-        select(Instance.origin, func.count()).where(Instance.id.in_(below)).group_by(Instance.origin)
+        select(Instance.origin, func.count())
+        .where(Instance.id.in_(those), Instance.trash_id.is_(None))
+        .group_by(Instance.origin)
     )
     counts = {str(origin): int(count) for origin, count in counted}
     made = counts.get(Origin.SOURCE, 0), counts.get(Origin.CONVERTED, 0)
-    return Dependants(*made, _live_jobs(session, row, below), _aliases(session, row))
+    return Dependants(*made, _live_jobs(session, row, those), _aliases(session, row))
 
 
 def _aliases(session: Session, row: Deletable) -> int:
@@ -72,18 +76,13 @@ def _aliases(session: Session, row: Deletable) -> int:
 
 
 def delete(session: Session, row: Deletable, *, force: bool) -> None:
-    """Delete the row; the database deletes all below it.
+    """Delete the row for good; the database deletes all below it.
 
     Raises:
         Conflict: Something depends on it, and `force` was not given.
     """
-    if not force and (found := dependants(session, row)):
-        what = type(row).__name__.lower()
-        raise Conflict(
-            f"{found} would go with the {what} {row.id!r}.",
-            subject=row.id,
-            remedy="Delete it with force, or those first.",
-        )
+    if not force:
+        require_alone(session, row)
     session.flush()
     session.execute(delete_rows(type(row)).where(type(row).id == row.id).execution_options(synchronize_session=False))
     session.expunge(row)
@@ -91,7 +90,30 @@ def delete(session: Session, row: Deletable, *, force: bool) -> None:
         faces.choose(session, row.model_id)
 
 
-def _below(row: Deletable) -> Select[tuple[str]]:
+def delete_bare_variant(session: Session, variant_id: str) -> None:
+    """Delete the variant for good, where it has no version any more."""
+    variant = session.get(Variant, variant_id)
+    left = session.scalar(select(func.count()).select_from(Version).where(Version.variant_id == variant_id))
+    if variant is not None and not left:
+        delete(session, variant, force=True)
+
+
+def require_alone(session: Session, row: Deletable) -> None:
+    """Go on only where nothing would go with the row.
+
+    Raises:
+        Conflict: Something would.
+    """
+    if found := dependants(session, row):
+        what = type(row).__name__.lower()
+        raise Conflict(
+            f"{found} would go with the {what} {row.id!r}.",
+            subject=row.id,
+            remedy="Delete it with force, or those first.",
+        )
+
+
+def below(row: Deletable) -> Select[tuple[str]]:
     """The identifiers of instances that go with the row, itself left out."""
     start: ColumnElement[bool]
     if isinstance(row, Model):

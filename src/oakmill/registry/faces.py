@@ -32,6 +32,7 @@ def _best(model_id: str) -> Select[str, str]:
         .where(
             Instance.model_id == model_id,
             Instance.status == InstanceStatus.AVAILABLE,
+            Instance.trash_id.is_(None),
             InstanceFile.role == Role.FACE,
         )
         .order_by(case(ranks, value=Instance.verdict, else_=len(ranks)), Instance.created.desc(), Instance.id)

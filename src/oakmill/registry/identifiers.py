@@ -11,8 +11,8 @@ from typing import Literal
 
 from oakmill.errors import SpecError
 
-Kind = Literal["aim", "aimv", "aimi", "aimf", "aij", "aid", "aik", "aiu", "ait", "aip", "aiw"]
-"""A model, version or variant, instance, file, job, dataset, key, upload, team, user (person), webhook."""
+Kind = Literal["aim", "aimv", "aimi", "aimf", "aij", "aid", "aik", "aiu", "ait", "aip", "aiw", "aix"]
+"""A model, version or variant, instance, file, job, dataset, key, upload, team, user (person), webhook, trash."""
 
 ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 """Letters and digits that nobody takes for one another."""

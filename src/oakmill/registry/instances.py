@@ -9,10 +9,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from oakmill.errors import SpecError
-from oakmill.registry import access, audit, deletion, rows
+from oakmill.registry import access, audit, rows, trash
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import checked_file_name, checked_name, new_id
-from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Model, Origin, Role, Variant, Version
+from oakmill.registry.tables import (
+    TRASHED,
+    Instance,
+    InstanceFile,
+    InstanceStatus,
+    Model,
+    Origin,
+    Role,
+    Trash,
+    Variant,
+    Version,
+)
 from oakmill.registry.variants import below
 from oakmill.registry.words import model_types
 from oakmill.storage.database import now
@@ -59,6 +70,7 @@ def create(
     """
     version = access.changeable(session, caller, Version, version_id)
     model = rows.held_model(session, version.model_id)
+    version = access.changeable(session, caller, Version, version_id)  # as of now: it may have gone meanwhile
     _require_parent(session, caller, model, parent_id)
     instance = Instance(
         id=new_id("aimi"),
@@ -193,12 +205,14 @@ def lineage(session: Session, instance: Instance) -> list[Instance]:
 
 def children(session: Session, instance: Instance) -> list[Instance]:
     """What was made from the instance, the latest first."""
-    query = select(Instance).where(Instance.parent_id == instance.id)
+    query = select(Instance).where(Instance.parent_id == instance.id, Instance.visibility != TRASHED)
     return list(session.scalars(query.order_by(Instance.created.desc(), Instance.id)))
 
 
-def delete(session: Session, caller: Caller, instance_id: str, *, force: bool = False) -> None:
-    """Delete the instance, its files' names and what was made from it; bytes are freed later.
+def delete(
+    session: Session, caller: Caller, instance_id: str, *, force: bool = False, keep: bool = False
+) -> Trash | None:
+    """Delete the instance, its files' names and what was made from it; with `keep` into the trash.
 
     Raises:
         NotFound: The caller does not see it.
@@ -208,5 +222,6 @@ def delete(session: Session, caller: Caller, instance_id: str, *, force: bool = 
     """
     row = access.changeable(session, caller, Instance, instance_id)
     team_id, name = row.team_id, row.name
-    deletion.delete(session, row, force=force)
+    entry = trash.remove(session, caller, row, force=force, keep=keep)
     audit.record(session, caller, "instance.delete", instance_id, of_team=team_id, name=name)
+    return entry

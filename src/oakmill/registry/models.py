@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import func, literal, select, union_all, update
+from sqlalchemy import distinct, func, literal, select, union_all, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from oakmill.errors import Conflict, SpecError
-from oakmill.registry import access, audit, deletion, rows
+from oakmill.registry import access, audit, deletion, rows, trash
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import LONGEST, checked_name, letters, new_id, slugify
-from oakmill.registry.tables import Instance, InstanceStatus, Model, Variant, Version, Visibility
+from oakmill.registry.tables import TRASHED, Instance, InstanceStatus, Model, Trash, Version, Visibility
 from oakmill.registry.words import License, Task
 from oakmill.storage.database import now
 
@@ -145,7 +145,7 @@ def _hand_down(session: Session, model: Model) -> None:
     for kind in (Version, Instance):
         session.execute(
             update(kind)
-            .where(kind.model_id == model.id)
+            .where(kind.model_id == model.id, kind.visibility != TRASHED)
             .values(visibility=model.visibility, owner_key_id=model.owner_key_id, updated=kind.updated)
         )
 
@@ -157,8 +157,8 @@ def count_download(session: Session, model_id: str, instance_id: str) -> None:
         session.execute(update(kind).where(kind.id == row_id).values(more))
 
 
-def delete(session: Session, caller: Caller, model_id: str, *, force: bool = False) -> None:
-    """Delete the model and all below it; its bytes are freed later, when nothing else names them.
+def delete(session: Session, caller: Caller, model_id: str, *, force: bool = False, keep: bool = False) -> Trash | None:
+    """Delete the model and all below it; with `keep` into the trash, where anything would be lost.
 
     Raises:
         NotFound: The caller does not see it.
@@ -168,8 +168,9 @@ def delete(session: Session, caller: Caller, model_id: str, *, force: bool = Fal
     """
     model = access.changeable(session, caller, Model, model_id)
     team_id, name = model.team_id, model.name
-    deletion.delete(session, model, force=force)
+    entry = trash.remove(session, caller, model, force=force, keep=keep)
     audit.record(session, caller, "model.delete", model_id, of_team=team_id, name=name)
+    return entry
 
 
 @dataclass
@@ -193,13 +194,14 @@ def counts(session: Session, model_ids: Iterable[str]) -> dict[str, Counts]:
     if not ids:
         return tally
     per_model = [
-        select(kind.model_id, literal(what), literal(""), func.count())
-        .where(kind.model_id.in_(ids))
-        .group_by(kind.model_id)
-        for kind, what in ((Variant, "variants"), (Version, "versions"))
+        select(Version.model_id, literal(what), literal(""), func.count(counted))
+        .where(Version.model_id.in_(ids), Version.trash_id.is_(None))
+        .group_by(Version.model_id)
+        for counted, what in ((distinct(Version.variant_id), "variants"), (Version.id, "versions"))
     ]
     group = (Instance.model_id, Instance.model_type, Instance.status)
-    per_type = select(*group, func.count()).where(Instance.model_id.in_(ids)).group_by(*group)
+    per_type = select(*group, func.count()).where(Instance.model_id.in_(ids), Instance.trash_id.is_(None))
+    per_type = per_type.group_by(*group)
     for model_id, what, status, count in session.execute(union_all(*per_model, per_type)):
         if status:
             tally[model_id].instances[what, status] = count

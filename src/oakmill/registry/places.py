@@ -15,7 +15,9 @@ from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Mode
 def waiting(session: Session, caller: Caller, model: str, variant: str) -> Instance | None:
     """The source that the team's model of that name waits for, where that is all that the model has."""
     named = select(Model.id).where(Model.team_id == caller.own_team(), Model.slug == slugify(model))
-    found = session.scalars(select(Instance).where(Instance.model_id.in_(named)).limit(2)).all()
+    found = session.scalars(
+        select(Instance).where(Instance.model_id.in_(named), Instance.trash_id.is_(None)).limit(2)
+    ).all()
     if len(found) != 1 or not _is_empty(session, found[0]):
         return None
     place = session.get_one(Variant, found[0].variant_id)

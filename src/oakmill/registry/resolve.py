@@ -75,7 +75,7 @@ def resolve(
         Conflict: Several teams have a public model of that name.
     """
     at = Address.parse(address) if isinstance(address, str) else address
-    wanted = [Instance.status == InstanceStatus.AVAILABLE]
+    wanted = [_usable()]
     for column, value in (
         (Instance.model_type, platform),
         (Instance.precision, precision),
@@ -110,7 +110,7 @@ def _latest(session: Session, caller: Caller, at: Address, wanted: list[ColumnEl
         query = query.where(exists().where(Instance.version_id == Version.id, *wanted))
     found = [row for row in session.scalars(query) if at.version is None or _is_version(at, row)]
     if at.hash is not None and not (found and at.version):
-        hashed = exists().where(Instance.version_id == Version.id, begins_with(at.hash), *(wanted or ()))
+        hashed = exists().where(Instance.version_id == Version.id, begins_with(at.hash), *(wanted or [_there()]))
         found = list(session.scalars(query.where(hashed)))
     if not found:
         raise _nothing(session, caller, at, among, wanted)
@@ -119,7 +119,7 @@ def _latest(session: Session, caller: Caller, at: Address, wanted: list[ColumnEl
 
 def _among(session: Session, caller: Caller, at: Address) -> list[ColumnElement[bool]]:
     """The versions below what the address names: the model, the variant, the alias."""
-    among = [Version.model_id == model(session, caller, at).id]
+    among = [Version.model_id == model(session, caller, at).id, Version.trash_id.is_(None)]
     if at.variant is not None:
         among.append(Variant.slug == at.variant)
     if at.alias is None:
@@ -135,6 +135,14 @@ def _among(session: Session, caller: Caller, at: Address) -> list[ColumnElement[
             remedy=f"Name the variant: {at.model}:{found[0].slug}@{at.alias}",
         )
     return [Version.id == found[0].version_id]
+
+
+def _there() -> ColumnElement[bool]:
+    return Instance.trash_id.is_(None)
+
+
+def _usable() -> ColumnElement[bool]:
+    return (Instance.status == InstanceStatus.AVAILABLE) & _there()
 
 
 def _nothing(

@@ -33,10 +33,10 @@ def words(*texts: str | None, tags: Iterable[str] = ()) -> str:
     return " ".join(text for text in (*texts, *tags) if text).lower()[: Words.length]
 
 
-def held_model(session: Session, model_id: str, *, alone: bool = False) -> Model:
+def held_model(session: Session, model_id: str, *, alone: bool = False, trashed: bool = False) -> Model:
     """The model, held until the transaction ends, so that what is added below it is seen by whom sees the model.
 
-    With `alone`, nobody else adds or changes anything below it meanwhile.
+    With `alone`, nobody else adds or changes anything below it meanwhile; with `trashed` it may lie in the trash.
 
     Raises:
         NotFound: It is gone.
@@ -47,6 +47,6 @@ def held_model(session: Session, model_id: str, *, alone: bool = False) -> Model
         .with_for_update(read=not alone)
         .execution_options(populate_existing=True)
     ).first()
-    if model is None:
+    if model is None or (model.trash_id is not None and not trashed):
         raise NotFound(f"The model {model_id!r} is gone.", subject=model_id, remedy="Create it again.")
     return model

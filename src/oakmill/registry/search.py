@@ -228,6 +228,7 @@ def _above_instances(kind: type[Model] | type[Version], query: Query) -> Iterato
         below.append(begins_with(query.hash))
     if not below:
         return
+    below.append(Instance.trash_id.is_(None))
     if query.status is None:
         below.append(Instance.status == InstanceStatus.AVAILABLE)
     ours = Instance.model_id == Model.id if issubclass(kind, Model) else Instance.version_id == Version.id

@@ -14,6 +14,9 @@ class Visibility(StrEnum):
     QUICK = "quick"  #: as private, but in no list, and removed after a while unless it is kept
 
 
+TRASHED = "trash"
+"""In the place of its visibility, on what lies in the trash: nobody sees it, and no list walks through it."""
+
 LISTED = (Visibility.PRIVATE, Visibility.TEAM, Visibility.PUBLIC)
 """What a person chooses among, and what lists show."""
 

@@ -25,6 +25,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from oakmill.findings import severity_of
 from oakmill.registry.states import LISTED as LISTED
+from oakmill.registry.states import TRASHED as TRASHED
 from oakmill.registry.states import InstanceStatus as InstanceStatus
 from oakmill.registry.states import KeyOrigin as KeyOrigin
 from oakmill.registry.states import LoginState as LoginState
@@ -58,7 +59,13 @@ class Timed:
     updated: Mapped[datetime] = mapped_column(UtcDateTime, default=now, onupdate=now)
 
 
-class Seen:
+class Kept:
+    """Rows that can lie in the trash; `trash_id` says with what they were put there, None that they are in use."""
+
+    trash_id: Mapped[str | None] = mapped_column(Id, index=True)
+
+
+class Seen(Kept):
     """Rows that carry who sees them: a model's own columns, copied to all below it, so that no list has to join.
 
     `owner_key_id` is who made it: a user, or else a key.
@@ -209,8 +216,8 @@ class Model(Seen, Timed, Base):
     )
 
 
-class Variant(Timed, Base):
-    """A resolution or flavour of a model."""
+class Variant(Kept, Timed, Base):
+    """A resolution or flavour of a model; it is there as long as it has a version."""
 
     __tablename__ = "variants"
     id: Mapped[str] = mapped_column(Id, primary_key=True)
@@ -338,7 +345,7 @@ class InstanceFile(Timed, Base):
     size: Mapped[int] = mapped_column(BigInteger)
 
 
-class Dataset(Timed, Base):
+class Dataset(Kept, Timed, Base):
     """A team's own calibration set: a zip in the store."""
 
     __tablename__ = "datasets"
@@ -351,3 +358,30 @@ class Dataset(Timed, Base):
     count: Mapped[int] = mapped_column(default=0)
     report: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     __table_args__ = (UniqueConstraint("team_id", "slug", name="one_dataset_per_slug"),)
+
+
+class Trash(Base):
+    """What was deleted at once, until it is restored or goes for good: one row, with all that went along.
+
+    `kind` says which of the references is meant; those before it say where it stood. `slug` is what it was called in
+    addresses, and gave up; `visibility` and `owner_id` are its model's.
+    """
+
+    __tablename__ = "trash"
+    id: Mapped[str] = mapped_column(Id, primary_key=True)
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(16))
+    model_id: Mapped[str | None] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), index=True)
+    variant_id: Mapped[str | None] = mapped_column(ForeignKey("variants.id", ondelete="CASCADE"), index=True)
+    version_id: Mapped[str | None] = mapped_column(ForeignKey("versions.id", ondelete="CASCADE"), index=True)
+    instance_id: Mapped[str | None] = mapped_column(ForeignKey("instances.id", ondelete="CASCADE"), index=True)
+    dataset_id: Mapped[str | None] = mapped_column(ForeignKey("datasets.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(Name)
+    slug: Mapped[str] = mapped_column(Name)
+    visibility: Mapped[str] = mapped_column(String(16))
+    owner_id: Mapped[str | None] = mapped_column(Id)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    key_id: Mapped[str | None] = mapped_column(Id)
+    who: Mapped[str] = mapped_column(Name, default="")
+    why: Mapped[str] = mapped_column(Name, default="")
+    __table_args__ = (Index("trash_of_team", "team_id", "at"),)

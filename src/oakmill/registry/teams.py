@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, func, select, true, union
 from sqlalchemy.orm import Session
 
 from oakmill.errors import NotFound, TooLarge
@@ -11,7 +11,7 @@ from oakmill.registry.identifiers import checked_name, new_id, slugify
 from oakmill.registry.tables import Dataset, Instance, InstanceFile, Team
 from oakmill.storage.tables import Upload, UploadStatus
 
-_MAKE_ROOM = "Delete what the team does not need, or ask the operator for more."
+_MAKE_ROOM = "Delete what the team does not need and empty the trash, or ask the operator for more."
 
 
 def create(session: Session, *, name: str, quota_bytes: int | None = None) -> Team:
@@ -67,14 +67,26 @@ def listed(session: Session) -> list[Team]:
 
 
 def used_bytes(session: Session, team_id: str) -> int:
-    """What the team's files take in the store; the same bytes count once."""
-    files = (
-        select(InstanceFile.sha256, InstanceFile.size)
-        .join(Instance, Instance.id == InstanceFile.instance_id)
-        .where(Instance.team_id == team_id)
-    )
-    once = union(files, select(Dataset.sha256, Dataset.size).where(Dataset.team_id == team_id)).subquery()
+    """What the team's files take in the store, those in the trash too; the same bytes count once."""
+    once = _files(team_id).subquery()
     return int(session.scalar(select(func.coalesce(func.sum(once.c.size), 0))) or 0)
+
+
+def trash_bytes(session: Session, team_id: str) -> int:
+    """What of it is named by nothing but the team's trash: so much is freed when that is emptied."""
+    lying = _files(team_id, Instance.trash_id.is_not(None), Dataset.trash_id.is_not(None)).subquery()
+    in_use = _files(team_id, Instance.trash_id.is_(None), Dataset.trash_id.is_(None)).subquery()
+    only = select(func.sum(lying.c.size)).where(lying.c.sha256.not_in(select(in_use.c.sha256)))
+    return int(session.scalar(only) or 0)
+
+
+def _files(
+    team_id: str, instances: ColumnElement[bool] | None = None, sets: ColumnElement[bool] | None = None
+) -> CompoundSelect[str, int]:
+    """The hashes and sizes of the team's files, each once, of instances and calibration sets as told."""
+    files = select(InstanceFile.sha256, InstanceFile.size).join(Instance, Instance.id == InstanceFile.instance_id)
+    zips = select(Dataset.sha256, Dataset.size).where(Dataset.team_id == team_id, sets if sets is not None else true())
+    return union(files.where(Instance.team_id == team_id, instances if instances is not None else true()), zips)
 
 
 def coming_bytes(session: Session, team_id: str) -> int:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, joinedload
 
-from oakmill.registry import access, audit, deletion, rows
+from oakmill.registry import access, audit, deletion, rows, trash
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import checked_name, new_id, slugify
 from oakmill.registry.semver import FIRST, Semver
-from oakmill.registry.tables import Model, Variant, Version
+from oakmill.registry.tables import TRASHED, Model, Trash, Variant, Version
 from oakmill.storage.database import now
 
 
@@ -79,7 +79,8 @@ def below(model: Model) -> dict[str, str | None]:
 
 def _variant(session: Session, model: Model, name: str) -> Variant:
     slug = slugify(name)
-    found = session.scalars(select(Variant).where(Variant.model_id == model.id, Variant.slug == slug)).first()
+    named = select(Variant).where(Variant.model_id == model.id, Variant.slug == slug, Variant.trash_id.is_(None))
+    found = session.scalars(named).first()
     if found is not None:
         return found
     variant = Variant(id=new_id("aimv"), model_id=model.id, name=checked_name(name), slug=slug)
@@ -89,7 +90,8 @@ def _variant(session: Session, model: Model, name: str) -> Variant:
 
 def next_version(session: Session, variant: Variant) -> str:
     """The version after the variant's latest; 0.1.0 for the first."""
-    given = session.scalars(select(Version.version).where(Version.variant_id == variant.id))
+    mine = Version.variant_id == variant.id
+    given = session.scalars(select(Version.version).where(mine, Version.visibility != TRASHED))
     latest = max((Semver.parse(version) for version in given), default=None)
     return latest.after() if latest else FIRST
 
@@ -111,7 +113,9 @@ def of_model(session: Session, caller: Caller, model_id: str) -> list[Variant]:
         NotFound: The caller does not see the model.
     """
     access.seen(session, caller, Model, model_id)
-    return list(session.scalars(select(Variant).where(Variant.model_id == model_id).order_by(Variant.name, Variant.id)))
+    there = exists().where(Version.variant_id == Variant.id, Version.visibility != TRASHED)
+    mine = select(Variant).where(Variant.model_id == model_id, there)
+    return list(session.scalars(mine.order_by(Variant.name, Variant.id)))
 
 
 def versions_of(session: Session, caller: Caller, model_id: str) -> list[Version]:
@@ -123,7 +127,7 @@ def versions_of(session: Session, caller: Caller, model_id: str) -> list[Version
     access.seen(session, caller, Model, model_id)
     found = session.scalars(
         select(Version)
-        .where(Version.model_id == model_id)
+        .where(Version.model_id == model_id, Version.visibility != TRASHED)
         .options(joinedload(Version.variant))
         .execution_options(populate_existing=True)
     )
@@ -145,8 +149,10 @@ def update_version(session: Session, caller: Caller, version_id: str, **notes: U
     return row
 
 
-def delete_version(session: Session, caller: Caller, version_id: str, *, force: bool = False) -> None:
-    """Delete the version and all below it, and the variant when it was its last.
+def delete_version(
+    session: Session, caller: Caller, version_id: str, *, force: bool = False, keep: bool = False
+) -> Trash | None:
+    """Delete the version and all below it, and the variant when it was its last; with `keep` into the trash.
 
     Raises:
         NotFound: The caller does not see it.
@@ -156,16 +162,16 @@ def delete_version(session: Session, caller: Caller, version_id: str, *, force: 
     """
     row = access.changeable(session, caller, Version, version_id)
     variant_id, team_id, number = row.variant_id, row.team_id, row.version
-    deletion.delete(session, row, force=force)
-    left = session.scalar(select(func.count()).select_from(Version).where(Version.variant_id == variant_id))
-    variant = session.get(Variant, variant_id)
-    if variant is not None and not left:
-        deletion.delete(session, variant, force=True)
+    entry = trash.remove(session, caller, row, force=force, keep=keep)
+    deletion.delete_bare_variant(session, variant_id)
     audit.record(session, caller, "version.delete", version_id, of_team=team_id, name=number)
+    return entry
 
 
-def delete(session: Session, caller: Caller, variant_id: str, *, force: bool = False) -> None:
-    """Delete the variant with its versions and all below them.
+def delete(
+    session: Session, caller: Caller, variant_id: str, *, force: bool = False, keep: bool = False
+) -> Trash | None:
+    """Delete the variant with its versions and all below them; with `keep` into the trash.
 
     Raises:
         NotFound: The caller does not see its model, or there is none.
@@ -173,12 +179,22 @@ def delete(session: Session, caller: Caller, variant_id: str, *, force: bool = F
         Forbidden: It is another team's, or the key does not allow it.
         Conflict: Something depends on it, and `force` was not given.
     """
-    variant = session.get(Variant, variant_id)
-    if variant is None or not session.scalar(
-        select(Model.id).where(Model.id == variant.model_id, access.visible(caller, Model))
-    ):
-        raise access.unseen(caller, "variant", variant_id)
-    model = access.changeable(session, caller, Model, variant.model_id)
-    team_id, name = model.team_id, variant.name
-    deletion.delete(session, variant, force=force)
+    variant = variant_of(session, caller, variant_id)
+    team_id, name = access.changeable(session, caller, Model, variant.model_id).team_id, variant.name
+    entry = trash.remove(session, caller, variant, force=force, keep=keep)
     audit.record(session, caller, "variant.delete", variant_id, of_team=team_id, name=name)
+    return entry
+
+
+def variant_of(session: Session, caller: Caller, variant_id: str) -> Variant:
+    """The variant of that identifier.
+
+    Raises:
+        NotFound: The caller does not see its model, or there is none.
+        NoKey: The caller gave no key, and without one nothing is to be seen here.
+    """
+    seen = select(Variant).join(Model, Model.id == Variant.model_id).where(access.visible(caller, Model))
+    found = session.scalars(seen.where(Variant.id == variant_id, Variant.trash_id.is_(None))).first()
+    if found is None:
+        raise access.unseen(caller, "variant", variant_id)
+    return found

@@ -32,6 +32,7 @@ from oakmill.web.pages import (
     session,
     sights,
     toolchains,
+    trash,
     troubleshooting,
     webhooks,
     workers,
@@ -41,7 +42,7 @@ from oakmill.web.routing import Nowhere
 PARTS = (
     assets, session, models, sights, removal, aliases, arrival, card, instances, convert, batch, matrix, quick,
     conversions, jobs, job_actions, evidence, troubleshooting, examples, compare, datasets, toolchains, keys, graph,
-    colours, docs, workers, webhooks, device,
+    colours, docs, workers, webhooks, device, trash,
 )  # fmt: skip
 """In the order in which their routes are tried."""
 

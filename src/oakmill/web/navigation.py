@@ -69,7 +69,7 @@ def uncounted(path: str) -> list[Item]:
 
 
 _BELOW = {
-    "/models": ("/instances/", "/compare"),
+    "/models": ("/instances/", "/compare", "/trash"),
     "/conversions": ("/jobs/", "/troubleshooting", "/workers"),
     "/keys": ("/webhooks",),
 }

@@ -135,7 +135,7 @@ def _settle(at: Hub, caller: Caller, sent: Sent) -> None:
         mine = _files(session, row.id)
         others = select(Instance.id).where(
             Instance.model_id == row.model_id, Instance.origin == Origin.SOURCE, Instance.sha256 == row.sha256,
-            Instance.id != row.id, Instance.sha256.is_not(None),
+            Instance.id != row.id, Instance.sha256.is_not(None), Instance.trash_id.is_(None),
         )  # fmt: skip
         twin = next((other for other in session.scalars(others) if _files(session, other) == mine), None)
         if twin is not None:

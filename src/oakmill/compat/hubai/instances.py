@@ -16,6 +16,7 @@ from oakmill.compat.hubai.lists import Listing, Word
 from oakmill.compat.wire import MODELS, Asked, Json, router
 from oakmill.errors import Conflict, SpecError
 from oakmill.hub.auth import Anyone, Converter, Reading, TheHub, Writing
+from oakmill.hub.removal import remove
 from oakmill.hub.routing import Id
 from oakmill.registry import instances, search
 from oakmill.registry.tables import Instance, InstanceStatus, Origin
@@ -113,9 +114,9 @@ def get_instance(instance_id: Id, session: Reading, caller: Anyone) -> Json:
 
 
 @routes.delete(f"{MODELS}/modelInstances/{{instance_id}}")
-def delete_instance(instance_id: Id, session: Writing, caller: Converter) -> None:
+def delete_instance(instance_id: Id, session: Writing, caller: Converter, at: TheHub) -> None:
     """Delete the instance and what was made from it, as clients expect."""
-    instances.delete(session, caller, instance_id, force=True)
+    remove(at, session, caller, "instances", instance_id, force=True)
 
 
 @routes.get(f"{MODELS}/modelInstances/{{instance_id}}/files")

@@ -12,7 +12,8 @@ from oakmill.compat.hubai import lists, shapes
 from oakmill.compat.hubai.lists import Listing, Word
 from oakmill.compat.wire import MODELS, Asked, Json, router
 from oakmill.errors import Conflict
-from oakmill.hub.auth import Anyone, Converter, Reading, Writing
+from oakmill.hub.auth import Anyone, Converter, Reading, TheHub, Writing
+from oakmill.hub.removal import remove
 from oakmill.hub.routing import Id
 from oakmill.registry import access, models, search
 from oakmill.registry.tables import Model
@@ -82,9 +83,9 @@ def change_model(model_id: Id, body: ModelIn, session: Writing, caller: Converte
 
 
 @routes.delete(f"{MODELS}/models/{{model_id}}")
-def delete_model(model_id: Id, session: Writing, caller: Converter) -> None:
+def delete_model(model_id: Id, session: Writing, caller: Converter, at: TheHub) -> None:
     """Delete the model and all below it, as clients expect."""
-    models.delete(session, caller, model_id, force=True)
+    remove(at, session, caller, "models", model_id, force=True)
 
 
 def unique(error: Conflict) -> Conflict:

@@ -93,7 +93,8 @@ class _Below:
 def _below(session: Session, version_ids: Sequence[str]) -> Mapping[str, list[_Below]]:
     """The available instances of each version."""
     wanted = select(Instance.version_id, Instance.id, Instance.model_type, Instance.origin, Instance.is_nn_archive)
-    wanted = wanted.where(Instance.version_id.in_(version_ids), Instance.status == InstanceStatus.AVAILABLE)
+    usable = (Instance.status == InstanceStatus.AVAILABLE) & Instance.trash_id.is_(None)
+    wanted = wanted.where(Instance.version_id.in_(version_ids), usable)
     found: dict[str, list[_Below]] = defaultdict(list)
     for row in session.execute(wanted.order_by(Instance.created)):
         found[row.version_id].append(_Below(row.id, row.model_type, row.origin, row.is_nn_archive))

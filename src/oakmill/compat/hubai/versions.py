@@ -15,7 +15,8 @@ from oakmill.compat.hubai.lists import Listing, Word
 from oakmill.compat.hubai.models import unique
 from oakmill.compat.wire import MODELS, Asked, Json, router
 from oakmill.errors import Conflict, NotFound, SpecError
-from oakmill.hub.auth import Anyone, Converter, Reading, Writing
+from oakmill.hub.auth import Anyone, Converter, Reading, TheHub, Writing
+from oakmill.hub.removal import remove
 from oakmill.hub.routing import Id
 from oakmill.registry import resolve, search, variants
 from oakmill.registry.callers import Caller
@@ -105,9 +106,9 @@ def get_version(version_id: Id, session: Reading, caller: Anyone) -> Json:
 
 
 @routes.delete(f"{MODELS}/modelVersions/{{version_id}}")
-def delete_version(version_id: Id, session: Writing, caller: Converter) -> None:
+def delete_version(version_id: Id, session: Writing, caller: Converter, at: TheHub) -> None:
     """Delete the version and all below it, as clients expect."""
-    variants.delete_version(session, caller, version_id, force=True)
+    remove(at, session, caller, "versions", version_id, force=True)
 
 
 def _pointed(session: Session, caller: Caller, address: Address, asked: Json) -> list[Json]:

@@ -13,6 +13,7 @@ from oakmill.calibration.datasets import RANDOM_WARNING, SETS, Entry, State, ent
 from oakmill.calibration.doctor import ENOUGH, FILES, diagnosis_of
 from oakmill.errors import Conflict, NotFound
 from oakmill.hub import sets, visibility
+from oakmill.hub.removal import remove_dataset
 from oakmill.registry import audit, datasets
 from oakmill.web import installing
 from oakmill.web.forms.submitted import Form
@@ -128,7 +129,7 @@ def own_image(dataset_id: Id, number: int, context: Known, session: Reading) -> 
 def delete(dataset_id: Id, context: Changing, session: Writing) -> Response:
     """Delete a set of the team's own."""
     row = datasets.seen(session, context.caller, dataset_id)
-    datasets.delete(session, context.caller, row.id)
+    remove_dataset(context.at, session, context.caller, row.id)
     albums.forget(context.at, row.sha256)
     return context.go("/datasets")
 
@@ -165,5 +166,6 @@ def _page(context: PageContext, files: SetFiles | None, asking: Asked, **shown: 
     report = examine(context.at, files, asking, context.owner) if ready and files else None
     return context.page(
         "dataset.html", files=files, asking=asking, report=report, precisions=list(ENOUGH), query=asking.query,
-        may_install=context.caller.may_for_whole_team("admin"), may_delete=context.caller.may("convert"), **told,
+        may_install=context.caller.may_for_whole_team("admin"), may_delete=context.caller.may("convert"),
+        days=context.at.settings.trash_days, **told,
     )  # fmt: skip

@@ -64,6 +64,7 @@ def state_of(context: PageContext, session: Session, job: Job) -> dict[str, Any]
     row = rows_of(session, [job])[0]
     source = session.get(Instance, job.source_id) if job.source_id else None
     result = session.get(Instance, job.result_id) if job.result_id else None
+    result = result if result and result.trash_id is None else None
     files = instances.files_of(session, result) if result else []
     sets = datasets_of(session, job.files.values())
     return {

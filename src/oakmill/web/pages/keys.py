@@ -156,7 +156,7 @@ def _page(
 ) -> Response:
     rows = keys.listed(session, context.caller)
     team = session.get_one(Team, context.caller.own_team())
-    own = select(Model.id, Model.name).where(Model.team_id == team.id)
+    own = select(Model.id, Model.name).where(Model.team_id == team.id, Model.trash_id.is_(None))
     models = session.execute(own.order_by(Model.updated.desc()).limit(CHOICES)).all()
     named = session.execute(own.where(Model.id.in_([row.model_id for row in rows if row.model_id]))).all()
     return context.page(

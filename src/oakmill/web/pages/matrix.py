@@ -14,7 +14,7 @@ from oakmill.errors import NotFound
 from oakmill.files import plain_name
 from oakmill.hub import bundles, files, links, visibility
 from oakmill.jobs.tables import LIVE, Job
-from oakmill.registry.tables import InstanceFile, Role, Visibility
+from oakmill.registry.tables import Instance, InstanceFile, Role, Visibility
 from oakmill.web.forms.source import Source, source_of
 from oakmill.web.page_context import Known, PageContext, Reading
 from oakmill.web.pages.conversions import rows_of
@@ -89,7 +89,8 @@ def lines_of(context: PageContext, session: Session, source: Source) -> list[Lin
 
 def _files(session: Session, results: Iterable[str]) -> dict[str, Sequence[InstanceFile]]:
     found: dict[str, Sequence[InstanceFile]] = {}
-    query = select(InstanceFile).where(InstanceFile.instance_id.in_(list(results)))
+    there = Instance.id.in_(list(results)) & Instance.trash_id.is_(None)
+    query = select(InstanceFile).join(Instance, Instance.id == InstanceFile.instance_id).where(there)
     for file in session.scalars(query.order_by(InstanceFile.created, InstanceFile.id)):
         found[file.instance_id] = [*found.get(file.instance_id, ()), file]
     return found

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
 
 from fastapi.responses import Response
 from sqlalchemy.orm import Session
 
-from oakmill.errors import NotFound
-from oakmill.registry import access, deletion, instances, models, resolve, variants
+from oakmill.hub.removal import Kind, remove
+from oakmill.registry import access, deletion, resolve, variants
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import Address
-from oakmill.registry.tables import Instance, Model, Variant, Version
+from oakmill.registry.tables import Instance, Model, Version
 from oakmill.web.page_context import Changing, Reading, Writing
 from oakmill.web.routing import Id, page_router
 from oakmill.web.views.filters import model_path
 
 pages = page_router()
-
-Kind = Literal["models", "variants", "versions", "instances"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,10 @@ def delete_page(kind: Kind, row_id: Id, context: Changing, session: Reading) -> 
     found = _found(session, context.caller, kind, row_id)
     model = resolve.model(session, context.caller, Address(found.model_id))
     along = deletion.dependants(session, found.row)
-    return context.page("delete.html", found=found, kind=kind, along=along, back=model_path(model), model=model)
+    return context.page(
+        "delete.html", found=found, kind=kind, along=along, back=model_path(model), model=model,
+        days=context.at.settings.trash_days,
+    )  # fmt: skip
 
 
 @pages.post("/{kind}/{row_id}/delete")
@@ -47,16 +47,8 @@ def delete(kind: Kind, row_id: Id, context: Changing, session: Writing) -> Respo
     """Delete it with all that goes along: the page before has said what that is."""
     model = resolve.model(session, context.caller, Address(_found(session, context.caller, kind, row_id).model_id))
     back = "/models" if kind == "models" else model_path(model)
-    _DELETES[kind](session, context.caller, row_id, force=True)
+    remove(context.at, session, context.caller, kind, row_id, force=True)
     return context.go(back)
-
-
-_DELETES: dict[Kind, Callable[..., None]] = {
-    "models": models.delete,
-    "variants": variants.delete,
-    "versions": variants.delete_version,
-    "instances": instances.delete,
-}
 
 
 def _found(session: Session, caller: Caller, kind: Kind, row_id: str) -> Doomed:
@@ -74,9 +66,7 @@ def _model(session: Session, caller: Caller, row_id: str) -> Doomed:
 
 
 def _variant(session: Session, caller: Caller, row_id: str) -> Doomed:
-    row: Any = session.get(Variant, row_id)
-    if row is None:
-        raise NotFound(f"There is no variant {row_id!r}.", subject=row_id)
+    row = variants.variant_of(session, caller, row_id)
     access.changeable(session, caller, Model, row.model_id)
     return Doomed(row, "variant", row.name, row.model_id)
 
