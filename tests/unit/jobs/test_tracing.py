@@ -116,6 +116,7 @@ print(*sorted(name for name in sys.modules if name.startswith("opentelemetry")))
 """
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("program", [OFF, WORKER], ids=["web", "worker"])
 def test_nothing_is_loaded_where_they_are_off(tmp_path: Path, program: str) -> None:
     """Not even where the environment has an address to send to."""
