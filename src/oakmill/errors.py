@@ -188,6 +188,39 @@ class OutputExists(OutputError):
     """A file of that name is there already."""
 
 
+# What a camera does
+
+
+class DeviceError(OakmillError):
+    """The camera did not do what was asked of it."""
+
+    exit_code = 12
+
+
+class NoDevice(DeviceError):
+    """There is no such camera at this machine."""
+
+
+class DeviceInUse(DeviceError):
+    """Another program uses the camera."""
+
+
+class DeviceLost(DeviceError):
+    """The camera vanished in the middle of its work."""
+
+
+class NotPermitted(DeviceError):
+    """This user may not use the camera."""
+
+
+class WrongDevice(DeviceError):
+    """The file is for another platform than the camera has."""
+
+
+class ModelRefused(DeviceError):
+    """The camera's firmware does not take the file."""
+
+
 # What the hub refuses
 
 

@@ -21,6 +21,10 @@ COMMANDS = {
     "verify": "Look at a finished file again, and say what no longer holds.",
     "evaluate": "Say how often a finished file is right, on labelled images.",
     "infer": "Run a finished file on images, and write its outputs as .npy files.",
+    "devices": "List the cameras that are attached to this machine.",
+    "run": "Run a finished file on an attached camera.",
+    "benchmark": "Measure how fast an attached camera runs a finished file.",
+    "prove": "Measure a finished file on an attached camera as its passport does.",
     "compare": "Put two results side by side.",
     "inspect": "Say what a model is: inputs, outputs, operators, head, versions.",
     "archive": "Pack a file by hand into an NN Archive.",
@@ -65,6 +69,23 @@ def _of_results(name: str) -> click.Command | None:
             from oakmill.cli.inspect import command
         case "archive":
             from oakmill.cli.archive import command
+        case _:
+            return None
+    return command
+
+
+def _of_cameras(name: str) -> click.Command | None:
+    """Commands that need an attached camera."""
+    command: click.Command
+    match name:
+        case "devices":
+            from oakmill.cli.devices import command
+        case "run":
+            from oakmill.cli.on_camera import run as command
+        case "benchmark":
+            from oakmill.cli.on_camera import benchmark as command
+        case "prove":
+            from oakmill.cli.on_camera import prove as command
         case _:
             return None
     return command
@@ -159,7 +180,7 @@ class _LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        rooms = (_of_files, _of_results, _of_registry, _of_client, _of_server)
+        rooms = (_of_files, _of_results, _of_cameras, _of_registry, _of_client, _of_server)
         return next(filter(None, (room(cmd_name) for room in rooms)), None)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -30,6 +30,7 @@ def _parts(passport: Passport) -> Iterator[RenderableType]:
     held_out = f"; {escape(seen.held_out)}" if seen.held_out else ""
     images = f"{len(seen.names)} images ({escape(seen.source)}){held_out}"
     yield f"Accuracy passport: [bold {COLOURS[verdict]}]{verdict}[/] on {images}"
+    yield from _on_camera(passport)
     yield from _ladder(passport.ladder)
     yield from _by_labels(passport)
     for finding in passport.findings:
@@ -52,6 +53,11 @@ def _parts(passport: Passport) -> Iterator[RenderableType]:
         yield "[dim]An SNR without colour is shown only: there the task above decides.[/]"
     if passport.not_proven:
         yield f"[dim]Not proven: {escape('; '.join(passport.not_proven))}.[/]"
+
+
+def _on_camera(passport: Passport) -> Iterator[RenderableType]:
+    if passport.measured_on:
+        yield _indented("·", f"[bold]On a camera[/]: {escape(passport.measured_on.words)}", "dim")
 
 
 def _cost(cost: Cost | None) -> Iterator[RenderableType]:

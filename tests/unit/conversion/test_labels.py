@@ -21,7 +21,8 @@ from oakmill.conversion.events import Event, Kind
 from oakmill.conversion.passport import bar
 from oakmill.conversion.passport.page import render
 from oakmill.conversion.pipeline import convert
-from oakmill.conversion.verify.evaluate import Asked, _as_trained, evaluate
+from oakmill.conversion.verify.evaluate import Asked, evaluate
+from oakmill.conversion.verify.trial import as_trained
 from oakmill.errors import AccuracyDropped, SpecError
 from oakmill.findings import Severity
 from oakmill.graph import equality
@@ -249,6 +250,6 @@ def test_labels_in_a_zip_that_are_none_are_told_and_cost_nothing(run: Run, photo
 def test_maps_of_a_platform_that_gives_channels_last_are_read_as_their_heads_are() -> None:
     """A DLC of a detector that is cut at its grids could not be evaluated: no output was that of a detector."""
     given: dict[str, Any] = {"grid": np.zeros((1, 24, 12, 6), np.uint8), "scores": np.zeros((1, 6))}
-    found = _as_trained(given, channels_last=True)
+    found = as_trained(given, channels_last=True)
     assert {name: values.shape for name, values in found.items()} == {"grid": (1, 6, 24, 12), "scores": (1, 6)}
-    assert _as_trained(given, channels_last=False)["grid"].shape == (1, 24, 12, 6)
+    assert as_trained(given, channels_last=False)["grid"].shape == (1, 24, 12, 6)

@@ -20,6 +20,7 @@ from oakmill.conversion.passport.metric import Real
 from oakmill.conversion.passport.parsers import ParserAgreement
 from oakmill.conversion.passport.pixels import DataUrl
 from oakmill.conversion.passport.tasks import FEW, ShownImage, TaskAgreement
+from oakmill.devices.camera import Identity
 from oakmill.findings import Finding, Severity, worst_of
 
 FP16_LARGEST = 65504.0
@@ -150,6 +151,20 @@ class Overflow:
 
 
 @dataclass(frozen=True)
+class MeasuredOn:
+    """The camera that ran the file, and when, as an ISO time; the check of that name has its numbers."""
+
+    device: Identity
+    when: str
+    check: str
+
+    @property
+    def words(self) -> str:
+        """Which camera with which firmware, and when."""
+        return f"measured on {self.device.words}, {self.when[:10]}"
+
+
+@dataclass(frozen=True)
 class HeldOut:
     """The images that a passport speaks of: where they come from, and their names.
 
@@ -170,6 +185,7 @@ class Passport:
     `parsers` are what the vendor's parsers of the archive's heads find in the file's outputs. `ladder` are the number
     formats that were tried, this one last, where they were to be chosen. `cost` is what one run costs on the chip:
     counted, and in no verdict. `layers` is what quantization does to which tensor.
+    `measured_on` is the camera that ran the file, where one did.
     """
 
     platform: str
@@ -185,6 +201,7 @@ class Passport:
     ladder: tuple[Rung, ...] = ()
     cost: Cost | None = None
     layers: Layers | None = None
+    measured_on: MeasuredOn | None = None
 
     @property
     def tasks(self) -> tuple[tuple[str, TaskAgreement], ...]:
@@ -246,6 +263,8 @@ class Passport:
             found["words"] = row.words
         if self.cost:
             plain["cost"] |= {"words": self.cost.words, "runs_on": self.cost.runs_on}
+        if self.measured_on:
+            plain["measured_on"]["words"] = self.measured_on.words
         plain["images"]["count"] = len(self.images.names)
         said = {"passport_version": VERSION, "verdict": self.verdict.value, "reasons": list(self.reasons)}
         return {**said, **plain}

@@ -153,7 +153,7 @@ class Look:
     ) -> None:
         self._artefact, self._work, self._settings, self._progress = artefact, work, settings, progress
         self._patient = patient
-        self.spec = _spec(artefact, images)
+        self.spec = spec_for(artefact, images)
         self._holds: list[str] = []
         self._findings: list[Finding] = list(artefact.findings)
         self.finished: Finished | None = None
@@ -220,18 +220,18 @@ class Look:
             self._holds.append("it runs")
             self._findings.append(_ONE_IMAGE)
 
-    def at_source(self, given: Path) -> None:
-        """The source by its digest, then what both compute."""
+    def at_source(self, given: Path | None, also: Callable[[Subject], Subject] = lambda subject: subject) -> None:
+        """The source by its digest, at its place or beside the file, then what both compute; `also` adds methods."""
         source = self._source(given)
         if source:
-            self._measure(source)
+            self._measure(source, also)
 
     def subject(self, given: Path) -> Subject | None:
         """What the passport would measure of the source, prepared again; None where findings say why there is none."""
         source = self._source(given)
         return self._subject(source, *source.prepared()) if source else None
 
-    def _source(self, given: Path) -> _Source | None:
+    def _source(self, given: Path | None) -> _Source | None:
         recipe = self._artefact.recipe
         if recipe is None:
             self._findings.append(_NOT_COMPARED)
@@ -240,7 +240,8 @@ class Look:
             try:
                 known = replay_inputs.find_source(recipe, self._artefact.given, given, self._work, self._settings)
             except replay_inputs.ReplayInputMissing as error:
-                told = Finding("other_source", Severity.ERROR, error.message, "Another model", error.remedy, given.name)
+                where = given.name if given else error.subject
+                told = Finding("other_source", Severity.ERROR, error.message, "Another model", error.remedy, where)
                 self._findings.append(told)
                 return None
             self._holds.append(f"{known.path.name} is the model that it was made of")
@@ -274,7 +275,7 @@ class Look:
                 prepared, network, found.built, images, self._work / "measure", self._progress
             )
 
-    def _measure(self, source: _Source) -> None:
+    def _measure(self, source: _Source, also: Callable[[Subject], Subject]) -> None:
         """The passport's own measurement."""
         found, recipe = self.found, self._artefact.recipe
         assert found is not None
@@ -283,7 +284,7 @@ class Look:
         subject = self._subject(source, prepared, known)
         if subject is None:
             return
-        images = subject.images
+        subject, images = also(subject), subject.images
         with self._progress.stage(Stage.VERIFY):
             archive, folder = self._artefact.archive, self._work / "app"
             app = camera_app.of(source.platform, archive, prepared, found.built.ports, folder, source.original)
@@ -330,7 +331,7 @@ class _Source:
         return prepared, loaded.findings
 
 
-def _spec(artefact: Artefact, images: Path | None) -> ConversionSpec:
+def spec_for(artefact: Artefact, images: Path | None) -> ConversionSpec:
     """The recipe's parameters, else the platform's defaults; nothing is calibrated, whatever they say."""
     kind = PLATFORMS[artefact.platform].spec
     alone = {"blob": True} if "blob" in kind.model_fields and artefact.file.suffix == ".blob" else {}

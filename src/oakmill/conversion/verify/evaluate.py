@@ -15,10 +15,8 @@ from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Observer, Progress, Stage, unobserved
 from oakmill.conversion.images import choose
 from oakmill.conversion.images.linked import linked
-from oakmill.conversion.inputs import ResolvedInput
 from oakmill.conversion.output import publish
 from oakmill.conversion.passport import bar, choose_tasks
-from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.labelled import UNUSED, Accuracy, Judge, Truth, judges_of, unused
 from oakmill.conversion.verify import trial
 from oakmill.conversion.verify.again import Look, Verified
@@ -26,12 +24,9 @@ from oakmill.conversion.verify.artefact import Artefact, open_artefact
 from oakmill.errors import AccuracyDropped, SpecError
 from oakmill.files import file_sha256
 from oakmill.findings import Finding
-from oakmill.heads.decoders import Size
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, Resize
 
-_MAP = 4
-"""Dimensions of an output that is a map."""
 MOST = 256
 """Images where nobody says how many: an interval of a share is then some 5 points wide on either side."""
 
@@ -186,14 +181,14 @@ def _alone(look: Look, artefact: Artefact, labels: Labels, progress: Progress) -
     inputs = trial.inputs_of(found.inputs, artefact)
     images = choose.choose_test_images(look.spec, inputs, progress)
     samples = [trial.cast(sample, found.inputs) for sample in images.held_out]
-    size, model = _size(inputs), artefact.config.get("model")
+    size, model = trial.size_of(inputs), artefact.config.get("model")
     heads = model.get("heads") if isinstance(model, dict) else None
     truth = Truth.of(labels, images.held_out, size, look.spec.resize)
     judges: tuple[Judge, ...] = ()
     running = replace(finished, patient=True).run(found, samples, progress)
     for place, (name, outputs) in enumerate(zip(images.held_out.names, running, strict=False), 1):
         progress.doing("running the file", place, len(samples))
-        plain = _as_trained(outputs, channels_last=finished.platform.needs.channels_last)
+        plain = trial.as_trained(outputs, channels_last=finished.platform.needs.channels_last)
         judges = judges or judges_of(choose_tasks.of_image(plain, heads, size), truth)
         for judge in judges:
             judge.add(name, None, plain)
@@ -201,20 +196,6 @@ def _alone(look: Look, artefact: Artefact, labels: Labels, progress: Progress) -
     if not scored:
         raise _unjudged(unused(labels, truth, judges))
     return f"{found.document['name']}, the finished file on this machine", scored[0]
-
-
-def _as_trained(outputs: Outputs, *, channels_last: bool) -> Outputs:
-    """In float32, and maps channels first, as heads are read, where a platform's files give them last."""
-    found = {name: values.astype("float32", copy=False) for name, values in outputs.items()}
-    if not channels_last:
-        return found
-    return {name: values.transpose(0, 3, 1, 2) if values.ndim == _MAP else values for name, values in found.items()}
-
-
-def _size(inputs: tuple[ResolvedInput, ...]) -> Size | None:
-    """Height and width of the image input."""
-    item = next((item for item in inputs if item.is_image and {"H", "W"} <= set(item.layout)), None)
-    return (item.shape[item.layout.index("H")], item.shape[item.layout.index("W")]) if item else None
 
 
 def _unjudged(found: Finding) -> SpecError:

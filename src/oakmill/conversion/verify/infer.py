@@ -84,7 +84,7 @@ def infer(
             look.result().require()
         running = _of_source(look, asked.source) if asked.source else _alone(look, artefact, progress)
         with progress.stage(Stage.VERIFY):
-            files = _written(running, work / "outputs", progress)
+            files = written(running, work / "outputs", progress)
         published = {
             name: tuple(publish.publish(below, output / below_name(name), overwrite=overwrite))
             for name, below in files.items()
@@ -93,7 +93,7 @@ def infer(
 
 
 @dataclass(frozen=True)
-class _Running:
+class Ran:
     """What runs, on which images, and its outputs one image after the other."""
 
     method: str
@@ -101,7 +101,7 @@ class _Running:
     outputs: Iterator[Outputs]
 
 
-def _alone(look: Look, artefact: Artefact, progress: Progress) -> _Running:
+def _alone(look: Look, artefact: Artefact, progress: Progress) -> Ran:
     finished, found = look.finished, look.found
     assert finished is not None
     assert found is not None
@@ -115,24 +115,22 @@ def _alone(look: Look, artefact: Artefact, progress: Progress) -> _Running:
     images = choose.choose_test_images(look.spec, inputs, progress).held_out
     samples = [trial.cast(sample, found.inputs) for sample in images]
     running = replace(finished, patient=True).run(found, samples, progress)
-    return _Running(f"{found.document['name']}, the finished file on this machine", tuple(images.names), running)
+    return Ran(f"{found.document['name']}, the finished file on this machine", tuple(images.names), running)
 
 
-def _of_source(look: Look, source: Path) -> _Running:
+def _of_source(look: Look, source: Path) -> Ran:
     subject = look.subject(source)
     if subject is None or not subject.methods:
         look.result().require()
         raise SpecError("nothing here runs this file, nor what it was compiled from", subject=str(source))
     method, images = subject.methods[0], subject.images.held_out
-    return _Running(
-        method.words.partition(", against")[0], tuple(images.names), iter(method.candidate.load()(list(images)))
-    )
+    return Ran(method.words.partition(", against")[0], tuple(images.names), iter(method.candidate.load()(list(images))))
 
 
-def _written(running: _Running, folder: Path, progress: Progress) -> dict[str, dict[str, Path]]:
+def written(running: Ran, folder: Path, progress: Progress) -> dict[str, dict[str, Path]]:
     """The files by output, and by their own names."""
     found: dict[str, dict[str, Path]] = {}
-    stems = _distinct(running.names)
+    stems = distinct(running.names)
     for place, (stem, outputs) in enumerate(zip(stems, running.outputs, strict=False), 1):
         progress.doing("running it", place, len(stems))
         for name, values in outputs.items():
@@ -148,7 +146,7 @@ def below_name(name: str) -> str:
     return _OTHERS.sub("_", name).strip("._")[:_LONGEST] or "output"
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
+def distinct(names: Sequence[str]) -> list[str]:
     """The images' names as files', numbered where they would not be apart without their endings."""
     stems = [below_name(Path(name).with_suffix("").as_posix()) for name in names]
     if len(set(stems)) == len(stems):

@@ -16,11 +16,14 @@ from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.verify.artefact import FRESH, Artefact
 from oakmill.findings import Finding, Severity
 from oakmill.graph.equality import Array
+from oakmill.heads.decoders import Size
 from oakmill.model.source import Tensor
 from oakmill.spec import ConversionSpec, Encoding
 
 MOST = 8
 """Images: these show whether it runs, not how well."""
+_MAP = 4
+"""Dimensions of an output that is a map."""
 
 
 @dataclass(frozen=True)
@@ -117,3 +120,17 @@ def _colour(stated: Mapping[str, Any], recorded: Encoding | None) -> Encoding:
     if isinstance(kind, str) and kind[:3] in ("RGB", "BGR"):
         return Encoding(kind[:3])
     return recorded if recorded in (Encoding.RGB, Encoding.BGR) else Encoding.BGR
+
+
+def as_trained(outputs: Outputs, *, channels_last: bool) -> Outputs:
+    """In float32, and maps channels first, as heads are read, where a platform's files give them last."""
+    found = {name: values.astype("float32", copy=False) for name, values in outputs.items()}
+    if not channels_last:
+        return found
+    return {name: values.transpose(0, 3, 1, 2) if values.ndim == _MAP else values for name, values in found.items()}
+
+
+def size_of(inputs: Sequence[ResolvedInput]) -> Size | None:
+    """Height and width of the image input."""
+    item = next((item for item in inputs if item.is_image and {"H", "W"} <= set(item.layout)), None)
+    return (item.shape[item.layout.index("H")], item.shape[item.layout.index("W")]) if item else None

@@ -1,0 +1,114 @@
+"""Proves a finished file on a camera: the passport's measurement, with the camera beside what runs on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from oakmill import devices
+from oakmill.conversion.depthai import Depthai
+from oakmill.conversion.events import Observer, Progress, Stage, unobserved
+from oakmill.conversion.on_camera.feed import Asked, opened, tensors_of
+from oakmill.conversion.output import publish
+from oakmill.conversion.passport import QUANTIZED
+from oakmill.conversion.passport.agreement import Outputs
+from oakmill.conversion.passport.measure import Method, Subject, by_toolchain
+from oakmill.conversion.passport.report import MeasuredOn, Passport
+from oakmill.conversion.verify import Verified, trial
+from oakmill.conversion.verify.again import Look
+from oakmill.devices.camera import Identity
+from oakmill.errors import SpecError
+from oakmill.settings import Settings
+from oakmill.spec import ConversionSpec
+
+NAME = "camera"
+STILL_OPEN = ("speed and power on the device were not measured",)
+"""What such a proof leaves open."""
+
+
+@dataclass(frozen=True)
+class Proved:
+    """What was seen of the file, with the passport that the camera is in."""
+
+    verified: Verified
+    passport: Passport
+    device: Identity
+
+
+def prove(
+    given: Path,
+    source: Path | None,
+    asked: Asked,
+    *,
+    settings: Settings,
+    observer: Observer = unobserved,
+    install: Callable[[ConversionSpec], None] = lambda spec: None,
+) -> Proved:
+    """Measure a finished file as its passport does, on the camera and on this machine, against its source.
+
+    Args:
+        given: an NN Archive with its recipe.
+        source: the model that it was made of; by default looked for beside the file, by the recipe's digest.
+        asked: the images, which should be those of the passport, or others that did not calibrate it.
+        settings: where the toolchains are, and limits.
+        observer: is told of the stages.
+        install: makes the toolchains ready that a conversion with these parameters takes.
+
+    Raises:
+        NotAResult, SourceError: it is no NN Archive that a conversion made, or images cannot be read.
+        DeviceError: there is no camera that can run it, or it fails.
+        NoLongerHolds, SpecError: the file is damaged, or its source is not there, so that nothing can be compared.
+        OakmillError: as `verify` raises them.
+    """
+    progress = Progress(observer)
+    with publish.work_folder() as work, Depthai(work / "depthai", settings) as depthai:
+        with progress.stage(Stage.INSPECT):
+            artefact = opened(given, work, settings)
+            look = Look(artefact, asked.images, work, settings, progress)
+            changed = {"resize": asked.resize or look.spec.resize, "max_verification_images": asked.most}
+            look.spec = look.spec.model_copy(update=changed)
+            look.at_bytes()
+            install(look.spec)
+            look.at_contents(depthai)
+        if look.found is None:
+            look.result().require()
+        with devices.opened(given, asked.camera, asked.threads) as running:
+            look.at_source(source, lambda subject: _with_camera(subject, running))
+            return _proved(look.result(), running.identity)
+
+
+def _with_camera(subject: Subject, running: devices.Running) -> Subject:
+    """With the camera as the last method, whose outputs are what a program gets."""
+    tensors = tensors_of(running)
+
+    def infer(samples: Sequence[Outputs]) -> Iterator[Outputs]:
+        return running.run(trial.cast(sample, tensors) for sample in samples)
+
+    others = tuple(replace(method, as_device=False) for method in subject.methods)
+    own = Method(
+        NAME,
+        f"the finished file on {running.identity.words}, against the source model",
+        by_toolchain(subject.prepared, infer),
+        subject.source,
+        others[0].bounds if others else QUANTIZED,
+        looks=True,
+        encodings=others[0].encodings if others else {},
+        as_device=True,
+    )
+    return replace(subject, methods=(*others, own), not_proven=STILL_OPEN)
+
+
+def _proved(verified: Verified, device: Identity) -> Proved:
+    if verified.passport is None:
+        errors = [found for found in verified.findings if found.severity.rank]
+        said = errors[0] if errors else None
+        raise SpecError(
+            said.message if said else "nothing of this file can be compared with its source",
+            subject=str(verified.file),
+            remedy=said.remedy if said else "give --source MODEL",
+        )
+    measured = MeasuredOn(device, datetime.now(UTC).isoformat(timespec="seconds"), NAME)
+    passport = replace(verified.passport, measured_on=measured)
+    return Proved(replace(verified, passport=passport), passport, device)
