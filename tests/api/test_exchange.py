@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 from sqlalchemy import select, update
 
 from oakmill.api.app import create_app
@@ -20,7 +26,9 @@ from oakmill.registry.tries import Tries
 from oakmill.settings import Repository, Settings
 from oakmill.storage.database import now
 from tests.api.conftest import TestClient
-from tests.providers import ScriptedProvider
+from tests.conftest import PROJECT
+from tests.hub_servers import ServedHub
+from tests.providers import ScriptedProvider, json_answer
 
 HUB = "https://oakmill.example.com"
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -164,3 +172,55 @@ def test_keys_that_are_over_leave_the_list_and_then_the_hub(client: TestClient, 
         session.execute(update(Key).where(Key.id == admin.key_id).values(expires=now() - timedelta(days=31)))
         keys.forget_spent(session)
         assert session.scalars(select(Key.id).where(Key.id == admin.key_id)).first() is None
+
+
+def snippet(number: int) -> Any:
+    """A block of YAML of the page on signing in."""
+    page = (PROJECT / "docs" / "howto" / "sign-in.md").read_text()
+    return yaml.safe_load(re.findall(r"```yaml\n(.*?)```", page, re.S)[number])
+
+
+def shell(script: str, **variables: str) -> str:
+    done = subprocess.Popen(
+        ["bash", "-e", "-c", script],
+        env={"PATH": "/usr/bin:/bin", **variables},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    said, wrong = done.communicate(timeout=60)
+    assert done.returncode == 0, wrong
+    return said
+
+
+@pytest.mark.skipif(not (shutil.which("jq") and shutil.which("curl")), reason="jq and curl are not installed")
+def test_what_the_docs_say_to_write_into_ci_works(ci: ScriptedProvider, tmp_path: Path) -> None:
+    ci.behave()
+    on = {"issuer": ci.issuer, "team": "default"}
+    trusted = [
+        {"kind": "github", "repository": "acme/models", **on},
+        {"kind": "gitlab", "repository": "acme/group/models", **on},
+    ]
+    variables = {"OAKMILL_CI_REPOSITORIES": json.dumps(trusted)}
+    with ServedHub(tmp_path / "home", variables=variables) as hub:
+        ci.answers[f"/request?version=1&audience={hub.url}"] = json_answer(
+            {"value": github(ci, jti="g", aud="oakmill")}
+        )
+        said = tmp_path / "github_env"
+        shell(
+            snippet(0)["steps"][0]["run"],
+            HUB=hub.url,
+            ACTIONS_ID_TOKEN_REQUEST_URL=f"{ci.issuer}/request?version=1",
+            ACTIONS_ID_TOKEN_REQUEST_TOKEN="t",
+            GITHUB_ENV=str(said),
+        )
+        lines = snippet(1)["convert"]["script"]
+        script = "\n".join([f"HUB={hub.url}", *lines[1:-1], "echo OAKMILL_KEY=$OAKMILL_KEY"])
+        token = github(ci, jti="l", aud="oakmill", project_path="acme/group/models", repository=None)
+        for told, name in (
+            (said.read_text(), "acme/models"),
+            (shell(script, OAKMILL_TOKEN=token), "acme/group/models"),
+        ):
+            headers = {"Authorization": f"Bearer {told.strip().removeprefix('OAKMILL_KEY=')}"}
+            me = httpx.get(f"{hub.url}/api/v1/teams/me", headers=headers, trust_env=False).json()
+            assert me["key_name"] == name

@@ -112,7 +112,7 @@ def _page(
     error = wrong or refused
     return context.page(
         "session.html", status=error.status if error else 200, back=back, wrong=wrong, refused=refused,
-        days=sessions.DAYS, provider=at.settings.oidc_name if at.provider else "",
+        days=sessions.DAYS, provider_days=at.settings.oidc_days, provider=at.settings.oidc_name if at.provider else "",
         sign_out_there=sign_in_there.sign_out_address(at, request) if "out" in request.query_params else None,
     )  # fmt: skip
 
