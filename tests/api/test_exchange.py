@@ -110,6 +110,14 @@ def test_a_job_gets_a_key_for_its_token_once(client: TestClient, ci: ScriptedPro
     assert "exchanged before" in again.json()["detail"]
 
 
+def test_numbers_beyond_all_dates_and_names_beyond_all_columns_do_no_harm(
+    client: TestClient, ci: ScriptedProvider
+) -> None:
+    token = github(ci, jti="far", exp=10**400, actor="a\0", sha="s" * 5000)
+    assert exchanged(client, token).status_code == 200
+    assert exchanged(client, token).json()["code"] == "TokenRefused"
+
+
 def test_gitlabs_jobs_too_and_never_with_more_than_their_repository_has(
     client: TestClient, ci: ScriptedProvider
 ) -> None:

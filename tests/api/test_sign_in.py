@@ -182,6 +182,7 @@ HOSTILE: dict[str, tuple[Callable[[ScriptedProvider, str], str], str]] = {
     "groups hold numbers": (lambda p, n: p.token(nonce=n, groups=["leads", 1]), "is not a list of group names"),
     "subject is a number": (lambda p, n: p.token(nonce=n, sub=7), "does not hold"),
     "subject is endless": (lambda p, n: p.token(nonce=n, sub="u" * 300), "it takes 1 to 255"),
+    "subject holds a zero": (lambda p, n: p.token(nonce=n, sub="u\0"), "printable"),
     "no token": (lambda p, n: "", "no signed token"),
     "no JSON": (lambda p, n: "a.b.c", "no signed token"),
     "huge": (lambda p, n: p.token(nonce=n, more="x" * 40_000), "more than 32000"),

@@ -23,6 +23,8 @@ from oakmill.settings import Repository
 from oakmill.storage.database import now
 
 SECONDS = 900
+LONGEST_SECONDS = 366 * 86400
+"""For which it is kept that a token was exchanged."""
 _RUN = ("sha", "ref", "actor", "user_login", "run_id", "pipeline_id", "job_id")
 """Claims of either CI that tell in the audit log which run it was."""
 
@@ -107,7 +109,7 @@ def _give(at: Hub, trusted: Repository, claims: Mapping[str, Any], token: str, s
         key, raw = keys.issue(
             session, by, team.id, name=name, scopes=[scope], expires=expires, origin=KeyOrigin.EXCHANGE
         )
-        run = {word: str(claims[word])[:LONGEST] for word in _RUN if word in claims}
+        run = {word: said[:LONGEST] for word in _RUN if (said := str(claims.get(word, ""))) and said.isprintable()}
         audit.record(session, replace(by, key_id=key.id), "key.exchange", key.id, issuer=str(claims["iss"]), **run)
     return Given(raw, scope, expires)
 
@@ -116,7 +118,8 @@ def _use_up(session: Session, claims: Mapping[str, Any], token: str) -> None:
     """A token is good once: whoever finds it in a log has nothing."""
     what = f"{claims['iss']} {claims['jti']}" if "jti" in claims else token
     mark = hashlib.sha256(f"exchange {what}".encode()).hexdigest()
-    until = now() + timedelta(seconds=min(float(claims["exp"]) - now().timestamp() + tokens.LEEWAY, 366 * 86400))
+    left = min(claims["exp"] - int(now().timestamp()), LONGEST_SECONDS)  # a number may be larger than any date
+    until = now() + timedelta(seconds=left + tokens.LEEWAY)
     try:
         with session.begin_nested():
             session.add(EndedSession(id=mark, until=until))

@@ -142,11 +142,13 @@ def person_of(issuer: str, claims: Mapping[str, Any]) -> users.Person:
     """Who the claims are about; shown by their e-mail, unless the provider says that it is not verified.
 
     Raises:
-        TokenRefused: what the provider calls them is too long.
+        TokenRefused: what the provider calls them is too long, or holds control characters.
     """
     subject = str(claims["sub"])
-    if len(subject) > LONGEST or not subject:
-        raise TokenRefused(f"The token's subject has {len(subject)} characters; it takes 1 to {LONGEST}.")
+    if not 0 < len(subject) <= LONGEST or not subject.isprintable():
+        raise TokenRefused(
+            f"The token's subject has {len(subject)} characters; it takes 1 to {LONGEST} printable ones."
+        )
     email = claims.get("email") if claims.get("email_verified") is not False else None
     shown = next((word for word in (email, claims.get("preferred_username"), subject) if _is_plain(word)), subject)
     name = claims.get("name")
