@@ -7,6 +7,7 @@ goes through depthai's own messages and queues.
 from __future__ import annotations
 
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from oakmill.settings import current
 from tests import in_process
 from tests.cameras import Arrays, Recorded, attached
 from tests.compat import makers
+from tests.conversion.conftest import Convert
+from tests.conversion.makers import conv_model, saved
 
 HOME = str(current().home)
 
@@ -118,7 +121,7 @@ def test_a_benchmark_tells_fps_and_latency(model: Path, archive: Path) -> None:
 def test_a_proof_puts_the_camera_beside_this_machine_in_a_passport(
     model: Path, archive: Path, images: Path, tmp_path: Path
 ) -> None:
-    with attached(camera(model)):
+    with attached(camera(model, scale=1.003)):  # what FP16 may leave
         proved = run("prove", archive, "--source", model, "--images", images, "-o", tmp_path)
     (document,) = (Path(file) for file in proved["files"] if file.endswith(".json"))
     found = passport.read(json.loads(document.read_text()))
@@ -127,7 +130,8 @@ def test_a_proof_puts_the_camera_beside_this_machine_in_a_passport(
     *others, own = found.checks
     assert others and own.name == found.measured_on.check == "camera"
     (output,) = own.outputs
-    assert output.snr_db > 60 and found.not_proven == ("speed and power on the device were not measured",)
+    assert 45 < output.snr_db < 55 and own.verdict == "ok"
+    assert found.not_proven == ("speed and power on the device were not measured",)
     assert "measured on OAK-D-LITE" in document.with_suffix(".html").read_text()
 
 
@@ -158,3 +162,40 @@ def test_a_proof_without_its_source_says_where_it_looked(archive: Path, tmp_path
 def test_a_source_model_is_no_file_for_a_camera(model: Path) -> None:
     with attached(camera(model)):
         assert "not what a conversion made" in said("run", model, code=3)
+
+
+def test_maps_of_an_oak4_come_channels_last_and_are_proved_as_the_sources(
+    convert4: Convert, images: Path, tmp_path: Path
+) -> None:
+    """A DLC's maps are NHWC, the source's NCHW: the file is run as it is, and measured as its source is.
+
+    The file takes BGR, as cameras give it, and the source RGB.
+    """
+    network = saved(conv_model(shape=(1, 3, 32, 48)), tmp_path / "map.onnx")
+    made = convert4(network, "--target-precision", "FP16", "-o", tmp_path / "made").result["files"][0]
+    session = InferenceSession(network)
+
+    def answers(given: Any) -> Arrays:
+        pixels = np.asarray(given).reshape(1, 32, 48, 3)[..., ::-1].astype(np.float32).transpose(0, 3, 1, 2)
+        return {"scores": session.run(None, {"image": np.ascontiguousarray(pixels)})[0].transpose(0, 2, 3, 1)}
+
+    with attached(Recorded(answers)):
+        found = run("run", made, "--images", images, "-o", tmp_path / "out")
+        proved = run("prove", made, "--source", network, "--images", images, "-o", tmp_path)
+    assert np.load(found["files"]["scores"][0]).shape == (1, 32, 48, 4)
+    checks = {check["name"]: check["outputs"][0]["snr_db"] for check in proved["passport"]["checks"]}
+    assert checks["camera"] == "Infinity" or float(checks["camera"]) > 60
+    assert {"HTP", "FP16 estimate"} <= set(checks)
+    assert proved["passport"]["measured_on"]["words"].startswith("measured on OAK4-S")
+
+
+def test_another_converters_archive_runs_too(model: Path, archive: Path, images: Path, tmp_path: Path) -> None:
+    """What has no recipe of ours, as the vendor's own archives, is run and timed; only proved it cannot be."""
+    foreign = tmp_path / "foreign.tar.xz"
+    with tarfile.open(archive) as ours, tarfile.open(foreign, "w:xz") as packed:
+        for item in ours.getmembers():
+            if not item.name.endswith("recipe.yaml"):
+                packed.addfile(item, ours.extractfile(item))
+    with attached(camera(model)):
+        assert "3 files: scores" in said("run", foreign, "--images", images, "-o", tmp_path / "out")
+        assert "without a recipe" in said("prove", foreign, "--source", model, "-o", tmp_path, code=2)

@@ -18,6 +18,8 @@ from oakmill.findings import Finding, Severity
 
 OUTPUTS = 24
 """Outputs that get a row; a model with more has them all in the passport's file."""
+SIDE_BY_SIDE = 2
+"""Checks up to which each has all its columns; of more, as with a camera beside this machine, the SNR says enough."""
 
 
 def passport_table(passport: Passport) -> Group:
@@ -137,15 +139,15 @@ def _outputs(passport: Passport) -> Table:
     table.add_column("\noutput", overflow="fold", min_width=6)
     checks = passport.checks
     with_top1 = any(output.top1 is not None for check in checks for output in check.outputs if not check.tasks)
+    columns = 3 + with_top1 if len(checks) <= SIDE_BY_SIDE else 1
     for check in checks:
-        headings = (f"{escape(check.name)}\nSNR dB", "\ncosine", "\nmax diff", *(["\ntop-1"] if with_top1 else []))
-        for heading in headings:
+        for heading in (f"{escape(check.name)}\nSNR dB", "\ncosine", "\nmax diff", "\ntop-1")[:columns]:
             table.add_column(heading, justify="right", no_wrap=True)
     found = [{output.name: output for output in check.outputs} for check in checks]
     names = list(dict.fromkeys(name for outputs in found for name in outputs))
     for name in names[:OUTPUTS]:
         cells = [_cells(check, outputs.get(name)) for check, outputs in zip(checks, found, strict=True)]
-        table.add_row(escape(name), *(cell for row in cells for cell in row[: 3 + with_top1]))
+        table.add_row(escape(name), *(cell for row in cells for cell in row[:columns]))
     if len(names) > OUTPUTS:
         table.add_row(f"[dim]and {len(names) - OUTPUTS} more[/]")
     return table

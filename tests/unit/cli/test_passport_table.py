@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from rich.console import Console
 
@@ -10,6 +12,8 @@ from oakmill.conversion.passport import HeldOut, Measurement, Overflow, Passport
 from oakmill.conversion.passport.cost import Cost, ExpectedTime, Unit
 from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.passport.parsers import ParserAgreement
+from oakmill.conversion.passport.report import MeasuredOn
+from oakmill.devices.camera import Identity
 from oakmill.findings import Finding, Severity
 from tests.unit.conversion.passport.building import Out
 
@@ -76,6 +80,17 @@ def test_many_outputs_and_a_narrow_terminal() -> None:
     text = shown(Passport("rvc4", HeldOut("photos", ("a",)), (measurement.check("QDQ", "how"),)), width=50)
     assert "and 16 more" in text
     assert "equal" in text
+
+
+def test_a_camera_beside_two_methods_leaves_the_outputs_their_names() -> None:
+    """With three methods on 80 columns, the first column had no room: rows of numbers of nobody knows what."""
+    one = passport()
+    three = tuple(replace(one.checks[0], name=name) for name in ("FP16 estimate", "HTP", "camera"))
+    device = Identity("OAK4-S", "RVC4", "1844", "OS 1.20.5")
+    text = shown(replace(one, checks=three, measured_on=MeasuredOn(device, "2026-11-30T12:00:00+00:00", "camera")), 80)
+    assert "On a camera: measured on OAK4-S (RVC4, 1844) with OS 1.20.5, 2026-11-30" in text
+    assert any(line.split()[0] == "map" and len(line.split()) > 3 for line in text.splitlines() if line.strip())
+    assert "…" not in text
 
 
 def test_a_passport_without_checks() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from oakmill.devices import benchmark, find, looked_for, opened, running
-from oakmill.devices.boundary import Port
+from oakmill.devices.boundary import Boundary, Port
 from oakmill.errors import (
     DeviceError,
     DeviceInUse,
@@ -61,6 +61,18 @@ def test_the_frames_bytes_are_the_arrays_in_any_layout_and_order_of_colours(fram
     message.setCvFrame(port.pixels(values), getattr(dai.ImgFrame.Type, frame))
     assert port.takes_frames
     assert bytes(message.getData()) == values.tobytes()
+
+
+def test_several_inputs_go_in_one_message_under_their_names(tmp_path: Path) -> None:
+    left, mask = Port("left", (1, 6, 8, 3), "uint8", "NHWC", "BGR888i"), Port("mask", (1, 4), "float32")
+    model = Boundary(tmp_path, "RVC4", (left, mask), ())
+    given = {"left": SAMPLE["image"], "mask": np.array([[0.5, 1, 2, 3]], np.float32)}
+    message = model.message(dai, given)
+    assert sorted(message.getAllLayerNames()) == ["left", "mask"]
+    for name, values in given.items():
+        np.testing.assert_array_equal(np.asarray(message.getTensor(name)), values)
+    with pytest.raises(DeviceError, match="depthai carries no int64, which input 'ids' takes"):
+        Boundary(tmp_path, "RVC4", (Port("ids", (1,), "int64"),), ()).message(dai, {"ids": np.zeros(1, np.int64)})
 
 
 def test_a_benchmark_counts_frames_and_tells_how_long_one_takes(tiny: Path) -> None:
