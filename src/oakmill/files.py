@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 PART = ".part-"
@@ -82,6 +82,21 @@ def aside(folder: Path, prefix: str = PART) -> Iterator[Path]:
         yield made
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def unsafe_name(name: str, max_depth: int = 16) -> str:
+    """Why the name that an archive gives to a file or folder must not be used; empty where it may.
+
+    `max_depth` is how many folders deep it may lie.
+    """
+    inner = PurePosixPath(name)
+    if inner.is_absolute() or ".." in inner.parts or "\\" in name or name[1:2] == ":":
+        return f"{name!r} leads outside"
+    if len(inner.parts) > max_depth or any(len(os.fsencode(part)) > 255 for part in inner.parts):
+        return f"the name {name[:40]!r}... is too long"
+    if any(ord(letter) < 32 for letter in name):
+        return f"the name {name!r} holds control characters"
+    return ""
 
 
 def below(folder: Path, name: str) -> Path | None:

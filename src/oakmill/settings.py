@@ -85,7 +85,8 @@ class Settings(BaseSettings):
     accepted_licences: tuple[str, ...] = Field(
         (),
         description="Licences that you accept by their names, for toolchains that are installed at your word alone: "
-        '["AGPL-3.0"] for sources/ultralytics, which exports YOLO checkpoints (.pt).',
+        '["AGPL-3.0"] for sources/ultralytics, which exports YOLO checkpoints (.pt); "Qualcomm-AI-Stack" for '
+        "Qualcomm's SDK (rvc4/qairt-2.41.0.251128).",
     )
     pythons: dict[str, Path] = Field(
         default_factory=dict,
@@ -144,6 +145,16 @@ class Settings(BaseSettings):
         None,
         description="Folder of your own Qualcomm SDK (QAIRT, SNPE), whose version is then used for RVC4; a "
         "conversion's --qairt-root wins.",
+    )
+    qairt_source: Annotated[str, Field(pattern=r"^(https?|file)://")] = Field(
+        "https://softwarecenter.qualcomm.com/api/download/software/sdks/Qualcomm_AI_Runtime_Community/All/"
+        "{version}/v{version}.zip",
+        description="Where `oakmill toolchains install rvc4/qairt-VERSION` gets Qualcomm's SDK: this, a mirror, or a "
+        "file that you have (file:///path/v2.41.0.251128.zip); {version} stands for the version.",
+    )
+    qairt_hosts: tuple[str, ...] = Field(
+        (),
+        description="Names of other hosts that this source may redirect a download to; by default there are none.",
     )
     datasets_source: Annotated[str, Field(pattern=r"^https?://")] = Field(
         "https://storage.googleapis.com/openimages",

@@ -55,3 +55,15 @@ def test_a_verification_compiles_for_real_and_is_followed(page: Page) -> None:
     card.get_by_role("button", name="Verify", exact=True).click()
     page.wait_for_url("**/toolchains#rvc2/openvino-2022.2.0")
     expect(card.locator(".standing")).to_contain_text("Done", timeout=180_000)
+
+
+def test_the_devices_own_sdk_is_installed_once_its_licence_is_accepted(page: Page, watch: Watch) -> None:
+    """Qualcomm's terms stand beside the box, and nothing is asked of its service before; nothing is installed here."""
+    page.goto("/toolchains")
+    card = page.locator("[id='rvc4/qairt-2.41.0.251128']")
+    expect(card).to_contain_text("the SDK is Qualcomm's, under its own terms")
+    expect(card.get_by_label("I accept the Qualcomm-AI-Stack")).not_to_be_checked()
+    expect(card).to_contain_text("install rvc4/qairt-2.41.0.251128 --accept-licence Qualcomm-AI-Stack")
+    watch.expected.add(422)
+    answer = page.request.post("/toolchains/rvc4/qairt-2.41.0.251128/install", form={"accept_licence": "AGPL-3.0"})
+    assert answer.status in (403, 422)

@@ -61,19 +61,21 @@ def table(found: list[Status]) -> Table:
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option(
     "--accept-licence", "accepted", multiple=True, metavar="NAME",
-    help="Accept a licence that has to be accepted by its name: AGPL-3.0, for sources/ultralytics.",
+    help="Accept a licence that has to be accepted by its name: AGPL-3.0 for sources/ultralytics, Qualcomm-AI-Stack "
+    "for Qualcomm's SDKs.",
 )  # fmt: skip
 def install(names: tuple[str, ...], accepted: tuple[str, ...]) -> None:
     """Make a toolchain's environment and verify it by real work.
 
     NAME is a full name (rvc2/openvino-2022.2.0), or a platform (rvc2) for its default toolchain. One that is there
-    is made anew.
+    is made anew. rvc4/qairt-2.41.0.251128, or any version of that shape, downloads Qualcomm's SDK, and goes on where
+    a download was cut.
     """
     settings = accepting(current(), *accepted)
     for toolchain in [catalog.find(name, settings) for name in names]:
         with progress(f"Installing {toolchain.name}") as watch:
             status = toolchain.install(watch)
-        click.echo(f"{status.name}: {status.state}, verified by a compilation; {status.folder}")
+        click.echo(f"{status.name}: {status.state} and verified; {status.folder}")
 
 
 @command.command()

@@ -132,9 +132,10 @@ def _rvc4() -> type[Platform]:
 
 
 def _rvc4_arguments(settings: Settings) -> Mapping[str, ReadArguments]:
-    from oakmill.toolchains.rvc4 import snpe_arguments
+    from oakmill.toolchains.rvc4 import sdk_install, snpe_arguments
 
-    read = partial(snpe_arguments.read, sdk=settings.qairt_root is not None, files=False)
+    has_sdk = settings.qairt_root is not None or bool(sdk_install.installed(settings))
+    read = partial(snpe_arguments.read, sdk=has_sdk, files=False)
     return {
         "snpe_onnx_to_dlc_args": lambda words: read(onnx_to_dlc=words),
         "snpe_dlc_quant_args": lambda words: read(quant=words),
@@ -153,8 +154,8 @@ def _rvc4_outcome(settings: Settings) -> Outcome:
         "A .dlc, which the device prepares for itself; executed here on x86 to prove its accuracy.",
         f"Compiled with your own SDK in {settings.qairt_root}."
         if settings.qairt_root
-        else "QAIRT versions other than the installed one need your own SDK (OAKMILL_QAIRT_ROOT). No device is here: "
-        "its speed cannot be measured.",
+        else "The QAIRT versions on devices (2.41.0, 2.32.6) need Qualcomm's SDK: installed once you accept its "
+        "licence, or your own (OAKMILL_QAIRT_ROOT). No device is here: its speed cannot be measured.",
     )
 
 

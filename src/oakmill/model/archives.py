@@ -8,7 +8,6 @@ import gzip
 import io
 import lzma
 import math
-import os
 import shutil
 import stat
 import tarfile
@@ -20,14 +19,13 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Self
 
 from oakmill.errors import BrokenModel, OutputError, OutputExists, SourceError, UnsafeSource
-from oakmill.files import atomic_folder
+from oakmill.files import atomic_folder, unsafe_name
 from oakmill.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 MAX_FILES = 10_000
-MAX_DEPTH = 16
 MAX_RATIO = 200  # weights shrink 10 times at best; a bomb of zeros 1000 times and more
 RATIO_FREE_BYTES = 64 << 20
 HEADER_BYTES = 1 << 20  # of one tar member: its name and attributes are read into memory whole
@@ -219,14 +217,9 @@ class _Ledger:
         self._entries += 1
         if self._entries > MAX_FILES:
             raise self.refuse(f"it holds more than {MAX_FILES} files and folders")
-        inner = PurePosixPath(name)
-        if inner.is_absolute() or ".." in inner.parts or "\\" in name:
-            raise self.refuse(f"{name!r} leads outside")
-        if len(inner.parts) > MAX_DEPTH or any(len(os.fsencode(part)) > 255 for part in inner.parts):
-            raise self.refuse(f"the name {name[:40]!r}... is too long")
-        if any(ord(letter) < 32 for letter in name):
-            raise self.refuse(f"the name {name!r} holds control characters")
-        return inner
+        if why := unsafe_name(name):
+            raise self.refuse(why)
+        return PurePosixPath(name)
 
 
 class _Metered(io.RawIOBase):

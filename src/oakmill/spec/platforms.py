@@ -128,7 +128,7 @@ _ROWS = (
             plain_numbers=True,
             no_constants=True,
         ),
-        tools=Tools("snpe_version", "rvc4/qairt-", ("2.41", "2.32.6"), "a Qualcomm SDK of yours: OAKMILL_QAIRT_ROOT"),
+        tools=Tools("snpe_version", "rvc4/qairt-"),
         yaml_block=RVC4,
         own_tools=("qairt_root",),
         offered={"target_precision": Precision.AUTO.value},

@@ -28,11 +28,12 @@ def rvc3(settings: Settings) -> list[Toolchain]:
 
 
 def rvc4(settings: Settings) -> list[Toolchain]:
-    """Qualcomm's public libraries, and its toolkit that learns weights."""
+    """Qualcomm's public libraries, its SDKs at the devices' versions, and its toolkit that learns weights."""
     from oakmill.toolchains.aimet.toolchain import Aimet
+    from oakmill.toolchains.rvc4 import sdk_install
     from oakmill.toolchains.rvc4.toolchain import Rvc4Toolchain
 
-    return [Rvc4Toolchain(settings), Aimet(settings)]
+    return [Rvc4Toolchain(settings), *sdk_install.every(settings), Aimet(settings)]
 
 
 def readers(settings: Settings) -> list[Toolchain]:
@@ -58,6 +59,8 @@ def all_toolchains(settings: Settings) -> list[Toolchain]:
 def find(name: str, settings: Settings) -> Toolchain:
     """The toolchain of that name ("rvc2/openvino-2022.2.0", "rvc2/openvino"), or a platform's default one ("rvc2").
 
+    Qualcomm's SDK is found at any version, whole ("rvc4/qairt-2.40.0.251030") or as far as it is told from others.
+
     Raises:
         ToolchainMissing: there is none of that name; the message lists those there are.
     """
@@ -65,5 +68,13 @@ def find(name: str, settings: Settings) -> Toolchain:
     for toolchain in known:
         if name.lower() in (toolchain.name, toolchain.name.rpartition("-")[0], toolchain.name.partition("/")[0]):
             return toolchain
+    if sdk := _sdk(name.lower(), settings):
+        return sdk
     names = ", ".join(toolchain.name for toolchain in known)
     raise ToolchainMissing(f"There is no toolchain {name!r}; known are: {names}.", subject=name)
+
+
+def _sdk(name: str, settings: Settings) -> Toolchain | None:
+    from oakmill.toolchains.rvc4 import sdk_install
+
+    return sdk_install.of_name(name, settings)

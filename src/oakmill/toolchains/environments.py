@@ -22,6 +22,8 @@ from oakmill.settings import Settings
 
 RECORD = "toolchain.json"
 LIBRARIES = "libraries"
+INTERPRETER = "bin/python"
+"""Where its Python is, unless its record names another place; "" there is none."""
 
 _NAME = re.compile(r"[a-z0-9]+/[a-z0-9][a-z0-9._-]*")
 
@@ -86,17 +88,31 @@ def verification(name: str, remedy: str) -> Iterator[None]:
 
 
 def remove(name: str, settings: Settings) -> bool:
-    """Remove the environment, whole or broken; False when there was none.
+    """Remove the environment, whole or broken, and what a download left; False when there was none of either.
 
     Raises:
         ToolchainMissing: its files cannot be removed.
     """
-    if not folder_of(name, settings).exists():
+    folder = folder_of(name, settings)
+    parts = list(folder.parent.glob(f"{part_of(name, settings).name}*"))
+    if not (folder.exists() or parts):
         return False
     with alone(name, settings, ignore), site_of(name, settings) as site:
-        # Out of its place first, so that no half of it is ever found there.
-        folder_of(name, settings).rename(site / "removed")
+        for part in parts:
+            part.unlink(missing_ok=True)
+        if folder.exists():
+            folder.rename(site / "removed")  # out of its place first, so that no half of it is ever found there
     return True
+
+
+def part_of(name: str, settings: Settings) -> Path:
+    """The file in which what an environment is made of arrives, where that is one archive.
+
+    Raises:
+        ToolchainMissing: that is no toolchain's name.
+    """
+    folder = folder_of(name, settings)
+    return folder.with_name(f".{folder.name}.part")
 
 
 def folder_of(name: str, settings: Settings) -> Path:
@@ -113,10 +129,11 @@ def folder_of(name: str, settings: Settings) -> Path:
 def _read(name: str, folder: Path) -> Environment:
     try:
         record = json.loads((folder / RECORD).read_text())
+        inner = str(record.get("interpreter", INTERPRETER))
         found = Environment(
             name=name,
             folder=folder,
-            python=folder / "bin" / "python",
+            python=folder / inner,
             libraries=folder / LIBRARIES if record["libraries"] else None,
             lock=str(record["lock"]),
             digest=str(record["digest"]),
@@ -124,7 +141,7 @@ def _read(name: str, folder: Path) -> Environment:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _broken(name, f"its {RECORD} cannot be read ({error})") from None
-    if not os.access(found.python, os.X_OK):
+    if inner and not os.access(found.python, os.X_OK):
         raise _broken(name, f"its Python is gone ({found.python.resolve()})")
     if found.libraries and not found.libraries.is_dir():
         raise _broken(name, f"its folder {LIBRARIES} is gone")

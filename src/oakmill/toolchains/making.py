@@ -89,9 +89,9 @@ def create(
         ToolchainMissing: uv or pip cannot get a package, or the wheels do not run on this machine.
         LimitExceeded: it took longer than the settings allow.
     """
-    _require_platform(name)
+    require_platform(name)
     with environments.alone(name, settings, watch) as waited:
-        there = _usable(name, settings) if waited else None
+        there = usable(name, settings) if waited else None
         if there and there.lock == contents.digest:
             return there
         with environments.site_of(name, settings) as site:
@@ -99,7 +99,12 @@ def create(
         return environments.require(name, settings, "")
 
 
-def _require_platform(name: str) -> None:
+def require_platform(name: str) -> None:
+    """That this machine is one that the vendors' tools run on.
+
+    Raises:
+        ToolchainMissing: it is not.
+    """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise ToolchainMissing(
             f"{name} runs on Linux on x86_64 only; this is {platform.system()} on {platform.machine()}.",
@@ -108,7 +113,8 @@ def _require_platform(name: str) -> None:
         )
 
 
-def _usable(name: str, settings: Settings) -> Environment | None:
+def usable(name: str, settings: Settings) -> Environment | None:
+    """The installed environment, or None where there is none that is whole."""
     try:
         return environments.load(name, settings)
     except ToolchainBroken:

@@ -9,6 +9,7 @@ from oakmill.processes import sandbox
 from oakmill.settings import Settings
 from oakmill.toolchains import environments
 from oakmill.toolchains.rvc3 import vendor
+from oakmill.toolchains.rvc4 import sdk_install
 
 
 def folders(settings: Settings) -> list[Path]:
@@ -16,9 +17,10 @@ def folders(settings: Settings) -> list[Path]:
     found = [settings.toolchains, settings.datasets, *settings.rvc2_libraries.values()]
     for record in settings.toolchains.glob(f"*/*/{environments.RECORD}"):
         found += sandbox.interpreter_folders(record.parent / "bin" / "python")
-    if settings.qairt_root:
+    if settings.qairt_root or sdk_install.installed(settings):
+        own = [settings.qairt_root] if settings.qairt_root else []
         pythons = [path.parent.parent for path in settings.pythons.values()]
-        found += [settings.qairt_root, *pythons, Path.home() / ".pyenv" / "versions"]
+        found += [*own, *pythons, Path.home() / ".pyenv" / "versions"]
     if compiler := vendor.configured(settings):
         found += compiler.reads
     return list(dict.fromkeys(expanded(path).absolute() for path in found))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import stat
 import zipfile
 import zlib
@@ -15,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from oakmill.calibration import label_names
 from oakmill.calibration.datasets.files import is_known
 from oakmill.errors import OutputError, SourceError, UnsafeSource
+from oakmill.files import unsafe_name
 
 MAX_FILES = 100_000
-MAX_DEPTH = 16
 MAX_RATIO = 200  # images are packed already; a bomb of zeros grows 1000 times
 RATIO_FREE_BYTES = 64 << 20
 DIRECTORY_BYTES = 64 << 20  # a zip's list of contents is read into memory whole
@@ -112,12 +111,8 @@ def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, budg
 def _checked(member: zipfile.ZipInfo, path: Path) -> PurePosixPath:
     """The member's name, once it is certain that it is a plain file or folder inside."""
     name = PurePosixPath(member.filename)
-    why = ""
-    if name.is_absolute() or ".." in name.parts or "\\" in member.filename or member.filename[1:2] == ":":
-        why = f"{member.filename!r} leads outside"
-    elif len(name.parts) > MAX_DEPTH or any(len(os.fsencode(part)) > 255 for part in name.parts):
-        why = f"the name {member.filename[:40]!r}... is too long"
-    elif not name.parts or any(ord(letter) < 32 for letter in member.filename):
+    why = unsafe_name(member.filename)
+    if not name.parts and not why:
         why = f"{member.filename!r} is no name for a file"
     elif stat.S_IFMT(member.external_attr >> 16) not in {0, stat.S_IFREG, stat.S_IFDIR}:
         why = f"{member.filename!r} is a link or not a plain file"

@@ -35,9 +35,9 @@ from oakmill.spec import Precision, Rvc4Spec
 from oakmill.spec.recipe import CalibrationRecord
 from oakmill.spec.rvc4 import PROOF_IMAGES, PROOF_SECONDS
 from oakmill.toolchains.aimet.toolchain import Aimet
-from oakmill.toolchains.base import Toolchain
+from oakmill.toolchains.base import Managed, Toolchain
 from oakmill.toolchains.door import RunnerError
-from oakmill.toolchains.rvc4 import failures, snpe_arguments, snpe_runtime, snpe_spec
+from oakmill.toolchains.rvc4 import failures, sdk_install, snpe_arguments, snpe_runtime, snpe_spec
 from oakmill.toolchains.rvc4.sdk import Sdk
 from oakmill.toolchains.rvc4.snpe_arguments import SnpeOptions
 from oakmill.toolchains.rvc4.toolchain import PUBLIC_VERSION, Compiled, Port, Rvc4Toolchain
@@ -97,17 +97,17 @@ class Rvc4(Platform):
             SpecError: values contradict each other.
             ToolchainMissing, VersionNotAvailable: there is nothing to compile with.
         """
-        sdk = Sdk.at(settings.qairt_root) if settings.qairt_root else None
+        sdk = sdk_install.used(spec, settings)
         options = snpe_arguments.read(
             spec.snpe_onnx_to_dlc_args, spec.snpe_dlc_quant_args, spec.snpe_dlc_graph_prepare_args, sdk=sdk is not None
         )
         spec, notes = snpe_spec.merge(spec, options)
         here = sdk.version if sdk else PUBLIC_VERSION
         if not snpe_runtime.same(spec.snpe_version, here) and "snpe_version" in spec.model_fields_set:
-            raise snpe_runtime.version_not_available(spec.snpe_version, PUBLIC_VERSION, sdk.version if sdk else None)
+            raise sdk_install.not_available(spec, settings, sdk)
         policy = snpe_runtime.cache_policy(spec.device_runtime, here, asked_by=options.cache_arguments)
         toolchain = Rvc4Toolchain(settings, here, sdk.libraries if sdk else None)
-        for tool in (toolchain, *_learning(spec, settings)):
+        for tool in (toolchain, *_besides(spec, settings)):
             tool.require()
         return cls(spec, settings, toolchain, options, policy, (*options.notes, *notes), sdk)
 
@@ -117,8 +117,8 @@ class Rvc4(Platform):
 
     @classmethod
     def needed(cls, spec: Rvc4Spec, settings: Settings, *, reads_ir: bool = False) -> list[Toolchain]:
-        """Qualcomm's public libraries, and what learns weights where that is asked for."""
-        return [Rvc4Toolchain(settings), *_learning(spec, settings)]
+        """Qualcomm's public libraries; the SDK of a version, and what learns weights, where they are asked for."""
+        return [Rvc4Toolchain(settings), *_besides(spec, settings)]
 
     @property
     def suffix(self) -> str:
@@ -133,8 +133,8 @@ class Rvc4(Platform):
 
     @property
     def toolchains(self) -> list[Toolchain]:
-        """Qualcomm's libraries, and what learns weights."""
-        return [self.toolchain, *_learning(self.spec, self.settings)]
+        """Qualcomm's libraries, the SDK that they are of, and what learns weights."""
+        return [self.toolchain, *_besides(self.spec, self.settings)]
 
     @property
     def calibrates(self) -> bool:
@@ -374,8 +374,8 @@ class Rvc4(Platform):
         }
 
 
-def _learning(spec: Rvc4Spec, settings: Settings) -> list[Aimet]:
-    return [Aimet(settings)] if spec.improve else []
+def _besides(spec: Rvc4Spec, settings: Settings) -> list[Managed]:
+    return [*sdk_install.needed(spec, settings), *([Aimet(settings)] if spec.improve else [])]
 
 
 def built_of(compiled: Compiled) -> Rvc4Built:

@@ -80,10 +80,13 @@ def cache_policy(device_runtime: str | None, compiler: str, *, asked_by: Sequenc
     return CachePolicy(True, compiler, f"made by QAIRT {compiler} for a device with QAIRT {device_runtime}")
 
 
-def version_not_available(version: str, installed: str, sdk_version: str | None = None) -> VersionNotAvailable:
+def version_not_available(
+    version: str, installed: str, sdk_version: str | None = None, command: str = ""
+) -> VersionNotAvailable:
     """The error for a SNPE/QAIRT version that can be had neither from the public package nor from the user's SDK.
 
-    `installed` is the public package's version, `sdk_version` that of the SDK that the user named, if any.
+    `installed` is the public package's version, `sdk_version` that of the SDK that the user named, if any; `command`
+    installs the SDK of the version that was asked for.
     """
     if sdk_version is not None:
         return VersionNotAvailable(
@@ -97,7 +100,8 @@ def version_not_available(version: str, installed: str, sdk_version: str | None 
     return VersionNotAvailable(
         f"SNPE {version} is not available: {reason}.",
         subject=version,
-        remedy=f"Name your own Qualcomm SDK {version} with --qairt-root; or omit --snpe-version: {installed} "
+        remedy=f"{f'Install it: {command}. Or name' if command else 'Name'} your own Qualcomm SDK {version} with "
+        f"--qairt-root; or omit --snpe-version: {installed} "
         "then makes a DLC without a prepared cache, which the device prepares when it loads it. That a device with "
         f"{version} does so is not proven.",
     )

@@ -1,0 +1,321 @@
+"""Qualcomm's SDK at a device's own version, as a toolchain: downloaded at the user's word, checked, and found again.
+
+The real archive was not tried, for the machine where this was written does not reach it; what is known of it is its
+address and its layout, from public build scripts. The tests serve an archive that is made up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from oakmill import files
+from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing, VersionNotAvailable
+from oakmill.processes.events import ToolEvent, Watcher
+from oakmill.settings import Settings
+from oakmill.spec import Rvc4Spec
+from oakmill.toolchains import environments, making, trusted
+from oakmill.toolchains.base import Managed
+from oakmill.toolchains.downloading import Download
+from oakmill.toolchains.environments import RECORD, Environment
+from oakmill.toolchains.making import Contents
+from oakmill.toolchains.rvc4.sdk import HOST, Sdk
+from oakmill.toolchains.rvc4.snpe_runtime import same, version_not_available
+from oakmill.toolchains.rvc4.toolchain import PUBLIC_VERSION, Rvc4Toolchain
+from oakmill.toolchains.unzipping import ArchiveRefused, unpack
+
+DEVICE_VERSIONS = ("2.41.0.251128", "2.32.6.250402")
+"""What OAK4 devices run, by depthai's own words."""
+LICENCE = "Qualcomm-AI-Stack"
+TERMS = "https://softwarecenter.qualcomm.com/catalog/item/Qualcomm_AI_Runtime_Community"
+
+_HERE = Path(__file__).parent
+_PREFIX = "rvc4/qairt-"
+_WHOLE = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{6}")
+_VERSION = re.compile(r"\d{1,3}(\.\d{1,6}){1,3}")
+_MANIFEST = "files.json"
+_MAGIC = b"PK\x03\x04"
+_FOLDERS = (("bin", HOST), ("lib", HOST), ("lib", "python"))
+_FILES = re.compile(r"sdk\.yaml|bin/(check-python-dependency|envsetup\.sh)|(LICEN[CS]E|NOTICE|\w*ReleaseNotes)[\w.]*")
+_FOREIGN = "windows-"
+_DEEPEST = 2
+"""How many folders the SDK lies deep in its archive at most: qairt/2.41.0.251128."""
+
+
+class QairtSdk(Managed):
+    """The public "community" SDK of one version, of which what runs on Linux on x86-64 is kept."""
+
+    package = _HERE
+    contents = Contents(_HERE / "requirements.lock")
+    licence = (
+        f"the SDK is Qualcomm's, under its own terms ({TERMS}, and LICENSE.pdf in the SDK): for developing your own "
+        "software, not to be handed on alone; Oakmill's own licence does not cover it"
+    )
+    accept = LICENCE
+
+    def __init__(self, settings: Settings, version: str) -> None:
+        super().__init__(settings)
+        self.version = version
+        self.name = f"{_PREFIX}{version}"
+        self.what = (
+            f"Qualcomm's SDK {version}, of the version on devices: its libraries, converter, quantizer and graph "
+            "preparation (more than 1 GB to download)"
+        )
+
+    @property
+    def source(self) -> str:
+        """The address of its archive."""
+        return self._settings.qairt_source.replace("{version}", self.version)
+
+    @property
+    def sdk(self) -> Sdk:
+        """The unpacked SDK.
+
+        Raises:
+            ToolchainMissing, ToolchainBroken: it is not installed, or not whole.
+        """
+        return Sdk.at(self.require().folder / self.version)
+
+    def check(self, environment: Environment) -> None:
+        """That the SDK has all its parts.
+
+        Raises:
+            ToolchainBroken: it has not.
+        """
+        try:
+            Sdk.at(environment.folder / self.version)
+        except ToolchainMissing as error:
+            message = f"{self.name} is installed but not whole: {error.message}"
+            raise ToolchainBroken(message, subject=self.name, remedy=self.remedy) from error
+
+    def make(self, watch: Watcher) -> Environment:
+        """Download it, or go on with that; check it against its first use; unpack it.
+
+        Raises:
+            LicenceNotAccepted: its licence is to be accepted first.
+            ToolchainMissing: it cannot be had here, is no SDK of that version, or has changed since its first use.
+        """
+        making.require_platform(self.name)
+        self.require_word()
+        watch(ToolEvent(line=self.licence))
+        with environments.alone(self.name, self._settings, watch) as waited:
+            there = making.usable(self.name, self._settings) if waited else None
+            return there or _Installation(self, self._settings, watch).run()
+
+    def prove(self, folder: Path) -> Mapping[str, Any]:
+        """That each file is as it was unpacked; and a model of 1 kB compiled with its libraries, where that can be."""
+        sdk, count = self.sdk, self._require_unchanged()
+        seen = {"sdk": sdk.version, "files": count}
+        writer = Rvc4Toolchain(self._settings, sdk.version, sdk.libraries)
+        try:
+            writer.require()
+        except ToolchainMissing:
+            return {**seen, "compiled": "nothing, for what writes with its libraries is missing: install rvc4"}
+        try:
+            return {**seen, **writer.prove(folder)}
+        except OakmillError as error:
+            raise ToolchainBroken(
+                f"{self.name} is installed whole, but nothing can be compiled with its libraries: {error.message}",
+                subject=self.name,
+                remedy="Omit --snpe-version, or ask for another one; SNPE arguments that only the SDK's own tools "
+                "carry out do not need this.",
+                log=error.log,
+            ) from error
+
+    def _require_unchanged(self) -> int:
+        folder = self.require().folder
+        try:
+            listed: dict[str, str] = json.loads((folder / _MANIFEST).read_text())
+            wrong = next((name for name, sum_ in listed.items() if files.file_sha256(folder / name) != sum_), "")
+        except (OSError, ValueError, AttributeError) as error:
+            raise self._changed(f"a file cannot be read: {error}") from error
+        if wrong:
+            raise self._changed(f"{wrong} is not what was unpacked")
+        return len(listed)
+
+    def _changed(self, what: str) -> ToolchainBroken:
+        message = f"{self.name} has changed since it was installed: {what}."
+        return ToolchainBroken(message, subject=self.name, remedy=f"{self.remedy} makes it anew")
+
+
+class _Installation:
+    """One installation, of a process that holds the right to it."""
+
+    def __init__(self, tool: QairtSdk, settings: Settings, watch: Watcher) -> None:
+        self.tool, self.settings, self.watch = tool, settings, watch
+
+    def run(self) -> Environment:
+        name = self.tool.name
+        trusted.known(name, self.settings)  # before a long download: whether it can be read
+        archive = self._fetched()
+        self._say("checking its sha256")
+        found = trusted.used_now(files.file_sha256(archive), archive.stat().st_size, self.tool.source)
+        try:
+            was_known = trusted.check(name, found, self.settings)
+            self._install(archive, found)
+        except (trusted.ArchiveChanged, ArchiveRefused):
+            self._download.forget()
+            raise
+        self._tell_trust(found, known=was_known)
+        self._download.forget()
+        return environments.require(name, self.settings, self.tool.remedy)
+
+    def _say(self, what: str) -> None:
+        self.watch(ToolEvent(what=what))
+
+    @cached_property
+    def _download(self) -> Download:
+        part = environments.part_of(self.tool.name, self.settings)
+        remedy = (
+            "Download it by hand, or from a mirror that you trust, and name it: "
+            f"OAKMILL_QAIRT_SOURCE=file:///path/v{self.tool.version}.zip {self.tool.remedy}"
+        )
+        return Download(self.tool.source, part, _MAGIC, remedy, self.watch, self.settings.qairt_hosts)
+
+    def _fetched(self) -> Path:
+        """The archive on this machine: the user's own file where the source is one."""
+        address = urlsplit(self.tool.source)
+        if address.scheme != "file":
+            self._download.fetch()
+            return self._download.part
+        path = Path(unquote(address.path))
+        if address.netloc not in ("", "localhost") or not path.is_file():
+            raise ToolchainMissing(
+                f"There is no file {self.tool.source}, which OAKMILL_QAIRT_SOURCE names.",
+                subject=self.tool.source,
+                remedy="Name the archive by its whole path: OAKMILL_QAIRT_SOURCE=file:///path/"
+                f"v{self.tool.version}.zip",
+            )
+        return path
+
+    def _install(self, archive: Path, found: trusted.Known) -> None:
+        """Unpack it beside its place, and move it in once it is an SDK of that version."""
+        name = self.tool.name
+        with environments.site_of(name, self.settings) as site:
+            made = site / "environment"
+            made.mkdir()
+            root = made / self.tool.version
+            self._say("unpacking")
+            unpack(archive, root, _place, self._download.remedy)
+            self._require_version(root)
+            self._say("recording")
+            (made / _MANIFEST).write_text(json.dumps(_sums(made, root), indent=0))
+            (made / RECORD).write_text(json.dumps(self._record(made, found), indent=1))
+            if trusted.known(name, self.settings) is None:
+                trusted.remember(name, found, self.settings)
+            files.move_in(made, environments.folder_of(name, self.settings), site)
+
+    def _require_version(self, root: Path) -> None:
+        for program in (root / "bin" / HOST).glob("*"):
+            program.chmod(0o755)
+        version = self.tool.version
+        try:
+            sdk = Sdk.at(root)
+        except ToolchainMissing as error:
+            reason = error.message.replace(str(root), "it").removesuffix(".")
+        else:
+            if same(sdk.version, version):
+                return
+            reason = f"it states the version {sdk.version}"
+        raise ArchiveRefused(
+            f"{self.tool.source} is not Qualcomm's SDK {version}: {reason}.",
+            subject=self.tool.source,
+            remedy=self._download.remedy,
+        )
+
+    def _record(self, made: Path, found: trusted.Known) -> dict[str, Any]:
+        manifest = (made / _MANIFEST).read_bytes()
+        return {
+            "format": 1,
+            "name": self.tool.name,
+            "digest": hashlib.sha256(found.sha256.encode() + manifest).hexdigest(),
+            "lock": found.sha256,
+            "interpreter": "",
+            "libraries": False,
+            "versions": {},
+            "archive": asdict(found),
+        }
+
+    def _tell_trust(self, found: trusted.Known, *, known: bool) -> None:
+        words = (
+            "as at its first use"
+            if known
+            else "written down: no sum is published to compare it with, so this first archive is trusted, and any "
+            "other of its name will be refused"
+        )
+        self.watch(ToolEvent(line=f"sha256 {found.sha256}, {found.bytes} bytes: {words}"))
+
+
+def _place(name: PurePosixPath) -> PurePosixPath | None:
+    """Where a member of the archive goes, below the SDK's own folder; None for what is not needed here."""
+    if any(part.startswith(_FOREIGN) for part in name.parts):
+        return None
+    for depth in range(min(_DEEPEST, len(name.parts) - 1) + 1):
+        inner = PurePosixPath(*name.parts[depth:])
+        if inner.parts[:2] in _FOLDERS or _FILES.fullmatch(str(inner)):
+            return inner
+    return None
+
+
+def _sums(made: Path, root: Path) -> dict[str, str]:
+    paths = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path.relative_to(made).as_posix(): files.file_sha256(path) for path in paths}
+
+
+def installed(settings: Settings) -> list[str]:
+    """The versions that are installed here, the newest build last."""
+    names = (folder.name.removeprefix("qairt-") for folder in sorted(settings.toolchains.glob("rvc4/qairt-*")))
+    return [name for name in names if _WHOLE.fullmatch(name)]
+
+
+def every(settings: Settings) -> list[QairtSdk]:
+    """Those of the versions on devices, and all others that are installed."""
+    return [QairtSdk(settings, version) for version in dict.fromkeys((*DEVICE_VERSIONS, *installed(settings)))]
+
+
+def of_version(version: str, settings: Settings) -> QairtSdk | None:
+    """The SDK that a version means; 2.41.0 means one that is installed, or on devices. None where it is no version."""
+    if not _VERSION.fullmatch(version):
+        return None
+    if _WHOLE.fullmatch(version):
+        return QairtSdk(settings, version)
+    found = [each for each in (*installed(settings), *DEVICE_VERSIONS) if same(each, version)]
+    return QairtSdk(settings, found[0]) if found else None
+
+
+def of_name(name: str, settings: Settings) -> QairtSdk | None:
+    """The SDK of that name, "rvc4/qairt-2.41.0.251128" or "rvc4/qairt-2.41.0"; None where it is none of one."""
+    return of_version(name.removeprefix(_PREFIX), settings) if name.startswith(_PREFIX) else None
+
+
+def needed(spec: Rvc4Spec, settings: Settings) -> list[QairtSdk]:
+    """The SDK that a conversion asks for by its version, if it is neither the public one's nor the user's own."""
+    if settings.qairt_root or "snpe_version" not in spec.model_fields_set or same(spec.snpe_version, PUBLIC_VERSION):
+        return []
+    found = of_version(spec.snpe_version, settings)
+    return [found] if found else []
+
+
+def used(spec: Rvc4Spec, settings: Settings) -> Sdk | None:
+    """The SDK whose libraries and tools a conversion uses: the user's own, or the installed one that it asks for.
+
+    Raises:
+        ToolchainMissing, ToolchainBroken: there is one, but not a whole one.
+    """
+    if settings.qairt_root:
+        return Sdk.at(settings.qairt_root)
+    here = [tool for tool in needed(spec, settings) if tool.version in installed(settings)]
+    return here[0].sdk if here else None
+
+
+def not_available(spec: Rvc4Spec, settings: Settings, sdk: Sdk | None) -> VersionNotAvailable:
+    """The error for a conversion whose version is neither the public one nor that of the SDK that is used."""
+    command = next((tool.remedy for tool in needed(spec, settings)), "")
+    return version_not_available(spec.snpe_version, PUBLIC_VERSION, sdk.version if sdk else None, command)
