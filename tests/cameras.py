@@ -40,6 +40,7 @@ class Recorded:
     system: str = "1.20.5"
     vanishes_after: int | None = None
     refuses: str = ""
+    refuses_start: str = ""
     is_busy: bool = False
     is_forbidden: bool = False
     answer_seconds: float = 0.0
@@ -162,6 +163,11 @@ class _Pipeline:
         network = self._real.create(_Network, self._device)
         _ALIVE.append(network)
         return network
+
+    def start(self) -> None:
+        if said := self._device.camera.refuses_start:
+            raise RuntimeError(said)
+        self._real.start()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)

@@ -29,6 +29,11 @@ class Benchmark:
     seconds: float
     method: str = METHOD
 
+    @property
+    def words(self) -> str:
+        """The numbers in a few words."""
+        return f"{self.fps:.1f} FPS, latency {self.latency_ms:.2f} ms median, {self.latency_p95_ms:.2f} ms p95"
+
     def as_dict(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)

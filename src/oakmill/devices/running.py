@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ AHEAD = 4
 """Messages that may wait on either side of the network: so that it never waits for this machine."""
 FIRST_SECONDS, EACH_SECONDS = 180.0, 30.0
 """How long the first outputs may take, for which a camera makes the network ready, and those of each further image."""
+LOG_SECONDS = 0.5
+"""How long the camera's log is waited for, where it failed before its first answer."""
 SLICE = timedelta(seconds=0.25)
 """Between two looks at whether the camera is there yet."""
 REMEDIES = {
@@ -36,11 +39,17 @@ class Said:
     """The last errors that the camera itself wrote into its log."""
 
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=20))
+    _heard: Event = field(default_factory=Event)
 
     def hear(self, message: Any) -> None:
         """Keep a message of the camera's, where it is an error."""
         if message.level.name in ("ERR", "CRITICAL"):
             self.lines.append(str(message.payload).strip())
+            self._heard.set()
+
+    def heard(self) -> bool:
+        """Whether it wrote any; the log may come a moment after the connection is closed."""
+        return self._heard.wait(LOG_SECONDS)
 
     @property
     def words(self) -> str:
@@ -132,16 +141,19 @@ class Running:
             raise self._failed("its connection was closed")
 
     def _failed(self, said: str) -> DeviceError:
-        """What it means that the pipeline does not go on: before the first answer, an error of the camera's own is of
-        the network that it was given."""
+        """What it means that the pipeline does not go on. Before the first answer, an error in the camera's own log, or
+        words of depthai's that are of no connection, are of the network that it was given."""
         words = self.identity.words
-        if not self._answered and self._said.lines:
-            return ModelRefused(
-                f"{words} does not take {self.model.archive.name}; it says: {self._said.words}",
-                subject=self.model.archive.name, remedy=REMEDIES.get(self.model.platform, ""), log=said,
-            )  # fmt: skip
-        lost = DeviceLost(f"{words} has vanished: {said}", subject=words, remedy=vendor.PLUGGED, log=self._said.words)
-        return lost if self._answered else vendor.of_words(said, words)
+        if self._answered:
+            lost = f"{words} has vanished: {said}"
+            return DeviceLost(lost, subject=words, remedy=vendor.PLUGGED, log=self._said.words)
+        told = vendor.of_words(said, words)
+        if not self._said.heard() and type(told) is not DeviceError:
+            return told
+        return ModelRefused(
+            f"{words} does not take {self.model.archive.name}; it says: {self._said.words or said}",
+            subject=self.model.archive.name, remedy=REMEDIES.get(self.model.platform, ""), log=said,
+        )  # fmt: skip
 
     def _silent(self) -> DeviceError:
         if not self._answered and self._said.lines:

@@ -100,6 +100,14 @@ FAILURES: dict[str, tuple[Recorded, type[OakmillError], str, str]] = {
         Recorded(answers, refuses="Failed to load DLC: model version 2.51 is newer than 2.32"),
         ModelRefused, "does not take tiny.rvc4.tar.xz; it says: Failed to load DLC", "--snpe-version",
     ),
+    "does not start with it": (
+        Recorded(answers, refuses_start="Network compiled for more shaves than there are"),
+        ModelRefused, "does not take tiny.rvc4.tar.xz; it says: Network compiled for more", "--snpe-version",
+    ),
+    "gone before it starts": (
+        Recorded(answers, refuses_start="Couldn't read data from stream: '__rpc_main' (X_LINK_ERROR)"),
+        DeviceLost, "has vanished: depthai says: Couldn't read data", "cable",
+    ),
     "gives other outputs": (
         Recorded(lambda given: {"other": np.zeros((1, 4), np.float32)}),
         DeviceError, "gives the outputs other", "verify",

@@ -23,6 +23,9 @@ from oakmill.settings import Settings
 from oakmill.spec import Resize
 from oakmill.spec.platforms import PLATFORMS
 
+FRAMES = 8
+"""Images that a benchmark takes in turn."""
+
 
 @dataclass(frozen=True)
 class Asked:

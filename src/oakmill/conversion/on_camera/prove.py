@@ -10,7 +10,7 @@ from pathlib import Path
 from oakmill import devices
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Observer, Progress, Stage, unobserved
-from oakmill.conversion.on_camera.feed import Asked, opened, tensors_of
+from oakmill.conversion.on_camera.feed import FRAMES, Asked, opened, tensors_of
 from oakmill.conversion.output import publish
 from oakmill.conversion.passport import QUANTIZED
 from oakmill.conversion.passport.agreement import Outputs
@@ -20,11 +20,12 @@ from oakmill.conversion.verify import Verified, trial
 from oakmill.conversion.verify.again import Look
 from oakmill.devices.camera import Identity
 from oakmill.errors import SpecError
+from oakmill.findings import Severity
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec
 
 NAME = "camera"
-STILL_OPEN = ("speed and power on the device were not measured",)
+STILL_OPEN = ("power on the device was not measured",)
 """What such a proof leaves open."""
 
 
@@ -41,6 +42,7 @@ def prove(
     given: Path,
     source: Path | None,
     asked: Asked,
+    seconds: float,
     *,
     settings: Settings,
     observer: Observer = unobserved,
@@ -52,6 +54,7 @@ def prove(
         given: an NN Archive with its recipe.
         source: the model that it was made of; by default looked for beside the file, by the recipe's digest.
         asked: the images, which should be those of the passport, or others that did not calibrate it.
+        seconds: how long its speed is measured, after a third of that to warm up.
         settings: where the toolchains are, and limits.
         observer: is told of the stages.
         install: makes the toolchains ready that a conversion with these parameters takes.
@@ -75,16 +78,25 @@ def prove(
         if look.found is None:
             look.result().require()
         with devices.opened(given, asked.camera, asked.threads) as running:
-            look.at_source(source, lambda subject: _with_camera(subject, running))
-            return _proved(look.result(), running.identity)
+            samples: list[Outputs] = []
+            look.at_source(source, lambda subject: _with_camera(subject, running, samples))
+            verified = look.result()
+            passport = _require_passport(verified)
+            progress.doing(f"measuring its speed for {seconds:g} s")
+            speed = devices.benchmark(running, samples, seconds, seconds / 3)
+            measured = MeasuredOn(running.identity, datetime.now(UTC).isoformat(timespec="seconds"), NAME, speed)
+            passport = replace(passport, measured_on=measured)
+            return Proved(replace(verified, passport=passport), passport, running.identity)
 
 
-def _with_camera(subject: Subject, running: devices.Running) -> Subject:
-    """With the camera as the last method, whose outputs are what a program gets."""
+def _with_camera(subject: Subject, running: devices.Running, first: list[Outputs]) -> Subject:
+    """With the camera as the last method, whose outputs are what a program gets; `first` gets the first samples."""
     tensors = tensors_of(running)
 
     def infer(samples: Sequence[Outputs]) -> Iterator[Outputs]:
-        return running.run(trial.cast(sample, tensors) for sample in samples)
+        given = [trial.cast(sample, tensors) for sample in samples]
+        first.extend(given[: FRAMES - len(first)])
+        return running.run(given)
 
     others = tuple(replace(method, as_device=False) for method in subject.methods)
     judging = [method for method in others if method.decides]  # of accuracy: a proof of equal graphs allows far less
@@ -101,15 +113,18 @@ def _with_camera(subject: Subject, running: devices.Running) -> Subject:
     return replace(subject, methods=(*others, own), not_proven=STILL_OPEN)
 
 
-def _proved(verified: Verified, device: Identity) -> Proved:
-    if verified.passport is None:
-        errors = [found for found in verified.findings if found.severity.rank]
-        said = errors[0] if errors else None
-        raise SpecError(
-            said.message if said else "nothing of this file can be compared with its source",
-            subject=str(verified.file),
-            remedy=said.remedy if said else "give --source MODEL",
-        )
-    measured = MeasuredOn(device, datetime.now(UTC).isoformat(timespec="seconds"), NAME)
-    passport = replace(verified.passport, measured_on=measured)
-    return Proved(replace(verified, passport=passport), passport, device)
+def _require_passport(verified: Verified) -> Passport:
+    """The passport.
+
+    Raises:
+        SpecError: there is none, for the reason that was found.
+    """
+    if verified.passport is not None:
+        return verified.passport
+    errors = [found for found in verified.findings if found.severity is Severity.ERROR]
+    said = errors[0] if errors else None
+    raise SpecError(
+        said.message if said else "nothing of this file can be compared with its source",
+        subject=str(verified.file),
+        remedy=said.remedy if said else "give --source MODEL",
+    )

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from oakmill import devices
 from oakmill.conversion.events import Observer, Progress, Stage, unobserved
-from oakmill.conversion.on_camera.feed import Asked, Feed, fed
+from oakmill.conversion.on_camera.feed import FRAMES, Asked, Feed, fed
 from oakmill.conversion.output import publish
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.face import BOX
@@ -24,8 +24,6 @@ from oakmill.settings import Settings
 
 DRAWN = "seen"
 """The folder of the images with what was found drawn in, beside those of the outputs."""
-FRAMES = 8
-"""Images that a benchmark takes in turn."""
 
 
 @dataclass(frozen=True)

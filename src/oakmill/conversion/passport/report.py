@@ -20,7 +20,7 @@ from oakmill.conversion.passport.metric import Real
 from oakmill.conversion.passport.parsers import ParserAgreement
 from oakmill.conversion.passport.pixels import DataUrl
 from oakmill.conversion.passport.tasks import FEW, ShownImage, TaskAgreement
-from oakmill.devices.camera import Identity
+from oakmill.devices import Benchmark, Identity
 from oakmill.findings import Finding, Severity, worst_of
 
 FP16_LARGEST = 65504.0
@@ -152,16 +152,17 @@ class Overflow:
 
 @dataclass(frozen=True)
 class MeasuredOn:
-    """The camera that ran the file, and when, as an ISO time; the check of that name has its numbers."""
+    """The camera that ran the file, when, as an ISO time, and how fast; the check of that name has its accuracy."""
 
     device: Identity
     when: str
     check: str
+    speed: Benchmark | None = None
 
     @property
     def words(self) -> str:
-        """Which camera with which firmware, and when."""
-        return f"measured on {self.device.words}, {self.when[:10]}"
+        """Which camera with which firmware, when, and how fast."""
+        return f"measured on {self.device.words}, {self.when[:10]}{f': {self.speed.words}' if self.speed else ''}"
 
 
 @dataclass(frozen=True)
