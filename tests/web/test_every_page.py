@@ -26,7 +26,7 @@ PAGES = (
     "/compare?with={result}&with={other}&with={source}", "/compare", "/datasets", "/datasets/{set}",
     "/datasets/named/random", "/toolchains", "/keys", "/troubleshooting", "/session", "/nowhere", "/quick",
     "/quick/{source}", "/instances/{source}/batch", "/instances/{source}/matrix", "/instances/{compared}/matrix",
-    "/workers", "/trash",
+    "/workers", "/trash", "/storage", "/storage?results=1",
     "/webhooks", "/device",
 )  # fmt: skip
 FAULTS = """async (rules) => {

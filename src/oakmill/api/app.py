@@ -26,6 +26,7 @@ from oakmill.api import (
     models,
     oauth,
     specs,
+    storage,
     teams,
     toolchains,
     trash,
@@ -43,7 +44,7 @@ from oakmill.settings import Settings
 PREFIX = "/api/v1"
 PARTS = (
     health, teams, models, variants, aliases, instances, files, documents, specs, conversions, jobs,
-    events, uploads, datasets, toolchains, keys, webhooks, oauth, trash,
+    events, uploads, datasets, toolchains, keys, webhooks, oauth, trash, storage,
 )  # fmt: skip
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,

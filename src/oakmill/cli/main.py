@@ -44,6 +44,7 @@ COMMANDS = {
     "keys": "Create, list and revoke the hub's keys, and its teams.",
     "users": "List, shut out and let in who signs in at the provider.",
     "webhooks": "Tell addresses of yours, signed, when jobs of a hub end.",
+    "retention": "Show and set for how long teams' results are kept, and what would go.",
     "backup": "Copy the hub of this machine into a folder, while it runs.",
     "restore": "Make an empty hub the one of a backup.",
     "cache": "Show and empty the cache of results.",
@@ -164,6 +165,8 @@ def _of_server(name: str) -> click.Command | None:
             from oakmill.cli.keys import command
         case "users":
             from oakmill.cli.users import command
+        case "retention":
+            from oakmill.cli.retention import command
         case "backup":
             from oakmill.cli.backup import command
         case "restore":

@@ -1,4 +1,4 @@
-"""What the hub answers of what is kept and how: aliases and their moves, and the trash."""
+"""What the hub answers of what is kept and how: aliases and their moves, the trash, and rules on results."""
 
 from __future__ import annotations
 
@@ -51,3 +51,27 @@ class Trashed(Answer):
     until: datetime | None = None
     who: str = Field("", description="The user, or else the key.")
     why: str = ""
+
+
+class DueResult(Answer):
+    """A result that a team's rule does not keep."""
+
+    id: str
+    model_id: str
+    name: str
+    platform: str
+    size: int
+    used: datetime = Field(description="When it was made or downloaded last.")
+
+
+class Storage(Answer):
+    """What a team stores in bytes, its rule on results, and what would go by it now."""
+
+    quota_bytes: int | None = None
+    used_bytes: int = 0
+    trash_bytes: int = Field(0, description="What of it nothing but the trash names.")
+    keep_results: int | None = None
+    keep_days: int | None = None
+    due: tuple[DueResult, ...] = Field((), description="The first thousand.")
+    due_count: int = 0
+    due_bytes: int = 0

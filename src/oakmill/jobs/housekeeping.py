@@ -24,9 +24,9 @@ from oakmill.jobs import workspace
 from oakmill.jobs.rounds import Rounds
 from oakmill.jobs.tables import Job, LogLine
 from oakmill.jobs.webhooks import deliverer
-from oakmill.registry import keys, models, trash
+from oakmill.registry import keys, models, retention, teams, trash
 from oakmill.registry.callers import HOUSEKEEPING
-from oakmill.registry.tables import AuditEntry, EndedSession
+from oakmill.registry.tables import AuditEntry, EndedSession, Team
 from oakmill.settings import Settings
 from oakmill.storage import blobs
 from oakmill.storage.blobs import BlobStore
@@ -53,8 +53,9 @@ class Housekeeper(Rounds):
     def tidy(self) -> bool:
         """Do all that is to be done, if it is due; whether it was."""
         with due(self._settings.hub / "tidied") as mine:
-            records = (self._quick, self._trash, self._logs, self._deliveries, self._audit, self._sessions, self._keys)
-            for step in (self._uploads_left, self._work_left, *records, self._bytes) if mine else ():
+            kept = (self._quick, self._retention, self._trash)
+            records = (self._logs, self._deliveries, self._audit, self._sessions, self._keys)
+            for step in (self._uploads_left, self._work_left, *kept, *records, self._bytes) if mine else ():
                 if not self._ending.is_set():
                     _attempt(step)
         return mine
@@ -68,6 +69,14 @@ class Housekeeper(Rounds):
 
     def _quick(self) -> None:
         self._repeat(lambda session: models.expire_quick(session, self._settings.quick_days))
+
+    def _retention(self) -> None:
+        with self._db.reading() as session:
+            wanted = [(team, model) for team in teams.listed(session) for model in retention.models_due(session, team)]
+        for team, model_id in wanted:
+            with self._db.session() as session:
+                mine = session.get_one(Team, team.id)
+                retention.run(session, mine, model_id, keep=self._settings.trash_days > 0)
 
     def _trash(self) -> None:
         days = timedelta(days=self._settings.trash_days)

@@ -153,7 +153,8 @@ def _hand_down(session: Session, model: Model) -> None:
 def count_download(session: Session, model_id: str, instance_id: str) -> None:
     """One download more of the instance and its model; that is no change of theirs."""
     for kind, row_id in ((Model, model_id), (Instance, instance_id)):
-        more = {"downloads": kind.downloads + 1, "updated": kind.updated}
+        more: dict[str, Any] = {"downloads": kind.downloads + 1, "updated": kind.updated}
+        more |= {"used": now()} if kind is Instance else {}
         session.execute(update(kind).where(kind.id == row_id).values(more))
 
 

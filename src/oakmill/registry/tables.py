@@ -93,7 +93,7 @@ class Team(Timed, Base):
     """A group that owns models. `quota_bytes` bounds what it stores; None is no bound.
 
     `highest_priority` bounds what its keys may give their jobs, `most_running` how many of them run at once; `served`
-    is when the last one began.
+    is when the last one began. `keep_results` and `keep_days` are the rule of `retention`; None for both is none.
     """
 
     __tablename__ = "teams"
@@ -104,6 +104,8 @@ class Team(Timed, Base):
     highest_priority: Mapped[int] = mapped_column(default=100, server_default="100")
     most_running: Mapped[int | None] = mapped_column()
     served: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    keep_results: Mapped[int | None] = mapped_column()
+    keep_days: Mapped[int | None] = mapped_column()
 
 
 class User(Timed, Base):
@@ -288,7 +290,8 @@ class Instance(Seen, Timed, Base):
     """One file for one platform: uploaded, or converted from a parent by a job.
 
     `model_type` is HubAI's word: ONNX, IR, TFLITE, PYTORCH, RVC2, RVC3, RVC4. `facts` is what inspecting the file
-    found: tensors, opset, size, heads. `parameters` is the effective spec of the conversion.
+    found: tensors, opset, size, heads. `parameters` is the effective spec of the conversion. `used` is when it was
+    downloaded last.
     """
 
     __tablename__ = "instances"
@@ -318,6 +321,7 @@ class Instance(Seen, Timed, Base):
     tags: Mapped[list[str]] = mapped_column(JSON, default=list)
     yolo_version: Mapped[str | None] = mapped_column(String(32))
     downloads: Mapped[int] = mapped_column(default=0)
+    used: Mapped[datetime | None] = mapped_column(UtcDateTime)
     model: Mapped[Model] = relationship(lazy="raise")
     variant: Mapped[Variant] = relationship(lazy="raise")
     version: Mapped[Version] = relationship(lazy="raise")

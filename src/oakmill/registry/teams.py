@@ -49,6 +49,20 @@ def change(
     return team
 
 
+def keep(session: Session, slug: str, *, results: int | None, days: int | None) -> Team:
+    """Set the rule of `retention`: how many results of each variant and platform are kept, and for how many days.
+
+    What either keeps, stays; None for both keeps all.
+
+    Raises:
+        NotFound: There is no such team.
+    """
+    team = named(session, slug)
+    team.keep_results, team.keep_days = results, days
+    session.flush()
+    return team
+
+
 def named(session: Session, slug: str) -> Team:
     """The team of that slug or identifier; for the operator only.
 

@@ -40,14 +40,16 @@ _KINDS: dict[str, type[Deletable] | type[Dataset]] = {
 _ABOVE = ("model", "variant", "version")
 
 
-def remove(session: Session, caller: Caller, row: Deletable, *, force: bool, keep: bool) -> Trash | None:
+def remove(
+    session: Session, caller: Caller, row: Deletable, *, force: bool, keep: bool, why: str = DELETED
+) -> Trash | None:
     """Delete the row: into the trash, or for good.
 
     Raises:
         NotFound, Conflict: as `put`.
     """
     if keep:
-        return put(session, caller, row, force=force)
+        return put(session, caller, row, force=force, why=why)
     deletion.delete(session, row, force=force)
     return None
 

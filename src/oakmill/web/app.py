@@ -31,6 +31,7 @@ from oakmill.web.pages import (
     removal,
     session,
     sights,
+    storage,
     toolchains,
     trash,
     troubleshooting,
@@ -42,7 +43,7 @@ from oakmill.web.routing import Nowhere
 PARTS = (
     assets, session, models, sights, removal, aliases, arrival, card, instances, convert, batch, matrix, quick,
     conversions, jobs, job_actions, evidence, troubleshooting, examples, compare, datasets, toolchains, keys, graph,
-    colours, docs, workers, webhooks, device, trash,
+    colours, docs, workers, webhooks, device, trash, storage,
 )  # fmt: skip
 """In the order in which their routes are tried."""
 

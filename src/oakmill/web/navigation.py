@@ -71,7 +71,10 @@ def uncounted(path: str) -> list[Item]:
 _BELOW = {
     "/models": ("/instances/", "/compare", "/trash"),
     "/conversions": ("/jobs/", "/troubleshooting", "/workers"),
-    "/keys": ("/webhooks",),
+    "/keys": (
+        "/webhooks",
+        "/storage",
+    ),
 }
 """Pages that belong to an entry although their address does not begin with its."""
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from oakmill.jobs import housekeeping, workspace
 from oakmill.jobs.housekeeping import Housekeeper, due
 from oakmill.jobs.tables import LogLine
-from oakmill.registry.tables import AuditEntry
+from oakmill.registry import teams
+from oakmill.registry.tables import AuditEntry, Instance, InstanceFile, Trash
 from oakmill.storage.database import now
 from oakmill.storage.stores import open_store
 from oakmill.storage.tables import Upload
@@ -101,3 +102,30 @@ def test_what_fails_is_told_and_the_rest_is_done(
     assert keeper.tidy()
     assert count(hub, AuditEntry) == 0
     assert "work_left could not be done" in caplog.text
+
+
+def test_rules_on_results_are_followed_and_the_trash_is_emptied(hub: Hub, keeper: Housekeeper) -> None:
+    with hub.db.session() as session:
+        source = session.scalars(select(Instance)).first()
+        assert source is not None
+        for number in range(3):
+            at = now() - timedelta(days=40 + number)
+            made = {"model_id": source.model_id, "variant_id": source.variant_id, "version_id": source.version_id}
+            row = Instance(
+                id=f"aimi_made{number}", **made, team_id=source.team_id, name="result", slug="r", model_type="RVC2",
+                origin="converted", status="available", parent_id=source.id, job_id="aij_9", created=at, updated=at,
+            )  # fmt: skip
+            session.add(row)
+            session.add(
+                InstanceFile(id=f"aimf_made{number}", instance_id=row.id, name="a.blob", sha256="ab" * 32, size=9)
+            )
+        teams.keep(session, source.team_id, results=1, days=None)
+    assert keeper.tidy()
+    with hub.db.session() as session:
+        assert sorted(map(str, session.scalars(select(Trash.instance_id)))) == ["aimi_made1", "aimi_made2"]
+        session.execute(update(Trash).values(at=now() - LONG_AGO))
+    os.utime(hub.settings.hub / "tidied", (0, 0))
+    assert keeper.tidy()
+    with hub.db.reading() as session:
+        assert session.get(Instance, "aimi_made0") is not None and session.get(Instance, "aimi_made1") is None
+        assert not session.scalars(select(Trash)).all()
