@@ -99,6 +99,16 @@ def create(
         return environments.require(name, settings, "")
 
 
+def fill(into: Path, name: str, contents: Contents, interpreter: Path, settings: Settings, watch: Watcher) -> None:
+    """Make a virtual environment in the new folder `into`, which is part of the environment of that name.
+
+    Raises:
+        ToolchainMissing: uv or pip cannot get a package, or the wheels do not run on this machine.
+        LimitExceeded: it took longer than the settings allow.
+    """
+    _Build(name, contents, interpreter, settings, watch, into.parent).fill(into)
+
+
 def require_platform(name: str) -> None:
     """That this machine is one that the vendors' tools run on.
 
@@ -143,12 +153,13 @@ class _Build:
 
     def make(self) -> None:
         made = self._made
-        self._fill(made)
+        self.fill(made)
         record = self._describe(made)
         (made / RECORD).write_text(json.dumps(record, indent=1))
         files.move_in(made, environments.folder_of(self.name, self.settings), self.site)
 
-    def _fill(self, made: Path) -> None:
+    def fill(self, made: Path) -> None:
+        """Make a virtual environment in the folder `made`, and install all that belongs into it."""
         # A lock is whole: what packages say that they require is not asked (openvino-dev names dozens for other tools).
         install = ("pip", "install", "--require-hashes", "--no-deps", "--python", made / "bin" / "python")
         self._uv("venv", "--relocatable", "--no-project", "--python", self.interpreter, made)

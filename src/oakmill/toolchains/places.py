@@ -9,14 +9,15 @@ from oakmill.processes import sandbox
 from oakmill.settings import Settings
 from oakmill.toolchains import environments
 from oakmill.toolchains.rvc3 import vendor
-from oakmill.toolchains.rvc4 import sdk_install
+from oakmill.toolchains.rvc4 import sdk_install, sdk_python
 
 
 def folders(settings: Settings) -> list[Path]:
     """The toolchains with their interpreters, calibration sets, and the user's own SDKs; some may not exist."""
     found = [settings.toolchains, settings.datasets, *settings.rvc2_libraries.values()]
     for record in settings.toolchains.glob(f"*/*/{environments.RECORD}"):
-        found += sandbox.interpreter_folders(record.parent / "bin" / "python")
+        for python in (environments.INTERPRETER, sdk_python.OWN):
+            found += sandbox.interpreter_folders(record.parent / python)
     if settings.qairt_root or sdk_install.installed(settings):
         own = [settings.qairt_root] if settings.qairt_root else []
         pythons = [path.parent.parent for path in settings.pythons.values()]

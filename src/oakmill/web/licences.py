@@ -43,7 +43,8 @@ def groups(settings: Settings) -> dict[str, list[Work]]:
 
 
 def _sites(folder: Path) -> list[Path]:
-    return [*folder.glob("lib/python*/site-packages"), folder / environments.LIBRARIES]
+    inner = "lib/python*/site-packages"
+    return [*folder.glob(inner), *folder.glob(f"python/{inner}"), folder / environments.LIBRARIES]
 
 
 def _pages() -> Iterator[Work]:

@@ -22,7 +22,7 @@ VERSION = "2.41.0.251128"
 ROOT = f"qairt/{VERSION}"
 
 
-def parts_of_a_made_up_sdk(stated: str = "2.41.0") -> dict[str, bytes]:
+def parts_of_a_made_up_sdk(stated: str = "2.41.0", python: str = "36") -> dict[str, bytes]:
     """The files of no real SDK, by their names in the archive; some of them are not needed on this kind of machine."""
     tools = ("snpe-onnx-to-dlc", "snpe-dlc-quant", "snpe-dlc-graph-prepare", "snpe-dlc-info")
     return {
@@ -30,7 +30,7 @@ def parts_of_a_made_up_sdk(stated: str = "2.41.0") -> dict[str, bytes]:
         **{f"{ROOT}/lib/{HOST}/{name}": b"made up " * 200 for name in LIBRARIES},
         f"{ROOT}/lib/python/qti/__init__.py": b"",
         f"{ROOT}/lib/python/qti/windows-x86_64/big.pyd": b"not needed",
-        f"{ROOT}/lib/python/qti/linux-x86_64/libPyIrGraph36.so": b"",
+        f"{ROOT}/lib/python/qti/linux-x86_64/libPyIrGraph{python}.so": b"",
         f"{ROOT}/lib/aarch64-android/libQnnHtp.so": b"not needed",
         f"{ROOT}/bin/check-python-dependency": b"",
         f"{ROOT}/docs/index.html": b"not needed",

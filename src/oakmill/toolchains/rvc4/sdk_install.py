@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
@@ -26,6 +27,7 @@ from oakmill.toolchains.base import Managed
 from oakmill.toolchains.downloading import Download
 from oakmill.toolchains.environments import RECORD, Environment
 from oakmill.toolchains.making import Contents
+from oakmill.toolchains.rvc4 import sdk_python
 from oakmill.toolchains.rvc4.sdk import HOST, Sdk
 from oakmill.toolchains.rvc4.snpe_runtime import same, version_not_available
 from oakmill.toolchains.rvc4.toolchain import PUBLIC_VERSION, Rvc4Toolchain
@@ -53,7 +55,7 @@ class QairtSdk(Managed):
     """The public "community" SDK of one version, of which what runs on Linux on x86-64 is kept."""
 
     package = _HERE
-    contents = Contents(_HERE / "requirements.lock")
+    contents = Contents(sdk_python.LOCKS["3.10"])
     licence = (
         f"the SDK is Qualcomm's, under its own terms ({TERMS}, and LICENSE.pdf in the SDK): for developing your own "
         "software, not to be handed on alone; Oakmill's own licence does not cover it"
@@ -205,9 +207,10 @@ class _Installation:
             self._say("unpacking")
             unpack(archive, root, _place, self._download.remedy)
             self._require_version(root)
+            python = self._make_python(root)
             self._say("recording")
             (made / _MANIFEST).write_text(json.dumps(_sums(made, root), indent=0))
-            (made / RECORD).write_text(json.dumps(self._record(made, found), indent=1))
+            (made / RECORD).write_text(json.dumps(self._record(made, found, python), indent=1))
             if trusted.known(name, self.settings) is None:
                 trusted.remember(name, found, self.settings)
             files.move_in(made, environments.folder_of(name, self.settings), site)
@@ -230,14 +233,27 @@ class _Installation:
             remedy=self._download.remedy,
         )
 
-    def _record(self, made: Path, found: trusted.Known) -> dict[str, Any]:
+    def _make_python(self, root: Path) -> str:
+        """The version of the Python made for its converter; "" where there is none, which is told: all else works."""
+        try:
+            if version := sdk_python.make(root, self.tool.name, self.settings, self.watch):
+                return version
+            why = f"what one of its versions ({', '.join(sdk_python.versions(root))}) needs is not known"
+        except ToolchainMissing as error:
+            shutil.rmtree(root.parent / sdk_python.OWN.parts[0], ignore_errors=True)
+            why = error.message
+        self.watch(ToolEvent(line=f"No Python was made for its snpe-onnx-to-dlc, which few conversions ask for: {why}"))
+        return ""
+
+    def _record(self, made: Path, found: trusted.Known, python: str) -> dict[str, Any]:
         manifest = (made / _MANIFEST).read_bytes()
         return {
             "format": 1,
             "name": self.tool.name,
             "digest": hashlib.sha256(found.sha256.encode() + manifest).hexdigest(),
             "lock": found.sha256,
-            "interpreter": "",
+            "python": python,
+            "interpreter": sdk_python.OWN.as_posix() if python else "",
             "libraries": False,
             "versions": {},
             "archive": asdict(found),

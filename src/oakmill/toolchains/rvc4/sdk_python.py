@@ -12,10 +12,18 @@ from oakmill.processes import sandbox
 from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.tree import ask
 from oakmill.settings import Settings
-from oakmill.toolchains import interpreters
+from oakmill.toolchains import interpreters, making
 
 PACKAGES = ("numpy", "onnx", "pandas", "yaml", "packaging")
 """What the converter cannot start without; the SDK's bin/check-python-dependency knows all."""
+
+LOCKS = {"3.10": Path(__file__).parent / "sdk-python-3.10.lock"}
+"""What is installed for the converter of an SDK that Oakmill downloads, for each Python that this is known of.
+
+Public build scripts name these packages; that they do with a real SDK was not tried.
+"""
+OWN = Path("python", "bin", "python")
+"""The interpreter that was made for an SDK, beside its folder."""
 
 _EXTENSION = re.compile(r"libPyIrGraph(3)(\d+)\.so$")
 _USUAL = ("3.10", "3.8")
@@ -47,6 +55,21 @@ def versions(root: Path) -> tuple[str, ...]:
     return tuple(f"{major}.{minor}" for major, minor in sorted(found, reverse=True)) or _USUAL
 
 
+def make(root: Path, name: str, settings: Settings, watch: Watcher) -> str:
+    """Make a Python for the converter beside the SDK's folder; returns its version, "" where none is known to do.
+
+    Raises:
+        ToolchainMissing: such a Python, or a package of it, cannot be had here.
+    """
+    for version in versions(root):
+        if lock := LOCKS.get(version):
+            found = interpreters.find(version, settings, watch)
+            into = root.parent / OWN.parts[0]
+            making.fill(into, name, making.Contents(lock), found, settings, watch)
+            return version
+    return ""
+
+
 def converter_python(root: Path, settings: Settings, watch: Watcher = ignore) -> Python:
     """A Python of one of those versions with the packages that the converter needs.
 
@@ -57,7 +80,7 @@ def converter_python(root: Path, settings: Settings, watch: Watcher = ignore) ->
     """
     wanted = versions(root)
     looked: list[str] = []
-    for version, program in _candidates(wanted, settings, watch, looked):
+    for version, program in _candidates(root, wanted, settings, watch, looked):
         code, answer = ask([program, "-s", "-c", _WHAT_IS_THERE, *PACKAGES], _SECONDS)
         lines = [*answer.splitlines(), "", ""]
         if code != 0 or lines[0] != version:
@@ -75,13 +98,15 @@ def converter_python(root: Path, settings: Settings, watch: Watcher = ignore) ->
 
 
 def _candidates(
-    wanted: tuple[str, ...], settings: Settings, watch: Watcher, looked: list[str]
+    root: Path, wanted: tuple[str, ...], settings: Settings, watch: Watcher, looked: list[str]
 ) -> Iterator[tuple[str, Path]]:
-    """The interpreters to try: those that the setting names as they are, then what else is found here."""
+    """The interpreters to try: those that the setting names as they are, the SDK's own, and what else is here."""
     named = {version: settings.pythons[version] for version in wanted if version in settings.pythons}
     yield from ((version, path.absolute()) for version, path in named.items())
     if named:
         return
+    own = root.parent / OWN
+    yield from ((version, own) for version in wanted if version in LOCKS and own.is_file())
     for version in wanted:
         try:
             yield version, interpreters.find(version, settings, watch)

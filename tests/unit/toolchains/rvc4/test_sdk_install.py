@@ -24,11 +24,12 @@ from oakmill.spec import Rvc4Spec
 from oakmill.toolchains import catalog, downloading, environments, places, trusted
 from oakmill.toolchains.base import State
 from oakmill.toolchains.installing import accepting, missing
-from oakmill.toolchains.rvc4 import sdk_install
+from oakmill.toolchains.rvc4 import sdk_install, sdk_python
 from oakmill.toolchains.rvc4.sdk import HOST
 from oakmill.toolchains.rvc4.sdk_install import LICENCE, QairtSdk
 from oakmill.toolchains.unzipping import ArchiveRefused
 from tests.unit.toolchains.archive_server import ROOT, VERSION, Service, parts_of_a_made_up_sdk, serving, zipped
+from tests.unit.toolchains.test_environments import OURS, wheel
 
 NAME = f"rvc4/qairt-{VERSION}"
 
@@ -235,6 +236,41 @@ def test_the_command_installs_lists_verifies_and_removes_it(
     assert next(row["state"] for row in listed if row["name"] == NAME) == "installed"
     assert "works; sdk 2.41.0, files 13" in run.invoke(command, ["verify", NAME]).output
     assert "removed" in run.invoke(command, ["remove", NAME]).output
+
+
+# its Python
+
+
+def test_a_python_with_what_its_converter_needs_is_made_for_it(
+    service: Service, home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the real uv, from a wheel of our own."""
+    lock = tmp_path / "own.lock"
+    lock.write_text(f"--no-index\n--find-links {tmp_path}\n{wheel(tmp_path, 'converting')}")
+    monkeypatch.setattr(sdk_python, "LOCKS", {OURS: lock})
+    monkeypatch.setattr(sdk_python, "PACKAGES", ("converting",))
+    service.data = zipped(parts_of_a_made_up_sdk(python=OURS.replace(".", "")))
+    tool = QairtSdk(home, VERSION)
+    tool.install()
+    python = sdk_python.converter_python(tool.sdk.root, home)
+    assert python.program == home.toolchains / NAME / "python" / "bin" / "python"
+    assert set(python.folders) <= set(places.folders(home)) | {home.toolchains / NAME / "python"}
+    python.program.unlink()
+    assert tool.status().state is State.BROKEN
+
+
+def test_without_such_a_python_all_else_is_installed_and_that_is_told(
+    service: Service, home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sdk_python, "LOCKS", {"3.5": tmp_path / "none.lock"})
+    own = home.model_copy(update={"pythons": {"3.5": Path("/bin/false")}})
+    for data, why in ((parts_of_a_made_up_sdk(python="35"), "does not run"), (None, "is not known")):
+        service.data = zipped(data) if data else zipped(parts_of_a_made_up_sdk(python="37"))
+        trusted.record_of(NAME, home).unlink(missing_ok=True)
+        told: list[ToolEvent] = []
+        assert QairtSdk(own, VERSION).install(told.append).state is State.INSTALLED
+        (line,) = (event.line for event in told if event.line.startswith("No Python was made"))
+        assert why in line
 
 
 # conversions
