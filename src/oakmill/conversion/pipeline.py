@@ -18,7 +18,7 @@ from oakmill.conversion.converted import Converted
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Observer, Progress, Stage, failing_in, unobserved
 from oakmill.conversion.output import nn_archive, publish
-from oakmill.conversion.passport import Passport, bar, page, pixels
+from oakmill.conversion.passport import Passport, bar, page, thumbnails
 from oakmill.conversion.passport.ladder import Rung
 from oakmill.conversion.platform import Built, Images, Network, Platform
 from oakmill.conversion.prepare import Prepared
@@ -145,7 +145,7 @@ def _convert(  # noqa: PLR0913 - what a conversion is told
             passport = replace(passport, cost=platform.cost(network, built), layers=network.layers)
             platform.require_fit(passport)
             passport = _judged(passport, spec, built, tried, progress)
-            passport = replace(passport, thumbnails=_thumbnails(passport, images))
+            passport = replace(passport, thumbnails=thumbnails.of(passport, images))
         documents = _documents(work, names.stem, _page(spec, source, passport, recipe), passport, recipe)
         files = {names.result: archive or built.file, **_parts(built, archive), **documents}
         with failing_in(Stage.PUBLISH):
@@ -212,13 +212,6 @@ def _for_people(name: str, value: Any) -> Any:
     if name == "class_names":
         return in_words(value)
     return Path(value).name if name in _FILES and isinstance(value, str) else value
-
-
-def _thumbnails(passport: Passport, images: Images) -> dict[str, str]:
-    """The images on which the two models differ most, and those that show best what they do, small."""
-    drawn = [*(task.worst for _, task in passport.shown), *(row.worst for row in passport.parsers), passport.best]
-    worst = {item.image for items in drawn for item in items}
-    return {name: pixels.thumbnail(image) for name, image in images.held_out.thumbnails(worst).items()}
 
 
 def _recipe(

@@ -10,9 +10,10 @@ from pathlib import Path
 from oakmill import devices
 from oakmill.conversion.depthai import Depthai
 from oakmill.conversion.events import Observer, Progress, Stage, unobserved
+from oakmill.conversion.images.samples import Images
 from oakmill.conversion.on_camera.feed import FRAMES, Asked, opened, tensors_of
 from oakmill.conversion.output import publish
-from oakmill.conversion.passport import QUANTIZED
+from oakmill.conversion.passport import QUANTIZED, thumbnails
 from oakmill.conversion.passport.agreement import Outputs
 from oakmill.conversion.passport.measure import Method, Subject, by_toolchain
 from oakmill.conversion.passport.report import MeasuredOn, Passport
@@ -78,39 +79,52 @@ def prove(
         if look.found is None:
             look.result().require()
         with devices.opened(given, asked.camera, asked.threads) as running:
-            samples: list[Outputs] = []
-            look.at_source(source, lambda subject: _with_camera(subject, running, samples))
+            camera = _Camera(running)
+            look.at_source(source, camera.beside)
             verified = look.result()
-            passport = _require_passport(verified)
             progress.doing(f"measuring its speed for {seconds:g} s")
-            speed = devices.benchmark(running, samples, seconds, seconds / 3)
-            measured = MeasuredOn(running.identity, datetime.now(UTC).isoformat(timespec="seconds"), NAME, speed)
-            passport = replace(passport, measured_on=measured)
+            passport = camera.measured(_require_passport(verified), seconds)
             return Proved(replace(verified, passport=passport), passport, running.identity)
 
 
-def _with_camera(subject: Subject, running: devices.Running, first: list[Outputs]) -> Subject:
-    """With the camera as the last method, whose outputs are what a program gets; `first` gets the first samples."""
-    tensors = tensors_of(running)
+class _Camera:
+    """What the camera has in a passport: a method, its speed, and the images that are shown."""
 
-    def infer(samples: Sequence[Outputs]) -> Iterator[Outputs]:
+    def __init__(self, running: devices.Running) -> None:
+        self._running = running
+        self._first: list[Outputs] = []
+        self._images: Images | None = None
+
+    def beside(self, subject: Subject) -> Subject:
+        """With the camera as the last method, whose outputs are what a program gets."""
+        self._images = subject.images
+        others = tuple(replace(method, as_device=False) for method in subject.methods)
+        judging = [method for method in others if method.decides]  # of accuracy: a proof of equal graphs allows less
+        own = Method(
+            NAME,
+            f"the finished file on {self._running.identity.words}, against the source model",
+            by_toolchain(subject.prepared, self._infer),
+            subject.source,
+            judging[0].bounds if judging else QUANTIZED,
+            looks=True,
+            encodings=judging[0].encodings if judging else {},
+            as_device=True,
+        )
+        return replace(subject, methods=(*others, own), not_proven=STILL_OPEN)
+
+    def _infer(self, samples: Sequence[Outputs]) -> Iterator[Outputs]:
+        tensors = tensors_of(self._running)
         given = [trial.cast(sample, tensors) for sample in samples]
-        first.extend(given[: FRAMES - len(first)])
-        return running.run(given)
+        self._first += given[: FRAMES - len(self._first)]
+        return self._running.run(given)
 
-    others = tuple(replace(method, as_device=False) for method in subject.methods)
-    judging = [method for method in others if method.decides]  # of accuracy: a proof of equal graphs allows far less
-    own = Method(
-        NAME,
-        f"the finished file on {running.identity.words}, against the source model",
-        by_toolchain(subject.prepared, infer),
-        subject.source,
-        judging[0].bounds if judging else QUANTIZED,
-        looks=True,
-        encodings=judging[0].encodings if judging else {},
-        as_device=True,
-    )
-    return replace(subject, methods=(*others, own), not_proven=STILL_OPEN)
+    def measured(self, passport: Passport, seconds: float) -> Passport:
+        """With the camera's name and speed, and the images that it shows."""
+        assert self._images is not None
+        speed = devices.benchmark(self._running, self._first, seconds, seconds / 3)
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        on = MeasuredOn(self._running.identity, when, NAME, speed)
+        return replace(passport, measured_on=on, thumbnails=thumbnails.of(passport, self._images))
 
 
 def _require_passport(verified: Verified) -> Passport:
