@@ -180,9 +180,15 @@ def make_postgres(folder: Path, user: str | None) -> None:
 
 
 @contextmanager
-def postgres(folder: Path, user: str | None, end: signal.Signals = signal.SIGQUIT) -> Iterator[None]:
-    """The server, for the time of the block; it ends at once, or by SIGINT so that it keeps what it holds."""
-    options = ["-c", "listen_addresses=", "-k", str(folder), "-c", "fsync=off", "-c", "max_connections=200"]
+def postgres(
+    folder: Path, user: str | None, end: signal.Signals = signal.SIGQUIT, *, durable: bool = False
+) -> Iterator[None]:
+    """The server, for the time of the block; it ends at once, or by SIGINT so that it keeps what it holds.
+
+    Unless it is `durable`, it waits for no disk.
+    """
+    fsync = f"fsync={'on' if durable else 'off'}"
+    options = ["-c", "listen_addresses=", "-k", str(folder), "-c", fsync, "-c", "max_connections=200"]
     with (folder / "log").open("wb") as log:
         start: list[str | Path] = [POSTGRES[0] / "postgres", "-D", folder / "data", *options]
         server = subprocess.Popen(start, user=user, cwd=folder, stdout=log, stderr=log)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, func, or_, select, update
+from sqlalchemy import CTE, ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from oakmill.jobs.tables import Job, JobStatus
@@ -18,14 +18,14 @@ from oakmill.registry.tables import Team
 NEVER = datetime.fromtimestamp(0, UTC)
 
 
-def _running() -> Subquery:
-    """How many jobs of each team run."""
+def _running() -> CTE:
+    """How many jobs of each team run; counted once, whatever a planner without statistics makes of the question."""
     counted = select(Job.team_id, func.count().label("jobs")).where(Job.status == JobStatus.RUNNING)
-    return counted.group_by(Job.team_id).subquery("running")
+    return counted.group_by(Job.team_id).cte("running").prefix_with("materialized", dialect="postgresql")
 
 
-def waiting(*wanted: ColumnElement[bool], bounded: bool = True) -> Select[Job]:
-    """The jobs that may begin now, in the order in which they do, held from others who ask.
+def waiting(*wanted: ColumnElement[bool], bounded: bool = True) -> Select[tuple[str]]:
+    """The identifiers of jobs that may begin now, in the order in which they do, as things stand; nothing is held.
 
     With `bounded`, a team that has as many jobs running as it may is passed over.
     """
@@ -33,12 +33,11 @@ def waiting(*wanted: ColumnElement[bool], bounded: bool = True) -> Select[Job]:
     jobs = func.coalesce(running.c.jobs, 0)
     within = or_(Team.most_running.is_(None), jobs < Team.most_running)
     return (
-        select(Job)
+        select(Job.id)
         .join(Team, Team.id == Job.team_id)
         .outerjoin(running, running.c.team_id == Job.team_id)
         .where(Job.status == JobStatus.QUEUED, *([within] if bounded else []), *wanted)
         .order_by(Job.priority.desc(), jobs, func.coalesce(Team.served, NEVER), Job.number, Job.id)
-        .with_for_update(skip_locked=True, of=Job)
     )
 
 

@@ -30,6 +30,8 @@ AGAIN = "Try it again; the log says how far it came."
 MOST_ATTEMPTS = 6
 """How often a job is tried at most, however often its hub was restarted meanwhile."""
 
+_FIRST = 64
+"""Jobs of which a worker takes one: as many may be in others' hands at that moment."""
 _NUMBERS = 7_115_023
 """The lock under which PostgreSQL gives numbers; SQLite has one writer at a time anyway."""
 
@@ -78,7 +80,7 @@ def claim(
         wanted.append(Job.id == job_id)
     elif platforms:
         wanted.append(Job.platform.in_(platforms))
-    job = session.scalars(fair.waiting(*wanted, bounded=job_id is None).limit(1)).first()
+    job = _hold(session, session.scalars(fair.waiting(*wanted, bounded=job_id is None).limit(_FIRST)).all())
     if job is None:
         return None
     began = moment(session)
@@ -89,6 +91,18 @@ def claim(
     fair.served(session, job.team_id, began)
     changed(session, job.id)
     return job
+
+
+def _hold(session: Session, job_ids: Sequence[str]) -> Job | None:
+    """The first of them that waits and that nobody else is taking at this moment.
+
+    To sort the rows themselves and hold the first took a tenth of a second where thousands wait.
+    """
+    for job_id in job_ids:
+        free = select(Job).where(Job.id == job_id, Job.status == JobStatus.QUEUED).with_for_update(skip_locked=True)
+        if (job := session.scalars(free).first()) is not None:
+            return job
+    return None
 
 
 def _held(job_id: str, token: str) -> ColumnElement[bool]:

@@ -67,7 +67,6 @@ class Worker:
     def run(self) -> None:
         """Take jobs until the worker is asked to end; a job that runs then is given back, untried."""
         with self._working() as subscription:
-            workspace.sweep(self.settings, self.db)
             while not self.stopping:
                 if not self.warm():
                     subscription.wait(_LOADING_SECONDS)
@@ -106,6 +105,7 @@ class Worker:
                 self.notifier.subscribe(QUEUE) as self._subscription,
             ):
                 self._children.warm()
+                self._tidy()
                 yield self._subscription
         finally:
             signal.signal(signal.SIGTERM, previous)
@@ -113,6 +113,11 @@ class Worker:
             self._dismiss()
             self._children.close()
             self._leave()
+
+    def _tidy(self) -> None:
+        """Remove what workers left that were killed here, or whose machine was."""
+        with suppress(SQLAlchemyError):
+            workspace.sweep(self.settings, self.db)
 
     def _asked_to_end(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True

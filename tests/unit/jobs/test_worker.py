@@ -144,3 +144,11 @@ def test_one_that_is_to_take_several_ends_when_none_waits(workshop: Workshop) ->
     jobs = [workshop.ask(paint=paint) for paint in (1, 2, 3)]
     assert [workshop.worker.run_some(2), workshop.worker.run_some(2), workshop.worker.run_some(2)] == [2, 1, 0]
     assert {workshop.hub.job(job).status for job in jobs} == {JobStatus.SUCCEEDED}
+
+
+def test_what_lies_of_jobs_that_were_lost_with_their_machine_goes(workshop: Workshop) -> None:
+    """A worker that an engine starts for some jobs left it: nodes that had lost their power filled up with folders."""
+    left = workshop.hub.settings.hub / "work" / "aij_lost" / "1"
+    left.mkdir(parents=True)
+    assert workshop.worker.run_some(2) == 0
+    assert not left.parent.exists()

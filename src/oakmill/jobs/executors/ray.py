@@ -15,6 +15,7 @@ import secrets
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -58,9 +59,18 @@ class RayPlacer:
     """Sends a worker to the cluster for each job that may begin. Run it in a main thread: SIGTERM or SIGINT ends it."""
 
     def __init__(
-        self, settings: Settings, db: Database, notifier: Notifier, *, cores: float = 1, ray: Any = None
+        self,
+        settings: Settings,
+        db: Database,
+        notifier: Notifier,
+        *,
+        cores: float = 1,
+        run: Callable[[str, dict[str, str]], int] = run_worker,
+        ray: Any = None,
     ) -> None:
         """Use the cluster that RAY_ADDRESS names, else one of this machine's own; or `ray`, a module of that interface.
+
+        `run` is what a task does, with a worker's name and its variables; the worker's exit code comes back.
 
         Raises:
             Unavailable: Ray is not installed or not reached, or the hub's files are on this machine only.
@@ -73,7 +83,7 @@ class RayPlacer:
         self._ray = ray or _load()
         self._db, self._notifier = db, notifier
         self._environment = environment_of(settings)
-        self._task = self._ray.remote(run_worker).options(num_cpus=cores, max_retries=0)
+        self._task = self._ray.remote(run).options(num_cpus=cores, max_retries=0)
         self._sent: dict[str, Any] = {}
         self._begun: set[str] = set()
         self._subscription: Subscription | None = None
