@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from scale_hub import ENVIRONMENT, LEASE, RECORDED, Hub, bucket, hub, record, served
+from scale_hub import ENVIRONMENT, LEASE, RECORDED, Hub, hub, record, served
 
 from oakmill.jobs import worker
 from oakmill.jobs.executors.local import environment_of
@@ -178,8 +178,8 @@ def hub_of_nodes() -> Iterator[Hub]:
     ENVIRONMENT.update(RAY_USAGE_STATS_ENABLED="0", RAY_worker_niceness="0", PYTHONPATH=f"{BENCHES.parent}:{BENCHES}")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="oakmill-bench-")))
-        server, store = stack.enter_context(served()), stack.enter_context(bucket())
-        database = hub_servers.make_database(server, "hub")
+        database = hub_servers.make_database(stack.enter_context(served()), "hub")
+        store = hub_servers.make_bucket(stack.enter_context(hub_servers.s3()))
         made = stack.enter_context(hub(folder, database=database, **store))
         record(made, folder / "recorded")
         yield made
@@ -193,34 +193,32 @@ def nodes(counts: tuple[int, ...], way: tuple[str, ...]) -> None:
     with hub_of_nodes() as made:
         for count in counts or (1, 2, 4, 8):
             for name in way or WAYS:
-                asked, before, made.most_connections = time.time(), made.transactions(), 0
+                asked, before, made.most_connections = time.time(), made.transactions() - made.looks, 0
                 ids = made.ask(ROUNDS * count)
                 own = WAYS[name](made, count)
                 done = made.wait(ids, (JobStatus.SUCCEEDED, JobStatus.FAILED), len(ids))
-                deals = made.transactions() - before
+                deals = made.transactions() - made.looks - before
                 own.close()
                 show_nodes(name, count, done, asked)
                 click.echo(
-                    f"{'':6} {deals / len(done):.0f} transactions for each job, this bench's looks among them, "
-                    f"{made.most_connections} connections"
+                    f"{'':6} {deals / len(done):.0f} transactions for each job, {made.most_connections} connections"
                 )
 
 
 def show_nodes(name: str, count: int, done: list[Job], asked: float) -> None:
-    """A row: the time between a job's end and the next one's beginning on the same worker is what the queue costs."""
+    """A row of medians: from a job's end to the beginning of the next one in its place is what the queue costs."""
     assert all(job.status == JobStatus.SUCCEEDED and job.attempt == 1 for job in done), [job.error for job in done]
     begun = sorted(job.started.timestamp() for job in done if job.started)
     ended = sorted(job.finished.timestamp() for job in done if job.finished)
     took = [(job.finished - job.started).total_seconds() for job in done if job.finished and job.started]
-    span = ended[-1] - begun[count - 1]  # from when all nodes are at work
-    rate = 60 * (len(done) - count / 2) / (span + (begun[count - 1] - begun[0]) / 2)
-    ideal = 60 * count / WORK
-    own = statistics.median(took) - WORK
-    gap = count * span / (len(done) - count) - statistics.median(took) if len(done) > count else 0.0
+    gaps = [begin - end for begin, end in zip(begun[count:], ended, strict=False)]
+    own, gap = statistics.median(took) - WORK, statistics.median(gaps)
+    rate, ideal = 60 * count / (WORK + own + gap), 60 * count / WORK
+    whole = 60 * len(done) / (ended[-1] - begun[0])
     click.echo(
-        f"{name:6} {count} nodes: {rate:6.1f} jobs/min ({rate / ideal:4.0%} of {ideal:.0f}), job {own:5.2f} s beside "
-        f"its {WORK:.0f} s, between jobs {gap:5.2f} s, first begins after {begun[0] - asked:5.1f} s, "
-        f"load {os.getloadavg()[0]:.1f}"
+        f"{name:6} {count} nodes: {rate:6.1f} jobs/min ({rate / ideal:4.0%} of {ideal:.0f}; {whole:.1f} with start and "
+        f"end), job {own:5.2f} s beside its {WORK:.0f} s, between jobs {gap:5.2f} s, first begins after "
+        f"{begun[0] - asked:5.1f} s, load {os.getloadavg()[0]:.1f}"
     )
 
 

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+import onnx
 import psutil
 from scale_hub import ENVIRONMENT, Hub, hub, served
 from sqlalchemy import func, select
+from superblob import prepared
 
 from oakmill.jobs import queue, roster
 from oakmill.jobs.executors.local import environment_of
@@ -128,20 +130,27 @@ def deed(name: str) -> None:
 @main.command()
 @click.argument("models", nargs=-1, type=click.Path(exists=True, path_type=Path))
 def parts(models: tuple[Path, ...]) -> None:
-    """Processor seconds of a superblob as a whole, and of each of four parts; prepared models."""
+    """Processor seconds of a superblob as a whole, and of each of four parts."""
     tools = Rvc2Toolchain(current().model_copy(update={"workers": 1}))
-    for model in models:
+    for source in models:
         with tempfile.TemporaryDirectory(prefix="oakmill-bench-") as folder:
+            model = prepared(source, Path(folder) / source.name)
             whole = timed(lambda: tools.compile(model, Path(folder) / "whole"))  # noqa: B023
             asked = {"config": {}, "ports": {"inputs": {}, "outputs": {}}}
             each = [
                 timed(lambda: tools.compile_part(model, Path(folder) / f"{n}", {**asked, "only": only}))  # noqa: B023
                 for n, only in enumerate(cutting.cut(4))
             ]
+        told = " ".join(f"{one:.1f}" for one in each)
         click.echo(
-            f"{model.name}: whole {whole:.1f} s, parts {' '.join(f'{one:.1f}' for one in each)} s of processor time: "
+            f"{source.name}: {nodes_of(source)} nodes, whole {whole:.1f} s, parts {told} s of processor time: "
             f"{whole / max(each):.1f} times as fast on four cores, for {sum(each) / whole - 1:.0%} more work"
         )
+
+
+def nodes_of(source: Path) -> int:
+    """Of its graph."""
+    return len(onnx.load(source, load_external_data=False).graph.node)
 
 
 def timed(work: Callable[[], Any]) -> float:

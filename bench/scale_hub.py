@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from sqlalchemy import func, select, text
 
 from oakmill.jobs import submit, worker
@@ -46,6 +43,8 @@ class Hub:
     db: Database
     notifier: Notifier
     most_connections: int = 0
+    looks: int = 0
+    """Transactions of ours, while we wait."""
 
     def ask(self, count: int) -> list[str]:
         """So many conversions, each another one."""
@@ -77,9 +76,10 @@ class Hub:
         while True:
             found = self.jobs(ids)
             self.most_connections = max(self.most_connections, self.connections())
+            self.looks += 2
             if sum(job.status in states for job in found) >= count:
                 return found
-            time.sleep(0.2)
+            time.sleep(0.5)
 
 
 @contextmanager
@@ -95,23 +95,6 @@ def served(durable: bool = False) -> Iterator[str]:
             yield f"postgresql+psycopg://hub@/{{name}}?host={folder}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def bucket() -> Iterator[dict[str, Any]]:
-    """Settings of a bucket in an S3 server of this machine."""
-    port = hub_servers.free_port()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        hub_servers.wait_until_up(lambda: httpx.get(url) and None, server)
-        httpx.put(f"{url}/hub").raise_for_status()
-        options = {"endpoint": url, "access_key_id": "key", "secret_access_key": "secret", "region": "us-east-1"}
-        yield {"store": "s3://hub/oakmill", "store_options": options}
-    finally:
-        hub_servers.end_process(server, signal.SIGKILL)
 
 
 @contextmanager

@@ -140,6 +140,13 @@ def make_database(server: str, name: str) -> str:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
     """The address of an S3 server of our own (moto), which checks no signatures."""
+    with s3() as url:
+        yield url
+
+
+@contextmanager
+def s3() -> Iterator[str]:
+    """The address of one, for the time of the block."""
     port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-p", str(port)],
@@ -156,9 +163,14 @@ def s3_server() -> Iterator[str]:
 @pytest.fixture
 def s3_store(s3_server: str) -> dict[str, object]:
     """Settings of a new, empty bucket: {"store": ..., "store_options": ...}."""
+    return make_bucket(s3_server)
+
+
+def make_bucket(server: str) -> dict[str, object]:
+    """Make one, and say how it is set."""
     bucket = f"hub-{next(_NUMBERS)}-{os.getpid()}"
-    httpx.put(f"{s3_server}/{bucket}").raise_for_status()
-    options = {"endpoint": s3_server, "access_key_id": "key", "secret_access_key": "secret", "region": "us-east-1"}
+    httpx.put(f"{server}/{bucket}").raise_for_status()
+    options = {"endpoint": server, "access_key_id": "key", "secret_access_key": "secret", "region": "us-east-1"}
     return {"store": f"s3://{bucket}/oakmill", "store_options": options}
 
 

@@ -190,6 +190,12 @@ class Settings(BaseSettings):
         description='What an S3 store is reached with: {"endpoint": "https://...", "access_key_id": "...", '
         '"secret_access_key": "...", "region": "..."}.',
     )
+    near_mb: int = Field(
+        10_000,
+        ge=0,
+        description="What each machine keeps of files that it fetched from an S3 store, in MB: jobs of one source "
+        "fetch it once; 0 for none.",
+    )
     hub_workers: int = Field(
         -1,
         ge=-1,

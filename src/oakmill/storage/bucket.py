@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from hashlib import sha256 as sha256_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,6 +19,7 @@ from oakmill.errors import HashMismatch, StoreUnreachable
 from oakmill.files import file_sha256
 from oakmill.storage.blobs import GRACE, PIECE, BlobStore, Stored, key_of, missing
 from oakmill.storage.database import now
+from oakmill.storage.near import Near
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -31,8 +33,9 @@ PARTS_AT_ONCE = 4  # with PART, the memory that a transfer takes
 class BucketStore(BlobStore):
     """Blobs as objects `<prefix>/ab/cd/<sha256>`. A crash leaves parts that nobody sees; let the bucket expire them."""
 
-    def __init__(self, url: str, options: dict[str, str], lock: Path) -> None:
+    def __init__(self, url: str, options: dict[str, str], lock: Path, near: Near | None = None) -> None:
         super().__init__(lock)
+        self._near = near
         self.url = url
         plain = options.get("endpoint", "").startswith("http://")
         with self._named():
@@ -78,6 +81,14 @@ class BucketStore(BlobStore):
     def local(self, sha256: str) -> Path | None:
         """None: an object is no file."""
         return None
+
+    def fetch(self, sha256: str, target: Path) -> None:
+        """As of any store; what this machine has fetched lately is not fetched again."""
+        key_of(sha256)
+        if self._near is None:
+            super().fetch(sha256, target)
+        else:
+            self._near.give(sha256, target, partial(super().fetch, sha256))
 
     def delete(self, sha256: str) -> None:
         """Free a blob's bytes; it is no error when they are gone.

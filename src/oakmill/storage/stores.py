@@ -8,6 +8,7 @@ from oakmill.files import private_folder
 from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore
 from oakmill.storage.directory import DirectoryStore
+from oakmill.storage.near import Near
 
 
 def open_store(settings: Settings) -> BlobStore:
@@ -20,5 +21,6 @@ def open_store(settings: Settings) -> BlobStore:
     if settings.store and "://" in settings.store:
         from oakmill.storage.bucket import BucketStore
 
-        return BucketStore(settings.store, settings.store_options, lock)
+        near = Near(settings.hub / "near", settings.near_mb << 20) if settings.near_mb else None
+        return BucketStore(settings.store, settings.store_options, lock, near)
     return DirectoryStore(Path(settings.store) if settings.store else settings.hub / "blobs", lock)

@@ -18,14 +18,21 @@ from oakmill.toolchains.rvc2.blob import SHAVES, read_superblob
 WORK = "rvc2-superblob"
 BASE = 8
 LEAST = 3
-"""Blobs of a part beside the base: with fewer, most of the work is the base."""
+"""Blobs of a part beside the base, if all took as long: with fewer, most of the work is the base."""
 
 
 def cut(free: int) -> list[tuple[int, ...]]:
-    """The numbers of SHAVEs beside the base, dealt out among so many helpers; few take longest, so each gets some."""
+    """The numbers of SHAVEs beside the base, dealt out among so many helpers so that all take about as long."""
     others = [shaves for shaves in SHAVES if shaves != BASE]
-    count = min(free, len(others) // LEAST)
-    return [tuple(others[first::count]) for first in range(count)]
+    shares: list[list[int]] = [[] for _ in range(min(free, len(others) // LEAST))]
+    for shaves in others if shares else []:  # the longest first
+        min(shares, key=lambda share: sum(map(_effort, share))).append(shaves)
+    return [tuple(share) for share in shares]
+
+
+def _effort(shaves: int) -> float:
+    """How long it takes, roughly: one SHAVE takes up to six times as long as many."""
+    return max(1.0, 6.0 / shaves)
 
 
 def compiled(
