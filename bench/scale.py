@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from scale_hub import ENVIRONMENT, LEASE, RECORDED, Hub, hub, record, served
+from scale_hub import ENVIRONMENT, LEASE, RECORDED, Hub, become, hub, record, served
 
 from oakmill.jobs import worker
 from oakmill.jobs.executors.local import environment_of
@@ -77,7 +77,7 @@ class Sleeping(fakes.Child):
 def worker_of_a_node(name: str) -> None:
     """A simulated node's worker, until it is ended, or until there is no more to do if Ray has sent it."""
     with fakes.toys():
-        worker.Children = lambda: fakes.Children(Sleeping)  # type: ignore[assignment, misc]
+        become(Sleeping)
         settings = Settings()
         db = Database.of(settings)
         own = worker.Worker(settings, db, open_store(settings), Notifier.of(settings, db), name)
@@ -125,7 +125,7 @@ class OnRay:
         from ray.cluster_utils import Cluster
 
         more: dict[str, Any] = {"object_store_memory": 80 << 20}
-        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **more})
+        self._cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **more})
         homes = [hub.settings.home.parent / f"node-{number}" for number in range(nodes)]
         self._nodes = {
             home: self._cluster.add_node(num_cpus=1, env_vars={"OAKMILL_BENCH_NODE": str(home)}, **more)

@@ -136,7 +136,7 @@ def parts(models: tuple[Path, ...]) -> None:
         with tempfile.TemporaryDirectory(prefix="oakmill-bench-") as folder:
             model = prepared(source, Path(folder) / source.name)
             whole = timed(lambda: tools.compile(model, Path(folder) / "whole"))  # noqa: B023
-            asked = {"config": {}, "ports": {"inputs": {}, "outputs": {}}}
+            asked: dict[str, Any] = {"config": {}, "ports": {"inputs": {}, "outputs": {}}}
             each = [
                 timed(lambda: tools.compile_part(model, Path(folder) / f"{n}", {**asked, "only": only}))  # noqa: B023
                 for n, only in enumerate(cutting.cut(4))

@@ -116,6 +116,11 @@ def hub(folder: Path, **more: Any) -> Iterator[Hub]:
     db.close()
 
 
+def become(child: type[fakes.Child]) -> None:
+    """From now on the workers of this process run their jobs by these."""
+    setattr(worker, "Children", lambda: fakes.Children(child))  # noqa: B010 - in the place of processes
+
+
 def record(hub: Hub, folder: Path) -> None:
     """Make one conversion of the toy for real, and keep what it leaves and says."""
 
@@ -126,7 +131,7 @@ def record(hub: Hub, folder: Path) -> None:
             (folder / "message.json").write_text(json.dumps(message))
             return message
 
-    worker.Children = lambda: fakes.Children(Recording)  # type: ignore[assignment, misc]
+    become(Recording)
     (job,) = hub.ask(1)
     worker.Worker(hub.settings, hub.db, open_store(hub.settings), hub.notifier).run_once(job)
     (made,) = hub.jobs([job])

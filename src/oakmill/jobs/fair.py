@@ -24,7 +24,7 @@ def _running() -> CTE:
     return counted.group_by(Job.team_id).cte("running").prefix_with("materialized", dialect="postgresql")
 
 
-def waiting(*wanted: ColumnElement[bool], bounded: bool = True) -> Select[tuple[str]]:
+def waiting(*wanted: ColumnElement[bool], bounded: bool = True) -> Select[str]:
     """The identifiers of jobs that may begin now, in the order in which they do, as things stand; nothing is held.
 
     With `bounded`, a team that has as many jobs running as it may is passed over.
