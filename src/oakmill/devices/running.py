@@ -28,8 +28,8 @@ LOG_SECONDS = 0.5
 SLICE = timedelta(seconds=0.25)
 """Between two looks at whether the camera is there yet."""
 REMEDIES = {
-    "RVC4": "convert with --snpe-version and the version of the camera's own software (OAK4 has 2.32.6 or 2.41), for "
-    "which Qualcomm's SDK of that version is needed: docs/howto/own-qairt-sdk.md",
+    "RVC4": "convert with --snpe-version and the version of the camera's own software, 2.41.0 or 2.32.6 of an OAK4; "
+    "`oakmill toolchains install rvc4/qairt-2.41.0.251128` fetches Qualcomm's SDK of it first",
     "RVC2": "convert anew, with fewer SHAVEs where it says that there are too few; `oakmill verify` looks at the file",
 }
 
