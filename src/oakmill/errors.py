@@ -293,6 +293,10 @@ class TooManyRequests(Unavailable):
     status = 429
 
 
+class DatabaseUnreachable(Unavailable):
+    """The hub's database does not answer."""
+
+
 class StoreUnreachable(Unavailable):
     """The store of the hub's files does not answer, or refuses."""
 

@@ -6,6 +6,8 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 
+_ASSIGNED = ipaddress.ip_network("2000::/3")
+"""What IPv6 has of public addresses; all other blocks are some network's own, or are translated to one's."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -28,7 +30,8 @@ def addresses_of(host: str, port: int) -> list[str]:
 def is_public(address: str) -> bool:
     """Whether the address is one of the public network, and not of this machine, or of the network that it is in."""
     found = _meant(address)
-    return found.is_global and not found.is_multicast
+    assigned = found.version == 4 or found in _ASSIGNED
+    return assigned and found.is_global and not found.is_multicast
 
 
 def is_within(address: str, networks: Iterable[str]) -> bool:

@@ -243,8 +243,8 @@ class Settings(BaseSettings):
     requests_per_minute: int | None = Field(
         None,
         ge=0,
-        description="Requests that a key may make in a minute; 0 is no limit. By default 1200 where others can reach "
-        "the hub, and none where it listens to this machine alone.",
+        description="Requests that a key, or a user by all theirs, may make in a minute; 0 is no limit. By default "
+        "1200 where others can reach the hub, and none where it listens to this machine alone.",
     )
     metrics_key: str | None = Field(
         None,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from oakmill.api.app import create_app
 from oakmill.jobs.tables import Job, JobStatus
+from oakmill.registry import keys, users
+from oakmill.registry.callers import LOCAL
 from oakmill.registry.tables import Instance
 from oakmill.settings import Settings
+from oakmill.storage.database import now
 from tests.api.conftest import API, TestClient, World
 
 WITHOUT_KEY = {
@@ -201,6 +205,23 @@ def test_wrong_keys_are_slowed_down_and_right_ones_are_not(world: World) -> None
     ]
     assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 2
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+    assert world.client.get(f"{API}/teams/me", headers=world.as_("Ours read")).status_code == 200
+
+
+def test_a_users_keys_share_one_rate(world: World) -> None:
+    """Each login of a command line gave its user another minute's requests, so haste cost a login and no more."""
+    person = users.Person("https://login.example.com", "u1", "ada@example.com")
+    with world.hub.db.session() as session:
+        user, _ = users.come_in(session, person, users.Grant("ours", "read"), until=now() + timedelta(days=1))
+        team = str(user.team_id)
+        raw = [keys.issue(session, LOCAL, team, name="x", scopes=["read"], user_id=user.id)[1] for _ in range(2)]
+    world.hub.rates.limit = 2
+    asked = [
+        world.client.get(f"{API}/teams/me", headers={"Authorization": f"Bearer {raw[number % 2]}"})
+        for number in range(3)
+    ]
+    assert [answer.status_code for answer in asked] == [200, 200, 429]
+    assert "ada@example.com" in asked[-1].json()["detail"]
     assert world.client.get(f"{API}/teams/me", headers=world.as_("Ours read")).status_code == 200
 
 

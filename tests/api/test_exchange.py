@@ -50,6 +50,7 @@ def opened(ci: ScriptedProvider, tmp_path_factory: pytest.TempPathFactory) -> It
         Repository(kind="github", repository="acme/models", id="42", **on),
         Repository(kind="github", repository="acme/released", ref="refs/heads/main", scope="admin", **on),
         Repository(kind="gitlab", repository="acme/group/models", scope="read", **on),
+        Repository(kind="gitlab", repository="acme/shipped", ref="main", scope="admin", **on),
     )
     settings = Settings(
         home=tmp_path_factory.mktemp("hub") / "home", public_url=f"{HUB}/", ci_repositories=repositories
@@ -129,6 +130,19 @@ def test_gitlabs_jobs_too_and_never_with_more_than_their_repository_has(
     more = exchanged(client, token(), scope="convert")
     assert (more.status_code, more.json()["code"], more.json()["error"]) == (400, "Forbidden", "invalid_scope")
     assert exchanged(client, github(ci, jti="less"), scope="read").json()["scope"] == "read"
+
+
+@pytest.mark.parametrize(
+    ("whole", "given"),
+    [("refs/heads/main", True), ("refs/tags/main", False), ("refs/merge-requests/3/head", False), (None, False)],
+)
+def test_gitlabs_main_is_the_branch_and_nothing_else_of_that_name(
+    client: TestClient, ci: ScriptedProvider, whole: str | None, given: bool
+) -> None:
+    """GitLab's `ref` is a bare name: whoever may push a tag, or ask from a fork to merge a branch, called it main."""
+    claims = {"project_path": "acme/shipped", "ref": "main", "ref_path": whole, "repository": None}
+    answer = exchanged(client, github(ci, jti=f"gitlab {whole}", **claims))
+    assert answer.status_code == (200 if given else 400), answer.text
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

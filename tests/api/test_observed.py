@@ -64,6 +64,32 @@ def test_strangers_addresses_are_counted_as_one(watched: World) -> None:
     assert not any("nothing" in route for route in routes)
 
 
+def test_strangers_methods_are_counted_as_one(watched: World) -> None:
+    """Each method that somebody made up, without a key, was a series more in this process and in Prometheus."""
+    for number in range(5):
+        watched.client.request(f"MADEUP{number}", "/api/v1/health")
+    methods = {labels[0] for labels in scraped(watched, KEY)["oakmill_http_requests"]}
+    assert "OTHER" in methods and not any("MADEUP" in method for method in methods)
+
+
+def test_the_access_log_holds_no_link_that_works_and_no_line_of_a_strangers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who read the log could download by the links in it, and who sent %0a wrote lines of their own into it."""
+    hub = open_world(Settings(home=tmp_path / "home", access_log=True))
+    world = next(hub)
+    with caplog.at_level(logging.INFO, "oakmill.access"):
+        world.client.get("/api/v1/files/a-token-that-works/a.bin")
+        world.client.get("/x%0aINFO%20forged%1b[2J")
+    hub.close()
+    handler = log_lines.handler("text")
+    for record in caplog.records:
+        handler.filter(record)
+    lines = [handler.format(record) for record in caplog.records if record.name == "oakmill.access"]
+    assert len(lines) == 2 and all(line.isprintable() for line in lines)
+    assert "/api/v1/files/.../a.bin" in lines[0] and "\\nINFO forged\\x1b" in lines[1]
+
+
 def test_a_request_is_called_the_same_in_answer_problem_and_log(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """A user's \"it said 404 at noon\" could not be found in the log."""
     answer = world.client.get("/api/v1/models/none", headers={**world.as_("Ours read"), "X-Request-ID": "trace-7"})

@@ -19,7 +19,8 @@ def _a_name(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option(
     "--once", is_flag=False, flag_value="", default=None, metavar="[JOB]",
     help="Run one job, the next or the one named, and end: what an engine of your own places on its machines. The exit "
-    "code is 0 when there was one, however it ended, and 3 when there was none to take.",
+    "code is 0 when there was one, however it ended, 3 when there was none to take, and 10 when the database does not "
+    "answer.",
 )  # fmt: skip
 @click.option(
     "--most", type=click.IntRange(1), default=None, metavar="N",

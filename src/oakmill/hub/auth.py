@@ -149,7 +149,7 @@ def _of_cookie(request: Request, at: Hub, token: str, address: str) -> Caller:
 
 def _let_in(at: Hub, found: Caller) -> Caller:
     """Count the request, and have the key's use noted."""
-    at.rates.take(found.key_id or "", found.key_name)
+    at.rates.take(found.owner_id or "", found.user_name or found.key_name)
     if keys.is_due(found):
         at.later.note(lambda session: keys.touch(session, found), once=f"used {found.key_id}")
     return found

@@ -96,7 +96,19 @@ def _trusted(repositories: tuple[Repository, ...], claims: Mapping[str, Any]) ->
 def _fits(item: Repository, claims: Mapping[str, Any]) -> bool:
     """Whether a token is of the repository, and of the very one if its number is named, and of the branch or tag."""
     numbered = item.id is None or str(claims.get(item.id_claim)) == item.id
-    return claims.get(item.claim) == item.repository and numbered and item.ref in (None, claims.get("ref"))
+    return claims.get(item.claim) == item.repository and numbered and item.ref in (None, *_refs(item, claims))
+
+
+def _refs(item: Repository, claims: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What an entry may call the ref of a token's job.
+
+    GitLab's `ref` is a bare name, which a tag has as well as a branch, and the branch that somebody wants merged from a
+    fork: it counts for the repository's own branch alone. All others are named whole, as `ref_path` has them.
+    """
+    bare, whole = claims.get("ref"), claims.get("ref_path")
+    if item.kind == "github":
+        return (bare,)
+    return (whole, bare) if whole == f"refs/heads/{bare}" else (whole,)
 
 
 def _give(at: Hub, trusted: Repository, claims: Mapping[str, Any], token: str, scope: str, address: str) -> Given:

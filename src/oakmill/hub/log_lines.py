@@ -30,12 +30,24 @@ class _OfRequest(logging.Filter):
         return True
 
 
+class _OneLine(logging.Formatter):
+    """Writes a record's message as one line, so that nobody's words begin another; a traceback follows it as ever."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - so the library calls it
+        line = super().formatMessage(record)
+        return line if line.isprintable() else "".join(map(_shown, line))
+
+
+def _shown(letter: str) -> str:
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+
+
 def handler(form: Form) -> logging.Handler:
     """What writes to stderr: lines for people, or one JSON object a line for machines that gather them."""
     made = logging.StreamHandler(sys.stderr)
     made.addFilter(_OfRequest())
     renamed = {"asctime": "time", "levelname": "level", "name": "logger"}
-    made.setFormatter(JsonFormatter(_FIELDS, rename_fields=renamed) if form == "json" else logging.Formatter(_TEXT))
+    made.setFormatter(JsonFormatter(_FIELDS, rename_fields=renamed) if form == "json" else _OneLine(_TEXT))
     return made
 
 

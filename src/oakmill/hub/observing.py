@@ -20,6 +20,8 @@ from oakmill.settings import Settings
 HEADER = "x-request-id"
 NOWHERE = "elsewhere"
 """What a request is counted as that met no route: strangers may ask for any number of addresses."""
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_OTHER = "OTHER"
 _GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _access = logging.getLogger("oakmill.access")
 
@@ -38,9 +40,9 @@ class Traffic:
 
     def add(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one answer, by the route that gave it."""
-        route = _route(scope)
-        self.requests.labels(scope["method"], route, status).inc()
-        self.seconds.labels(scope["method"], route).observe(seconds)
+        route, method = _route(scope), _method(scope)
+        self.requests.labels(method, route, status).inc()
+        self.seconds.labels(method, route).observe(seconds)
 
 
 class Observed:
@@ -73,7 +75,7 @@ class Observed:
             self._traffic.add(scope, status, seconds)
             if self._settings.access_log:
                 client = (scope.get("client") or ("-",))[0]
-                _access.info("%s %s %d %.3f s from %s", scope["method"], scope["path"], status, seconds, client)
+                _access.info("%s %s %d %.3f s from %s", _method(scope), _address(scope), status, seconds, client)
             REQUEST.reset(mark)
 
 
@@ -84,6 +86,17 @@ def _route(scope: Scope) -> str:
         return NOWHERE
     parts = scope["path"].split("/")
     return "/".join(parts[: max(0, len(parts) - written.count("/"))]) + str(written)
+
+
+def _method(scope: Scope) -> str:
+    """The method, or that it is another: strangers may make up any number of them."""
+    return scope["method"] if scope["method"] in _METHODS else _OTHER
+
+
+def _address(scope: Scope) -> str:
+    """What was asked for; a token in it lets in whoever has it, so a log does not."""
+    token = scope.get("path_params", {}).get("token")
+    return str(scope["path"]).replace(token, "...") if token else str(scope["path"])
 
 
 def _named(scope: Scope) -> str:

@@ -1,4 +1,4 @@
-"""How many requests a key may make in a minute, so that one client's haste is not another's waiting."""
+"""How many requests a key, or a user by all theirs, may make in a minute: one's haste is not another's waiting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from oakmill.settings import Settings
 
 AMONG_OTHERS = 1200
 """Requests a minute where the operator says nothing and others can reach the hub."""
-_KEYS = 10_000
+_OWNERS = 10_000
 
 
 def limit_of(settings: Settings) -> int:
@@ -34,16 +34,16 @@ def is_loopback(host: str) -> bool:
 
 
 class Rates:
-    """A minute's requests for each key, which come back evenly; kept in memory, for the latest keys."""
+    """A minute's requests for each owner, which come back evenly; kept in memory, for the latest of them."""
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
         self._clock = clock
         self._lock = threading.Lock()
-        self._keys: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._owners: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, key_id: str, name: str) -> None:
-        """Count a request of a key; `name` is what its holder calls it.
+    def take(self, owner_id: str, name: str) -> None:
+        """Count a request of a key, or of the user whose it is; `name` is what they are called.
 
         Raises:
             TooManyRequests: it made too many; the message says when to go on.
@@ -51,19 +51,19 @@ class Rates:
         if not self.limit:
             return
         with self._lock:
-            left = self._left(key_id)
-            self._keys[key_id] = (max(left - 1, 0.0) if left >= 1 else left, self._clock())
-            self._keys.move_to_end(key_id)
-            if len(self._keys) > _KEYS:
-                self._keys.popitem(last=False)
+            left = self._left(owner_id)
+            self._owners[owner_id] = (max(left - 1, 0.0) if left >= 1 else left, self._clock())
+            self._owners.move_to_end(owner_id)
+            if len(self._owners) > _OWNERS:
+                self._owners.popitem(last=False)
         if left < 1:
             wait = math.ceil((1 - left) * 60 / self.limit)
             raise TooManyRequests(
-                f"The key {name!r} made more than {self.limit} requests in a minute.",
+                f"{name!r} made more than {self.limit} requests in a minute.",
                 subject=name,
                 remedy=f"Go on in {wait} seconds; the operator's setting is requests_per_minute.",
             )
 
-    def _left(self, key_id: str) -> float:
-        left, when = self._keys.get(key_id, (float(self.limit), self._clock()))
+    def _left(self, owner_id: str) -> float:
+        left, when = self._owners.get(owner_id, (float(self.limit), self._clock()))
         return min(self.limit, left + (self._clock() - when) * self.limit / 60)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
-from oakmill.errors import HubError, LimitExceeded, OakmillError, StoreUnreachable
+from oakmill.errors import DatabaseUnreachable, HubError, LimitExceeded, OakmillError, StoreUnreachable
 from oakmill.jobs import presence, publish, queue, resources, roster, tracing, workspace
 from oakmill.jobs.job_log_writer import Held, JobLogWriter, LeaseLost
 from oakmill.jobs.lease import LeaseKeeper
@@ -63,6 +63,7 @@ class Worker:
         self._children = Children()
         self._child: Child | None = None
         self._heard = float("-inf")
+        self._unread: SQLAlchemyError | None = None
 
     def run(self) -> None:
         """Take jobs until the worker is asked to end; a job that runs then is given back, untried."""
@@ -82,7 +83,11 @@ class Worker:
         return self.run_some(1, job_id) == 1
 
     def run_some(self, most: int, job_id: str | None = None) -> int:
-        """Take jobs one after another, so many at most, until there is none to take; how many there were."""
+        """Take jobs one after another, so many at most, until there is none to take; how many there were.
+
+        Raises:
+            DatabaseUnreachable: whether there is one cannot be told.
+        """
         done = 0
         with self._working() as subscription:
             while done < most and self._is_wanted() and not self.stopping:
@@ -94,6 +99,11 @@ class Worker:
                     break
                 self._work(job)
                 done += 1
+        if self._unread and not done:
+            raise DatabaseUnreachable(
+                f"The hub's queue cannot be read, so no job was taken: {self._unread}",
+                remedy="Try again once the database answers; the setting OAKMILL_DATABASE names it.",
+            )
         return done
 
     @contextmanager
@@ -150,18 +160,23 @@ class Worker:
                     session, self.name, lease, memory_mb=self.memory_mb, platforms=platforms, job_id=job_id
                 )
         except SQLAlchemyError as error:
-            _log.warning("the queue cannot be read: %s", error)
+            self._cannot_read(error)
             return None
 
     def _is_wanted(self) -> bool:
         """Be heard of, and see whether there may be something to take: to load what a job needs takes seconds."""
+        self._unread = None
         try:
             self._tell_alive()
             with self.db.reading() as session:
                 return not queue.is_idle(session)
         except SQLAlchemyError as error:
-            _log.warning("the queue cannot be read: %s", error)
+            self._cannot_read(error)
             return False
+
+    def _cannot_read(self, error: SQLAlchemyError) -> None:
+        self._unread = error
+        _log.warning("the queue cannot be read: %s", error)
 
     def _tell_alive(self) -> None:
         """Be heard of now and then, also without a job."""

@@ -31,13 +31,13 @@ class Placed:
 
 
 def listed(session: Session, caller: Caller, model_id: str) -> list[Placed]:
-    """The model's aliases, by variant and name.
+    """The model's aliases, by variant and name; who moved them and why is told to its team alone.
 
     Raises:
         NotFound: The caller does not see the model.
         NoKey: The caller gave no key, and without one nothing is to be seen here.
     """
-    access.seen(session, caller, Model, model_id)
+    model = access.seen(session, caller, Model, model_id)
     found = session.scalars(
         select(Alias)
         .join(Alias.variant)
@@ -47,8 +47,12 @@ def listed(session: Session, caller: Caller, model_id: str) -> list[Placed]:
         .order_by(Variant.name, Variant.id, Alias.name)
         .execution_options(populate_existing=True)
     ).all()
-    last = _last_moves(session, [alias.variant_id for alias in found])
+    last = _last_moves(session, [alias.variant_id for alias in found]) if _is_own(caller, model) else {}
     return [_placed(session, alias, last.get((alias.variant_id, alias.name))) for alias in found]
+
+
+def _is_own(caller: Caller, model: Model) -> bool:
+    return caller.everywhere or caller.team_id == model.team_id
 
 
 def _last_moves(session: Session, variant_ids: list[str]) -> dict[tuple[str, str], AliasMove]:
@@ -64,13 +68,14 @@ def _placed(session: Session, alias: Alias, last: AliasMove | None) -> Placed:
 
 
 def history(session: Session, caller: Caller, model_id: str, *, limit: int = 100) -> list[AliasMove]:
-    """The moves of the model's aliases with their variants, the latest first.
+    """The moves of the model's aliases with their variants, the latest first; none for who is not of its team.
 
     Raises:
         NotFound: The caller does not see the model.
         NoKey: The caller gave no key, and without one nothing is to be seen here.
     """
-    access.seen(session, caller, Model, model_id)
+    if not _is_own(caller, access.seen(session, caller, Model, model_id)):
+        return []
     mine = select(AliasMove).join(AliasMove.variant).where(Variant.model_id == model_id)
     mine = mine.options(joinedload(AliasMove.variant)).execution_options(populate_existing=True)
     return list(session.scalars(mine.order_by(AliasMove.id.desc()).limit(limit)))

@@ -154,7 +154,8 @@ def enable(session: Session, caller: Caller, user_id: str) -> User:
 
 def _ruled(session: Session, caller: Caller, user_id: str) -> User:
     """The user of that identifier, or of that e-mail where only one has it."""
-    found = [user for user in listed(session, caller) if user_id in (user.id, user.email)]
+    there = listed(session, caller)  # what they are called is their own choice, so the identifier goes before it
+    found = [user for user in there if user.id == user_id] or [user for user in there if user.email == user_id]
     if len(found) != 1:
         many = f"{len(found)} users are called {user_id!r}." if found else f"There is no user {user_id!r} here."
         raise NotFound(many, subject=user_id, remedy="Give the identifier that `oakmill users list` shows.")

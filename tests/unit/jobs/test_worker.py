@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
+from oakmill.errors import DatabaseUnreachable
 from oakmill.jobs import submit, worker
 from oakmill.jobs.notify import Notifier
 from oakmill.jobs.tables import Job, JobStatus
@@ -152,3 +155,15 @@ def test_what_lies_of_jobs_that_were_lost_with_their_machine_goes(workshop: Work
     left.mkdir(parents=True)
     assert workshop.worker.run_some(2) == 0
     assert not left.parent.exists()
+
+
+def test_a_database_that_is_away_is_no_queue_without_jobs(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --none-ok the engine took it for done, and the job that waited stayed where it was."""
+    workshop.ask()
+
+    def away(session: Session) -> bool:
+        raise OperationalError("select", {}, Exception("connection refused"))
+
+    monkeypatch.setattr(worker.queue, "is_idle", away)
+    with pytest.raises(DatabaseUnreachable, match="connection refused"):
+        workshop.worker.run_some(1)

@@ -120,3 +120,15 @@ def test_of_two_who_move_it_from_where_it_was_one_is_told(
 
     ends = race(db, move, move)
     assert sorted(type(end).__name__ for end in ends) == ["Conflict", "NoneType"], ends
+
+
+def test_who_moved_an_alias_and_why_is_not_told_to_strangers(session: Session, people: People) -> None:
+    """A public model told everybody, with no key, the e-mails of who moved its aliases, and what they wrote of why."""
+    model = a_model(session, people.mine, visibility="public")
+    version = a_version(session, people.mine, model, "small", "1.0.0")
+    aliases.move(session, people.mine, version.id, "prod", why="the customer complained")
+    (own,), (strange,) = (aliases.listed(session, who, model.id) for who in (people.reader, people.stranger))
+    assert own.last is not None and own.last.why == "the customer complained"
+    assert strange.alias.version_id == version.id and strange.last is None
+    assert len(aliases.history(session, people.reader, model.id)) == 1
+    assert aliases.history(session, people.stranger, model.id) == []

@@ -50,6 +50,13 @@ def test_who_is_called_the_same_elsewhere_is_somebody_else(session: Session, peo
         users.disable(session, LOCAL, "ada@example.com")
 
 
+def test_nobody_is_kept_from_being_shut_out_by_how_another_is_called(session: Session, people: People) -> None:
+    """Two who had called one of them by the other's identifier at the provider could not be shut out any more."""
+    user, _ = comes(session, Grant("ours", "convert"))
+    comes(session, Grant("ours", "convert"), Person(ADA.issuer, "u2", user.id))
+    assert users.disable(session, people.admin, user.id).disabled is not None
+
+
 def test_other_keys_of_a_user_never_allow_more_than_their_groups(session: Session, people: People) -> None:
     user, _ = comes(session, Grant("ours", "admin"))
     strong, weak = laptop(session, user, "admin"), laptop(session, user, "read")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import BoundedSemaphore
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -31,6 +31,8 @@ PAUSES = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800)
 EVERY_SECONDS = 1.0
 AT_ONCE = 8
 """Messages that a process sends side by side; each webhook gets one after the other."""
+OF_A_TEAM = AT_ONCE // 2
+"""Of these at most are one team's, whose receivers may be slow; the others are left to other teams."""
 _IN_A_ROW = 50
 _MARGIN = 5.0
 _TRIMMED = 1000
@@ -60,11 +62,18 @@ class Claimed:
 def claim(session: Session, lease: timedelta, webhook_id: str | None = None) -> Claimed | None:
     """Take the message that is due for longest, of that webhook or any; None when there is none.
 
-    A webhook whose message is being sent is passed over.
+    A webhook whose message is being sent is passed over, and a team that has enough of those.
     """
     at = moment(session)
-    busy = select(Delivery.webhook_id).where(Delivery.token.is_not(None), Delivery.due > at)
-    wanted = [Delivery.status == DeliveryStatus.PENDING, Delivery.due <= at, Delivery.webhook_id.not_in(busy)]
+    sent_now = Delivery.token.is_not(None), Delivery.due > at
+    busy = select(Delivery.webhook_id).where(*sent_now)
+    full = select(Webhook.team_id).join(Delivery, Delivery.webhook_id == Webhook.id).where(*sent_now)
+    full = full.group_by(Webhook.team_id).having(func.count() >= OF_A_TEAM)
+    waits = select(Webhook.id).where(Webhook.team_id.in_(full))
+    wanted = [
+        Delivery.status == DeliveryStatus.PENDING, Delivery.due <= at,
+        Delivery.webhook_id.not_in(busy), Delivery.webhook_id.not_in(waits),
+    ]  # fmt: skip
     if webhook_id is not None:
         wanted.append(Delivery.webhook_id == webhook_id)
     due = select(Delivery).where(*wanted).order_by(Delivery.due, Delivery.id).limit(1)

@@ -152,6 +152,26 @@ def test_a_receiver_gets_one_message_at_a_time(hub: Hub, webhook: Webhook) -> No
         assert claim(session, LEASE) is None
 
 
+def test_a_team_whose_receivers_are_slow_leaves_room_for_others(hub: Hub, webhook: Webhook) -> None:
+    """One team's twenty webhooks to receivers that never answer held every sender, and other teams heard nothing."""
+    slow = [f"aiw_slow{number}" for number in range(deliverer.AT_ONCE)]
+    with hub.db.session() as session:
+        session.add(Team(id="ait_slow", name="slow", slug="slow"))
+        session.flush()
+        for name in slow:
+            session.add(Webhook(id=name, team_id="ait_slow", url=webhook.url, events=[*Event], secret=webhook.secret))
+        session.flush()
+        for name in slow:
+            outbox.put(session, name, "webhook.test", {})
+    put(hub)
+    taken = []
+    with hub.db.session() as session:
+        while found := claim(session, LEASE):
+            taken.append(found.webhook_id)
+    assert len([name for name in taken if name in slow]) == deliverer.OF_A_TEAM < deliverer.AT_ONCE
+    assert "aiw_1" in taken
+
+
 def test_both_secrets_sign_while_one_is_rotated(hub: Hub, webhook: Webhook, receiver: Receiver) -> None:
     old, new = webhook.secret, signing.new_secret()
     with hub.db.session() as session:

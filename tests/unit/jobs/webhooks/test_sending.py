@@ -54,7 +54,8 @@ def test_an_answer_of_200_has_arrived_and_others_have_not(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "host",
     ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "0.0.0.0",
-     "10.0.0.7", "169.254.169.254", "192.168.1.1", "100.64.0.1", "[fe80::1]", "[fd00::1]", "224.0.0.1", "2130706433"],
+     "10.0.0.7", "169.254.169.254", "192.168.1.1", "100.64.0.1", "[fe80::1]", "[fd00::1]", "224.0.0.1", "2130706433",
+     "[fec0::1]", "[::7f00:1]", "[64:ff9b:1::7f00:1]", "[::ffff:0:7f00:1]"],
 )  # fmt: skip
 def test_private_addresses_are_not_gone_to(tmp_path: Path, host: str) -> None:
     """Whoever may add a webhook could have made the hub speak to the machines behind the company's wall."""
