@@ -140,7 +140,7 @@ def test_gitlabs_main_is_the_branch_and_nothing_else_of_that_name(
     client: TestClient, ci: ScriptedProvider, whole: str | None, given: bool
 ) -> None:
     """GitLab's `ref` is a bare name: whoever may push a tag, or ask from a fork to merge a branch, called it main."""
-    claims = {"project_path": "acme/shipped", "ref": "main", "ref_path": whole, "repository": None}
+    claims: dict[str, Any] = {"project_path": "acme/shipped", "ref": "main", "ref_path": whole, "repository": None}
     answer = exchanged(client, github(ci, jti=f"gitlab {whole}", **claims))
     assert answer.status_code == (200 if given else 400), answer.text
 

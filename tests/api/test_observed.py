@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -76,12 +77,12 @@ def test_the_access_log_holds_no_link_that_works_and_no_line_of_a_strangers(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Who read the log could download by the links in it, and who sent %0a wrote lines of their own into it."""
-    hub = open_world(Settings(home=tmp_path / "home", access_log=True))
-    world = next(hub)
-    with caplog.at_level(logging.INFO, "oakmill.access"):
+    with (
+        caplog.at_level(logging.INFO, "oakmill.access"),
+        contextmanager(open_world)(Settings(home=tmp_path / "home", access_log=True)) as world,
+    ):
         world.client.get("/api/v1/files/a-token-that-works/a.bin")
         world.client.get("/x%0aINFO%20forged%1b[2J")
-    hub.close()
     handler = log_lines.handler("text")
     for record in caplog.records:
         handler.filter(record)

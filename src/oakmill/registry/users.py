@@ -47,7 +47,9 @@ def come_in(
     """
     user = _known(session, person)
     user.email, user.name, user.seen = person.email[:LONGEST], person.name[:LONGEST], now()
-    team = teams.named(session, grant.team) if grant and not user.disabled else None
+    if user.disabled is not None:  # they stay in the list of their team, whose admins may let them in again
+        return user, None
+    team = teams.named(session, grant.team) if grant else None
     if user.team_id is not None and user.team_id != (team.id if team else None):
         _end_keys(session, user, _themselves(user, address), "user.leave")
     user.team_id = team.id if team else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fastapi.responses import Response
 
 from oakmill.errors import NotFound
-from oakmill.hub import links
+from oakmill.hub import links, sessions
 from oakmill.web.page_context import PageContext
 
 _SECONDS = 60
@@ -35,7 +35,10 @@ class Once:
         """On to the page, which shows these."""
         response = context.go(self.path)
         token = links.sign(context.at.secret, self.kind, values, seconds=_SECONDS)
-        response.set_cookie(self.kind, token, max_age=_SECONDS, path=self.path, httponly=True, samesite="strict")
+        secure = sessions.is_secure(context.at, context.request)
+        response.set_cookie(
+            self.kind, token, max_age=_SECONDS, path=self.path, httponly=True, samesite="strict", secure=secure
+        )
         return response
 
     def forget(self, response: Response) -> None:

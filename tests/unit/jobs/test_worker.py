@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from oakmill.errors import DatabaseUnreachable
-from oakmill.jobs import submit, worker
+from oakmill.jobs import queue, submit, worker
 from oakmill.jobs.notify import Notifier
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.jobs.worker import Worker
@@ -164,6 +164,6 @@ def test_a_database_that_is_away_is_no_queue_without_jobs(workshop: Workshop, mo
     def away(session: Session) -> bool:
         raise OperationalError("select", {}, Exception("connection refused"))
 
-    monkeypatch.setattr(worker.queue, "is_idle", away)
+    monkeypatch.setattr(queue, "is_idle", away)
     with pytest.raises(DatabaseUnreachable, match="connection refused"):
         workshop.worker.run_some(1)

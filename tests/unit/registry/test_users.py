@@ -57,6 +57,19 @@ def test_nobody_is_kept_from_being_shut_out_by_how_another_is_called(session: Se
     assert users.disable(session, people.admin, user.id).disabled is not None
 
 
+def test_who_is_shut_out_stays_in_sight_of_who_may_let_them_in(session: Session, people: People) -> None:
+    """Whoever was shut out and tried to sign in all the same was in no team's list any more: no admin could enable."""
+    user, key = comes(session, Grant("ours", "convert"))
+    users.disable(session, people.admin, user.id)
+    for grant in (Grant("ours", "convert"), Grant("theirs", "convert"), None):
+        assert comes(session, grant)[1] is None
+    assert [found.id for found in users.listed(session, people.admin)] == [user.id]
+    assert users.enable(session, people.admin, user.id).disabled is None
+    with pytest.raises(NoKey):
+        caller_of(session, key)
+    assert comes(session, Grant("ours", "convert"))[1] is not None
+
+
 def test_other_keys_of_a_user_never_allow_more_than_their_groups(session: Session, people: People) -> None:
     user, _ = comes(session, Grant("ours", "admin"))
     strong, weak = laptop(session, user, "admin"), laptop(session, user, "read")
