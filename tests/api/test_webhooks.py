@@ -146,3 +146,11 @@ def test_the_command_without_a_hub_says_so(tmp_path: Path) -> None:
     done = run("webhooks", "list", OAKMILL_HOME=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path))
     assert done.returncode != 0
     assert "oakmill login" in done.stderr
+
+
+def test_tests_that_wait_are_few(telling: World) -> None:
+    """Each press of Test at a receiver that was away was a row more, tried for a day; a script made thousands."""
+    made = added(telling, "http://127.0.0.1:9/")
+    headers = telling.as_("Ours admin")
+    codes = [telling.client.post(f"{HOOKS}/{made['id']}/test", headers=headers).status_code for _ in range(12)]
+    assert codes == [202] * 10 + [409] * 2

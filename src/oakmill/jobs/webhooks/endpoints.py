@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from oakmill.errors import Conflict, NotFound, SpecError
-from oakmill.jobs.states import DeliveryStatus, Event
+from oakmill.jobs.states import TEST_EVENT, DeliveryStatus, Event
 from oakmill.jobs.tables import Delivery, Webhook
 from oakmill.jobs.webhooks import outbox, signing
 from oakmill.registry import audit
@@ -22,6 +22,8 @@ from oakmill.storage.database import moment
 
 MOST = 20
 """Webhooks of a team."""
+MOST_TESTS = 10
+"""Tests that wait to be sent to one webhook."""
 OVERLAP = timedelta(days=1)
 """How long the secret of before signs too."""
 _URL = re.compile(r"https?://[!-~]{1,1900}")
@@ -121,8 +123,12 @@ def test(session: Session, caller: Caller, webhook_id: str) -> Delivery:
 
     Raises:
         NoKey, Forbidden, NotFound: as `named`.
+        Conflict: so many wait already.
     """
     found = named(session, caller, webhook_id)
+    waiting = Delivery.webhook_id == found.id, Delivery.event == TEST_EVENT, Delivery.status == DeliveryStatus.PENDING
+    if (session.scalar(select(func.count()).where(*waiting)) or 0) >= MOST_TESTS:
+        raise Conflict(f"{MOST_TESTS} tests wait for this webhook.", subject=found.id, remedy="See what came of them.")
     audit.record(session, caller, "webhook.test", found.id)
     return outbox.test(session, found)
 
