@@ -115,6 +115,22 @@ def revoke(key_id: str) -> None:
         click.echo(f"{key.name} is revoked")
 
 
+@command.command(name="set")
+@click.argument("key_id", metavar="ID")
+@click.option("--requests-per-minute", type=click.IntRange(0), help="What it may make; 0 as the hub has it.")
+@click.option("--most-running", type=click.IntRange(0), help="How many of its jobs run at once; 0 as its team has it.")
+def set_(key_id: str, requests_per_minute: int | None, most_running: int | None) -> None:
+    """Bound what the key with this identifier may use."""
+    from oakmill.registry import callers, keys
+
+    with hub_session() as session:
+        key = keys.bound(
+            session, callers.LOCAL, key_id, requests_per_minute=requests_per_minute, most_running=most_running
+        )
+        rate, most = key.requests_per_minute or "the hub's", key.most_running or "the team's"
+        click.echo(f"{key.name}: requests a minute: {rate}; jobs at once: {most}")
+
+
 @command.command()
 @json_option
 def teams(as_json: bool) -> None:

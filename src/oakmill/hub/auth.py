@@ -149,7 +149,9 @@ def _of_cookie(request: Request, at: Hub, token: str, address: str) -> Caller:
 
 def _let_in(at: Hub, found: Caller) -> Caller:
     """Count the request, and have the key's use noted."""
-    at.rates.take(found.owner_id or "", found.user_name or found.key_name)
+    own = found.requests_per_minute
+    counted = found.key_id if own else found.owner_id  # a key with a limit of its own is not its user's other keys
+    at.rates.take(counted or "", found.user_name or found.key_name, own)
     if keys.is_due(found):
         at.later.note(lambda session: keys.touch(session, found), once=f"used {found.key_id}")
     return found

@@ -34,7 +34,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Rates:
-    """A minute's requests for each owner, which come back evenly; kept in memory, for the latest of them."""
+    """A minute's requests for each owner, which come back evenly; kept in this process's memory, for the latest."""
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.limit = limit
@@ -42,28 +42,32 @@ class Rates:
         self._lock = threading.Lock()
         self._owners: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def take(self, owner_id: str, name: str) -> None:
+    def take(self, owner_id: str, name: str, own: int | None = None) -> None:
         """Count a request of a key, or of the user whose it is; `name` is what they are called.
+
+        `own` is a limit of its own, where it has one.
 
         Raises:
             TooManyRequests: it made too many; the message says when to go on.
         """
-        if not self.limit:
+        limit = own or self.limit
+        if not limit:
             return
         with self._lock:
-            left = self._left(owner_id)
+            left = self._left(owner_id, limit)
             self._owners[owner_id] = (max(left - 1, 0.0) if left >= 1 else left, self._clock())
             self._owners.move_to_end(owner_id)
             if len(self._owners) > _OWNERS:
                 self._owners.popitem(last=False)
         if left < 1:
-            wait = math.ceil((1 - left) * 60 / self.limit)
+            wait = math.ceil((1 - left) * 60 / limit)
+            setting = "it is the key's own limit" if own else "the operator's setting is requests_per_minute"
             raise TooManyRequests(
-                f"{name!r} made more than {self.limit} requests in a minute.",
+                f"{name!r} made more than {limit} requests in a minute.",
                 subject=name,
-                remedy=f"Go on in {wait} seconds; the operator's setting is requests_per_minute.",
+                remedy=f"Go on in {wait} seconds; {setting}.",
             )
 
-    def _left(self, owner_id: str) -> float:
-        left, when = self._owners.get(owner_id, (float(self.limit), self._clock()))
-        return min(self.limit, left + (self._clock() - when) * self.limit / 60)
+    def _left(self, owner_id: str, limit: int) -> float:
+        left, when = self._owners.get(owner_id, (float(limit), self._clock()))
+        return min(limit, left + (self._clock() - when) * limit / 60)

@@ -313,6 +313,8 @@ class Key(Answer):
     last_used: datetime | None = None
     user_id: str | None = Field(None, description="Whose own it is; none for the team's.")
     origin: str = Field("made", description="How it came: made, sign-in, login, exchange.")
+    requests_per_minute: int | None = Field(None, description="What it may make; null is as the hub has it.")
+    most_running: int | None = Field(None, description="How many of its jobs run at once; null is as its team has it.")
 
 
 class Webhook(Answer):

@@ -1,7 +1,7 @@
 """In which order waiting jobs begin: the highest priority, then the team that has least running, then the oldest.
 
 Of teams that have as much running, the one is next whose last job began longest ago: with one worker, five hundred
-jobs of a team and one of another alternate. A team at its bound of running jobs waits for itself.
+jobs of a team and one of another alternate. A team or a key at its bound of running jobs waits for itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy import CTE, ColumnElement, Select, and_, func, or_, select, upda
 from sqlalchemy.orm import Session
 
 from oakmill.jobs.tables import Job, JobStatus
-from oakmill.registry.tables import Team
+from oakmill.registry.tables import Key, Team
 
 NEVER = datetime.fromtimestamp(0, UTC)
 
@@ -24,19 +24,26 @@ def _running() -> CTE:
     return counted.group_by(Job.team_id).cte("running").prefix_with("materialized", dialect="postgresql")
 
 
+def _of_free_key() -> ColumnElement[bool]:
+    """Whether the job's key has no bound of its own, or fewer jobs running; keys at theirs are found once."""
+    full = select(Job.key_id).join(Key, Key.id == Job.key_id).where(Job.status == JobStatus.RUNNING)
+    full = full.group_by(Job.key_id, Key.most_running).having(func.count() >= Key.most_running)
+    return or_(Job.key_id.is_(None), Job.key_id.not_in(full))
+
+
 def waiting(*wanted: ColumnElement[bool], bounded: bool = True) -> Select[str]:
     """The identifiers of jobs that may begin now, in the order in which they do, as things stand; nothing is held.
 
-    With `bounded`, a team that has as many jobs running as it may is passed over.
+    With `bounded`, a team or a key that has as many jobs running as it may is passed over.
     """
     running = _running()
     jobs = func.coalesce(running.c.jobs, 0)
-    within = or_(Team.most_running.is_(None), jobs < Team.most_running)
+    within = [or_(Team.most_running.is_(None), jobs < Team.most_running), _of_free_key()]
     return (
         select(Job.id)
         .join(Team, Team.id == Job.team_id)
         .outerjoin(running, running.c.team_id == Job.team_id)
-        .where(Job.status == JobStatus.QUEUED, *([within] if bounded else []), *wanted)
+        .where(Job.status == JobStatus.QUEUED, *(within if bounded else []), *wanted)
         .order_by(Job.priority.desc(), jobs, func.coalesce(Team.served, NEVER), Job.number, Job.id)
     )
 

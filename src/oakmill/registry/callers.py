@@ -24,7 +24,7 @@ class Caller:
     """Who asks, and for what a key was given to them. `everywhere` is the operator, who sees all teams.
 
     `session_id` is the web session in which they ask, if it is one; `user_id` and `user_name` who it is, where the key
-    is a user's own.
+    is a user's own. `requests_per_minute` is what the key may make, None as the hub has it.
     """
 
     key_id: str | None
@@ -40,6 +40,7 @@ class Caller:
     session_id: str | None = None
     user_id: str | None = None
     user_name: str = ""
+    requests_per_minute: int | None = None
 
     @property
     def owner_id(self) -> str | None:

@@ -149,6 +149,7 @@ def _caller(row: Row[Key, str, User] | None, address: str, session_id: str | Non
         session_id=session_id,
         user_id=key.user_id,
         user_name=row.User.email if row.User else "",
+        requests_per_minute=key.requests_per_minute,
     )
 
 
@@ -225,6 +226,26 @@ def forget_spent(session: Session) -> None:
     """Remove the keys that CI jobs had, a month after they were over; until then jobs are told by their names."""
     spent = (Key.origin == KeyOrigin.EXCHANGE) & (Key.expires <= now() - SPENT_AFTER)
     session.execute(delete(Key).where(spent))
+
+
+def bound(
+    session: Session, caller: Caller, key_id: str, *, requests_per_minute: int | None, most_running: int | None
+) -> Key:
+    """Set what a key may use; 0 is as the hub and the team have it, None leaves what it is. For the operator only.
+
+    Raises:
+        NotFound: There is no such key.
+    """
+    key = session.get(Key, key_id)
+    if key is None:
+        raise unseen(caller, "key", key_id)
+    if requests_per_minute is not None:
+        key.requests_per_minute = requests_per_minute or None
+    if most_running is not None:
+        key.most_running = most_running or None
+    limits = {"requests_per_minute": key.requests_per_minute, "most_running": key.most_running}
+    audit.record(session, caller, "key.bound", key.id, of_team=key.team_id, name=key.name, **limits)
+    return key
 
 
 def listed(session: Session, caller: Caller) -> list[Key]:

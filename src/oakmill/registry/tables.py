@@ -129,7 +129,8 @@ class User(Timed, Base):
 class Key(Base):
     """An API key, known by its hash. `model_id` narrows it to one model; `scopes` is sorted and comma-separated.
 
-    `user_id` is whose own it is, None for the team's; `origin` how it came (see `KeyOrigin`).
+    `user_id` is whose own it is, None for the team's; `origin` how it came (see `KeyOrigin`). It may make
+    `requests_per_minute`, and of its jobs `most_running` run at once; None is as the hub and the team have it.
     """
 
     __tablename__ = "keys"
@@ -146,6 +147,8 @@ class Key(Base):
     last_used: Mapped[datetime | None] = mapped_column(UtcDateTime)
     user_id: Mapped[str | None] = mapped_column(Id, index=True)
     origin: Mapped[str] = mapped_column(String(16), default=KeyOrigin.MADE, server_default=KeyOrigin.MADE)
+    requests_per_minute: Mapped[int | None] = mapped_column()
+    most_running: Mapped[int | None] = mapped_column()
 
 
 class Login(Base):

@@ -8,7 +8,7 @@ import pytest
 
 from oakmill.jobs import estimates, queue
 from oakmill.jobs.tables import Job, JobStatus
-from oakmill.registry.tables import Team
+from oakmill.registry.tables import Key, Team
 from tests.unit.jobs.conftest import Hub
 
 MINUTE = timedelta(minutes=1)
@@ -94,3 +94,24 @@ def test_a_team_at_its_bound_waits_for_itself(teams: Hub) -> None:
     assert (found := begun(teams)) is not None and found.id == other
     ended(teams, first)
     assert begun(teams) is not None
+
+
+def test_a_key_at_its_own_bound_lets_the_teams_other_keys_go_first(teams: Hub) -> None:
+    """A key of a nightly batch had all of the team's workers, and a person of the team waited for it."""
+    with teams.db.session() as session:
+        for number in (1, 2):
+            key = Key(
+                id=f"aik_{number}", team_id="ait_1", name="key", prefix="oak_", sha256=str(number), scopes="convert"
+            )
+            session.add(key)
+        session.get_one(Key, "aik_1").most_running = 1
+    first, second = (teams.add_job(key_id="aik_1") for _ in range(2))
+    other = teams.add_job(key_id="aik_2")
+    running = begun(teams)
+    assert running is not None and running.id == first
+    passing = begun(teams)
+    assert passing is not None and passing.id == other
+    assert begun(teams) is None
+    ended(teams, running)
+    last = begun(teams)
+    assert last is not None and last.id == second
