@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     accepted_licences: tuple[str, ...] = Field(
         (),
         description="Licences that you accept by their names, for toolchains that are installed at your word alone: "
-        '["AGPL-3.0"] for sources/ultralytics, which exports YOLO checkpoints (.pt); "Qualcomm-AI-Stack" for '
+        '["AGPL-3.0"] for sources/ultralytics, which exports YOLO checkpoints (.pt); "Qualcomm-AI-Stack-License" for '
         "Qualcomm's SDK (rvc4/qairt-2.41.0.251128).",
     )
     pythons: dict[str, Path] = Field(

@@ -61,8 +61,8 @@ def table(found: list[Status]) -> Table:
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option(
     "--accept-licence", "accepted", multiple=True, metavar="NAME",
-    help="Accept a licence that has to be accepted by its name: AGPL-3.0 for sources/ultralytics, Qualcomm-AI-Stack "
-    "for Qualcomm's SDKs.",
+    help="Accept a licence that has to be accepted by its name: AGPL-3.0 for sources/ultralytics, "
+    "Qualcomm-AI-Stack-License for Qualcomm's SDKs.",
 )  # fmt: skip
 def install(names: tuple[str, ...], accepted: tuple[str, ...]) -> None:
     """Make a toolchain's environment and verify it by real work.

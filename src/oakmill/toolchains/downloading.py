@@ -81,7 +81,7 @@ class Download:
                 pause = next(pauses, None)
                 if pause is None:
                     raise self._given_up(error) from error
-                self.watch(ToolEvent(line=f"The download was cut ({error}); going on in {pause:g} s ..."))
+                self.watch(ToolEvent(line=f"The download stopped ({error}); trying again in {pause:g} s ..."))
                 time.sleep(pause)
                 continue
             return

@@ -35,7 +35,7 @@ from oakmill.toolchains.unzipping import ArchiveRefused, unpack
 
 DEVICE_VERSIONS = ("2.41.0.251128", "2.32.6.250402")
 """What OAK4 devices run, by depthai's own words."""
-LICENCE = "Qualcomm-AI-Stack"
+LICENCE = "Qualcomm-AI-Stack-License"
 TERMS = "https://softwarecenter.qualcomm.com/catalog/item/Qualcomm_AI_Runtime_Community"
 
 _HERE = Path(__file__).parent
@@ -57,8 +57,8 @@ class QairtSdk(Managed):
     package = _HERE
     contents = Contents(sdk_python.LOCKS["3.10"])
     licence = (
-        f"the SDK is Qualcomm's, under its own terms ({TERMS}, and LICENSE.pdf in the SDK): for developing your own "
-        "software, not to be handed on alone; Oakmill's own licence does not cover it"
+        f"The SDK is Qualcomm's, under its own terms, which you should read first ({TERMS}; also LICENSE.pdf in the "
+        "SDK). Oakmill carries nothing of it, and its own licence does not cover it"
     )
     accept = LICENCE
 

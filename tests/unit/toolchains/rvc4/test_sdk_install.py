@@ -87,9 +87,9 @@ def test_nothing_is_asked_of_anybody_before_the_licence_is_accepted(
     service: Service, tmp_path: Path, answer: str
 ) -> None:
     own = Settings(home=tmp_path, qairt_source=service.url, accepted_licences=(answer,) if answer else ())
-    with pytest.raises(LicenceNotAccepted, match="the SDK is Qualcomm's, under its own terms") as caught:
+    with pytest.raises(LicenceNotAccepted, match="The SDK is Qualcomm's, under its own terms") as caught:
         QairtSdk(own, VERSION).install()
-    assert caught.value.remedy == f"oakmill toolchains install {NAME} --accept-licence Qualcomm-AI-Stack"
+    assert caught.value.remedy == f"oakmill toolchains install {NAME} --accept-licence Qualcomm-AI-Stack-License"
     assert service.asked == []
 
 
@@ -320,7 +320,7 @@ def test_a_version_that_is_not_here_names_the_command_that_installs_it(home: Set
     with pytest.raises(VersionNotAvailable, match=r"SNPE 2\.32\.6 is not available") as caught:
         registry.of(Rvc4Spec(snpe_version="2.32.6"), home)
     assert caught.value.remedy.startswith(
-        "Install it: oakmill toolchains install rvc4/qairt-2.32.6.250402 --accept-licence Qualcomm-AI-Stack. Or name"
+        "Install it: oakmill toolchains install rvc4/qairt-2.32.6.250402 --accept-licence Qualcomm-AI-Stack-License. Or"
     )
 
 
