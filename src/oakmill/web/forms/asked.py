@@ -25,8 +25,9 @@ def texts(form: Fields) -> dict[str, str]:
     return {name: ", ".join(form.all(name)) if len(form.all(name)) > 1 else form.get(name) for name in form}
 
 
-def reports(at: Hub, source: Source, found: Checked, platforms: Sequence[str] = tuple(PLATFORMS)) -> dict[str, Report]:
-    """What preflight said of platforms when the file came; or says now, with the shapes that are asked for."""
+def reports(at: Hub, source: Source, found: Checked, platforms: Sequence[str] | None = None) -> dict[str, Report]:
+    """What preflight said of platforms, or all, when the file came; or says now, with the shapes that are asked for."""
+    platforms = list(PLATFORMS) if platforms is None else platforms
     shapes = [item for item in found.spec.inputs if item.shape] if found.spec else []
     if not shapes:
         return {name: source.report(name) for name in platforms}
