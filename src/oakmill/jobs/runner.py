@@ -15,6 +15,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,17 +144,23 @@ class ConversionJob:
         return {**summary, "files": names, "config": _config(self.out / names[0])}
 
     def _install(self, watch: Tell) -> None:
-        """Install toolchains that are missing, where the operator allows it: a stage of its own, if there is one."""
+        """Install toolchains that are missing, where the operator allows it, and make a set of images that is made when
+        it is asked for, which behind the wall cannot be: a stage of its own, if there is one.
+        """
+        from oakmill.calibration import datasets
         from oakmill.conversion.events import Progress, Stage
         from oakmill.conversion.registry import needed_toolchains
         from oakmill.toolchains.installing import install_missing, missing
 
         needed = missing(needed_toolchains(self.spec, self.settings, self.model), self.settings)
-        if not needed:
+        images = datasets.unmade(getattr(self.spec, "quantization_data", None), self.settings)
+        if not (needed or images):
             return
         progress = Progress(lambda event: watch(event.as_dict()))
         with progress.stage(Stage.INSTALL):
             install_missing(needed, self.settings, progress.note, progress.tool)
+            if images:
+                datasets.install(images, self.settings, partial(_tell_of_set, progress))
 
     def _enclose(self) -> None:
         """From here on, whatever the model does to us can reach the job's own folder and its team's cache alone."""
@@ -185,6 +192,10 @@ class ConversionJob:
             _log.warning("no debug bundle: %s", second)
             return failure.model_dump(mode="json")
         return {**failure.model_dump(mode="json"), "bundle": target.name}
+
+
+def _tell_of_set(progress: Any, step: Any) -> None:
+    progress.doing(step.what, step.done, step.total, step.unit)
 
 
 def _config(path: Path) -> Any:

@@ -4,7 +4,7 @@ from oakmill.calibration.datasets.catalog import RANDOM_WARNING, SETS, NamedSet
 from oakmill.calibration.datasets.fetch import FetchFailed
 from oakmill.calibration.datasets.installer import install
 from oakmill.calibration.datasets.own import Added, add
-from oakmill.calibration.datasets.resolve import Dataset, SetMissing, resolve
+from oakmill.calibration.datasets.resolve import Dataset, SetMissing, resolve, unmade
 from oakmill.calibration.datasets.store import Entry, Progress, SetDamaged, SetRecord, State, UnknownSet, entries, load
 
 __all__ = [
@@ -26,4 +26,5 @@ __all__ = [
     "install",
     "load",
     "resolve",
+    "unmade",
 ]

@@ -72,6 +72,14 @@ def resolve(value: str | None, settings: Settings, work: Path) -> Dataset:
     raise store.unknown(name, settings)
 
 
+def unmade(value: str | None, settings: Settings) -> str:
+    """The set that `resolve` would have to make for that value; empty where there is none to make."""
+    name = (value or "").lower()
+    if name not in SETS or not SETS[name].is_made_when_asked:
+        return ""
+    return "" if store.load(name, settings) else name
+
+
 def _looks_like_path(value: str) -> bool:
     return "/" in value or value.startswith((".", "~")) or value.lower().endswith(".zip") or is_known(value)
 
