@@ -128,11 +128,11 @@ class _Bounded(httpcore.NetworkStream):
         self._stream, self._until, self._room = stream, until, LARGEST_ANSWER
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """What comes next."""
-        found = self._stream.read(max_bytes, _left(self._until))
-        self._room -= len(found)
-        if self._room < 0:
+        """What comes next, as far as there is room; a piece that just fits is no fault of who wants no further one."""
+        if self._room <= 0:
             raise httpcore.ReadError(f"the answer is larger than {LARGEST_ANSWER >> 10} kB")
+        found = self._stream.read(min(max_bytes, self._room), _left(self._until))
+        self._room -= len(found)
         return found
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
