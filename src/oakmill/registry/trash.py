@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, false, func, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -182,11 +182,7 @@ def one(session: Session, caller: Caller, trash_id: str) -> Trash:
         NoKey, Forbidden: as `listed`.
         NotFound: There is none that the caller sees.
     """
-    caller.require("convert")
-    entry = session.scalars(select(Trash).where(Trash.id == trash_id, _visible(caller))).first()
-    if entry is None:
-        raise access.unseen(caller, "entry of the trash", trash_id)
-    return entry
+    return _found(session, caller, select(Trash), trash_id)
 
 
 def sizes(session: Session, entries: list[Trash]) -> dict[str, int]:
@@ -246,9 +242,13 @@ def restore(session: Session, caller: Caller, trash_id: str, *, name: str | None
 
 def _held(session: Session, caller: Caller, trash_id: str) -> Trash:
     """The entry, which nobody restores or empties meanwhile."""
+    alone = select(Trash).with_for_update().execution_options(populate_existing=True)
+    return _found(session, caller, alone, trash_id)
+
+
+def _found(session: Session, caller: Caller, entries: Select[Trash], trash_id: str) -> Trash:
     caller.require("convert")
-    mine = select(Trash).where(Trash.id == trash_id, _visible(caller)).with_for_update()
-    entry = session.scalars(mine.execution_options(populate_existing=True)).first()
+    entry = session.scalars(entries.where(Trash.id == trash_id, _visible(caller))).first()
     if entry is None:
         raise access.unseen(caller, "entry of the trash", trash_id)
     return entry
