@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Self
 from oakmill.errors import BrokenModel, OutputError, OutputExists, SourceError, UnsafeSource
 from oakmill.files import atomic_folder, unsafe_name
 from oakmill.settings import Settings
+from oakmill.zip_files import BEYOND_REASON, ModestFile
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -278,18 +279,10 @@ def _unpack_member(archive: tarfile.TarFile, member: tarfile.TarInfo, ledger: _L
         ledger.write(member.name, source)
 
 
-class _ModestFile(io.FileIO):
-    """A file that is never read in pieces so large that only an attack can ask for them."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size > DIRECTORY_BYTES:
-            raise UnsafeSource("the zip's list of contents is beyond reason")
-        return super().read(size)
-
-
 @contextmanager
 def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    with _ModestFile(path) as file, zipfile.ZipFile(file) as archive:
+    refusal = UnsafeSource(f"the zip's {BEYOND_REASON}")
+    with ModestFile(path, DIRECTORY_BYTES, refusal) as file, zipfile.ZipFile(file) as archive:
         yield archive
 
 

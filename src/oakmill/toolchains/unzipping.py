@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import stat
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from oakmill.errors import ToolchainMissing
 from oakmill.files import unsafe_name
+from oakmill.zip_files import BEYOND_REASON, DAMAGE, METHODS, ModestFile
 
 MAX_ENTRIES = 200_000
 MAX_DEPTH = 64
@@ -23,8 +22,6 @@ DIRECTORY_BYTES = 64 << 20  # a zip's list of contents is read into memory whole
 
 _CHUNK = 1 << 18
 _LINK_BYTES = 4096
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, LookupError, RecursionError)
 
 Wanted = Callable[[PurePosixPath], PurePosixPath | None]
 """Where a member goes, below the folder; None for one that is not needed."""
@@ -32,15 +29,6 @@ Wanted = Callable[[PurePosixPath], PurePosixPath | None]
 
 class ArchiveRefused(ToolchainMissing):
     """A vendor's archive is damaged, or not safe to unpack."""
-
-
-class _ModestFile(io.FileIO):
-    """A file that is never read in pieces so large that only an attack can ask for them."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size > DIRECTORY_BYTES:
-            raise zipfile.BadZipFile("its list of contents is beyond reason")
-        return super().read(size)
 
 
 def unpack(path: Path, into: Path, wanted: Wanted, remedy: str) -> int:
@@ -51,7 +39,12 @@ def unpack(path: Path, into: Path, wanted: Wanted, remedy: str) -> int:
             entries, or more bytes, than such an archive has; more than MAX_RATIO times the zip; or it is damaged.
         OSError: it cannot be written here.
     """
-    with _named_damage(path, remedy), _ModestFile(path) as file, zipfile.ZipFile(file) as archive:
+    refusal = zipfile.BadZipFile(f"its {BEYOND_REASON}")
+    with (
+        _named_damage(path, remedy),
+        ModestFile(path, DIRECTORY_BYTES, refusal) as file,
+        zipfile.ZipFile(file) as archive,
+    ):
         unpacking = _Unpacking(archive, path, into, remedy)
         members = unpacking.chosen(wanted)
         unpacking.require_room(members)
@@ -66,7 +59,7 @@ def unpack(path: Path, into: Path, wanted: Wanted, remedy: str) -> int:
 def _named_damage(path: Path, remedy: str) -> Iterator[None]:
     try:
         yield
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise ArchiveRefused(f"{path} is damaged: {error}.", subject=str(path), remedy=remedy) from error
 
 
@@ -113,7 +106,7 @@ class _Unpacking:
     def take(self, member: zipfile.ZipInfo, place: PurePosixPath) -> None:
         """Write a file, or keep a link for the end: nothing is ever written through one."""
         kind = stat.S_IFMT(member.external_attr >> 16)
-        if member.flag_bits & 1 or member.compress_type not in _METHODS:
+        if member.flag_bits & 1 or member.compress_type not in METHODS:
             raise self.refuse(f"{member.filename!r} is encrypted, or compressed by other means than deflate")
         if kind == stat.S_IFLNK and member.file_size <= _LINK_BYTES:
             self._links[self._into / place] = self._archive.read(member).decode(errors="surrogateescape")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,15 +13,13 @@ from oakmill.calibration import label_names
 from oakmill.calibration.datasets.files import is_known
 from oakmill.errors import OutputError, SourceError, UnsafeSource
 from oakmill.files import unsafe_name
+from oakmill.zip_files import BEYOND_REASON, DAMAGE, METHODS, ModestFile
 
 MAX_FILES = 100_000
 MAX_RATIO = 200  # images are packed already; a bomb of zeros grows 1000 times
 RATIO_FREE_BYTES = 64 << 20
 DIRECTORY_BYTES = 64 << 20  # a zip's list of contents is read into memory whole
 CHUNK = 1 << 16
-
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, LookupError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -32,15 +28,6 @@ class LeftOut:
 
     name: str
     why: str
-
-
-class _ModestFile(io.FileIO):
-    """A file that is never read in pieces so large that only an attack can ask for them."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size > DIRECTORY_BYTES:
-            raise UnsafeSource("the zip's list of contents is beyond reason")
-        return super().read(size)
 
 
 def unpack(path: Path, into: Path, max_mb: int) -> tuple[LeftOut, ...]:
@@ -54,7 +41,8 @@ def unpack(path: Path, into: Path, max_mb: int) -> tuple[LeftOut, ...]:
     """
     with _named_errors(path):
         into.mkdir(parents=True)
-        with _ModestFile(path) as file, zipfile.ZipFile(file) as archive:
+        refusal = UnsafeSource(f"the zip's {BEYOND_REASON}")
+        with ModestFile(path, DIRECTORY_BYTES, refusal) as file, zipfile.ZipFile(file) as archive:
             members = archive.infolist()
             if len(members) > MAX_FILES:
                 raise _unsafe(path, f"it holds more than {MAX_FILES} files and folders")
@@ -90,7 +78,7 @@ def _take(archive: zipfile.ZipFile, member: zipfile.ZipInfo, into: Path, budget:
         return LeftOut(str(name), "is neither an image nor .npy or .raw, by its name")
     if member.flag_bits & 1:
         raise SourceError(f"{member.filename!r} in {budget.path.name} is encrypted", subject=str(budget.path))
-    if member.compress_type not in _METHODS:
+    if member.compress_type not in METHODS:
         raise SourceError(f"{member.filename!r} in {budget.path.name} is compressed by other means than deflate")
     _write(archive, member, into / name, budget)
     return None
@@ -134,7 +122,7 @@ def _named_errors(path: Path) -> Iterator[None]:
     """Turn what zipfile raises into errors that name the zip."""
     try:
         yield
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise SourceError(f"{path.name} cannot be unpacked: {error}", subject=str(path)) from error
     except OSError as error:
         if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError) or error.errno is None:
