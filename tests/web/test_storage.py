@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from playwright.sync_api import Page, expect
 from sqlalchemy import update
@@ -12,13 +11,19 @@ from oakmill.registry import teams
 from oakmill.registry.tables import Instance, Team
 from oakmill.storage.database import now
 from tests.web.conftest import Served
-from tests.web.working import database
+from tests.web.furnish import network
+from tests.web.working import asked, database, ran, source
 
 
-def test_a_rule_is_tried_and_then_set(page: Page, hub: Served, pair: list[dict[str, Any]]) -> None:
-    """The pair are two results of one variant and platform, here of 40 days ago; the rule is taken back at the end."""
+def test_a_rule_is_tried_and_then_set(page: Page, hub: Served) -> None:
+    """Two results of one variant and platform, here of 40 days ago; the rule is taken back at the end.
+
+    They are of a model of their own: what another test had downloaded today stays by whatever rule, and the list was
+    empty then.
+    """
+    of = source(hub, "Kept for a while", network(28))
+    ids = [ran(hub, hub.home, asked(hub, of, spec=spec))["result_id"] for spec in ({"blob": True}, {})]
     old = now() - timedelta(days=40)
-    ids = [job["result_id"] for job in pair]
     with database(hub.home) as session:
         session.execute(update(Instance).where(Instance.id.in_(ids)).values(created=old, updated=old))
         teams.change(session, "default", quota_bytes=10**9)
