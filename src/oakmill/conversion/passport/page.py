@@ -127,7 +127,7 @@ def headlines(passport: Passport) -> list[tuple[str, str, str, Severity | None]]
     for check in passport.checks:
         if worst := min(check.outputs, key=_worst_first, default=None):
             verdict = None if check.task_of(worst) else check.verdict_on(worst)
-            found.append(("lowest SNR of an output", _db(worst.snr_db), f"by {check.name}", verdict))
+            found.append(("lowest SNR of an output", _db(worst.judged_db), f"by {check.name}", verdict))
     by_labels = [
         (f"{item.headline.words} by labels", item.headline.said(item.headline.candidate), _than_float(item), None)
         for item in ([passport.accuracy[1]] if passport.accuracy else [])

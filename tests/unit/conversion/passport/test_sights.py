@@ -98,3 +98,19 @@ def test_the_headline_is_the_agreement_that_decides() -> None:
     assert found and (found.key, found.text, found.method) == ("detection:f1", "71.4 %", "HTP")
     assert "float_value" not in found.as_dict()
     assert headline(Passport("rvc2", HeldOut("", ()))) is None
+
+
+def test_the_page_and_the_headline_say_one_number_of_the_worst_output() -> None:
+    """The page named the output that is worst about its mean, gave its plain SNR, 10.2 dB, and called that the lowest;
+    another output had 9.6."""
+    shape = (1, 2, 4, 4)
+    measurement = Measurement([Out("plain", shape), Out("high", shape)])
+    random = np.random.default_rng(1)
+    for index in range(8):
+        plain, high = random.normal(size=shape), 30 + random.normal(size=shape)
+        noise = random.normal(size=shape)
+        measurement.add(str(index), {"plain": plain, "high": high}, {"plain": plain + noise / 3, "high": high + noise})
+    found = Passport("rvc4", HeldOut("photos", tuple("01234567")), (measurement.check("QDQ", "how"),))
+    said = headline(found)
+    assert said is not None and said.words == "lowest SNR of an output"
+    assert (said.words, said.text) in [line[:2] for line in page.headlines(found)]
