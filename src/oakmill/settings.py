@@ -152,9 +152,15 @@ class Settings(BaseSettings):
         description="Where `oakmill toolchains install rvc4/qairt-VERSION` gets Qualcomm's SDK: this, a mirror, or a "
         "file that you have (file:///path/v2.41.0.251128.zip); {version} stands for the version.",
     )
-    qairt_hosts: tuple[str, ...] = Field(
+    openvino_source: Annotated[str, Field(pattern=r"^(https?|file)://")] | None = Field(
+        None,
+        description="Where `oakmill toolchains install rvc2/openvino-2022.3` gets OpenVINO's archive with the MyriadX "
+        "plugin, where no --from says so: file:///path/l_openvino_toolkit_....tgz, or an address.",
+    )
+    archive_hosts: tuple[str, ...] = Field(
         (),
-        description="Names of other hosts that this source may redirect a download to; by default there are none.",
+        description="Names of other hosts that these two sources may redirect a download to; by default there are "
+        "none.",
     )
     datasets_source: Annotated[str, Field(pattern=r"^https?://")] = Field(
         "https://storage.googleapis.com/openimages",

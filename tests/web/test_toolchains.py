@@ -69,3 +69,14 @@ def test_the_devices_own_sdk_is_installed_once_its_licence_is_accepted(page: Pag
     watch.expected.add(422)
     answer = page.request.post("/toolchains/rvc4/qairt-2.41.0.251128/install", form={"accept_licence": "AGPL-3.0"})
     assert answer.status in (403, 422)
+
+
+def test_what_comes_out_of_an_archive_has_no_button_until_the_operator_names_one(page: Page) -> None:
+    page.goto("/toolchains")
+    card = page.locator("[id='rvc2/openvino-2022.3']")
+    expect(card).to_contain_text("OpenVINO is Intel's, under the Apache License 2.0")
+    expect(card).to_contain_text("oakmill toolchains install rvc2/openvino-2022.3 --from FILE_OR_URL")
+    expect(card.get_by_role("button", name="Install", exact=True)).to_have_count(0)
+    answer = page.request.post("/toolchains/rvc2/openvino-2022.3/install", max_redirects=0)
+    assert "made out of an archive that you name" in answer.text()
+    expect(card.locator(".standing")).to_have_count(0)

@@ -39,6 +39,9 @@ class ToolchainOut(BaseModel):
     detail: str
     licence: str = ""
     unaccepted: str = Field("", description="The licence to accept by its name before it is installed.")
+    needs_source: bool = Field(
+        False, description="Whether the operator has to name the archive that it is made out of first."
+    )
 
 
 class ToolchainsOut(BaseModel):
@@ -73,7 +76,7 @@ def install(
     visibility.require_tools(caller)
     toolchain = catalog.find(name, accepting(at.settings, accept_licence))
     if isinstance(toolchain, Managed):
-        toolchain.require_word()
+        toolchain.require_leave()
     audit.record(session, caller, "toolchain.install", toolchain.name)
     return StreamingResponse(_installing(toolchain.name, accept_licence), media_type="application/x-ndjson")
 

@@ -13,8 +13,9 @@ import click
 from oakmill.processes.events import ToolEvent, Watcher
 from oakmill.settings import current
 from oakmill.toolchains import catalog
-from oakmill.toolchains.base import State, Status
-from oakmill.toolchains.installing import accepting
+from oakmill.toolchains.archived import Archived
+from oakmill.toolchains.base import State, Status, Toolchain
+from oakmill.toolchains.installing import accepting, taking_from
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -64,18 +65,32 @@ def table(found: list[Status]) -> Table:
     help="Accept a licence that has to be accepted by its name: AGPL-3.0 for sources/ultralytics, "
     "Qualcomm-AI-Stack-License for Qualcomm's SDKs.",
 )  # fmt: skip
-def install(names: tuple[str, ...], accepted: tuple[str, ...]) -> None:
+@click.option(
+    "--from", "archive", metavar="FILE_OR_URL",
+    help="The vendor's archive: needed for rvc2/openvino-2022.3, and for rvc4/qairt-... in place of Qualcomm's "
+    "service.",
+)  # fmt: skip
+def install(names: tuple[str, ...], accepted: tuple[str, ...], archive: str | None) -> None:
     """Make a toolchain's environment and verify it by real work.
 
     NAME is a full name (rvc2/openvino-2022.2.0), or a platform (rvc2) for its default toolchain. One that is there
     is made anew. rvc4/qairt-2.41.0.251128, or any version of that shape, downloads Qualcomm's SDK, and goes on where
-    a download was cut.
+    a download was cut; rvc2/openvino-2022.3 is made out of an archive that you have, or know the address of.
     """
     settings = accepting(current(), *accepted)
+    if archive is not None:
+        _require_one_of_an_archive([catalog.find(name, settings) for name in names])
+        settings = taking_from(settings, archive)
     for toolchain in [catalog.find(name, settings) for name in names]:
         with progress(f"Installing {toolchain.name}") as watch:
             status = toolchain.install(watch)
         click.echo(f"{status.name}: {status.state} and verified; {status.folder}")
+
+
+def _require_one_of_an_archive(found: list[Toolchain]) -> None:
+    if len(found) != 1 or not isinstance(found[0], Archived):
+        names = ", ".join(toolchain.name for toolchain in found)
+        raise click.UsageError(f"--from names the archive of one toolchain that is made out of one, not of {names}.")
 
 
 @command.command()

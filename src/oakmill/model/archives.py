@@ -7,7 +7,6 @@ import errno
 import gzip
 import io
 import lzma
-import math
 import shutil
 import stat
 import tarfile
@@ -16,8 +15,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING
 
+from oakmill import tar_files
 from oakmill.errors import BrokenModel, OutputError, OutputExists, SourceError, UnsafeSource
 from oakmill.files import atomic_folder, unsafe_name
 from oakmill.settings import Settings
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 MAX_FILES = 10_000
 MAX_RATIO = 200  # weights shrink 10 times at best; a bomb of zeros 1000 times and more
 RATIO_FREE_BYTES = 64 << 20
-HEADER_BYTES = 1 << 20  # of one tar member: its name and attributes are read into memory whole
 DIRECTORY_BYTES = 16 << 20  # of a zip: its list of contents is read into memory whole
 DECODER_BYTES = 512 << 20  # memory that an .xz may ask for; `xz -9` asks for 65 MB
 CHUNK = 1 << 16
@@ -163,7 +162,6 @@ class _Ledger:
 
     def __init__(self, archive: Path, folder: Path, limit: int) -> None:
         self.files: list[PurePosixPath] = []
-        self.allowance: float = math.inf
         self._archive = archive
         self._folder = folder
         self._limit = limit
@@ -182,13 +180,10 @@ class _Ledger:
     def count(self, size: int) -> None:
         """Enter `size` bytes that came out of the archive."""
         self._total += size
-        self.allowance -= size
         if self._total > self._limit:
             raise self.refuse(f"it holds more than {self._limit >> 20} MB (setting source_max_mb)")
         if self._total > max(RATIO_FREE_BYTES, MAX_RATIO * self._packed):
             raise self.refuse(f"it grows to more than {MAX_RATIO} times its size")
-        if self.allowance < 0:
-            raise self.refuse("the header of a member is beyond reason")
 
     def make_folder(self, name: str) -> None:
         """Make a folder of the archive."""
@@ -226,7 +221,7 @@ class _Ledger:
 class _Metered(io.RawIOBase):
     """A stream whose every byte is entered in a ledger."""
 
-    def __init__(self, inner: IO[bytes] | io.BufferedIOBase, ledger: _Ledger) -> None:
+    def __init__(self, inner: IO[bytes], ledger: _Ledger) -> None:
         self._inner = inner
         self._ledger = ledger
 
@@ -236,34 +231,11 @@ class _Metered(io.RawIOBase):
         return data
 
 
-class _Member(tarfile.TarInfo):
-    """A tar member; tarfile itself takes a header that is damaged or cut off for the end of the archive."""
-
-    @classmethod
-    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
-        """The next member.
-
-        Raises:
-            BrokenModel: the header is damaged, or there is neither one nor the mark of the end.
-        """
-        try:
-            return super().fromtarfile(tarfile_)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # the regular end
-            raise
-        except tarfile.HeaderError as error:
-            raise BrokenModel(f"the tar archive is damaged or cut off: {error}") from error
-
-
 def _unpack_tar(path: Path, ledger: _Ledger) -> None:
-    ledger.allowance = HEADER_BYTES  # from here on: opening a tar reads its first header
-    with (
-        open_decompressed(path) as stream,
-        tarfile.open(fileobj=_Metered(stream, ledger), mode="r|", bufsize=CHUNK, tarinfo=_Member) as archive,
-    ):
-        while member := archive.next():
-            ledger.allowance = math.inf
+    beyond = ledger.refuse("the header of a member is beyond reason")
+    with open_decompressed(path) as stream:
+        for archive, member in tar_files.members(stream, ledger.count, beyond):
             _unpack_member(archive, member, ledger)
-            ledger.allowance = HEADER_BYTES
 
 
 def _unpack_member(archive: tarfile.TarFile, member: tarfile.TarInfo, ledger: _Ledger) -> None:

@@ -98,9 +98,7 @@ _ROWS = (
             larger="use a smaller model, or convert to RVC4",
             plain_numbers=True,
         ),
-        tools=Tools(
-            "ir_version", "rvc2/openvino-", ("2022.3.0", "2021.4.2"), "an OpenVINO of yours: OAKMILL_RVC2_LIBRARIES"
-        ),
+        tools=Tools("ir_version", "rvc2/openvino-", ("2021.4.2",), "an OpenVINO of yours: OAKMILL_RVC2_LIBRARIES"),
         yaml_block=RVC2,
         own_tools=("rvc2_libraries",),
     ),

@@ -45,6 +45,14 @@ class Status:
     licence: str = ""
     unaccepted: str = ""
     """The licence that is still to be accepted by its name; `licence` says what it asks."""
+    asked_as: str = ""
+    """How a request names its version, where that is not the end of its name."""
+    needs_source: bool = False
+    """Whether the archive that it is made out of is still to be named."""
+
+
+_TOLD = ("licence", "unaccepted", "asked_as", "needs_source")
+"""What a status tells of a toolchain as it is, installed or not."""
 
 
 class Toolchain(Protocol):
@@ -123,6 +131,16 @@ class Managed(ABC):
         accepted = {name.lower() for name in self._settings.accepted_licences}
         return "" if self.accept.lower() in accepted else self.accept
 
+    @property
+    def asked_as(self) -> str:
+        """How a request names its version, where that is not the end of its name."""
+        return ""
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether the archive that it is made out of is still to be named."""
+        return False
+
     def status(self) -> Status:
         """How it stands here; starts no process."""
         try:
@@ -134,7 +152,8 @@ class Managed(ABC):
         return self._status(State.INSTALLED, folder=found.folder, digest=found.digest, versions=found.versions)
 
     def _status(self, state: State, **more: Any) -> Status:
-        return Status(self.name, state, self.summary, licence=self.licence, unaccepted=self.unaccepted, **more)
+        known: dict[str, Any] = {name: getattr(self, name) for name in _TOLD}
+        return Status(self.name, state, self.summary, **known, **more)
 
     def require(self) -> Environment:
         """The environment, once it is certain that it is whole.
@@ -183,18 +202,19 @@ class Managed(ABC):
             ToolchainMissing: a package or interpreter cannot be had here, or the system lacks what it needs.
         """
         self.check_system()
-        self.require_word()
+        self.require_leave()
         if self.licence:
             watch(ToolEvent(line=self.licence))
         settings = self._settings
         python = interpreters.find_first(self.pythons, settings, watch) if self.pythons else Path(sys.executable)
         return making.create(self.environment, self.contents, python, settings, watch)
 
-    def require_word(self) -> None:
-        """That its licence was accepted by its name, where it has to be.
+    def require_leave(self) -> None:
+        """That all was said that has to be before it is installed: its licence accepted by its name.
 
         Raises:
             LicenceNotAccepted: it was not.
+            ToolchainMissing: the archive that it is made out of was not named.
         """
         if self.unaccepted:
             raise LicenceNotAccepted(

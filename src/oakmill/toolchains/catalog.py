@@ -10,11 +10,12 @@ from oakmill.toolchains.base import Toolchain
 
 
 def rvc2(settings: Settings) -> list[Toolchain]:
-    """The public OpenVINO, and the user's own."""
+    """The public OpenVINO, one out of an archive, and the user's own."""
+    from oakmill.toolchains.rvc2.openvino_install import OpenVino
     from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Rvc2Toolchain
 
     others = sorted(version for version in settings.rvc2_libraries if version != PUBLIC_VERSION)
-    return [Rvc2Toolchain(settings, version) for version in (PUBLIC_VERSION, *others)]
+    return [Rvc2Toolchain(settings), OpenVino(settings), *(Rvc2Toolchain(settings, version) for version in others)]
 
 
 def rvc3(settings: Settings) -> list[Toolchain]:
@@ -59,7 +60,8 @@ def all_toolchains(settings: Settings) -> list[Toolchain]:
 def find(name: str, settings: Settings) -> Toolchain:
     """The toolchain of that name ("rvc2/openvino-2022.2.0", "rvc2/openvino"), or a platform's default one ("rvc2").
 
-    Qualcomm's SDK is found at any version, whole ("rvc4/qairt-2.40.0.251030") or as far as it is told from others.
+    Qualcomm's SDK is found at any version, whole ("rvc4/qairt-2.40.0.251030") or as far as it is told from others;
+    OpenVINO out of an archive by HubAI's word for it too.
 
     Raises:
         ToolchainMissing: there is none of that name; the message lists those there are.
@@ -68,13 +70,14 @@ def find(name: str, settings: Settings) -> Toolchain:
     for toolchain in known:
         if name.lower() in (toolchain.name, toolchain.name.rpartition("-")[0], toolchain.name.partition("/")[0]):
             return toolchain
-    if sdk := _sdk(name.lower(), settings):
-        return sdk
+    if found := _out_of_an_archive(name.lower(), settings):
+        return found
     names = ", ".join(toolchain.name for toolchain in known)
     raise ToolchainMissing(f"There is no toolchain {name!r}; known are: {names}.", subject=name)
 
 
-def _sdk(name: str, settings: Settings) -> Toolchain | None:
+def _out_of_an_archive(name: str, settings: Settings) -> Toolchain | None:
+    from oakmill.toolchains.rvc2 import openvino_install
     from oakmill.toolchains.rvc4 import sdk_install
 
-    return sdk_install.of_name(name, settings)
+    return sdk_install.of_name(name, settings) or openvino_install.of_name(name, settings)

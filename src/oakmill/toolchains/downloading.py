@@ -220,7 +220,9 @@ class Download:
         if there.scheme not in (url.scheme, "https"):
             raise self._failed(where)
         if there.host not in (httpx.URL(self.url).host, *self.hosts):
-            allow = f"If you know that host to be the vendor's: OAKMILL_QAIRT_HOSTS='[\"{there.host}\"]'. {self.remedy}"
+            allow = (
+                f"If you know that host to be the vendor's: OAKMILL_ARCHIVE_HOSTS='[\"{there.host}\"]'. {self.remedy}"
+            )
             raise self._failed(f"{where}: it is another host", allow)
         return there
 

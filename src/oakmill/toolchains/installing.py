@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
+from oakmill.errors import ToolchainMissing
+from oakmill.files import expanded
 from oakmill.processes.events import Watcher
 from oakmill.settings import Settings
 from oakmill.toolchains.base import State, Toolchain
@@ -14,7 +17,8 @@ def install_missing(
 ) -> None:
     """Install those that are missing, each told by `tell` before; none where the settings do not allow it.
 
-    One whose licence is to be accepted by its name, and is not, is left out: its conversion says so.
+    One whose licence is to be accepted by its name, and is not, or whose archive is to be named, is left out: its
+    conversion says so.
 
     Raises:
         ToolchainMissing: an interpreter or package that one needs cannot be had here.
@@ -30,10 +34,27 @@ def missing(needed: Sequence[Toolchain], settings: Settings) -> list[Toolchain]:
     if not settings.install_toolchains:
         return []
     found = [(toolchain, toolchain.status()) for toolchain in needed]
-    return [item for item, status in found if status.state is State.MISSING and not status.unaccepted]
+    ready = [(item, status) for item, status in found if not (status.unaccepted or status.needs_source)]
+    return [item for item, status in ready if status.state is State.MISSING]
 
 
 def accepting(settings: Settings, *licences: str) -> Settings:
     """The settings of somebody who accepts these licences too, by their names."""
     accepted = dict.fromkeys((*settings.accepted_licences, *licences))
     return settings.model_copy(update={"accepted_licences": tuple(accepted)})
+
+
+def taking_from(settings: Settings, archive: str) -> Settings:
+    """The settings of somebody who names the archive that a toolchain is made out of: a file, or an address.
+
+    Raises:
+        ToolchainMissing: it is neither.
+    """
+    if not re.match(r"https?://|file://", archive):
+        path = expanded(archive).absolute()
+        if not path.is_file():
+            raise ToolchainMissing(
+                f"There is no file {archive}.", subject=archive, remedy="Name a file that is here, or an address."
+            )
+        archive = path.as_uri()
+    return settings.model_copy(update={"openvino_source": archive, "qairt_source": archive})

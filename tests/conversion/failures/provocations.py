@@ -69,7 +69,8 @@ PROVOCATIONS: dict[str, P] = {
     "mo-value-refused": P(options="--mo-args=--transform=Nonsense", rule="mo-argument-refused", fixed=True),
     "mo-failed": P(models.determinant, "--mo-args=--silent"),
     "unknown-domain-found-late": P(models.unknown_domain, "--mo-args=--silent", rule="unknown-domain", fixed=True),
-    "version-not-available": P(options="--ir-version 2022.3.0", fixed=True),
+    "version-not-available": P(options="--ir-version 2021.4.2", fixed=True),
+    "version-out-of-an-archive": P(options="--ir-version 2022.3.0", fixed=True),
     "custom-needs-encodings": P(options="--target-precision CUSTOM", platform="rvc4"),
     "encodings-of-another-model": P(
         models.other_encodings,

@@ -118,7 +118,7 @@ def test_another_host_is_followed_only_where_it_is_allowed(
     service.redirect = f"{service.url.replace('127.0.0.1', 'localhost')}/moved.zip"
     error = arriving.refused()
     assert "redirects to http://localhost:" in error.message
-    assert "OAKMILL_QAIRT_HOSTS='[\"localhost\"]'" in error.remedy
+    assert "OAKMILL_ARCHIVE_HOSTS='[\"localhost\"]'" in error.remedy
     assert [path for path, _ in service.asked] == ["/v1.zip"]
     assert Arriving(service, tmp_path, "localhost").fetch() == DATA
 

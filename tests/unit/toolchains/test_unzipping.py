@@ -9,8 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from oakmill.errors import ToolchainMissing
-from oakmill.toolchains import unzipping
-from oakmill.toolchains.unzipping import ArchiveRefused, unpack
+from oakmill.toolchains import unpacking
+from oakmill.toolchains.unpacking import ArchiveRefused
+from oakmill.toolchains.unzipping import unpack
 from tests.unit.toolchains.archive_server import zipped
 
 
@@ -73,14 +74,14 @@ def test_a_bomb_that_lies_of_its_size_is_refused_on_the_way(tmp_path: Path, monk
     lied = data.replace((1_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little"))
     with pytest.raises(ArchiveRefused, match="is damaged: Bad CRC-32"):
         unpacked(tmp_path, lied)
-    monkeypatch.setattr(unzipping, "MAX_BYTES", 1000)
+    monkeypatch.setattr(unpacking, "MAX_BYTES", 1000)
     shutil.rmtree(tmp_path / "into")
     with pytest.raises(ArchiveRefused, match="says to grow"):
         unpacked(tmp_path, data)
 
 
 def test_too_many_entries_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unzipping, "MAX_ENTRIES", 3)
+    monkeypatch.setattr(unpacking, "MAX_ENTRIES", 3)
     with pytest.raises(ArchiveRefused, match="more than 3 files"):
         unpacked(tmp_path, zipped({str(number): b"" for number in range(4)}))
 

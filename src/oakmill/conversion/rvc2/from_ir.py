@@ -26,8 +26,8 @@ from oakmill.spec import InputSpec
 from oakmill.toolchains.base import Toolchain
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
-from oakmill.toolchains.rvc2 import failures
-from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Ports, Rvc2Toolchain
+from oakmill.toolchains.rvc2 import failures, openvino_install
+from oakmill.toolchains.rvc2.toolchain import Ports, Rvc2Toolchain
 
 HIGHEST_OPSET = 9
 """The newest of OpenVINO's own opsets that its version 2022.2 knows."""
@@ -37,7 +37,7 @@ NOT_ESTIMATED = "what activations lose in FP16 is not estimated for an OpenVINO 
 
 def reader(rvc2: Rvc2) -> ModelOptimizer | None:
     """The toolchain whose libraries read IR; None where the user's own OpenVINO compiles, which reads it itself."""
-    public = rvc2.spec.ir_version == PUBLIC_VERSION and PUBLIC_VERSION not in rvc2.settings.rvc2_libraries
+    public = openvino_install.is_public(rvc2.spec.ir_version, rvc2.settings)
     return ModelOptimizer(rvc2.settings) if public else None
 
 

@@ -42,9 +42,9 @@ from oakmill.spec import InputSpec, Rvc2Spec
 from oakmill.toolchains.base import Toolchain
 from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.model_optimizer.toolchain import ModelOptimizer
-from oakmill.toolchains.rvc2 import compile_tool, failures
+from oakmill.toolchains.rvc2 import compile_tool, failures, openvino_install
 from oakmill.toolchains.rvc2.blob import SHAVES, read_header, read_superblob, read_units
-from oakmill.toolchains.rvc2.toolchain import PUBLIC_VERSION, Ports, Rvc2Toolchain
+from oakmill.toolchains.rvc2.toolchain import Ports, Rvc2Toolchain
 
 _OWN = {
     "Celu", "LSTM", "Mean", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceSumSquare", "Shrink", "Softsign",
@@ -104,17 +104,18 @@ class Rvc2(Platform):
             )
         mo = MoStep.of(spec.mo_args, settings)
         # A user's own OpenVINO reads what mo writes; the public package cannot, but the libraries beside mo can.
-        public = spec.ir_version == PUBLIC_VERSION and spec.ir_version not in settings.rvc2_libraries
-        toolchain = Rvc2Toolchain(settings, spec.ir_version, mo.toolchain.libraries if mo and public else None)
-        toolchain.require()
+        toolchain = openvino_install.installed_compiler(spec.ir_version, settings)
+        if mo and openvino_install.is_public(spec.ir_version, settings):
+            toolchain = Rvc2Toolchain(settings, spec.ir_version, mo.toolchain.libraries)
+            toolchain.require()
         return cls(spec, settings, toolchain, options, mo)
 
     @classmethod
     def needed(cls, spec: Rvc2Spec, settings: Settings, *, reads_ir: bool = False) -> list[Toolchain]:
         """OpenVINO, and the Model Optimizer where there are Mo Args; it also reads an IR where no own OpenVINO does."""
-        own = spec.ir_version in settings.rvc2_libraries
-        optimizer: list[Toolchain] = [ModelOptimizer(settings)] if spec.mo_args or (reads_ir and not own) else []
-        return [*optimizer, Rvc2Toolchain(settings, spec.ir_version)]
+        public = openvino_install.is_public(spec.ir_version, settings)
+        optimizer: list[Toolchain] = [ModelOptimizer(settings)] if spec.mo_args or (reads_ir and public) else []
+        return [*optimizer, openvino_install.compiler(spec.ir_version, settings)]
 
     @property
     def suffix(self) -> str:
@@ -356,7 +357,7 @@ class Rvc2(Platform):
         return {
             "cmd_info": {tool: list(words) for tool, words in commands.items()},
             **({"model_optimizer_version": self.mo.toolchain.version} if self.mo else {}),
-            "compile_tool_version": self.spec.ir_version,
+            "compile_tool_version": self.toolchain.version,
             "target_devices": ["MYRIAD"],
             "is_superblob": not self.spec.blob,
             "number_of_shaves": shaves,

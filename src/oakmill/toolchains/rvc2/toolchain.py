@@ -181,16 +181,30 @@ class Rvc2Toolchain(Managed):
         watch: Watcher,
         variables: Mapping[str, str] = _KEEP_MEMORY,
     ) -> dict[str, Any]:
+        request = {**request, "model": str(model), "ports": asdict(ports)}
+        return self._ask_library(action, request, job, [model.parent], variables, watch)
+
+    def _ask_library(
+        self,
+        action: str,
+        request: Mapping[str, Any],
+        job: Path,
+        read: Sequence[Path] = (),
+        variables: Mapping[str, str] = _KEEP_MEMORY,
+        watch: Watcher = ignore,
+    ) -> dict[str, Any]:
+        """What the runner answers with OpenVINO's libraries loaded; raises as the door."""
         environment = self.require()
         libraries = self._libraries(environment)
-        request = {
-            **request,
-            "model": str(model),
-            "library": str(libraries),
-            "usb": str(_only(environment.folder, "lib/python*/site-packages/libusb_package/libusb-1.0.so")),
-            "ports": asdict(ports),
-        }
-        return self.ask(action, request, job, read=[model.parent, libraries], variables=variables, watch=watch)
+        python = environment.python.parent.parent
+        usb = _only(python, "lib/python*/site-packages/libusb_package/libusb-1.0.so")
+        request = {**request, "library": str(libraries), "usb": str(usb)}
+        variables = {**variables, **self._variables(libraries)}
+        return self.ask(action, request, job, read=[*read, libraries], variables=variables, watch=watch)
+
+    def _variables(self, libraries: Path) -> dict[str, str]:
+        """What the runner's environment needs so that the libraries find each other."""
+        return {}
 
     def _libraries(self, environment: Environment) -> Path:
         """The folder of OpenVINO's libraries."""
@@ -206,15 +220,15 @@ class Rvc2Toolchain(Managed):
         return folder
 
 
-def version_not_available(version: str, settings: Settings) -> VersionNotAvailable:
-    """The error for an IR version that no library here compiles for."""
+def version_not_available(version: str, settings: Settings, remedy: str = "") -> VersionNotAvailable:
+    """The error for an IR version that no library here compiles for; `remedy` is a way to one, if there is any."""
     here = [PUBLIC_VERSION, *settings.rvc2_libraries]
+    own = f"point the setting OAKMILL_RVC2_LIBRARIES to your own OpenVINO {version}"
     return VersionNotAvailable(
         f"IR version {version} is not available: no public package carries OpenVINO {version} with the MyriadX "
         f"compiler; here is {', '.join(here)}",
         subject=version,
-        remedy=f"use --ir-version {here[0]}, or point the setting OAKMILL_RVC2_LIBRARIES to your own OpenVINO "
-        f"{version}",
+        remedy=f"use --ir-version {here[0]}, or {remedy or own}",
     )
 
 

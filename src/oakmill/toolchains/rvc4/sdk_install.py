@@ -6,32 +6,25 @@ address and its layout, from public build scripts. The tests serve an archive th
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from oakmill import files
 from oakmill.errors import OakmillError, ToolchainBroken, ToolchainMissing, VersionNotAvailable
 from oakmill.processes.events import ToolEvent, Watcher
 from oakmill.settings import Settings
 from oakmill.spec import Rvc4Spec
-from oakmill.toolchains import environments, making, trusted
-from oakmill.toolchains.base import Managed
-from oakmill.toolchains.downloading import Download
-from oakmill.toolchains.environments import RECORD, Environment
+from oakmill.toolchains.archived import Archived, Unpacked
+from oakmill.toolchains.environments import Environment
 from oakmill.toolchains.making import Contents
 from oakmill.toolchains.rvc4 import sdk_python
 from oakmill.toolchains.rvc4.sdk import HOST, Sdk
 from oakmill.toolchains.rvc4.snpe_runtime import same, version_not_available
 from oakmill.toolchains.rvc4.toolchain import PUBLIC_VERSION, Rvc4Toolchain
-from oakmill.toolchains.unzipping import ArchiveRefused, unpack
+from oakmill.toolchains.unpacking import ArchiveRefused
+from oakmill.toolchains.unzipping import unpack
 
 DEVICE_VERSIONS = ("2.41.0.251128", "2.32.6.250402")
 """What OAK4 devices run, by depthai's own words."""
@@ -42,8 +35,6 @@ _HERE = Path(__file__).parent
 _PREFIX = "rvc4/qairt-"
 _WHOLE = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{6}")
 _VERSION = re.compile(r"\d{1,3}(\.\d{1,6}){1,3}")
-_MANIFEST = "files.json"
-_MAGIC = b"PK\x03\x04"
 _FOLDERS = (("bin", HOST), ("lib", HOST), ("lib", "python"))
 _FILES = re.compile(r"sdk\.yaml|bin/(check-python-dependency|envsetup\.sh)|(LICEN[CS]E|NOTICE|\w*ReleaseNotes)[\w.]*")
 _FOREIGN = "windows-"
@@ -51,10 +42,11 @@ _DEEPEST = 2
 """How many folders the SDK lies deep in its archive at most: qairt/2.41.0.251128."""
 
 
-class QairtSdk(Managed):
+class QairtSdk(Archived):
     """The public "community" SDK of one version, of which what runs on Linux on x86-64 is kept."""
 
     package = _HERE
+    archive_magic = b"PK\x03\x04"
     contents = Contents(sdk_python.LOCKS["3.10"])
     licence = (
         f"The SDK is Qualcomm's, under its own terms, which you should read first ({TERMS}; also LICENSE.pdf in the "
@@ -77,6 +69,14 @@ class QairtSdk(Managed):
         return self._settings.qairt_source.replace("{version}", self.version)
 
     @property
+    def by_hand(self) -> str:
+        """What to do where that address is no good."""
+        return (
+            "Download it by hand, or from a mirror that you trust, and name it: "
+            f"{self.remedy} --from /path/v{self.version}.zip"
+        )
+
+    @property
     def sdk(self) -> Sdk:
         """The unpacked SDK.
 
@@ -97,23 +97,21 @@ class QairtSdk(Managed):
             message = f"{self.name} is installed but not whole: {error.message}"
             raise ToolchainBroken(message, subject=self.name, remedy=self.remedy) from error
 
-    def make(self, watch: Watcher) -> Environment:
-        """Download it, or go on with that; check it against its first use; unpack it.
+    def unpacked(self, archive: Path, made: Path, watch: Watcher) -> Unpacked:
+        """What runs on Linux on x86-64, and a Python for its converter.
 
         Raises:
-            LicenceNotAccepted: its licence is to be accepted first.
-            ToolchainMissing: it cannot be had here, is no SDK of that version, or has changed since its first use.
+            ArchiveRefused: it is no SDK of that version.
         """
-        making.require_platform(self.name)
-        self.require_word()
-        watch(ToolEvent(line=self.licence))
-        with environments.alone(self.name, self._settings, watch) as waited:
-            there = making.usable(self.name, self._settings) if waited else None
-            return there or _Installation(self, self._settings, watch).run()
+        root = made / self.version
+        unpack(archive, root, _place, self.by_hand)
+        self._require_version(root)
+        python = self._make_python(root, watch)
+        return Unpacked(root, python, sdk_python.OWN.as_posix() if python else "")
 
     def prove(self, folder: Path) -> Mapping[str, Any]:
         """That each file is as it was unpacked; and a model of 1 kB compiled with its libraries, where that can be."""
-        sdk, count = self.sdk, self._require_unchanged()
+        sdk, count = self.sdk, self.require_unchanged()
         seen = {"sdk": sdk.version, "files": count}
         writer = Rvc4Toolchain(self._settings, sdk.version, sdk.libraries)
         try:
@@ -131,94 +129,10 @@ class QairtSdk(Managed):
                 log=error.log,
             ) from error
 
-    def _require_unchanged(self) -> int:
-        folder = self.require().folder
-        try:
-            listed: dict[str, str] = json.loads((folder / _MANIFEST).read_text())
-            wrong = next((name for name, sum_ in listed.items() if files.file_sha256(folder / name) != sum_), "")
-        except (OSError, ValueError, AttributeError) as error:
-            raise self._changed(f"a file cannot be read: {error}") from error
-        if wrong:
-            raise self._changed(f"{wrong} is not what was unpacked")
-        return len(listed)
-
-    def _changed(self, what: str) -> ToolchainBroken:
-        message = f"{self.name} has changed since it was installed: {what}."
-        return ToolchainBroken(message, subject=self.name, remedy=f"{self.remedy} makes it anew")
-
-
-class _Installation:
-    """One installation, of a process that holds the right to it."""
-
-    def __init__(self, tool: QairtSdk, settings: Settings, watch: Watcher) -> None:
-        self.tool, self.settings, self.watch = tool, settings, watch
-
-    def run(self) -> Environment:
-        name = self.tool.name
-        trusted.known(name, self.settings)  # before a long download: whether it can be read
-        archive = self._fetched()
-        self._say("checking its sha256")
-        found = trusted.used_now(files.file_sha256(archive), archive.stat().st_size, self.tool.source)
-        try:
-            was_known = trusted.check(name, found, self.settings)
-            self._install(archive, found)
-        except (trusted.ArchiveChanged, ArchiveRefused):
-            self._download.forget()
-            raise
-        self._tell_trust(found, known=was_known)
-        self._download.forget()
-        return environments.require(name, self.settings, self.tool.remedy)
-
-    def _say(self, what: str) -> None:
-        self.watch(ToolEvent(what=what))
-
-    @cached_property
-    def _download(self) -> Download:
-        part = environments.part_of(self.tool.name, self.settings)
-        remedy = (
-            "Download it by hand, or from a mirror that you trust, and name it: "
-            f"OAKMILL_QAIRT_SOURCE=file:///path/v{self.tool.version}.zip {self.tool.remedy}"
-        )
-        return Download(self.tool.source, part, _MAGIC, remedy, self.watch, self.settings.qairt_hosts)
-
-    def _fetched(self) -> Path:
-        """The archive on this machine: the user's own file where the source is one."""
-        address = urlsplit(self.tool.source)
-        if address.scheme != "file":
-            self._download.fetch()
-            return self._download.part
-        path = Path(unquote(address.path))
-        if address.netloc not in ("", "localhost") or not path.is_file():
-            raise ToolchainMissing(
-                f"There is no file {self.tool.source}, which OAKMILL_QAIRT_SOURCE names.",
-                subject=self.tool.source,
-                remedy="Name the archive by its whole path: OAKMILL_QAIRT_SOURCE=file:///path/"
-                f"v{self.tool.version}.zip",
-            )
-        return path
-
-    def _install(self, archive: Path, found: trusted.Known) -> None:
-        """Unpack it beside its place, and move it in once it is an SDK of that version."""
-        name = self.tool.name
-        with environments.site_of(name, self.settings) as site:
-            made = site / "environment"
-            made.mkdir()
-            root = made / self.tool.version
-            self._say("unpacking")
-            unpack(archive, root, _place, self._download.remedy)
-            self._require_version(root)
-            python = self._make_python(root)
-            self._say("recording")
-            (made / _MANIFEST).write_text(json.dumps(_sums(made, root), indent=0))
-            (made / RECORD).write_text(json.dumps(self._record(made, found, python), indent=1))
-            if trusted.known(name, self.settings) is None:
-                trusted.remember(name, found, self.settings)
-            files.move_in(made, environments.folder_of(name, self.settings), site)
-
     def _require_version(self, root: Path) -> None:
         for program in (root / "bin" / HOST).glob("*"):
             program.chmod(0o755)
-        version = self.tool.version
+        version = self.version
         try:
             sdk = Sdk.at(root)
         except ToolchainMissing as error:
@@ -228,45 +142,22 @@ class _Installation:
                 return
             reason = f"it states the version {sdk.version}"
         raise ArchiveRefused(
-            f"{self.tool.source} is not Qualcomm's SDK {version}: {reason}.",
-            subject=self.tool.source,
-            remedy=self._download.remedy,
+            f"{self.source} is not Qualcomm's SDK {version}: {reason}.",
+            subject=self.source,
+            remedy=self.by_hand,
         )
 
-    def _make_python(self, root: Path) -> str:
+    def _make_python(self, root: Path, watch: Watcher) -> str:
         """The version of the Python made for its converter; "" where there is none, which is told: all else works."""
         try:
-            if version := sdk_python.make(root, self.tool.name, self.settings, self.watch):
+            if version := sdk_python.make(root, self.name, self._settings, watch):
                 return version
             why = f"what one of its versions ({', '.join(sdk_python.versions(root))}) needs is not known"
         except ToolchainMissing as error:
             shutil.rmtree(root.parent / sdk_python.OWN.parts[0], ignore_errors=True)
             why = error.message
-        self.watch(ToolEvent(line=f"No Python was made for its snpe-onnx-to-dlc, which few conversions ask for: {why}"))
+        watch(ToolEvent(line=f"No Python was made for its snpe-onnx-to-dlc, which few conversions ask for: {why}"))
         return ""
-
-    def _record(self, made: Path, found: trusted.Known, python: str) -> dict[str, Any]:
-        manifest = (made / _MANIFEST).read_bytes()
-        return {
-            "format": 1,
-            "name": self.tool.name,
-            "digest": hashlib.sha256(found.sha256.encode() + manifest).hexdigest(),
-            "lock": found.sha256,
-            "python": python,
-            "interpreter": sdk_python.OWN.as_posix() if python else "",
-            "libraries": False,
-            "versions": {},
-            "archive": asdict(found),
-        }
-
-    def _tell_trust(self, found: trusted.Known, *, known: bool) -> None:
-        words = (
-            "as at its first use"
-            if known
-            else "written down: no sum is published to compare it with, so this first archive is trusted, and any "
-            "other of its name will be refused"
-        )
-        self.watch(ToolEvent(line=f"sha256 {found.sha256}, {found.bytes} bytes: {words}"))
 
 
 def _place(name: PurePosixPath) -> PurePosixPath | None:
@@ -278,11 +169,6 @@ def _place(name: PurePosixPath) -> PurePosixPath | None:
         if inner.parts[:2] in _FOLDERS or _FILES.fullmatch(str(inner)):
             return inner
     return None
-
-
-def _sums(made: Path, root: Path) -> dict[str, str]:
-    paths = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
-    return {path.relative_to(made).as_posix(): files.file_sha256(path) for path in paths}
 
 
 def installed(settings: Settings) -> list[str]:

@@ -43,7 +43,9 @@ def _versions(tools: Tools, settings: Settings) -> Iterator[Option]:
     """Installed ones first, then those that can be installed, then what needs a vendor's own software."""
     every = (tool for tool in catalog.all_toolchains(settings) if tool.name.startswith(tools.prefix))
     found = sorted((tool.status() for tool in every), key=lambda status: status.state is not State.INSTALLED)
-    here = {status.name.removeprefix(tools.prefix): status for status in found}
+    here: dict[str, Status] = {}
+    for status in found:
+        here.setdefault(status.asked_as or status.name.removeprefix(tools.prefix), status)
     for version, status in here.items():
         yield _version(status, version)
     for version in tools.others:
@@ -52,6 +54,8 @@ def _versions(tools: Tools, settings: Settings) -> Iterator[Option]:
 
 
 def _version(status: Status, version: str) -> Option:
-    if status.state is State.INSTALLED:
-        return Option(version, f"{version} – installed")
-    return Option(version, f"{version} – {status.state}: oakmill toolchains install {status.name}")
+    if status.state is not State.INSTALLED:
+        way = " --from FILE_OR_URL" if status.needs_source else ""
+        return Option(version, f"{version} – {status.state}: oakmill toolchains install {status.name}{way}")
+    stated = status.versions.get("openvino", version) if status.asked_as else version
+    return Option(version, f"{version} – installed{f' ({stated})' * (stated != version)}")

@@ -101,7 +101,7 @@ def begin(name: Name, deed: Deed, context: Ruling, session: Writing, form: Form)
     settings = accepting(context.at.settings, *form.all("accept_licence"))
     toolchain = catalog.find(name, settings)
     if deed == "install" and isinstance(toolchain, Managed):
-        toolchain.require_word()
+        toolchain.require_leave()
     audit.record(session, context.caller, f"toolchain.{deed}", toolchain.name)
     installing.begin(context.at, WORKS[deed], toolchain.name, settings)
     return context.go(f"/toolchains#{toolchain.name}")

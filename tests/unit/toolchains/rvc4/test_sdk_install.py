@@ -27,7 +27,7 @@ from oakmill.toolchains.installing import accepting, missing
 from oakmill.toolchains.rvc4 import sdk_install, sdk_python
 from oakmill.toolchains.rvc4.sdk import HOST
 from oakmill.toolchains.rvc4.sdk_install import LICENCE, QairtSdk
-from oakmill.toolchains.unzipping import ArchiveRefused
+from oakmill.toolchains.unpacking import ArchiveRefused
 from tests.unit.toolchains.archive_server import ROOT, VERSION, Service, parts_of_a_made_up_sdk, serving, zipped
 from tests.unit.toolchains.test_environments import OURS, wheel
 
@@ -156,7 +156,7 @@ def test_what_is_no_such_sdk_is_refused_and_not_remembered(
     with pytest.raises(ArchiveRefused) as caught:
         QairtSdk(home, VERSION).install()
     assert why in caught.value.message
-    assert f"OAKMILL_QAIRT_SOURCE=file:///path/v{VERSION}.zip" in caught.value.remedy
+    assert f"--from /path/v{VERSION}.zip" in caught.value.remedy
     assert trusted.known(NAME, home) is None
     assert QairtSdk(home, VERSION).status().state is State.MISSING
     service.data = zipped(parts_of_a_made_up_sdk())

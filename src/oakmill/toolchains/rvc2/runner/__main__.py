@@ -4,12 +4,13 @@ compile   {"library": DIR, "usb": FILE, "model": FILE, "target": FILE, "shaves":
            "superblob": true, "only": [1, 2], "workers": 2, "config": {KEY: VALUE}, "ports": PORTS}
 infer     {"library": DIR, "usb": FILE, "model": FILE, "ports": PORTS,
            "samples": [{INPUT: FILE.npy}], "target": FILE.npz}
+version   {"library": DIR, "usb": FILE}: the answer is {"build": TEXT}, what the libraries say of themselves
 
 With "only", the superblob has 8 SHAVEs and those, and no patches for others.
 PORTS is {"inputs": {NAME: {"precision": "U8", "layout": "NCHW"}}, "outputs": {...}}; an output that is not named
 becomes FP16 when it is a float, and keeps its type when it is an integer.
 The answer holds the precisions that took effect and the sha256 of each blob by its SHAVEs. Kinds of refusal: engine
-(step), when OpenVINO refused; write.
+(step), when OpenVINO refused; library, when it cannot be loaded; write.
 """
 
 from __future__ import annotations
@@ -81,6 +82,11 @@ def infer(request: dict[str, Any]) -> dict[str, Any]:
     return {"ports": ports}
 
 
+def tell_version(request: dict[str, Any]) -> dict[str, Any]:
+    """The number of OpenVINO's build."""
+    return {"build": Engine(Path(request["library"]), Path(request["usb"])).build}
+
+
 def _open(request: dict[str, Any]) -> tuple[Engine, Network]:
     engine = Engine(Path(request["library"]), Path(request["usb"]))
     return engine, engine.read(Path(request["model"]))
@@ -112,7 +118,7 @@ def _set_ports(network: Network, ports: dict[str, Any], floats: str) -> dict[str
     return found
 
 
-TASKS = {"compile": compile_model, "infer": infer}
+TASKS = {"compile": compile_model, "infer": infer, "version": tell_version}
 
 if __name__ == "__main__":
     sys.exit(serve(TASKS))

@@ -59,16 +59,42 @@ class _Config(ctypes.Structure):
 _Config._fields_ = [("name", ctypes.c_char_p), ("value", ctypes.c_char_p), ("next", ctypes.POINTER(_Config))]
 
 
+def _tap_of(library: ctypes.CDLL) -> ExceptionTap | None:
+    """What hears its exceptions; None for a build that reaches `__cxa_begin_catch` in another way."""
+    try:
+        return ExceptionTap(library)
+    except LookupError:
+        return None
+
+
+class _Version(ctypes.Structure):
+    _fields_ = [("build", ctypes.c_char_p)]
+
+
 class Engine:
-    """One loaded OpenVINO, with the plugins that lie beside its libraries."""
+    """One loaded OpenVINO, with the plugins that lie beside its libraries.
+
+    Raises:
+        Refused: it cannot be loaded ("library"): a library that it needs is not here, or it is for other machines.
+    """
 
     def __init__(self, libraries: Path, usb: Path) -> None:
-        # The MyriadX plugin is linked against libusb, which is matched by its soname when it is loaded already.
-        ctypes.CDLL(str(usb), mode=ctypes.RTLD_GLOBAL)
-        self._api = ctypes.CDLL(str(libraries / "libopenvino_c.so"))
-        self._tap = ExceptionTap(self._api)
+        try:
+            # The MyriadX plugin is linked against libusb, which is matched by its soname when it is loaded already.
+            ctypes.CDLL(str(usb), mode=ctypes.RTLD_GLOBAL)
+            self._api = ctypes.CDLL(str(libraries / "libopenvino_c.so"))
+        except OSError as error:
+            raise Refused("library", str(error)) from error
+        self._tap = _tap_of(self._api)
         self._handle = ctypes.c_void_p()
         self.call("ie_core_create", b"", ctypes.byref(self._handle))
+
+    @property
+    def build(self) -> str:
+        """The number of its build: "2022.2.0-7713-af16ea1d79a-releases/2022/2"."""
+        tell = self._api.ie_c_api_version
+        tell.restype = _Version
+        return (tell().build or b"").decode(errors="replace")
 
     def call(self, function: str, *arguments: object) -> None:
         """Call one function of the C API; raises EngineError when it reports anything but success."""
@@ -76,7 +102,7 @@ class Engine:
         if function.endswith("_free"):  # these return nothing
             entry.restype = None
         status = entry(*arguments)
-        message = self._tap.take()
+        message = self._tap.take() if self._tap else ""
         if status:
             raise EngineError(function, status, message)
 
