@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from oakmill.settings import Settings
 from oakmill.toolchains import catalog
 from oakmill.toolchains.base import State, Toolchain
+from tests.hub_servers import ServedHub
+from tests.unit.toolchains.archive_server import Service, parts_of_a_made_up_sdk, serving, zipped
 from tests.web.conftest import Watch
+from tests.web.screenshots import signed_in
 
 
 def test_every_toolchain_is_there_with_its_state(page: Page) -> None:
@@ -80,3 +84,20 @@ def test_what_comes_out_of_an_archive_has_no_button_until_the_operator_names_one
     answer = page.request.post("/toolchains/rvc2/openvino-2022.3/install", max_redirects=0)
     assert "made out of an archive that you name" in answer.text()
     expect(card.locator(".standing")).to_have_count(0)
+
+
+def test_an_operators_button_installs_the_sdk_of_a_device(browser: Browser, tmp_path: Path) -> None:
+    """On a hub of its own, from a stand-in of Qualcomm's service: the box, the button, how far it is, and the end."""
+    with serving(Service(zipped(parts_of_a_made_up_sdk()))) as service:
+        variables = {"OAKMILL_QAIRT_SOURCE": service.url + "/v{version}.zip"}
+        with ServedHub(tmp_path / "home", variables=variables) as hub, signed_in(browser, hub.url, hub.key) as context:
+            page = context.new_page()
+            page.goto("/toolchains")
+            card = page.locator("[id='rvc4/qairt-2.41.0.251128']")
+            card.get_by_label("I accept the Qualcomm-AI-Stack-License").check()
+            card.get_by_role("button", name="Install", exact=True).click()
+            expect(card.locator(".standing")).to_contain_text("Done", timeout=60_000)
+            page.reload()
+            expect(card).to_contain_text("Installed")
+            expect(card.locator(".standing")).to_contain_text("any other of its name will be refused")
+            assert len(service.asked) == 1

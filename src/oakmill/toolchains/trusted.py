@@ -72,8 +72,8 @@ def check(name: str, found: Known, settings: Settings) -> bool:
         f"the one that was used first, on {before.first_used[:10]} from {before.source}, had {before.sha256} "
         f"({before.bytes} bytes). Nothing of it was unpacked; what was installed stays.",
         subject=name,
-        remedy="Compare both sums with somebody else's. If the vendor did publish it anew, remove what is remembered "
-        f"and install again: rm {record}",
+        remedy="Compare both sums with somebody else's. If the vendor did publish it anew, or you mean another "
+        f"archive, remove what is remembered and install again: rm {record}",
     )
 
 

@@ -63,7 +63,8 @@ class Service:
 
     `cuts` are how many bytes the answers after one another give before the connection is closed; `answer` a status to
     answer with alone, `redirect` where to lead. Without `ranges`, it always gives the file from its beginning.
-    `announced` is a length that is none of the file's; `after` what the file and its tag are after each answer.
+    `announced` is a length that is none of the file's; `after` what the file and its tag are after each answer. At the
+    first `cuts` bytes it waits for `holds`, where that is given, before it closes the connection.
     """
 
     data: bytes = b""
@@ -77,6 +78,7 @@ class Service:
     asked: list[tuple[str, str]] = field(default_factory=list)
     after: list[tuple[bytes, str]] = field(default_factory=list)
     knows_if_range: bool = True
+    holds: threading.Event | None = None
     url: str = ""
 
 
@@ -116,10 +118,13 @@ class _Handler(BaseHTTPRequestHandler):
         if service.tag:
             self.send_header("ETag", service.tag)
         self.end_headers()
-        until = start + service.cuts.pop(0) if service.cuts else len(data)
+        cut = bool(service.cuts)
+        until = start + service.cuts.pop(0) if cut else len(data)
         if service.after:
             service.data, service.tag = service.after.pop(0)
         self.wfile.write(data[start:until])
+        if cut and service.holds:
+            service.holds.wait(60)
         self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:

@@ -7,8 +7,12 @@ the real one, whose programs do nothing. So nothing here is a proof that anythin
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -196,6 +200,26 @@ def test_two_installations_at_once_make_one(service: Service, home: Settings) ->
     assert any(line.startswith("Waiting for another process") for line in told)
     assert len(service.asked) == 1
     assert QairtSdk(home, VERSION).status().state is State.INSTALLED
+
+
+def test_an_installation_that_was_killed_is_gone_on_with(service: Service, home: Settings) -> None:
+    """By kill -9 in the middle of the download: nothing of it counts as installed, what came is not fetched twice."""
+    service.data = zipped({f"{ROOT}/lib/python/large": os.urandom(300_000), **parts_of_a_made_up_sdk()})
+    service.cuts, service.holds = [200_000], threading.Event()
+    words = [sys.executable, "-m", "oakmill", "toolchains", "install", NAME, "--accept-licence", LICENCE]
+    variables = {**os.environ, "OAKMILL_HOME": str(home.home), "OAKMILL_QAIRT_SOURCE": home.qairt_source}  # noqa: TID251
+    part = environments.part_of(NAME, home)
+    with subprocess.Popen(words, env=variables, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not (part.exists() and part.stat().st_size > 100_000) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+    service.holds.set()
+    assert QairtSdk(home, VERSION).status().state is State.MISSING
+    assert QairtSdk(home, VERSION).install().state is State.INSTALLED
+    (first, second) = (range_ for _, range_ in service.asked)
+    assert first == ""
+    assert 100_000 < int(second.removeprefix("bytes=").removesuffix("-")) <= 200_000
 
 
 def test_a_file_that_is_here_needs_no_network(home: Settings, tmp_path: Path, service: Service) -> None:
