@@ -86,6 +86,10 @@ class UnsafeSource(SourceError):
     """The source tries to reach outside its own files, or to grow beyond reason."""
 
 
+class BadBundle(SourceError):
+    """The file is no bundle of models, or not one that this version takes in."""
+
+
 class UnsupportedModel(OakmillError):
     """The model is sound, but the platform cannot run it as it is."""
 

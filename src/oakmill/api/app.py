@@ -13,6 +13,7 @@ from fastapi.telemetry import TelemetryConfig
 from oakmill import __version__
 from oakmill.api import (
     aliases,
+    bundles,
     conversions,
     datasets,
     documents,
@@ -44,7 +45,7 @@ from oakmill.settings import Settings
 PREFIX = "/api/v1"
 PARTS = (
     health, teams, models, variants, aliases, instances, files, documents, specs, conversions, jobs,
-    events, uploads, datasets, toolchains, keys, webhooks, oauth, trash, storage,
+    events, uploads, datasets, toolchains, keys, webhooks, oauth, trash, storage, bundles,
 )  # fmt: skip
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,

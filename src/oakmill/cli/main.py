@@ -37,6 +37,8 @@ COMMANDS = {
     "trash": "Show what was deleted in a hub, restore it or delete it for good.",
     "upload": "Bring a model into a hub.",
     "download": "Fetch a model from a hub.",
+    "bundle": "Write models with all their files into one file, for a hub without a network.",
+    "unbundle": "Take the models of a bundle in.",
     "jobs": "List, show, cancel and retry a hub's jobs.",
     "logs": "Show what a hub's job tells.",
     "serve": "Run the hub: its API, its pages and its workers.",
@@ -129,6 +131,10 @@ def _of_registry(name: str) -> click.Command | None:
             from oakmill.cli.upload import command
         case "download":
             from oakmill.cli.download import command
+        case "bundle":
+            from oakmill.cli.bundle import command
+        case "unbundle":
+            from oakmill.cli.unbundle import command
         case _:
             return None
     return command

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from oakmill.client.bundles import Bundles
 from oakmill.client.connection import Connection
 from oakmill.client.instances import Instances
 from oakmill.client.jobs import Jobs
@@ -39,6 +40,7 @@ class Hub:
         self.trash = TrashCan(self._connection)
         self.instances = Instances(self._connection, self.uploads)
         self.datasets = Datasets(self._connection, self.uploads)
+        self.bundles = Bundles(self._connection, self.uploads)
         self.jobs = Jobs(self._connection)
         self.keys = Keys(self._connection)
         self.logins = Logins(self._connection)

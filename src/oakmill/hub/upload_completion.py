@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from oakmill.errors import Conflict, HashMismatch, OakmillError, TooLarge
 from oakmill.findings import Severity, worst_first
 from oakmill.hub import sets
+from oakmill.hub.model_bundles import taking, uploaded
 from oakmill.hub.parameters import FILES
 from oakmill.hub.state import Hub
 from oakmill.hub.wire import Completed
@@ -19,6 +20,7 @@ from oakmill.jobs.tables import Job
 from oakmill.registry import teams
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Dataset, Instance, InstanceFile
+from oakmill.spec import bundle_file
 from oakmill.storage.blobs import Stored
 from oakmill.storage.tables import Upload, UploadStatus
 
@@ -55,6 +57,8 @@ def _require_room(at: Hub, upload: Upload, stored: Stored) -> None:
     """Several uploads may fit one by one, and not together."""
     with at.db.reading() as session:
         left = teams.quota_left(session, upload.team_id)
+        if left is not None and upload.purpose["kind"] in teams.KEPT:
+            left += stored.size  # it is counted among those already
         if left is not None and stored.size > left and not _is_named(session, stored.sha256, upload.team_id):
             raise TooLarge(
                 f"{upload.name} has {stored.size} bytes; the team's quota leaves {left}.",
@@ -140,9 +144,18 @@ def _parameter(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Compl
     return _completed(upload, stored, reference=upload.id, images=found.count, notes=notes)
 
 
+def _bundle(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Completed:
+    """A bundle, all of whose bytes are as they are to be; what it would bring is asked for next."""
+    with taking.lying(at, stored.sha256) as path:
+        bundle_file.verify(path, name=upload.name)
+    return _completed(upload, stored, reference=upload.id)
+
+
 _ARRIVALS: dict[str, Callable[[Hub, Caller, Upload, Stored], Completed]] = {
     "instance": _instance,
     "dataset": _dataset,
     "quantization": _quantization,
     "file": _parameter,
+    uploaded.WHOLE: _bundle,
+    uploaded.BEGUN: _bundle,
 }

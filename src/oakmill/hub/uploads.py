@@ -53,7 +53,13 @@ class ForParameter(_Purpose):
     parameter: Literal["aimet_encodings", "verification_images", "quantization_data"]
 
 
-AnyPurpose = ForInstance | ForDataset | ForQuantization | ForParameter
+class ForBundle(_Purpose):
+    """A bundle of models: what it would bring is told when it has come, and it is taken in when that is asked for."""
+
+    kind: Literal["bundle"]
+
+
+AnyPurpose = ForInstance | ForDataset | ForQuantization | ForParameter | ForBundle
 Purpose = Annotated[AnyPurpose, Field(discriminator="kind")]
 
 
@@ -103,6 +109,6 @@ def _team_of(session: Session, caller: Caller, purpose: AnyPurpose) -> str:
         if job.status != JobStatus.WAITING:
             raise Conflict(f"Job {job.name} waits for no upload.", subject=job.id)
         return job.team_id
-    if isinstance(purpose, ForDataset):
+    if isinstance(purpose, ForDataset | ForBundle):
         caller.require_whole_team()
     return caller.own_team()

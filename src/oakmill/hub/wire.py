@@ -15,6 +15,7 @@ from oakmill import errors
 from oakmill.errors import Conflict, OakmillError, ToolFailed
 from oakmill.jobs.states import LIVE, JobStatus
 from oakmill.registry.states import InstanceStatus, Origin, Role, Visibility
+from oakmill.spec.bundle import FromBundle
 from oakmill.storage.states import UploadStatus
 
 T = TypeVar("T")
@@ -173,6 +174,7 @@ class Instance(Answer):
     downloads: int = 0
     created: datetime
     updated: datetime | None = None
+    from_bundle: FromBundle | None = Field(None, description="The bundle of another hub's that it came in.")
     files: tuple[File, ...] = ()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def succeeded(db: Database, blobs: BlobStore, held: Held, job: Job, out: Path, s
         TooLarge, StoreUnreachable: as `BlobStore.put_file`.
     """
     paths = _checked([out / name for name in summary["files"]], job.limits.get("output_mb"))
-    recipe = _recipe(paths)
+    recipe = recipe_in(paths)
     stored = [(path.name, blobs.put_file(path)) for path in paths]
     kept = {name: value for name, value in summary.items() if name not in ("files", "config")}
     if passport := kept.get("passport"):  # of hundreds of tensors, its file tells: jobs are listed by the hundred
@@ -64,7 +64,7 @@ def succeeded(db: Database, blobs: BlobStore, held: Held, job: Job, out: Path, s
         if result is not None:  # else it was deleted meanwhile, and nobody misses it
             _write(session, blobs, result, stored)
             teams.require_within(session, job.team_id, sum(bytes_.size for _, bytes_ in stored))
-            instances.set_available(session, result, **_facts(result, summary, recipe))
+            instances.set_available(session, result, **facts_of(summary, recipe, result.facts))
             outbox.flagged(session, result)
             faces.choose(session, result.model_id)
 
@@ -102,7 +102,12 @@ def _checked(paths: Sequence[Path], limit_mb: int | None) -> Sequence[Path]:
     return paths
 
 
-def _recipe(paths: Sequence[Path]) -> Recipe | None:
+def recipe_in(paths: Iterable[Path]) -> Recipe | None:
+    """The recipe among a result's files, which anybody may have written.
+
+    Raises:
+        BadRecipe: it is none, or not one that this version can follow.
+    """
     for path in paths:
         if path.name.endswith(".recipe.yaml"):
             with path.open("rb") as file:  # a job may have written anything
@@ -119,7 +124,10 @@ def _write(session: Session, blobs: BlobStore, result: Instance, stored: Sequenc
         instances.add_file(session, result, name=name, sha256=bytes_.sha256, size=bytes_.size, role=role)
 
 
-def _facts(result: Instance, summary: Mapping[str, Any], recipe: Recipe | None) -> instances.Facts:
+def facts_of(
+    summary: Mapping[str, Any], recipe: Recipe | None, before: Mapping[str, Any] | None = None
+) -> instances.Facts:
+    """What the registry notes of a result: of its conversion's summary and its recipe, beside what it had `before`."""
     noted = {name: summary[name] for name in ("config", "heads") if summary.get(name)}
     if cost := (summary.get("passport") or {}).get("cost"):
         noted["cost"] = cost
@@ -127,7 +135,7 @@ def _facts(result: Instance, summary: Mapping[str, Any], recipe: Recipe | None) 
         noted["not_compiled"] = reason
     if accuracy := _accuracy(summary.get("passport") or {}):
         noted["accuracy"] = accuracy
-    found: instances.Facts = {"verdict": summary.get("verdict"), "facts": {**result.facts, **noted}}
+    found: instances.Facts = {"verdict": summary.get("verdict"), "facts": {**(before or {}), **noted}}
     if recipe is None:
         return found
     precision = getattr(recipe.spec, "target_precision", None)

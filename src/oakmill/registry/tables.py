@@ -294,7 +294,7 @@ class Instance(Seen, Timed, Base):
 
     `model_type` is HubAI's word: ONNX, IR, TFLITE, PYTORCH, RVC2, RVC3, RVC4. `facts` is what inspecting the file
     found: tensors, opset, size, heads. `parameters` is the effective spec of the conversion. `used` is when it was
-    downloaded last.
+    downloaded last. `from_bundle` is which bundle it came in from another hub, as `spec.bundle.FromBundle` says it.
     """
 
     __tablename__ = "instances"
@@ -325,6 +325,7 @@ class Instance(Seen, Timed, Base):
     yolo_version: Mapped[str | None] = mapped_column(String(32))
     downloads: Mapped[int] = mapped_column(default=0)
     used: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    from_bundle: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     model: Mapped[Model] = relationship(lazy="raise")
     variant: Mapped[Variant] = relationship(lazy="raise")
     version: Mapped[Version] = relationship(lazy="raise")

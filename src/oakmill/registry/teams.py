@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import ColumnElement, CompoundSelect, func, select, true, union
 from sqlalchemy.orm import Session
 
@@ -11,6 +13,8 @@ from oakmill.registry.identifiers import checked_name, new_id, slugify
 from oakmill.registry.tables import Dataset, Instance, InstanceFile, Team
 from oakmill.storage.tables import Upload, UploadStatus
 
+KEPT = ("file", "bundle")
+"""Purposes of uploads that lie there as they came, for a while."""
 _MAKE_ROOM = "Delete what the team does not need and empty the trash, or ask the operator for more."
 
 
@@ -86,6 +90,12 @@ def used_bytes(session: Session, team_id: str) -> int:
     return int(session.scalar(select(func.coalesce(func.sum(once.c.size), 0))) or 0)
 
 
+def own_files(session: Session, team_id: str, wanted: Iterable[str]) -> set[str]:
+    """Which of these hashes the team's files have already: they count once."""
+    own = _files(team_id).subquery()
+    return set(session.scalars(select(own.c.sha256))) & set(wanted)
+
+
 def trash_bytes(session: Session, team_id: str) -> int:
     """What of it is named by nothing but the team's trash: so much is freed when that is emptied."""
     lying = _files(team_id, Instance.trash_id.is_not(None), Dataset.trash_id.is_not(None)).subquery()
@@ -105,7 +115,7 @@ def _files(
 
 def coming_bytes(session: Session, team_id: str) -> int:
     """What the team's uploads take or have been promised, which no row of the registry names yet."""
-    is_kept = (Upload.status == UploadStatus.COMPLETE) & (Upload.purpose["kind"].as_string() == "file")
+    is_kept = (Upload.status == UploadStatus.COMPLETE) & Upload.purpose["kind"].as_string().in_(KEPT)
     size = func.sum(func.coalesce(Upload.size, Upload.offset))
     mine = select(size).where(Upload.team_id == team_id, (Upload.status == UploadStatus.OPEN) | is_kept)
     return int(session.scalar(mine) or 0)

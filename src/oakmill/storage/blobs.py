@@ -129,7 +129,7 @@ class BlobStore(ABC):
                 with partial.open("wb") as file:
                     file.writelines(self.stream(sha256))
             if file_sha256(partial) != sha256:
-                raise _damaged(sha256)
+                raise damaged(sha256)
             partial.replace(target)
 
     def check(self, sha256: str) -> None:
@@ -144,7 +144,7 @@ class BlobStore(ABC):
         for piece in self.stream(sha256):
             digest.update(piece)
         if digest.hexdigest() != sha256:
-            raise _damaged(sha256)
+            raise damaged(sha256)
 
     def record(self, session: Session, stored: Stored) -> None:
         """Enter a blob, in the transaction that names it; whoever names bytes calls this, also for ones long stored.
@@ -230,7 +230,8 @@ def missing(sha256: str) -> NotFound:
     return NotFound(f"The store has no bytes {sha256[:12]}", subject=sha256)
 
 
-def _damaged(sha256: str) -> BlobDamaged:
+def damaged(sha256: str) -> BlobDamaged:
+    """The error for a blob whose bytes are others."""
     return BlobDamaged(
         f"The bytes {sha256[:12]} have changed since they were stored",
         subject=sha256,

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_SPOOL = "spool-"
+SPOOL = "spool-"
+"""What a file on its way is called; one that a crash leaves is removed when uploads expire."""
 
 
 @dataclass
@@ -155,7 +156,7 @@ class Uploads:
         Raises:
             TooLarge: it is larger than `limit` or than the hub takes, or the disk is full.
         """
-        path = self.folder / f"{_SPOOL}{secrets.token_hex(16)}"
+        path = self.folder / f"{SPOOL}{secrets.token_hex(16)}"
         most = self._largest if limit is None else min(limit, self._largest)
         return await receive(chunks, path, self._pool, limit=most, name=name)
 

@@ -18,12 +18,12 @@ from oakmill.jobs import publish
     ["a: &a [x, x]\nb: [*a, *a]\n", "[" * 5000 + "]" * 5000, "[1, 2]", "recipe_version: 1\n", "x" * (LARGEST + 1)],
     ids=["references", "nested", "a list", "half a recipe", "too large"],
 )
-def test_a_recipe_that_is_none_ends_the_job_in_words(tmp_path: Path, text: str) -> None:
+def test_arecipe_in_that_is_none_ends_the_job_in_words(tmp_path: Path, text: str) -> None:
     """It was loaded whole, with all that its references describe, in the worker that all jobs share."""
     path = tmp_path / "m.recipe.yaml"
     path.write_text(text)
     with pytest.raises(BadRecipe, match=r"m\.recipe\.yaml"):
-        publish._recipe([path])
+        publish.recipe_in([path])
 
 
 def test_what_still_needs_a_compiler_is_noted() -> None:
