@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from oakmill import errors
@@ -17,6 +19,18 @@ from oakmill.conversion.failures.rulebook import Rule, RuleRemedy, rules
 from oakmill.preflight import tables
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, InputSpec
+from oakmill.spec.bundle import (
+    LARGEST_MANIFEST,
+    VERSION,
+    BundledFile,
+    BundledFrom,
+    BundledInstance,
+    BundledModel,
+    BundledSet,
+    BundledVariant,
+    BundledVersion,
+    Manifest,
+)
 from oakmill.spec.flags import flag_of
 from oakmill.spec.platforms import PLATFORMS, PlatformFacts
 from oakmill.toolchains.rvc2 import compile_tool
@@ -41,6 +55,7 @@ def pages() -> dict[str, str]:
         "settings.md": settings_page(),
         "exit-codes.md": exit_codes_page(),
         "troubleshooting.md": troubleshooting_page(),
+        "bundle.md": bundle_page(),
     }
 
 
@@ -144,6 +159,68 @@ Made by `docs/generate.py`. Each is an environment variable.
 | variable | what it is | default |
 |---|---|---|
 {rows}"""
+
+
+PARTS = (Manifest, BundledFrom, BundledModel, BundledVariant, BundledVersion, BundledInstance, BundledFile, BundledSet)
+
+
+def bundle_page() -> str:
+    """The form of a bundle, from the shapes that it is read by."""
+    parts = "".join(
+        f"\n## {kind.__name__}\n\n{inspect.cleandoc(kind.__doc__ or '')}\n\n| field | what it takes |\n|---|---|\n"
+        + "".join(f"| `{name}` | {taken(about)} |\n" for name, about in fields_of(kind).items())
+        for kind in PARTS
+    )
+    return f"""# The form of a bundle
+
+Made by `docs/generate.py`. [How bundles are made and taken in](../howto/bundle.md).
+
+A bundle (`.oakbundle`, format {VERSION}) is a zip that packs nothing, which any zip program opens:
+
+    manifest.json            what it holds, as below; its sha256 stands for all of it
+    files/SHA256             each file once, by the sha256 of its bytes, in that order
+
+Sizes have 64 bits. Nothing else is in it: an entry that the manifest does not name, that comes twice, is packed,
+encrypted or a link, or lies in another one, is refused, as are a manifest of more than {LARGEST_MANIFEST >> 20} MB,
+a field that is not known, and a newer format. The same models give the same bytes, but for the manifest, which says
+when and by whom it was made.
+{parts}"""
+
+
+def fields_of(kind: type[BaseModel]) -> dict[str, Any]:
+    """The fields of a shape, as its JSON schema has them."""
+    found: dict[str, Any] = kind.model_json_schema()["properties"]
+    return found
+
+
+def taken(about: dict[str, Any]) -> str:
+    """What a field takes, in words, and what it is."""
+    if "anyOf" in about:
+        words = " or ".join(taken(item) for item in about["anyOf"])
+    elif "$ref" in about:
+        words = f"a {about['$ref'].rpartition('/')[2]}"
+    elif about.get("type") == "array":
+        words = f"a list: {taken(about['items'])}"
+    elif about.get("type") == "object":
+        words = "sizes in bytes by sha256" if "patternProperties" in about else "an object"
+    elif "enum" in about:
+        words = ", ".join(f"`{item}`" for item in about["enum"])
+    elif "const" in about:
+        words = f"`{about['const']}`"
+    else:
+        words = _plain(about)
+    return words + (f". {about['description']}" if about.get("description") else "")
+
+
+def _plain(about: dict[str, Any]) -> str:
+    words = {"string": "text", "integer": "a whole number", "boolean": "true or false", "null": "null"}[about["type"]]
+    if about.get("format") == "date-time":
+        words = "a time with its zone (ISO 8601)"
+    if about.get("pattern") == "^[0-9a-f]{64}$":
+        words = "a sha256"
+    if "maxLength" in about:
+        words += f" of up to {about['maxLength']} characters"
+    return words
 
 
 def exit_codes_page() -> str:

@@ -95,7 +95,7 @@ def move(
         SpecError: It is no name of an alias, or the reason is too long.
         Conflict: It points elsewhere than expected.
     """
-    _check(name, why)
+    check(name, why)
     version = access.changeable(session, caller, Version, version_id)
     model = rows.held_model(session, version.model_id, alone=True)
     version = access.changeable(session, caller, Version, version_id)  # as of now: it may have gone meanwhile
@@ -134,7 +134,7 @@ def remove(session: Session, caller: Caller, variant_id: str, name: str, *, why:
         NotFound: There is no such alias that the caller sees.
         NoKey, Forbidden, SpecError: as `move`.
     """
-    _check(name, why)
+    check(name, why)
     model = _held(session, caller, variant_id)
     alias = session.get(Alias, (variant_id, name), populate_existing=True)
     if alias is None:
@@ -158,7 +158,12 @@ def _held(session: Session, caller: Caller, variant_id: str) -> Model:
     return rows.held_model(session, model_of(session, caller, variant_id).id, alone=True)
 
 
-def _check(name: str, why: str) -> None:
+def check(name: str, why: str = "") -> None:
+    """Go on only where it is a name of an alias, and the reason is not too long.
+
+    Raises:
+        SpecError: it is not.
+    """
     if not re.fullmatch(ALIAS, name) or name in RESERVED:
         raise SpecError(
             f"{name[:80]!r} is no name of an alias.",

@@ -58,7 +58,7 @@ def create(session: Session, caller: Caller, *, name: str, team_id: str | None =
         owner_key_id=caller.owner_id,
         name=checked_name(name),
         slug=slugify(name),
-        **{"visibility": Visibility.TEAM, "summary": "", "tags": [], **_checked(card)},
+        **{"visibility": Visibility.TEAM, "summary": "", "tags": [], **checked_card(card)},
     )
     model.words = _words(model)
     rows.add(
@@ -83,7 +83,7 @@ def update_card(
         SpecError: A word is not one that is known.
     """
     model = access.changeable(session, caller, Model, model_id)
-    changes = _checked(card) | ({} if name is None else {"name": checked_name(name)})
+    changes = checked_card(card) | ({} if name is None else {"name": checked_name(name)})
     for key, value in changes.items():
         setattr(model, key, value)
     model.words = _words(model)
@@ -215,7 +215,7 @@ def _words(model: Model) -> str:
     return rows.words(model.name, model.slug, model.summary, tags=model.tags)
 
 
-def _checked(card: Card) -> dict[str, Any]:
+def checked_card(card: Card) -> dict[str, Any]:
     """The card's values, with its words known and its texts not too long.
 
     Raises:

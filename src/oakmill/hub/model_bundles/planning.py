@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from oakmill.errors import BadBundle, SpecError
 from oakmill.hub.wire_bundle import BundleModel, BundleState
-from oakmill.registry import access
+from oakmill.registry import access, aliases, models
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import checked_file_name, checked_name, slugify
 from oakmill.registry.semver import Semver
@@ -78,6 +78,14 @@ class Plan:
         )
 
 
+def card_of(model: BundledModel) -> models.Card:
+    """What the model says about itself."""
+    return {
+        "summary": model.summary, "card": model.card, "license": model.license, "architecture": model.architecture,
+        "tasks": model.tasks, "tags": model.tags, "links": model.links, "is_yolo": model.is_yolo,
+    }  # fmt: skip
+
+
 def place_of(variant: BundledVariant, version: BundledVersion, instance: BundledInstance) -> Place:
     """Where an instance is within its model."""
     return variant.slug, version.version, instance.model_type, instance.model.sha256
@@ -109,6 +117,11 @@ def plans(
     return found
 
 
+def again(session: Session, caller: Caller, team_id: str, plan: Plan) -> Plan:
+    """The same plan as of now: others may have changed the model meanwhile."""
+    return _plan(session, caller, team_id, plan.model, plan.slug, plan.name)
+
+
 def is_taken(session: Session, team_id: str, slug: str, sha256: str) -> bool:
     """Whether the team has another calibration set of that name."""
     here = select(Dataset.sha256).where(Dataset.team_id == team_id, Dataset.slug == slug, Dataset.trash_id.is_(None))
@@ -128,8 +141,11 @@ def _require_words(model: BundledModel) -> None:
         for slug in slugs:
             if slugify(slug) != slug:
                 raise SpecError(f"{slug!r} is no name in an address.")
+        models.checked_card(card_of(model))
         for _, version in model.versions():
             Semver.parse(version.version)
+            for alias in version.aliases:
+                aliases.check(alias)
         for instance in model.instances():
             checked_name(instance.name)
             _require_file_names(instance)

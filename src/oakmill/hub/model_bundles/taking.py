@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 from oakmill.errors import Conflict, NotFound, TooLarge
 from oakmill.hub import sets
 from oakmill.hub.model_bundles.looking import look
-from oakmill.hub.model_bundles.planning import Plan, is_taken, place_of, plans
+from oakmill.hub.model_bundles.planning import Plan, again, card_of, is_taken, place_of, plans
 from oakmill.hub.state import Hub
 from oakmill.hub.wire_bundle import BundlePreview, BundleSet, BundleTaken
 from oakmill.registry import aliases, audit, faces, instances, models, rows, teams, variants
@@ -109,12 +110,16 @@ def take(
     for number, (sha256, size) in enumerate(wanted.items(), 1):
         told(f"file {number} of {len(wanted)}")
         _store(at, bundle, sha256, size)
+    looks = {}
+    for plan in found:
+        told(f"looking at {plan.slug}")
+        looks[plan.slug] = {instance.id: look(at, instance, team_id) for _, _, instance in plan.new()}
     known = {} if only else _take_sets(at, caller, bundle, team_id)
+    writing = _Taking(at, caller, team_id, bundle, known)
     taken = []
     for plan in found:
-        told(f"model {plan.slug}")
-        shown = plan.told(slug)
-        taken.append(shown.model_copy(update={"model_id": _take_model(at, caller, team_id, plan, bundle, known)}))
+        model_id = writing.write(plan, looks[plan.slug])
+        taken.append(plan.told(slug).model_copy(update={"model_id": model_id}))
     return BundleTaken(sha256=bundle.sha256, models=tuple(taken), datasets=() if only else sets_told)
 
 
@@ -202,22 +207,31 @@ def _take_sets(at: Hub, caller: Caller, bundle: Bundle, team_id: str) -> dict[st
     return known
 
 
-def _take_model(at: Hub, caller: Caller, team_id: str, plan: Plan, bundle: Bundle, known: Mapping[str, str]) -> str:
-    """Look at what is new, outside of any transaction; then write it in one. The model's identifier."""
-    looks = {instance.id: look(at, instance, team_id) for _, _, instance in plan.new()}
-    with at.db.session() as session:
-        if plan.existing is not None:
-            rows.held_model(session, plan.existing.id, alone=True)
-        names = {plan.model.slug: plan.slug}
-        (fresh,) = (
-            item
-            for item in plans(session, caller, team_id, bundle.manifest, names if plan.slug != plan.model.slug else {})
-            if item.model.slug == plan.model.slug
-        )
-        _require_free([fresh])
-        if not fresh.new():
-            return fresh.existing.id if fresh.existing else ""
-        return _Writing(session, at, caller, plan, fresh, looks, known, _origin(bundle)).model()
+@dataclass(frozen=True)
+class _Taking:
+    """A bundle on its way in, whose files were looked at; `known` are identifiers of its calibration sets here."""
+
+    at: Hub
+    caller: Caller
+    team_id: str
+    bundle: Bundle
+    known: Mapping[str, str]
+
+    def write(self, plan: Plan, looks: Mapping[str, Facts]) -> str:
+        """Write a model in one transaction, as it has to be by then. Its identifier."""
+        with self.at.db.session() as session:
+            if plan.existing is not None:
+                rows.held_model(session, plan.existing.id, alone=True)
+            fresh = again(session, self.caller, self.team_id, plan)
+            _require_free([fresh])
+            new = {instance.id for _, _, instance in fresh.new()}
+            if fresh.existing is not None and not new:
+                return fresh.existing.id
+            if not new <= looks.keys():
+                raise Conflict(
+                    f"The model {plan.slug!r} has changed meanwhile.", subject=plan.slug, remedy="Take it in again."
+                )
+            return _Writing(session, self, fresh, looks, _origin(self.bundle)).model()
 
 
 def _origin(bundle: Bundle) -> FromBundle:
@@ -229,12 +243,10 @@ class _Writing:
     """One model on its way into the registry, in one transaction."""
 
     def __init__(
-        self, session: Session, at: Hub, caller: Caller, plan: Plan, fresh: Plan,
-        looks: Mapping[str, Facts], known: Mapping[str, str], origin: FromBundle,
-    ) -> None:  # fmt: skip
-        self._session, self._at, self._caller = session, at, caller
-        self._name, self._plan = plan.name, fresh
-        self._looks, self._known, self._origin = looks, known, origin
+        self, session: Session, taking: _Taking, plan: Plan, looks: Mapping[str, Facts], origin: FromBundle
+    ) -> None:
+        self._session, self._at, self._caller = session, taking.at, taking.caller
+        self._plan, self._looks, self._known, self._origin = plan, looks, taking.known, origin
         self._ids: dict[str, str] = {}
 
     def model(self) -> str:
@@ -257,12 +269,8 @@ class _Writing:
 
     def _new_model(self, said: BundledModel) -> Model:
         """Under the bundle's own slug, whatever its name is by now."""
-        row = models.create(
-            self._session, self._caller, name=self._plan.slug, summary=said.summary, card=said.card,
-            license=said.license, architecture=said.architecture, tasks=said.tasks, tags=said.tags, links=said.links,
-            is_yolo=said.is_yolo,
-        )  # fmt: skip
-        models.update_card(self._session, self._caller, row.id, name=self._name)
+        row = models.create(self._session, self._caller, name=self._plan.slug, **card_of(said))
+        models.update_card(self._session, self._caller, row.id, name=self._plan.name)
         return row
 
     def _new_version(self, row: Model, variant: BundledVariant, said: BundledVersion) -> str:
