@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +225,7 @@ def test_another_models_name_a_full_quota_and_a_narrow_key_are_told_first(bundle
         with pytest.raises(TooLarge, match="the team's quota leaves 100"):
             take(at, caller, bundle)
         with pytest.raises(Forbidden, match="for the model"):
-            take(at, callers.replace(caller, model_id="aim_1"), bundle)
+            take(at, replace(caller, model_id="aim_1"), bundle)
         with pytest.raises(SpecError, match="has no model 'net'"):
             take(at, caller, bundle, names={"net": "other"})
         with at.db.session() as session:
@@ -241,6 +242,7 @@ def test_another_models_name_a_full_quota_and_a_narrow_key_are_told_first(bundle
 KILLED = """
 import os, signal, sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from oakmill.hub.model_bundles import taking
 from oakmill.registry import callers, faces, teams
