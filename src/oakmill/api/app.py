@@ -12,6 +12,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from oakmill import __version__
 from oakmill.api import (
+    agents,
     aliases,
     bundles,
     conversions,
@@ -44,7 +45,7 @@ from oakmill.settings import Settings
 
 PREFIX = "/api/v1"
 PARTS = (
-    health, teams, models, variants, aliases, instances, files, documents, specs, conversions, jobs,
+    health, teams, models, variants, aliases, instances, files, documents, specs, conversions, jobs, agents,
     events, uploads, datasets, toolchains, keys, webhooks, oauth, trash, storage, bundles,
 )  # fmt: skip
 NO_TELEMETRY: TelemetryConfig = {

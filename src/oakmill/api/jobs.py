@@ -17,6 +17,7 @@ from oakmill.hub.auth import Converter, Reader, Reading, TheHub, Writing
 from oakmill.hub.routing import Id, router
 from oakmill.hub.wire import Job, Line, Listed
 from oakmill.jobs import job_log, queue
+from oakmill.jobs.kinds import ON_CAMERA
 from oakmill.jobs.states import JobStatus
 
 routes = router("jobs")
@@ -101,7 +102,8 @@ def cancel_job(job_id: Id, session: Writing, caller: Converter) -> Job:
 def retry_job(job_id: Id, body: Retry, session: Writing, caller: Converter, at: TheHub) -> Job:
     """Ask for an ended job again, as it was or with edits; the new job names it in `retry_of`."""
     row = visibility.changeable_job(session, caller, job_id)
-    job = jobs.retry(session, caller, at, row, *jobs.edited(session, caller, row, body.edits))
+    edits = jobs.edited(session, caller, row, body.edits) if body.edits or row.kind not in ON_CAMERA else ()
+    job = jobs.retry(session, caller, at, row, *edits)
     if body.priority is not None:
         jobs.require_priority(session, caller, job.team_id, body.priority)
         if queue.prioritise(session, job.id, body.priority):

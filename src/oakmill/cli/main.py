@@ -43,6 +43,7 @@ COMMANDS = {
     "logs": "Show what a hub's job tells.",
     "serve": "Run the hub: its API, its pages and its workers.",
     "worker": "Run the hub's jobs, one at a time.",
+    "agent": "Prove and time a hub's results on this machine's cameras.",
     "keys": "Create, list and revoke the hub's keys, and its teams.",
     "users": "List, shut out and let in who signs in at the provider.",
     "webhooks": "Tell addresses of yours, signed, when jobs of a hub end.",
@@ -89,6 +90,8 @@ def _of_cameras(name: str) -> click.Command | None:
             from oakmill.cli.on_camera import benchmark as command
         case "prove":
             from oakmill.cli.on_camera import prove as command
+        case "agent":
+            from oakmill.cli.agent import command
         case _:
             return None
     return command

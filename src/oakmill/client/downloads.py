@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -34,8 +34,11 @@ def fetch(
     *,
     overwrite: bool = False,
     progress: Progress = unwatched,
+    headers: Mapping[str, str] | None = None,
 ) -> Path:
     """Bring a file to `target`; one that is there with these bytes already is left as it is.
+
+    `headers` go with each request, where the link alone opens nothing.
 
     Raises:
         OutputExists: another file is there already, or another process is fetching this one.
@@ -54,7 +57,7 @@ def fetch(
         )
     part = target.with_name(f".oakmill-{file.sha256[:32]}.part")
     with _writing(part, target) as output:
-        _receive(connection, file, link, output, progress)
+        _receive(connection, file, link, output, progress, headers or {})
         output.flush()
         os.fsync(output.fileno())
         _check(file, part)
@@ -62,11 +65,13 @@ def fetch(
     return target
 
 
-def _receive(connection: Connection, file: File, link: FreshLink, output: BinaryIO, progress: Progress) -> None:
+def _receive(
+    connection: Connection, file: File, link: FreshLink, output: BinaryIO, progress: Progress, own: Mapping[str, str]
+) -> None:
     patience, url, fresh = connection.patient(), link(), True
     while (offset := output.seek(0, os.SEEK_END)) < file.size:
         try:
-            _append(connection, url, offset, file, output, progress)
+            _append(connection, url, offset, file, output, progress, own)
         except (HubUnreachable, Unavailable) as error:
             if output.tell() > offset:
                 patience.renew()
@@ -78,8 +83,11 @@ def _receive(connection: Connection, file: File, link: FreshLink, output: Binary
             url, fresh = link(), True  # the old one has expired
 
 
-def _append(connection: Connection, url: str, offset: int, file: File, output: BinaryIO, progress: Progress) -> None:
-    headers = {"Range": f"bytes={offset}-", "If-Range": f'"{file.sha256}"', "Accept-Encoding": "identity"}
+def _append(
+    connection: Connection, url: str, offset: int, file: File, output: BinaryIO, progress: Progress,
+    own: Mapping[str, str],
+) -> None:  # fmt: skip
+    headers = {**own, "Range": f"bytes={offset}-", "If-Range": f'"{file.sha256}"', "Accept-Encoding": "identity"}
     with connection.reaching(), connection.http.stream("GET", url, headers=headers) as answer:
         checked(answer, url)
         if answer.status_code != 206:  # from the start after all

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from oakmill.client.agents import Agents
 from oakmill.client.bundles import Bundles
 from oakmill.client.connection import Connection
 from oakmill.client.instances import Instances
@@ -42,6 +43,7 @@ class Hub:
         self.datasets = Datasets(self._connection, self.uploads)
         self.bundles = Bundles(self._connection, self.uploads)
         self.jobs = Jobs(self._connection)
+        self.agents = Agents(self._connection, self.uploads)
         self.keys = Keys(self._connection)
         self.logins = Logins(self._connection)
         self.webhooks = Webhooks(self._connection)

@@ -14,7 +14,8 @@ from oakmill.errors import Conflict, Forbidden
 from oakmill.hub import visibility
 from oakmill.hub.parameters import with_files
 from oakmill.hub.state import Hub
-from oakmill.jobs import queue, submit
+from oakmill.jobs import on_camera, queue, submit
+from oakmill.jobs.kinds import ON_CAMERA
 from oakmill.jobs.submit import Options
 from oakmill.jobs.tables import LIVE, Job
 from oakmill.registry import audit, teams
@@ -59,7 +60,13 @@ def edited(session: Session, caller: Caller, job: Job, edits: Mapping[str, Any])
 
     Raises:
         SpecError, NotFound, Conflict: as `parse`.
+        Conflict: it is no conversion.
     """
+    if job.kind in ON_CAMERA:
+        raise Conflict(
+            f"Job {job.name} is no conversion: it has no parameters to edit.", subject=job.id,
+            remedy="Ask for another measurement of its file.",
+        )  # fmt: skip
     before = submit.spec_of(job)
     plain, named = with_files(session, caller, dict(edits))
     files = {name: value for name, value in job.files.items() if name not in edits} | named
@@ -85,10 +92,24 @@ def retry(
         SpecError, NotFound, Conflict: as `submit.again`.
         TooLarge: the team's quota is used up.
     """
-    made = submit.again(session, caller, job, settings=at.settings, spec=spec, files=files, anew=anew)
+    if job.kind in ON_CAMERA:
+        made = _measured_again(session, caller, job)
+    else:
+        made = submit.again(session, caller, job, settings=at.settings, spec=spec, files=files, anew=anew)
     _require_room(session, made)
     _note(session, caller, "job.retry", made, platform=made.platform)
     return made
+
+
+def _measured_again(session: Session, caller: Caller, job: Job) -> Job:
+    """As `submit.again`, of what wants a camera."""
+    if job.status in LIVE:
+        raise Conflict(f"Job {job.name} has not ended.", subject=job.id, remedy="Cancel it first, or wait.")
+    row = session.get(Instance, job.source_id) if job.source_id else None
+    if row is None or row.trash_id is not None:
+        raise Conflict(f"The file of job {job.name} was deleted.", subject=job.id, remedy="Convert it again.")
+    priority = min(job.priority, session.get_one(Team, job.team_id).highest_priority)
+    return on_camera.again(session, caller, job, row, priority)
 
 
 def require_priority(session: Session, caller: Caller, team_id: str, priority: int) -> None:

@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from oakmill.errors import Conflict, HashMismatch, OakmillError, TooLarge
 from oakmill.findings import Severity, worst_first
-from oakmill.hub import sets
+from oakmill.hub import measurements, sets, visibility
 from oakmill.hub.model_bundles import taking, uploaded
 from oakmill.hub.parameters import FILES
 from oakmill.hub.state import Hub
 from oakmill.hub.wire import Completed
 from oakmill.jobs import ingest, queue, submit
-from oakmill.jobs.tables import Job
+from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry import teams
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Dataset, Instance, InstanceFile
@@ -151,6 +151,18 @@ def _bundle(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Complete
     return _completed(upload, stored, reference=upload.id)
 
 
+def _proof(at: Hub, caller: Caller, upload: Upload, stored: Stored) -> Completed:
+    """A passport with a camera in it: its job has succeeded; asked again, it says the same."""
+    job_id, token = upload.purpose["job_id"], upload.purpose["token"]
+    with at.db.reading() as session:
+        job = visibility.job(session, caller, job_id)
+        done = (job.result or {}).get("measured", {}).get("proof", {}).get("sha256") == stored.sha256
+        instance_id = job.source_id
+    if not done:
+        instance_id = measurements.proved(at, caller, job_id, token, stored)
+    return _completed(upload, stored, job_id=job_id, instance_id=instance_id, status=JobStatus.SUCCEEDED)
+
+
 _ARRIVALS: dict[str, Callable[[Hub, Caller, Upload, Stored], Completed]] = {
     "instance": _instance,
     "dataset": _dataset,
@@ -158,4 +170,5 @@ _ARRIVALS: dict[str, Callable[[Hub, Caller, Upload, Stored], Completed]] = {
     "file": _parameter,
     uploaded.WHOLE: _bundle,
     uploaded.BEGUN: _bundle,
+    "proof": _proof,
 }

@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy.orm import Session
 
 from oakmill.errors import Conflict
-from oakmill.hub import visibility
+from oakmill.hub import agents, measurements, visibility
 from oakmill.hub.state import Hub
+from oakmill.jobs.kinds import PROVE
 from oakmill.jobs.tables import JobStatus
 from oakmill.registry import access, audit, teams
 from oakmill.registry.callers import Caller
@@ -59,7 +60,15 @@ class ForBundle(_Purpose):
     kind: Literal["bundle"]
 
 
-AnyPurpose = ForInstance | ForDataset | ForQuantization | ForParameter | ForBundle
+class ForProof(_Purpose):
+    """The passport that an agent has made of a job that it holds; the job succeeds with it."""
+
+    kind: Literal["proof"]
+    job_id: Annotated[str, Field(max_length=64)]
+    token: Annotated[str, Field(max_length=64)]
+
+
+AnyPurpose = ForInstance | ForDataset | ForQuantization | ForParameter | ForBundle | ForProof
 Purpose = Annotated[AnyPurpose, Field(discriminator="kind")]
 
 
@@ -82,6 +91,8 @@ def announce(
         TooLarge: the hub, the team's quota or the disk has no room for it.
     """
     team_id = _team_of(session, caller, purpose)
+    if isinstance(purpose, ForProof):
+        measurements.require_small(size, name)
     row = at.uploads.create(
         session,
         team_id=team_id,
@@ -108,6 +119,11 @@ def _team_of(session: Session, caller: Caller, purpose: AnyPurpose) -> str:
         job = visibility.changeable_job(session, caller, purpose.job_id)
         if job.status != JobStatus.WAITING:
             raise Conflict(f"Job {job.name} waits for no upload.", subject=job.id)
+        return job.team_id
+    if isinstance(purpose, ForProof):
+        job = agents.held(session, caller, purpose.job_id, purpose.token)
+        if job.kind != PROVE:
+            raise Conflict(f"Job {job.name} takes no passport.", subject=job.id)
         return job.team_id
     if isinstance(purpose, ForDataset | ForBundle):
         caller.require_whole_team()

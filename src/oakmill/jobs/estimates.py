@@ -9,14 +9,15 @@ from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from oakmill.jobs import fair, stage_times
+from oakmill.jobs.kinds import CONVERT, ON_CAMERA, PROVE
 from oakmill.jobs.stage_times import Past, Usual
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import Instance
 from oakmill.spec.platforms import PLATFORMS
 from oakmill.storage.database import now
 
-_Kind = tuple[str | None, str | None, str | None]
-"""Source, platform and number format."""
+_Kind = tuple[str, str | None, str | None, str | None]
+"""What kind of job, source, platform and number format."""
 
 _PAST = 20
 _MOST = 200
@@ -75,14 +76,15 @@ class Estimates:
     def _wait(self, job: Job) -> float | None:
         """The work of all jobs before it, shared by as many workers as are at work now."""
         total = 0.0
-        for other in (*self._running, *_before(self._session, job)):
+        running = [other for other in self._running if _waits_with(job, other)]
+        for other in (*running, *_before(self._session, job)):
             usual = self._expected(other)
             if usual is None:
                 return None
             runs_since = other.started if other.status == JobStatus.RUNNING else None
             spent = (now() - runs_since).total_seconds() if runs_since else 0.0
             total += max(0.0, max(usual.total, 0.01) - spent)
-        return total / max(1, len(self._running))
+        return total / max(1, len(running))
 
     @cached_property
     def _running(self) -> list[Job]:
@@ -90,35 +92,54 @@ class Estimates:
 
     def _expected(self, job: Job) -> Usual | None:
         """What jobs of the same source for the same platform took, else those of others, by their models' sizes."""
-        kind = (job.source_id, job.platform, job.spec.get("target_precision"))
+        kind = (kind_of(job), job.source_id, job.platform, job.spec.get("target_precision"))
         if kind not in self._usual:
             same, others = Job.source_id == job.source_id, Job.source_id.is_not(None)
             self._usual[kind] = _of(self._session, job, same) or _of(self._session, job, others)
         return self._usual[kind]
 
 
+def kind_of(job: Job) -> str:
+    """What jobs are alike: one that is made anew takes what the first did."""
+    return job.kind if job.kind in ON_CAMERA else CONVERT
+
+
+def _alike(job: Job) -> ColumnElement[bool]:
+    return Job.kind == job.kind if job.kind in ON_CAMERA else fair.of_workers()
+
+
+def _waits_with(job: Job, other: Job) -> bool:
+    """Whether another job takes what a job waits for: a worker, or a camera of its platform."""
+    if (job.kind in ON_CAMERA) != (other.kind in ON_CAMERA):
+        return False
+    return job.kind not in ON_CAMERA or job.platform == other.platform
+
+
 def _at_first(job: Job) -> Usual:
+    if job.kind in ON_CAMERA:
+        return stage_times.on_camera(proves=job.kind == PROVE)
     precision = str(job.spec.get("target_precision", "INT8"))
     return stage_times.at_first(calibrates=PLATFORMS[str(job.platform)].quantizes and not precision.startswith("FP"))
 
 
 def _higher(job: Job) -> ColumnElement[bool]:
-    return and_(Job.status == JobStatus.QUEUED, Job.priority > job.priority)
+    return and_(Job.status == JobStatus.QUEUED, Job.priority > job.priority, fair.beside(job))
 
 
 def _before(session: Session, job: Job) -> list[Job]:
     """Jobs that begin before it, no more than `_MOST` of them."""
     found = list(session.scalars(select(Job).where(_higher(job)).limit(_MOST)))
     for team_id, count in fair.before(session, job).items():
-        same = (Job.status == JobStatus.QUEUED, Job.priority == job.priority, Job.team_id == team_id)
-        found += session.scalars(select(Job).where(*same).order_by(Job.number).limit(min(count, _MOST - len(found))))
+        same = and_(Job.status == JobStatus.QUEUED, Job.priority == job.priority, Job.team_id == team_id)
+        wanted = select(Job).where(same, fair.beside(job)).order_by(Job.number)
+        found += session.scalars(wanted.limit(min(count, _MOST - len(found))))
     return found
 
 
 def _of(session: Session, job: Job, narrower: ColumnElement[bool]) -> Usual | None:
     done = (Job.status == JobStatus.SUCCEEDED, Job.answered_by.is_(None), Job.platform == job.platform, narrower)
     columns = (Job.stages, Job.started, Job.finished, Job.spec, Instance.size)
-    query = select(*columns).join(Instance, Instance.id == Job.source_id, isouter=True).where(*done)
+    query = select(*columns).join(Instance, Instance.id == Job.source_id, isouter=True).where(*done, _alike(job))
     rows = [row for row in session.execute(query.order_by(Job.number.desc()).limit(_PAST)) if row[1] and row[2]]
     alike = [row for row in rows if row[3].get("target_precision") == job.spec.get("target_precision")]
     past = [Past(stages, (ended - began).total_seconds(), size) for stages, began, ended, _, size in alike or rows]

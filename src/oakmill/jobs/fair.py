@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy import CTE, ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from oakmill.jobs.kinds import ON_CAMERA
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import Key, Team
 
@@ -29,6 +30,18 @@ def _of_free_key() -> ColumnElement[bool]:
     full = select(Job.key_id).join(Key, Key.id == Job.key_id).where(Job.status == JobStatus.RUNNING)
     full = full.group_by(Job.key_id, Key.most_running).having(func.count() >= Key.most_running)
     return or_(Job.key_id.is_(None), Job.key_id.not_in(full))
+
+
+def of_workers() -> ColumnElement[bool]:
+    """Whether workers run the job; agents run those that want a camera."""
+    return Job.kind.not_in(ON_CAMERA)
+
+
+def beside(job: Job) -> ColumnElement[bool]:
+    """Whether others wait for the same as a job does: for a worker, or for a camera of its platform."""
+    if job.kind not in ON_CAMERA:
+        return of_workers()
+    return and_(Job.kind.in_(ON_CAMERA), Job.platform == job.platform)
 
 
 def waiting(*wanted: ColumnElement[bool], bounded: bool = True) -> Select[str]:
@@ -49,7 +62,7 @@ def waiting(*wanted: ColumnElement[bool], bounded: bool = True) -> Select[str]:
 
 
 def beginning(session: Session) -> int:
-    """How many waiting jobs would begin if there were workers for all: each team's up to its bound."""
+    """How many waiting jobs of workers would begin if there were workers for all: each team's up to its bound."""
     running = _running()
     room = Team.most_running - func.coalesce(func.max(running.c.jobs), 0)
     found = session.execute(
@@ -57,7 +70,7 @@ def beginning(session: Session) -> int:
         .select_from(Job)
         .join(Team, Team.id == Job.team_id)
         .outerjoin(running, running.c.team_id == Job.team_id)
-        .where(Job.status == JobStatus.QUEUED)
+        .where(Job.status == JobStatus.QUEUED, of_workers())
         .group_by(Job.team_id, Team.most_running)
     )
     return sum(jobs if room is None else min(jobs, max(0, room)) for jobs, room in found)
@@ -85,11 +98,12 @@ def before(session: Session, job: Job) -> dict[str, int]:
     Each team is served in turn, so before a team's third job there are its two others, and about as many of each other
     team.
     """
-    lines = {line.team_id: line for line in _lines(session, job.priority)}
+    lines = {line.team_id: line for line in _lines(session, job)}
     own = lines.get(job.team_id)
     if own is None:
         return {}
     ahead = and_(Job.status == JobStatus.QUEUED, Job.team_id == job.team_id, Job.priority == job.priority)
+    ahead &= beside(job)
     rank = session.scalar(select(func.count()).select_from(Job).where(ahead, Job.number < job.number)) or 0
     others = {line.team_id: _turns(line, own, rank) for line in lines.values() if line is not own}
     return {own.team_id: rank, **others}
@@ -101,7 +115,7 @@ def _turns(line: _Line, own: _Line, rank: int) -> int:
     return min(line.jobs, max(0, level))
 
 
-def _lines(session: Session, priority: int) -> list[_Line]:
+def _lines(session: Session, job: Job) -> list[_Line]:
     running = _running()
     found = session.execute(
         select(
@@ -113,7 +127,7 @@ def _lines(session: Session, priority: int) -> list[_Line]:
         )
         .join(Team, Team.id == Job.team_id)
         .outerjoin(running, running.c.team_id == Job.team_id)
-        .where(Job.status == JobStatus.QUEUED, Job.priority == priority)
+        .where(Job.status == JobStatus.QUEUED, Job.priority == job.priority, beside(job))
         .group_by(Job.team_id)
     )
     return [_Line(team, jobs, busy, (when or NEVER, first)) for team, jobs, busy, when, first in found]

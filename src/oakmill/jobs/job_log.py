@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from oakmill.jobs.notify import job_topic, notify_at_commit
 from oakmill.jobs.tables import LogLine
-from oakmill.storage.database import now
+from oakmill.jobs.told import Line, storable
+
+__all__ = ["Line", "append", "last_number", "read", "tail"]
 
 FIRST_LINES = 1_000
 LAST_LINES = 20_000
 """A log that is longer keeps so many of its lines: how it began, and how it ended."""
 LONGEST_LINE = 4000
 _TRIMMED_AT_ONCE = 1_000  # so that not every batch trims
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line on its way into the log; `kind` is an event's: log, note, warning, started, finished, error."""
-
-    text: str
-    stage: str = ""
-    kind: str = "log"
-    at: datetime = field(default_factory=now)
 
 
 def append(session: Session, job_id: str, attempt: int, lines: Sequence[Line]) -> int:
@@ -71,11 +61,6 @@ def _row(job_id: str, attempt: int, number: int, line: Line) -> dict[str, object
         "kind": line.kind[:16],
         "text": storable(line.text)[:LONGEST_LINE],
     }
-
-
-def storable(text: str) -> str:
-    """Text as every database takes it: no NUL, no half of a surrogate pair."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
 
 
 def last_number(session: Session, job_id: str) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from oakmill.jobs import queue, roster
 from oakmill.jobs.job_log_writer import Held
 from oakmill.jobs.notify import Notifier, Subscription, control_topic
-from oakmill.jobs.queue import LeaseState
+from oakmill.jobs.states import LeaseState
 from oakmill.settings import Settings
 from oakmill.storage.database import Database
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from oakmill.errors import OakmillError
 from oakmill.jobs import fair
+from oakmill.jobs.kinds import ON_CAMERA
 from oakmill.jobs.notify import QUEUE, control_topic, job_topic, notify_at_commit
+from oakmill.jobs.states import LeaseState
 from oakmill.jobs.tables import LIVE, Job, JobStatus, WorkerRow
 from oakmill.jobs.webhooks import outbox
 from oakmill.registry.tables import Instance, InstanceStatus
@@ -34,14 +35,6 @@ _FIRST = 64
 """Jobs of which a worker takes one: as many may be in others' hands at that moment."""
 _NUMBERS = 7_115_023
 """The lock under which PostgreSQL gives numbers; SQLite has one writer at a time anyway."""
-
-
-class LeaseState(StrEnum):
-    """How a worker's lease of its job stands."""
-
-    HELD = "held"
-    CANCEL = "cancel"  #: held, and to be cancelled
-    LOST = "lost"  #: the job is another worker's: end everything, write nothing
 
 
 def lock(session: Session) -> None:
@@ -71,20 +64,35 @@ def claim(
 ) -> Job | None:
     """Take the next job, or the named one, that asks for no more than `memory_mb`; None when there is none.
 
-    With `platforms`, jobs for others are left to others. A worker that was paused takes none.
+    With `platforms`, jobs for others are left to others. A worker that was paused takes none, and what wants a camera
+    is an agent's.
     """
     wanted = [~select(WorkerRow.name).where(WorkerRow.name == worker, WorkerRow.paused.is_(True)).exists()]
+    wanted.append(fair.of_workers())
     if memory_mb is not None:
         wanted.append(Job.memory_mb <= memory_mb)
     if job_id is not None:
         wanted.append(Job.id == job_id)
     elif platforms:
         wanted.append(Job.platform.in_(platforms))
-    job = _hold(session, session.scalars(fair.waiting(*wanted, bounded=job_id is None).limit(_FIRST)).all())
+    return _take(session, fair.waiting(*wanted, bounded=job_id is None), worker, lease)
+
+
+def claim_on_camera(
+    session: Session, agent: str, lease: timedelta, platforms: Sequence[str], *within: ColumnElement[bool]
+) -> Job | None:
+    """Take the next job for a camera of these platforms, of those `within`; None when there is none."""
+    wanted = (Job.kind.in_(ON_CAMERA), Job.platform.in_(platforms), *within)
+    return _take(session, fair.waiting(*wanted), agent, lease)
+
+
+def _take(session: Session, waiting: Select[str], owner: str, lease: timedelta) -> Job | None:
+    """Lease the first of these jobs that nobody else is taking."""
+    job = _hold(session, session.scalars(waiting.limit(_FIRST)).all())
     if job is None:
         return None
     began = moment(session)
-    job.status, job.lease_owner, job.lease_token = JobStatus.RUNNING, worker, secrets.token_hex(16)
+    job.status, job.lease_owner, job.lease_token = JobStatus.RUNNING, owner, secrets.token_hex(16)
     job.attempt += 1
     job.started, job.lease_until = began, began + lease
     job.progress, job.stages = {}, []
@@ -250,8 +258,9 @@ def prioritise(session: Session, job_id: str, priority: int) -> bool:
 
 
 def is_idle(session: Session) -> bool:
-    """Whether there is nothing to claim, nothing to expire: looking waits for no writer."""
-    some = or_(Job.status == JobStatus.QUEUED, and_(Job.status == JobStatus.RUNNING, Job.lease_until < moment(session)))
+    """Whether a worker has nothing to claim, and nothing to expire: looking waits for no writer."""
+    waits = and_(Job.status == JobStatus.QUEUED, fair.of_workers())
+    some = or_(waits, and_(Job.status == JobStatus.RUNNING, Job.lease_until < moment(session)))
     return session.scalar(select(Job.id).where(some).limit(1)) is None
 
 

@@ -80,6 +80,12 @@ def at_first(*, calibrates: bool) -> Usual:
     return Usual(seconds, sum(seconds.values()), {}, known=False)
 
 
+def on_camera(*, proves: bool) -> Usual:
+    """What is expected of the first job on a camera, which a proof prepares for and a benchmark does not."""
+    seconds = {"inspect": 2.0, "preflight": 1.0, "prepare": 6.0, "verify": 30.0} if proves else {"verify": 15.0}
+    return Usual(seconds, sum(seconds.values()), {}, known=False)
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a running job is: the share that is done, 0 to 1, and the seconds that are left, None where unknown."""

@@ -20,6 +20,14 @@ LIVE = (JobStatus.WAITING, JobStatus.QUEUED, JobStatus.RUNNING)
 """States that a job leaves by itself."""
 
 
+class LeaseState(StrEnum):
+    """How the lease of a job stands, with whoever runs it."""
+
+    HELD = "held"
+    CANCEL = "cancel"  #: held, and to be cancelled
+    LOST = "lost"  #: the job is another's: end everything, write nothing
+
+
 class Event(StrEnum):
     """What a webhook may be told of."""
 

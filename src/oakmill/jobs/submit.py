@@ -151,16 +151,16 @@ def request(
     queue.lock(session)
     wanted = not options.get("force") and not options.get("wait_for_upload")
     key = identity_of(session, source, spec, files, settings) if wanted else None
-    live = _live(session, source.team_id, key)
-    if live is not None and live.source_id == source.id:
-        return live
+    same = live(session, source.team_id, key)
+    if same is not None and same.source_id == source.id:
+        return same
     job = Job(
         id=new_id("aij"),
         kind=REBUILD if options.get("force") else CONVERT,
         name=options.get("instance_name") or str(spec.name),
         team_id=source.team_id,
         key_id=caller.key_id,
-        key=None if live else key,  # another model's job makes the same now; this one finds it in the team's cache
+        key=None if same else key,  # another model's job makes the same now; this one finds it in the team's cache
         model_id=source.model_id,
         source_id=source.id,
         platform=spec.platform,
@@ -231,7 +231,8 @@ def _answer(session: Session, job: Job, result: Instance) -> None:
     job_log.append(session, job.id, 0, [job_log.Line(told, kind="note")])
 
 
-def _live(session: Session, team_id: str, key: str | None) -> Job | None:
+def live(session: Session, team_id: str, key: str | None) -> Job | None:
+    """The team's job of that key that has not ended."""
     if key is None:
         return None
     return session.scalars(select(Job).where(Job.team_id == team_id, Job.key == key, Job.status.in_(LIVE))).first()
@@ -284,7 +285,7 @@ def release_waiting(session: Session, job_id: str, files: Mapping[str, str], *, 
     job.spec = spec.model_dump(mode="json", exclude_unset=True) | {"platform": spec.platform}
     queue.lock(session)
     key = identity_of(session, source, spec, job.files, settings) if job.kind == CONVERT else None
-    job.key = None if _live(session, job.team_id, key) else key
+    job.key = None if live(session, job.team_id, key) else key
     job.status = JobStatus.QUEUED
     if job.key:
         _answer(session, job, result)

@@ -38,12 +38,16 @@ _TAIL_LINES = 40
 _ZYGOTE = "oakmill.jobs.zygote"
 
 
+def harmless_environment() -> dict[str, str]:
+    """This process's variables without those."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_SECRET)}  # noqa: TID251
+
+
 class Children:
     """Starts them one after another: each is forked by a zygote, which has loaded what a conversion needs."""
 
     def __init__(self) -> None:
-        env = {name: value for name, value in os.environ.items() if not name.startswith(_SECRET)}  # noqa: TID251
-        self._zygotes = Zygotes(_ZYGOTE, {**env, **ONE_THREAD})
+        self._zygotes = Zygotes(_ZYGOTE, {**harmless_environment(), **ONE_THREAD})
 
     def warm(self) -> bool:
         """Begin to load, which takes seconds; whether that is done.

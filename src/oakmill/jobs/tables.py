@@ -18,7 +18,7 @@ _LIVE_SQL = text("status in ('waiting', 'queued', 'running')")
 
 
 class Job(Base):
-    """A conversion in the queue, or the check of an upload.
+    """A conversion in the queue, or a file's run on a camera, of which the file is the source and there is no result.
 
     `key` is the sha256 over all that decides the result; of live jobs with a key there is one in a team. `lease_token`
     fences: only its holder writes. `progress` is {"stage", "text", "done", "total"}; `stages` is
@@ -82,6 +82,24 @@ class WorkerRow(Base):
     beat: Mapped[datetime] = mapped_column(UtcDateTime)
     job_id: Mapped[str | None] = mapped_column(Id)
     paused: Mapped[bool] = mapped_column(default=False)
+
+
+class AgentRow(Base):
+    """An agent that was heard of: the cameras at its machine, its job; of the team of the key that it asks with.
+
+    `cameras` are [{"identifier", "name", "platform", "product", "firmware", "state", "problem"}].
+    """
+
+    __tablename__ = "agents"
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(Name, primary_key=True)
+    key_id: Mapped[str | None] = mapped_column(Id)
+    machine: Mapped[str] = mapped_column(Name)
+    version: Mapped[str] = mapped_column(String(32))
+    cameras: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    beat: Mapped[datetime] = mapped_column(UtcDateTime)
+    job_id: Mapped[str | None] = mapped_column(Id)
 
 
 class Webhook(Base):

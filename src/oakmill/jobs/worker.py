@@ -22,7 +22,7 @@ from oakmill.jobs import presence, publish, queue, resources, roster, tracing, w
 from oakmill.jobs.job_log_writer import Held, JobLogWriter, LeaseLost
 from oakmill.jobs.lease import LeaseKeeper
 from oakmill.jobs.notify import POLL_SECONDS, QUEUE, Notifier, Subscription
-from oakmill.jobs.queue import LeaseState
+from oakmill.jobs.states import LeaseState
 from oakmill.jobs.supervise import Child, Children
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.jobs.tracing import JobTrace

@@ -62,5 +62,7 @@ class Role(StrEnum):
     PASSPORT = "passport"
     PASSPORT_PAGE = "passport_page"
     RECIPE = "recipe"
+    MEASURED = "measured"  #: the passport with a camera in it
+    MEASURED_PAGE = "measured_page"
     FACE = "face"  #: a small image of what the model sees, for lists
     DEBUG_BUNDLE = "debug_bundle"  #: the evidence that a failed conversion leaves

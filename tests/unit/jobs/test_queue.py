@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from oakmill.jobs import queue
-from oakmill.jobs.queue import LeaseState
+from oakmill.jobs.states import LeaseState
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceStatus
 from tests.unit.jobs.conftest import Hub
