@@ -19,7 +19,7 @@ from PIL import Image
 from oakmill.conversion import passport
 from oakmill.settings import current
 from tests import in_process
-from tests.cameras import Arrays, Recorded, attached
+from tests.cameras import Arrays, Recorded, attached, computing
 from tests.compat import makers
 from tests.conversion.conftest import Convert
 from tests.conversion.makers import conv_model, saved
@@ -63,18 +63,6 @@ def archive(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(json.loads(done.stdout.splitlines()[-1])["result"]["files"][0])
 
 
-def camera(model: Path, **more: Any) -> Recorded:
-    """A camera for RVC2 that computes as onnxruntime does, from the frames that the model takes."""
-    session = InferenceSession(model)
-
-    def answers(given: Any) -> Arrays:
-        pixels = np.asarray(given).reshape(makers.SHAPE).astype(np.float32)
-        return {"scores": session.run(None, {"image": pixels})[0] * more.get("scale", 1)}
-
-    of_camera = {name: value for name, value in more.items() if name != "scale"}
-    return Recorded(answers, platform="RVC2", product="OAK-D-LITE", system="", **of_camera)
-
-
 def test_without_a_camera_each_command_says_in_a_sentence_what_it_looked_for(archive: Path) -> None:
     with attached():
         looked = "no camera was found: depthai 3.12.0 looked for OAK cameras at this machine's USB and in its network"
@@ -84,7 +72,7 @@ def test_without_a_camera_each_command_says_in_a_sentence_what_it_looked_for(arc
 
 
 def test_cameras_are_listed_and_one_without_rights_says_how_to_get_them(model: Path) -> None:
-    with attached(camera(model, is_forbidden=True), Recorded()):
+    with attached(computing(model, is_forbidden=True), Recorded()):
         told = said("devices")
         listed = json.loads(in_process.run("devices", "--json").stdout)
     assert "may not be used by this user" in told and "udev" in told
@@ -94,7 +82,7 @@ def test_cameras_are_listed_and_one_without_rights_says_how_to_get_them(model: P
 def test_outputs_come_from_the_camera_and_what_it_sees_is_drawn(
     model: Path, archive: Path, images: Path, tmp_path: Path
 ) -> None:
-    with attached(Recorded(identifier="another"), camera(model)):
+    with attached(Recorded(identifier="another"), computing(model)):
         found = run("run", archive, "--images", images, "-o", tmp_path / "out")
     assert found["device"]["product"] == "OAK-D-LITE"
     assert found["device"]["firmware"] == "the firmware of depthai 3.12.0"
@@ -105,13 +93,13 @@ def test_outputs_come_from_the_camera_and_what_it_sees_is_drawn(
     for drawn in found["drawn"]:
         with Image.open(drawn) as image:
             assert image.size == (48, 32)
-    with attached(camera(model)):
+    with attached(computing(model)):
         told = said("run", archive, "--images", images, "-o", tmp_path / "again")
     assert "OAK-D-LITE (RVC2" in told and "3 files: scores" in told
 
 
 def test_a_benchmark_tells_fps_and_latency(model: Path, archive: Path) -> None:
-    with attached(camera(model, answer_seconds=0.01)):
+    with attached(computing(model, answer_seconds=0.01)):
         told = said("benchmark", archive, "--seconds", "0.6", "--warm-up", "0")
         found = run("benchmark", archive, "--seconds", "0.6", "--warm-up", "0")
     assert " FPS, latency " in told and "ms median" in told and "OAK-D-LITE" in told
@@ -121,7 +109,7 @@ def test_a_benchmark_tells_fps_and_latency(model: Path, archive: Path) -> None:
 def test_a_proof_puts_the_camera_beside_this_machine_in_a_passport(
     model: Path, archive: Path, images: Path, tmp_path: Path
 ) -> None:
-    with attached(camera(model, scale=1.003)):  # what FP16 may leave
+    with attached(computing(model, scale=1.003)):  # what FP16 may leave
         proved = run("prove", "--seconds", "0.3", archive, "--source", model, "--images", images, "-o", tmp_path)
     (document,) = (Path(file) for file in proved["files"] if file.endswith(".json"))
     found = passport.read(json.loads(document.read_text()))
@@ -139,7 +127,7 @@ def test_a_proof_puts_the_camera_beside_this_machine_in_a_passport(
 def test_a_camera_that_computes_something_else_is_told_in_the_proof(
     model: Path, archive: Path, images: Path, tmp_path: Path
 ) -> None:
-    with attached(camera(model, scale=3)):
+    with attached(computing(model, scale=3)):
         told = said("prove", "--seconds", "0.3", archive, "--source", model, "--images", images, "-o", tmp_path, code=8)
     assert "by camera" in told
 
@@ -147,7 +135,7 @@ def test_a_camera_that_computes_something_else_is_told_in_the_proof(
 def test_a_camera_that_vanishes_in_the_middle_ends_the_proof_and_leaves_nothing(
     model: Path, archive: Path, images: Path, tmp_path: Path
 ) -> None:
-    with attached(camera(model, vanishes_after=1)):
+    with attached(computing(model, vanishes_after=1)):
         told = said(
             "prove", "--seconds", "0.3", archive, "--source", model, "--images", images, "-o", tmp_path / "out", code=12
         )
@@ -157,13 +145,13 @@ def test_a_camera_that_vanishes_in_the_middle_ends_the_proof_and_leaves_nothing(
 
 
 def test_a_proof_without_its_source_says_where_it_looked(archive: Path, tmp_path: Path, model: Path) -> None:
-    with attached(camera(model)):
+    with attached(computing(model)):
         told = said("prove", "--seconds", "0.3", archive, "-o", tmp_path, code=2)
     assert "is not in" in told and "--source MODEL" in told
 
 
-def test_a_source_model_is_no_file_for_a_camera(model: Path) -> None:
-    with attached(camera(model)):
+def test_a_source_model_is_no_file_for_a_computing(model: Path) -> None:
+    with attached(computing(model)):
         assert "not what a conversion made" in said("run", model, code=3)
 
 
@@ -199,7 +187,7 @@ def test_another_converters_archive_runs_too(model: Path, archive: Path, images:
         for item in ours.getmembers():
             if not item.name.endswith("recipe.yaml"):
                 packed.addfile(item, ours.extractfile(item))
-    with attached(camera(model)):
+    with attached(computing(model)):
         assert "3 files: scores" in said("run", foreign, "--images", images, "-o", tmp_path / "out")
         assert "without a recipe" in said(
             "prove", "--seconds", "0.3", foreign, "--source", model, "-o", tmp_path, code=2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from oakmill.jobs import queue
+from oakmill.jobs import estimates, fair, queue
 from oakmill.jobs.states import LeaseState
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceStatus
@@ -144,3 +144,28 @@ def add_result(hub: Hub, job_id: str) -> None:
             name: getattr(source, name) for name in ("team_id", "model_id", "variant_id", "version_id", "model_type")
         }
         session.add(Instance(id="aimi_result", job_id=job_id, name="r", slug="r", **places))
+
+
+def test_workers_leave_cameras_jobs_to_agents_and_agents_leave_conversions_to_workers(hub: Hub) -> None:
+    """The queue knew no kinds: whoever asked first got whatever was first."""
+    for values in ({"kind": "prove"}, {"kind": "benchmark", "platform": "rvc4"}, {}):
+        hub.add_job(**values)
+    with hub.db.session() as session:
+        mine = queue.claim_on_camera(session, "agent", MINUTE, ("rvc4", "rvc3"))
+        assert mine is not None and mine.id == "aij_2"
+        assert queue.claim_on_camera(session, "agent", MINUTE, ("rvc4",)) is None
+    assert claim(hub, job_id="aij_1") is None
+    found = claim(hub)
+    assert found is not None and found.id == "aij_3"
+    assert claim(hub) is None
+    with hub.db.reading() as session:
+        assert queue.is_idle(session), "a worker would load all that a conversion needs, and find nothing to take"
+        assert fair.beginning(session) == 0
+
+
+def test_places_in_the_queue_are_among_those_that_wait_for_the_same(hub: Hub) -> None:
+    for values in ({}, {"kind": "prove"}, {"kind": "prove", "platform": "rvc4"}, {"kind": "benchmark"}, {}):
+        hub.add_job(**values)
+    with hub.db.reading() as session:
+        jobs = [hub.job(f"aij_{number}") for number in range(1, 6)]
+        assert [estimates.position(session, job) for job in jobs] == [1, 1, 1, 2, 2]
