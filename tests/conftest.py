@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.hub_servers import kept_postgres, postgres_server, postgres_tables, postgres_url, s3_server, s3_store
+
+__all__ = ["kept_postgres", "postgres_server", "postgres_tables", "postgres_url", "s3_server", "s3_store"]
+
 PROJECT = Path(__file__).resolve().parent.parent
 NAMED_BYTES = 16
 LONGEST_NAME = 500

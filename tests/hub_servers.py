@@ -16,10 +16,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import pytest
+
+if TYPE_CHECKING:
+    from oakmill.storage.database import Database
 
 PATIENCE = 240.0
 """Seconds for what happens by itself: a bound for what never comes, not a promise of speed; machines may be loaded."""
@@ -123,6 +126,24 @@ def postgres_server() -> Iterator[str]:
 def postgres_url(postgres_server: str) -> str:
     """The URL of a new, empty database."""
     return make_database(postgres_server, "hub")
+
+
+@pytest.fixture(scope="session")
+def kept_postgres(postgres_server: str) -> Iterator[Database]:
+    from oakmill.storage.database import Database
+    from tests.databases import with_tables
+
+    db = with_tables(Database(make_database(postgres_server, "kept")))
+    yield db
+    db.close()
+
+
+@pytest.fixture
+def postgres_tables(kept_postgres: Database) -> str:
+    """The URL of a database with all tables and no row, the same one for each test."""
+    from tests.databases import emptied
+
+    return emptied(kept_postgres).url
 
 
 def make_database(server: str, name: str) -> str:

@@ -15,11 +15,8 @@ import pytest
 
 from oakmill.jobs import queue
 from oakmill.jobs.tables import Job, JobStatus
-from oakmill.storage.database import Base, Database, now
-from tests.hub_servers import postgres_server, postgres_url
+from oakmill.storage.database import Database, now
 from tests.unit.jobs.conftest import add_source
-
-__all__ = ["postgres_server", "postgres_url"]
 
 AHEAD = """
 #define _GNU_SOURCE
@@ -56,9 +53,8 @@ def ahead(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def db(postgres_url: str) -> Iterator[Database]:
-    with closing(Database(postgres_url)) as found:
-        Base.metadata.create_all(found.engine)
+def db(postgres_tables: str) -> Iterator[Database]:
+    with closing(Database(postgres_tables)) as found:
         with found.session() as session:
             add_source(session)
             queue.add(session, Job(id="aij_1", name="job", team_id="ait_1", platform="rvc2"))

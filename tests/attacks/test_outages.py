@@ -15,12 +15,11 @@ from oakmill.jobs import job_log, worker
 from oakmill.jobs.tables import JobStatus
 from oakmill.settings import Settings
 from tests import fakes
-from tests.hub_servers import s3_server, s3_store
 from tests.unit.jobs.conftest import Hub, add_source
 from tests.unit.jobs.conftest import hub as hub_here
 from tests.unit.jobs.test_worker import Workshop
 
-__all__ = ["add_source", "hub_here", "s3_server", "s3_store"]
+__all__ = ["add_source", "hub_here"]
 
 
 class Door:

@@ -27,11 +27,8 @@ from oakmill.spec import Rvc2Spec
 from oakmill.storage.database import Base, Database
 from oakmill.storage.stores import open_store
 from tests.conversion.makers import conv_model, saved
-from tests.hub_servers import postgres_server, postgres_url
 from tests.tools import link_toolchains
 from tests.unit.jobs.conftest import add_source
-
-__all__ = ["postgres_server", "postgres_url"]
 
 LEASE = 8.0  # a loaded machine lets a beat wait for seconds
 PATIENCE = 240.0

@@ -19,10 +19,7 @@ from oakmill.registry.tables import Instance, InstanceFile
 from oakmill.spec import Rvc2Spec
 from oakmill.storage.stores import open_store
 from tests.crash.conftest import Hub, blob, command_line, eventually, living, made_hub, source_file
-from tests.hub_servers import s3_server, s3_store
 from tests.tools import link_toolchains
-
-__all__ = ["s3_server", "s3_store"]
 
 pytest.importorskip("ray", reason="Ray is not installed")
 

@@ -10,12 +10,9 @@ import pytest
 from oakmill.settings import Settings
 from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
-from oakmill.storage.migrate import upgrade
 from oakmill.storage.stores import open_store
 from oakmill.storage.uploads import Uploads
-from tests.hub_servers import postgres_server, postgres_url, s3_server, s3_store
-
-__all__ = ["postgres_server", "postgres_url", "s3_server", "s3_store"]
+from tests.databases import sqlite_at
 
 
 @pytest.fixture(params=["directory", "s3"])
@@ -36,11 +33,15 @@ def empty_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     db.close()
 
 
-@pytest.fixture
-def db(empty_db: Database) -> Database:
-    """A database with the hub's tables."""
-    upgrade(empty_db)
-    return empty_db
+@pytest.fixture(params=["sqlite", "postgres"])
+def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A database with the hub's tables, of each kind."""
+    if request.param == "sqlite":
+        db = sqlite_at(tmp_path / "hub.sqlite3")
+    else:
+        db = Database(request.getfixturevalue("postgres_tables"))
+    yield db
+    db.close()
 
 
 @pytest.fixture

@@ -46,8 +46,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """A browser. While it is there an event loop runs in this thread, so it ends with the tests of pages."""
-    if not Path(CHROMIUM).exists():
-        pytest.skip("Chromium is not installed (apt-get install chromium)")
+    if not CHROMIUM:
+        pytest.skip("Chromium is not installed (apt-get install chromium-headless-shell)")
     if not (STATIC / "vendor" / "htmx.min.js").exists():
         pytest.skip("the pages' libraries are not there (./run fetches them)")
     with sync_playwright() as playwright:

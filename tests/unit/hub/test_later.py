@@ -15,13 +15,13 @@ from oakmill.hub.later import MOST, Later
 from oakmill.registry import audit, keys
 from oakmill.registry.callers import LOCAL
 from oakmill.registry.tables import AuditEntry
-from oakmill.storage.database import Base, Database
+from oakmill.storage.database import Database
+from tests.databases import sqlite_at
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    with closing(Database.at(tmp_path / "hub.sqlite")) as found:
-        Base.metadata.create_all(found.engine)
+    with closing(sqlite_at(tmp_path / "hub.sqlite")) as found:
         yield found
 
 

@@ -22,8 +22,6 @@ from tests.unit.registry.conftest import (  # noqa: F401 - fixtures
     an_instance,
     db,
     people,
-    postgres_server,
-    postgres_url,
     session,
 )
 from tests.unit.registry.racing import behind

@@ -13,7 +13,8 @@ from oakmill.jobs import queue
 from oakmill.jobs.tables import Job
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Model, Team, Variant, Version
 from oakmill.settings import Settings
-from oakmill.storage.database import Base, Database
+from oakmill.storage.database import Database
+from tests.databases import sqlite_at
 
 
 @dataclass
@@ -40,8 +41,7 @@ class Hub:
 def hub(tmp_path: Path) -> Iterator[Hub]:
     settings = Settings(home=tmp_path)
     settings.hub.mkdir(parents=True)
-    db = Database(f"sqlite:///{settings.hub / 'hub.sqlite'}")
-    Base.metadata.create_all(db.engine)
+    db = sqlite_at(settings.hub / "hub.sqlite")
     with db.session() as session:
         add_source(session)
     yield Hub(settings, db)

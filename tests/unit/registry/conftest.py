@@ -9,22 +9,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
-import oakmill.jobs.tables
-import oakmill.storage.tables  # noqa: F401 - all tables are to be there
 from oakmill.registry import instances, keys, models, teams, variants
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Instance, Model, Team, Version
-from oakmill.storage.database import Base, Database
-from tests.hub_servers import postgres_server, postgres_url
-
-__all__ = ["postgres_server", "postgres_url"]
+from oakmill.storage.database import Database
+from tests.databases import sqlite_at
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.heavy)])
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    sqlite = request.param == "sqlite"
-    db = Database(f"sqlite:///{tmp_path}/hub.sqlite3" if sqlite else request.getfixturevalue("postgres_url"))
-    Base.metadata.create_all(db.engine)
+    if request.param == "sqlite":
+        db = sqlite_at(tmp_path / "hub.sqlite3")
+    else:
+        db = Database(request.getfixturevalue("postgres_tables"))
     yield db
     db.close()
 

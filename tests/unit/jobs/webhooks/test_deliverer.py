@@ -18,7 +18,6 @@ from oakmill.jobs.webhooks.deliverer import PAUSES, Deliverer, claim, record
 from oakmill.jobs.webhooks.sending import Outcome
 from oakmill.registry.tables import Team
 from oakmill.settings import Settings
-from oakmill.storage import migrate
 from oakmill.storage.database import Database, now
 from tests.receiver import LOOPBACK, Receiver, receiving
 from tests.unit.jobs.conftest import Hub
@@ -77,10 +76,9 @@ def test_two_processes_send_each_message_once_and_signed(hub: Hub, webhook: Webh
 
 @pytest.mark.heavy
 def test_two_machines_on_postgresql_send_each_message_once(
-    tmp_path: Path, postgres_url: str, receiver: Receiver
+    tmp_path: Path, postgres_tables: str, receiver: Receiver
 ) -> None:
-    db = Database(postgres_url)
-    migrate.upgrade(db)
+    db = Database(postgres_tables)
     other = Hub(Settings(home=tmp_path), db)
     key = signing.new_secret()
     with db.session() as session:
