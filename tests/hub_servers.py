@@ -65,7 +65,12 @@ class ServedHub:
     def start(self) -> Self:
         """Start, and wait until it answers and its workers are there. The first start tells the key."""
         serve = [sys.executable, "-m", "oakmill", "serve", "--port", str(self.port), "--workers", str(self.workers)]
-        said = self.run(serve).wait_for(f"{self.workers} worker")
+        self.run(serve)
+        try:
+            said = self.wait_for(f"{self.workers} worker")
+        except BaseException:  # it is nobody else's to end
+            self.end()
+            raise
         self.port = int(re.findall(r"listens on http://127\.0\.0\.1:(\d+)", said)[-1])
         if told := re.search(r"oak_\w+", said):
             self.key = told.group()

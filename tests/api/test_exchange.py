@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from sqlalchemy import select, update
 from oakmill.api.app import create_app
 from oakmill.hub.oidc.provider import Provider
 from oakmill.hub.state import Hub
-from oakmill.registry import keys, teams
+from oakmill.jobs.webhooks import endpoints
+from oakmill.registry import callers, keys, teams
 from oakmill.registry.tables import AuditEntry, Key
 from oakmill.registry.tries import Tries
 from oakmill.settings import Repository, Settings
@@ -109,6 +111,25 @@ def test_a_job_gets_a_key_for_its_token_once(client: TestClient, ci: ScriptedPro
     again = exchanged(client, token)
     assert (again.status_code, again.json()["code"], again.json()["error"]) == (400, "TokenRefused", "invalid_request")
     assert "exchanged before" in again.json()["detail"]
+
+
+def test_a_jobs_key_makes_nothing_that_outlives_it(client: TestClient, ci: ScriptedProvider) -> None:
+    """A repository that was trusted with `admin` could make itself a key without an end, and be told of all jobs."""
+    released = github(ci, jti="lasting", repository="acme/released")
+    key = exchanged(client, released).json()
+    assert key["scope"] == "admin"
+    asks = partial(client.post, headers={"Authorization": f"Bearer {key['access_token']}"})
+    body: dict[str, Any] = {"name": "mine", "scopes": ["read"]}
+    ends = [now() + timedelta(minutes=minutes) for minutes in (5, 16)]
+    made = [asks("/api/v1/keys", json=body | {"expires": end and end.isoformat()}) for end in (*ends, None)]
+    assert [answer.status_code for answer in made] == [201, 403, 403], made[0].text
+    assert "outlive" in made[2].json()["detail"]
+    with hub_of(client).db.session() as session:
+        team = teams.named(session, "vision")
+        by = callers.of_team(team.id, team.slug)
+        there = endpoints.add(session, by, "https://example.com/told", ["job.succeeded"], hub_of(client).settings).id
+    for path in ("/api/v1/webhooks", f"/api/v1/webhooks/{there}/secret"):
+        assert asks(path, json={"url": "https://example.com/mine"}).status_code == 403
 
 
 def test_numbers_beyond_all_dates_and_names_beyond_all_columns_do_no_harm(

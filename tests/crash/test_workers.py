@@ -186,14 +186,16 @@ def test_a_job_beyond_its_limits_says_which(hub: Hub, limits: dict[str, int], wo
     assert eventually(lambda: not hub.processes(job))
 
 
-CLAIMER = """
-import sys
+CLAIMERS = """
+import os, sys
 from datetime import timedelta
 from functools import partial
 from oakmill.jobs import queue
 from oakmill.jobs.tables import JobStatus
 from oakmill.storage.database import Database
-db, name, taken = Database(sys.argv[1]), sys.argv[2], 0
+if all(os.fork() for _ in range(8)):
+    sys.exit(any(os.wait()[1] for _ in range(8)))
+db, name, taken = Database(sys.argv[1]), str(os.getpid()), 0
 while True:
     with db.session() as session:
         job = queue.claim(session, name, timedelta(minutes=1))
@@ -202,7 +204,7 @@ while True:
     with db.session() as session:
         assert queue.finish(session, job.id, job.lease_token, JobStatus.SUCCEEDED, result={"by": name})
     taken += 1
-print(taken)
+os.write(1, b"%d\n" % taken)
 """
 
 
@@ -213,12 +215,8 @@ def test_eight_claimers_take_four_hundred_jobs_once_each(hub: Hub) -> None:
         for number in range(400):
             queue.add(session, Job(id=f"aij_{number}", name=str(number), team_id="ait_1", platform="rvc2"))
     url = hub.db.engine.url.render_as_string(hide_password=False)
-    claimers = [
-        subprocess.Popen([sys.executable, "-c", CLAIMER, url, f"w{index}"], stdout=subprocess.PIPE, text=True)
-        for index in range(8)
-    ]
-    taken = [int(claimer.communicate(timeout=PATIENCE)[0]) for claimer in claimers]
-    assert sum(taken) == 400
+    taken = subprocess.check_output([sys.executable, "-c", CLAIMERS, url], text=True, timeout=PATIENCE).split()
+    assert len(taken) == 8 and sum(map(int, taken)) == 400
     with hub.db.reading() as session:
         ended = select(func.count()).where(Job.status == JobStatus.SUCCEEDED, Job.attempt == 1)
         assert session.scalar(ended) == 400

@@ -24,7 +24,8 @@ class Caller:
     """Who asks, and for what a key was given to them. `everywhere` is the operator, who sees all teams.
 
     `session_id` is the web session in which they ask, if it is one; `user_id` and `user_name` who it is, where the key
-    is a user's own. `requests_per_minute` is what the key may make, None as the hub has it.
+    is a user's own. `requests_per_minute` is what the key may make, None as the hub has it. `ends` is when a key is
+    over that is no user's: theirs are renewed when they sign in.
     """
 
     key_id: str | None
@@ -41,6 +42,7 @@ class Caller:
     user_id: str | None = None
     user_name: str = ""
     requests_per_minute: int | None = None
+    ends: datetime | None = None
 
     @property
     def owner_id(self) -> str | None:
@@ -91,6 +93,19 @@ class Caller:
                 f"The key {self.key_name!r} is for the model {self.model_id} only.",
                 subject=self.key_name,
                 remedy="Use a key of the whole team.",
+            )
+
+    def require_lasting(self, what: str, until: datetime | None = None) -> None:
+        """Go on only when the key lasts as long as what is made with it, until then or for ever.
+
+        Raises:
+            Forbidden: It would outlive the key.
+        """
+        if self.ends is not None and (until is None or until > self.ends):
+            raise Forbidden(
+                f"The key {self.key_name!r} ends on {self.ends:%Y-%m-%d %H:%M} UTC, and {what} would outlive it.",
+                subject=self.key_name,
+                remedy="Use a key that lasts as long.",
             )
 
     def own_team(self) -> str:

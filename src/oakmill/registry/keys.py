@@ -50,10 +50,11 @@ def create(
 
     Raises:
         SpecError: The name or a scope is not one, or the key would have expired already.
-        Forbidden: `by` is not the team's admin.
+        Forbidden: `by` is not the team's admin, or has a key that ends before.
         NotFound: The model is not the team's.
     """
     require_admin(by, team.id)
+    by.require_lasting("a new key", expires)
     model_id = _of_team(session, team, model_id)
     return issue(session, by, team.id, name=checked_name(name), scopes=scopes, model_id=model_id, expires=expires)
 
@@ -150,6 +151,7 @@ def _caller(row: Row[Key, str, User] | None, address: str, session_id: str | Non
         user_id=key.user_id,
         user_name=row.User.email if row.User else "",
         requests_per_minute=key.requests_per_minute,
+        ends=key.expires if key.user_id is None else None,
     )
 
 

@@ -33,11 +33,12 @@ def add(session: Session, caller: Caller, url: str, events: Sequence[str], setti
     """A new webhook; its secret is to be told this once.
 
     Raises:
-        NoKey, Forbidden: the key is not an admin's of the whole team.
+        NoKey, Forbidden: the key is not an admin's of the whole team, or ends.
         SpecError: the address is none that webhooks may go to; an event is not known.
         Conflict: the team has as many as it may have.
     """
     team_id = _ruled(caller)
+    caller.require_lasting("a webhook")
     count = session.scalar(select(func.count()).select_from(Webhook).where(Webhook.team_id == team_id)) or 0
     if count >= MOST:
         raise Conflict(f"The team has {count} webhooks; there is room for no more.", remedy="Remove one of them.")
@@ -109,9 +110,10 @@ def rotate(session: Session, caller: Caller, webhook_id: str) -> Webhook:
     """Give it a new secret, to be told this once; the one of before signs too for another day.
 
     Raises:
-        NoKey, Forbidden, NotFound: as `named`.
+        NoKey, Forbidden, NotFound: as `named`; Forbidden too where the key ends.
     """
     found = named(session, caller, webhook_id)
+    caller.require_lasting("the new secret")
     found.old_secret, found.old_until = found.secret, moment(session) + OVERLAP
     found.secret = signing.new_secret()
     audit.record(session, caller, "webhook.rotate", found.id)
