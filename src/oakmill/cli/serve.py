@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from oakmill.processes.loading import loading
 from oakmill.settings import Settings, current
 
 if TYPE_CHECKING:
@@ -46,10 +47,11 @@ def _prepare(settings: Settings) -> tuple[str | None, str | None]:
 
     Returns the first admin key, where there was none, and the identifier of an admin's.
     """
-    from oakmill.jobs import presence
-    from oakmill.registry import keys
-    from oakmill.storage import migrate
-    from oakmill.storage.database import Database
+    with loading():
+        from oakmill.jobs import presence
+        from oakmill.registry import keys
+        from oakmill.storage import migrate
+        from oakmill.storage.database import Database
 
     db = Database.of(settings)
     try:

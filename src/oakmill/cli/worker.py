@@ -8,6 +8,8 @@ import sys
 
 import click
 
+from oakmill.processes.loading import loading
+
 
 def _a_name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}", value):
@@ -47,8 +49,13 @@ def command(once: str | None, most: int | None, none_ok: bool, name: str | None,
     `oakmill serve` starts workers by itself; this adds one, on the same machine, or on another one with a hub on
     PostgreSQL and S3.
     """
-    from oakmill.hub.log_lines import log_to_stderr
-    from oakmill.settings import current
+    with loading():
+        from oakmill.hub.log_lines import log_to_stderr
+        from oakmill.jobs.notify import Notifier
+        from oakmill.jobs.worker import NOTHING_TO_DO, Worker
+        from oakmill.settings import current
+        from oakmill.storage.database import Database
+        from oakmill.storage.stores import open_store
 
     settings = current()
     log_to_stderr(settings.log_format, logging.WARNING)
@@ -57,9 +64,6 @@ def command(once: str | None, most: int | None, none_ok: bool, name: str | None,
         raise click.UsageError("--ray sends all jobs; --once and --most run some here.")
     if once and most:
         raise click.UsageError(f"--once {once} names the job; --most takes what comes.")
-    from oakmill.jobs.notify import Notifier
-    from oakmill.storage.database import Database
-
     db = Database.of(settings)
     notifier = Notifier.of(settings, db)
     if ray:
@@ -67,9 +71,6 @@ def command(once: str | None, most: int | None, none_ok: bool, name: str | None,
 
         RayPlacer(settings, db, notifier).run()
         return
-    from oakmill.jobs.worker import NOTHING_TO_DO, Worker
-    from oakmill.storage.stores import open_store
-
     worker = Worker(settings, db, open_store(settings), notifier, name)
     if once is None and most is None:
         worker.run()

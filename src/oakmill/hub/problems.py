@@ -9,11 +9,12 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from oakmill.errors import OakmillError, SpecError, Unavailable
 from oakmill.hub.log_lines import request_id
@@ -21,6 +22,8 @@ from oakmill.spec import wrong
 
 MEDIA_TYPE = "application/problem+json"
 LONGEST = 4000
+NOBODY = 499
+"""As servers note a request whose client left before it was answered."""
 _log = logging.getLogger(__name__)
 _SECONDS = re.compile(r"in (\d+) seconds")
 
@@ -78,6 +81,7 @@ def install(app: FastAPI) -> None:
     for busy in (OperationalError, PoolTimeout):
         app.add_exception_handler(busy, _busy)
     app.add_exception_handler(DataError, _unstorable)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -148,6 +152,11 @@ def _unstorable(request: Request, error: Exception) -> JSONResponse:
     """A value that the database cannot hold: a number too large for its column, text with a zero byte."""
     _log.warning("%s %s: %s", request.method, request.url.path, error)
     return response(of(SpecError("A value of the request cannot be stored: too large, or with a zero byte.")))
+
+
+def _left(request: Request, error: Exception) -> Response:
+    """Somebody typed on, or their line broke: nobody hears the answer."""
+    return Response(status_code=NOBODY)
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -13,7 +13,6 @@ brought. This module as a program has nothing to load, and its processes wait fo
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import socket
@@ -25,6 +24,7 @@ from itertools import pairwise
 from typing import Any
 
 from oakmill.processes import landlock
+from oakmill.processes.loading import loading
 from oakmill.processes.parts_socket import HELPERS_FD
 from oakmill.processes.running import EVENTS_FD
 
@@ -37,9 +37,8 @@ _HANDLES = 3
 def serve(load: Program, main: Program) -> None:
     """Load, and fork until nobody asks any more; each process that was forked goes on as `main`, or as code."""
     door = socket.socket(fileno=int(sys.argv[1]))
-    load()
-    gc.collect()
-    gc.freeze()  # or the first look for garbage would copy every page
+    with loading():
+        load()
     door.send(b"{}")
     become = _answer(door)
     if become is None:

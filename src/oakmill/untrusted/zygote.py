@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from oakmill.processes import zygote
-from oakmill.untrusted import worker
+from oakmill.processes.loading import loading
 
 if __name__ == "__main__":
+    with loading():
+        from oakmill.untrusted import worker
     zygote.serve(worker.load, worker.main)

@@ -24,8 +24,6 @@ from oakmill.web.compression import compress
 from oakmill.web.render import error_page
 
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-NOBODY = 499
-"""As servers note a request whose client left before it was answered."""
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'self'",
@@ -51,8 +49,8 @@ class PageRoute(APIRoute):
             try:
                 require_own_page(request)
                 response = await handle(request)
-            except ClientDisconnect:  # somebody typed on, or left: nobody hears the answer
-                response = Response(status_code=NOBODY)
+            except ClientDisconnect:
+                raise
             except Exception as error:  # noqa: BLE001 - whatever it is, people get a page and the log the rest
                 response = told(request, error)
             for name, value in HEADERS.items():

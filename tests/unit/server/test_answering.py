@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from oakmill.server.web import WebServer
+from oakmill.server.answering import WebServer
 from oakmill.settings import Settings
 
 
