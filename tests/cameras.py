@@ -32,7 +32,11 @@ PLATFORMS = {"RVC2": dai.XLinkPlatform.X_LINK_MYRIAD_X, "RVC4": dai.XLinkPlatfor
 
 @dataclass
 class Recorded:
-    """What the camera is and does: `answers` gives the outputs of one frame, as bytes [n], or of arrays by name."""
+    """What the camera is and does: `answers` gives the outputs of one frame, as bytes [n], or of arrays by name.
+
+    `sights` are what its sensor sees in turn, [height, width, 3] in BGR; `asked_of_sensor` the size, kind of frames and
+    way of resizing that were asked of it.
+    """
 
     answers: Callable[[Any], Arrays] = lambda given: {}
     platform: str = "RVC4"
@@ -46,6 +50,8 @@ class Recorded:
     is_forbidden: bool = False
     answer_seconds: float = 0.0
     frames: list[Any] = field(default_factory=list)
+    sights: list[NDArray[np.uint8]] = field(default_factory=list)
+    asked_of_sensor: list[Any] = field(default_factory=list)
 
     def info(self) -> Any:
         """As depthai lists it."""
@@ -115,6 +121,7 @@ class _Network(dai.node.ThreadedHostNode):
     def __init__(self, device: _Device) -> None:
         super().__init__()
         self.input, self.out, self.device = self.createInput(), self.createOutput(), device
+        self.passthrough = self.createOutput()
 
     def setNNArchive(self, archive: Any) -> None:  # noqa: N802
         self.outputs = [item.name for item in archive.getConfig().model.outputs]
@@ -146,6 +153,35 @@ class _Network(dai.node.ThreadedHostNode):
             kind = dai.TensorInfo.DataType.INT if values.dtype.kind in "iu" else dai.TensorInfo.DataType.FP32
             message.addTensor(name, np.ascontiguousarray(values), kind)
         self.out.send(message)
+        self.passthrough.send(given)
+
+
+class _Sensor(dai.node.ThreadedHostNode):
+    """In the place of dai.node.Camera: gives what the camera sees, again and again, as it is asked."""
+
+    def __init__(self, device: _Device) -> None:
+        super().__init__()
+        self.out, self.device = self.createOutput(), device
+
+    def build(self) -> _Sensor:
+        return self
+
+    def requestOutput(self, size: tuple[int, int], kind: Any, how: Any) -> Any:  # noqa: N802
+        self.device.camera.asked_of_sensor += [size, kind, how]
+        return self.out
+
+    def run(self) -> None:
+        sights, (size, kind, _) = self.device.camera.sights, self.device.camera.asked_of_sensor
+        place = 0
+        while self.isRunning():
+            pixels = sights[place % len(sights)]
+            assert pixels.shape[1::-1] == size
+            frame = dai.ImgFrame()
+            frame.setCvFrame(pixels, kind)
+            frame.setSequenceNum(place)
+            self.out.send(frame)
+            place += 1
+            time.sleep(0.005)
 
 
 class _Vanished(Exception):
@@ -160,10 +196,10 @@ class _Pipeline:
         _ALIVE.append(self)
 
     def create(self, kind: Any) -> Any:
-        assert kind is dai.node.NeuralNetwork
-        network = self._real.create(_Network, self._device)
-        _ALIVE.append(network)
-        return network
+        stand_in = {dai.node.NeuralNetwork: _Network, dai.node.Camera: _Sensor}[kind]
+        node = self._real.create(stand_in, self._device)
+        _ALIVE.append(node)
+        return node
 
     def start(self) -> None:
         if said := self._device.camera.refuses_start:
@@ -224,18 +260,18 @@ def attached(*cameras: Recorded) -> Iterator[None]:
         yield
 
 
-def archive(path: Path, platform: str = "RVC4") -> Path:
+def archive(path: Path, platform: str = "RVC4", frame: str | None = None) -> Path:
     """An NN Archive of a tiny network as Oakmill writes it: for RVC4 one byte in a DLC's place, which depthai passes on
     unread; one input of frames 8 x 6, and an output of scores and a map."""
     last = platform == "RVC4"
-    shape, layout, frame = ([1, 6, 8, 3], "NHWC", "BGR888i") if last else ([1, 3, 6, 8], "NCHW", "RGB888p")
+    shape, layout, usual = ([1, 6, 8, 3], "NHWC", "BGR888i") if last else ([1, 3, 6, 8], "NCHW", "RGB888p")
     document = {
         "config_version": "1.0",
         "model": {
             "metadata": {"name": "tiny", "path": "tiny.dlc", "precision": "float16"},
             "inputs": [{
                 "name": "image", "dtype": "uint8", "input_type": "image", "shape": shape, "layout": layout,
-                "preprocessing": {"dai_type": frame},
+                "preprocessing": {"dai_type": usual if frame is None else frame},
             }],
             "outputs": [
                 {"name": "scores", "dtype": "float32", "shape": [1, 4]},

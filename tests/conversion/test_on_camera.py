@@ -16,6 +16,7 @@ import pytest
 from onnxruntime import InferenceSession
 from PIL import Image
 
+from oakmill import devices
 from oakmill.conversion import passport
 from oakmill.settings import current
 from tests import in_process
@@ -65,7 +66,7 @@ def archive(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_without_a_camera_each_command_says_in_a_sentence_what_it_looked_for(archive: Path) -> None:
     with attached():
-        looked = "no camera was found: depthai 3.12.0 looked for OAK cameras at this machine's USB and in its network"
+        looked = devices.looked_for()
         assert said("devices") == f"{looked}.\n"
         for command in ("run", "benchmark", "prove"):
             assert looked in said(command, archive, code=12)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,13 +16,17 @@ from oakmill.spec import ConversionSpec, Resize
 
 if TYPE_CHECKING:
     from oakmill.conversion.events import Observer
-    from oakmill.conversion.on_camera import Asked, RanOn
+    from oakmill.conversion.on_camera import Asked, Looked, RanOn
     from oakmill.conversion.on_camera.prove import Proved
+    from oakmill.conversion.passport.tasks import Seen
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Installing = Callable[[ConversionSpec], None]
 SHOWN = 8
 """Things on an image that the table names."""
+FRAMES_SHOWN = 20
+"""Frames of the camera's own sensor that the table has, the last ones."""
+_USUAL, _MOST = 64, 4096
 
 _OPTIONS = (
     click.argument("file", metavar="ARCHIVE", type=click.Path(path_type=Path)),
@@ -47,25 +51,46 @@ def _options(command: Command) -> Command:
 
 @click.command(context_settings={"max_content_width": 110})
 @click.option(
-    "--images", type=click.Path(path_type=Path), help="A folder of images or .npy files; else generated ones."
+    "--images",
+    type=click.Path(path_type=Path),
+    help="A folder of images or .npy files; or the word camera, for what its own sensor sees; else generated ones.",
 )
-@click.option("--max-images", type=click.IntRange(1, 4096), default=64, show_default=True, help="Images at most.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), default=Path("outputs"), show_default=True,
+    "--max-images",
+    type=click.IntRange(1, 4096),
+    help="Images at most; by default 64, and of the camera's own all until Ctrl-C.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("outputs"),
+    show_default=True,
     help="Folder for the outputs: OUTPUT/<output>/<image>.npy, and OUTPUT/seen/<image>.png.",
-)  # fmt: skip
+)
 @click.option("--overwrite", is_flag=True, help="Replace files of the same name in the output folder.")
 @_options
 def run(as_json: bool, verbose: bool, debug_bundle: Path | None, **values: Any) -> None:
-    """Run ARCHIVE on an attached camera: outputs as .npy files, and what it sees drawn into the images."""
+    """Run ARCHIVE on an attached camera: outputs as .npy files, and what it sees drawn into the images.
+
+    With --images camera the camera's own sensor is looked through: what is seen is told as it comes and drawn into
+    the frames, and no outputs are written. A folder of that name is ./camera.
+    """
     with _attempt(values["file"], values["output"], as_json, verbose, debug_bundle) as (attempt, watch, _):
         from oakmill.conversion import on_camera
 
-        found = on_camera.run(
-            values["file"], values["output"], _asked(values),
-            settings=attempt.settings, observer=watch, overwrite=values["overwrite"],
-        )  # fmt: skip
-    print_line("result", found.as_dict()) if as_json else _show_run(found)
+        own_sensor = values["images"] == Path(on_camera.CAMERA)
+        asked = _asked({**values, "max_images": values["max_images"] or (_MOST if own_sensor else _USUAL)})
+        more: Any = {"settings": attempt.settings, "observer": watch, "overwrite": values["overwrite"]}
+        found: RanOn | Looked = (
+            on_camera.look(values["file"], values["output"], asked, **more)
+            if own_sensor
+            else on_camera.run(values["file"], values["output"], asked, **more)
+        )
+    if as_json:
+        print_line("result", found.as_dict())
+    else:
+        _show_look(found) if isinstance(found, on_camera.Looked) else _show_run(found)
 
 
 @click.command(context_settings={"max_content_width": 110})
@@ -152,7 +177,7 @@ def _attempt(
 def _show_run(found: RanOn) -> None:
     click.echo(f"{found.device.words}: {len(found.images)} images")
     if found.seen:
-        rows = [{"image": image, "seen": _words(found, image)} for image in found.images]
+        rows = [{"image": image, "seen": _words(found.seen.get(image, ()))} for image in found.images]
         print_rows(rows, as_json=False)
     for name, files in found.files.items():
         click.echo(f"{files[0].parent} {len(files)} files: {name}")
@@ -160,8 +185,14 @@ def _show_run(found: RanOn) -> None:
         click.echo(f"{found.drawn[0].parent} {len(found.drawn)} files: what it sees")
 
 
-def _words(found: RanOn, image: str) -> str:
-    seen = found.seen.get(image, ())
+def _show_look(found: Looked) -> None:
+    click.echo(f"{found.device.words}: {len(found.frames)} frames, and something seen on {len(found.seen)}")
+    last = [path.stem for path in found.frames[-FRAMES_SHOWN:]]
+    print_rows([{"frame": name, "seen": _words(found.seen.get(name, ()))} for name in last], as_json=False)
+    click.echo(f"{found.frames[0].parent} {len(found.frames)} files: what it sees")
+
+
+def _words(seen: Sequence[Seen]) -> str:
     more = f", and {len(seen) - SHOWN} more" if len(seen) > SHOWN else ""
     return ", ".join(f"{one.label} {one.score:.2f}" for one in seen[:SHOWN]) + more or "nothing"
 

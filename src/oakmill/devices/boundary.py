@@ -45,6 +45,11 @@ class Port:
         sizes = dict(zip(self.layout, self.shape, strict=True))
         return {letter: sizes.get(letter, 1) for letter in "HWC"}
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of its frames."""
+        return self._sizes["W"], self._sizes["H"]
+
     def pixels(self, values: NDArray[Any]) -> NDArray[np.uint8]:
         """One frame [H, W, 3] in BGR or [H, W], of 0 to 255, out of an array in the input's own layout and colours."""
         axes = [self.layout.index(letter) for letter in "HWC" if letter in self.layout]

@@ -28,7 +28,7 @@ def find() -> tuple[Camera, ...]:
 def looked_for() -> str:
     """What was looked for, in a sentence."""
     version = vendor.load().__version__
-    return f"no camera was found: depthai {version} looked for OAK cameras at this machine's USB and in its network"
+    return f"no camera was found: depthai {version} looked for OAK cameras {vendor.searched()}"
 
 
 def for_platform(platform: str, called: str | None = None) -> Camera:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -111,12 +111,16 @@ class Running:
 
     def receive(self) -> Any:
         """The next outputs, as depthai's message. Raises: as `infer`."""
+        message = self._next_of(self._found)
+        self._answered = True
+        return message
+
+    def _next_of(self, queue: Any) -> Any:
         ends = time.monotonic() + self._patience
-        while (message := self._asked(self._found.get, SLICE)) is None:
+        while (message := self._asked(queue.get, SLICE)) is None:
             self._require_alive()
             if time.monotonic() > ends:
                 raise self._silent()
-        self._answered = True
         return message
 
     def close(self) -> None:
@@ -162,6 +166,9 @@ class Running:
         return DeviceError(words, subject=self.model.archive.name, remedy=vendor.PLUGGED, log=self._said.words)
 
 
+R = TypeVar("R", bound=Running)
+
+
 def build(dai: Any, pipeline: Any, archive: Any, threads: int | None = None) -> tuple[Any, Any]:
     """Put the network into a pipeline; returns the queue into it, and the one out of it. No frame is left out."""
     network = pipeline.create(dai.node.NeuralNetwork)
@@ -190,6 +197,21 @@ def opened(archive: Path, called: str | None = None, threads: int | None = None)
     """
     dai = vendor.load()
     model = boundary.read(dai, archive)
+
+    def made(device: Any) -> Running:
+        pipeline = dai.Pipeline(device)
+        return Running(dai, device, pipeline, build(dai, pipeline, dai.NNArchive(archive), threads), model)
+
+    with connected(dai, model, called, made) as running:
+        yield running
+
+
+@contextmanager
+def connected(dai: Any, model: Boundary, called: str | None, make: Callable[[Any], R]) -> Iterator[R]:
+    """What is made of a camera that is opened for a model; it is started, and the camera let go at the end.
+
+    Raises: as `opened`.
+    """
     camera = finding.for_platform(model.platform, called)
     with vendor.translated(camera.words):
         device = dai.Device(dai.DeviceInfo(camera.identifier or camera.name))
@@ -198,9 +220,7 @@ def opened(archive: Path, called: str | None = None, threads: int | None = None)
         with vendor.translated(camera.words):
             device.setMaxReconnectionAttempts(0)  # what vanished in the middle is told, and not waited for
             _require_platform(device, model)
-            pipeline = dai.Pipeline(device)
-            queues = build(dai, pipeline, dai.NNArchive(archive), threads)
-            running = Running(dai, device, pipeline, queues, model)
+            running = make(device)
         running.start()
         yield running
     finally:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 from oakmill.errors import DeviceError, DeviceInUse, DeviceLost, NoDevice, NotPermitted
@@ -34,11 +35,30 @@ _KINDS: tuple[tuple[type[DeviceError], str, str, tuple[str, ...]], ...] = (
 """What depthai 3.12 says, as its library holds the words, and what it is of ours."""
 
 
+USB = Path("/dev/bus/usb")
+"""Where Linux has its USB devices; it is not there in a container that was not given it."""
+
+
 def load() -> Any:
-    """depthai, which takes a second; nothing of it is loaded before a camera is wanted."""
+    """depthai, which takes a second; nothing of it is loaded before a camera is wanted.
+
+    It writes warnings to the terminal in its own form, unless the user asks for its words: what matters of them is said
+    in ours.
+    """
+    os.environ.setdefault("DEPTHAI_LEVEL", "error")  # noqa: TID251 - the library reads it when it is loaded
     import depthai
 
     return depthai
+
+
+def searched() -> str:
+    """Where cameras are looked for on this machine, for the end of a sentence."""
+    if sys.platform != "linux" or USB.exists():
+        return "at this machine's USB and in its network"
+    return (
+        "in this machine's network alone, as it has no USB: there is no /dev/bus/usb, which a container gets by "
+        "-v /dev/bus/usb:/dev/bus/usb --device-cgroup-rule='c 189:* rmw'"
+    )
 
 
 @contextmanager

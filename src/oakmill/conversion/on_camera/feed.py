@@ -40,24 +40,12 @@ class Asked:
 
 
 @dataclass
-class Feed:
-    """A file that runs on a camera, with the images for it and what its heads say of its outputs."""
+class Reading:
+    """What the heads of a file say of its outputs; `size` is height and width of its images."""
 
-    running: devices.Running
     artefact: Artefact
-    images: Images
     size: Size | None
     _tasks: tuple[Task, ...] | None = field(default=None)
-
-    @property
-    def held_out(self) -> SampleSet:
-        """The images."""
-        return self.images.held_out
-
-    def samples(self) -> Iterator[dict[str, Any]]:
-        """Each image as the file takes it."""
-        tensors = tensors_of(self.running)
-        return (trial.cast(sample, tensors) for sample in self.held_out)
 
     def seen(self, outputs: Outputs) -> Sighting:
         """The boxes or classes that the outputs say; nothing of a model whose outputs nobody knows the meaning of."""
@@ -68,6 +56,25 @@ class Feed:
             self._tasks = choose_tasks.of_image(plain, heads, self.size)
         found = (task.sees(plain) for task in self._tasks if hasattr(task, "sees"))
         return next(found, Sighting(()))
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A file that runs on a camera, with the images for it and what its heads say of its outputs."""
+
+    running: devices.Running
+    images: Images
+    reading: Reading
+
+    @property
+    def held_out(self) -> SampleSet:
+        """The images."""
+        return self.images.held_out
+
+    def samples(self) -> Iterator[dict[str, Any]]:
+        """Each image as the file takes it."""
+        tensors = tensors_of(self.running)
+        return (trial.cast(sample, tensors) for sample in self.held_out)
 
 
 @contextmanager
@@ -85,7 +92,7 @@ def fed(given: Path, asked: Asked, work: Path, settings: Settings, progress: Pro
         changed = {"resize": asked.resize or spec.resize, "max_verification_images": asked.most}
         inputs = trial.inputs_of(tensors_of(running), artefact)
         images = choose.choose_test_images(spec.model_copy(update=changed), inputs, progress)
-        yield Feed(running, artefact, images, trial.size_of(inputs))
+        yield Feed(running, images, Reading(artefact, trial.size_of(inputs)))
 
 
 def opened(given: Path, work: Path, settings: Settings) -> Artefact:

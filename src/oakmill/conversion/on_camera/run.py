@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from oakmill import devices
@@ -108,7 +110,7 @@ class _Seeing:
         """The same outputs."""
         names = self._feed.held_out.names
         for name, stem, outputs in zip(names, distinct(names), running, strict=False):
-            sighting = self._feed.seen(outputs)
+            sighting = self._feed.reading.seen(outputs)
             if sighting.seen:
                 self.found[name] = sighting.seen
                 self._draw(name, stem, sighting)
@@ -120,11 +122,16 @@ class _Seeing:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / f"{stem}.png"
-        gray = pixels.shape[-1] == 1
-        image = Image.fromarray(pixels[..., 0] if gray else pixels).convert("RGB")
-        draw_seen(image, sighting)
-        image.save(file)
+        pictured(pixels, sighting).save(file)
         self.files[file.name] = file
+
+
+def pictured(pixels: NDArray[np.uint8], sighting: Sighting) -> Image.Image:
+    """An image [height, width, 3] in RGB, or [height, width, 1] or [height, width] in gray, with what was seen."""
+    gray = pixels.ndim == 3 and pixels.shape[-1] == 1
+    image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if gray else pixels)).convert("RGB")
+    draw_seen(image, sighting)
+    return image
 
 
 def draw_seen(image: Image.Image, sighting: Sighting) -> None:
