@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from onnx import ModelProto, NodeProto, TensorProto
 
-from oakmill.graph.skeleton import infer_shapes, skeleton, source_inputs
+from oakmill.graph.skeleton import dimensions, infer_shapes, skeleton, source_inputs
 
 T = TypeVar("T")
 Interval = tuple[float, float]
@@ -27,6 +27,9 @@ _BOUNDED: Mapping[str, Interval] = {
 """What these can give, whatever images show: Qualcomm's rules for HTP v73 (aimet-onnx, `htp_quantsim_config_v73.json`,
 `encoding_constraints`) and HardSigmoid, which they leave out. Images without a face made of scores of up to 0.05 a
 range that cut all others."""
+_FEW = 5
+"""Numbers whose sum 8 bits put off by no more than a hundredth, half a step of 1/256 each."""
+_MAP = 4
 _MAKES_NO_NUMBERS = frozenset({"Constant", "Shape", "Size"})
 
 
@@ -110,6 +113,35 @@ def activations(model: ModelProto) -> Ranged:
             else:
                 measured.append(name)
     return Ranged(tuple(measured), shared, _bounded(model, measured, shared))
+
+
+def shares(model: ModelProto) -> tuple[str, ...]:
+    """The Softmaxes that go out as they are, or moved, and whose sum 8 bits put off by more than a hundredth.
+
+    Who reads shares may ask that they sum up to 1, as DepthAI's parsers of classes do to a tenth, and of characters to
+    a hundredth: squeezenet's thousand sum up to 0.88 in 8 bits where it is unsure, to 0.995 in 16. Of maps the highest
+    class of each pixel is read, and no sum.
+    """
+    graph = infer_shapes(skeleton(model)).graph
+    values = (*graph.value_info, *graph.output)
+    shapes = {value.name: dimensions(value.type.tensor_type) for value in values}
+    makers = {name: node for node in graph.node for name in node.output}
+    found: list[str] = []
+    for value in graph.output:
+        node = makers.get(value.name)
+        while node is not None and node.op_type in (*_PURE_MOVES, "Identity"):
+            node = makers.get(node.input[0])
+        if node is not None and node.op_type == "Softmax" and _is_many(shapes.get(node.output[0]), node):
+            found.append(node.output[0])
+    return tuple(dict.fromkeys(found))
+
+
+def _is_many(shape: Sequence[int | None] | None, softmax: NodeProto) -> bool:
+    """Whether a Softmax of at least opset 13 gives rows of many numbers, and no map."""
+    axis = next((item.i for item in softmax.attribute if item.name == "axis"), -1)
+    if not shape or (len(shape) >= _MAP and sorted(side or 0 for side in shape)[-2] > 1):
+        return False
+    return (shape[axis] or 0) > _FEW
 
 
 def _bounded(model: ModelProto, measured: Collection[str], shared: Mapping[str, str]) -> dict[str, Interval]:

@@ -28,7 +28,8 @@ from oakmill.spec.recipe import BiasesRecord, CalibrationRecord, ImprovementReco
 from oakmill.toolchains.aimet.toolchain import Aimet
 
 _KIND = "ranges"
-EQUALIZED_BITS = 8
+_NARROW = 8
+EQUALIZED_BITS = _NARROW
 """Activations of more bits hold channels of any size."""
 _RANGES = 2
 """Version of how ranges are collected; a new one makes the cache forget."""
@@ -175,7 +176,8 @@ def plan_of(spec: Rvc4Spec, model: onnx.ModelProto, progress: Progress) -> Plan:
         for name, reason in list(read.left_out.items())[:10]:
             progress.warn(f"the encoding of {name!r} is left out: {reason}")
     wide = dict.fromkeys(_gated(model), Encoding(16)) if spec.silu_int16 else {}
-    found = {**ranged.rooted(found), **ranged.rooted(wide), **ranged.rooted(_overrides(spec, ranged))}
+    summed = dict.fromkeys(encodings.shares(model) if precision.activation_bits == _NARROW else (), Encoding(16))
+    found = {**summed, **ranged.rooted(found), **ranged.rooted(wide), **ranged.rooted(_overrides(spec, ranged))}
     # Of 16-bit weights the device's library computes better with one scale: measured, 60 against 80 dB.
     per_channel = not (spec.per_tensor_weights or precision is Precision.INT16_STANDARD)
     return Plan(precision.activation_bits, precision.weight_bits, per_channel, found)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from onnx import ModelProto
 
 from oakmill.heads.decoders import cells_of
 from oakmill.heads.families.base import Evidence, Sure
 from oakmill.heads.families.described import Described, Graph, Output, attribute, sure_of
+from oakmill.heads.families.logits import Logits
 
 TEXT, TEXT_DETECTION = "text", "text-detection"
 BLANK = "[blank]"
@@ -31,11 +34,11 @@ def find_text(model: ModelProto, evidence: Evidence) -> Described | None:
     sure, seen = _read(output, evidence, named=bool(names))
     if sure is None and evidence.wanted != TEXT:
         return None
-    probabilities = output.softmax_axis() == 2
     metadata = {
-        "is_softmax": probabilities, "ignored_indexes": [0], "remove_duplicates": True, "concatenate_classes": True,
+        "is_softmax": False, "ignored_indexes": [0], "remove_duplicates": True, "concatenate_classes": True,
     }  # fmt: skip
-    return Described(
+    kind = partial(Logits, axis=2) if output.softmax_axis() == 2 else Described
+    return kind(
         TEXT, f"a reader of text of {classes} characters, the first being CTC's blank", seen,
         sure_of(evidence, TEXT, sure or Sure.GUESS), (output.name,), "ClassificationSequenceParser", metadata,
         classes, names,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from onnx import ModelProto, NodeProto
 
 from oakmill.heads.families.base import Evidence, Sure
 from oakmill.heads.families.described import MOVES, Described, Graph, Output, counted, sure_of
+from oakmill.heads.families.logits import Logits
 
 CLASSIFICATION, EMBEDDING, REGRESSION = "classification", "embedding", "regression"
 IMAGENET = (1000, 1001, 21841, 21843)
@@ -31,11 +34,11 @@ def find_classification(model: ModelProto, evidence: Evidence) -> Described | No
     sure, seen = _scores(output, evidence, named=bool(names))
     if sure is None and evidence.wanted != CLASSIFICATION:
         return None
-    probabilities = output.ends_in("Softmax", "Sigmoid")
-    return Described(
+    kind = partial(Logits, function="Sigmoid") if output.ends_in("Sigmoid") else Described
+    return kind(
         CLASSIFICATION, f"a classifier of {counted(output.length, 'class')}", seen,
         sure_of(evidence, CLASSIFICATION, sure or Sure.GUESS), (output.name,), "ClassificationParser",
-        {"is_softmax": probabilities}, output.length, names,
+        {"is_softmax": output.ends_in("Softmax")}, output.length, names,
     )  # fmt: skip
 
 

@@ -72,6 +72,19 @@ def test_a_single_tensor_gets_another_width(made: Prepared) -> None:
     assert plan.encodings == {name: Encoding(16)}
 
 
+def test_shares_whose_sum_is_read_have_sixteen_bits_unless_the_user_says_otherwise() -> None:
+    """DepthAI's parser of classes refuses what does not sum up to 1, as a thousand shares in 8 bits do not."""
+    model = classifier()
+    model.graph.node.append(helper.make_node("Concat", ["means", "means"], ["eight"], axis=1))
+    model.graph.node.append(helper.make_node("Softmax", ["eight"], ["shares"], axis=1))
+    model.graph.output[1].CopyFrom(helper.make_tensor_value_info("shares", TensorProto.FLOAT, [1, 8]))
+    assert plan_of(Rvc4Spec(), model, Progress()).encodings == {"shares": Encoding(16)}
+    asked = Rvc4Spec(tensor_overrides=("shares=int8",))
+    assert plan_of(asked, model, Progress()).encodings == {"shares": Encoding(8)}
+    wide = Rvc4Spec(target_precision=Precision.INT8_INT16_MIXED)
+    assert plan_of(wide, model, Progress()).encodings == {}
+
+
 @pytest.mark.parametrize("name", ["weight", "nothing"])
 def test_a_tensor_that_is_not_computed_is_refused(name: str, made: Prepared) -> None:
     with pytest.raises(SpecError, match=f"--tensor {name}=int16") as caught:
