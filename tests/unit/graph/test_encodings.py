@@ -73,7 +73,7 @@ def test_what_a_tensor_can_hold_by_nature_is_its_range_whatever_images_showed(ki
     ],
 )
 def test_shares_that_go_out_are_those_whose_sum_is_read(shape: str, axis: int, moved: str, *, found: bool) -> None:
-    """In 8 bits squeezenet's thousand shares summed up to 0.87 where it was unsure: DepthAI's parser stopped the app."""
+    """In 8 bits squeezenet's thousand shares summed up to 0.87 where it was unsure: an app stopped."""
     nodes = f"shares = Softmax <axis = {axis}> (x) y = {moved} (shares)"
     model = parse(nodes, inputs=f"float[{shape}] x", outputs="float y")
     assert shares(model) == (("shares",) if found else ())

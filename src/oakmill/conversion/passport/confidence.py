@@ -16,6 +16,10 @@ MANY = 8
 CLEAR, ERRORS = 0.02, 3.0
 """By how much a model must be surer, on average and in standard errors of the difference, image by image: feeding a
 model otherwise that is fed rightly costs certainty or changes nothing, and chance reaches three errors once in 700."""
+SEES = 0.25
+"""From which a model sees something in an image. Below, a difference is the noise of what it does not know: a detector
+with 5 % on drawings was 4.8 standard errors surer with its right colours exchanged, at 9 %; and UltraFace's wrong order
+on 64 photos shows in the 37 with something like a face (3.1 errors), which the others hid (2.9)."""
 
 
 def clarity(task: Task, outputs: Outputs) -> float:
@@ -60,6 +64,13 @@ def paired(first: Confidence, second: Confidence) -> Difference:
     mean = float(differences.mean())
     error = float(differences.std(ddof=1)) / math.sqrt(differences.size)
     return Difference(mean, mean / error if error > 0 else math.copysign(math.inf, mean) if mean else 0.0)
+
+
+def where_seen(first: Confidence, second: Confidence) -> tuple[Confidence, Confidence]:
+    """Both on the images in which the model sees something by either of them, which favours neither."""
+    pairs = [(a, b) for a, b in zip(first.values, second.values, strict=False) if max(a, b) >= SEES]
+    ours, theirs = (tuple(pair[side] for pair in pairs) for side in (0, 1))
+    return Confidence(ours, first.classes), Confidence(theirs, second.classes)
 
 
 def is_clear(first: Confidence, second: Confidence, least: float = CLEAR) -> bool:

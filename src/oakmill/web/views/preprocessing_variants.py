@@ -54,7 +54,7 @@ class Variant:
         if not ours or not theirs:
             return False
         if self.words == other.words:
-            return confidence.is_clear(theirs.sure, ours.sure)
+            return confidence.is_clear(*confidence.where_seen(theirs.sure, ours.sure))
         return conventions.is_better(theirs, ours)
 
     @property
