@@ -193,6 +193,17 @@ def test_a_model_with_many_outputs_and_classes_stays_a_page() -> None:
     assert len(render(found)) < 200_000
 
 
+def test_three_methods_stand_below_each_other() -> None:
+    """Beside each other they were wider than the page, and the camera's numbers, the last, were cut off."""
+    found = passport()
+    several = replace(found, checks=tuple(replace(found.checks[0], name=name) for name in ("QDQ", "file", "camera")))
+    table = re.search(r'<table class="outputs">.*?</table>', page.render(several, {}), re.DOTALL)
+    assert table is not None
+    assert table[0].count("<th") == 6
+    assert re.findall(r'method">(\w+)<', table[0]) == ["QDQ", "file", "camera"] * 2
+    assert 'rowspan="3">scores' in table[0]
+
+
 def test_outputs_come_with_the_worst_first_and_words_for_what_is_no_number() -> None:
     levels = {"fine": math.inf, "bad": math.nan, "low": 3.0}
     outputs = tuple(OutputAgreement(name, level, 1.0, 0.1, "a", level) for name, level in levels.items())
