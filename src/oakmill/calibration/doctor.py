@@ -163,23 +163,22 @@ def _look(path: Path) -> _Look | str:
         pixels = _read(path, (SIDE, SIDE), Resize.CROP)
         with Image.open(path, formats=FORMATS) as image:
             size = image.size
-        gray = pixels.mean(axis=2)
+        gray = pixels.mean(axis=0)
         # Small images are looked at as they are: made larger, even noise is smooth.
-        own = gray if min(size) >= SIDE else _read(path, (size[1], size[0]), Resize.STRETCH).mean(axis=2)
+        own = gray if min(size) >= SIDE else _read(path, (size[1], size[0]), Resize.STRETCH).mean(axis=0)
     except OakmillError as error:
         return why(error, path)
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-    colour = float(np.abs(pixels - gray[..., None]).mean())
-    square = np.square(pixels).mean(axis=(0, 1))
-    mean = pixels.mean(axis=(0, 1))
-    return _Look(
-        size, mean, square, float(pixels.std()), colour < _GRAY, _neighbours(own), _sharpness(own), thumbnail(gray)
-    )
+    colour = float(np.abs(pixels - gray).mean())
+    planes = pixels.reshape(3, -1)
+    mean, square = planes.mean(axis=1), np.einsum("ij,ij->i", planes, planes) / planes.shape[1]
+    std = float(np.sqrt(max(0.0, square.mean() - mean.mean() ** 2)))
+    return _Look(size, mean, square, std, colour < _GRAY, _neighbours(own), _sharpness(own), thumbnail(gray))
 
 
 def _read(path: Path, size: tuple[int, int], resize: Resize) -> NDArray[np.float64]:
-    pixels = read_image(path, (*size, 3), "HWC", Encoding.RGB, dtype=np.float64, resize=resize)
+    pixels = read_image(path, (3, *size), "CHW", Encoding.RGB, dtype=np.float64, resize=resize)
     return np.asarray(pixels, np.float64)
 
 
