@@ -15,12 +15,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from oakmill.api.app import create_app
+from oakmill.files import private_folder
 from oakmill.hub.state import Hub
 from oakmill.registry import callers, instances, keys, models, teams, variants
 from oakmill.registry.tables import Key
 from oakmill.settings import Settings
 from oakmill.storage.database import now
 from tests import looks
+from tests.databases import sqlite_at
 from tests.hub_servers import ServedHub
 
 with warnings.catch_warnings():  # it wants another HTTP client than the one that all the world uses
@@ -59,6 +61,8 @@ def world(settings: Settings) -> Iterator[World]:
 def open_world(settings: Settings, *, wall: bool = False) -> Iterator[World]:
     """A hub that looks at what comes within this process, or behind the wall."""
     with ExitStack() as opened:
+        if not settings.database:
+            sqlite_at(private_folder(settings.hub) / "hub.sqlite").close()
         with nullcontext() if wall else looks.in_process():
             app = create_app(settings)
             client = opened.enter_context(TestClient(app, raise_server_exceptions=False))

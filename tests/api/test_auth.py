@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import pytest
@@ -47,8 +48,9 @@ ADMINS = ("/keys", "/audit", "/toolchains/{name}/install")
 OF_A_MODEL = ("{model_id}", "{variant_id}", "{version_id}", "{instance_id}", "{job_id}", "{upload_id}")
 
 
-def operations(client: TestClient) -> list[tuple[str, str]]:
-    paths = client.app.openapi()["paths"]  # type: ignore[attr-defined]
+@cache
+def operations() -> list[tuple[str, str]]:
+    paths = create_app(Settings()).openapi()["paths"]
     return [(method.upper(), path) for path, item in paths.items() for method in item]
 
 
@@ -92,7 +94,7 @@ def add_job(world: World, place: str) -> None:
 def test_without_a_key_in_force_nothing_is_told(world: World, who: str) -> None:
     world.hub.tries.limit = 10_000
     add_job(world, "Ours private")
-    for method, path in operations(world.client):
+    for method, path in operations():
         if (method, path) not in WITHOUT_KEY:
             answer = call(world, who, method, path)
             assert answer.status_code == 401, f"{method} {path}: {answer.status_code}"
@@ -104,7 +106,7 @@ def test_what_is_another_teams_does_not_exist(world: World) -> None:
     """The answers are those for what is not there, to the letter but for the name that was asked for."""
     for place in ("Ours private", "Ours team"):
         add_job(world, place)
-        for method, path in operations(world.client):
+        for method, path in operations():
             if any(part in path for part in OF_A_MODEL) and "/files/" not in path:
                 answer = call(world, "Theirs admin", method, path, place)
                 assert answer.status_code == 404, f"{method} {path}: {answer.status_code} {answer.text}"
@@ -121,14 +123,14 @@ def test_the_same_words_for_what_is_not_there_and_what_is_not_to_be_seen(world: 
 
 def test_a_reading_key_changes_nothing(world: World) -> None:
     add_job(world, "Ours team")
-    for method, path in operations(world.client):
+    for method, path in operations():
         if (method, path) not in WITHOUT_KEY and method != "GET" and not path.endswith("/preflight"):
             answer = call(world, "Ours read", method, path, "Ours team")
             assert answer.status_code == 403, f"{method} {path}: {answer.status_code} {answer.text}"
 
 
 def test_only_admins_see_keys_and_the_audit_log(world: World) -> None:
-    for method, path in operations(world.client):
+    for method, path in operations():
         if path.removeprefix(API).startswith(ADMINS):
             answer = call(world, "Ours convert", method, path, "Ours team")
             assert answer.status_code == 403, f"{method} {path}: {answer.status_code}"
