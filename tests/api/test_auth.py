@@ -41,6 +41,11 @@ BODIES: dict[str, Any] = {
     "POST /trash/{trash_id}/restore": {},
     "POST /uploads": {"name": "model.onnx", "purpose": {"kind": "instance", "instance_id": "INSTANCE"}},
     "POST /keys": {"name": "new", "scopes": ["read"]},
+    "POST /instances/{instance_id}/measurements": {"kind": "benchmark"},
+    "POST /bundles/{upload_id}/take": {},
+    "POST /jobs/{job_id}/word": {"token": "0" * 32, "agent": "none"},
+    "POST /jobs/{job_id}/release": {"token": "0" * 32},
+    "POST /jobs/{job_id}/end": {"token": "0" * 32},
     "PUT /versions/{version_id}/aliases/{alias}": {},
     "POST /variants/{variant_id}/aliases/{alias}/back": {},
 }
@@ -64,7 +69,8 @@ def call(world: World, who: str, method: str, path: str, place: str = "Ours priv
     for kind in ("model", "variant", "version", "instance", "job", "upload"):
         path = path.replace(f"{{{kind}_id}}", world.ids.get(f"{place} {kind}", f"none_{kind}"))
     path = (
-        path.replace("{platform}", "rvc2")
+        path.replace("/agents/{name}", "/agents/none")
+        .replace("{platform}", "rvc2")
         .replace("{name}", "rvc2/none")
         .replace("{number}", "0")
         .replace("{alias}", "prod")
