@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from oakmill import __version__
 from oakmill.hub.observing import Traffic
-from oakmill.jobs import roster
+from oakmill.jobs import agents, fair, roster
+from oakmill.jobs.kinds import ON_CAMERA
 from oakmill.jobs.states import LIVE
 from oakmill.jobs.tables import Delivery, Job, JobStatus
 from oakmill.registry import teams
@@ -56,13 +57,19 @@ def _about() -> Metric:
 
 
 def _queue(session: Session) -> Iterator[Metric]:
-    live = select(Job.platform, Job.status, func.count()).where(Job.status.in_(LIVE))
+    live = select(Job.platform, Job.status, func.count()).where(Job.status.in_(LIVE), fair.of_workers())
     rows = session.execute(live.group_by(Job.platform, Job.status)).all()
-    yield _gauge("jobs", "Jobs that have not ended.", ("platform", "status"), [tuple(row) for row in rows])
-    queued = select(Job.platform, func.min(Job.queued)).where(Job.status == JobStatus.QUEUED).group_by(Job.platform)
+    yield _gauge("jobs", "Conversions that have not ended.", ("platform", "status"), [tuple(row) for row in rows])
+    queued = select(Job.platform, func.min(Job.queued)).where(Job.status == JobStatus.QUEUED, fair.of_workers())
+    queued = queued.group_by(Job.platform)
     present = moment(session)
     ages = [(platform, max(0.0, (present - since).total_seconds())) for platform, since in session.execute(queued)]
     yield _gauge("queue_oldest_seconds", "Age of the oldest job that waits for a worker.", ("platform",), ages)
+    wanting = select(Job.platform, Job.status, func.count()).where(Job.status.in_(LIVE), Job.kind.in_(ON_CAMERA))
+    cameras = [tuple(row) for row in session.execute(wanting.group_by(Job.platform, Job.status))]
+    yield _gauge(
+        "camera_jobs", "What cameras are to measure, and have not yet.", ("platform", "status"), cameras
+    )
 
 
 def _ended(session: Session) -> Iterator[Metric]:
@@ -99,6 +106,8 @@ def _workers(session: Session) -> Iterator[Metric]:
     busy = [(row.name, row.job_id is not None) for row in rows]
     yield _gauge("worker_busy", "Whether a worker runs a job.", ("worker",), busy)
     yield _gauge("workers_ready", "Workers that live and take jobs.", (), [(roster.ready(session),)])
+    alive = sum(not agents.is_silent(session, row) for row in agents.listed(session, None))
+    yield _gauge("agents_ready", "Agents with cameras that live.", (), [(alive,)])
 
 
 def _told(session: Session) -> Metric:

@@ -27,6 +27,7 @@ from oakmill.web.pages import (
     keys,
     matrix,
     models,
+    on_camera,
     quick,
     removal,
     session,
@@ -43,7 +44,7 @@ from oakmill.web.routing import Nowhere
 PARTS = (
     assets, session, models, sights, removal, aliases, arrival, card, instances, convert, batch, matrix, quick,
     conversions, jobs, job_actions, evidence, troubleshooting, examples, compare, datasets, toolchains, keys, graph,
-    colours, docs, workers, webhooks, device, trash, storage,
+    colours, docs, workers, on_camera, webhooks, device, trash, storage,
 )  # fmt: skip
 """In the order in which their routes are tried."""
 

@@ -21,7 +21,7 @@ from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceStatus, Origin, Role
 from oakmill.web.page_context import Open, PageContext, Reading
 from oakmill.web.routing import page_router
-from oakmill.web.views import anatomy, documents, filters
+from oakmill.web.views import anatomy, documents, filters, measured
 from oakmill.web.views.job import file_of
 from oakmill.web.views.side_by_side import Line, Section, across, charts
 
@@ -108,6 +108,7 @@ def _about(row: Instance) -> dict[str, str]:
         "precision": filters.precision(row.precision or "") or "–",
         "tool version": row.tool_version or "–",
         "verdict": row.verdict or "–",
+        "on a camera": measured.words(row.facts) or "–",
         "input shapes": ", ".join(map(filters.shape, row.input_shape)) or "–",
         "file": f"{filters.size(row.size)}, sha256 {filters.short(row.sha256)}",
         "opset": filters.plain(row.facts.get("opset")) or "–",

@@ -18,6 +18,7 @@ from oakmill.registry import instances, resolve, search
 from oakmill.registry.identifiers import Address
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Origin, Role, Variant, Version
 from oakmill.web.page_context import Open, PageContext, Reading
+from oakmill.web.pages import on_camera
 from oakmill.web.pages.jobs import datasets_of
 from oakmill.web.routing import Id, page_router
 from oakmill.web.views import documents, edits, pictures, remedies, snippets
@@ -88,10 +89,10 @@ def download(
 
 
 @pages.get("/instances/{instance_id}/passport")
-def stored_passport(instance_id: Id, context: Open, session: Reading) -> Response:
-    """The passport's own page, as it was stored; it may show its images and its style, and do nothing else."""
+def stored_passport(instance_id: Id, context: Open, session: Reading, camera: bool = False) -> Response:
+    """The passport's own page, or the camera's, as it was stored; it may show its images and its style, and no more."""
     row = instances.instance(session, context.caller, instance_id)
-    file = file_of(row.files, Role.PASSPORT_PAGE)
+    file = file_of(row.files, Role.MEASURED_PAGE if camera else Role.PASSPORT_PAGE)
     if file is None:
         raise NotFound(f"The instance {row.name!r} has no passport.", subject=row.id, remedy="Convert it again.")
     return Response(documents.read(context.at, file), media_type="text/html; charset=utf-8", headers=STORED_PAGE)
@@ -134,11 +135,6 @@ def _ways_on(session: Session, job: Job | None, row: Instance) -> dict[str, Any]
     return {"source": source, "steps": steps_of(job, source), "asks_colours": remedies.asks_colours(job, source)}
 
 
-def _nothing(context: PageContext, session: Session, row: Instance) -> dict[str, Any]:
-    """What every tab has is enough."""
-    return {}
-
-
 def _recipe(context: PageContext, session: Session, row: Instance) -> dict[str, Any]:
     file: InstanceFile | None = file_of(row.files, Role.RECIPE)
     text = documents.read(context.at, file).decode(errors="replace") if file else ""
@@ -169,7 +165,7 @@ def _compare(context: PageContext, session: Session, row: Instance) -> dict[str,
 
 _SHOWN = {
     "passport": _passport,
-    "camera": _nothing,
+    "camera": on_camera.shown,
     "recipe": _recipe,
     "parameters": _parameters,
     "preflight": _preflight,

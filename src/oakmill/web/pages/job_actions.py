@@ -8,6 +8,7 @@ from oakmill.conversion.failures import apply
 from oakmill.errors import SpecError
 from oakmill.hub import jobs, visibility
 from oakmill.jobs import submit
+from oakmill.jobs.kinds import ON_CAMERA
 from oakmill.jobs.tables import Job
 from oakmill.spec import ConversionSpec
 from oakmill.web.forms.submitted import Form
@@ -38,7 +39,8 @@ def prioritise(job_id: Id, context: Changing, session: Writing, form: Form) -> R
 def retry(job_id: Id, context: Changing, session: Writing, form: Form) -> Response:
     """Ask for an ended job again: as it was, or with the edit of the remedy that the form numbers."""
     row = visibility.changeable_job(session, context.caller, job_id)
-    job = jobs.retry(session, context.caller, context.at, row, edited(row, form.get("remedy")))
+    spec = None if row.kind in ON_CAMERA else edited(row, form.get("remedy"))
+    job = jobs.retry(session, context.caller, context.at, row, spec)
     return context.go(f"/jobs/{job.id}")
 
 

@@ -10,14 +10,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from oakmill.conversion.passport import page as passport_page
-from oakmill.hub import visibility
+from oakmill.hub import agents, visibility
 from oakmill.jobs import job_log, roster
+from oakmill.jobs.kinds import ON_CAMERA
 from oakmill.jobs.publish import DEBUG_BUNDLE
 from oakmill.jobs.tables import LIVE, Job, JobStatus, LogLine
 from oakmill.registry import instances
 from oakmill.registry.tables import Dataset, Instance, InstanceFile, Role
 from oakmill.web.page_context import Known, PageContext, Reading
 from oakmill.web.pages.conversions import Row, rows_of
+from oakmill.web.pages.on_camera import command
 from oakmill.web.routing import Id, page_router
 from oakmill.web.views import documents, edits, remedies, snippets
 from oakmill.web.views import job as job_view
@@ -85,9 +87,21 @@ def state_of(context: PageContext, session: Session, job: Job) -> dict[str, Any]
         "has_face": job_view.file_of(files, Role.FACE) is not None,
         "has_bundle": job_view.file_of(files, DEBUG_BUNDLE) is not None,
         "may_change": context.caller.may("convert"),
-        "unserved": job.status == JobStatus.QUEUED and not roster.ready(session),
+        **_served(context, session, job),
         **_made(context, job, row, result, files),
         **_relatives(session, job),
+    }
+
+
+def _served(context: PageContext, session: Session, job: Job) -> dict[str, Any]:
+    """Whether a job that waits has nobody who takes it; of one that wants a camera, in a sentence, and what helps."""
+    on_camera = job.kind in ON_CAMERA
+    waits = job.status == JobStatus.QUEUED and not on_camera
+    return {
+        "on_camera": on_camera,
+        "unserved": waits and not roster.ready(session),
+        "no_camera": agents.waiting_for(session, job),
+        "agent_command": command(context),
     }
 
 

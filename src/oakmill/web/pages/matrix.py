@@ -19,7 +19,7 @@ from oakmill.web.forms.source import Source, source_of
 from oakmill.web.page_context import Known, PageContext, Reading
 from oakmill.web.pages.conversions import rows_of
 from oakmill.web.routing import Id, page_router
-from oakmill.web.views import matrix
+from oakmill.web.views import matrix, measured
 from oakmill.web.views.filters import model_path
 from oakmill.web.views.matrix import Line
 
@@ -84,7 +84,17 @@ def lines_of(context: PageContext, session: Session, source: Source) -> list[Lin
     wanted = select(Job).where(Job.source_id == source.row.id, visibility.jobs(context.caller))
     jobs = matrix.latest(session.scalars(wanted.order_by(Job.number.desc()).limit(MOST)))
     below = _files(session, [job.result_id for job in jobs if job.result_id])
-    return [matrix.line(job, below.get(str(job.result_id), [])) for job in jobs]
+    facts = _facts(session, [job.result_id for job in jobs if job.result_id])
+    return [
+        matrix.line(job, below.get(str(job.result_id), []), measured.words(facts.get(str(job.result_id), {})))
+        for job in jobs
+    ]
+
+
+def _facts(session: Session, results: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What is known of results, by their identifiers."""
+    rows = session.execute(select(Instance.id, Instance.facts).where(Instance.id.in_(results)))
+    return {row[0]: row[1] for row in rows}
 
 
 def _files(session: Session, results: Iterable[str]) -> dict[str, Sequence[InstanceFile]]:

@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 from oakmill.findings import severity_of
 from oakmill.registry.tables import Model
+from oakmill.web.views import measured
 
 OWN_WORDS = frozenset({"edit", "delete", "new"})
 """Last parts of pages' addresses below a model's identifier."""
@@ -177,4 +178,7 @@ ALL: Mapping[str, Callable[..., Any]] = {
     "safe_link": safe_link,
     "severity": severity,
     "markdown": markdown,
+    "measured": measured.words,
+    "measured_on": measured.on,
+    "came_of": measured.came_of,
 }

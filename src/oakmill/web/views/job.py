@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from oakmill.conversion.failures import Failure, Place, Remedy, apply, rules
 from oakmill.errors import OakmillError
-from oakmill.jobs import submit
+from oakmill.jobs import on_camera, submit
+from oakmill.jobs.kinds import ON_CAMERA, PROVE
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceFile
 from oakmill.spec import ConversionSpec
@@ -32,6 +33,13 @@ STAGES: Mapping[str, str] = {
     "verify": "Reads the file with the vendor's reader, and measures its accuracy",
 }
 """In order, with what each does."""
+CAMERA_STAGES: Mapping[str, str] = {
+    "inspect": "Opens the file, and finds a camera for it",
+    "preflight": "Holds the model against the file's recipe",
+    "prepare": "Prepares the model again, as the recipe says",
+    "verify": "Runs the file on the camera",
+}
+"""Those of a file's run on a camera."""
 _NOT_REACHED = {JobStatus.FAILED, JobStatus.CANCELLED}
 
 
@@ -76,7 +84,10 @@ def stages_of(job: Job) -> list[StageView]:
     """All stages that the job goes through, also those that have not begun."""
     done = {str(stage["name"]): stage for stage in job.stages}
     total = sum(float(stage.get("seconds") or 0) for stage in job.stages) or 1.0
-    return [_stage(job, name, done.get(name), total) for name in STAGES if name in done or _is_due(job, name)]
+    found = [_stage(job, name, done.get(name), total) for name in STAGES if name in done or _is_due(job, name)]
+    if job.kind not in ON_CAMERA:
+        return found
+    return [replace(stage, about=CAMERA_STAGES.get(stage.name, stage.about)) for stage in found]
 
 
 def _stage(job: Job, name: str, found: Mapping[str, Any] | None, total: float) -> StageView:
@@ -98,6 +109,8 @@ def _is_due(job: Job, name: str) -> bool:
     """Whether a job that is not through will come to a stage; one that is answered from elsewhere has none."""
     if job.status == JobStatus.SUCCEEDED:
         return False
+    if job.kind in ON_CAMERA:
+        return name == "verify" or (job.kind == PROVE and name in CAMERA_STAGES)
     if name == "install":  # most jobs find their tools here
         return False
     if name != "calibrate":
@@ -171,6 +184,10 @@ def command_of(spec: ConversionSpec, source: Instance | None) -> str:
 
 def command_of_job(job: Job, source: Instance | None, sets: Mapping[str, str]) -> str:
     """The job's own conversion as a command; empty where its spec is not known any more."""
+    if job.kind in ON_CAMERA:
+        file = f"{source.name if source else 'model'}.tar.xz"
+        model = ["--source", "MODEL"] if job.kind == PROVE else []
+        return shlex.join(["oakmill", job.kind, file, *model, "--seconds", f"{on_camera.asked_of(job).seconds:g}"])
     try:
         command = command_of(submit.spec_of(job), source)
     except (ValidationError, KeyError):

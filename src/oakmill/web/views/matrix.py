@@ -22,7 +22,7 @@ from oakmill.web.views import documents, filters
 class Line:
     """One conversion: what was asked, and what came of it as far as it has ended. `files` are those of its result.
 
-    `taken` is the format that AUTO took; `why` says what keeps the verdict from ok.
+    `taken` is the format that AUTO took; `why` says what keeps the verdict from ok; `measured` is what a camera says.
     """
 
     job: Job
@@ -33,6 +33,7 @@ class Line:
     about_time: str = ""
     why: str = ""
     files: tuple[InstanceFile, ...] = ()
+    measured: str = ""
 
     @property
     def file(self) -> InstanceFile | None:
@@ -69,8 +70,8 @@ def _place(job: Job) -> tuple[int, int, str]:
     return list(PLATFORMS).index(platform), formats.index(word) if word in formats else len(formats), word
 
 
-def line(job: Job, files: Sequence[InstanceFile]) -> Line:
-    """A job as a line."""
+def line(job: Job, files: Sequence[InstanceFile], measured: str = "") -> Line:
+    """A job as a line; `measured` is how fast a camera ran its result, in words."""
     asked = precision_of(job)
     passport = documents.passport_in((job.result or {}).get("passport") or {})
     size = next((file.size for file in files if file.role == Role.MODEL), None)
@@ -80,7 +81,7 @@ def line(job: Job, files: Sequence[InstanceFile]) -> Line:
     title = filters.precision(taken) if taken else asked
     rung = choice.rung_of(passport, title, size, job.spec.get("max_drop"))
     why = next(iter(passport.reasons), "")
-    return Line(job, asked, title if title != asked else "", rung, *_time(passport, rung), why, tuple(files))
+    return Line(job, asked, title if title != asked else "", rung, *_time(passport, rung), why, tuple(files), measured)
 
 
 def _time(passport: Passport, rung: Rung) -> tuple[str, str]:

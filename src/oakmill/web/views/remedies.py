@@ -13,6 +13,7 @@ from oakmill.conversion.passport import Passport
 from oakmill.errors import OakmillError, SpecError
 from oakmill.findings import Severity
 from oakmill.jobs import submit
+from oakmill.jobs.kinds import ON_CAMERA
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import Instance
 from oakmill.spec import ConversionSpec, Precision, QuantizingSpec
@@ -27,7 +28,7 @@ def remedies_of(job: Job) -> tuple[Remedy, ...]:
     """The ways out of a job that failed, or whose result is not ok; in the same order each time."""
     if job.status == JobStatus.FAILED:
         return Failure.model_validate(job.failure or {}).remedies
-    passport = passport_in((job.result or {}).get("passport") or {})
+    passport = None if job.kind in ON_CAMERA else passport_in((job.result or {}).get("passport") or {})
     if job.status != JobStatus.SUCCEEDED or passport is None or passport.verdict is Severity.OK:
         return ()
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oakmill.registry.tables import Instance
-from oakmill.web.views import filters, plots
+from oakmill.web.views import filters, measured, plots
 
 _MISSING = frozenset({"-", "–", "not there"})
 """What stands for a value that an instance has not."""
@@ -96,6 +96,7 @@ def charts(sides: Sequence[Instance]) -> list[Chart]:
             less=True,
         )
     )
+    made.append(_chart("Speed on a camera", "more is better; measured", sides, measured.fps, _framed))
     return [chart for chart in made if len(chart.bars) > 1]
 
 
@@ -131,6 +132,10 @@ def _milliseconds(row: Instance) -> float | None:
     expected = (row.facts.get("cost") or {}).get("expected") or {}
     found = expected.get("milliseconds")
     return float(found) if isinstance(found, int | float) else None
+
+
+def _framed(fps: float) -> str:
+    return f"{fps:.1f} FPS"
 
 
 def _timed(milliseconds: float) -> str:
