@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -14,25 +13,12 @@ from tests.web.conftest import browser, watched_admin, watching
 
 __all__ = ["browser"]
 pytestmark = pytest.mark.heavy
-SHOTS = Path("/tmp/device/shots")
 
 
 @pytest.fixture
 def page(browser: Browser, hub: Hub) -> Iterator[Page]:
     with watching(hub) as watch, watched_admin(browser, hub, watch) as context:
         yield context.new_page()
-
-
-def shoot(page: Page, name: str, *paths: str) -> None:
-    for path in paths:
-        page.goto(path)
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            for width in (1440, 390):
-                page.set_viewport_size({"width": width, "height": 900})
-                page.screenshot(path=SHOTS / f"{name}-{scheme}-{width}.png", full_page=True)
-    page.emulate_media(color_scheme="light")
-    page.set_viewport_size({"width": 1280, "height": 800})
 
 
 def test_a_proof_is_asked_for_on_the_page_and_stands_there_when_it_is_done(page: Page, hub: Hub) -> None:
@@ -42,12 +28,10 @@ def test_a_proof_is_asked_for_on_the_page_and_stands_there_when_it_is_done(page:
     expect(page.locator("main")).to_contain_text(f"oakmill agent --hub {hub.url}")
     expect(page.get_by_role("button", name="Prove on a camera")).to_be_disabled()
     expect(page.get_by_role("button", name="Benchmark")).to_be_disabled()
-    shoot(page, "none", tab)
     waiting = hub.measure(how={"seconds": 1, "warm_up": 0})
     page.goto(f"/jobs/{waiting}")
     expect(page.locator("#state")).to_contain_text("No agent of the team has a camera of RVC2")
     expect(page.locator("#state")).not_to_contain_text("No worker takes jobs")
-    shoot(page, "waiting", f"/jobs/{waiting}")
 
     hub.agent(answer_seconds=0.01)
     hub.ended(waiting)
@@ -61,10 +45,6 @@ def test_a_proof_is_asked_for_on_the_page_and_stands_there_when_it_is_done(page:
     expect(shown).to_contain_text("Measured on OAK-D-LITE", timeout=1000 * PATIENCE)
     expect(shown).to_contain_text("FPS")
     expect(page.get_by_role("button", name="Make anew")).to_have_count(0)
-    shoot(page, "job", page.url)
-    shoot(page, "workers", "/workers")
-    shoot(page, "measured", tab)
-    shoot(page, "passport", f"/instances/{hub.instance}?tab=passport")
 
     page.goto(tab)
     expect(page.locator("main")).to_contain_text("The file's own passport, made without a camera, stays as it was")

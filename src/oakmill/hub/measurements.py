@@ -190,8 +190,8 @@ def _facts(job: Job, sha256: str, found: Passport) -> dict[str, Any]:
     """What an instance notes of a proof; `sha256` is what was uploaded."""
     on = found.measured_on
     assert on is not None
-    number = headline(found)
     own = next(check for check in found.checks if check.name == on.check)
+    number = headline(replace(found, checks=(own,)))
     proof = {
         **_about(job, on.device.as_dict()),
         "verdict": own.verdict.value,

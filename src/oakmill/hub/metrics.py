@@ -67,9 +67,7 @@ def _queue(session: Session) -> Iterator[Metric]:
     yield _gauge("queue_oldest_seconds", "Age of the oldest job that waits for a worker.", ("platform",), ages)
     wanting = select(Job.platform, Job.status, func.count()).where(Job.status.in_(LIVE), Job.kind.in_(ON_CAMERA))
     cameras = [tuple(row) for row in session.execute(wanting.group_by(Job.platform, Job.status))]
-    yield _gauge(
-        "camera_jobs", "What cameras are to measure, and have not yet.", ("platform", "status"), cameras
-    )
+    yield _gauge("camera_jobs", "What cameras are to measure, and have not yet.", ("platform", "status"), cameras)
 
 
 def _ended(session: Session) -> Iterator[Metric]:

@@ -71,7 +71,7 @@ def request(
     if refused := why_not(session, row, kind):
         raise Conflict(refused, subject=row.id, remedy="Convert the model for RVC2 or RVC4, as an NN Archive.")
     files: dict[str, str] = {}
-    spec = asked.model_dump()
+    spec = asked.model_dump(exclude={"warm_up"} if kind == PROVE else {"max_images"})
     if kind == PROVE:
         spec["held_out"] = images is None
         if found := images or _of_conversion(session, row):
