@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from oakmill.cli.connecting import hub_option, of_root
 from oakmill.cli.failing import Attempt, debug_bundle_option, explained, verbose_option
 from oakmill.cli.listing import print_facts, print_line, print_rows
 from oakmill.spec import ConversionSpec, Resize
@@ -97,9 +98,17 @@ def run(as_json: bool, verbose: bool, debug_bundle: Path | None, **values: Any) 
 @click.option("--seconds", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True, help="To measure.")
 @click.option("--warm-up", type=click.FloatRange(0, 600), default=2.0, show_default=True, help="Seconds before that.")
 @click.option("--images", type=click.Path(path_type=Path), help="A folder of images; else generated ones.")
+@hub_option
 @_options
-def benchmark(as_json: bool, verbose: bool, debug_bundle: Path | None, **values: Any) -> None:
-    """Measure how fast an attached camera runs ARCHIVE: frames each second, and milliseconds of one."""
+def benchmark(url: str | None, as_json: bool, verbose: bool, debug_bundle: Path | None, **values: Any) -> None:
+    """Measure how fast an attached camera runs ARCHIVE: frames each second, and milliseconds of one.
+
+    With --hub, ARCHIVE is the address of a result there, and an agent's camera is measured.
+    """
+    if hub := url or of_root():
+        how = {"seconds": values["seconds"], "warm_up": values["warm_up"]}
+        _remotely(hub, "benchmark", values, None, as_json=as_json, verbose=verbose, **how)
+        return
     with _attempt(values["file"], Path(), as_json, verbose, debug_bundle) as (attempt, watch, _):
         from oakmill.conversion import on_camera
 
@@ -124,12 +133,18 @@ def benchmark(as_json: bool, verbose: bool, debug_bundle: Path | None, **values:
     "--seconds", type=click.FloatRange(0.1, 3600), default=3.0, show_default=True, help="To measure its speed, too."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The passport's folder; else beside ARCHIVE.")
+@hub_option
 @_options
-def prove(as_json: bool, verbose: bool, debug_bundle: Path | None, **values: Any) -> None:
+def prove(url: str | None, as_json: bool, verbose: bool, debug_bundle: Path | None, **values: Any) -> None:
     """Measure ARCHIVE on an attached camera as its passport does, beside this machine's numbers, against its source.
 
-    A passport with the camera in it is written as NAME.camera.passport.json and .html.
+    A passport with the camera in it is written as NAME.camera.passport.json and .html. With --hub, ARCHIVE is the
+    address of a result there, --images a calibration set of the team's, and an agent's camera is measured.
     """
+    if hub := url or of_root():
+        how = {"seconds": values["seconds"], "max_images": values["max_images"]}
+        _remotely(hub, "prove", values, values["images"], as_json=as_json, verbose=verbose, **how)
+        return
     file = values["file"]
     folder = values["output"] or file.absolute().parent
     with _attempt(values["source"] or file, folder, as_json, verbose, debug_bundle) as (attempt, watch, install):
@@ -145,6 +160,16 @@ def prove(as_json: bool, verbose: bool, debug_bundle: Path | None, **values: Any
     else:
         _show_proof(proved, files)
     proved.verified.require()
+
+
+def _remotely(url: str, kind: str, values: dict[str, Any], images: Path | None, **asked: Any) -> None:
+    """An agent measures it; what speaks of a camera or files of this machine is refused."""
+    from oakmill.cli.measuring import measure
+    from oakmill.cli.remote import refuse_local_options
+
+    local = ("threads", "resize", "source", "output")
+    refuse_local_options(device=values["camera"], **{name: values.get(name) for name in local})
+    measure(url, kind, str(values["file"]), images=str(images) if images else None, **asked)
 
 
 def _asked(values: dict[str, Any]) -> Asked:

@@ -80,18 +80,11 @@ class Remote:
         if not job.is_live:
             return job
         try:
-            return self._watched(hub, job)
+            return watched(hub, job, as_json=self.as_json, verbose=self.verbose)
         except KeyboardInterrupt:
             hub.jobs.cancel(job.id)
             click.echo(f"job {job.id} is cancelled", err=True)
             raise
-
-    def _watched(self, hub: Hub, job: Job) -> Job:
-        if self.as_json:
-            return hub.jobs.wait(job, _Watch(lambda event: print_line("event", event.as_dict())))
-        with Display(verbose=self.verbose) as display:
-            display.installing(f"job {job.id} at {hub.url}")
-            return hub.jobs.wait(job, _Watch(display.show, display.waiting))
 
     def _source(self, hub: Hub, progress: Callable[[int, int], None]) -> Instance:
         """The hub's own, where an address was given or the hub has these bytes; else uploaded."""
@@ -161,6 +154,15 @@ class _Watch:
                     stage, Kind.PROGRESS, str(progress.get("text", "")), done, total, unit=str(progress.get("unit", ""))
                 )
             )
+
+
+def watched(hub: Hub, job: Job, *, as_json: bool, verbose: bool) -> Job:
+    """A job as it has ended, with what it tells meanwhile shown as a command of this machine shows it."""
+    if as_json:
+        return hub.jobs.wait(job, _Watch(lambda event: print_line("event", event.as_dict())))
+    with Display(verbose=verbose) as display:
+        display.installing(f"job {job.id} at {hub.url}")
+        return hub.jobs.wait(job, _Watch(display.show, display.waiting))
 
 
 def event_of(line: Line) -> Event | None:
