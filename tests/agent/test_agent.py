@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests import in_process
 from tests.agent.conftest import LEASE, Hub
 from tests.hub_servers import PATIENCE
 
@@ -52,6 +53,10 @@ def test_a_benchmark_and_the_agents_cameras(hub: Hub) -> None:
     assert hub.ended(job_id)["status"] == "succeeded"
     speed = hub.facts()["facts"]["measured"]["speed"]
     assert speed["job"] == job_id and 0 < speed["fps"] <= 100
+    said = in_process.run(
+        "benchmark", "tiny:only", "--hub", hub.url, "--seconds", "0.5", "--warm-up", "0", OAKMILL_KEY=hub.key
+    )
+    assert said.returncode == 0 and "OAK-D-LITE (RVC2" in said.stdout and "FPS" in said.stdout, said
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with hub.client() as client:
