@@ -43,6 +43,6 @@ def test_every_state_is_drawn(status: JobStatus) -> None:
             **known, job=job, row=row, state="", is_live=status in LIVE, may_change=True, asked=[], retries=[],
             stages=job_view.stages_of(job), headlines=[],
             failure=job_view.failure_of(job, None), steps=job_view.steps_of(job, None),
-            asks_colours=False, installs=None, unserved=True,
+            asks_colours=False, installs=None, unserved=True, on_camera=False, no_camera="", agent_command="",
         )  # fmt: skip
         assert "job-facts" in text
