@@ -90,6 +90,14 @@ class BadBundle(SourceError):
     """The file is no bundle of models, or not one that this version takes in."""
 
 
+class ImportFailed(SourceError):
+    """The model could not be fetched from where it is."""
+
+
+class ImportNotAllowed(ImportFailed):
+    """The place that it is imported from does not let this key have it."""
+
+
 class UnsupportedModel(OakmillError):
     """The model is sound, but the platform cannot run it as it is."""
 

@@ -37,6 +37,9 @@ ISSUER = r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])[^?#\s]*$"
 """An issuer's address is encrypted, but on this machine."""
 
 
+_ADDRESS = r"^https?://[^?#\s]+$"
+
+
 class Repository(BaseModel):
     """A repository whose CI jobs get keys; `id` is the number that its host gave it, as no new one has."""
 
@@ -161,6 +164,23 @@ class Settings(BaseSettings):
         (),
         description="Names of other hosts that these two sources may redirect a download to; by default there are "
         "none.",
+    )
+    import_from: tuple[Literal["hubai", "hf"], ...] = Field(
+        (),
+        description='Places that this hub itself imports models from at its users\' word: ["hubai", "hf"], HubAI and '
+        "Hugging Face. By default it imports nothing; `oakmill import` does so on a user's own machine either way.",
+    )
+    import_hf_url: Annotated[str, Field(pattern=_ADDRESS)] = Field(
+        "https://huggingface.co", description="Where models of Hugging Face are imported from: this, or a mirror of it."
+    )
+    import_hubai_url: Annotated[str, Field(pattern=_ADDRESS)] = Field(
+        "https://easyml.cloud.luxonis.com",
+        description="Where models of HubAI are imported from: this, or another server that speaks as it does.",
+    )
+    import_hosts: tuple[Annotated[str, Field(pattern=r"^\.?[a-z0-9][a-z0-9.-]*$")], ...] = Field(
+        (".huggingface.co", ".hf.co", ".luxonis.com", "storage.googleapis.com"),
+        description='Other hosts that these may lead a download to. ".hf.co" stands for all below it, by https and at '
+        "public addresses; one that is named whole may be at any.",
     )
     datasets_source: Annotated[str, Field(pattern=r"^https?://")] = Field(
         "https://storage.googleapis.com/openimages",

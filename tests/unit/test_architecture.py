@@ -17,6 +17,12 @@ MODULES = {str(path.relative_to(SOURCE)): path for path in sorted(SOURCE.rglob("
 RUNNER_PACKAGES = {
     "runner",
     "frame",
+    "outgoing",
+    "huggingface_hub",
+    "httpx2",
+    "hubai_sdk",
+    "requests",
+    "loguru",
     "numpy",
     "bsdiff4",
     "flatbuffers",

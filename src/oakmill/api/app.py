@@ -21,6 +21,7 @@ from oakmill.api import (
     events,
     files,
     health,
+    imports,
     instances,
     jobs,
     keys,
@@ -46,7 +47,7 @@ from oakmill.settings import Settings
 PREFIX = "/api/v1"
 PARTS = (
     health, teams, models, variants, aliases, instances, files, documents, specs, conversions, jobs, agents,
-    events, uploads, datasets, toolchains, keys, webhooks, oauth, trash, storage, bundles,
+    events, uploads, datasets, toolchains, keys, webhooks, oauth, trash, storage, bundles, imports,
 )  # fmt: skip
 NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from oakmill.registry.pages import LARGEST
 from oakmill.registry.states import Visibility
+from oakmill.spec.imported import Imported
 
 Limit = Annotated[int, Query(ge=1, le=LARGEST, description="Rows on the page.")]
 Cursor = Annotated[
@@ -80,6 +81,7 @@ class InstanceIn(Body):
     model_type: str = Field("ONNX", max_length=16, description="ONNX, IR or TFLITE; what the file is decides.")
     description: str | None = Field(None, max_length=255)
     tags: Tags = Field(default_factory=list)
+    imported: Imported | None = Field(None, description="Where the client fetched it from.")
 
 
 class InstanceChanges(Body):

@@ -58,7 +58,9 @@ def list_instances(  # noqa: PLR0913 - a filter each
 @routes.post("/instances", status_code=201)
 def create_instance(body: InstanceIn, session: Writing, caller: Converter, response: Response) -> Instance:
     """A new source instance, pending until its files have come and were inspected."""
-    facts = stated(body, "version_id", "name", "model_type")
+    facts = stated(body, "version_id", "name", "model_type", "imported")
+    if body.imported:
+        facts["imported"] = body.imported.model_copy(update={"by": "client"}).model_dump(mode="json")
     row = instances.create(session, caller, body.version_id, name=body.name, model_type=body.model_type, **facts)
     response.headers["Location"] = f"/api/v1/instances/{row.id}"
     return Instance.model_validate(instances.instance(session, caller, row.id))

@@ -35,6 +35,7 @@ COMMANDS = {
     "models": "List, show, create and delete a hub's models.",
     "aliases": "Point names as prod to a model's versions, move them and lead them back.",
     "trash": "Show what was deleted in a hub, restore it or delete it for good.",
+    "import": "Fetch a model from Hugging Face or HubAI, into a folder or a hub.",
     "upload": "Bring a model into a hub.",
     "download": "Fetch a model from a hub.",
     "bundle": "Write models with all their files into one file, for a hub without a network.",
@@ -115,6 +116,8 @@ def _of_files(name: str) -> click.Command | None:
             from oakmill.cli.cache import command
         case "doctor":
             from oakmill.cli.doctor import command
+        case "import":
+            from oakmill.cli.importing import command
         case _:
             return None
     return command

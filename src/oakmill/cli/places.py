@@ -12,6 +12,7 @@ from oakmill.registry.identifiers import Address, is_id, slugify
 if TYPE_CHECKING:
     from oakmill.client import Hub, Instance, Model, ModelType, Version
     from oakmill.client.uploads import Progress
+    from oakmill.spec.imported import Imported
 
 VARIANT = "default"
 """The variant of a model for which none is named."""
@@ -61,11 +62,13 @@ def find_version(hub: Hub, text: str) -> Version:
 
 
 def place(
-    hub: Hub, text: str, files: Sequence[Path], *, model_type: ModelType | None, progress: Progress
-) -> tuple[Model, Version, Instance]:
+    hub: Hub, text: str, files: Sequence[Path], *, model_type: ModelType | None, progress: Progress,
+    imported: Imported | None = None,
+) -> tuple[Model, Version, Instance]:  # fmt: skip
     """Upload files to `[team/]model[:variant[:version]]`; the model, the variant and the version are made as needed.
 
-    Without a version the files become the next one. Where the upload fails, what was made for it goes too.
+    `imported` is where they come from, where that is known. Without a version the files become the next one. Where the
+    upload fails, what was made for it goes too.
 
     Raises:
         SpecError: the address leaves open which variant is meant, or is none.
@@ -80,7 +83,7 @@ def place(
             raise NotFound(f"The team {at.team} has no model {at.model!r}.", subject=text)
         model = hub.models.create(at.model)
     try:
-        version, instance = _version_with(hub, model, at, files, model_type, progress)
+        version, instance = _version_with(hub, model, at, files, model_type, progress, imported)
     except BaseException:
         if made:
             hub.models.delete(model.id, force=True)
@@ -89,8 +92,9 @@ def place(
 
 
 def _version_with(
-    hub: Hub, model: Model, at: Address, files: Sequence[Path], model_type: ModelType | None, progress: Progress
-) -> tuple[Version, Instance]:
+    hub: Hub, model: Model, at: Address, files: Sequence[Path], model_type: ModelType | None, progress: Progress,
+    imported: Imported | None,
+) -> tuple[Version, Instance]:  # fmt: skip
     variant = at.variant or _only_variant(hub, model)
     wanted = at.version or at.hash
     there = [
@@ -99,7 +103,8 @@ def _version_with(
     ]  # fmt: skip
     version = there[0] if there else hub.models.create_version(model.id, variant, wanted)
     try:
-        return version, hub.instances.create(version.id, files, model_type=model_type, progress=progress)
+        made = hub.instances.create(version.id, files, model_type=model_type, imported=imported, progress=progress)
+        return version, made
     except BaseException:
         if not there:
             hub.models.delete_version(version.id, force=True)

@@ -13,6 +13,7 @@ from oakmill.errors import NotFound, OutputError, SourceError
 from oakmill.files import atomic_write
 from oakmill.hub.wire import File, FileLink, Instance
 from oakmill.spec.evidence import Evidence, name_of
+from oakmill.spec.imported import Imported
 
 ModelType = Literal["ONNX", "IR", "TFLITE", "PYTORCH"]
 """What a source's file is, in HubAI's words."""
@@ -46,19 +47,20 @@ class Instances:
 
     def create(
         self, version_id: str, files: Sequence[Path], *, name: str | None = None, model_type: ModelType | None = None,
-        progress: Progress = unwatched,
+        imported: Imported | None = None, progress: Progress = unwatched,
     ) -> Instance:  # fmt: skip
         """A source of these files: a model with its external data, or an IR with its weights. All, or nothing is left.
 
-        Files beside the first that the model names are sent too.
+        Files beside the first that the model names are sent too. `imported` is where they come from.
 
         Raises:
             SourceError: a file cannot be read, is no model, or the model names files that were not given.
             UnsupportedModel: it cannot be converted.
             TooLarge: the hub, the team's quota or the disk has no room for it.
         """
-        body = {"version_id": version_id, "name": name or files[0].stem}
+        body: dict[str, Any] = {"version_id": version_id, "name": name or files[0].stem}
         body["model_type"] = model_type or _type_of(files)
+        body |= {"imported": imported.model_dump(mode="json")} if imported else {}
         instance = Instance.model_validate(self._connection.ask("POST", "/instances", json=body))
         try:
             return self._filled(instance, files, progress)

@@ -41,7 +41,7 @@ def arrive(at: Hub, caller: Caller, upload: Upload) -> Completed:
         _tell_job(at, upload, error)
         raise
     try:
-        _require_room(at, upload, stored)
+        require_room(at, upload.name, upload.team_id, stored, is_counted=upload.purpose["kind"] in teams.KEPT)
         return _ARRIVALS[upload.purpose["kind"]](at, caller, upload, stored)
     except OakmillError as error:
         if error.status in {413, 422}:
@@ -53,16 +53,20 @@ def _completed(upload: Upload, stored: Stored, **more: Any) -> Completed:
     return Completed(upload_id=upload.id, sha256=stored.sha256, size=stored.size, **more)
 
 
-def _require_room(at: Hub, upload: Upload, stored: Stored) -> None:
-    """Several uploads may fit one by one, and not together."""
+def require_room(at: Hub, name: str, team_id: str, stored: Stored, *, is_counted: bool = False) -> None:
+    """That the team's quota has room for what came: several uploads may fit one by one, and not together.
+
+    Raises:
+        TooLarge: it has not.
+    """
     with at.db.reading() as session:
-        left = teams.quota_left(session, upload.team_id)
-        if left is not None and upload.purpose["kind"] in teams.KEPT:
-            left += stored.size  # it is counted among those already
-        if left is not None and stored.size > left and not _is_named(session, stored.sha256, upload.team_id):
+        left = teams.quota_left(session, team_id)
+        if left is not None and is_counted:
+            left += stored.size
+        if left is not None and stored.size > left and not _is_named(session, stored.sha256, team_id):
             raise TooLarge(
-                f"{upload.name} has {stored.size} bytes; the team's quota leaves {left}.",
-                subject=upload.name,
+                f"{name} has {stored.size} bytes; the team's quota leaves {left}.",
+                subject=name,
                 remedy="Delete what the team does not need, or ask the operator for more.",
             )
 

@@ -16,6 +16,7 @@ from oakmill.errors import Conflict, OakmillError, ToolFailed
 from oakmill.jobs.states import LIVE, JobStatus
 from oakmill.registry.states import InstanceStatus, Origin, Role, Visibility
 from oakmill.spec.bundle import FromBundle
+from oakmill.spec.imported import Imported
 from oakmill.storage.states import UploadStatus
 
 T = TypeVar("T")
@@ -168,6 +169,7 @@ class Instance(Answer):
     facts: dict[str, Any] = Field(
         {}, description="What inspecting or converting the file has found; `cost` is what one run costs."
     )
+    imported: Imported | None = Field(None, description="Where a source was fetched from, if it was.")
     parameters: dict[str, Any] = Field({}, description="The effective parameters of its conversion.")
     tags: tuple[str, ...] = ()
     yolo_version: str | None = None
@@ -363,3 +365,15 @@ class NewKey(Key):
     """A key with itself, this once."""
 
     key: str
+
+
+class Import(Answer):
+    """A model on its way from elsewhere into a source; where `error` is empty and it runs no more, it has come."""
+
+    instance_id: str = Field(description="The source that it becomes.")
+    is_running: bool
+    what: str = ""
+    done: int = Field(0, description="Of `total`, in bytes while it is fetched.")
+    total: int = 0
+    error: str = ""
+    remedy: str = ""

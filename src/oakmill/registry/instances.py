@@ -48,6 +48,7 @@ class Facts(TypedDict, total=False):
     tags: Sequence[str]
     yolo_version: str | None
     job_id: str | None
+    imported: dict[str, Any] | None
 
 
 def create(

@@ -295,6 +295,7 @@ class Instance(Seen, Timed, Base):
     `model_type` is HubAI's word: ONNX, IR, TFLITE, PYTORCH, RVC2, RVC3, RVC4. `facts` is what inspecting the file
     found: tensors, opset, size, heads. `parameters` is the effective spec of the conversion. `used` is when it was
     downloaded last. `from_bundle` is which bundle it came in from another hub, as `spec.bundle.FromBundle` says it.
+    `imported` is where a source was fetched from (`spec.imported`); None where it was uploaded.
     """
 
     __tablename__ = "instances"
@@ -323,6 +324,7 @@ class Instance(Seen, Timed, Base):
     parameters: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     tags: Mapped[list[str]] = mapped_column(JSON, default=list)
     yolo_version: Mapped[str | None] = mapped_column(String(32))
+    imported: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     downloads: Mapped[int] = mapped_column(default=0)
     used: Mapped[datetime | None] = mapped_column(UtcDateTime)
     from_bundle: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))

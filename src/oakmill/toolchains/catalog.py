@@ -48,7 +48,20 @@ def readers(settings: Settings) -> list[Toolchain]:
     return [kind(settings) for kind in kinds]
 
 
-MAKERS: dict[str, Callable[[Settings], list[Toolchain]]] = {"rvc2": rvc2, "rvc3": rvc3, "rvc4": rvc4, "": readers}
+def importers(settings: Settings) -> list[Toolchain]:
+    """What models are imported by from Hugging Face and HubAI."""
+    from oakmill.toolchains.importers import libraries
+
+    return [*libraries.every(settings)]
+
+
+MAKERS: dict[str, Callable[[Settings], list[Toolchain]]] = {
+    "rvc2": rvc2,
+    "rvc3": rvc3,
+    "rvc4": rvc4,
+    "": readers,
+    "import": importers,
+}
 """What makes the toolchains of each platform, and those of none; every version, a platform's default first."""
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from oakmill.errors import LimitExceeded, OutputError, ToolFailed, ToolKilled
 from oakmill.processes import plain, sandbox
 from oakmill.processes.events import Watcher, ignore
 from oakmill.processes.log import new_file
-from oakmill.processes.run import Finished, run
+from oakmill.processes.run import Finished, finish, run, start
 from oakmill.processes.sandbox import Limits
 from oakmill.settings import Settings
 from oakmill.toolchains.environments import Environment
@@ -81,10 +82,7 @@ def run_runner(
         IsolationMissing: the settings require a sandbox and none works here.
     """
     job, package = job.absolute(), package.absolute()
-    with os.fdopen(new_file(job / REQUEST), "w") as file:
-        json.dump({**request, "version": 1}, file)
-    (job / RESULT).unlink(missing_ok=True)
-    (job / plain.SCRATCH).mkdir(exist_ok=True)
+    _prepare(job, request)
     limits = Limits.of(settings)
     command = sandbox.command(
         [str(environment.python), "-s", "-m", "runner", str(job)],
@@ -95,10 +93,53 @@ def run_runner(
         isolation=sandbox.choose(settings),
     )
     finished = run(command, cwd=job, limits=limits, watch=watch, name=environment.name)
-    _require_room(finished, job, environment.name, limits)
-    answer = _answer(finished, job / RESULT, environment.name, limits)
-    plain.require(job, environment.name, log=finished.log_tail)
+    return _taken(finished, job, environment.name, limits)
+
+
+def run_outside(
+    environment: Environment,
+    package: Path,
+    request: Mapping[str, Any],
+    job: Path,
+    *,
+    secret: str,
+    variables: Mapping[str, str],
+    limits: Limits,
+    watch: Watcher = ignore,
+) -> dict[str, Any]:
+    """As `run_runner`, of a runner whose work is to speak to the network: there is no wall, and no variable of ours.
+
+    It reads the line `secret` from its input, so that it stands in no file and on no command line.
+
+    Raises: as `run_runner`.
+    """
+    job, package = job.absolute(), package.absolute()
+    _prepare(job, request)
+    command = sandbox.command(
+        [str(environment.python), "-s", "-m", "runner", str(job)],
+        read=[], write=[], env={**_environment(package, job), **variables}, limits=limits,
+        isolation=sandbox.Isolation(sandbox.Level.NONE, "it speaks to the network"),
+    )  # fmt: skip
+    running = start(command, cwd=job, name=environment.name, takes_input=True)
+    with suppress(BrokenPipeError):
+        running.send(f"{secret}\n".encode())
+    finished = finish(running, cwd=job, limits=limits, watch=watch, name=environment.name)
+    return _taken(finished, job, environment.name, limits)
+
+
+def _taken(finished: Finished, job: Path, name: str, limits: Limits) -> dict[str, Any]:
+    """The answer of a run that has ended, once it is certain that what it left may be read."""
+    _require_room(finished, job, name, limits)
+    answer = _answer(finished, job / RESULT, name, limits)
+    plain.require(job, name, log=finished.log_tail)
     return answer
+
+
+def _prepare(job: Path, request: Mapping[str, Any]) -> None:
+    with os.fdopen(new_file(job / REQUEST), "w") as file:
+        json.dump({**request, "version": 1}, file)
+    (job / RESULT).unlink(missing_ok=True)
+    (job / plain.SCRATCH).mkdir(exist_ok=True)
 
 
 def _require_room(finished: Finished, job: Path, name: str, limits: Limits) -> None:

@@ -19,6 +19,8 @@ SIZES_MB: Mapping[str, int] = {
     "rvc3/nncf-3.4.0": 403,
     "rvc3/pot-2022.3.2": 449,
     "rvc4/qairt-2.51": 449,
+    "import/huggingface-hub-2.4.0": 20,
+    "import/hubai-sdk-0.3.4": 200,
     "quantizers/aimet-2.42.0": 1760,
     "sources/tf2onnx-1.17.0": 131,
     "sources/torch-2.13.0": 919,

@@ -21,6 +21,7 @@ from oakmill.web.pages import (
     evidence,
     examples,
     graph,
+    imports,
     instances,
     job_actions,
     jobs,
@@ -42,7 +43,7 @@ from oakmill.web.pages import (
 from oakmill.web.routing import Nowhere
 
 PARTS = (
-    assets, session, models, sights, removal, aliases, arrival, card, instances, convert, batch, matrix, quick,
+    assets, session, imports, models, sights, removal, aliases, arrival, card, instances, convert, batch, matrix, quick,
     conversions, jobs, job_actions, evidence, troubleshooting, examples, compare, datasets, toolchains, keys, graph,
     colours, docs, workers, on_camera, webhooks, device, trash, storage,
 )  # fmt: skip

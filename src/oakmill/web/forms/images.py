@@ -9,15 +9,15 @@ from sqlalchemy.orm import Session
 
 from oakmill.calibration.datasets import SETS, Entry, NamedSet, State, store
 from oakmill.calibration.datasets.catalog import BEGIN_WITH, DEFAULT
+from oakmill.hub import background
+from oakmill.hub.background import Standing
 from oakmill.hub.state import Hub
 from oakmill.registry import datasets
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Model
 from oakmill.settings import Settings
 from oakmill.spec import ConversionSpec, Precision, QuantizingSpec
-from oakmill.web import installing
 from oakmill.web.forms.fields import Option
-from oakmill.web.installing import Standing
 from oakmill.web.views.filters import counted
 
 FIELD = "quantization_data"
@@ -110,7 +110,7 @@ def ways(session: Session, caller: Caller, at: Hub, kind: type[ConversionSpec]) 
     lacking = is_lacking(DEFAULT, at.settings)
     return Ways(
         SETS[DEFAULT] if lacking else None,
-        installing.standing(at, "set", DEFAULT) if lacking else None,
+        background.standing(at, "set", DEFAULT) if lacking else None,
         any(True for _ in own_sets(session, caller)),
         Precision.FP16_STANDARD.value if issubclass(kind, QuantizingSpec) else "",
     )

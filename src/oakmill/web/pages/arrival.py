@@ -9,6 +9,7 @@ from fastapi import Query
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.orm import Session
 
+from oakmill.hub import imports
 from oakmill.preflight.findings import reports_of
 from oakmill.registry import access, instances, models, places, resolve, variants
 from oakmill.registry.callers import Caller
@@ -127,6 +128,7 @@ def _page(
         first=FIRST,
         formats=formats(),
         visibilities=list(LISTED),
+        titles=imports.offered(context.at.settings),
         back=model_path(model) if model else "/models",
     )
 

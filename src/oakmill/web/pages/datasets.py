@@ -12,10 +12,9 @@ from fastapi.responses import Response
 from oakmill.calibration.datasets import RANDOM_WARNING, SETS, Entry, State, entries, load
 from oakmill.calibration.doctor import ENOUGH, FILES, diagnosis_of
 from oakmill.errors import Conflict, NotFound
-from oakmill.hub import sets, visibility
+from oakmill.hub import background, sets, visibility
 from oakmill.hub.removal import remove_dataset
 from oakmill.registry import audit, datasets
-from oakmill.web import installing
 from oakmill.web.forms.submitted import Form
 from oakmill.web.page_context import Changing, Known, PageContext, Reading, Ruling, Writing
 from oakmill.web.routing import Id, page_router
@@ -41,7 +40,7 @@ def list_page(context: Known, session: Reading) -> Response:
         "datasets.html",
         named=named,
         sets=SETS,
-        works={item.entry.name: installing.standing(context.at, "set", item.entry.name) for item in named},
+        works={item.entry.name: background.standing(context.at, "set", item.entry.name) for item in named},
         own=own,
         doctors={row.id: diagnosis_of(row.report["doctor"]) for row in own if row.report.get("doctor")},
         random_warning=RANDOM_WARNING,
@@ -74,7 +73,7 @@ def install(name: Name, context: Ruling, session: Writing) -> Response:
     visibility.require_tools(context.caller)
     _require_named(name)
     audit.record(session, context.caller, "dataset.install", name)
-    installing.begin(context.at, "set", name)
+    background.begin(context.at, "set", name)
     return standing(name, context) if context.is_htmx else context.go("/datasets#" + name)
 
 
@@ -82,7 +81,7 @@ def install(name: Name, context: Ruling, session: Writing) -> Response:
 def standing(name: Name, context: Known) -> Response:
     """How far the installation of a set is: a piece of the page, which asks again while there is more to come."""
     _require_named(name)
-    work = installing.standing(context.at, "set", name)
+    work = background.standing(context.at, "set", name)
     part = context.part("standing.html", work=work, address=f"/datasets/named/{name}/standing")
     if work and not work.is_running and not work.error:
         part.headers["HX-Trigger"] = "set-installed"
@@ -98,7 +97,7 @@ def named_page(name: Name, context: Known, asking: Asking) -> Response:
     found = SetFiles.of_record(record, context.at.settings) if record else None
     return _page(
         context, found, asking, title=name, address=f"/datasets/named/{name}", named=SETS[name], entry=entry,
-        record=record, work=installing.standing(context.at, "set", name),
+        record=record, work=background.standing(context.at, "set", name),
     )  # fmt: skip
 
 

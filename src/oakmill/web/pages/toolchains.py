@@ -12,14 +12,14 @@ from fastapi import Path as InPath
 from fastapi.responses import Response
 
 from oakmill.conversion import registry
-from oakmill.hub import visibility
+from oakmill.hub import background, visibility
 from oakmill.hub.state import Hub
 from oakmill.registry import audit
 from oakmill.settings import Settings
 from oakmill.toolchains import catalog, machine
 from oakmill.toolchains.base import Managed, State, Status, Toolchain
 from oakmill.toolchains.installing import accepting
-from oakmill.web import cache, installing
+from oakmill.web import cache
 from oakmill.web.forms.submitted import Form
 from oakmill.web.page_context import Known, PageContext, Ruling, Writing
 from oakmill.web.routing import page_router
@@ -29,7 +29,7 @@ pages = page_router()
 
 Name = Annotated[str, InPath(pattern=r"^[a-z0-9]{1,32}/[A-Za-z0-9._-]{1,64}$")]
 Deed = Literal["install", "verify"]
-WORKS: Mapping[Deed, installing.Work] = {"install": "toolchain", "verify": "verification"}
+WORKS: Mapping[Deed, background.Work] = {"install": "toolchain", "verify": "verification"}
 ISOLATION = {
     "bubblewrap": (
         "ok",
@@ -46,7 +46,7 @@ class Row:
 
     status: Status
     size: int | None
-    works: tuple[installing.Standing | None, installing.Standing | None]
+    works: tuple[background.Standing | None, background.Standing | None]
 
     @property
     def main_packages(self) -> dict[str, str]:
@@ -90,7 +90,7 @@ def list_page(context: Known) -> Response:
 @pages.get("/toolchains/{name:path}/standing/{deed}")
 def standing(name: Name, deed: Deed, context: Known) -> Response:
     """How far an installation or verification is: a piece of the page."""
-    work = installing.standing(context.at, WORKS[deed], catalog.find(name, context.at.settings).name)
+    work = background.standing(context.at, WORKS[deed], catalog.find(name, context.at.settings).name)
     return context.part("standing.html", work=work, address=f"/toolchains/{name}/standing/{deed}")
 
 
@@ -103,15 +103,15 @@ def begin(name: Name, deed: Deed, context: Ruling, session: Writing, form: Form)
     if deed == "install" and isinstance(toolchain, Managed):
         toolchain.require_leave()
     audit.record(session, context.caller, f"toolchain.{deed}", toolchain.name)
-    installing.begin(context.at, WORKS[deed], toolchain.name, settings)
+    background.begin(context.at, WORKS[deed], toolchain.name, settings)
     return context.go(f"/toolchains#{toolchain.name}")
 
 
 def _row(context: PageContext, toolchain: Toolchain) -> Row:
     status = toolchain.status()
     works = (
-        installing.standing(context.at, "toolchain", toolchain.name),
-        installing.standing(context.at, "verification", toolchain.name),
+        background.standing(context.at, "toolchain", toolchain.name),
+        background.standing(context.at, "verification", toolchain.name),
     )
     known = cache.known(_sizes(context.at), _identity(status))
     return Row(status, known["bytes"] if known else None, works)

@@ -1,4 +1,4 @@
-"""Installs what takes minutes: a process of its own does it, and tells in a folder how far it is, whoever looks.
+"""Does what takes minutes: a process of its own does it, and tells in a folder how far it is, whoever looks.
 
 It goes on when the server ends. It holds the folder's lock for as long as it lives, so nothing is begun twice, and a
 process that was killed is not taken for one that works.
@@ -9,12 +9,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,8 +26,10 @@ from oakmill.hub.state import Hub
 from oakmill.jobs.executors.local import environment_of
 from oakmill.settings import Settings, current
 
-Work = Literal["set", "toolchain", "verification"]
+Work = Literal["set", "toolchain", "verification", "import"]
 
+PROGRAM = "oakmill.hub.background"
+"""What installs and verifies; others call `carry_out` for themselves."""
 _STATE, _LOG, _LOCK = "state.json", "log.txt", "lock"
 _TOLD_SECONDS = 0.25
 _TAIL_BYTES = 16 << 10
@@ -63,8 +66,12 @@ class Standing:
         return 100 * self.done / self.total if self.total else None
 
 
-def begin(at: Hub, work: Work, name: str, settings: Settings | None = None) -> None:
+def begin(
+    at: Hub, work: Work, name: str, settings: Settings | None = None, *, told: str = "", program: str = PROGRAM
+) -> None:
     """Start it, with other settings than the hub's where these are given.
+
+    `told` is a line that it reads from its input, and that is kept nowhere; `program` the module that does it.
 
     Raises:
         Conflict: it is under way.
@@ -77,15 +84,15 @@ def begin(at: Hub, work: Work, name: str, settings: Settings | None = None) -> N
         (folder / _LOG).write_text("")
         _write(folder, Standing(time.time(), "starting"))
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "oakmill.web.installing", work, name, str(folder), str(handle)],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-P", "-m", program, work, name, str(folder), str(handle)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
             pass_fds=(handle,),
             start_new_session=True,
             env={**os.environ, **environment_of(settings or at.settings)},  # noqa: TID251 - our own settings, handed on
         )
-    threading.Thread(target=process.wait, daemon=True).start()
+    threading.Thread(target=process.communicate, args=(f"{told}\n".encode(),), daemon=True).start()
 
 
 def standing(at: Hub, work: Work, name: str) -> Standing | None:
@@ -103,8 +110,31 @@ def standing(at: Hub, work: Work, name: str) -> Standing | None:
     return found
 
 
+def under_way(at: Hub, work: Work) -> int:
+    """How many of this kind go on."""
+    names = [folder.name for folder in _home(at).glob(f"{work}-*")]
+    return sum(_is_held(_home(at) / name) for name in names)
+
+
+def forget(at: Hub, work: Work, *, older_than: float) -> None:
+    """Remove what is known of works that ended longer ago than so many seconds."""
+    for folder in _home(at).glob(f"{work}-*"):
+        with suppress(FileNotFoundError):
+            if time.time() - (folder / _STATE).stat().st_mtime > older_than and not _is_held(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_held(folder: Path) -> bool:
+    with _locked(folder) as handle:
+        return handle is None
+
+
+def _home(at: Hub) -> Path:
+    return at.settings.hub.absolute() / "installs"
+
+
 def _folder(at: Hub, work: Work, name: str) -> Path:
-    return at.settings.hub.absolute() / "installs" / f"{work}-{name.replace('/', '@')}"
+    return _home(at) / f"{work}-{name.replace('/', '@')}"
 
 
 @contextmanager
@@ -132,7 +162,7 @@ def _write(folder: Path, state: Standing) -> None:
     atomic_write(folder / _STATE, json.dumps(asdict(state)))
 
 
-class _Teller:
+class Teller:
     """Writes down what a work tells, a few times a second at most."""
 
     def __init__(self, folder: Path) -> None:
@@ -164,7 +194,7 @@ class _Teller:
         _write(self._folder, self.state)
 
 
-def _do(work: Work, name: str, teller: _Teller) -> None:
+def _do(work: Work, name: str, teller: Teller) -> None:
     if work == "set":
         from oakmill.calibration.datasets import install
 
@@ -180,19 +210,21 @@ def _do(work: Work, name: str, teller: _Teller) -> None:
         teller.state.seen = {key: str(value) for key, value in toolchain.verify().items()}
 
 
-def main(work: Work, name: str, folder: Path, lock: int) -> None:
-    """Do it, and tell how it ended."""
+def carry_out(folder: Path, lock: int, do: Callable[[Teller], None]) -> None:
+    """Do a work in the process that was started for it, and tell how it ended."""
     os.set_inheritable(lock, False)
-    teller = _Teller(folder)
+    teller = Teller(folder)
     try:
-        _do(work, name, teller)
+        do(teller)
         teller.end()
     except OakmillError as error:
         teller.end(error)
     except Exception as error:
         teller.end(OakmillError(f"{type(error).__name__}: {error}"))
         raise
+    finally:
+        os.close(lock)  # who saw the end may begin again, while this process goes
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]))  # type: ignore[arg-type]
+    carry_out(Path(sys.argv[3]), int(sys.argv[4]), lambda teller: _do(sys.argv[1], sys.argv[2], teller))  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Models of HubAI, by its own SDK."""
