@@ -32,3 +32,9 @@ def test_what_still_needs_a_compiler_is_noted() -> None:
     assert publish._not_compiled(found).startswith("No camera runs this file: no public package has a compiler")
     assert not publish._not_compiled({"passport": {"findings": []}})
     assert not publish._not_compiled({})
+
+
+def test_a_version_is_noted_as_clients_ask_for_it() -> None:
+    """OpenVINO out of an archive stands for its series, 2022.3; HubAI's clients call that 2022.3.0."""
+    words = {"rvc2/openvino-2022.3": "2022.3.0", "rvc2/openvino-2022.2.0": "2022.2.0", "rvc4/qairt-2.51": "2.51"}
+    assert {name: publish.version_of(name) for name in words} == words

@@ -260,6 +260,11 @@ def test_the_command_installs_lists_verifies_and_removes_it(
     assert next(row["state"] for row in listed if row["name"] == NAME) == "installed"
     assert "works; sdk 2.41.0, files 13" in run.invoke(command, ["verify", NAME]).output
     assert "removed" in run.invoke(command, ["remove", NAME]).output
+    own, asked = tmp_path / "mine.zip", len(service.asked)
+    own.write_bytes(service.data)
+    again = run.invoke(command, ["install", NAME, "--accept-licence", LICENCE, "--from", str(own)])
+    assert f"{NAME}: installed and verified" in again.output and "as at its first use" in again.output
+    assert len(service.asked) == asked
 
 
 # its Python
