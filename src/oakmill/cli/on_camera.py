@@ -75,7 +75,8 @@ def run(as_json: bool, verbose: bool, debug_bundle: Path | None, **values: Any) 
     """Run ARCHIVE on an attached camera: outputs as .npy files, and what it sees drawn into the images.
 
     With --images camera the camera's own sensor is looked through: what is seen is told as it comes and drawn into
-    the frames, and no outputs are written. A folder of that name is ./camera.
+    the frames, and no outputs are written. A folder of that name is ./camera. Where Oakmill is made no camera is
+    attached: this was tried with a stand-in.
     """
     with _attempt(values["file"], values["output"], as_json, verbose, debug_bundle) as (attempt, watch, _):
         from oakmill.conversion import on_camera

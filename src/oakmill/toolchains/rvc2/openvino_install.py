@@ -71,7 +71,7 @@ class OpenVino(Archived, Rvc2Toolchain):
         self.name = self.environment = f"{_PREFIX}{self.series}"
         self.what = (
             f"OpenVINO {self.series} with the MyriadX compiler, of the version that HubAI compiles with, out of an "
-            "archive that you name"
+            "archive that you name; none was tried where Oakmill is made, so it is installed only once it compiles here"
         )
         self.remedy = f"oakmill toolchains install {self.name}{' --from FILE_OR_URL' if self.needs_source else ''}"
         self._trial: Environment | None = None

@@ -60,7 +60,7 @@ class QairtSdk(Archived):
         self.name = f"{_PREFIX}{version}"
         self.what = (
             f"Qualcomm's SDK {version}, of the version on devices: its libraries, converter, quantizer and graph "
-            "preparation (more than 1 GB to download)"
+            "preparation (more than 1 GB to download); it was not tried where Oakmill is made"
         )
 
     @property
