@@ -70,7 +70,10 @@ class Agent:
 
     def _work(self, held: Claimed, cameras: Sequence[Camera]) -> None:
         platform = str(held.job.platform).upper()
-        camera = next(camera for camera in cameras if _is_free(camera) and camera.platform == platform)
+        camera = next((camera for camera in cameras if _is_free(camera) and camera.platform == platform), None)
+        if camera is None:  # a job for a camera that the hub was not told of
+            self._hub.agents.release(held)
+            return
         _log.info("%s %s on %s", held.job.kind, held.job.name, camera.words)
         try:
             device = Work(self._hub, self.name, held, camera).run()

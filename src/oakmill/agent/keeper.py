@@ -37,6 +37,7 @@ class Keeper:
         self._hub, self._agent, self._held = hub, agent, held
         self._told, self._lock, self._sending = Told(), threading.Lock(), threading.Lock()
         self._heard = self._said = time.monotonic()
+        self._pause = TELL_SECONDS
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
@@ -86,10 +87,12 @@ class Keeper:
             self._tell()
             if self.state is LeaseState.LOST or time.monotonic() - self._heard > self._held.lease_seconds:
                 raise Lost(subject=self._held.job.id)
+            if self._told.changed:
+                time.sleep(self._pause)
 
     def _run(self) -> None:
         while not self._stopped.wait(_LOOK_SECONDS) and self.state is not LeaseState.LOST:
-            pause = TELL_SECONDS if self._told.changed else self._held.beat_seconds
+            pause = self._pause if self._told.changed else self._held.beat_seconds
             if time.monotonic() - self._said >= pause:
                 self._tell()
 
@@ -102,13 +105,13 @@ class Keeper:
                 state = self._hub.agents.tell(self._held.job.id, word).state
             except (HubUnreachable, Unavailable, TooManyRequests):
                 self._told.changed = True
-                time.sleep(_LOOK_SECONDS)
+                self._pause = min(2 * self._pause, self._held.beat_seconds)
                 return
             except OakmillError:  # the job is gone, or the key is not in force any more
                 self.state = LeaseState.LOST
                 return
-            self._heard = self._said
-            if self.state is not LeaseState.LOST:
+            self._heard, self._pause = self._said, TELL_SECONDS
+            if self.state is not LeaseState.LOST and state in set(LeaseState):
                 self.state = LeaseState(state)
             with self._lock:
                 del self._told.lines[:count]

@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from oakmill.agent.child import PASSPORT
 from oakmill.agent.keeper import Cancelled, Keeper, Lost
 from oakmill.client import Hub, Instance
 from oakmill.devices import Camera
-from oakmill.errors import Conflict, LimitExceeded, NotFound, OakmillError
+from oakmill.errors import Conflict, LimitExceeded, NotFound, OakmillError, SpecError
 from oakmill.hub.wire_agents import Claimed
 from oakmill.jobs.kinds import PROVE
 from oakmill.jobs.on_camera import Measurement
@@ -22,8 +24,6 @@ from oakmill.jobs.supervise import Child, harmless_environment
 from oakmill.processes import sandbox
 from oakmill.processes.running import Running
 from oakmill.registry.states import Role
-
-_LARGEST_PASSPORT = 32 << 20
 
 
 class Work:
@@ -84,9 +84,7 @@ class Work:
 
     def _request(self, folder: Path) -> dict[str, Any]:
         """What the child is asked for, once all files are here."""
-        asked = Measurement.model_validate(
-            {name: self._held.job.spec[name] for name in Measurement.model_fields if name in self._held.job.spec}
-        )
+        asked = self._asked()
         instance = self._hub.instances.get(str(self._held.job.source_id))
         archive, *others = self._fetched(instance.id, folder / "file", "the file")
         source = None
@@ -103,6 +101,19 @@ class Work:
             "names": self._names(instance, others),
             "camera": self._camera.identifier or self._camera.name,
         }
+
+    def _asked(self) -> Measurement:
+        """How it is to be measured.
+
+        Raises:
+            SpecError: a hub of another version asks for what this one does not know.
+        """
+        spec = self._held.job.spec
+        try:
+            return Measurement.model_validate({name: spec[name] for name in Measurement.model_fields if name in spec})
+        except ValidationError as error:
+            said = f"The agent does not know what it is asked for: {error.errors()[0]['msg']}"
+            raise SpecError(said, remedy="Update the agent to the hub's version of Oakmill.") from None
 
     def _fetched(self, instance_id: str, folder: Path, words: str) -> list[Path]:
         self._keeper.add_line(f"fetching {words}", "note")
@@ -129,9 +140,10 @@ class Work:
         path = next((path for path in files if known.get(path.name) == Role.PASSPORT), None)
         if not self._held.held_out or path is None or len(instance.input_shape) > 1:
             return []
-        if path.stat().st_size > _LARGEST_PASSPORT:
+        try:
+            return [str(name) for name in json.loads(path.read_text())["images"]["names"]]
+        except (ValueError, KeyError, TypeError):  # it is none that can be read; the file is proved all the same
             return []
-        return [str(name) for name in json.loads(path.read_text()).get("images", {}).get("names", ())]
 
     def _measured(self, request: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
         """The child's last message; however it ends, nothing of it runs any more.

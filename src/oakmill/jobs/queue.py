@@ -25,6 +25,7 @@ from oakmill.registry.tables import Instance, InstanceStatus
 from oakmill.storage.database import moment
 
 WORKER_LOST = "The worker that ran it was lost, each of {attempts} times: it was ended from outside, or its machine."
+AGENT_LOST = "The agent that ran it was lost, each of {attempts} times: it was ended from outside, or its machine."
 UPLOAD_MISSING = "The upload that it waited for never came."
 AGAIN = "Try it again; the log says how far it came."
 
@@ -208,7 +209,8 @@ def _give_back(session: Session, lost: ColumnElement[bool]) -> list[str]:
     done = _end(session, and_(lost, Job.cancel_requested), JobStatus.CANCELLED)
     for attempts in session.scalars(select(Job.max_attempts).where(lost).distinct()).all():
         tried = and_(lost, Job.max_attempts == attempts, Job.attempt >= attempts)
-        done += _fail(session, tried, WORKER_LOST.format(attempts=attempts))
+        done += _fail(session, and_(tried, fair.of_workers()), WORKER_LOST.format(attempts=attempts))
+        done += _fail(session, tried, AGENT_LOST.format(attempts=attempts))
     again = update(Job).where(lost).values(status=JobStatus.QUEUED, progress={}, **_NOBODYS).returning(Job.id)
     back = list(session.scalars(again.execution_options(synchronize_session=False)))
     changed(session, *back)

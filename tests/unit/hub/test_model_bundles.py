@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from sqlalchemy import func, select
@@ -24,9 +24,9 @@ from oakmill.hub.wire_bundle import BundleTaken
 from oakmill.jobs import ingest
 from oakmill.registry import aliases, callers, datasets, instances, models, teams, variants
 from oakmill.registry.callers import Caller
-from oakmill.registry.tables import Alias, Dataset, Instance, InstanceFile, Model, Team, Variant, Version
+from oakmill.registry.tables import Alias, Dataset, Instance, InstanceFile, Model, Role, Team, Variant, Version
 from oakmill.settings import Settings
-from oakmill.spec.bundle import FILES, MANIFEST
+from oakmill.spec.bundle import FILES, MANIFEST, FileRole
 from oakmill.spec.bundle_file import opened
 from tests.conftest import PROJECT
 from tests.conversion.makers import conv_model
@@ -276,3 +276,8 @@ def test_a_hub_that_is_killed_meanwhile_shows_nothing_half_made(where: str, bund
         assert list((at.settings.hub / "blobs").glob("*/*/*"))
         assert take(at, caller, bundle).models[0].state == "new"
         assert count(at, *EVERYTHING) == [1, 1, 2, 2, 2, 1, 1]
+
+
+def test_every_role_of_a_file_is_bundled_or_left_out() -> None:
+    """A file measured on a camera had a role that bundles did not know, and its model could not be bundled."""
+    assert set(Role) == set(get_args(FileRole)) | making.LEFT_OUT

@@ -169,3 +169,16 @@ def test_places_in_the_queue_are_among_those_that_wait_for_the_same(hub: Hub) ->
     with hub.db.reading() as session:
         jobs = [hub.job(f"aij_{number}") for number in range(1, 6)]
         assert [estimates.position(session, job) for job in jobs] == [1, 1, 1, 2, 2]
+
+
+def test_a_lost_agent_is_called_one(hub: Hub) -> None:
+    hub.add_job(kind="prove", max_attempts=1)
+    hub.add_job(max_attempts=1)
+    with hub.db.session() as session:
+        assert queue.claim_on_camera(session, "agent", PAST, ("rvc2",)) is not None
+    claim(hub, lease=PAST)
+    with hub.db.session() as session:
+        queue.expire(session)
+    assert [hub.job(name).error for name in ("aij_1", "aij_2")] == [
+        queue.AGENT_LOST.format(attempts=1), queue.WORKER_LOST.format(attempts=1),
+    ]  # fmt: skip

@@ -39,7 +39,7 @@ from oakmill.spec.bundle import (
 )
 from oakmill.storage.database import now
 
-_LEFT_OUT = frozenset({Role.DEBUG_BUNDLE})
+LEFT_OUT = frozenset({Role.DEBUG_BUNDLE, Role.MEASURED, Role.MEASURED_PAGE})
 _OF_MODEL = ("name", "slug", "summary", "card", "license", "architecture", "links", "is_yolo", "created")
 _OF_VERSION = ("version", "changelog", "repository_url", "commit_hash", "domain", "created")
 _OF_INSTANCE = (
@@ -209,7 +209,7 @@ def _instance(row: Instance, there: set[str], sets: _Sets) -> BundledInstance:
     files = tuple(
         BundledFile(name=file.name, role=file.role, sha256=file.sha256, size=file.size)
         for file in row.files
-        if file.role not in _LEFT_OUT
+        if file.role not in LEFT_OUT
     )
     return BundledInstance(
         **{name: getattr(row, name) for name in _OF_INSTANCE},
