@@ -165,6 +165,10 @@ def test_a_proof_is_read_by_its_schema_and_its_page_is_made_here(world: World) -
         {"measured_on": {**PASSPORT["measured_on"], "device": {**DEVICE, "platform": "RVC2"}}},  # type: ignore[dict-item]
         {"measured_on": {**PASSPORT["measured_on"], "device": {**DEVICE, "product": "x" * 300}}},  # type: ignore[dict-item]
         {"thumbnails": {"0.png": "https://elsewhere.example/x.png"}},
+        {"platform": "rvc2"},
+        {"measured_on": {**PASSPORT["measured_on"], "speed": {**FIGURES, "fps": float("nan")}}},  # type: ignore[dict-item]
+        {"measured_on": {**PASSPORT["measured_on"], "speed": {**FIGURES, "frames": -(10**30)}}},  # type: ignore[dict-item]
+        {"measured_on": {**PASSPORT["measured_on"], "speed": {**FIGURES, "device": {**DEVICE, "product": "x" * 300}}}},  # type: ignore[dict-item]
     ],
 )
 def test_what_is_no_passport_of_such_a_camera_is_refused(world: World, change: dict[str, Any]) -> None:
@@ -177,6 +181,16 @@ def test_what_is_no_passport_of_such_a_camera_is_refused(world: World, change: d
     failure = {"code": answer.json()["code"], "message": answer.json()["detail"]}
     assert post(world, f"/jobs/{job_id}/end", token=token, failure=failure).status_code == 204
     assert job(world, job_id)["failure"]["code"] == "SourceError"
+
+
+@pytest.mark.parametrize("moment", ["2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_that_no_database_holds_is_refused(world: World, moment: str) -> None:
+    """A line of a log without a zone, or out of all years in UTC, was an error of the hub's own; so was a key's end."""
+    job_id = asked(world)
+    answer = told(world, job_id, claimed(world)["token"], lines=[{"text": "x", "at": moment}])
+    assert answer.status_code == 422 and "lines.0.at" in answer.json()["detail"]
+    answer = post(world, "/keys", "Ours admin", name="k", scopes=["read"], expires=moment)
+    assert answer.status_code == 422 and "expires" in answer.json()["detail"]
 
 
 def test_a_proof_beyond_all_measure_is_refused_before_it_is_sent(world: World) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Path, Request, Response
@@ -21,6 +20,7 @@ from oakmill.hub.wire_agents import Agent, Camera, Claimed, Standing
 from oakmill.jobs import agents as roster
 from oakmill.jobs.on_camera import Measurement
 from oakmill.jobs.told import Line
+from oakmill.moments import Moment
 
 routes = router("agents")
 
@@ -28,7 +28,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$"
 Name = Annotated[str, Path(pattern=NAME, description="What the agent calls itself.")]
 Token = Annotated[str, Field(max_length=64, description="With which the job was claimed.")]
 Short = Annotated[str, Field(max_length=255)]
-Number = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=0, le=measurements.LARGEST_NUMBER, allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -88,7 +88,7 @@ class LineIn(Body):
     text: Annotated[str, Field(max_length=4000)]
     stage: Annotated[str, Field(max_length=16)] = ""
     kind: Literal["log", "note", "warning", "started", "finished", "error"] = "log"
-    at: datetime
+    at: Moment
 
 
 class WordIn(Body):

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Query
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from oakmill.api import answers
 from oakmill.api.bodies import Body, Text
 from oakmill.hub.auth import Admin, Reading, Writing
 from oakmill.hub.routing import Id, router
 from oakmill.hub.wire import Answer, Key, Listed, NewKey
+from oakmill.moments import Moment
 from oakmill.registry import audit, keys
 from oakmill.registry.callers import Scope
 from oakmill.registry.tables import Team
@@ -26,7 +27,7 @@ class KeyIn(Body):
     name: Text
     scopes: list[Scope] = Field(min_length=1, max_length=3)
     model_id: Annotated[str, Field(max_length=64)] | None = Field(None, description="The one model that it is for.")
-    expires: AwareDatetime | None = None
+    expires: Moment | None = None
 
 
 class AuditOut(Answer):

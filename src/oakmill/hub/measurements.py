@@ -7,22 +7,20 @@ made anew of its numbers, and its page is made here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from jinja2 import TemplateError
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from oakmill.conversion.passport import page, report
+from oakmill.conversion.passport import page
 from oakmill.conversion.passport.headline import headline
 from oakmill.conversion.passport.report import Passport
 from oakmill.devices import Benchmark, Identity
 from oakmill.errors import Conflict, SourceError, TooLarge
-from oakmill.hub import agents, jobs
+from oakmill.hub import agents, jobs, passports_read
 from oakmill.hub.state import Hub
 from oakmill.jobs import on_camera
 from oakmill.jobs.kinds import BENCHMARK, PROVE
@@ -35,10 +33,11 @@ from oakmill.storage.blobs import Stored
 
 LARGEST = 32 << 20
 """Bytes of a passport's document."""
+LARGEST_NUMBER = 1e9
+"""Of what a camera's speed is told by: frames, seconds, milliseconds."""
 _REASONS, _LONGEST = 5, 255
 _LISTED = 1 << 20
 """Characters of a passport that a job's row holds: jobs are listed by the hundred."""
-_UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError, TemplateError)
 _REMEDY = "Update the agent to the hub's version of Oakmill."
 
 
@@ -129,33 +128,41 @@ def _document(at: Hub, stored: Stored) -> Passport:
         SourceError: it is none, or of no camera.
     """
     require_small(stored.size, "the passport")
-    with _readable():
-        found = report.read(json.loads(b"".join(at.blobs.stream(stored.sha256))))
+    with passports_read.readable(_unreadable):
+        found = passports_read.parsed(b"".join(at.blobs.stream(stored.sha256)))
     if found.measured_on is None or not any(check.name == found.measured_on.check for check in found.checks):
         raise SourceError("The passport says of no camera what it measured.", subject="passport", remedy=_REMEDY)
     return replace(found, vendor_reader={}, calibration={})
 
 
-@contextmanager
-def _readable() -> Iterator[None]:
-    """A document of somebody else's may fit the schema, and still lack what its numbers are made of.
-
-    Raises:
-        SourceError: it does.
-    """
-    try:
-        yield
-    except _UNREADABLE as error:
-        said = f"What the agent sent is no accuracy passport: {type(error).__name__}: {str(error)[:200]}"
-        raise SourceError(said, subject="passport", remedy=_REMEDY) from None
+def _unreadable(why: str) -> SourceError:
+    return SourceError(f"What the agent sent is no accuracy passport: {why}", subject="passport", remedy=_REMEDY)
 
 
 def _require_platform(job: Job, device: Identity) -> None:
     if any(len(word) > _LONGEST for word in device.as_dict().values()):
         raise SourceError("The camera's name is too long.", subject=job.id, remedy=_REMEDY)
-    if device.platform.lower() != job.platform:
+    _require_same(job, device.platform)
+
+
+def _require_same(job: Job, platform: str) -> None:
+    if platform.lower() != job.platform:
         wanted = str(job.platform).upper()
-        raise SourceError(f"It was measured on {device.platform}, and is for {wanted}.", subject=job.id)
+        raise SourceError(f"It was measured on {platform[:_LONGEST]}, and is for {wanted}.", subject=job.id)
+
+
+def _require_speed(found: Passport) -> None:
+    """That the speed is the same camera's, and made of numbers such as a benchmark has.
+
+    Raises:
+        SourceError: it is not.
+    """
+    on = found.measured_on
+    if on is None or on.speed is None:
+        return
+    numbers = (on.speed.fps, on.speed.latency_ms, on.speed.latency_p95_ms, on.speed.frames, on.speed.seconds)
+    if on.speed.device != on.device or not all(0 <= number <= LARGEST_NUMBER for number in numbers):
+        raise SourceError("The passport's speed is none that its camera has.", subject="passport", remedy=_REMEDY)
 
 
 @dataclass(frozen=True)
@@ -168,12 +175,14 @@ class _Made:
 
 
 def _made(job: Job, name: str, sha256: str, found: Passport) -> _Made:
-    """All that is kept. Raises: SourceError: as `_readable` and `_require_platform`."""
+    """All that is kept. Raises: SourceError: it cannot be shown; or as `_require_platform` and `_require_speed`."""
     on = found.measured_on
     assert on is not None
     _require_platform(job, on.device)
+    _require_same(job, found.platform)
+    _require_speed(found)
     stem = name.replace("/", "_")
-    with _readable():
+    with passports_read.readable(_unreadable):
         measured = _facts(job, sha256, found)
         shown = {key: value for key, value in found.as_dict().items() if key != "layers"}
         drawn = page.render(found, {"name": name, "camera": on.device.words})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypedDict, Unpack
@@ -21,6 +21,7 @@ from oakmill.registry.words import License, Task
 from oakmill.storage.database import now
 
 LONGEST_CARD = 200_000
+LONGEST_LINK = 2_000
 _TAIL = 8
 _AT_ONCE = 50
 
@@ -232,7 +233,21 @@ def checked_card(card: Card) -> dict[str, Any]:
             raise SpecError(f"The {key} has {len(checked[key])} characters; it takes {limit}.", subject=key)
     for key in {"tasks", "tags", "links"} & checked.keys():
         checked[key] = list(checked[key])
+    if "links" in checked:
+        checked["links"] = [_link(item) for item in checked["links"]]
     return checked
+
+
+def _link(said: Mapping[str, str]) -> dict[str, str]:
+    """An address and its words, which pages and others' clients read."""
+    address = said.get("link")
+    if not address or said.keys() - {"name", "link"} or max(map(len, said.values())) > LONGEST_LINK:
+        raise SpecError(
+            "A link has a name and an address.",
+            subject="links",
+            remedy=f'Give {{"name": ..., "link": ...}}, of {LONGEST_LINK} characters at most each.',
+        )
+    return {"name": said.get("name") or address, "link": address}
 
 
 def _require_known(key: str, given: Iterable[str], known: Sequence[str]) -> None:

@@ -6,13 +6,14 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, literal, select, tuple_, union_all
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from oakmill.errors import SpecError
+from oakmill.moments import in_utc
 from oakmill.registry.access import Kind
 from oakmill.storage.database import UtcDateTime
 
@@ -85,7 +86,7 @@ class Order:
 
     def _typed(self, value: Any) -> Any:
         if isinstance(self.column.type, UtcDateTime):
-            return datetime.fromisoformat(value).astimezone(UTC)
+            return in_utc(datetime.fromisoformat(value))
         kind = self.column.type.python_type
         if type(value) is not kind or (kind is int and abs(value) >= 2**31):
             raise TypeError(f"{value!r} is no {kind}")

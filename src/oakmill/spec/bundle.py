@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+
+from oakmill.moments import Moment
 
 ENDING = ".oakbundle"
 FORMAT: Literal["oakmill-bundle"] = "oakmill-bundle"
@@ -18,6 +20,9 @@ VERSION: Literal[1] = 1
 MANIFEST = "manifest.json"
 FILES = "files/"
 LARGEST_MANIFEST = 64 << 20
+LARGEST_MODEL, LARGEST_BUNDLE = 5_000, 20_000
+"""Parts of a model, and of all: versions, aliases, instances and files. All of a model come in at once, and as long as
+that takes a hub on SQLite writes nothing else."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Size = Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -65,7 +70,7 @@ class BundledInstance(_Part):
     heads: Annotated[tuple[dict[str, Any], ...], Field(max_length=1000)] = ()
     tags: _Tags = ()
     yolo_version: Annotated[str, Field(max_length=32)] | None = None
-    created: AwareDatetime
+    created: Moment
     files: Annotated[tuple[BundledFile, ...], Field(min_length=1, max_length=10_000)]
 
     @property
@@ -83,7 +88,7 @@ class BundledVersion(_Part):
     commit_hash: _Word | None = None
     domain: Annotated[str, Field(max_length=32)] | None = None
     tags: _Tags = ()
-    created: AwareDatetime
+    created: Moment
     aliases: Annotated[tuple[Annotated[str, Field(max_length=32)], ...], Field(max_length=1000)] = ()
     instances: Annotated[tuple[BundledInstance, ...], Field(min_length=1, max_length=10_000)]
 
@@ -110,7 +115,7 @@ class BundledModel(_Part):
     tags: _Tags = ()
     links: Annotated[tuple[dict[str, str], ...], Field(max_length=100)] = ()
     is_yolo: bool = False
-    created: AwareDatetime
+    created: Moment
     variants: Annotated[tuple[BundledVariant, ...], Field(min_length=1, max_length=10_000)]
 
     def versions(self) -> Iterator[tuple[BundledVariant, BundledVersion]]:
@@ -123,6 +128,12 @@ class BundledModel(_Part):
         """All instances."""
         for _, version in self.versions():
             yield from version.instances
+
+    @property
+    def parts(self) -> int:
+        """How many versions, aliases, instances and files it has."""
+        versions = sum(1 + len(version.aliases) for _, version in self.versions())
+        return versions + sum(1 + len(instance.files) for instance in self.instances())
 
     def files(self) -> dict[str, int]:
         """The sizes of its files by their sha256."""
@@ -166,7 +177,7 @@ class Manifest(_Part):
 
     format: Literal["oakmill-bundle"] = FORMAT
     version: Literal[1] = VERSION
-    made: AwareDatetime
+    made: Moment
     by: _Text = Field("", description="Who made it: a user, or else a key.")
     hub: BundledFrom
     models: Annotated[tuple[BundledModel, ...], Field(min_length=1, max_length=10_000)]
@@ -177,6 +188,18 @@ class Manifest(_Part):
         """The sizes of all files that models and calibration sets name, by their sha256."""
         sets = {item.sha256: item.size for item in self.datasets}
         return {sha256: size for model in self.models for sha256, size in model.files().items()} | sets
+
+    def excess(self) -> str:
+        """In a sentence, what there is more of than a hub takes in; empty where it takes all."""
+        parts = {model.slug: model.parts for model in self.models}
+        if large := [slug for slug, count in parts.items() if count > LARGEST_MODEL]:
+            of = f"the model {large[0]!r} has {parts[large[0]]}"
+            return f"{of} versions, aliases, instances and files together, and {LARGEST_MODEL} can be taken in"
+        if (count := sum(parts.values())) > LARGEST_BUNDLE:
+            return (
+                f"its models have {count} versions, aliases, instances and files, and {LARGEST_BUNDLE} can be taken in"
+            )
+        return ""
 
     def as_bytes(self) -> bytes:
         """The manifest as it stands in the bundle."""

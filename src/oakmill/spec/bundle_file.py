@@ -177,6 +177,8 @@ def _check_manifest(manifest: Manifest, name: str) -> None:
     """What no shape says: each instance has one model, parents are there before nothing is its own, files agree."""
     if manifest.named() != manifest.files:
         raise _bad(name, f"its {MANIFEST} does not list the files that its models name, and no others")
+    if excess := manifest.excess():
+        raise _bad(name, excess)
     for model in manifest.models:
         parents = {instance.id: instance.parent for instance in model.instances()}
         if len(parents) != sum(1 for _ in model.instances()):

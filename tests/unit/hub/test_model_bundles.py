@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -181,6 +182,23 @@ LIES: dict[str, tuple[Change, type[OakmillError], str]] = {
     "an alias that is none": (
         lambda plain, files: variant_of(plain)["versions"][1].update(aliases=["Prod!"]), BadBundle, "no name of an"
     ),
+    "a passport with half a character": (
+        beside("passport", json.dumps(
+            {"passport_version": 3, "platform": "\ud800", "images": {"source": "x"}, "checks": []}
+        ).encode()),
+        BadBundle, "its passport is none",
+    ),
+    "a link without an address": (
+        lambda plain, files: plain["models"][0].update(links=[{"a": "b"}]), BadBundle, "a name and an address"
+    ),
+    "a file that is a folder": (
+        lambda plain, files: [beside("part", b"x", name)(plain, files) for name in ("a", "a.part/b", "a/c")],
+        BadBundle, "'a.part' is a file and a folder",
+    ),
+    "a moment before all years": (
+        lambda plain, files: of_instances(plain)[-1].update(created="0001-01-01T00:00:00+14:00"),
+        BadBundle, "outside the years",
+    ),
     "a licence that is none": (
         lambda plain, files: plain["models"][0].update(license="mine"), BadBundle, "license cannot be 'mine'"
     ),
@@ -281,3 +299,24 @@ def test_a_hub_that_is_killed_meanwhile_shows_nothing_half_made(where: str, bund
 def test_every_role_of_a_file_is_bundled_or_left_out() -> None:
     """A file measured on a camera had a role that bundles did not know, and its model could not be bundled."""
     assert set(Role) == set(get_args(FileRole)) | making.LEFT_OUT
+
+
+def test_more_than_a_hub_takes_in_at_once_is_told_on_both_sides(
+    bundle: Path, elsewhere: tuple[Hub, Caller], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model comes in in one transaction: one of thousands of instances kept all other writers of SQLite waiting for
+    longer than they wait. And names were compared each with each other: ten thousand of them took a minute."""
+    at, caller = elsewhere
+    many = [f"{number}" for number in range(4000)]
+    path = changed(bundle, tmp_path, lambda plain, files: [beside("part", b"x", name)(plain, files) for name in many])
+    began = time.process_time()
+    with opened(path) as found, at.db.reading() as session:
+        assert taking.preview(session, caller, found).models[0].coming == 2
+    assert time.process_time() - began < 5
+    monkeypatch.setattr("oakmill.spec.bundle.LARGEST_MODEL", 4000)
+    with pytest.raises(BadBundle, match="has 4007 versions, aliases, instances and files"), opened(path):
+        pass
+    monkeypatch.setattr("oakmill.spec.bundle.LARGEST_BUNDLE", 6)
+    origin, caller = opened_hub(bundle.parent)
+    with closing(origin), origin.db.reading() as session, pytest.raises(TooLarge, match="its models have 7"):
+        making.manifest(session, caller, origin, ["gate-net"])

@@ -24,11 +24,26 @@ def test_a_name_is_taken_within_a_team_and_free_in_another(session: Session, peo
 
 
 @pytest.mark.parametrize(
-    "card", [{"license": "WTFPL"}, {"tasks": ["FLYING"]}, {"visibility": "secret"}, {"summary": "x" * 256}]
+    "card",
+    [
+        {"license": "WTFPL"},
+        {"tasks": ["FLYING"]},
+        {"visibility": "secret"},
+        {"summary": "x" * 256},
+        {"links": [{"a": "b"}]},
+        {"links": [{"name": "nowhere", "link": ""}]},
+        {"links": [{"link": "https://" + "x" * 2000}]},
+    ],
 )
 def test_a_card_takes_words_that_are_known(session: Session, people: People, card: models.Card) -> None:
     with pytest.raises(SpecError):
         models.create(session, people.mine, name="My Net", **card)
+
+
+def test_a_link_without_words_is_called_as_it_is(session: Session, people: People) -> None:
+    """The API took any two texts for a link, and the page of the model, which reads its address, was an error then."""
+    model = models.create(session, people.mine, name="My Net", links=[{"link": "https://a.b"}])
+    assert model.links == [{"name": "https://a.b", "link": "https://a.b"}]
 
 
 def test_a_card_changes_and_the_log_says_who_did_it(session: Session, people: People) -> None:

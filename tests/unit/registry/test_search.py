@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -63,8 +65,21 @@ def test_a_page_goes_on_rightly_while_rows_come_and_go(session: Session, people:
 def test_a_cursor_of_another_list_or_a_broken_one_is_refused(
     session: Session, people: People, twelve: list[Model]
 ) -> None:
+    """A moment that UTC does not have was an error of the hub's own."""
     cursor = search.models(session, people.mine, Query(limit=1)).next_cursor
-    broken = ["", "x", "ö", "W10", "MTI", "bnVsbA", str(cursor)[:-4], "A" * 5000]
+    plain = base64.urlsafe_b64decode(str(cursor) + "==")
+    early = re.sub(rb"\d{4}-[^\"]*", b"0001-01-01T00:00:00+14:00", plain)
+    broken = [
+        "",
+        "x",
+        "ö",
+        "W10",
+        "MTI",
+        "bnVsbA",
+        str(cursor)[:-4],
+        "A" * 5000,
+        base64.urlsafe_b64encode(early).decode(),
+    ]
     for query in [
         Query(cursor=cursor, sort="name"),
         Query(cursor=cursor, descending=False),

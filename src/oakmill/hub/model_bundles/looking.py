@@ -6,15 +6,15 @@ reads them after a job, which trusts neither.
 
 from __future__ import annotations
 
-import json
 import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from oakmill.conversion.passport import report
+from oakmill.conversion.passport import page
 from oakmill.conversion.passport.report import Passport
 from oakmill.errors import BadBundle, NotAModel
+from oakmill.hub import passports_read
 from oakmill.hub.state import Hub
 from oakmill.jobs import ingest, publish
 from oakmill.registry.instances import Facts
@@ -94,10 +94,10 @@ def _passport(at: Hub, instance: BundledInstance) -> Passport | None:
         return None
     if file.size > _LARGEST_PASSPORT:
         raise _bad(instance, f"its passport has {file.size >> 20} MB")
-    try:
-        return report.read(json.loads(b"".join(at.blobs.stream(file.sha256))))
-    except (ValueError, RecursionError) as error:
-        raise _bad(instance, "its passport is none that can be read") from error
+    with passports_read.readable(lambda why: _bad(instance, f"its passport is none that can be read: {why}")):
+        found = passports_read.parsed(b"".join(at.blobs.stream(file.sha256)))
+        page.render(found, {"name": instance.name})
+        return found
 
 
 def _check_face(at: Hub, instance: BundledInstance) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from oakmill import __version__
-from oakmill.errors import BlobDamaged, NotFound, SpecError
+from oakmill.errors import BlobDamaged, NotFound, SpecError, TooLarge
 from oakmill.hub import bundles, evidence
 from oakmill.hub.state import Hub
 from oakmill.registry import audit, datasets, resolve, variants
@@ -58,6 +58,7 @@ def manifest(
         NotFound: there is no such model that the caller sees, or nothing of it is complete.
         SpecError: an address is none of a whole model, or two models have one name.
         NoKey: no key was given.
+        TooLarge: no hub would take in so much.
     """
     caller.require("read")
     rows = {row.id: row for row in (_model(session, caller, address) for address in addresses)}
@@ -71,6 +72,10 @@ def manifest(
         made=now(), by=(caller.user_name or caller.key_name)[:255], hub=own, models=models, datasets=sets.bundled,
         files={},
     )  # fmt: skip
+    if excess := made.excess():
+        raise TooLarge(
+            f"There would be too much in the bundle: {excess}.", remedy="Make several, or delete old versions."
+        )
     return made.model_copy(update={"files": dict(sorted(made.named().items()))})
 
 

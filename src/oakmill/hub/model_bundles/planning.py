@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -162,9 +163,9 @@ def _require_words(model: BundledModel) -> None:
 
 def _require_file_names(instance: BundledInstance) -> None:
     names = [checked_file_name(file.name) for file in instance.files]
-    for name in names:
-        if any(other.startswith(f"{name}/") for other in names):
-            raise SpecError(f"{name!r} is a file and a folder.")
+    for above, below in pairwise(sorted(name.split("/") for name in names)):
+        if below[: len(above)] == above:
+            raise SpecError(f"{'/'.join(above)!r} is a file and a folder.")
 
 
 def _require_once(model: BundledModel) -> None:
