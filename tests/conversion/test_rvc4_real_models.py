@@ -35,7 +35,7 @@ MODELS = {
 }
 SQUEEZENET = InputSpec(name="data_0", mean_values=(104, 117, 123), encoding_from="BGR", encoding_to="BGR")
 YOLOX = InputSpec(name="images", encoding_from="BGR", encoding_to="BGR")
-EMULATED = 20
+EMULATED = 8
 FEW = 40
 Outputs = Mapping[str, NDArray[Any]]
 
@@ -59,7 +59,7 @@ def photos(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return folder, [there[index] for index in order[250:]]
 
 
-SLOW = ("person_detector_yolox_192",)
+SLOW = ("person_detector_yolox_192", "ultraface_rfb_320")
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in MODELS])

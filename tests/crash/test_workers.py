@@ -103,21 +103,12 @@ def test_a_worker_frozen_past_its_lease_and_woken_cannot_overwrite(hub: Hub) -> 
 
 
 @ON_ONE
-def test_cancelled_while_queued(hub: Hub) -> None:
-    job = hub.ask()
-    hub.cancel(job)
-    assert hub.job(job).status == JobStatus.CANCELLED
-    assert result_of(hub, job)[0].status == InstanceStatus.FAILED
+def test_cancelled_while_queued_it_never_runs_and_while_running_its_whole_tree_ends(hub: Hub) -> None:
+    job, queued, other = hub.ask(), hub.ask(spec=blob(5)), hub.ask(spec=blob(6))
+    hub.cancel(queued)
+    assert hub.job(queued).status == JobStatus.CANCELLED
+    assert result_of(hub, queued)[0].status == InstanceStatus.FAILED
     hub.worker()
-    other = hub.ask(spec=blob(5))
-    assert hub.ended(other).status == JobStatus.SUCCEEDED
-    assert hub.job(job).attempt == 0
-
-
-@ON_ONE
-def test_cancelled_while_running_ends_the_whole_tree(hub: Hub) -> None:
-    hub.worker()
-    job = hub.ask()
     hub.compiling(job)
     assert eventually(lambda: len(hub.processes(job)) > 1)
     began = time.monotonic()
@@ -129,6 +120,8 @@ def test_cancelled_while_running_ends_the_whole_tree(hub: Hub) -> None:
     assert done.stages[-1]["status"] == "failed"
     assert eventually(lambda: not (hub.settings.hub / "work" / job.id).exists())
     assert result_of(hub, job)[0].status == InstanceStatus.FAILED
+    assert hub.ended(other).status == JobStatus.SUCCEEDED
+    assert hub.job(queued).attempt == 0
 
 
 @FIRST_ON_POSTGRES
@@ -171,19 +164,15 @@ def test_a_job_whose_failure_cannot_be_explained_ends_all_the_same(hub: Hub) -> 
 
 
 @ON_ONE
-@pytest.mark.parametrize(
-    ("limits", "words"),
-    [({"memory_mb": 300}, "needed more than 300 MB"), ({"seconds": 5}, "not done after 5 s")],
-    ids=["memory", "time"],
-)
-def test_a_job_beyond_its_limits_says_which(hub: Hub, limits: dict[str, int], words: str) -> None:
+def test_a_job_beyond_its_limits_says_which(hub: Hub) -> None:
     hub.worker()
-    job = hub.ask(limits=limits, spec=Rvc2Spec(max_verification_images=2))
-    done = hub.ended(job)
-    assert done.status == JobStatus.FAILED
-    assert done.error and words in done.error
-    assert done.failure and done.failure["remedies"]
-    assert eventually(lambda: not hub.processes(job))
+    for limits, words in (({"memory_mb": 300}, "needed more than 300 MB"), ({"seconds": 5}, "not done after 5 s")):
+        job = hub.ask(limits=limits, spec=Rvc2Spec(max_verification_images=2))
+        done = hub.ended(job)
+        assert done.status == JobStatus.FAILED
+        assert done.error and words in done.error
+        assert done.failure and done.failure["remedies"]
+        assert eventually(lambda job=job: not hub.processes(job))
 
 
 CLAIMERS = """
