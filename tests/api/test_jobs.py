@@ -11,7 +11,7 @@ from oakmill.jobs import job_log, queue
 from oakmill.jobs.job_log import Line
 from oakmill.jobs.tables import Job, JobStatus
 from oakmill.registry.tables import Instance
-from tests.api.conftest import API, World
+from tests.api.conftest import API, PATIENCE, World
 
 
 def add_jobs(world: World, count: int, status: JobStatus = JobStatus.QUEUED) -> list[str]:
@@ -70,7 +70,7 @@ def test_a_line_is_streamed_when_it_is_written(world: World) -> None:
     time.sleep(1)
     say(world, job_id, "live")
     end(world, job_id)
-    listener.join(10)
+    listener.join(PATIENCE)
     assert [data["text"] for kind, _, data in found if kind == "line"] == ["live"]
     assert [data["status"] for kind, _, data in found if kind == "job"] == ["queued", "failed"]
 
@@ -82,7 +82,7 @@ def test_streams_end_when_the_hub_does_and_say_no_end(world: World) -> None:
     listener.start()
     time.sleep(1)
     world.hub.ending.set()
-    listener.join(5)
+    listener.join(PATIENCE)
     assert not listener.is_alive()
     assert "end" not in [kind for kind, _, _ in found]
 

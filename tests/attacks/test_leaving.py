@@ -149,7 +149,7 @@ def test_who_only_reads_waits_for_no_writer(hub: ServedHub, somebody: Somebody, 
             took = time.monotonic() - began
             writer.execute("rollback")
         assert took < 4
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not {key["id"]: key["last_used"] for key in admin.get("keys").json()["items"]}[fresh["id"]]:
             assert time.monotonic() < deadline, "its use was never noted"
             time.sleep(0.2)
@@ -191,7 +191,7 @@ def test_what_was_let_in_refused_and_taken_is_in_the_audit_log(hub: ServedHub, s
         somebody.revoke()
         assert client.get("models").status_code == 401
     wanted = {"session.begin", "session.end", "file.download", "key.refused"}
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     found: set[str] = set()
     with hub.client() as admin:
         while not wanted <= found and time.monotonic() < deadline:

@@ -16,7 +16,7 @@ from oakmill.spec import Rvc2Spec
 from tests.client.conftest import Shell, Wire, heavy_model
 from tests.conversion.makers import conv_model, saved
 from tests.crash.conftest import source_file
-from tests.hub_servers import ServedHub
+from tests.hub_servers import PATIENCE, ServedHub
 
 SMALL = Rvc2Spec(blob=True, number_of_shaves=4)
 
@@ -184,10 +184,10 @@ def test_a_restart_of_the_hub_is_waited_out(serving: ServedHub, hub: Hub, tmp_pa
 
     waiting = threading.Thread(target=lambda: done.append(hub.jobs.wait(job, watch)))
     waiting.start()
-    assert running.wait(60)
+    assert running.wait(PATIENCE)
     serving.end()
     serving.start()
-    waiting.join(120)
+    waiting.join(PATIENCE)
     assert [found.status for found in done] == ["succeeded"]
     numbers = [item.number for item in told if isinstance(item, Line)]
     assert numbers == list(range(1, len(numbers) + 1))

@@ -67,7 +67,7 @@ def begin(variables: dict[str, str], server: OpenImages, pictures: int) -> subpr
         text=True,
         env=variables,
     )
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while server.pictures_asked() < pictures and time.monotonic() < end:
         time.sleep(0.01)
     assert process.poll() is None, process.communicate()
@@ -130,7 +130,7 @@ def test_ctrl_c_ends_an_installation_at_once(
     process = begin(variables, server, 100)
     began = time.monotonic()
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 130, errors
     assert time.monotonic() - began < 60
     assert "Traceback" not in errors

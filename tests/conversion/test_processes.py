@@ -109,7 +109,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
 def test_ctrl_c_ends_the_whole_tree_and_leaves_nothing(running: Running, number: signal.Signals) -> None:
     tools = running.tools()
     running.process.send_signal(number)
-    _, errors = running.process.communicate(timeout=60)
+    _, errors = running.process.communicate(timeout=240)
     assert running.process.returncode == 130
     assert "interrupted" in errors
     assert eventually(lambda: not any(map(is_alive, tools)))
@@ -121,7 +121,7 @@ def test_a_killed_conversion_takes_its_tools_along_and_shows_no_result(running: 
     """kill -9: temporary files may stay, but no process, and nothing in the output folder that looks finished."""
     tools = running.tools()
     running.process.kill()
-    running.process.wait(timeout=60)
+    running.process.wait(timeout=240)
     assert eventually(lambda: not any(map(is_alive, tools)))
     assert not [path for path in running.out.iterdir() if not path.name.startswith(".oakmill-")]
 
@@ -129,7 +129,7 @@ def test_a_killed_conversion_takes_its_tools_along_and_shows_no_result(running: 
 def test_a_killed_tool_is_told_as_such(running: Running) -> None:
     for pid in running.compilers():
         os.kill(pid, signal.SIGKILL)
-    output, errors = running.process.communicate(timeout=30)
+    output, errors = running.process.communicate(timeout=240)
     answer = read_answer(running.process.returncode, output, errors)
     assert (answer.exit_code, answer.error["code"]) == (7, "ToolKilled")
     assert "signal 9 (SIGKILL)" in answer.error["message"]
@@ -151,7 +151,7 @@ def test_two_conversions_into_one_folder_at_once(tmp_path: Path) -> None:
     ]
     answers = []
     for process in processes:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=240)
         answers.append(read_answer(process.returncode, output, errors))
     assert sorted(answer.exit_code for answer in answers) == [0, 9]
     (loser,) = (answer for answer in answers if answer.exit_code)

@@ -24,7 +24,7 @@ def test_a_hub_that_is_killed_while_it_tells_tells_it_again(tmp_path: Path) -> N
     killed = threading.Event()
 
     def hang(handler: Any) -> None:
-        killed.wait(60)
+        killed.wait(240)
 
     served = ServedHub(tmp_path / "home", variables=ALLOWED)
     with receiving(hang, 204) as receiver, served:
@@ -34,7 +34,7 @@ def test_a_hub_that_is_killed_while_it_tells_tells_it_again(tmp_path: Path) -> N
         receiver.wait_for(1)
         for process in descendants(served.process.pid):
             os.kill(process, signal.SIGKILL)
-        served.process.wait(60)
+        served.process.wait(240)
         killed.set()
 
         served.start()

@@ -72,7 +72,7 @@ def signalled(number: signal.Signals) -> Meddle:
     """Sends a signal to the compiler as soon as it runs."""
 
     def meddle(run: Run) -> None:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while time.monotonic() < end and run.process.poll() is None:
             if found := run.compilers():
                 time.sleep(0.3)

@@ -92,6 +92,6 @@ def test_control_c_ends_the_program() -> None:
         assert process.stdout
         assert process.stdout.readline() == b"running\n"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=240)
     assert b"KeyboardInterrupt" in errors
     assert process.returncode

@@ -79,7 +79,7 @@ def elsewhere(ray: Ray) -> Iterator[Elsewhere]:
     asked.close()
     worker.kill()
     worker.wait()
-    thread.join(10)
+    thread.join(120)
     assert not thread.is_alive()
     desk.close()
 

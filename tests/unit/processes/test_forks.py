@@ -47,7 +47,7 @@ def said(zygotes: Zygotes, program: str, folder: Path) -> str:
 
 
 def ends_soon(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
     return condition()

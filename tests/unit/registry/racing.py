@@ -19,7 +19,7 @@ def race(db: Database, *deeds: Deed) -> list[OakmillError | None]:
     ends: list[OakmillError | None] = [None] * len(deeds)
 
     def run(place: int, deed: Deed) -> None:
-        together.wait(timeout=30)
+        together.wait(timeout=120)
         try:
             with db.session() as session:
                 deed(session)
@@ -30,7 +30,7 @@ def race(db: Database, *deeds: Deed) -> list[OakmillError | None]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=120)
         assert not thread.is_alive(), "one waits for ever"
     return ends
 
@@ -55,6 +55,6 @@ def behind(db: Database, first: Deed, second: Deed) -> OakmillError | None:
         thread = threading.Thread(target=run)
         thread.start()
         thread.join(timeout=0.5)
-    thread.join(timeout=60)
+    thread.join(timeout=120)
     assert not thread.is_alive(), "it waits for ever"
     return end[0]

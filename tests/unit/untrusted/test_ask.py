@@ -303,7 +303,7 @@ def test_a_look_that_the_end_of_the_hub_ends_says_nothing_of_its_file(
     while not list(tmp_path.glob("home/hub/work/*/out/made/begun")):
         time.sleep(0.05)
     workers.close()
-    thread.join(30)
+    thread.join(120)
     assert [type(error) for error in refused] == [Unavailable]
 
 
