@@ -122,7 +122,7 @@ def test_a_killed_installation_goes_on(variables: dict[str, str], server: OpenIm
     assert whole["sha256"] == record["sha256"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_ctrl_c_ends_an_installation_at_once(
     variables: dict[str, str], server: OpenImages, number: signal.Signals
 ) -> None:

@@ -156,7 +156,7 @@ def folders_of_inputs(root: Path, count: int) -> Path:
     return root
 
 
-@pytest.mark.parametrize("tool", ["nncf", "pot"])
+@pytest.mark.parametrize("tool", ["nncf", pytest.param("pot", marks=pytest.mark.slow)])
 def test_two_inputs_each_with_its_own_pictures_and_preprocessing(tool: str, tmp_path: Path, convert3: Convert) -> None:
     path = saved(two_input_model(), tmp_path / "stereo.onnx")
     data = folders_of_inputs(tmp_path / "pictures", 12)

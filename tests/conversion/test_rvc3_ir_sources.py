@@ -121,6 +121,7 @@ def test_newer_operations_are_named(tmp_path: Path, convert3: Convert) -> None:
     assert "(Mish) is of OpenVINO's opset 14; OpenVINO 2022.3.2 knows up to 10" in answer.error["message"]
 
 
+@pytest.mark.slow  # an ONNX model twice is the quick one
 def test_the_same_twice(squeezenet: Path, tmp_path: Path, convert3: Convert) -> None:
     for turn in ("first", "second"):
         assert convert3(squeezenet, *PLAIN, "--no-cache", "-o", tmp_path / turn).exit_code == 0

@@ -361,7 +361,7 @@ def test_a_set_that_vanishes_in_the_middle_is_told_and_nothing_stays(
     assert nothing_left(tmp_path / "out")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_ctrl_c_in_the_calibration_ends_it_at_once_and_cleans_up(
     number: signal.Signals, slow: Path, folder: Path, tmp_path: Path, begin: Callable[..., Running]
 ) -> None:

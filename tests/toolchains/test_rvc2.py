@@ -77,6 +77,7 @@ def test_a_superblob_holds_what_separate_compilations_give(toolchain: Rvc2Toolch
     assert {event.done for event in events if event.total} == set(range(1, 17))
 
 
+@pytest.mark.slow  # a small model in parts is the quick one
 def test_a_superblob_is_the_same_bytes_whatever_the_number_of_workers(shared_data: Path, tmp_path: Path) -> None:
     """With 4 and more compilers in one process, this model's blobs differed by 14 bytes, so that a recipe made on a
     machine of 2 cores did not replay to the same bytes on one of 4; a blob for 4 SHAVEs compiled alone differed too.

@@ -131,8 +131,14 @@ def test_the_ir_computes_what_the_model_does(ir: Path, tmp_path: Path) -> None:
         assert signal_to_noise(wanted["scores"], found["scores"]) > 50
 
 
-@pytest.mark.parametrize("device", ["VPU", "ANY"])
-@pytest.mark.parametrize("tool", ["nncf", "pot"])
+@pytest.mark.parametrize(
+    ("tool", "device"),
+    [
+        ("nncf", "VPU"),
+        ("pot", "ANY"),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in (("nncf", "ANY"), ("pot", "VPU"))),
+    ],
+)
 def test_a_quantized_ir_is_read_by_openvino_2022_3_and_computes_nearly_the_same(
     tool: str, device: str, ir: Path, made: Made, tmp_path: Path
 ) -> None:
