@@ -200,6 +200,27 @@ def test_a_hub_that_is_gone_is_unreachable() -> None:
         hub.me()
 
 
+def test_a_hub_is_backed_up_while_it_runs_and_restored_elsewhere(
+    serving: ServedHub, hub: Hub, shell: Shell, tmp_path: Path
+) -> None:
+    """The restored hub knows the same keys and gives the same bytes."""
+    source = saved(conv_model(opset=9), tmp_path / "saved.onnx")
+    instance = upload(hub, "saved", source)
+    said = shell.run("backup", "copy", home=serving.home).stdout
+    assert said.startswith("copy: ")
+    shell.run("backup", "copy", code=9, home=serving.home)
+
+    new = tmp_path / "new"
+    assert "restored" in shell.run("restore", "copy", home=new).stdout
+    shell.run("restore", "copy", code=9, home=new)
+    shell.run("restore", "config", code=10, home=tmp_path / "other")
+    with ServedHub(new) as other:
+        assert other.key == ""
+        with Hub(other.url, serving.key) as again:
+            (path,) = again.instances.download(instance, tmp_path / "got")
+            assert path.read_bytes() == source.read_bytes()
+
+
 def upload(hub: Hub, name: str, path: Path) -> str:
     version = hub.models.create_version(hub.models.create(name).id, "default")
     return hub.instances.create(version.id, [path]).id
