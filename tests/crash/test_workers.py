@@ -163,6 +163,10 @@ def test_a_job_whose_failure_cannot_be_explained_ends_all_the_same(hub: Hub) -> 
     assert done.failure and "of_another_version" in done.failure["details"]
 
 
+def nothing_runs(hub: Hub, job: Job) -> bool:
+    return not hub.processes(job)
+
+
 @ON_ONE
 def test_a_job_beyond_its_limits_says_which(hub: Hub) -> None:
     hub.worker()
@@ -172,7 +176,7 @@ def test_a_job_beyond_its_limits_says_which(hub: Hub) -> None:
         assert done.status == JobStatus.FAILED
         assert done.error and words in done.error
         assert done.failure and done.failure["remedies"]
-        assert eventually(lambda job=job: not hub.processes(job))
+        assert eventually(partial(nothing_runs, hub, job))
 
 
 CLAIMERS = """

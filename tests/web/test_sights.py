@@ -87,10 +87,15 @@ def test_dots_of_accuracy_against_size_lead_to_their_instances(page: Page, pair:
 
 
 def test_without_its_instance_a_model_has_its_letters_again(page: Page, hub: Served, seen: dict[str, Any]) -> None:
-    """A face is a file of an instance's: it must not stay when that is deleted."""
+    """A face is a file of an instance's: it must not stay when that is deleted, and comes back with it."""
     with hub.client() as client:
         client.delete(f"/instances/{seen['result_id']}").raise_for_status()
+        gone = client.get("/trash").json()["items"][0]
     page.goto("/models?text=Seer")
     expect(card_of(page, "Seer").locator("span.avatar")).to_have_text("S")
     page.goto("/models/default/seer")
     expect(page.locator(".sights")).to_have_count(0)
+    with hub.client() as client:
+        client.post(f"/trash/{gone['id']}/restore", json={}).raise_for_status()
+    page.goto("/models?text=Seer")
+    expect(card_of(page, "Seer").locator("img.avatar")).to_have_js_property("naturalWidth", 112)
