@@ -15,8 +15,8 @@ def network() -> ModelProto:
     random = np.random.default_rng(0)
     shapes = {"own": (4, 1, 3, 3), "apart": (4, 4, 3, 3), "across": (6, 4, 1, 1), "dense": (6, 5)}
     weights = {name: random.uniform(-1, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
-    for values in weights.values():
-        values.reshape(len(values), -1)[:, 0] = np.arange(2, len(values) + 2)
+    for item in weights.values():
+        item.reshape(len(item), -1)[:, 0] = np.arange(2, len(item) + 2)
     weights["across"][5] = 0
     nodes = [
         helper.make_node("Conv", ["image", "own"], ["a"], group=4, pads=[1, 1, 1, 1]),
@@ -27,9 +27,9 @@ def network() -> ModelProto:
         helper.make_node("Gemm", ["d", "dense"], ["y"]),
     ]
     shape = {"image": [1, 4, 8, 8], "y": [1, 5]}
-    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sides) for name, sides in shape.items()]
-    constants = [numpy_helper.from_array(item, name) for name, item in weights.items()]
-    graph = helper.make_graph(nodes, "three", values[:1], values[1:], constants)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sides) for name, sides in shape.items()]
+    constants = [numpy_helper.from_array(given, name) for name, given in weights.items()]
+    graph = helper.make_graph(nodes, "three", ends[:1], ends[1:], constants)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
