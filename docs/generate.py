@@ -32,6 +32,7 @@ from oakmill.spec.bundle import (
     Manifest,
 )
 from oakmill.spec.flags import flag_of
+from oakmill.spec.imported import Imported, ImportedFile
 from oakmill.spec.platforms import PLATFORMS, PlatformFacts
 from oakmill.toolchains.rvc2 import compile_tool
 from oakmill.toolchains.rvc4 import snpe_options
@@ -161,7 +162,10 @@ Made by `docs/generate.py`. Each is an environment variable.
 {rows}"""
 
 
-PARTS = (Manifest, BundledFrom, BundledModel, BundledVariant, BundledVersion, BundledInstance, BundledFile, BundledSet)
+PARTS = (
+    Manifest, BundledFrom, BundledModel, BundledVariant, BundledVersion, BundledInstance, BundledFile, Imported,
+    ImportedFile, BundledSet,
+)  # fmt: skip
 
 
 def bundle_page() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from oakmill.client import Hub, Instance
 from oakmill.errors import NoKey
+from oakmill.files import file_sha256
 from oakmill.spec import Rvc2Spec
+from oakmill.spec.imported import Imported, ImportedFile
 from tests.client.conftest import Shell
 from tests.client.test_whole_way import upload
 from tests.compat.test_zoo import from_zoo
@@ -20,7 +23,7 @@ from tests.hub_servers import ServedHub
 
 SMALL = Rvc2Spec(blob=True, number_of_shaves=4)
 TELLING = ("model_type", "name", "slug", "origin", "sha256", "precision", "tool_version", "input_shape", "verdict",
-           "parameters", "is_nn_archive", "created", "status")  # fmt: skip
+           "parameters", "is_nn_archive", "created", "status", "imported")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +44,19 @@ def made(serving: ServedHub, tmp_path_factory: pytest.TempPathFactory) -> str:
         hub.models.change(model.id, card="# Gate", summary="Counts who passes.", tags=["yard"], license="MIT")
         (first,) = hub.models.versions(model.id)
         second = hub.models.create_version(model.id, "default", "0.2.0", changelog="More lorries.")
-        hub.instances.create(second.id, [saved(conv_model(opset=12), folder / "later.onnx")])
+        later = saved(conv_model(opset=12), folder / "later.onnx")
+        hub.instances.create(second.id, [later], imported=origin(later))
         hub.aliases.move(first.id, "prod", why="it is proved")
         return model.slug
+
+
+def origin(path: Path) -> Imported:
+    """Where a source was fetched from."""
+    file = ImportedFile(name=path.name, size=path.stat().st_size, sha256=file_sha256(path), checked="sha256")
+    return Imported(
+        kind="hf", address="hf:acme/net/later.onnx@abc", name="acme/net", url="https://example.com/acme/net",
+        revision="abc", licence="mit", fetched=datetime(2026, 11, 30, tzinfo=UTC), files=(file,),
+    )  # fmt: skip
 
 
 def below(hub: Hub, slug: str) -> dict[str, Instance]:

@@ -21,6 +21,7 @@ from oakmill.errors import (
     UnsupportedModel,
 )
 from oakmill.settings import current
+from tests import in_process
 from tests.conversion.conftest import command
 from tests.conversion.makers import conv_model
 from tests.hugging_face import COMMIT, TOKEN, HuggingFace, Repository, serving
@@ -184,3 +185,17 @@ def test_what_only_says_that_it_is_a_model_is_refused(server: HuggingFace, tmp_p
     done = run(server, tmp_path, "hf:acme/many/large.tflite")
     assert done.returncode == 3
     assert not (tmp_path / "large.tflite").exists()
+
+
+def test_without_the_library_it_says_how_it_is_installed(tmp_path: Path) -> None:
+    variables = {"OAKMILL_HOME": str(tmp_path / "none"), "OAKMILL_INSTALL_TOOLCHAINS": "false"}
+    done = in_process.run("import", "hf:acme/net", "-o", tmp_path, **variables)
+    assert done.returncode == 6
+    assert "oakmill toolchains install import/huggingface-hub-2.4.0" in done.stderr
+
+
+def test_a_key_is_asked_for_on_a_terminal_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HUBAI_API_KEY", raising=False)
+    done = in_process.run("import", "hubai:acme/net:small", "-o", tmp_path)
+    assert done.returncode == 3
+    assert "Set HUBAI_API_KEY" in done.stderr

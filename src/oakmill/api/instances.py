@@ -15,6 +15,7 @@ from oakmill.hub.routing import Id, router
 from oakmill.hub.wire import Instance, Listed
 from oakmill.registry import access, instances, search, tables
 from oakmill.registry.states import InstanceStatus, Origin, Visibility
+from oakmill.spec.imported import told
 
 routes = router("instances")
 
@@ -60,7 +61,7 @@ def create_instance(body: InstanceIn, session: Writing, caller: Converter, respo
     """A new source instance, pending until its files have come and were inspected."""
     facts = stated(body, "version_id", "name", "model_type", "imported")
     if body.imported:
-        facts["imported"] = body.imported.model_copy(update={"by": "client"}).model_dump(mode="json")
+        facts["imported"] = told(body.imported)
     row = instances.create(session, caller, body.version_id, name=body.name, model_type=body.model_type, **facts)
     response.headers["Location"] = f"/api/v1/instances/{row.id}"
     return Instance.model_validate(instances.instance(session, caller, row.id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -15,7 +16,7 @@ import click
 
 from oakmill.cli.connecting import connected, moving, of_root
 from oakmill.cli.listing import json_option, size_of
-from oakmill.errors import OutputError, OutputExists
+from oakmill.errors import ImportNotAllowed, OutputError, OutputExists
 from oakmill.settings import Settings, current
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def _key(kind: str) -> str:
     given = os.environ.get(KEYS[kind], "").strip()  # noqa: TID251 - the vendors' own names for it
     if given or kind != "hubai":
         return given
+    if not sys.stdin.isatty():
+        raise ImportNotAllowed("HubAI gives models to holders of a key.", remedy="Set HUBAI_API_KEY to yours.")
     return str(click.prompt("HubAI API key", hide_input=True, err=True)).strip()
 
 

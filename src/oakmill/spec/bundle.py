@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from oakmill.moments import Moment
+from oakmill.spec.imported import Imported
 
 ENDING = ".oakbundle"
 FORMAT: Literal["oakmill-bundle"] = "oakmill-bundle"
@@ -70,6 +71,7 @@ class BundledInstance(_Part):
     heads: Annotated[tuple[dict[str, Any], ...], Field(max_length=1000)] = ()
     tags: _Tags = ()
     yolo_version: Annotated[str, Field(max_length=32)] | None = None
+    imported: Imported | None = Field(None, description="Where a source was fetched from, if it was.")
     created: Moment
     files: Annotated[tuple[BundledFile, ...], Field(min_length=1, max_length=10_000)]
 

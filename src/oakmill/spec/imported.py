@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from oakmill.moments import Moment
 
 Kind = Literal["hf", "hubai"]
 TITLES: dict[Kind, str] = {"hf": "Hugging Face", "hubai": "HubAI"}
@@ -37,7 +38,7 @@ class Imported(BaseModel):
     url: Line = Field(description="Its page there.", pattern=r"^https?://")
     revision: Line = Field("", description="The commit, or the version.")
     licence: Line = Field("", description="As its source tells it; empty where it does not.")
-    fetched: datetime
+    fetched: Moment
     files: tuple[ImportedFile, ...] = Field(max_length=100)
     by: Literal["hub", "client"] = Field("client", description="Who fetched it: the hub itself, or whoever sent it.")
 
@@ -45,3 +46,8 @@ class Imported(BaseModel):
     def title(self) -> str:
         """What people call the place."""
         return TITLES[self.kind]
+
+
+def told(found: Imported) -> dict[str, Any]:
+    """What a hub keeps of it that was told it, and has fetched nothing itself."""
+    return found.model_copy(update={"by": "client"}).model_dump(mode="json")

@@ -43,7 +43,8 @@ LEFT_OUT = frozenset({Role.DEBUG_BUNDLE, Role.MEASURED, Role.MEASURED_PAGE})
 _OF_MODEL = ("name", "slug", "summary", "card", "license", "architecture", "links", "is_yolo", "created")
 _OF_VERSION = ("version", "changelog", "repository_url", "commit_hash", "domain", "created")
 _OF_INSTANCE = (
-    "id", "name", "description", "origin", "model_type", "precision", "tool_version", "yolo_version", "created",
+    "id", "name", "description", "origin", "model_type", "precision", "tool_version", "yolo_version", "imported",
+    "created",
 )  # fmt: skip
 
 

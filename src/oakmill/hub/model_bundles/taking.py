@@ -38,6 +38,7 @@ from oakmill.spec.bundle import (
     FromBundle,
 )
 from oakmill.spec.bundle_file import Bundle
+from oakmill.spec.imported import told
 from oakmill.storage.blobs import Stored
 from oakmill.storage.database import now
 from oakmill.storage.spool import check_room, full
@@ -309,6 +310,7 @@ class _Writing:
         )  # fmt: skip
         row.origin = said.origin
         row.created = min(said.created, now())
+        row.imported = told(said.imported) if said.imported else None
         row.from_bundle = self._origin.model_copy(update={"instance": said.id}).model_dump(mode="json")
         for number, file in enumerate(said.files):
             self._file(row, file, number)

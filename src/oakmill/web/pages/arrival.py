@@ -129,6 +129,7 @@ def _page(
         formats=formats(),
         visibilities=list(LISTED),
         titles=imports.offered(context.at.settings),
+        on_its_way=waiting is not None and imports.standing(context.at, waiting.id) is not None,
         back=model_path(model) if model else "/models",
     )
 
