@@ -223,3 +223,19 @@ def test_a_proof_whose_set_was_deleted_fails_with_what_to_do(world: World) -> No
     assert (
         "images of this proof are gone" in failure["sentence"] and "calibration set" in failure["remedies"][0]["text"]
     )
+
+
+def test_a_failure_has_its_errors_name_and_a_measurement_no_parameters(world: World) -> None:
+    job_id = asked(world)
+    token = claimed(world)["token"]
+    failure = {"code": "DeviceLost", "message": "OAK4-D has vanished", "remedy": "look at its cable", "log": "x\ny"}
+    assert post(world, f"/jobs/{job_id}/end", token=token, failure=failure).status_code == 204
+    found = job(world, job_id)["failure"]
+    assert (found["code"], found["exit_code"]) == ("DeviceLost", 12)
+    assert found["title"] == "The camera vanished in the middle of its work"
+    assert found["sentence"] == "OAK4-D has vanished" and found["remedies"][0]["text"] == "look at its cable"
+    assert found["log"] == ["x", "y"]
+    answer = post(world, f"/jobs/{job_id}/retry", edits={"seconds": 3})
+    assert answer.status_code == 409 and "no conversion" in answer.json()["detail"]
+    again = post(world, f"/jobs/{job_id}/retry")
+    assert again.status_code == 201 and again.json()["retry_of"] == job_id

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 from fastapi import Header, Path, Request, Response
 from pydantic import Field
 
+from oakmill import errors
 from oakmill.api import answers
 from oakmill.api.bodies import Body
 from oakmill.api.jobs import Priority
 from oakmill.devices import Benchmark, Identity
-from oakmill.errors import HubError
+from oakmill.errors import DeviceError, OakmillError
 from oakmill.hub import agents, files, measurements
 from oakmill.hub.auth import Converter, Reader, Reading, TheHub, Writing
 from oakmill.hub.routing import Id, router
@@ -150,17 +151,11 @@ class End(Body):
     failure: FailureIn | None = None
 
 
-class _Told(HubError):
-    """An error that was raised elsewhere, under its name there."""
-
-    def __init__(self, failure: FailureIn) -> None:
-        super().__init__(failure.message, remedy=failure.remedy, subject=failure.subject, log=failure.log)
-        self._code = failure.code
-
-    @property
-    def code(self) -> str:
-        """Its name there."""
-        return self._code
+def _error(failure: FailureIn) -> OakmillError:
+    """What was raised elsewhere, under its name there where it is one of ours."""
+    found = getattr(errors, failure.code, None)
+    kind = found if isinstance(found, type) and issubclass(found, OakmillError) else DeviceError
+    return kind(failure.message, remedy=failure.remedy, subject=failure.subject, log=failure.log)
 
 
 @routes.post("/instances/{instance_id}/measurements", status_code=201)
@@ -236,6 +231,6 @@ def end(job_id: Id, body: End, session: Writing, caller: Converter) -> None:
         device = Identity(**body.benchmark.device.model_dump())
         measurements.timed(session, caller, job_id, body.token, Benchmark(device, **figures))
     elif body.failure:
-        agents.failed(session, caller, job_id, body.token, _Told(body.failure), body.failure.stage)
+        agents.failed(session, caller, job_id, body.token, _error(body.failure), body.failure.stage)
     else:
         agents.cancelled(session, caller, job_id, body.token)

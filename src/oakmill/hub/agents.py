@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from oakmill.conversion.failures import explain
 from oakmill.errors import Conflict, NotFound, OakmillError
 from oakmill.hub import visibility, wire, wire_agents
 from oakmill.hub.state import Hub
@@ -182,8 +183,8 @@ def give_back(session: Session, caller: Caller, job_id: str, token: str) -> None
 
 def failed(session: Session, caller: Caller, job_id: str, token: str, error: OakmillError, stage: str) -> None:
     """End a job with what went wrong. Raises: as `held`."""
-    failure = queue.unexplained(error.code, error.message, error.remedy)
-    failure |= {"stage": stage, "subject": error.subject, "log": error.log.splitlines()[-_TAIL:]}
+    failure = explain(error, stage).model_dump(mode="json")
+    failure["log"] = error.log.splitlines()[-_TAIL:]
     end(session, caller, job_id, token, JobStatus.FAILED, error=error.message, failure=failure)
 
 

@@ -62,11 +62,6 @@ def edited(session: Session, caller: Caller, job: Job, edits: Mapping[str, Any])
         SpecError, NotFound, Conflict: as `parse`.
         Conflict: it is no conversion.
     """
-    if job.kind in ON_CAMERA:
-        raise Conflict(
-            f"Job {job.name} is no conversion: it has no parameters to edit.", subject=job.id,
-            remedy="Ask for another measurement of its file.",
-        )  # fmt: skip
     before = submit.spec_of(job)
     plain, named = with_files(session, caller, dict(edits))
     files = {name: value for name, value in job.files.items() if name not in edits} | named

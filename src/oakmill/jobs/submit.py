@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from oakmill.errors import Conflict, NotFound, SpecError
 from oakmill.jobs import job_log, queue, resources, tracing
 from oakmill.jobs.identity import identity_of
-from oakmill.jobs.kinds import CONVERT, REBUILD
+from oakmill.jobs.kinds import CONVERT, ON_CAMERA, REBUILD
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.jobs.webhooks import outbox
 from oakmill.registry import instances
@@ -340,7 +340,14 @@ def _placed(job: Job, field: str) -> Any:
 
 
 def spec_of(job: Job) -> ConversionSpec:
-    """What a job was asked to do; files stand in it by their bare names."""
+    """What a conversion was asked to do; files stand in it by their bare names.
+
+    Raises:
+        Conflict: the job is none.
+    """
+    if job.kind in ON_CAMERA:
+        said = f"Job {job.name} is no conversion, and has no parameters."
+        raise Conflict(said, subject=job.id, remedy="Ask for another measurement of its file.")
     return PLATFORMS[str(job.platform)].spec.model_validate(job.spec)
 
 
