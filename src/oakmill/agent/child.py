@@ -70,7 +70,7 @@ def _explained(error: Exception) -> dict[str, Any]:
 def _prove(request: Mapping[str, Any], settings: Settings, watch: Callable[[Event], None]) -> dict[str, Any]:
     """Write the passport; its name, and the camera."""
     progress, folder = Progress(watch), Path(request["folder"])
-    images = _images(request, settings, progress)
+    images = images_of(request, settings, progress)
 
     def install(spec: ConversionSpec) -> None:
         needed = needed_toolchains(spec, settings, Path(request["source"]))
@@ -86,7 +86,7 @@ def _prove(request: Mapping[str, Any], settings: Settings, watch: Callable[[Even
     return {"passport": PASSPORT, "device": proved.device.as_dict()}
 
 
-def _images(request: Mapping[str, Any], settings: Settings, progress: Progress) -> Path | None:
+def images_of(request: Mapping[str, Any], settings: Settings, progress: Progress) -> Path | None:
     """The images to prove it on; None where some are to be generated."""
     folder = Path(request["folder"])
     if named := datasets.unmade(request["set"], settings):
