@@ -15,14 +15,14 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from oakmill import files
-from oakmill.errors import Forbidden, ImportNotAllowed, Unavailable
+from oakmill.errors import Forbidden, Unavailable
 from oakmill.hub import background
 from oakmill.hub.background import Standing, Teller
 from oakmill.hub.state import Hub
 from oakmill.hub.upload_completion import require_room
 from oakmill.importing import run
 from oakmill.importing.address import Address, HuggingFaceAddress, parse
-from oakmill.importing.places import Asking
+from oakmill.importing.places import Asking, require_key
 from oakmill.jobs import ingest
 from oakmill.processes.events import Watcher
 from oakmill.registry import access, audit, instances, models, places, variants
@@ -95,14 +95,15 @@ def _require_allowed(settings: Settings, address: Address, asked: Asked) -> None
             remedy="Its operator allows it by the setting OAKMILL_IMPORT_FROM; `oakmill import` fetches a model on "
             "your own machine, and brings it here with --hub.",
         )
-    if kind == "hubai" and not asked.key.strip():
-        raise ImportNotAllowed("HubAI gives models to holders of a key.", remedy="Give yours; it is not kept.")
+    require_key(address, asked.key.strip())
 
 
 def _place(session: Session, caller: Caller, asked: Asked, address: Address) -> Instance:
     """The source that waits for what comes."""
     if asked.instance_id:
-        return access.changeable(session, caller, Instance, asked.instance_id)
+        row = access.changeable(session, caller, Instance, asked.instance_id)
+        instances.require_open(row)
+        return row
     name, variant = (given or own for given, own in zip((asked.name, asked.variant), address.names, strict=True))
     if not asked.model_id:
         if waiting := places.waiting(session, caller, name, variant):

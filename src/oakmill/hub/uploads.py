@@ -12,9 +12,9 @@ from oakmill.hub import agents, measurements, visibility
 from oakmill.hub.state import Hub
 from oakmill.jobs.kinds import PROVE
 from oakmill.jobs.tables import JobStatus
-from oakmill.registry import access, audit, teams
+from oakmill.registry import access, audit, instances, teams
 from oakmill.registry.callers import Caller
-from oakmill.registry.tables import Instance, InstanceStatus
+from oakmill.registry.tables import Instance
 from oakmill.storage.tables import Upload
 
 _PART = r"[^/\\\x00-\x1f\x7f]*[^/\\\x00-\x1f\x7f.]"
@@ -112,8 +112,7 @@ def _team_of(session: Session, caller: Caller, purpose: AnyPurpose) -> str:
     """The team that the upload is for, once it is certain that it has a purpose there."""
     if isinstance(purpose, ForInstance):
         row = access.changeable(session, caller, Instance, purpose.instance_id)
-        if row.status != InstanceStatus.PENDING or row.parent_id is not None:
-            raise Conflict(f"The instance {row.name} takes no more files.", subject=row.id)
+        instances.require_open(row)
         return row.team_id
     if isinstance(purpose, ForQuantization):
         job = visibility.changeable_job(session, caller, purpose.job_id)

@@ -66,7 +66,7 @@ def parse(text: str) -> Address:
         SpecError: it is none.
     """
     kind, _, rest = text.strip().partition(":")
-    if kind == "hf" and (found := _HF.fullmatch(rest)) and _is_plain(found["file"] or ""):
+    if kind == "hf" and (found := _HF.fullmatch(rest)) and (not found["file"] or is_plain(found["file"])):
         return HuggingFaceAddress(found["repo"], found["file"] or "", found["revision"] or "")
     if kind == "hubai" and (found := _HUBAI.fullmatch(rest)):
         last = found["last"] or ""
@@ -77,6 +77,7 @@ def parse(text: str) -> Address:
     )
 
 
-def _is_plain(file: str) -> bool:
-    """Whether a path leads down and nowhere else."""
-    return not file or all(part not in ("", ".", "..") for part in file.split("/"))
+def is_plain(file: str) -> bool:
+    """Whether a path leads down and nowhere else, in names that a file can have."""
+    parts = file.split("/")
+    return file.isprintable() and all(part not in ("", ".", "..") and len(part.encode()) <= 255 for part in parts)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from oakmill.errors import ImportFailed, TooLarge, UnsupportedModel
+from oakmill.importing.address import is_plain
 
 ENDINGS = (".onnx", ".xml", ".tflite", ".pt", ".pth", ".torchscript", ".tar.xz", ".tar.gz", ".tar")
 TAKEN = "ONNX (.onnx), OpenVINO IR (.xml with its .bin), TFLite (.tflite), PyTorch (.pt) and NN Archives (.tar.xz)"
@@ -25,6 +26,15 @@ class Offered:
     sha256: str = ""
     git: str = ""
     likely: str = ""
+
+    def __post_init__(self) -> None:
+        """A server's names become those of files here.
+
+        Raises:
+            ImportFailed: it is none of a file below the model's folder.
+        """
+        if not is_plain(self.name):
+            raise ImportFailed(f"The server calls a file {self.name[:100]!r}, which is no name of a file.")
 
 
 @dataclass(frozen=True)

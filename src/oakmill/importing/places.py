@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,7 @@ from oakmill.toolchains.door import RunnerError
 from oakmill.toolchains.importers.libraries import HubAiLibrary, HuggingFaceLibrary, Library
 
 OUT = "out"
+_KEY = re.compile(r"[!-~]+")
 _TYPES = ("ONNX", "IR", "TFLITE", "PYTORCH")
 _MEMORY_MB, _LOOK_SECONDS = 2048, 120
 
@@ -121,8 +123,6 @@ class HubAi:
     def __init__(self, address: HubAiAddress, asking: Asking) -> None:
         self._address, self._url = address, asking.settings.import_hubai_url.rstrip("/")
         self._library = _Speaking(HubAiLibrary(asking.settings), asking, self._url, address)
-        if not asking.key:
-            raise ImportNotAllowed("HubAI gives models to holders of a key.", remedy="Set HUBAI_API_KEY to yours.")
 
     def offer(self, job: Path) -> Offer:
         """The sources of the variant."""
@@ -169,9 +169,24 @@ def place_of(address: Address, asking: Asking) -> Place:
     """Where an address leads.
 
     Raises:
-        ImportNotAllowed: it takes a key, and there is none.
+        ImportNotAllowed: as `require_key`.
     """
+    require_key(address, asking.key)
     return HuggingFace(address, asking) if isinstance(address, HuggingFaceAddress) else HubAi(address, asking)
+
+
+def require_key(address: Address, key: str) -> None:
+    """Go on only with a key where one is needed, and only with one that can be sent.
+
+    Raises:
+        ImportNotAllowed: it is not so.
+    """
+    if isinstance(address, HubAiAddress) and not key:
+        remedy = "Give yours; the command reads it from HUBAI_API_KEY."
+        raise ImportNotAllowed("HubAI gives models to holders of a key.", remedy=remedy)
+    if key and not _KEY.fullmatch(key):
+        remedy = "Copy it again: keys are letters, digits and signs without spaces."
+        raise ImportNotAllowed("What was given as a key can be none.", remedy=remedy)
 
 
 def _offered(told: Mapping[str, Any]) -> Offered:

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, Unpack
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from oakmill.errors import SpecError
+from oakmill.errors import Conflict, SpecError
 from oakmill.registry import access, audit, rows, trash
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import checked_file_name, checked_name, new_id
@@ -90,6 +90,16 @@ def create(
     version.updated = model.updated = now()
     audit.record(session, caller, "instance.create", instance.id, of_team=model.team_id, name=instance.name)
     return instance
+
+
+def require_open(row: Instance) -> None:
+    """Go on only for a source whose files are still to come.
+
+    Raises:
+        Conflict: it has them, or is a conversion's result.
+    """
+    if row.status != InstanceStatus.PENDING or row.parent_id is not None:
+        raise Conflict(f"The instance {row.name} takes no more files.", subject=row.id)
 
 
 def _require_parent(session: Session, caller: Caller, model: Model, parent_id: str | None) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from oakmill.errors import HashMismatch, OutputError, SourceError, TooLarge
+from oakmill.errors import HashMismatch, ImportFailed, ImportNotAllowed, OutputError, SourceError, TooLarge
 from oakmill.importing import run
 from oakmill.importing.address import parse
 from oakmill.importing.offer import Candidate, Offer, Offered
-from oakmill.importing.places import Asking, _matched
+from oakmill.importing.places import Asking, _matched, place_of
 from oakmill.processes.events import ignore
 from oakmill.settings import Settings
 from oakmill.spec.imported import Imported, Kind
@@ -99,6 +99,23 @@ def test_a_model_gets_no_file_that_is_not_among_those_of_its_place(
 ) -> None:
     with pytest.raises(SourceError, match="which is not beside it there"):
         imported(Stand((MODEL,), {"m/net.onnx": BYTES}), tmp_path / "here", monkeypatch, needs=[name])
+
+
+@pytest.mark.parametrize("name", ["../../evil.bin", "/evil.bin", "m/../../evil.bin", "m//w.bin", "a\0b.bin", "x" * 256])
+def test_a_server_that_names_a_file_elsewhere_is_not_followed(name: str) -> None:
+    """HubAI's list of a source's files said where each was put: one of "../../evil.bin" beside "net.xml" was moved out
+    of the folder, over whatever lay there."""
+    with pytest.raises(ImportFailed, match="no name of a file"):
+        Offered(name, 3)
+
+
+@pytest.mark.parametrize("key", ["with space", "with\nline", "schlüssel"])
+def test_a_key_that_no_header_takes_is_told_without_it(key: str, tmp_path: Path) -> None:
+    asking = Asking(Settings(home=tmp_path), key, ignore)
+    for address in ("hf:acme/net", "hubai:acme/net:small"):
+        with pytest.raises(ImportNotAllowed, match="can be none") as told:
+            place_of(parse(address), asking)
+        assert key not in str(told.value)
 
 
 def test_all_files_together_are_within_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
