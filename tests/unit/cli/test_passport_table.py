@@ -98,12 +98,12 @@ def test_a_passport_without_checks() -> None:
 
 
 def test_what_a_run_costs_is_told_and_an_expected_time_is_no_measurement() -> None:
-    units = (Unit("the hardware engine", 12, {}), Unit("SHAVEs", 3, {"Swish": 3}), Unit("DMA", 0, {}))
+    units = (Unit("the hardware engine", 12, {}), Unit("SHAVEs", 1, {"Swish": 1}), Unit("DMA", 0, {}))
     expected = ExpectedTime("QCS8550", 1.234, 0.8, 1.9, 0.21, 40)
     cost = Cost(4_090_000_000, 25_560_000, 51 << 20, 99_000_000, 1_600_000, units=units, expected=expected)
     text = " ".join(shown(passport(cost=cost)).split())
     assert "4.09 G multiply-adds, 25.6 M parameters, at most 99 MB moved, at most 1.6 MB of activations" in text
-    assert "12 stages on the hardware engine, 3 stages on SHAVEs" in text
+    assert "12 stages on the hardware engine, 1 stage on SHAVEs" in text
     assert "DMA" not in text
     assert "1.2 ms on QCS8550" in text
     assert "not measured" in text

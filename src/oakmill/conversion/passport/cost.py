@@ -107,7 +107,7 @@ class Cost:
     def runs_on(self) -> str:
         """Which unit runs how much, or which number format how much; empty where nothing tells."""
         if self.units:
-            return ", ".join(f"{unit.stages} stages on {unit.name}" for unit in self.units if unit.stages)
+            return ", ".join(f"{_counted(unit.stages, 'stage')} on {unit.name}" for unit in self.units if unit.stages)
         counted = [f"{item.format}: {_layers(item.layers)}{self._part(item)}" for item in self.formats]
         return ", ".join(counted) if len(self.formats) > 1 else ""
 
@@ -117,7 +117,11 @@ class Cost:
 
 
 def _layers(number: int) -> str:
-    return f"{number} layer{'' if number == 1 else 's'}"
+    return _counted(number, "layer")
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def amount(value: float) -> str:
