@@ -26,7 +26,9 @@ from oakmill.spec.bundle import (
     BundledFrom,
     BundledInstance,
     BundledModel,
+    BundledProof,
     BundledSet,
+    BundledSpeed,
     BundledVariant,
     BundledVersion,
     Manifest,
@@ -163,8 +165,8 @@ Made by `docs/generate.py`. Each is an environment variable.
 
 
 PARTS = (
-    Manifest, BundledFrom, BundledModel, BundledVariant, BundledVersion, BundledInstance, BundledFile, Imported,
-    ImportedFile, BundledSet,
+    Manifest, BundledFrom, BundledModel, BundledVariant, BundledVersion, BundledInstance, BundledFile, BundledSpeed,
+    BundledProof, Imported, ImportedFile, BundledSet,
 )  # fmt: skip
 
 
@@ -217,7 +219,13 @@ def taken(about: dict[str, Any]) -> str:
 
 
 def _plain(about: dict[str, Any]) -> str:
-    words = {"string": "text", "integer": "a whole number", "boolean": "true or false", "null": "null"}[about["type"]]
+    words = {
+        "string": "text",
+        "integer": "a whole number",
+        "number": "a number",
+        "boolean": "true or false",
+        "null": "null",
+    }[about["type"]]
     if about.get("format") == "date-time":
         words = "a time with its zone (ISO 8601)"
     if about.get("pattern") == "^[0-9a-f]{64}$":

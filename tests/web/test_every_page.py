@@ -27,7 +27,7 @@ PAGES = (
     "/datasets/named/random", "/toolchains", "/keys", "/troubleshooting", "/session", "/nowhere", "/quick",
     "/quick/{source}", "/instances/{source}/batch", "/instances/{source}/matrix", "/instances/{compared}/matrix",
     "/workers", "/trash", "/storage", "/storage?results=1",
-    "/webhooks", "/device",
+    "/webhooks", "/device", "/bundles/new",
 )  # fmt: skip
 FAULTS = """async (rules) => {
   const quick = { resultTypes: ["violations"], iframes: false, preload: false };  // no rule asks for what is preloaded

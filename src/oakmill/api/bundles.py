@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Query, Request, Response
-from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from oakmill.api.bodies import Body, Text
-from oakmill.hub import links
 from oakmill.hub.auth import Converter, Reader, Reading, TheHub
-from oakmill.hub.files import base_url
-from oakmill.hub.model_bundles import making, uploaded
+from oakmill.hub.model_bundles import uploaded
+from oakmill.hub.model_bundles.answering import answer
 from oakmill.hub.routing import Id, router
 from oakmill.hub.wire_bundle import BundlePreview, BundleTaken
 
@@ -44,11 +42,7 @@ def make_bundle(
     with_datasets: bool = False,
 ) -> Response:
     """A bundle of whole models, made while it is sent: what is complete below them, with all files."""
-    url = base_url(at, request)
-    made = making.manifest(session, caller, at, model, with_datasets=with_datasets, url=url)
-    name = links.quoted(making.file_name(made))
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}", "X-Content-Type-Options": "nosniff"}
-    return StreamingResponse(making.pieces(at, made), media_type="application/zip", headers=headers)
+    return answer(at, request, session, caller, model, with_datasets=with_datasets)
 
 
 @routes.get("/bundles/{upload_id}")

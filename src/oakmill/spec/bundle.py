@@ -20,7 +20,7 @@ FORMAT: Literal["oakmill-bundle"] = "oakmill-bundle"
 VERSION: Literal[1] = 1
 MANIFEST = "manifest.json"
 FILES = "files/"
-LARGEST_MANIFEST = 64 << 20
+LARGEST_MANIFEST = 16 << 20
 LARGEST_MODEL, LARGEST_BUNDLE = 5_000, 20_000
 """Parts of a model, and of all: versions, aliases, instances and files. All of a model come in at once, and as long as
 that takes a hub on SQLite writes nothing else."""
@@ -34,7 +34,7 @@ _Long = Annotated[str, Field(max_length=200_000)]
 _Tags = Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=100)]
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
-FileRole = Literal["model", "part", "passport", "passport_page", "recipe", "face"]
+FileRole = Literal["model", "part", "passport", "passport_page", "recipe", "measured", "measured_page", "face"]
 
 
 class _Part(BaseModel):
@@ -50,6 +50,33 @@ class BundledFile(_Part):
     role: FileRole
     sha256: Sha256
     size: Size
+
+
+class _Measurement(_Part):
+    """What a camera measured: on which device, and when, in words."""
+
+    device: Annotated[dict[_Word, _Text], Field(max_length=20)]
+    when: _Word
+
+
+class BundledSpeed(_Measurement):
+    """How fast a camera ran a file; times are in milliseconds."""
+
+    fps: Annotated[float, Field(ge=0)]
+    latency_ms: Annotated[float, Field(ge=0)]
+    latency_p95_ms: Annotated[float, Field(ge=0)] | None = None
+    frames: Annotated[int, Field(ge=0)] = 0
+    method: _Text = ""
+
+
+class BundledProof(_Measurement):
+    """What a camera made of the passport's images, as lists show it."""
+
+    verdict: Literal["ok", "note", "warning", "error"]
+    reasons: Annotated[tuple[_Text, ...], Field(max_length=100)] = ()
+    images: Annotated[int, Field(ge=0)] = 0
+    sha256: Sha256
+    accuracy: Annotated[dict[_Word, _Text | float | None], Field(max_length=20)] | None = None
 
 
 class BundledInstance(_Part):
@@ -72,6 +99,8 @@ class BundledInstance(_Part):
     tags: _Tags = ()
     yolo_version: Annotated[str, Field(max_length=32)] | None = None
     imported: Imported | None = Field(None, description="Where a source was fetched from, if it was.")
+    speed: BundledSpeed | None = None
+    proof: BundledProof | None = None
     created: Moment
     files: Annotated[tuple[BundledFile, ...], Field(min_length=1, max_length=10_000)]
 
@@ -184,7 +213,7 @@ class Manifest(_Part):
     hub: BundledFrom
     models: Annotated[tuple[BundledModel, ...], Field(min_length=1, max_length=10_000)]
     datasets: Annotated[tuple[BundledSet, ...], Field(max_length=10_000)] = ()
-    files: dict[Sha256, Size]
+    files: Annotated[dict[Sha256, Size], Field(max_length=LARGEST_BUNDLE)]
 
     def named(self) -> dict[str, int]:
         """The sizes of all files that models and calibration sets name, by their sha256."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import stat
 import zipfile
@@ -20,11 +21,13 @@ from pydantic import ValidationError
 
 from oakmill.errors import BadBundle, HashMismatch, OutputError, OutputExists, UnsafeSource
 from oakmill.files import aside, sync
-from oakmill.spec.bundle import FILES, FORMAT, LARGEST_MANIFEST, MANIFEST, VERSION, Manifest
+from oakmill.spec.bundle import FILES, FORMAT, LARGEST_BUNDLE, LARGEST_MANIFEST, MANIFEST, VERSION, Manifest
 from oakmill.zip_files import BEYOND_REASON, DAMAGE, ModestFile
 
 PIECE = 1 << 20
-DIRECTORY_BYTES = 64 << 20
+DIRECTORY_BYTES = 16 << 20
+_MOST_PARTS = 20 * LARGEST_BUNDLE
+"""Objects and lists in a manifest: a byte or two of it may take a hundred in memory."""
 _DEEPEST = 64
 _ENCRYPTED = 1
 _HEADER_BYTES = 30
@@ -150,6 +153,8 @@ def parsed(data: bytes, name: str) -> Manifest:
     Raises:
         BadBundle: it is none, or a newer version's.
     """
+    if data.count(b"{") + data.count(b"[") > _MOST_PARTS:
+        raise _bad(name, f"its {MANIFEST} has more than {_MOST_PARTS} objects and lists")
     try:
         plain = json.loads(data, parse_constant=_no_number)
         _check_plain(plain)
@@ -274,6 +279,8 @@ def _check_plain(plain: Any) -> None:
             raise ValueError("it is nested too deep")
         if isinstance(value, str):
             _check_text(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("a number is beyond all bounds")
         elif isinstance(value, dict):
             waiting += [(item, depth + 1) for pair in value.items() for item in pair]
         elif isinstance(value, list):

@@ -10,6 +10,7 @@ from oakmill.web.pages import (
     arrival,
     assets,
     batch,
+    bundles,
     card,
     colours,
     compare,
@@ -43,7 +44,8 @@ from oakmill.web.pages import (
 from oakmill.web.routing import Nowhere
 
 PARTS = (
-    assets, session, imports, models, sights, removal, aliases, arrival, card, instances, convert, batch, matrix, quick,
+    assets, session, imports, models, sights, removal, aliases, arrival, bundles, card, instances, convert, batch,
+    matrix, quick,
     conversions, jobs, job_actions, evidence, troubleshooting, examples, compare, datasets, toolchains, keys, graph,
     colours, docs, workers, on_camera, webhooks, device, trash, storage,
 )  # fmt: skip

@@ -53,6 +53,17 @@ def opened_hub(home: Path, quota: int | None = None) -> tuple[Hub, Caller]:
         return at, callers.of_team(team.id, team.slug)
 
 
+CAMERA = {"device": {"product": "OAK4-S", "firmware": "OS 1.6"}, "when": "2026-11-30T10:00:00+00:00", "job": "aij_1"}
+SPEED = {**CAMERA, "fps": 61.5, "latency_ms": 16.2, "latency_p95_ms": 18.0, "frames": 600, "method": "10 s"}
+PROOF = {
+    **CAMERA, "verdict": "ok", "reasons": ["none"], "images": 8, "sha256": "0" * 64, "accuracy": {"value": 0.99},
+}  # fmt: skip
+IMPORTED = {
+    "kind": "hf", "address": "hf:a/b/net.onnx@1", "name": "a/b", "url": "https://example.com/a/b", "by": "hub",
+    "fetched": "2026-11-30T10:00:00Z", "files": [], "revision": "1", "licence": "mit",
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a model with two versions, one made of the other, an alias and a calibration set."""
@@ -83,6 +94,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 at.db, at.blobs, at.isolated, row_id, name=f"{opset}.onnx", stored=stored, settings=at.settings
             )
             parent = row_id
+        with at.db.session() as session:
+            row = session.get_one(Instance, row_id)
+            row.facts, row.imported = {**row.facts, "measured": {"speed": SPEED, "proof": PROOF}}, IMPORTED
         with at.db.session() as session:
             written = making.manifest(session, caller, at, ["gate-net"], with_datasets=True, url="http://here")
         path = folder / "gate.oakbundle"
@@ -231,6 +245,8 @@ def test_all_of_it_comes_in_and_what_is_here_is_left(bundle: Path, tmp_path: Pat
             assert second.parent_id == first.id and second.quantization_data == own.id and own.name == "Gate"
             assert first.from_bundle and first.from_bundle["hub"] == "http://here"
             assert first.facts["inputs"][0]["name"] == "image"
+            assert second.facts["measured"] == {"speed": {**SPEED, "job": ""}, "proof": {**PROOF, "job": ""}}
+            assert second.imported == {**IMPORTED, "by": "client"}  # this hub has not fetched it
         (again,) = take(at, caller, bundle).models
         assert (again.state, again.coming) == ("there", 0)
         assert count(at, *EVERYTHING) == everything

@@ -124,6 +124,10 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], type[OakmillError], str]] = {
     "other bytes": (changed, HashMismatch, "has other bytes"),
     "no JSON": (lambda: zipped(entries(b"{")), BadBundle, "cannot be read"),
     "nested without end": (lambda: zipped(entries(nested())), BadBundle, "cannot be read"),
+    "parts without end": (
+        lambda: zipped(entries(b"[" + b"{}," * 400_000 + b"{}]")), BadBundle, "more than 400000 objects"
+    ),
+    "a number beyond bounds": (lambda: zipped(entries(b'{"format": 1e999}')), BadBundle, "beyond all bounds"),
     "no number": (lambda: zipped(entries(b'{"format": NaN}')), BadBundle, "NaN is no number"),
     "a number of 5000 digits": (lambda: zipped(entries(b"1" * 5000)), BadBundle, "cannot be read"),
     "another JSON": (lambda: zipped(entries(b"[1]")), BadBundle, "is none of a bundle's"),

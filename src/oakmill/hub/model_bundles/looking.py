@@ -37,7 +37,8 @@ def look(at: Hub, instance: BundledInstance, team_id: str) -> Facts:
         SourceError, UnsupportedModel, LimitExceeded, Unavailable: as `ingest.inspect`.
     """
     found, source = _inspected(at, instance, team_id)
-    recipe, passport = _recipe(at, instance), _passport(at, instance)
+    recipe, passport = _recipe(at, instance), _passport(at, instance, Role.PASSPORT)
+    _passport(at, instance, Role.MEASURED)
     _check_face(at, instance)
     facts: Facts = {
         "facts": found.as_facts(),
@@ -50,7 +51,15 @@ def look(at: Hub, instance: BundledInstance, team_id: str) -> Facts:
         if passport is not None:
             summary |= {"passport": passport.as_dict(), "verdict": passport.verdict.value}
         facts |= publish.facts_of(summary, recipe)
+    if measured := _measured(instance):
+        facts["facts"] |= {"measured": measured}
     return facts | {"is_nn_archive": source.is_nn_archive}
+
+
+def _measured(instance: BundledInstance) -> dict[str, Any]:
+    """What cameras of the other hub's have measured; there is no job of it here."""
+    found = {"speed": instance.speed, "proof": instance.proof}
+    return {name: {**item.model_dump(mode="json"), "job": ""} for name, item in found.items() if item is not None}
 
 
 def _inspected(at: Hub, instance: BundledInstance, team_id: str) -> tuple[Inspection, SourceFacts]:
@@ -88,8 +97,8 @@ def _recipe(at: Hub, instance: BundledInstance) -> Recipe | None:
         return publish.recipe_in([path])
 
 
-def _passport(at: Hub, instance: BundledInstance) -> Passport | None:
-    file = _only(instance, Role.PASSPORT)
+def _passport(at: Hub, instance: BundledInstance, role: Role) -> Passport | None:
+    file = _only(instance, role)
     if file is None:
         return None
     if file.size > _LARGEST_PASSPORT:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
@@ -32,14 +33,17 @@ from oakmill.spec.bundle import (
     BundledFrom,
     BundledInstance,
     BundledModel,
+    BundledProof,
     BundledSet,
+    BundledSpeed,
     BundledVariant,
     BundledVersion,
     Manifest,
 )
 from oakmill.storage.database import now
 
-LEFT_OUT = frozenset({Role.DEBUG_BUNDLE, Role.MEASURED, Role.MEASURED_PAGE})
+Measurement = TypeVar("Measurement", BundledSpeed, BundledProof)
+LEFT_OUT = frozenset({Role.DEBUG_BUNDLE})
 _OF_MODEL = ("name", "slug", "summary", "card", "license", "architecture", "links", "is_yolo", "created")
 _OF_VERSION = ("version", "changelog", "repository_url", "commit_hash", "domain", "created")
 _OF_INSTANCE = (
@@ -81,22 +85,21 @@ def manifest(
 
 
 def pieces(at: Hub, made: Manifest) -> Iterator[bytes]:
-    """The bundle itself, as it is sent; no sweep of this machine takes a file away meanwhile.
+    """The bundle itself, as it is sent.
 
     Raises:
         BlobDamaged: the store's bytes have changed, or are gone; the bundle has no end then.
         StoreUnreachable: the bucket does not answer.
     """
     files = ((FILES + sha256, sha256, size) for sha256, size in made.files.items())
-    with at.blobs.held():
-        try:
-            yield from bundles.zipped(at.blobs, files, {MANIFEST: made.as_bytes()})
-        except NotFound as error:
-            raise BlobDamaged(
-                f"The store has lost bytes that the models name: {error.subject[:12]}.",
-                subject=error.subject,
-                remedy="Restore them from a backup.",
-            ) from error
+    try:
+        yield from bundles.zipped(at.blobs, files, {MANIFEST: made.as_bytes()})
+    except NotFound as error:
+        raise BlobDamaged(
+            f"The store has no bytes {error.subject[:12]}, which the models named.",
+            subject=error.subject,
+            remedy="Was one deleted meanwhile? Else restore them from a backup.",
+        ) from error
 
 
 def file_name(made: Manifest) -> str:
@@ -222,9 +225,17 @@ def _instance(row: Instance, there: set[str], sets: _Sets) -> BundledInstance:
         parent=row.parent_id if row.parent_id in there else None,
         quantization_data=sets.name(row.quantization_data),
         heads=_heads(row),
+        speed=_measured(row, "speed", BundledSpeed),
+        proof=_measured(row, "proof", BundledProof),
         tags=tuple(row.tags),
         files=files,
     )
+
+
+def _measured(row: Instance, what: str, kind: type[Measurement]) -> Measurement | None:
+    """The newest that a camera has measured; not by which job, which stays where it ran."""
+    said = (row.facts.get("measured") or {}).get(what)
+    return kind.model_validate({name: said[name] for name in kind.model_fields if name in said}) if said else None
 
 
 def _heads(row: Instance) -> tuple[dict[str, object], ...]:

@@ -7,7 +7,7 @@ model is there. Identifiers are new ones; addresses stay what they were, and who
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -45,8 +45,6 @@ from oakmill.storage.spool import check_room, full
 from oakmill.storage.uploads import SPOOL
 
 Names = Mapping[str, str]
-Told = Callable[[str], object]
-"""Told what is being done, in words."""
 
 
 @contextmanager
@@ -88,9 +86,8 @@ def preview(session: Session, caller: Caller, bundle: Bundle, names: Names | Non
 
 
 def take(
-    at: Hub, caller: Caller, bundle: Bundle, *, names: Names | None = None, only: Sequence[str] = (),
-    told: Told = lambda words: None,
-) -> BundleTaken:  # fmt: skip
+    at: Hub, caller: Caller, bundle: Bundle, *, names: Names | None = None, only: Sequence[str] = ()
+) -> BundleTaken:
     """Take in what is not here yet, under the names that the bundle has or `names` give; `only` some of the models.
 
     Raises:
@@ -108,13 +105,9 @@ def take(
         wanted = _wanted(found, [item for item in bundle.manifest.datasets if not only], sets_told)
         _require_room(session, at, team, wanted)
         team_id, slug = team.id, team.slug
-    for number, (sha256, size) in enumerate(wanted.items(), 1):
-        told(f"file {number} of {len(wanted)}")
+    for sha256, size in wanted.items():
         _store(at, bundle, sha256, size)
-    looks = {}
-    for plan in found:
-        told(f"looking at {plan.slug}")
-        looks[plan.slug] = {instance.id: look(at, instance, team_id) for _, _, instance in plan.new()}
+    looks = {plan.slug: {instance.id: look(at, instance, team_id) for _, _, instance in plan.new()} for plan in found}
     known = {} if only else _take_sets(at, caller, bundle, team_id)
     writing = _Taking(at, caller, team_id, bundle, known)
     taken = []
