@@ -172,6 +172,7 @@ def test_the_command_brings_it_into_a_hub(hub: Both, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with Hub(hub.url, hub.key) as at:
         instance = at.instances.resolve("brought:tiny")
+        assert at.models.get(instance.model_id).license == "MIT"
     assert instance.imported is not None
     assert (instance.imported.kind, instance.imported.by, instance.imported.licence) == ("hubai", "client", "MIT")
     assert instance.imported.files[0].sha256 == instance.sha256
@@ -186,6 +187,7 @@ def test_a_hub_imports_by_itself_and_keeps_no_key(hub: Both) -> None:
     assert (done["error"], done["instance_id"]) == ("", failed["instance_id"])
     with Hub(hub.url, hub.key) as at:
         instance = at.instances.resolve("from-there:small")
+        assert at.models.get(instance.model_id).license == "Apache 2.0"
         assert [file.name for file in at.instances.files(instance.id)] == ["net.onnx", "net.onnx_data"]
     assert instance.imported is not None
     assert (instance.imported.by, instance.imported.revision) == ("hub", COMMIT)

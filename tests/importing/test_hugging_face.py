@@ -181,6 +181,14 @@ def test_the_command_brings_a_model_with_its_weights(server: HuggingFace, tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "net.onnx", "net.onnx_data"]
 
 
+def test_an_ir_comes_with_its_weights(server: HuggingFace, shared_data: Path, tmp_path: Path) -> None:
+    pair = {f"ir/face.{end}": (shared_data / f"models/ir/face_landmark_160x160.{end}") for end in ("xml", "bin")}
+    files = {name: path.read_bytes() for name, path in pair.items()}
+    server.repositories["acme/ir"] = Repository(files, tuple(files))
+    done = run(server, tmp_path, "hf:acme/ir")
+    assert done.stdout.split() == ["face.xml", "face.bin"], done.stderr
+
+
 def test_what_only_says_that_it_is_a_model_is_refused(server: HuggingFace, tmp_path: Path) -> None:
     done = run(server, tmp_path, "hf:acme/many/large.tflite")
     assert done.returncode == 3

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from oakmill.errors import NotFound, SpecError
 from oakmill.registry.identifiers import Address, is_id, slugify
+from oakmill.registry.words import License
 
 if TYPE_CHECKING:
     from oakmill.client import Hub, Instance, Model, ModelType, Version
@@ -81,7 +82,7 @@ def place(
     if model is None:
         if at.team not in {None, hub.me().team.slug}:
             raise NotFound(f"The team {at.team} has no model {at.model!r}.", subject=text)
-        model = hub.models.create(at.model)
+        model = hub.models.create(at.model, license=License.called(imported.licence if imported else "").value)
     try:
         version, instance = _version_with(hub, model, at, files, model_type, progress, imported)
     except BaseException:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from oakmill import files
@@ -25,10 +26,10 @@ from oakmill.importing.address import Address, HuggingFaceAddress, parse
 from oakmill.importing.places import Asking, require_key
 from oakmill.jobs import ingest
 from oakmill.processes.events import Watcher
-from oakmill.registry import access, audit, instances, models, places, variants
+from oakmill.registry import access, audit, instances, models, places, rows, variants
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Instance, InstanceStatus
-from oakmill.registry.words import ModelType
+from oakmill.registry.words import License, ModelType
 from oakmill.settings import Settings, current
 from oakmill.spec.imported import TITLES, Kind
 
@@ -136,6 +137,13 @@ def carry_out(instance_id: str, told: str, settings: Settings, watch: Watcher) -
         with at.db.session() as session:
             row = session.get_one(Instance, instance_id)
             row.imported = imported.model_copy(update={"by": "hub"}).model_dump(mode="json")
+            model = rows.held_model(session, row.model_id)
+            if model.license == License.UNDEFINED and len(list(_of_model(session, model.id))) == 1:
+                model.license = License.called(imported.licence)
+
+
+def _of_model(session: Session, model_id: str) -> Iterable[str]:
+    return session.scalars(select(Instance.id).where(Instance.model_id == model_id).limit(2))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,21 @@ class License(StrEnum):
     OPEN_RAIL_M = "CreativeML Open RAIL-M"
     BSD = "BSD 3-Clause"
 
+    @classmethod
+    def called(cls, text: str) -> License:
+        """The one that is meant by its own name or by SPDX's; undefined where it is none of these."""
+        word = text.strip().lower()
+        return _BY_SPDX.get(word) or next((item for item in cls if item.value.lower() == word), cls.UNDEFINED)
+
+
+_BY_SPDX = {
+    "apache-2.0": License.APACHE,
+    "agpl-3.0": License.AGPL,
+    "gpl-3.0": License.GPL,
+    "bsd-3-clause": License.BSD,
+    "creativeml-openrail-m": License.OPEN_RAIL_M,
+}
+
 
 class Task(StrEnum):
     """What a model is for."""
