@@ -26,7 +26,7 @@ _POOL: dict[str, Any] = {"pool_size": 10, "max_overflow": -1}
 once is for those to bound who open them."""
 _SQLITE = (
     # Who writes next is a draw, so that one of many may lose it for long; first, for the others may have to wait too.
-    "pragma busy_timeout=60000",
+    "pragma busy_timeout=30000",
     "pragma journal_mode=wal",
     "pragma synchronous=full",  # what was acknowledged outlives a power cut; normal would lose the last commits
     "pragma foreign_keys=on",
