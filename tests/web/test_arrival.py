@@ -77,13 +77,13 @@ def test_a_checkpoint_becomes_an_archive_with_its_head_and_names(page: Page, hub
 def test_what_is_refused_leaves_nothing_behind(page: Page, watch: Watch, tmp_path: Path) -> None:
     """A text file that was sent as a model left a Pending model, which kept the name from the right file."""
     watch.expected.add(422)
-    (tmp_path / "acorns.onnx").write_text("no model at all")
-    sent(page, tmp_path / "acorns.onnx")
+    (tmp_path / "chestnuts.onnx").write_text("no model at all")
+    sent(page, tmp_path / "chestnuts.onnx")
     expect(page.locator("[data-wrong]")).not_to_be_empty(timeout=SLOW)
     expect(page).to_have_url(re.compile("/models/new$"))
-    assert "acorns" not in page.context.request.get("/models").text()
+    assert "chestnuts" not in page.context.request.get("/models").text()
 
-    right = tmp_path / "right" / "acorns.onnx"
+    right = tmp_path / "right" / "chestnuts.onnx"
     right.parent.mkdir()
     right.write_bytes(network(29))
     page.set_input_files("#files", right)
