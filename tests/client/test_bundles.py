@@ -19,7 +19,13 @@ from tests.client.conftest import Shell
 from tests.client.test_whole_way import upload
 from tests.compat.test_zoo import from_zoo
 from tests.conversion.makers import conv_model, saved
-from tests.hub_servers import ServedHub
+from tests.hub_servers import (  # noqa: F401 - fixtures
+    ServedHub,
+    postgres_server,
+    postgres_url,
+    s3_server,
+    s3_store,
+)
 
 SMALL = Rvc2Spec(blob=True, number_of_shaves=4)
 TELLING = ("model_type", "name", "slug", "origin", "sha256", "precision", "tool_version", "input_shape", "verdict",
@@ -205,3 +211,27 @@ def bring(serving: ServedHub, far: ServedHub, slug: str, shell: Shell) -> list[d
     said = json.loads(shell.run("unbundle", f"{slug}.oakbundle", "--json", env=environment(far)).stdout)
     found: list[dict[str, Any]] = said["models"]
     return found
+
+
+@pytest.mark.heavy
+def test_a_hub_on_postgresql_and_s3_takes_in_and_hands_on(
+    serving: ServedHub,
+    made: str,
+    shell: Shell,
+    tmp_path: Path,
+    postgres_url: str,  # noqa: F811
+    s3_store: dict[str, object],  # noqa: F811
+) -> None:
+    """There a bundle lies in a bucket, and a column of JSON is asked in another way."""
+    variables = {
+        "OAKMILL_DATABASE": postgres_url,
+        "OAKMILL_STORE": str(s3_store["store"]),
+        "OAKMILL_STORE_OPTIONS": json.dumps(s3_store["store_options"]),
+    }
+    with ServedHub(tmp_path / "cloud", variables=variables) as cloud:
+        (told_,) = bring(serving, cloud, made, shell)
+        assert (told_["state"], told_["coming"]) == ("new", 3)
+        (again,) = bring(serving, cloud, made, shell)
+        assert again["state"] == "there"
+        words = shell.run("bundle", made, "-o", "on.oakbundle", env=environment(cloud)).stdout
+        assert "3 instances" in words
