@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,8 +13,9 @@ from sqlalchemy import update
 
 from oakmill.jobs.tables import Job
 from oakmill.registry.tables import Instance, InstanceFile, InstanceStatus, Origin
+from oakmill.settings import Settings
 from oakmill.storage.database import now
-from tests.api.conftest import API, World
+from tests.api.conftest import API, World, open_world
 
 CAMERA = {"identifier": "18443010", "name": "1.2", "platform": "RVC4", "state": "free"}
 DEVICE = {"product": "OAK4-D", "platform": "RVC4", "identifier": "18443010", "firmware": "OS 1.20.5"}
@@ -239,3 +241,16 @@ def test_a_failure_has_its_errors_name_and_a_measurement_no_parameters(world: Wo
     assert answer.status_code == 409 and "no conversion" in answer.json()["detail"]
     again = post(world, f"/jobs/{job_id}/retry")
     assert again.status_code == 201 and again.json()["retry_of"] == job_id
+
+
+def test_postgresql_gives_jobs_to_agents_as_sqlite_does(tmp_path: Path, postgres_url: str) -> None:
+    """The same claim with rows that are locked, and the same proof."""
+    for world in open_world(Settings(home=tmp_path / "home", database=postgres_url)):
+        job_id = asked(world, "prove")
+        assert claimed(world, "Theirs admin", "t:1") is None
+        token = claimed(world)["token"]
+        assert claimed(world, name="m:2") is None
+        assert told(world, job_id, token).json() == {"state": "held"}
+        answer = uploaded(world, job_id, token, json.dumps(PASSPORT).encode())
+        assert answer.status_code == 200, answer.text
+        assert job(world, job_id)["status"] == "succeeded"
