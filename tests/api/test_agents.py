@@ -115,6 +115,16 @@ def test_another_teams_key_claims_nothing_and_its_token_writes_nothing(world: Wo
     assert job(world, job_id)["status"] == "running"
 
 
+def test_a_failure_in_a_cameras_words_ends_its_job(world: World) -> None:
+    """PostgreSQL stores no zero byte: a job whose failure had one was refused its end, and began again and again."""
+    job_id = asked(world)
+    failure = {"code": "DeviceError", "message": "it says: a\0b", "log": "one\0\ntwo", "stage": "veri\0"}
+    assert post(world, f"/jobs/{job_id}/end", token=claimed(world)["token"], failure=failure).status_code == 204
+    found = job(world, job_id)
+    assert found["status"] == "failed" and "\0" not in json.dumps(found, ensure_ascii=False)
+    assert "a\N{REPLACEMENT CHARACTER}b" in found["error"]
+
+
 def test_a_key_for_one_model_claims_that_models_jobs_alone(world: World) -> None:
     other = post(world, f"/instances/{finished(world, 'Ours public')}/measurements", kind="benchmark").json()["id"]
     assert claimed(world, "narrow") is None

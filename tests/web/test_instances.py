@@ -3,10 +3,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from oakmill.hub.sessions import COOKIE
 from tests.web.conftest import Served
+from tests.web.screenshots import session
 from tests.web.working import ran
 
 
@@ -25,6 +28,14 @@ def test_the_passport_says_what_was_measured_and_how(page: Page, converted: dict
     expect(page.locator(".costs")).to_contain_text("multiply-adds a run")
     expect(page.locator(".costs table").first).to_contain_text("SHAVEs")
     expect(page.locator("dl.facts")).to_contain_text("A run costs")
+
+
+@pytest.mark.parametrize("piece", ["detected", "import/standing"])
+def test_what_was_found_in_files_is_told_of_a_result_too(hub: Served, converted: dict[str, Any], piece: str) -> None:
+    """A result's tensors stand with its parameters: the piece of a page that tells of a source's was an error then."""
+    cookies = {COOKIE: session(hub.url, hub.key)}
+    answer = httpx.get(f"{hub.url}/instances/{converted['result_id']}/{piece}", cookies=cookies, trust_env=False)
+    assert answer.status_code == 200 and "Inputs" in answer.text
 
 
 def test_every_tab_has_its_own_address(page: Page, converted: dict[str, Any]) -> None:

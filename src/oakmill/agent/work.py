@@ -21,6 +21,7 @@ from oakmill.hub.wire_agents import Claimed
 from oakmill.jobs.kinds import PROVE
 from oakmill.jobs.on_camera import Measurement
 from oakmill.jobs.supervise import Child, harmless_environment
+from oakmill.jobs.told import storable
 from oakmill.processes import sandbox
 from oakmill.processes.running import Running
 from oakmill.registry.states import Role
@@ -71,9 +72,10 @@ class Work:
 
     def _fail(self, failure: Mapping[str, Any]) -> Mapping[str, Any]:
         """End the job with what went wrong; its words stand in the log too."""
-        self._keeper.add_line(str(failure["message"]), "error")
+        said = {name: storable(str(value)) for name, value in failure.items() if value is not None}
+        self._keeper.add_line(said["message"], "error")
         self._keeper.deliver(failed=True)
-        self._hub.agents.fail(self._held, failure)
+        self._hub.agents.fail(self._held, said)
         return {}
 
     def _hand_back(self, result: Mapping[str, Any], folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Path, Request, Response
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from oakmill import errors
 from oakmill.api import answers
@@ -20,7 +20,7 @@ from oakmill.hub.wire import Job, Listed
 from oakmill.hub.wire_agents import Agent, Camera, Claimed, Standing
 from oakmill.jobs import agents as roster
 from oakmill.jobs.on_camera import Measurement
-from oakmill.jobs.told import Line
+from oakmill.jobs.told import Line, storable
 from oakmill.moments import Moment
 
 routes = router("agents")
@@ -31,6 +31,8 @@ Token = Annotated[str, Field(max_length=64, description="With which the job was 
 Short = Annotated[str, Field(max_length=255)]
 Number = Annotated[float, Field(ge=0, le=measurements.LARGEST_NUMBER, allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=0, lt=2**31)]
+Said = Annotated[str, AfterValidator(storable)]
+"""Words of a camera's, which are told as well as a database takes them."""
 
 
 class MeasurementIn(Body):
@@ -132,12 +134,12 @@ class BenchmarkIn(Body):
 class FailureIn(Body):
     """What a job failed with: an error of Oakmill's, by name."""
 
-    stage: Annotated[str, Field(max_length=16)] = ""
+    stage: Annotated[Said, Field(max_length=16)] = ""
     code: Annotated[str, Field(pattern=r"^[A-Za-z]{1,64}$")]
-    message: Annotated[str, Field(min_length=1, max_length=4000)]
-    remedy: Annotated[str, Field(max_length=2000)] = ""
-    subject: Annotated[str, Field(max_length=1000)] = ""
-    log: Annotated[str, Field(max_length=100_000)] = ""
+    message: Annotated[Said, Field(min_length=1, max_length=4000)]
+    remedy: Annotated[Said, Field(max_length=2000)] = ""
+    subject: Annotated[Said, Field(max_length=1000)] = ""
+    log: Annotated[Said, Field(max_length=100_000)] = ""
 
 
 class End(Body):

@@ -57,7 +57,7 @@ def _row(job_id: str, attempt: int, number: int, line: Line) -> dict[str, object
         "number": number,
         "at": line.at,
         "attempt": attempt,
-        "stage": line.stage[:16],
+        "stage": storable(line.stage)[:16],
         "kind": line.kind[:16],
         "text": storable(line.text)[:LONGEST_LINE],
     }

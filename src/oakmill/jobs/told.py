@@ -42,7 +42,7 @@ class Told:
         if kind in ("started", "progress"):
             self._place(event, stage, kind, text)
         if kind != "progress":
-            self.lines.append(Line(text or stage, stage, kind))
+            self.lines.append(Line(storable(text or stage), storable(stage), kind))
         self.changed = True
 
     def _place(self, event: Mapping[str, Any], stage: str, kind: str, text: str) -> None:
@@ -50,7 +50,7 @@ class Told:
         done, total = int(event.get("done", 0)), int(event.get("total", 0))
         if kind == "progress" and total > 0:
             self._count(done, total, round(float(event.get("seconds", 0.0)), 2))
-        self.progress = {"stage": stage, "text": storable(text)[:_LONGEST_TEXT], "done": done, "total": total}
+        self.progress = {"stage": storable(stage), "text": storable(text)[:_LONGEST_TEXT], "done": done, "total": total}
         if unit := str(event.get("unit", "")):
             self.progress["unit"] = storable(unit)[:_LONGEST_UNIT]
 
@@ -66,7 +66,7 @@ class Told:
 
     def add_line(self, text: str, kind: str = "log") -> None:
         """Take a line that belongs to no event."""
-        self.lines.append(Line(text, self.progress.get("stage", ""), kind))
+        self.lines.append(Line(storable(text), self.progress.get("stage", ""), kind))
         self.changed = True
 
     def failed(self) -> None:
