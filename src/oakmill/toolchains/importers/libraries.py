@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from oakmill.toolchains.making import Contents
 
 _HERE = Path(__file__).parent.absolute()
 _SHARED = _HERE / "for-runners"
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+"""Where a company's own certificates are said to be."""
 _NO_KEYRING = "keyring.backends.null.Keyring"
 
 
@@ -65,7 +68,8 @@ class Library(Managed):
         )  # fmt: skip
 
     def _variables(self, *more: Path) -> dict[str, str]:
-        return {**self.variables, "PYTHONPATH": ":".join(map(str, (self.package, _SHARED, door.FRAME, *more)))}
+        given = {name: os.environ[name] for name in _CERTIFICATES if name in os.environ}  # noqa: TID251 - OpenSSL's names
+        return {**given, **self.variables, "PYTHONPATH": ":".join(map(str, (self.package, _SHARED, door.FRAME, *more)))}
 
 
 class HuggingFaceLibrary(Library):
