@@ -13,6 +13,7 @@ from oakmill.errors import Conflict, OakmillError
 from oakmill.hub.state import Hub
 from oakmill.registry import datasets
 from oakmill.registry.callers import Caller
+from oakmill.registry.identifiers import slugify
 from oakmill.registry.tables import Dataset
 from oakmill.storage.blobs import Stored
 from oakmill.untrusted.questions import SET_ZIP, ExamineSet, SetFacts
@@ -23,12 +24,29 @@ def receive(at: Hub, caller: Caller, name: str, stored: Stored, team_id: str, *,
 
     Raises:
         SourceError, UnsafeSource, LimitExceeded: it is no zip of images, or cannot be read.
+        SpecError: the name is none.
+        Conflict: there is another set of that name.
     """
-    with at.db.reading() as session:
-        for row in datasets.listed(session, caller):
-            if row.name == name.strip() and row.sha256 == stored.sha256:
-                return row.id
+    if same := _same(at, caller, name, stored):
+        return same
     found = examined(at, stored, team_id, file=file)
+    try:
+        return _made(at, caller, name, stored, found)
+    except Conflict:  # another request may have been quicker
+        if same := _same(at, caller, name, stored):
+            return same
+        raise
+
+
+def _same(at: Hub, caller: Caller, name: str, stored: Stored) -> str | None:
+    """The set of that name in an address, if it has these bytes."""
+    slug = slugify(name)
+    with at.db.reading() as session:
+        rows = datasets.listed(session, caller)
+        return next((row.id for row in rows if row.slug == slug and row.sha256 == stored.sha256), None)
+
+
+def _made(at: Hub, caller: Caller, name: str, stored: Stored, found: SetFacts) -> str:
     with at.db.session() as session:
         at.blobs.record(session, stored)
         made = datasets.create(

@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -250,6 +251,28 @@ def test_all_of_it_comes_in_and_what_is_here_is_left(bundle: Path, tmp_path: Pat
         (again,) = take(at, caller, bundle).models
         assert (again.state, again.coming) == ("there", 0)
         assert count(at, *EVERYTHING) == everything
+
+
+def test_the_same_bundle_several_times_at_once_comes_in_once(bundle: Path, tmp_path: Path) -> None:
+    """All but the first were refused: there was a calibration set of that name, which was the bundle's own."""
+    at, caller = opened_hub(tmp_path)
+    with closing(at):
+        with ThreadPoolExecutor(3) as pool:
+            taken = [one.models[0].state for one in pool.map(lambda _: take(at, caller, bundle), range(3))]
+        assert len(taken) == 3
+        assert count(at, *EVERYTHING) == [1, 1, 2, 2, 2, 1, 1]
+
+
+def test_a_set_of_the_same_images_is_the_bundles_own_however_its_name_is_written(bundle: Path, tmp_path: Path) -> None:
+    """A set "gate" stood in the way of the bundle's "Gate" with the same images: their addresses are the same."""
+    at, caller = opened_hub(tmp_path)
+    with closing(at):
+        take(at, caller, bundle)
+        with at.db.session() as session:
+            (own,) = datasets.listed(session, caller)
+            own.name = "gate"
+        assert take(at, caller, bundle).datasets[0].state == "there"
+        assert count(at, Dataset) == [1]
 
 
 def test_another_models_name_a_full_quota_and_a_narrow_key_are_told_first(bundle: Path, tmp_path: Path) -> None:

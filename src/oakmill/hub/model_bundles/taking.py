@@ -212,7 +212,20 @@ class _Taking:
     known: Mapping[str, str]
 
     def write(self, plan: Plan, looks: Mapping[str, Facts]) -> str:
-        """Write a model in one transaction, as it has to be by then. Its identifier."""
+        """Write a model in one transaction, as it has to be by then. Its identifier.
+
+        Another request may have brought the same meanwhile: then what that one left out is added.
+        """
+        try:
+            return self._write(plan, looks)
+        except Conflict:
+            with self.at.db.reading() as session:
+                here = again(session, self.caller, self.team_id, plan)
+            if plan.existing is not None or here.existing is None:
+                raise
+            return self._write(here, looks)
+
+    def _write(self, plan: Plan, looks: Mapping[str, Facts]) -> str:
         with self.at.db.session() as session:
             if plan.existing is not None:
                 rows.held_model(session, plan.existing.id, alone=True)
