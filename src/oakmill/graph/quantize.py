@@ -17,7 +17,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from oakmill.errors import PreparationFailed
-from oakmill.graph import silu
+from oakmill.graph import silu, wide_weights
 from oakmill.graph.boundary import fold_quantizers
 from oakmill.graph.encodings import activations
 from oakmill.graph.folding import constants_as_initializers
@@ -181,7 +181,11 @@ def _config(model: ModelProto, plan: Plan, encodings: Mapping[str, Encoding]) ->
         def get_next(self) -> None:
             return None
 
-    overrides = {**_constants_of_norms(model, plan), **{name: _override(item) for name, item in encodings.items()}}
+    overrides = {
+        **_constants_of_norms(model, plan),
+        **_wide_weights(model, plan),
+        **{name: _override(item) for name, item in encodings.items()},
+    }
     return get_qnn_qdq_config(
         model,
         Nothing(),
@@ -254,6 +258,15 @@ def _constants_of_norms(model: ModelProto, plan: Plan) -> dict[str, list[dict[st
     constants = {item.name for item in model.graph.initializer if item.data_type == TensorProto.FLOAT}
     names = (node.input[1] for node in model.graph.node if node.op_type in _NORMALIZATIONS)
     return {name: _override(Encoding(8)) for name in names if name in constants and plan.weight_bits == 8}
+
+
+def _wide_weights(model: ModelProto, plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    """The formats of weights, where they are to have 16 bits, by what the processor makes of these."""
+    found = wide_weights.scales(model, per_channel=plan.per_channel) if plan.weight_bits > _NARROW else ()
+    return {
+        name: _override(Encoding(bits, given, (0,) * len(given), axis, signed=True))
+        for name, bits, given, axis in found
+    }
 
 
 @contextmanager

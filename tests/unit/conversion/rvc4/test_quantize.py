@@ -52,7 +52,7 @@ def measured(
         ("INT8_ACCURACY_FOCUSED", 8, 8, True),
         ("INT8_INT16_MIXED", 16, 8, True),
         ("INT8_INT16_MIXED_ACCURACY_FOCUSED", 16, 8, True),
-        ("INT16_STANDARD", 16, 16, False),
+        ("INT16_STANDARD", 16, 16, True),
     ],
 )
 def test_a_precision_is_a_pair_of_widths(
