@@ -13,11 +13,12 @@ from contextlib import suppress
 from typing import Any
 
 from oakmill import __version__, devices
+from oakmill.agent.keeper import passes
 from oakmill.agent.work import Work
 from oakmill.client import Hub
 from oakmill.devices import Camera
 from oakmill.devices.vendor import words_apart
-from oakmill.errors import DeviceError, HubUnreachable, OakmillError, TooManyRequests, Unavailable
+from oakmill.errors import DeviceError, OakmillError
 from oakmill.hub.wire_agents import Claimed
 
 POLL_SECONDS = 3.0
@@ -60,7 +61,9 @@ class Agent:
         cameras = self._cameras()
         try:
             held = self._hub.agents.claim(self.name, socket.gethostname()[:255], __version__, self._told(cameras))
-        except (HubUnreachable, Unavailable, TooManyRequests) as error:
+        except OakmillError as error:
+            if not passes(error):
+                raise
             _log.warning("%s", error.message)
             return False
         if held is None:
@@ -77,7 +80,9 @@ class Agent:
         _log.info("%s %s on %s", held.job.kind, held.job.name, camera.words)
         try:
             device = Work(self._hub, self.name, held, camera).run()
-        except (HubUnreachable, Unavailable) as error:  # its lease ends, and it is another's
+        except OakmillError as error:  # its lease ends, and it is another's
+            if not passes(error):
+                raise
             _log.warning("the job %s cannot be ended: %s", held.job.name, error.message)
             return
         if device:

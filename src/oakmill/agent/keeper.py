@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from oakmill.client import Hub
-from oakmill.errors import HubError, HubUnreachable, OakmillError, TooManyRequests, Unavailable
+from oakmill.errors import HubError, HubUnreachable, OakmillError, Unavailable
 from oakmill.hub.wire_agents import Claimed
 from oakmill.jobs.states import LeaseState
 from oakmill.jobs.told import Told
@@ -18,6 +18,11 @@ TELL_SECONDS = 0.5
 _LOOK_SECONDS = 0.1
 _LINES, _LONGEST_LINE, _LONGEST_STAGE = 500, 4000, 16
 """Of one word."""
+
+
+def passes(error: OakmillError) -> bool:
+    """Whether the hub may answer otherwise soon: it is not there, has too much to do, or met an error of its own."""
+    return isinstance(error, HubUnreachable | Unavailable) or (isinstance(error, HubError) and error.status >= 500)
 
 
 class Lost(HubError):
@@ -103,12 +108,8 @@ class Keeper:
             self._said = time.monotonic()
             try:
                 state = self._hub.agents.tell(self._held.job.id, word).state
-            except (HubUnreachable, Unavailable, TooManyRequests):
-                self._told.changed = True
-                self._pause = min(2 * self._pause, self._held.beat_seconds)
-                return
-            except OakmillError:  # the job is gone, or the key is not in force any more
-                self.state = LeaseState.LOST
+            except OakmillError as error:
+                self._unheard(error)
                 return
             self._heard, self._pause = self._said, TELL_SECONDS
             if self.state is not LeaseState.LOST and state in set(LeaseState):
@@ -116,6 +117,14 @@ class Keeper:
             with self._lock:
                 del self._told.lines[:count]
                 self._told.changed = self._told.changed or bool(self._told.lines)
+
+    def _unheard(self, error: OakmillError) -> None:
+        """Tell it later; or never, where the job is gone, or the key is not in force any more."""
+        if not passes(error):
+            self.state = LeaseState.LOST
+            return
+        self._told.changed = True
+        self._pause = min(2 * self._pause, self._held.beat_seconds)
 
     def _word(self) -> tuple[dict[str, Any], int]:
         with self._lock:

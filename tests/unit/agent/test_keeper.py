@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from oakmill.agent.keeper import Cancelled, Keeper, Lost
-from oakmill.errors import Conflict, HubUnreachable, OakmillError
+from oakmill.agent.keeper import Cancelled, Keeper, Lost, passes
+from oakmill.errors import Conflict, DeviceError, HubError, HubUnreachable, NoKey, OakmillError
 from oakmill.hub.wire import Job
 from oakmill.hub.wire_agents import Claimed, Standing
 
@@ -60,6 +60,16 @@ def test_stages_and_progress_are_told_as_they_stand() -> None:
     assert agents.words[-1]["stages"][0]["status"] == "running"
     assert agents.words[-1]["progress"] == {"stage": "verify", "text": "images", "done": 3, "total": 8}
     assert len(agents.words) > 2, "a lease is kept also where there is nothing to tell"
+
+
+def test_an_error_of_the_hubs_own_loses_no_job() -> None:
+    """One answer of 500 was taken for a lease that is lost, and asking for a job it ended the agent."""
+    agents = Agents(HubError("The hub met an error that it does not know."))
+    kept = keeper(agents)
+    kept.add_line("once more")
+    kept.deliver()
+    assert lines(agents) == ["once more"]
+    assert not passes(NoKey()) and not passes(DeviceError())
 
 
 @pytest.mark.parametrize("answer", ["lost", Conflict()])
