@@ -30,6 +30,7 @@ Size = Annotated[int, Field(ge=0, lt=1 << 63)]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 _Text = Annotated[str, Field(max_length=255)]
 _Word = Annotated[str, Field(max_length=64)]
+_Figure = Annotated[float, Field(ge=0, le=1e9)]  # 1e999 is a number to JSON, and none to a database
 _Long = Annotated[str, Field(max_length=200_000)]
 _Tags = Annotated[tuple[Annotated[str, Field(max_length=100)], ...], Field(max_length=100)]
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -62,9 +63,9 @@ class _Measurement(_Part):
 class BundledSpeed(_Measurement):
     """How fast a camera ran a file; times are in milliseconds."""
 
-    fps: Annotated[float, Field(ge=0)]
-    latency_ms: Annotated[float, Field(ge=0)]
-    latency_p95_ms: Annotated[float, Field(ge=0)] | None = None
+    fps: _Figure
+    latency_ms: _Figure
+    latency_p95_ms: _Figure | None = None
     frames: Annotated[int, Field(ge=0)] = 0
     method: _Text = ""
 

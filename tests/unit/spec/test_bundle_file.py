@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from oakmill.errors import BadBundle, HashMismatch, OakmillError, OutputError, OutputExists, UnsafeSource
 from oakmill.spec import bundle_file
-from oakmill.spec.bundle import FILES, MANIFEST, Manifest
+from oakmill.spec.bundle import FILES, MANIFEST, BundledSpeed, Manifest
 
 NET, PASSPORT = b"a network", b'{"passport_version": 3}'
 WHEN = "2026-11-30T10:00:00Z"
@@ -213,3 +214,11 @@ def test_a_file_whose_bytes_change_while_it_is_written_never_gets_its_name(tmp_p
         bundle_file.written(target, lambda write: None)
     with pytest.raises(OutputError):
         bundle_file.written(target / "below", lambda write: None)
+
+
+@pytest.mark.parametrize("said", ["1e999", "-1", "1e10"])
+def test_a_figure_that_no_camera_has_is_refused(said: str) -> None:
+    """1e999 came in as infinite, was stored as nothing, and the page of the instance was an error from then on."""
+    told = f'{{"device": {{"product": "OAK4-D"}}, "when": "2026-01-01", "fps": {said}, "latency_ms": 1}}'
+    with pytest.raises(ValidationError, match="fps"):
+        BundledSpeed.model_validate(json.loads(told))
