@@ -26,6 +26,7 @@ from oakmill.spec.bundle import (
     BundledFrom,
     BundledInstance,
     BundledModel,
+    BundledNumber,
     BundledProof,
     BundledSet,
     BundledSpeed,
@@ -166,7 +167,7 @@ Made by `docs/generate.py`. Each is an environment variable.
 
 PARTS = (
     Manifest, BundledFrom, BundledModel, BundledVariant, BundledVersion, BundledInstance, BundledFile, BundledSpeed,
-    BundledProof, Imported, ImportedFile, BundledSet,
+    BundledProof, BundledNumber, Imported, ImportedFile, BundledSet,
 )  # fmt: skip
 
 

@@ -70,6 +70,19 @@ class BundledSpeed(_Measurement):
     method: _Text = ""
 
 
+class BundledNumber(_Part):
+    """The number that stands for a proof: what it is, as people read it, by which method, on how many images."""
+
+    key: _Text = ""
+    words: _Text
+    value: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    text: _Text
+    method: _Text
+    images: Annotated[int, Field(ge=0)] = 0
+    unit: _Text = "%"
+    float_value: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+
 class BundledProof(_Measurement):
     """What a camera made of the passport's images, as lists show it."""
 
@@ -77,7 +90,7 @@ class BundledProof(_Measurement):
     reasons: Annotated[tuple[_Text, ...], Field(max_length=100)] = ()
     images: Annotated[int, Field(ge=0)] = 0
     sha256: Sha256
-    accuracy: Annotated[dict[_Word, _Text | float | None], Field(max_length=20)] | None = None
+    accuracy: BundledNumber | None = None
 
 
 class BundledInstance(_Part):

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from oakmill.errors import BadBundle, HashMismatch, OakmillError, OutputError, OutputExists, UnsafeSource
 from oakmill.spec import bundle_file
-from oakmill.spec.bundle import FILES, MANIFEST, BundledSpeed, Manifest
+from oakmill.spec.bundle import FILES, MANIFEST, BundledProof, BundledSpeed, Manifest
 
 NET, PASSPORT = b"a network", b'{"passport_version": 3}'
 WHEN = "2026-11-30T10:00:00Z"
@@ -222,3 +222,10 @@ def test_a_figure_that_no_camera_has_is_refused(said: str) -> None:
     told = f'{{"device": {{"product": "OAK4-D"}}, "when": "2026-01-01", "fps": {said}, "latency_ms": 1}}'
     with pytest.raises(ValidationError, match="fps"):
         BundledSpeed.model_validate(json.loads(told))
+
+
+def test_a_proofs_number_says_what_it_is() -> None:
+    """Any words were taken for it, and the page of the instance, which shows its text, was an error."""
+    proof = {"device": {}, "when": "2026-01-01", "verdict": "ok", "sha256": "0" * 64, "accuracy": {"value": 0.5}}
+    with pytest.raises(ValidationError, match="text"):
+        BundledProof.model_validate(proof)

@@ -59,7 +59,11 @@ def look(at: Hub, instance: BundledInstance, team_id: str) -> Facts:
 def _measured(instance: BundledInstance) -> dict[str, Any]:
     """What cameras of the other hub's have measured; there is no job of it here."""
     found = {"speed": instance.speed, "proof": instance.proof}
-    return {name: {**item.model_dump(mode="json"), "job": ""} for name, item in found.items() if item is not None}
+    return {
+        name: {**item.model_dump(mode="json", exclude_none=True), "job": ""}
+        for name, item in found.items()
+        if item is not None
+    }
 
 
 def _inspected(at: Hub, instance: BundledInstance, team_id: str) -> tuple[Inspection, SourceFacts]:
