@@ -58,7 +58,9 @@ CAMERA = {"device": {"product": "OAK4-S", "firmware": "OS 1.6"}, "when": "2026-1
 SPEED = {**CAMERA, "fps": 61.5, "latency_ms": 16.2, "latency_p95_ms": 18.0, "frames": 600, "method": "10 s"}
 PROOF = {
     **CAMERA, "verdict": "ok", "reasons": ["none"], "images": 8, "sha256": "0" * 64,
-    "accuracy": {"key": "top1", "words": "top-1", "value": 0.99, "text": "99 %", "method": "camera", "images": 8, "unit": "%"},
+    "accuracy": {
+        "key": "top1", "words": "top-1", "value": 0.99, "text": "99 %", "method": "camera", "images": 8, "unit": "%",
+    },
 }  # fmt: skip
 IMPORTED = {
     "kind": "hf", "address": "hf:a/b/net.onnx@1", "name": "a/b", "url": "https://example.com/a/b", "by": "hub",
