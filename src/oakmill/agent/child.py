@@ -23,12 +23,10 @@ from oakmill.conversion.on_camera import Asked
 from oakmill.conversion.registry import needed_toolchains
 from oakmill.errors import DeviceError, OakmillError
 from oakmill.jobs.kinds import PROVE
-from oakmill.processes.running import EVENTS_FD
+from oakmill.processes.running import Tell, telling
 from oakmill.settings import Settings, current
 from oakmill.spec import ConversionSpec
 from oakmill.toolchains.installing import install_missing
-
-Tell = Callable[[Mapping[str, Any]], None]
 
 PASSPORT = "camera.passport.json"
 _log = logging.getLogger(__name__)
@@ -36,12 +34,7 @@ _log = logging.getLogger(__name__)
 
 def main() -> None:
     """Do what the one request asks for, and end."""
-    events = os.fdopen(int(os.environ[EVENTS_FD]), "w", buffering=1)  # noqa: TID251
-    os.set_inheritable(events.fileno(), False)
-
-    def tell(message: Mapping[str, Any]) -> None:
-        events.write(json.dumps(message) + "\n")
-
+    tell = telling()
     tell(done(json.loads(sys.stdin.readline()), current(), tell))
     sys.stdout.flush()
     os._exit(0)  # depthai's threads may wait for a camera that is gone

@@ -14,7 +14,7 @@ import resource
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,9 @@ from typing import Any
 from oakmill.errors import OakmillError
 from oakmill.jobs import helped
 from oakmill.jobs.kinds import REBUILD
-from oakmill.processes.running import EVENTS_FD
+from oakmill.processes.running import Tell, telling
 from oakmill.settings import Settings
 from oakmill.spec.platforms import PLATFORMS
-
-Tell = Callable[[Mapping[str, Any]], None]
 
 _NICER = 5
 """The server and the system go before conversions."""
@@ -35,12 +33,7 @@ _log = logging.getLogger(__name__)
 
 def main() -> None:
     """Wait for one request, do it, and end; end at once when stdin does."""
-    events = os.fdopen(int(os.environ[EVENTS_FD]), "w", buffering=1)  # noqa: TID251
-    os.set_inheritable(events.fileno(), False)
-
-    def tell(message: Mapping[str, Any]) -> None:
-        events.write(json.dumps(message) + "\n")
-
+    tell = telling()
     line = sys.stdin.readline()
     if line:
         helped.use_those_of_the_worker()

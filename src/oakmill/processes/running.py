@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import selectors
@@ -10,18 +11,32 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from oakmill.processes.tree import Tree
 
 EVENTS_FD = "OAKMILL_EVENTS_FD"
 """The variable that tells a process the number of the descriptor for its messages."""
 
+Tell = Callable[[Mapping[str, Any]], None]
+"""Takes a message for whoever started this process."""
+
 Feed = Callable[[bytes], None]
 """Takes a stream piece by piece; b"" is its end."""
 
 _CHUNK = 1 << 16
 _FIRST_LOOK, _LONGEST_LOOK = 0.025, 0.2
+
+
+def telling() -> Tell:
+    """Within a child of `Running`: what writes a message to whoever started it; no child of its own inherits that."""
+    events = os.fdopen(int(os.environ[EVENTS_FD]), "w", buffering=1)  # noqa: TID251
+    os.set_inheritable(events.fileno(), False)
+
+    def tell(message: Mapping[str, Any]) -> None:
+        events.write(json.dumps(message) + "\n")
+
+    return tell
 
 
 class Process(Protocol):
