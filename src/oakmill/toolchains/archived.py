@@ -18,7 +18,7 @@ from oakmill.processes.events import ToolEvent, Watcher
 from oakmill.settings import Settings
 from oakmill.toolchains import environments, making, trusted
 from oakmill.toolchains.base import Managed
-from oakmill.toolchains.downloading import Download
+from oakmill.toolchains.downloading import Download, told
 from oakmill.toolchains.environments import RECORD, Environment
 from oakmill.toolchains.unpacking import ArchiveRefused
 
@@ -50,6 +50,11 @@ class Archived(Managed):
     @abstractmethod
     def source(self) -> str:
         """The archive's address, "" where nobody has named one."""
+
+    @property
+    def told_source(self) -> str:
+        """The address as it may be shown and kept."""
+        return told(self.source)
 
     @property
     @abstractmethod
@@ -112,7 +117,7 @@ class _Installation:
         trusted.known(name, self.settings)  # before a long download: whether it can be read
         archive = self._fetched()
         self._say("checking its sha256")
-        found = trusted.used_now(files.file_sha256(archive), archive.stat().st_size, self.tool.source)
+        found = trusted.used_now(files.file_sha256(archive), archive.stat().st_size, self.tool.told_source)
         try:
             was_known = trusted.check(name, found, self.settings)
             self._install(archive, found)

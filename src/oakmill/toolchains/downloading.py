@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
@@ -99,7 +100,7 @@ class Download:
         return self.part.stat().st_size if self.part.is_file() else 0
 
     def _failed(self, what: str, remedy: str = "") -> DownloadFailed:
-        return DownloadFailed(f"{self.url} {what}.", subject=self.url, remedy=remedy or self.remedy)
+        return DownloadFailed(f"{told(self.url)} {what}.", subject=told(self.url), remedy=remedy or self.remedy)
 
     def _given_up(self, error: _Again) -> DownloadFailed:
         if not self._here():
@@ -115,7 +116,7 @@ class Download:
             found = _Origin(**json.loads(self._beside.read_text()))
         except (OSError, ValueError, TypeError):
             return _Origin()
-        return found if found.url == self.url and found.mark and self._here() else _Origin()
+        return found if found.url == told(self.url) and found.mark and self._here() else _Origin()
 
     def _once(self) -> None:
         origin = self._origin()
@@ -143,7 +144,7 @@ class Download:
     def _begin(self, answer: httpx.Response, *, anew: bool) -> _Origin:
         """Make room for the file from its first byte on."""
         announced = answer.headers.get("Content-Length", "")
-        origin = _Origin(self.url, _mark(answer), int(announced) if announced.isdigit() else 0)
+        origin = _Origin(told(self.url), _mark(answer), int(announced) if announced.isdigit() else 0)
         self.forget()
         if anew:
             self.watch(
@@ -158,7 +159,7 @@ class Download:
                 "Free some space there, or set OAKMILL_HOME to a folder with more.",
             )
         size = f"{origin.total / 1e6:.0f} MB" if origin.total else "of a length that the server does not tell"
-        self.watch(ToolEvent(line=f"Downloading {self.url}, {size}"))
+        self.watch(ToolEvent(line=f"Downloading {told(self.url)}, {size}"))
         atomic_write(self._beside, json.dumps(asdict(origin)))
         return origin
 
@@ -234,6 +235,12 @@ class Download:
         if status in _TRY_AGAIN:
             raise _Again(f"the server answers {words}")
         raise self._failed(f"could not be downloaded: the server answers {words}")
+
+
+def told(url: str) -> str:
+    """An address as it may be shown and kept: without a user's name and password, and without a signed query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _mark(answer: httpx.Response) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -176,3 +177,20 @@ def test_no_room_is_told_before_anything_is_downloaded(
 def test_a_length_that_no_archive_has_is_refused(service: Service, arriving: Arriving) -> None:
     service.announced = 1 << 50
     assert "which no such archive is" in arriving.refused().message
+
+
+def test_what_signs_in_at_a_mirror_is_shown_and_kept_nowhere(service: Service, tmp_path: Path) -> None:
+    """An address with a password, or a signed one, stood in messages, logs and the record of an archive's first use."""
+    arriving = Arriving(service, tmp_path)
+    service.cuts = [1000]
+    service.statuses = [503]
+    signed = f"{service.url}/v1.zip?signature=hidden".replace("//", "//me:hidden@", 1)
+    arriving.download = replace(arriving.download, url=signed)
+    assert arriving.fetch() == DATA
+    assert service.asked[0][0] == "/v1.zip?signature=hidden"
+    kept = "".join(path.read_text() for path in tmp_path.glob("*.json"))
+    service.statuses = [404]
+    arriving.download.forget()
+    error = arriving.refused()
+    assert f"{service.url}/v1.zip" in kept and f"{service.url}/v1.zip" in error.message
+    assert "hidden" not in f"{arriving.told}{kept}{error.as_dict()}"

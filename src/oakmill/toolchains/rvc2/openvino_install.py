@@ -165,8 +165,8 @@ class OpenVino(Archived, Rvc2Toolchain):
 
     def _refused(self, why: str) -> ArchiveRefused:
         return ArchiveRefused(
-            f"{self.source} is not OpenVINO {self.series} with the MyriadX compiler: {why}.",
-            subject=self.source,
+            f"{self.told_source} is not OpenVINO {self.series} with the MyriadX compiler: {why}.",
+            subject=self.told_source,
             remedy=self.by_hand,
         )
 
@@ -194,8 +194,8 @@ class OpenVino(Archived, Rvc2Toolchain):
                 Rvc2Toolchain.prove(trial, Path(folder))
         except (ToolFailed, ToolchainBroken) as error:
             raise ToolchainBroken(
-                f"{self.source} was unpacked, but compiles nothing here, and was not installed: {error.message}",
-                subject=self.source,
+                f"{self.told_source} was unpacked, but compiles nothing here, and was not installed: {error.message}",
+                subject=self.told_source,
                 remedy=f"Name the archive of another build, as that for CentOS 7 or RHEL 8. {self.by_hand}",
                 log=error.log,
             ) from error

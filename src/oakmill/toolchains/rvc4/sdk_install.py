@@ -142,8 +142,8 @@ class QairtSdk(Archived):
                 return
             reason = f"it states the version {sdk.version}"
         raise ArchiveRefused(
-            f"{self.source} is not Qualcomm's SDK {version}: {reason}.",
-            subject=self.source,
+            f"{self.told_source} is not Qualcomm's SDK {version}: {reason}.",
+            subject=self.told_source,
             remedy=self.by_hand,
         )
 
