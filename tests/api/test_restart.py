@@ -39,9 +39,9 @@ def server(kept: ServedHub) -> ServedHub:
 
 
 def web_pid(server: ServedHub) -> int:
-    """The process that answers now: the youngest."""
-    listed = subprocess.check_output(["pgrep", "-P", str(server.process.pid), "-f", "oakmill.server.web"], text=True)
-    return int(listed.split()[-1])
+    """The process that answers now: the youngest, whose number may be the lower one once numbers begin anew."""
+    asked = ["pgrep", "--newest", "-P", str(server.process.pid), "-f", "oakmill.server.web"]
+    return int(subprocess.check_output(asked, text=True))
 
 
 class Poller(threading.Thread):

@@ -43,8 +43,8 @@ class Hub(ServedHub):
     @property
     def web(self) -> int:
         """The process that answers now: the youngest."""
-        listed = subprocess.check_output(["pgrep", "-P", str(self.process.pid), "-f", "oakmill.server.web"], text=True)
-        return int(listed.split()[-1])
+        asked = ["pgrep", "--newest", "-P", str(self.process.pid), "-f", "oakmill.server.web"]
+        return int(subprocess.check_output(asked, text=True))
 
     def answers(self, seconds: float) -> bool:
         """Whether it does, within that time."""
