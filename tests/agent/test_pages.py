@@ -9,10 +9,15 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.agent.conftest import Hub
 from tests.hub_servers import PATIENCE
-from tests.web.conftest import browser, watched_admin, watching
+from tests.web.conftest import chromium, watched_admin, watching
 
-__all__ = ["browser"]
 pytestmark = pytest.mark.heavy
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -43,9 +43,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield found
 
 
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
-    """A browser. While it is there an event loop runs in this thread, so it ends with the tests of pages."""
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser. While it is there an event loop runs in this thread, so it has to end with the tests of pages."""
     if not CHROMIUM:
         pytest.skip("Chromium is not installed (apt-get install chromium-headless-shell)")
     if not (STATIC / "vendor" / "htmx.min.js").exists():
@@ -54,6 +54,12 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with chromium() as opened:
+        yield opened
 
 
 @dataclass
