@@ -213,6 +213,7 @@ def bring(serving: ServedHub, far: ServedHub, slug: str, shell: Shell) -> list[d
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.heavy
 def test_a_hub_on_postgresql_and_s3_takes_in_and_hands_on(
     serving: ServedHub,

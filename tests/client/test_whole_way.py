@@ -171,6 +171,7 @@ def test_a_download_never_replaces_another_file(serving: ServedHub, hub: Hub, tm
     assert [item.name for item in path.parent.iterdir()] == ["kept.onnx"]
 
 
+@pytest.mark.slow  # a job outlives a restart in tests/web/test_whole_way.py too
 def test_a_restart_of_the_hub_is_waited_out(serving: ServedHub, hub: Hub, tmp_path: Path) -> None:
     """The whole hub ends in the middle of a job, its worker too; the next one makes it, and each line comes once."""
     source = hub.instances.get(upload(hub, "deep", source_file(tmp_path)))

@@ -18,7 +18,7 @@ from tests.conversion.makers import conv_model, saved
 FILES = {"rvc2": "small.rvc2.tar.xz", "rvc3": "small.rvc3.tar.xz", "rvc4": "small.rvc4.tar.xz"}
 
 
-@pytest.mark.parametrize("platform", FILES)
+@pytest.mark.parametrize("platform", ["rvc2", pytest.param("rvc3", marks=pytest.mark.slow), "rvc4"])
 def test_a_process_makes_the_same_bytes_as_the_tests_own(
     platform: str, photos: Path, temporary: Path, tmp_path: Path, rvc3_toolchains: None, rvc4_toolchain: object
 ) -> None:

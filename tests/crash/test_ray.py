@@ -115,6 +115,7 @@ def test_a_jobs_worker_is_killed_and_another_is_sent(hub: Hub) -> None:
     assert eventually(lambda: not workers())
 
 
+@pytest.mark.slow  # that parts give the same bytes is shown without Ray too
 def test_one_conversion_is_spread_over_machines_with_the_same_bytes(
     tmp_path: Path, postgres_url: str, s3_store: dict[str, Any], nodes: Nodes
 ) -> None:

@@ -151,7 +151,7 @@ def test_a_quantized_ir_is_read_by_openvino_2022_3_and_computes_nearly_the_same(
         assert signal_to_noise(plain["scores"], quantized["scores"]) > 20
 
 
-@pytest.mark.parametrize("tool", ["nncf", "pot"])
+@pytest.mark.parametrize("tool", ["nncf", pytest.param("pot", marks=pytest.mark.slow)])
 def test_the_same_samples_give_the_same_bytes(tool: str, ir: Path, samples: Path, made: Made, tmp_path: Path) -> None:
     again = Quantizer(current(), tool).quantize(ir, tmp_path / "again", Order({"image": samples}, CALIBRATE))
     for ending in (".xml", ".bin"):
