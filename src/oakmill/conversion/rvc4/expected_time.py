@@ -57,19 +57,30 @@ def expected(costs: Costs) -> ExpectedTime | None:
 def untimed(costs: Costs) -> str:
     """Why there is no time, where layers of 16 bits are among those of 8; else empty."""
     bits = {layer.activation_bits for layer in costs.layers}
-    return MIXED if (_mixes(costs) or {8, 16} <= bits) and expected(costs) is None else ""
+    return MIXED if (_mixes(_body(costs)) or {8, 16} <= bits) and expected(costs) is None else ""
 
 
-def _mixes(costs: Costs) -> bool:
+def _mixes(layers: Sequence[Layer]) -> bool:
     """Whether more than a few layers go from one number of bits to another."""
-    passing = sum(0 < layer.narrowest_bits < layer.activation_bits for layer in costs.layers)
-    return passing > _FEW * len(costs.layers)
+    passing = sum(0 < layer.narrowest_bits < layer.activation_bits for layer in layers)
+    return passing > _FEW * len(layers)
+
+
+def _body(costs: Costs) -> Sequence[Layer]:
+    """All layers but a classifier's last one that multiplies, and its shares behind that.
+
+    Shares have 16 bits, and so have the scores before them: that takes no time beside the rest.
+    """
+    last = max((place for place, layer in enumerate(costs.layers) if layer.multiply_adds), default=0)
+    gives_shares = any(layer.op == "Softmax" for layer in costs.layers[last + 1 :])
+    return costs.layers[:last] if gives_shares else costs.layers
 
 
 def _precision(costs: Costs) -> str:
     """As the coefficients call it; nothing where what multiplies is not all in one format, or others stand between."""
-    formats = {_NAMES.get(layer.number_format, "") for layer in costs.layers if layer.multiply_adds}
-    return formats.pop() if len(formats) == 1 and not _mixes(costs) else ""
+    body = _body(costs)
+    formats = {_NAMES.get(layer.number_format, "") for layer in body if layer.multiply_adds}
+    return formats.pop() if len(formats) == 1 and not _mixes(body) else ""
 
 
 @lru_cache

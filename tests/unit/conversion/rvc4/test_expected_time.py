@@ -61,3 +61,13 @@ def test_no_time_is_said_of_16_bits_before_every_silu() -> None:
     whole = Costs((passing, *[inner] * 19), 10)  # an image comes in as 8 bits
     assert expected_time.expected(whole) is not None
     assert not expected_time.untimed(whole)
+
+
+def test_a_classifier_in_8_bits_has_a_time_though_its_shares_have_16() -> None:
+    """The digits of the first example had none, as every classifier in 8 bits: its last product, which writes the
+    scores that shares are made of, went from 8 bits to 16."""
+    scores, shares = replace(layer(16), narrowest_bits=8), Layer("shares", "Softmax", 0, 0, 0, 10, 20, 16)
+    small = Costs((layer(), layer(), scores, shares), 10)
+    assert expected_time.expected(small) is not None and not expected_time.untimed(small)
+    assert expected_time.expected(Costs((layer(), scores, layer(), shares), 10)) is None
+    assert expected_time.expected(Costs((layer(), layer(), scores), 10)) is None
