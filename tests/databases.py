@@ -5,8 +5,12 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 import oakmill.jobs.tables
 import oakmill.storage.tables  # noqa: F401 - all tables are to be there
@@ -18,6 +22,15 @@ def sqlite_at(path: Path) -> Database:
     """A new database in that file, with all tables and no row."""
     shutil.copyfile(_made(), path)
     return Database.at(path)
+
+
+@contextmanager
+def of_kind(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Database]:
+    """A database with all tables and no row: "sqlite" in the folder, or "postgres"."""
+    is_file = kind == "sqlite"
+    db = sqlite_at(folder / "hub.sqlite3") if is_file else Database(request.getfixturevalue("postgres_tables"))
+    yield db
+    db.close()
 
 
 @cache

@@ -12,7 +12,7 @@ from oakmill.storage.blobs import BlobStore
 from oakmill.storage.database import Database
 from oakmill.storage.stores import open_store
 from oakmill.storage.uploads import Uploads
-from tests.databases import sqlite_at
+from tests.databases import of_kind
 
 
 @pytest.fixture(params=["directory", "s3"])
@@ -36,12 +36,8 @@ def empty_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 @pytest.fixture(params=["sqlite", "postgres"])
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """A database with the hub's tables, of each kind."""
-    if request.param == "sqlite":
-        db = sqlite_at(tmp_path / "hub.sqlite3")
-    else:
-        db = Database(request.getfixturevalue("postgres_tables"))
-    yield db
-    db.close()
+    with of_kind(request.param, request, tmp_path) as db:
+        yield db
 
 
 @pytest.fixture

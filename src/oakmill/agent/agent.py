@@ -73,7 +73,7 @@ class Agent:
 
     def _work(self, held: Claimed, cameras: Sequence[Camera]) -> None:
         platform = str(held.job.platform).upper()
-        camera = next((camera for camera in cameras if _is_free(camera) and camera.platform == platform), None)
+        camera = next((camera for camera in cameras if camera.is_free and camera.platform == platform), None)
         if camera is None:  # a job for a camera that the hub was not told of
             self._hub.agents.release(held)
             return
@@ -116,7 +116,3 @@ class Agent:
     def _leave(self) -> None:
         with suppress(OakmillError):
             self._hub.agents.leave(self.name)
-
-
-def _is_free(camera: Camera) -> bool:
-    return camera.state == "free" and not camera.problem

@@ -110,9 +110,8 @@ class Work:
         Raises:
             SpecError: a hub of another version asks for what this one does not know.
         """
-        spec = self._held.job.spec
         try:
-            return Measurement.model_validate({name: spec[name] for name in Measurement.model_fields if name in spec})
+            return Measurement.of(self._held.job.spec)
         except ValidationError as error:
             said = f"The agent does not know what it is asked for: {error.errors()[0]['msg']}"
             raise SpecError(said, remedy="Update the agent to the hub's version of Oakmill.") from None

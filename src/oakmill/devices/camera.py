@@ -27,6 +27,11 @@ class Camera:
         known = [self.platform or "a camera", self.identifier, f"at {self.name}" if self.name else ""]
         return " ".join(filter(None, known))
 
+    @property
+    def is_free(self) -> bool:
+        """Whether it can be used now."""
+        return self.state == "free" and not self.problem
+
     def is_called(self, asked: str) -> bool:
         """Whether somebody means it by this identifier, address or USB port."""
         return asked in (self.identifier, self.name)

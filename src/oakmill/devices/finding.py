@@ -56,7 +56,7 @@ def for_platform(platform: str, called: str | None = None) -> Camera:
 
 def _usable(cameras: Sequence[Camera]) -> Camera:
     """The first that is free; else the first, which says when it is opened why it cannot be."""
-    chosen = next((camera for camera in cameras if camera.state == "free" and not camera.problem), cameras[0])
+    chosen = next((camera for camera in cameras if camera.is_free), cameras[0])
     if chosen.problem:
         raise NotPermitted(f"{chosen.words} {chosen.problem}", subject=chosen.identifier, remedy=vendor.UDEV)
     return chosen

@@ -359,6 +359,13 @@ def sigmoid(values: Floats) -> Floats:
     return result
 
 
+def softmax(values: Floats, axis: int = -1) -> Floats:
+    """Each e^x in parts of their sum along the axis; the largest x is taken off first, so that none overflows."""
+    powers = np.exp(values - values.max(axis, keepdims=True))
+    shares: Floats = powers / powers.sum(axis, keepdims=True)
+    return shares
+
+
 def _exp(values: Floats) -> Floats:
     """e^x, where a broken model's x would overflow held at a box beyond any image."""
     result: Floats = np.exp(np.minimum(values, LARGEST_EXPONENT))

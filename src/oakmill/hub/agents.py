@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from oakmill.conversion.failures import explain
@@ -222,9 +221,3 @@ def listed(session: Session, caller: Caller) -> list[wire_agents.Agent]:
     """The team's agents that were heard of in the last hour."""
     team_id = None if caller.everywhere else caller.own_team()
     return [wire_agents.Agent.model_validate(row) for row in agents.listed(session, team_id)]
-
-
-def count_of_queued(session: Session, caller: Caller) -> int:
-    """How many jobs for cameras wait that the caller sees."""
-    wanted = (Job.kind.in_(ON_CAMERA), Job.status == JobStatus.QUEUED, visibility.jobs(caller))
-    return len(session.scalars(select(Job.id).where(*wanted).limit(1000)).all())

@@ -98,13 +98,11 @@ def retry(
 
 def _measured_again(session: Session, caller: Caller, job: Job) -> Job:
     """As `submit.again`, of what wants a camera."""
-    if job.status in LIVE:
-        raise Conflict(f"Job {job.name} has not ended.", subject=job.id, remedy="Cancel it first, or wait.")
+    submit.require_ended(job)
     row = session.get(Instance, job.source_id) if job.source_id else None
     if row is None or row.trash_id is not None:
         raise Conflict(f"The file of job {job.name} was deleted.", subject=job.id, remedy="Convert it again.")
-    priority = min(job.priority, session.get_one(Team, job.team_id).highest_priority)
-    return on_camera.again(session, caller, job, row, priority)
+    return on_camera.again(session, caller, job, row, submit.priority_again(session, job))
 
 
 def require_priority(session: Session, caller: Caller, team_id: str, priority: int) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
@@ -29,6 +32,15 @@ class Measurement(BaseModel):
     seconds: float = Field(10, ge=0.5, le=600, description="How long its speed is measured.")
     warm_up: float = Field(2, ge=0, le=120, description="Seconds before that, of a benchmark.")
     max_images: int = Field(64, ge=1, le=512, description="Images of a proof, at most.")
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> Measurement:
+        """What a job's spec says of it.
+
+        Raises:
+            ValidationError: it cannot be asked for.
+        """
+        return cls.model_validate({name: spec[name] for name in cls.model_fields if name in spec})
 
 
 def why_not(session: Session, row: Instance, kind: str) -> str:
@@ -113,12 +125,8 @@ def _of_conversion(session: Session, row: Instance) -> str | None:
     return str(known.get("quantization_data") or DEFAULT)
 
 
-def asked_of(job: Job) -> Measurement:
-    """What such a job was asked to do."""
-    return Measurement.model_validate({name: job.spec[name] for name in Measurement.model_fields if name in job.spec})
-
-
 def again(session: Session, caller: Caller, job: Job, row: Instance, priority: int) -> Job:
     """Ask for an ended job again, as it was. Raises: as `request`."""
     images = None if job.spec.get("held_out") else job.files.get(IMAGES)
-    return request(session, caller, row, job.kind, asked_of(job), images=images, priority=priority, retry_of=job.id)
+    asked = Measurement.of(job.spec)
+    return request(session, caller, row, job.kind, asked, images=images, priority=priority, retry_of=job.id)

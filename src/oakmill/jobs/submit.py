@@ -294,6 +294,21 @@ def release_waiting(session: Session, job_id: str, files: Mapping[str, str], *, 
     return job
 
 
+def require_ended(job: Job) -> None:
+    """Go on only with a job that has ended.
+
+    Raises:
+        Conflict: it has not.
+    """
+    if job.status in LIVE:
+        raise Conflict(f"Job {job.name} has not ended.", subject=job.id, remedy="Cancel it first, or wait.")
+
+
+def priority_again(session: Session, job: Job) -> int:
+    """The priority that a job may have when it is asked for again."""
+    return min(job.priority, session.get_one(Team, job.team_id).highest_priority)
+
+
 def again(
     session: Session,
     caller: Caller,
@@ -313,8 +328,7 @@ def again(
         Conflict: it has not ended, or its source is gone.
         SpecError, NotFound: as `request`.
     """
-    if job.status in LIVE:
-        raise Conflict(f"Job {job.name} has not ended.", subject=job.id, remedy="Cancel it first, or wait.")
+    require_ended(job)
     source = session.get(Instance, job.source_id) if job.source_id else None
     if source is None or source.trash_id is not None:
         raise Conflict(f"The source of job {job.name} was deleted.", subject=job.id, remedy="Upload it again.")
@@ -328,7 +342,7 @@ def again(
         wanted,
         settings=settings,
         files=files,
-        priority=min(job.priority, session.get_one(Team, job.team_id).highest_priority),
+        priority=priority_again(session, job),
         limits=job.limits,
         retry_of=job.id,
         force=anew or job.kind == REBUILD,

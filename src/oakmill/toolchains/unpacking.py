@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -24,6 +25,19 @@ Wanted = Callable[[PurePosixPath], PurePosixPath | None]
 
 class ArchiveRefused(ToolchainMissing):
     """A vendor's archive is damaged, or not safe to unpack, or not what it should be."""
+
+
+@contextmanager
+def named_damage(path: Path, remedy: str, *kinds: type[Exception]) -> Iterator[None]:
+    """What the archive's reader raises of these kinds means that it is damaged.
+
+    Raises:
+        ArchiveRefused: it is.
+    """
+    try:
+        yield
+    except kinds as error:
+        raise ArchiveRefused(f"{path} is damaged: {error}.", subject=str(path), remedy=remedy) from error
 
 
 class Unpacking:

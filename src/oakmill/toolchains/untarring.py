@@ -5,12 +5,10 @@ from __future__ import annotations
 import gzip
 import tarfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from oakmill import tar_files
-from oakmill.toolchains.unpacking import ArchiveRefused, Unpacking, Wanted
+from oakmill.toolchains.unpacking import Unpacking, Wanted, named_damage
 
 MAGIC = b"\x1f\x8b"
 
@@ -30,19 +28,11 @@ def unpack(path: Path, into: Path, wanted: Wanted, remedy: str) -> int:
     unpacking = Unpacking(path, into, wanted, remedy)
     beyond = unpacking.refuse("the header of a member is beyond reason")
     into.mkdir(parents=True)
-    with _named_damage(path, remedy), gzip.open(path) as stream:
+    with named_damage(path, remedy, *tar_files.DAMAGE, zlib.error, gzip.BadGzipFile), gzip.open(path) as stream:
         for archive, member in tar_files.members(stream, unpacking.count, beyond):
             _take(archive, member, unpacking)
     unpacking.link()
     return unpacking.bytes
-
-
-@contextmanager
-def _named_damage(path: Path, remedy: str) -> Iterator[None]:
-    try:
-        yield
-    except (*tar_files.DAMAGE, zlib.error, gzip.BadGzipFile) as error:
-        raise ArchiveRefused(f"{path} is damaged: {error}.", subject=str(path), remedy=remedy) from error
 
 
 def _take(archive: tarfile.TarFile, member: tarfile.TarInfo, unpacking: Unpacking) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import stat
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from oakmill.toolchains.unpacking import ArchiveRefused, Unpacking, Wanted
+from oakmill.toolchains.unpacking import Unpacking, Wanted, named_damage
 from oakmill.zip_files import BEYOND_REASON, DAMAGE, METHODS, ModestFile
 
 DIRECTORY_BYTES = 64 << 20  # a zip's list of contents is read into memory whole
@@ -27,7 +25,7 @@ def unpack(path: Path, into: Path, wanted: Wanted, remedy: str) -> int:
     """
     refusal = zipfile.BadZipFile(f"its {BEYOND_REASON}")
     with (
-        _named_damage(path, remedy),
+        named_damage(path, remedy, *DAMAGE),
         ModestFile(path, DIRECTORY_BYTES, refusal) as file,
         zipfile.ZipFile(file) as archive,
     ):
@@ -38,14 +36,6 @@ def unpack(path: Path, into: Path, wanted: Wanted, remedy: str) -> int:
             _take(archive, member, place, unpacking)
         unpacking.link()
         return unpacking.bytes
-
-
-@contextmanager
-def _named_damage(path: Path, remedy: str) -> Iterator[None]:
-    try:
-        yield
-    except DAMAGE as error:
-        raise ArchiveRefused(f"{path} is damaged: {error}.", subject=str(path), remedy=remedy) from error
 
 
 def _chosen(archive: zipfile.ZipFile, unpacking: Unpacking) -> dict[zipfile.ZipInfo, Path]:

@@ -13,17 +13,13 @@ from oakmill.registry import instances, keys, models, teams, variants
 from oakmill.registry.callers import Caller
 from oakmill.registry.tables import Instance, Model, Team, Version
 from oakmill.storage.database import Database
-from tests.databases import sqlite_at
+from tests.databases import of_kind
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.heavy)])
 def db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        db = sqlite_at(tmp_path / "hub.sqlite3")
-    else:
-        db = Database(request.getfixturevalue("postgres_tables"))
-    yield db
-    db.close()
+    with of_kind(request.param, request, tmp_path) as db:
+        yield db
 
 
 @pytest.fixture

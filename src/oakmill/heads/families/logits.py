@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from oakmill.heads.decoders import Outputs, sigmoid
+from oakmill.heads.decoders import Outputs, sigmoid, softmax
 from oakmill.heads.families.described import Described, Graph
 
 
@@ -49,11 +49,7 @@ class Logits(Described):
         return max(_off(before[name], self._finished(after[end].astype(np.float64))) for name, end in pairs)
 
     def _finished(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self.function == "Sigmoid":
-            return sigmoid(values)
-        powers = np.exp(values - values.max(self.axis, keepdims=True))
-        shares: NDArray[np.float64] = powers / powers.sum(self.axis, keepdims=True)
-        return shares
+        return sigmoid(values) if self.function == "Sigmoid" else softmax(values, self.axis)
 
 
 def _off(one: NDArray[Any], other: NDArray[np.float64]) -> float:

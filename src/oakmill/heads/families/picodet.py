@@ -17,7 +17,7 @@ import numpy as np
 from onnx import ModelProto
 
 from oakmill.heads.boxes import Floats
-from oakmill.heads.decoders import Outputs, Size, YoloGrid
+from oakmill.heads.decoders import Outputs, Size, YoloGrid, softmax
 from oakmill.heads.families.base import Evidence, Sure
 from oakmill.heads.families.described import Graph as Ends
 from oakmill.heads.families.described import Output, sure_of
@@ -99,8 +99,7 @@ class Joined:
 def _weighed(rows: Floats) -> Floats:
     """Distances [N, 4] in cells of rows [N, 4 R]: each bin's number by how likely it is."""
     bins = rows.reshape(len(rows), SIDES, -1)
-    likely = np.exp(bins - bins.max(axis=2, keepdims=True))
-    distances: Floats = (likely / likely.sum(axis=2, keepdims=True)) @ np.arange(bins.shape[2])
+    distances: Floats = softmax(bins, 2) @ np.arange(bins.shape[2])
     return distances
 
 

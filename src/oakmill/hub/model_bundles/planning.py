@@ -21,7 +21,7 @@ from oakmill.registry.identifiers import checked_file_name, checked_name, slugif
 from oakmill.registry.semver import Semver
 from oakmill.registry.tables import Dataset, Instance, InstanceFile, InstanceStatus, Model, Variant, Version
 from oakmill.registry.words import model_types
-from oakmill.spec.bundle import BundledInstance, BundledModel, BundledVariant, BundledVersion, Manifest
+from oakmill.spec.bundle import BundledInstance, BundledModel, BundledSet, BundledVariant, BundledVersion, Manifest
 
 Place = tuple[str, str, str, str]
 """Where an instance is within its model: variant's slug, version, model type, sha256."""
@@ -123,10 +123,13 @@ def again(session: Session, caller: Caller, team_id: str, plan: Plan) -> Plan:
     return _plan(session, caller, team_id, plan.model, plan.slug, plan.name)
 
 
-def is_taken(session: Session, team_id: str, slug: str, sha256: str) -> bool:
-    """Whether the team has another calibration set of that name."""
-    here = select(Dataset.sha256).where(Dataset.team_id == team_id, Dataset.slug == slug, Dataset.trash_id.is_(None))
-    return session.scalar(here) not in {None, sha256}
+def state_of_set(session: Session, team_id: str, item: BundledSet) -> BundleState:
+    """What would happen to a calibration set: the team has none of that name, has it, or has another."""
+    named = (Dataset.team_id == team_id, Dataset.slug == slugify(item.name), Dataset.trash_id.is_(None))
+    here = session.scalar(select(Dataset.sha256).where(*named))
+    if here is None:
+        return "new"
+    return "there" if here == item.sha256 else "taken"
 
 
 def _require_words(model: BundledModel) -> None:

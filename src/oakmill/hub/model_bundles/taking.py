@@ -14,20 +14,19 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from oakmill.errors import Conflict, NotFound, TooLarge
 from oakmill.hub import sets
 from oakmill.hub.model_bundles.looking import look
-from oakmill.hub.model_bundles.planning import Plan, again, card_of, is_taken, place_of, plans
+from oakmill.hub.model_bundles.planning import Plan, again, card_of, place_of, plans, state_of_set
 from oakmill.hub.state import Hub
 from oakmill.hub.wire_bundle import BundlePreview, BundleSet, BundleTaken
 from oakmill.registry import aliases, audit, faces, instances, models, rows, teams, variants
 from oakmill.registry.callers import Caller
 from oakmill.registry.identifiers import slugify
 from oakmill.registry.instances import Facts
-from oakmill.registry.tables import Alias, Dataset, Instance, Model, Team
+from oakmill.registry.tables import Alias, Instance, Model, Team
 from oakmill.spec.bundle import (
     BundledFile,
     BundledInstance,
@@ -146,12 +145,8 @@ def _require_free(found: list[Plan]) -> None:
 
 
 def _set(session: Session, team_id: str, item: BundledSet) -> BundleSet:
-    slug = slugify(item.name)
-    here = session.scalar(
-        select(Dataset.sha256).where(Dataset.team_id == team_id, Dataset.slug == slug, Dataset.trash_id.is_(None))
-    )
-    state = "taken" if is_taken(session, team_id, slug, item.sha256) else "there" if here else "new"
-    return BundleSet(name=item.name, slug=slug, state=state, size=item.size, count=item.count)
+    state = state_of_set(session, team_id, item)
+    return BundleSet(name=item.name, slug=slugify(item.name), state=state, size=item.size, count=item.count)
 
 
 def _wanted(found: list[Plan], datasets: list[BundledSet], told: tuple[BundleSet, ...]) -> dict[str, int]:
@@ -194,7 +189,7 @@ def _take_sets(at: Hub, caller: Caller, bundle: Bundle, team_id: str) -> dict[st
     known = {}
     for item in bundle.manifest.datasets:
         with at.db.reading() as session:
-            if is_taken(session, team_id, slugify(item.name), item.sha256):
+            if state_of_set(session, team_id, item) == "taken":
                 continue
         kept = Stored(item.sha256, item.size)
         known[item.slug] = sets.receive(at, caller, item.name, kept, team_id, file=f"{item.name}.zip")
@@ -336,7 +331,9 @@ class _Writing:
         why = f"as in the bundle of {self._origin.hub or 'another hub'}"[:255]
         for variant, version in self._plan.model.versions():
             version_id = versions[variant.slug, version.version]
+            if not version.aliases:
+                continue
+            variant_id = variants.version(self._session, self._caller, version_id).variant_id
             for name in version.aliases:
-                variant_id = variants.version(self._session, self._caller, version_id).variant_id
                 if self._session.get(Alias, (variant_id, name)) is None:
                     aliases.move(self._session, self._caller, version_id, name, why=why)

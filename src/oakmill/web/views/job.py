@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from oakmill.conversion.failures import Failure, Place, Remedy, apply, rules
 from oakmill.errors import OakmillError
-from oakmill.jobs import on_camera, submit
+from oakmill.jobs import submit
 from oakmill.jobs.kinds import ON_CAMERA, PROVE
+from oakmill.jobs.on_camera import Measurement
 from oakmill.jobs.tables import LIVE, Job, JobStatus
 from oakmill.registry.tables import Instance, InstanceFile
 from oakmill.spec import ConversionSpec
@@ -187,7 +188,7 @@ def command_of_job(job: Job, source: Instance | None, sets: Mapping[str, str]) -
     if job.kind in ON_CAMERA:
         file = f"{source.name if source else 'model'}.tar.xz"
         model = ["--source", "MODEL"] if job.kind == PROVE else []
-        return shlex.join(["oakmill", job.kind, file, *model, "--seconds", f"{on_camera.asked_of(job).seconds:g}"])
+        return shlex.join(["oakmill", job.kind, file, *model, "--seconds", f"{Measurement.of(job.spec).seconds:g}"])
     try:
         command = command_of(submit.spec_of(job), source)
     except (ValidationError, KeyError):
